@@ -1,0 +1,136 @@
+// Package drivers defines what the runtime asks of a cache tier and of a bus.
+//
+// Three small interfaces are mandatory for their roles: [L1], a bounded memory
+// tier inside one process; [L2], a tier that processes share; and [Bus], which
+// carries messages between them. What only some drivers can do is an extra
+// interface that the runtime looks for with a type assertion: [Adder], [Pruner],
+// [Checker].
+//
+// A driver moves bytes and knows nothing of entries, tags, grace or loaders.
+// Everything here takes many keys at once, so that a batch costs one round trip.
+// Implementations are in the packages below this one; a program that uses one
+// of them does not compile the others.
+package drivers
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// ErrClosed is wrapped by what an [L2] or a [Bus] returns after its Close.
+var ErrClosed = errors.New("closed")
+
+// A Checker is a driver of any role whose constructor returns nothing but the
+// driver, so that it can be written in place, and that keeps what was wrong with
+// its options. The runtime asks when a store is made, and refuses the store.
+type Checker interface {
+	// Err returns why the driver is unusable, or nil. It never changes.
+	Err() error
+}
+
+// An L1 is a bounded map inside the process, from the 64-bit hash of a key to an
+// item that is immutable to the driver. It may drop any item at any time.
+//
+// Methods are called by many goroutines at once and must neither block nor fail.
+// A Get that starts after a Set, Delete or Clear of the same hash has returned
+// must see its effect, eviction aside.
+type L1 interface {
+	// Get returns the item of hash, or nil.
+	Get(hash uint64) any
+	// Set stores item, which is never nil, under hash in place of any other.
+	// size is the item's approximate footprint in bytes, at least 1. An item
+	// that the tier does not want is dropped, together with the one it replaces.
+	Set(hash uint64, item any, size int)
+	// Delete removes the item of hash, if there is one.
+	Delete(hash uint64)
+	// Clear removes every item.
+	Clear()
+	// Len returns the approximate number of items.
+	Len() int
+	// Close stops what the tier runs in the background. Calling it twice is safe;
+	// after it, Get finds nothing and Set keeps nothing.
+	Close() error
+}
+
+// An Item is one key of an L2 with its value.
+type Item struct {
+	Key   string
+	Value []byte
+	// TTL is how long the item is kept. Zero keeps it for ever. A driver may
+	// round it up to its own precision, never down, and never to zero. Negative
+	// is an error.
+	TTL time.Duration
+}
+
+// An L2 is a tier that several processes share.
+//
+// Keys and values are arbitrary bytes, and keys are compared byte by byte. A
+// value written is read back byte for byte. Methods are called by many
+// goroutines at once, honour their context's deadline and cancellation, and
+// name the operation in their errors. After an error the caller does not know
+// which of the keys took effect.
+//
+// Once a write has returned nil, every read that starts later, in any process,
+// sees it or a later one.
+type L2 interface {
+	// GetMany returns one value for each key, in their order; nil where the key
+	// is absent or past its TTL. A present empty value is not nil. The caller
+	// owns the result.
+	GetMany(ctx context.Context, keys []string) ([][]byte, error)
+	// SetMany stores items. Each is stored whole or not at all; the batch as a
+	// whole need not be atomic. The driver does not keep or change the values.
+	SetMany(ctx context.Context, items []Item) error
+	// DeleteMany removes keys. Absent keys are no error.
+	DeleteMany(ctx context.Context, keys []string) error
+	// Close releases what the driver itself opened; a client or database handle
+	// that the caller passed in stays open. Calling it twice is safe.
+	Close() error
+}
+
+// An Adder is an L2 that can store a value only where none is present.
+type Adder interface {
+	// AddMany stores each item whose key is absent, atomically for each key, and
+	// returns for each the value that is stored after the call: the item's own,
+	// or the one that was there before.
+	AddMany(ctx context.Context, items []Item) ([][]byte, error)
+}
+
+// A Pruner is an L2 that keeps items past their TTL until it is told to remove them.
+type Pruner interface {
+	// Prune removes items that are past their TTL and returns how many there were.
+	Prune(ctx context.Context) (int64, error)
+}
+
+// A Bus carries small messages between processes, without keeping them for absent
+// readers. A message can be lost; and it can arrive twice, when a connection broke
+// while it was published.
+type Bus interface {
+	// Publish hands message to everyone who is subscribed to channel, this
+	// process included. It returns once the broker has taken the message.
+	Publish(ctx context.Context, channel string, message []byte) error
+	// Subscribe delivers channel's messages to l until the returned function is
+	// called or the bus is closed. It returns at once; the bus connects in the
+	// background and reconnects for as long as the subscription lasts. The
+	// returned function waits until l is no longer called; it must not be called
+	// from l.
+	Subscribe(channel string, l Listener) (unsubscribe func(), err error)
+	// Close ends every subscription. A client that the caller passed in stays
+	// open. Calling it twice is safe.
+	Close() error
+}
+
+// A Listener receives what a subscription delivers. Its methods are called one
+// at a time, in order, and do not block for long.
+type Listener interface {
+	// Up says that messages published from now on will arrive. Messages may have
+	// been missed since Down, or since Subscribe.
+	Up()
+	// Down says that messages may be lost from now on, and why. A bus may learn
+	// of a lost connection late. A subscription begins down: a Down before the
+	// first Up says why the bus could not be reached so far. There is at most one
+	// Down between two Ups.
+	Down(err error)
+	// Message delivers one message. The listener may keep it.
+	Message(message []byte)
+}

@@ -1,0 +1,108 @@
+package memory
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// A budget is what Options say, in the terms of the eviction policy, whose
+// weights have 32 bits: a weight is a number of units, and a unit is one byte
+// until the budget itself passes 4 GB.
+type budget struct {
+	weight    uint64 // units in all; 0 bounds by items alone
+	items     int    // the bound when weight is 0
+	unit      uint64 // bytes
+	minWeight uint64 // units that any item counts for, at least
+	maxSize   uint64 // bytes of one item
+}
+
+func (o Options) budget() (budget, error) {
+	// Err is reported by the runtime; until then the driver must not be nil inside.
+	refused := budget{items: 1, unit: 1, minWeight: 1}
+
+	size, err := parseSize("MaxSize", o.MaxSize)
+	if err != nil {
+		return refused, err
+	}
+	entry, err := parseSize("MaxEntrySize", o.MaxEntrySize)
+	if err != nil {
+		return refused, err
+	}
+	if o.MaxItems < 0 {
+		return refused, fmt.Errorf("memory: MaxItems is %d, must not be negative", o.MaxItems)
+	}
+	if size > 0 && entry > size {
+		return refused, fmt.Errorf("memory: MaxEntrySize %q is above MaxSize %q", o.MaxEntrySize, o.MaxSize)
+	}
+	if size == 0 && o.MaxItems == 0 {
+		if size, err = parseSize("MaxSize", DefaultMaxSize); err != nil {
+			return refused, err
+		}
+	}
+
+	b := budget{items: o.MaxItems, unit: 1, minWeight: 1, maxSize: entry}
+	if size > 0 {
+		b.unit += size >> 32
+		b.weight = size / b.unit
+		if o.MaxItems > 0 {
+			// max(size, MaxSize/MaxItems), rounded up, keeps both bounds.
+			n := uint64(o.MaxItems)
+			b.minWeight = (b.weight + n - 1) / n
+		}
+		if entry == 0 {
+			b.maxSize = size
+		}
+	} else if entry == 0 {
+		b.maxSize = math.MaxUint64
+	}
+	return b, nil
+}
+
+// weigh returns how many units an item of size bytes counts for, and whether it
+// is kept at all.
+func (b *budget) weigh(size int) (uint32, bool) {
+	n := uint64(max(size, 1))
+	if n > b.maxSize {
+		return 0, false
+	}
+	if b.weight == 0 {
+		return 1, true
+	}
+	// Rounding up must not carry an item that is as large as the budget above it.
+	return uint32(min(max((n+b.unit-1)/b.unit, b.minWeight), b.weight)), true
+}
+
+// kb is 1024 bytes, as memory is sold and as kib says without doubt.
+var units = []struct {
+	suffix string
+	bytes  uint64
+}{
+	{"kib", 1 << 10}, {"mib", 1 << 20}, {"gib", 1 << 30}, {"tib", 1 << 40},
+	{"kb", 1 << 10}, {"mb", 1 << 20}, {"gb", 1 << 30}, {"tb", 1 << 40},
+	{"b", 1}, {"", 1},
+}
+
+var errSize = errors.New(`want a positive integer followed by b, kb, mb, gb or tb, such as "100mb"`)
+
+// parseSize returns the bytes that text says, 0 if it is empty.
+func parseSize(option, text string) (uint64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	s := strings.ToLower(strings.TrimSpace(text))
+	for _, u := range units {
+		digits, ok := strings.CutSuffix(s, u.suffix)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseUint(strings.TrimSpace(digits), 10, 63)
+		if err != nil || n == 0 || n > math.MaxInt64/u.bytes {
+			break
+		}
+		return n * u.bytes, nil
+	}
+	return 0, fmt.Errorf("memory: %s %q: %w", option, text, errSize)
+}

@@ -1,0 +1,407 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"sync/atomic"
+
+	"github.com/cachegen/cachegen/runtime/internal/value"
+)
+
+// A Definition is what is known of a cached function before the program runs.
+// Generated code holds one for each.
+type Definition[K, V any] struct {
+	// Name identifies the cache among all that use the store: for the stamp that
+	// [Cache.Clear] changes, and in logs. Without a name, Clear clears the namespace.
+	Name string
+	// Pattern is the key as the directive has it: user:{id}.
+	Pattern string
+	// IntPrefix is the text before the only placeholder of a key that ends in one
+	// integer, which [Cache.HitInt] then finds without writing the text.
+	IntPrefix string
+	// Store names the store; empty is the default one. Namespace is the part of it
+	// that the entries live in, empty for none.
+	Store, Namespace string
+	// Shared hands every caller the same value. Otherwise each gets a copy of
+	// what is in memory, if the type has anything that copies would share.
+	Shared bool
+	// Options are the baked-in options.
+	Options []Option
+	// Tags and ResultTags return the tags that the key and the value tell. Both
+	// may be nil.
+	Tags       func(K) []Tag
+	ResultTags func(V) []Tag
+}
+
+// A Cache is a typed handle to the entries of one function, or of one kind of
+// ad-hoc key, in a store. All handles to the same entries share everything, so
+// that it does not matter how many there are.
+//
+// The zero Cache and a nil one are not bound: their methods return [ErrNotBound].
+type Cache[K, V any] struct {
+	definition Definition[K, V]
+	bound      atomic.Pointer[binding[K]]
+}
+
+// A binding is what a cache gets with its store.
+type binding[K any] struct {
+	core
+	appendKey func([]byte, K) ([]byte, error)
+}
+
+// Open returns the cache of a definition in the store that the definition names.
+// It fails if there is no such store, if K cannot be a key, or if the options
+// contradict each other.
+func Open[K, V any](stores Stores, d Definition[K, V]) (*Cache[K, V], error) {
+	c := Declare(d)
+	if err := c.Bind(stores); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Declare returns a cache that works once it is bound.
+func Declare[K, V any](d Definition[K, V]) *Cache[K, V] { return &Cache[K, V]{definition: d} }
+
+// Bind opens a declared cache on stores; see [Open]. Binding it again moves it.
+// Callers that are in a method meanwhile end on the stores they began with.
+func (c *Cache[K, V]) Bind(stores Stores) error {
+	s, err := stores.Use(c.definition.Store)
+	if err != nil {
+		return fmt.Errorf("cachegen: open %s: %w", c.label(), err)
+	}
+	var namespace []string
+	if c.definition.Namespace != "" {
+		namespace = []string{c.definition.Namespace}
+	}
+	return c.bind(s, namespace)
+}
+
+// NewCache returns a cache for ad-hoc keys in a store or namespace. K is a string
+// type, an integer type, or one with AppendText (see encoding.TextAppender) or
+// MarshalText. A string is the whole text of the key: its colons separate nothing.
+func NewCache[K, V any](in Space, options ...Option) (*Cache[K, V], error) {
+	s, namespace := in.space()
+	if s == nil {
+		return nil, fmt.Errorf("cachegen: new cache: %w: nil", ErrUnknownStore)
+	}
+	c := Declare(Definition[K, V]{Options: options})
+	if err := c.bind(s, namespace); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Cache[K, V]) label() string {
+	if c.definition.Name != "" {
+		return c.definition.Name
+	}
+	return fmt.Sprintf("Cache[%v, %v]", reflect.TypeFor[K](), reflect.TypeFor[V]())
+}
+
+func (c *Cache[K, V]) bind(s *Store, namespace []string) error {
+	appendKey, err := keyAppender[K]()
+	if err != nil {
+		return err
+	}
+	d := &c.definition
+	var given call
+	for _, o := range d.Options {
+		if o == nil {
+			return fmt.Errorf("cachegen: open %s: a nil option", c.label())
+		}
+		o.applyToCall(&given)
+	}
+	set := s.options(given.settings)
+	if err := set.check(); err != nil {
+		return fmt.Errorf("cachegen: open %s in store %s: %w", c.label(), s.name, err)
+	}
+	t := reflect.TypeFor[V]()
+	k := &binding[K]{appendKey: appendKey, core: core{
+		store: s, name: d.Name, namespace: namespace,
+		settings:    set,
+		fingerprint: value.Fingerprint(t),
+		shares:      !d.Shared && value.Shares(t),
+		decode: func(data []byte) (any, error) {
+			var v V
+			err := decode(s.codec, data, &v)
+			return v, err
+		},
+		size: func(v any) int {
+			typed, _ := v.(V)
+			return value.Size(typed)
+		},
+	}}
+	if d.ResultTags != nil {
+		k.resultTags = func(v any) []Tag {
+			typed, _ := v.(V)
+			return d.ResultTags(typed)
+		}
+	}
+	k.place(d.IntPrefix, d.IntPrefix != "")
+	c.bound.Store(k)
+	return nil
+}
+
+// Namespace returns a cache of the same kind in a namespace inside c's own.
+func (c *Cache[K, V]) Namespace(name string) (*Cache[K, V], error) {
+	k, err := c.core()
+	if err != nil {
+		return nil, err
+	}
+	inner := Declare(c.definition)
+	if err := inner.bind(k.store, append(slices.Clip(k.namespace), name)); err != nil {
+		return nil, err
+	}
+	return inner, nil
+}
+
+func (c *Cache[K, V]) core() (*binding[K], error) {
+	if c == nil {
+		return nil, ErrNotBound
+	}
+	if k := c.bound.Load(); k != nil {
+		return k, nil
+	}
+	return nil, fmt.Errorf("%w (%s)", ErrNotBound, c.label())
+}
+
+// key returns the full key of k.
+func (c *Cache[K, V]) key(in *binding[K], k K) (string, error) {
+	var room [128]byte
+	b, err := in.appendKey(append(room[:0], in.base...), k)
+	if err != nil {
+		return "", fmt.Errorf("cachegen: key of %s: %w", c.label(), err)
+	}
+	return string(b), nil
+}
+
+// at resolves what every method begins with.
+func (c *Cache[K, V]) at(key K) (*binding[K], string, error) {
+	k, err := c.core()
+	if err != nil {
+		return nil, "", err
+	}
+	full, err := c.key(k, key)
+	return k, full, err
+}
+
+// options applies a call's options to the cache's own, and adds the key's tags.
+func (c *Cache[K, V]) options(k *binding[K], key K, options []CallOption) call {
+	var given call
+	for _, o := range options {
+		if o != nil {
+			o.applyToCall(&given)
+		}
+	}
+	given.settings = given.or(k.settings)
+	if c.definition.Tags != nil {
+		given.tags = append(c.definition.Tags(key), given.tags...)
+	}
+	return given
+}
+
+// give returns an item's value as a caller gets it.
+func (c *Cache[K, V]) give(k *binding[K], it *item) (V, bool) {
+	v, ok := it.value.(V)
+	if !ok && it.value != nil {
+		return v, false // another type is cached under the same key
+	}
+	if k.shares {
+		v = value.Copy(v)
+	}
+	return v, true
+}
+
+// Hit returns the value of the key with that text if it is fresh in memory. It is
+// the fast path of generated code, and does not allocate unless the value has to
+// be copied. A false may have any reason: the caller goes on with [Cache.GetOrSet].
+func (c *Cache[K, V]) Hit(text []byte) (v V, ok bool) {
+	if k := c.bound.Load(); k != nil {
+		if it := k.hit(text); it != nil {
+			return c.give(k, it)
+		}
+	}
+	return v, false
+}
+
+// HitInt is [Cache.Hit] for the key whose text is the definition's IntPrefix and n.
+func (c *Cache[K, V]) HitInt(n int64) (v V, ok bool) {
+	if k := c.bound.Load(); k != nil {
+		if it := k.hitInt(n); it != nil {
+			return c.give(k, it)
+		}
+	}
+	return v, false
+}
+
+// GetOrSet returns the cached value of key, or loads and caches it. Callers that
+// ask for one key at a time share one load, its result and its error.
+//
+// load gets the values of the context of the caller that began it, but not its
+// cancellation: it is cancelled when nobody waits any more, or at the hard
+// timeout. If it panics, the caller that began it panics with a [PanicError] and
+// the others get that as an error. When a grace value can stand in for a load
+// that is slow or fails, it does.
+//
+// An error is the load's own, ctx's, [ErrTimeout], [ErrClosed] or [ErrNotBound].
+// Trouble with the shared tier is logged and is not an error.
+func (c *Cache[K, V]) GetOrSet(ctx context.Context, key K, load func(context.Context) (V, error), options ...CallOption) (V, error) {
+	var zero V
+	k, full, err := c.at(key)
+	if err != nil {
+		return zero, err
+	}
+	call := c.options(k, key, options)
+	rq := request{
+		key: full, hash: k.store.hash(full), set: call.settings, tags: call.tags, forceFresh: call.forceFresh,
+		load: func(ctx context.Context) (any, error) { return load(ctx) },
+	}
+	it, err := k.getOrSet(ctx, &rq)
+	if err != nil {
+		return zero, err
+	}
+	if v, ok := c.give(k, it); ok {
+		return v, nil
+	}
+	// Another handle caches another type under this key: load past it.
+	return load(ctx)
+}
+
+// GetOrSetForever is [Cache.GetOrSet] with a TTL that never ends.
+func (c *Cache[K, V]) GetOrSetForever(ctx context.Context, key K, load func(context.Context) (V, error), options ...CallOption) (V, error) {
+	return c.GetOrSet(ctx, key, load, append(slices.Clip(options), TTL(Forever))...)
+}
+
+// Get returns the value of key if a fresh one is cached. It never loads and never
+// returns a stale value. Trouble with the shared tier is logged and is a miss.
+func (c *Cache[K, V]) Get(ctx context.Context, key K) (v V, ok bool, err error) {
+	k, full, err := c.at(key)
+	if err != nil {
+		return v, false, err
+	}
+	it, err := k.get(ctx, full)
+	if it == nil || err != nil {
+		return v, false, err
+	}
+	v, ok = c.give(k, it)
+	return v, ok, nil
+}
+
+// Has reports whether a fresh value of key is cached.
+func (c *Cache[K, V]) Has(ctx context.Context, key K) (bool, error) {
+	k, full, err := c.at(key)
+	if err != nil {
+		return false, err
+	}
+	it, err := k.get(ctx, full)
+	return it != nil, err
+}
+
+// Missing is the opposite of [Cache.Has]; false if there is an error.
+func (c *Cache[K, V]) Missing(ctx context.Context, key K) (bool, error) {
+	has, err := c.Has(ctx, key)
+	return !has && err == nil, err
+}
+
+// Set stores value under key. Loads of the key that are under way do not replace
+// it. Errors are [InvalidationError]; the value may then be stored in part. The
+// value is copied as on a hit, so that the caller may go on to change it.
+func (c *Cache[K, V]) Set(ctx context.Context, key K, v V, options ...CallOption) error {
+	k, full, err := c.at(key)
+	if err != nil {
+		return err
+	}
+	call := c.options(k, key, options)
+	if k.shares {
+		v = value.Copy(v)
+	}
+	return k.set(ctx, full, v, call.settings, call.tags)
+}
+
+// SetForever is [Cache.Set] with a TTL that never ends.
+func (c *Cache[K, V]) SetForever(ctx context.Context, key K, v V, options ...CallOption) error {
+	return c.Set(ctx, key, v, append(slices.Clip(options), TTL(Forever))...)
+}
+
+// Pull returns the value of key and deletes it. Of several callers in a process
+// that pull one value at a time, one gets it.
+func (c *Cache[K, V]) Pull(ctx context.Context, key K) (v V, ok bool, err error) {
+	k, full, err := c.at(key)
+	if err != nil {
+		return v, false, err
+	}
+	it, err := k.pull(ctx, full)
+	if it == nil {
+		return v, false, err
+	}
+	v, ok = c.give(k, it)
+	return v, ok, err
+}
+
+// Delete removes key everywhere. Errors are [InvalidationError]. It is carried
+// out although ctx is cancelled, within the store's [L2Timeout].
+func (c *Cache[K, V]) Delete(ctx context.Context, key K) error { return c.DeleteMany(ctx, key) }
+
+// DeleteMany removes keys everywhere, in one round trip. See [Cache.Delete].
+func (c *Cache[K, V]) DeleteMany(ctx context.Context, keys ...K) error {
+	return c.each(keys, func(s *Store, full []string) error { return s.remove(ctx, full) })
+}
+
+// Expire makes keys stale everywhere. A value with a grace period may still stand
+// in for a load that fails or is slow. See [Cache.Delete].
+func (c *Cache[K, V]) Expire(ctx context.Context, keys ...K) error {
+	return c.each(keys, func(s *Store, full []string) error { return s.age(ctx, full) })
+}
+
+// each resolves keys and hands those that have a text to do, so that one bad key
+// does not keep the others from being invalidated.
+func (c *Cache[K, V]) each(keys []K, do func(*Store, []string) error) error {
+	k, err := c.core()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	full := make([]string, 0, len(keys))
+	for _, key := range keys {
+		text, err := c.key(k, key)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		full = append(full, text)
+	}
+	return errors.Join(append(errs, do(k.store, full))...)
+}
+
+// Clear removes every entry of this cache: for an ad-hoc one, every entry of its
+// namespace, or of the whole store if it is in none. It takes the time of one
+// write, however many entries there are. Errors are [InvalidationError].
+func (c *Cache[K, V]) Clear(ctx context.Context) error {
+	k, err := c.core()
+	if err != nil {
+		return err
+	}
+	return k.store.restamp(ctx, "clear", []string{k.ownStamp()}, false)
+}
+
+// DeleteByTag is [Store.DeleteByTag] of the cache's store.
+func (c *Cache[K, V]) DeleteByTag(ctx context.Context, tags ...Tag) error {
+	k, err := c.core()
+	if err != nil {
+		return err
+	}
+	return k.store.DeleteByTag(ctx, tags...)
+}
+
+// ExpireByTag is [Store.ExpireByTag] of the cache's store.
+func (c *Cache[K, V]) ExpireByTag(ctx context.Context, tags ...Tag) error {
+	k, err := c.core()
+	if err != nil {
+		return err
+	}
+	return k.store.ExpireByTag(ctx, tags...)
+}

@@ -1,0 +1,204 @@
+package runtime
+
+import (
+	"context"
+	"hash/maphash"
+	"math/bits"
+	"strings"
+	"unsafe"
+
+	"github.com/cachegen/cachegen/runtime/internal/stamp"
+)
+
+// A core is all of a cache that does not need to know its key and value types. It
+// is made once for all instances of Cache, however many functions are cached.
+type core struct {
+	store       *Store
+	name        string // empty for an ad-hoc cache
+	namespace   []string
+	base        string // what every full key begins with: prefix and namespace
+	scope       string // base and the text before the integer of an integer key
+	baseHash    uint64
+	scopeHash   uint64
+	statics     []*stamp.Cell // of the store, the namespaces and the cache
+	settings    settings
+	fingerprint uint64
+	shares      bool // copies of a value share memory: hits are copied
+
+	decode     func([]byte) (any, error)
+	size       func(any) int
+	resultTags func(any) []Tag // nil if there are none
+}
+
+// Names of stamps. What follows is a name that a user chose, so each kind has a
+// letter of its own.
+const (
+	storeStamp     = "s"
+	namespaceStamp = "n:"
+	cacheStamp     = "c:"
+	tagStamp       = "t:"
+)
+
+func tagName(t Tag) string { return tagStamp + string(t) }
+
+func tagNames(tags []Tag) []string {
+	names := make([]string, len(tags))
+	for i, t := range tags {
+		names[i] = tagName(t)
+	}
+	return names
+}
+
+// joinNamespace returns how a path of namespaces is written in keys. Names are
+// escaped: no two paths are written alike.
+func joinNamespace(path []string) string {
+	var b []byte
+	for _, name := range path {
+		b = append(b, '@')
+		escaped := string(AppendEscaped(nil, name))
+		b = append(b, strings.ReplaceAll(escaped, "@", "%40")...)
+	}
+	return string(b)
+}
+
+// place fills in what follows from store and namespace.
+func (c *core) place(intPrefix string, hasIntPrefix bool) {
+	s := c.store
+	c.base = s.prefix
+	c.statics = []*stamp.Cell{s.stamps.Cell(storeStamp)}
+	for i := range c.namespace {
+		c.statics = append(c.statics, s.stamps.Cell(namespaceStamp+joinNamespace(c.namespace[:i+1])))
+	}
+	if len(c.namespace) > 0 {
+		c.base += joinNamespace(c.namespace) + ":"
+	}
+	if c.name != "" {
+		c.statics = append(c.statics, s.stamps.Cell(c.ownStamp()))
+	}
+	c.baseHash = maphash.String(s.seed, c.base)
+	if hasIntPrefix {
+		c.scope = c.base + intPrefix
+		c.scopeHash = s.scopeHash(c.baseHash, intPrefix)
+	}
+}
+
+// ownStamp names the stamp that Clear changes.
+func (c *core) ownStamp() string {
+	path := joinNamespace(c.namespace)
+	switch {
+	case c.name != "":
+		return cacheStamp + path + ":" + c.name
+	case path != "":
+		return namespaceStamp + path
+	}
+	return storeStamp
+}
+
+// split cuts a full key of the store into base and text.
+func (s *Store) split(key string) (base, text string) {
+	n := len(s.prefix)
+	if n < len(key) && key[n] == '@' {
+		if i := strings.IndexByte(key[n:], ':'); i >= 0 {
+			n += i + 1
+		}
+	}
+	return key[:n], key[n:]
+}
+
+// hash returns the hash of a full key. It is the one that the fast paths compute
+// from the parts they have: base and text, or scope and integer.
+func (s *Store) hash(key string) uint64 {
+	base, text := s.split(key)
+	return s.textHash(maphash.String(s.seed, base), text)
+}
+
+func (s *Store) textHash(baseHash uint64, text string) uint64 {
+	if i, n, ok := trailingInt(text); ok {
+		return intHash(s.scopeHash(baseHash, text[:i]), n)
+	}
+	return mix(baseHash, maphash.String(s.seed, text))
+}
+
+func (s *Store) scopeHash(baseHash uint64, prefix string) uint64 {
+	return mix(baseHash, maphash.String(s.seed, prefix)|1)
+}
+
+func intHash(scopeHash uint64, n int64) uint64 { return mix(scopeHash, uint64(n)) }
+
+// mix folds the full product of two numbers, as wyhash does.
+func mix(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a^0xa0761d6478bd642f, b^0xe7037ed1a0b428db)
+	return hi ^ lo
+}
+
+// hit returns the item of a key if memory holds a fresh one. It does not allocate.
+func (c *core) hit(text []byte) *item {
+	s := c.store
+	if s.l1 == nil {
+		return nil
+	}
+	// The string lives no longer than the call, in which nobody changes the bytes.
+	key := unsafe.String(unsafe.SliceData(text), len(text))
+	it, _ := s.l1.Get(s.textHash(c.baseHash, key)).(*item)
+	if it == nil || len(it.key) != len(c.base)+len(key) || it.key[len(c.base):] != key || it.key[:len(c.base)] != c.base {
+		return nil
+	}
+	if s.good(it) || s.look(it, now()) == fresh {
+		return it
+	}
+	return nil
+}
+
+// hitInt is hit for a key that is the cache's scope and n.
+func (c *core) hitInt(n int64) *item {
+	s := c.store
+	if s.l1 == nil {
+		return nil
+	}
+	it, _ := s.l1.Get(intHash(c.scopeHash, n)).(*item)
+	if it == nil || it.num != n || it.scope != c.scope || c.scope == "" {
+		return nil
+	}
+	if s.good(it) || s.look(it, now()) == fresh {
+		return it
+	}
+	return nil
+}
+
+// find returns the item of a full key in memory, whatever it is worth.
+func (s *Store) find(key string, hash uint64) *item {
+	if s.l1 == nil {
+		return nil
+	}
+	if it, _ := s.l1.Get(hash).(*item); it != nil && it.key == key {
+		return it
+	}
+	return nil
+}
+
+// recall returns the item of a key in memory and what it is worth at t, reading
+// stamps from the shared tier if it has to.
+func (s *Store) recall(ctx context.Context, key string, hash uint64, t int64) (*item, verdict) {
+	it := s.find(key, hash)
+	if it == nil {
+		return nil, dead
+	}
+	v := s.look(it, t)
+	if v == unsure {
+		cells := make([]*stamp.Cell, len(it.stamps))
+		for i, ref := range it.stamps {
+			cells[i] = ref.cell
+		}
+		// While the shared tier does not answer, what is known here stands: the
+		// cache must not be the outage.
+		if _, err := s.fetch(ctx, "", cells); err != nil && ctx.Err() == nil {
+			s.warn("shared tier: read stamps", err)
+			s.prolong(cells, t)
+		}
+		v = s.look(it, t)
+	}
+	if v == unsure {
+		v = dead
+	}
+	return it, v
+}

@@ -1,0 +1,29 @@
+// Package runtime is the part of cachegen that runs inside a program: stores with
+// a memory tier, a shared tier and a bus, and the typed caches on top of them.
+//
+// A [Store] owns everything that is shared: tiers, flights (one load per key),
+// stamps (invalidating many entries at once). A [Cache] is a cheap, typed handle
+// to one function's entries in a store. Programs usually get their caches from
+// generated code; without it, [NewCache] makes one for ad-hoc keys:
+//
+//	store, err := runtime.NewStore("main", runtime.L1(memory.New(memory.Options{MaxSize: "100mb"})), runtime.TTL(5*time.Minute))
+//	users, err := runtime.NewCache[int64, User](store.Namespace("users"))
+//	user, err := users.GetOrSet(ctx, 42, func(ctx context.Context) (User, error) { return load(ctx, 42) })
+//
+// # What is promised
+//
+// When Delete, DeleteByTag, Clear or Set has returned nil, no read in this process
+// that begins afterwards returns a value that was loaded before, whatever was in
+// flight. A key is loaded once however many callers ask for it; they share the
+// result and the error. An entry is fresh for its TTL and may be served stale for
+// its grace, counted from the end of the TTL; both deadlines are set once and
+// survive every copy between tiers. Anything in a shared tier that cannot be read
+// is a miss.
+//
+// All types of this package may be used by many goroutines at once. Durations are
+// time.Durations; what a zero means is said where it can be given.
+package runtime
+
+// Generated1 is named by generated code, so that code of a generator that does
+// not fit this runtime fails to compile.
+const Generated1 = true

@@ -1,0 +1,314 @@
+package runtime_test
+
+import (
+	"context"
+	"errors"
+	goruntime "runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/internal/faketier"
+)
+
+func TestManyCallersOfAColdKeyShareOneLoad(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var src source
+		src.value.Store(9)
+		src.delay.Store(int64(time.Second))
+		c := newCache[int, int](t, newStore(t, memoryTier()))
+		var wg sync.WaitGroup
+		for range 1000 {
+			wg.Go(func() {
+				if got, err := c.GetOrSet(t.Context(), 7, src.load); err != nil || got != 9 {
+					t.Errorf("got %v, %v", got, err)
+				}
+			})
+		}
+		wg.Wait()
+		wantLoads(t, &src, 1)
+	})
+}
+
+// race R10: handles made anew for every call share their flights.
+func TestFreshHandlesOfANamespaceShareOneLoad(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var src source
+		src.delay.Store(int64(time.Second))
+		s := newStore(t, memoryTier())
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				c, err := runtime.NewCache[string, int](s.Namespace("users"))
+				if err != nil {
+					t.Error(err)
+				}
+				if _, err := c.GetOrSet(t.Context(), "k", src.load); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		wantLoads(t, &src, 1)
+	})
+}
+
+// race R8, R16: callers of a failing load share its error and do not queue up.
+func TestWaitersShareTheError(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var src source
+		src.fail.Store(true)
+		src.delay.Store(int64(time.Second))
+		c := newCache[int, int](t, newStore(t, memoryTier()))
+		start := time.Now()
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				if _, err := c.GetOrSet(t.Context(), 7, src.load); !errors.Is(err, errSource) {
+					t.Errorf("got %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		wantLoads(t, &src, 1)
+		if took := time.Since(start); took != time.Second {
+			t.Fatalf("took %v, want one load's time", took)
+		}
+	})
+}
+
+// race R11: a cancelled leader does not fail its followers.
+func TestFollowersSurviveACancelledLeader(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var src source
+		src.value.Store(3)
+		src.delay.Store(int64(time.Second))
+		c := newCache[int, int](t, newStore(t, memoryTier()))
+		leader, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := c.GetOrSet(leader, 7, src.load); !errors.Is(err, context.Canceled) {
+				t.Errorf("leader got %v", err)
+			}
+		})
+		synctest.Wait()
+		wg.Go(func() {
+			if got, err := c.GetOrSet(t.Context(), 7, src.load); err != nil || got != 3 {
+				t.Errorf("follower got %v, %v", got, err)
+			}
+		})
+		synctest.Wait()
+		cancel()
+		wg.Wait()
+		wantLoads(t, &src, 1)
+	})
+}
+
+// race R11: the last waiter's leaving cancels the load, and the next caller's load
+// does not overlap with it.
+func TestTheLastWaiterToLeaveCancelsTheLoad(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCache[int, int](t, newStore(t, memoryTier()))
+		ended := make(chan error, 1)
+		var running atomic.Int64
+		slow := func(ctx context.Context) (int, error) {
+			if running.Add(1) > 1 {
+				t.Error("loads overlap")
+			}
+			defer running.Add(-1)
+			<-ctx.Done()
+			ended <- context.Cause(ctx)
+			time.Sleep(time.Second) // winding down
+			return 0, ctx.Err()
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := c.GetOrSet(ctx, 7, slow); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("got %v", err)
+		}
+		got, err := c.GetOrSet(t.Context(), 7, func(context.Context) (int, error) {
+			if running.Load() != 0 {
+				t.Error("loads overlap")
+			}
+			return 5, nil
+		})
+		want(t, got, err, 5)
+		if cause := <-ended; cause == nil || cause == context.Canceled {
+			t.Errorf("the load's context ended with %v, want a cause that says why", cause)
+		}
+	})
+}
+
+type traceKey struct{}
+
+func TestTheLoaderSeesTheLeadersValues(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCache[int, string](t, newStore(t, memoryTier()))
+		ctx := context.WithValue(t.Context(), traceKey{}, "trace-1")
+		got, err := c.GetOrSet(ctx, 7, func(ctx context.Context) (string, error) { return ctx.Value(traceKey{}).(string), nil })
+		want(t, got, err, "trace-1")
+	})
+}
+
+// race R15: a panic is the leader's panic and the followers' error, and frees the key.
+func TestPanicInTheLoader(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCache[int, int](t, newStore(t, memoryTier()))
+		boom := func(context.Context) (int, error) {
+			time.Sleep(time.Second)
+			panic("boom")
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			defer func() {
+				p, ok := recover().(*runtime.PanicError)
+				if !ok || p.Value != "boom" || !strings.Contains(string(p.Stack), "TestPanicInTheLoader") {
+					t.Errorf("leader panicked with %v", p)
+				}
+			}()
+			c.GetOrSet(t.Context(), 7, boom)
+			t.Error("leader did not panic")
+		})
+		synctest.Wait()
+		wg.Go(func() {
+			var p *runtime.PanicError
+			if _, err := c.GetOrSet(t.Context(), 7, boom); !errors.As(err, &p) {
+				t.Errorf("follower got %v", err)
+			}
+		})
+		wg.Wait()
+		got, err := c.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { return 1, nil })
+		want(t, got, err, 1)
+	})
+}
+
+// race R15: the same for runtime.Goexit.
+func TestGoexitInTheLoader(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCache[int, int](t, newStore(t, memoryTier()))
+		_, err := c.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { goruntime.Goexit(); return 0, nil })
+		if !errors.Is(err, runtime.ErrGoexit) {
+			t.Fatalf("got %v", err)
+		}
+		got, err := c.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { return 1, nil })
+		want(t, got, err, 1)
+	})
+}
+
+func TestPanicBehindAGraceValueIsAFailedLoad(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Second), runtime.Grace(time.Hour)))
+		if err := c.Set(t.Context(), 7, 1); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		got, err := c.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { panic("boom") })
+		want(t, got, err, 1)
+	})
+}
+
+func TestForceFreshLoadsAlthoughThereIsAValue(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var src source
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&faketier.Shared{})))
+		src.value.Store(1)
+		if _, err := c.GetOrSet(t.Context(), 7, src.load); err != nil {
+			t.Fatal(err)
+		}
+		src.value.Store(2)
+		got, err := c.GetOrSet(t.Context(), 7, src.load, runtime.ForceFresh())
+		want(t, got, err, 2)
+		got, err = c.GetOrSet(t.Context(), 7, src.load)
+		want(t, got, err, 2)
+		wantLoads(t, &src, 2)
+	})
+}
+
+func TestBackgroundLoadsAreBounded(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Second), runtime.Grace(time.Hour)))
+		const keys = 2 * runtime.DefaultBackground
+		for i := range keys {
+			if err := c.Set(t.Context(), i, i); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute)
+		var running, most atomic.Int64
+		for i := range keys {
+			got, err := c.GetOrSet(t.Context(), i, func(context.Context) (int, error) {
+				n := running.Add(1)
+				for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+				}
+				defer running.Add(-1)
+				time.Sleep(time.Second)
+				return i, nil
+			})
+			want(t, got, err, i)
+		}
+		synctest.Wait()
+		if n := most.Load(); n != runtime.DefaultBackground {
+			t.Fatalf("%d loads at a time in the background, want %d", n, runtime.DefaultBackground)
+		}
+	})
+}
+
+// race R39: Close waits for loads and lets them store what they loaded.
+func TestCloseDrains(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		s, err := runtime.NewStore("s", memoryTier(), runtime.L2(&shared), runtime.TTL(time.Second), runtime.Grace(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := newCache[string, int](t, s)
+		if err := c.Set(t.Context(), "k", 1); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		got, err := c.GetOrSet(t.Context(), "k", func(context.Context) (int, error) { time.Sleep(time.Second); return 2, nil })
+		want(t, got, err, 1)
+		synctest.Wait()
+		sets := shared.Calls("set")
+		if err := s.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if shared.Calls("set") != sets+1 {
+			t.Error("the load under way was not stored")
+		}
+		if _, err := c.GetOrSet(t.Context(), "k", func(context.Context) (int, error) { return 3, nil }); !errors.Is(err, runtime.ErrClosed) {
+			t.Errorf("GetOrSet after Close: %v, want ErrClosed", err)
+		}
+		if err := c.Delete(t.Context(), "k"); !errors.Is(err, runtime.ErrClosed) {
+			t.Errorf("Delete after Close: %v, want ErrClosed", err)
+		}
+	})
+}
+
+// race R39: Close ends at its deadline, cancels what runs, and says so.
+func TestCloseReportsWhatItCutShort(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s, err := runtime.NewStore("s", memoryTier(), runtime.Logger(silent))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := newCache[string, int](t, s)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := c.GetOrSet(t.Context(), "k", func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, context.Cause(ctx) }); !errors.Is(err, runtime.ErrClosed) {
+				t.Errorf("caller got %v", err)
+			}
+		})
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := s.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Close: %v, want the deadline", err)
+		}
+		wg.Wait()
+	})
+}

@@ -1,0 +1,99 @@
+package runtime_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/cachegen/cachegen/drivers/memory"
+	"github.com/cachegen/cachegen/runtime"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var errSource = errors.New("source is down")
+
+var silent = slog.New(slog.DiscardHandler)
+
+func memoryTier() runtime.StoreOption {
+	return runtime.L1(memory.New(memory.Options{MaxSize: "10mb"}))
+}
+
+// newStore makes a store that is closed with the test.
+func newStore(t testing.TB, options ...runtime.StoreOption) *runtime.Store {
+	t.Helper()
+	s, err := runtime.NewStore("test", append([]runtime.StoreOption{runtime.Logger(silent)}, options...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := s.Close(ctx); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return s
+}
+
+func newCache[K, V any](t testing.TB, in runtime.Space, options ...runtime.Option) *runtime.Cache[K, V] {
+	t.Helper()
+	c, err := runtime.NewCache[K, V](in, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// bubble runs f in virtual time.
+func bubble(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, f)
+}
+
+// A source counts its loads and returns what it holds now.
+type source struct {
+	value atomic.Int64
+	loads atomic.Int64
+	fail  atomic.Bool
+	delay atomic.Int64
+}
+
+func (s *source) load(ctx context.Context) (int, error) {
+	s.loads.Add(1)
+	v := int(s.value.Load())
+	if d := s.delay.Load(); d > 0 {
+		select {
+		case <-time.After(time.Duration(d)):
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+	if s.fail.Load() {
+		return 0, errSource
+	}
+	return v, nil
+}
+
+func want[T comparable](t *testing.T, got T, err error, wanted T) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("got error %v, want %v", err, wanted)
+	}
+	if got != wanted {
+		t.Fatalf("got %v, want %v", got, wanted)
+	}
+}
+
+func wantLoads(t *testing.T, s *source, n int64) {
+	t.Helper()
+	if got := s.loads.Load(); got != n {
+		t.Fatalf("%d loads, want %d", got, n)
+	}
+}

@@ -1,0 +1,94 @@
+// Package busmsg is the form of the messages that processes send each other over
+// a bus. They say what has changed, never the new value.
+//
+// Layout, integers big-endian: version (1 byte), origin (8), kind (1), number of
+// names (uvarint), then for each its length (uvarint), its bytes, and for a kind
+// of stamps the new half (8).
+package busmsg
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+const version = 1
+
+// ErrUnreadable says that bytes are not a message of a version known here.
+var ErrUnreadable = errors.New("not a readable bus message")
+
+// A Kind says what happened to the names in a message.
+type Kind uint8
+
+// The kinds. The first two name keys, the others stamps.
+const (
+	Drop        Kind = iota + 1 // the entries are gone, or there are newer ones
+	Expire                      // the entries are stale
+	DeleteStamp                 // the delete half is new
+	ExpireStamp                 // the expire half is new
+)
+
+func (k Kind) stamps() bool { return k == DeleteStamp || k == ExpireStamp }
+
+// A Message is one change.
+type Message struct {
+	Origin uint64 // the store that sent it
+	Kind   Kind
+	Names  []string
+	Halves []uint64 // of stamps, one for each name; nil for keys
+}
+
+// Append appends m to b.
+func Append(b []byte, m *Message) []byte {
+	b = append(b, version)
+	b = binary.BigEndian.AppendUint64(b, m.Origin)
+	b = append(b, byte(m.Kind))
+	b = binary.AppendUvarint(b, uint64(len(m.Names)))
+	for i, name := range m.Names {
+		b = binary.AppendUvarint(b, uint64(len(name)))
+		b = append(b, name...)
+		if m.Kind.stamps() {
+			b = binary.BigEndian.AppendUint64(b, m.Halves[i])
+		}
+	}
+	return b
+}
+
+// Parse is the inverse of [Append]. What it cannot read is [ErrUnreadable].
+func Parse(b []byte) (Message, error) {
+	if len(b) < 11 || b[0] != version {
+		return Message{}, ErrUnreadable
+	}
+	m := Message{Origin: binary.BigEndian.Uint64(b[1:]), Kind: Kind(b[9])}
+	if m.Kind < Drop || m.Kind > ExpireStamp {
+		return Message{}, ErrUnreadable
+	}
+	b = b[10:]
+	count, n := binary.Uvarint(b)
+	if n <= 0 || count > uint64(len(b)-n) { // each name takes at least a length byte
+		return Message{}, ErrUnreadable
+	}
+	b = b[n:]
+	after := uint64(0)
+	if m.Kind.stamps() {
+		after = 8
+		m.Halves = make([]uint64, 0, min(count, uint64(len(b)/9)))
+	}
+	m.Names = make([]string, 0, min(count, uint64(len(b))))
+	for range count {
+		size, n := binary.Uvarint(b)
+		if n <= 0 || size > uint64(len(b)) || uint64(len(b)-n) < size+after {
+			return Message{}, ErrUnreadable
+		}
+		b = b[n:]
+		m.Names = append(m.Names, string(b[:size]))
+		b = b[size:]
+		if after > 0 {
+			m.Halves = append(m.Halves, binary.BigEndian.Uint64(b))
+			b = b[after:]
+		}
+	}
+	if len(b) > 0 {
+		return Message{}, ErrUnreadable
+	}
+	return m, nil
+}

@@ -1,0 +1,247 @@
+// Package faketier has a shared tier and a bus in memory for tests of the runtime
+// that need virtual time or faults at exact moments. Drivers are tested against
+// their real servers; this is what stands beside them.
+package faketier
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/cachegen/cachegen/drivers"
+)
+
+// A Shared is a drivers.L2 in memory. The zero value is ready. Several stores may
+// use one, as several processes use one server.
+type Shared struct {
+	mu    sync.Mutex
+	items map[string]stored
+	down  error
+	// Before, if set, runs before each operation without the lock held; an error
+	// is the operation's.
+	Before func(ctx context.Context, op string, keys []string) error
+	// After, if set, runs after each operation, before its caller knows.
+	After func(op string, keys []string)
+	// Calls counts operations by name.
+	calls map[string]int
+}
+
+type stored struct {
+	value []byte
+	until time.Time // zero: for ever
+}
+
+// Down makes every operation fail with err until it is called with nil.
+func (s *Shared) Down(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down = err
+}
+
+// Calls returns how many operations of a name there were.
+func (s *Shared) Calls(op string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls[op]
+}
+
+// Keys returns a snapshot of what is stored, expired or not.
+func (s *Shared) Keys() map[string][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make(map[string][]byte)
+	for k, v := range s.items {
+		out[k] = v.value
+	}
+	return out
+}
+
+// Put stores bytes behind the runtime's back.
+func (s *Shared) Put(key string, value []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.set(drivers.Item{Key: key, Value: value})
+}
+
+// Evict removes a key behind the runtime's back.
+func (s *Shared) Evict(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.items, key)
+}
+
+func (s *Shared) set(it drivers.Item) {
+	if s.items == nil {
+		s.items = make(map[string]stored)
+	}
+	v := stored{value: append([]byte{}, it.Value...)}
+	if it.TTL > 0 {
+		v.until = time.Now().Add(it.TTL)
+	}
+	s.items[it.Key] = v
+}
+
+func (s *Shared) get(key string) []byte {
+	v, ok := s.items[key]
+	if !ok || !v.until.IsZero() && !time.Now().Before(v.until) {
+		return nil
+	}
+	return append([]byte{}, v.value...)
+}
+
+func (s *Shared) do(ctx context.Context, op string, keys []string, f func()) error {
+	if s.Before != nil {
+		if err := s.Before(ctx, op, keys); err != nil {
+			return err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	err := s.down
+	if err == nil {
+		if s.calls == nil {
+			s.calls = make(map[string]int)
+		}
+		s.calls[op]++
+		f()
+	}
+	s.mu.Unlock()
+	if s.After != nil && err == nil {
+		s.After(op, keys)
+	}
+	return err
+}
+
+func keysOf(items []drivers.Item) []string {
+	keys := make([]string, len(items))
+	for i, it := range items {
+		keys[i] = it.Key
+	}
+	return keys
+}
+
+// GetMany implements drivers.L2.
+func (s *Shared) GetMany(ctx context.Context, keys []string) (values [][]byte, err error) {
+	err = s.do(ctx, "get", keys, func() {
+		for _, k := range keys {
+			values = append(values, s.get(k))
+		}
+	})
+	return values, err
+}
+
+// SetMany implements drivers.L2.
+func (s *Shared) SetMany(ctx context.Context, items []drivers.Item) error {
+	return s.do(ctx, "set", keysOf(items), func() {
+		for _, it := range items {
+			s.set(it)
+		}
+	})
+}
+
+// DeleteMany implements drivers.L2.
+func (s *Shared) DeleteMany(ctx context.Context, keys []string) error {
+	return s.do(ctx, "delete", keys, func() {
+		for _, k := range keys {
+			delete(s.items, k)
+		}
+	})
+}
+
+// AddMany implements drivers.Adder.
+func (s *Shared) AddMany(ctx context.Context, items []drivers.Item) (values [][]byte, err error) {
+	err = s.do(ctx, "add", keysOf(items), func() {
+		for _, it := range items {
+			if s.get(it.Key) == nil {
+				s.set(it)
+			}
+			values = append(values, s.get(it.Key))
+		}
+	})
+	return values, err
+}
+
+// Close implements drivers.L2.
+func (s *Shared) Close() error { return nil }
+
+// A Bus is a drivers.Bus in memory. The zero value is ready and connected. Each
+// message is delivered before Publish returns, unless the bus is cut.
+type Bus struct {
+	mu        sync.Mutex
+	listeners map[int]subscription
+	next      int
+	cut       bool
+	// Hold, if set, keeps messages back instead of delivering them.
+	Hold func(message []byte) bool
+}
+
+type subscription struct {
+	channel string
+	l       drivers.Listener
+}
+
+// ErrCut is what Publish returns while the bus is cut.
+var ErrCut = errors.New("bus is cut")
+
+// Cut loses the connection of every listener, or gets it back.
+func (b *Bus) Cut(cut bool) {
+	b.mu.Lock()
+	b.cut = cut
+	listeners := maps.Clone(b.listeners)
+	b.mu.Unlock()
+	for _, s := range listeners {
+		if cut {
+			s.l.Down(ErrCut)
+		} else {
+			s.l.Up()
+		}
+	}
+}
+
+// Publish implements drivers.Bus.
+func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error {
+	if b.Hold != nil && b.Hold(message) {
+		return nil
+	}
+	b.mu.Lock()
+	cut := b.cut
+	listeners := maps.Clone(b.listeners)
+	b.mu.Unlock()
+	if cut {
+		return ErrCut
+	}
+	for _, s := range listeners {
+		if s.channel == channel {
+			s.l.Message(message)
+		}
+	}
+	return ctx.Err()
+}
+
+// Subscribe implements drivers.Bus.
+func (b *Bus) Subscribe(channel string, l drivers.Listener) (func(), error) {
+	b.mu.Lock()
+	if b.listeners == nil {
+		b.listeners = make(map[int]subscription)
+	}
+	id := b.next
+	b.next++
+	b.listeners[id] = subscription{channel, l}
+	cut := b.cut
+	b.mu.Unlock()
+	if !cut {
+		l.Up()
+	}
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.listeners, id)
+	}, nil
+}
+
+// Close implements drivers.Bus.
+func (b *Bus) Close() error { return nil }

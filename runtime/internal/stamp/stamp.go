@@ -1,0 +1,281 @@
+// Package stamp remembers, in one process, the stamps that invalidate many
+// entries at once.
+//
+// A tag, a namespace, a cache and the store itself each have a stamp: two random
+// numbers. An entry carries the stamps that were current before its load began
+// and is valid while they are current still. Deleting by tag is writing a new
+// stamp. No clock is compared with another machine's, and a stamp that is lost
+// and made anew never equals the old one, so losing one costs loads and never
+// brings back what was invalidated.
+package stamp
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"weak"
+)
+
+// A Value is the two halves of a stamp. An entry whose Delete half is not current
+// is gone; one whose Expire half is not current is stale and may still serve as a
+// grace value. The zero Value is no stamp.
+type Value struct{ Delete, Expire uint64 }
+
+// New returns a stamp that has never been before.
+func New() Value { return Value{Half(), Half()} }
+
+// Expired returns v with a new expire half.
+func (v Value) Expired() Value { return Value{v.Delete, Half()} }
+
+// Half returns half a stamp that has never been before.
+func Half() uint64 {
+	for {
+		if n := rand.Uint64(); n != 0 {
+			return n
+		}
+	}
+}
+
+// Bytes returns a half as it lies in a shared tier. The halves have records of
+// their own, so that whoever writes one cannot undo a change of the other.
+func Bytes(half uint64) []byte {
+	return binary.BigEndian.AppendUint64(make([]byte, 0, 8), half)
+}
+
+// Parse is the inverse of [Bytes]. It returns false for anything else.
+func Parse(b []byte) (half uint64, ok bool) {
+	if len(b) != 8 {
+		return 0, false
+	}
+	half = binary.BigEndian.Uint64(b)
+	return half, half != 0
+}
+
+// Named is a stamp with what it stands for: a tag, a namespace, a cache.
+type Named struct {
+	Name string
+	Value
+}
+
+// A Cell holds the present stamp of one name.
+type Cell struct {
+	Name  string
+	state atomic.Pointer[state]
+	// Refreshing is set while someone reads the stamp anew in the background.
+	Refreshing atomic.Bool
+}
+
+type state struct {
+	Value
+	trustUntil int64
+}
+
+// Current returns the stamp and until when it is believed without looking at the
+// shared tier again, in nanoseconds since 1970. ok is false while no stamp is known.
+func (c *Cell) Current() (v Value, trustUntil int64, ok bool) {
+	s := c.state.Load()
+	if s == nil {
+		return Value{}, 0, false
+	}
+	return s.Value, s.trustUntil, true
+}
+
+const (
+	shards  = 64
+	stripes = 4096
+)
+
+// A Table holds the cells of one store. Cells that no entry, load or caller
+// refers to any more are forgotten by the garbage collector, so that the table
+// grows with the entries in memory and not with all tags ever seen.
+type Table struct {
+	seed   maphash.Seed
+	shards [shards]struct {
+		mu    sync.Mutex
+		cells map[string]weak.Pointer[Cell]
+	}
+
+	// epoch moves with every change of any stamp. An entry that was found valid
+	// at an epoch is valid as long as the epoch stands.
+	epoch atomic.Uint64
+	// change serialises what moves the epoch.
+	change sync.Mutex
+	// changed holds, for each stripe of names, the epoch of its last change. It
+	// answers for names that had no cell when they were invalidated.
+	changed [stripes]atomic.Uint64
+}
+
+// NewTable returns an empty table.
+func NewTable() *Table {
+	t := &Table{seed: maphash.MakeSeed()}
+	for i := range t.shards {
+		t.shards[i].cells = make(map[string]weak.Pointer[Cell])
+	}
+	t.epoch.Store(1)
+	return t
+}
+
+// Epoch returns the number of the last change.
+func (t *Table) Epoch() uint64 { return t.epoch.Load() }
+
+// Cell returns the cell of name. The caller keeps it for as long as its stamp matters.
+func (t *Table) Cell(name string) *Cell {
+	shard := &t.shards[maphash.String(t.seed, name)%shards]
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if c := shard.cells[name].Value(); c != nil {
+		return c
+	}
+	c := &Cell{Name: name}
+	shard.cells[name] = weak.Make(c)
+	runtime.AddCleanup(c, t.forget, name)
+	return c
+}
+
+// forget removes name after its cell has been collected, unless it has a new one.
+func (t *Table) forget(name string) {
+	shard := &t.shards[maphash.String(t.seed, name)%shards]
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if p, ok := shard.cells[name]; ok && p.Value() == nil {
+		delete(shard.cells, name)
+	}
+}
+
+// Len returns the number of names that are remembered.
+func (t *Table) Len() int {
+	n := 0
+	for i := range t.shards {
+		t.shards[i].mu.Lock()
+		n += len(t.shards[i].cells)
+		t.shards[i].mu.Unlock()
+	}
+	return n
+}
+
+func (t *Table) stripe(name string) *atomic.Uint64 {
+	return &t.changed[maphash.String(t.seed, name)%stripes]
+}
+
+// ChangedSince reports whether name may have changed after epoch. It is right
+// about names that have no cell. Of a change that is under way, it says so before
+// [Cell.Current] shows it: read the stamp first, then ask.
+func (t *Table) ChangedSince(name string, epoch uint64) bool {
+	return t.stripe(name).Load() > epoch
+}
+
+// Announce says that name is about to change, here or in the shared tier.
+// Whatever was loaded before it can no longer be stored under name.
+func (t *Table) Announce(name string) {
+	t.change.Lock()
+	defer t.change.Unlock()
+	next := t.epoch.Load() + 1
+	t.stripe(name).Store(next)
+	t.epoch.Store(next)
+}
+
+// ChangeHalf makes half a half of name's stamp. A name that nothing here refers to
+// gets no stamp by it; that it has changed is remembered all the same.
+func (t *Table) ChangeHalf(name string, half uint64, expire bool, trustUntil int64) {
+	t.change.Lock()
+	defer t.change.Unlock()
+	c := t.existing(name)
+	if c == nil || c.state.Load() == nil {
+		next := t.epoch.Load() + 1
+		t.stripe(name).Store(next)
+		t.epoch.Store(next)
+		return
+	}
+	old := c.state.Load()
+	v := old.Value
+	if expire {
+		v.Expire = half
+	} else {
+		v.Delete = half
+	}
+	// The other half is as old as it was.
+	t.set(c, v, min(trustUntil, old.trustUntil))
+}
+
+// existing returns the cell of name if there is one.
+func (t *Table) existing(name string) *Cell {
+	shard := &t.shards[maphash.String(t.seed, name)%shards]
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	return shard.cells[name].Value()
+}
+
+// set installs a stamp that differs. The order matters: see ChangedSince, and
+// readers that look at the epoch last.
+func (t *Table) set(c *Cell, v Value, trustUntil int64) {
+	next := t.epoch.Load() + 1
+	t.stripe(c.Name).Store(next)
+	c.state.Store(&state{v, trustUntil})
+	t.epoch.Store(next)
+}
+
+// Learn installs a stamp that was read from the shared tier, unless name has
+// changed since epoch, when the read began: then what was read may be the older
+// one, and Learn returns false.
+func (t *Table) Learn(c *Cell, v Value, trustUntil int64, epoch uint64) bool {
+	t.change.Lock()
+	defer t.change.Unlock()
+	if t.ChangedSince(c.Name, epoch) {
+		return false
+	}
+	switch old := c.state.Load(); {
+	case old == nil, old.Value == v:
+		c.state.Store(&state{v, trustUntil}) // nothing that is stored here changes its meaning
+	default:
+		t.set(c, v, trustUntil)
+	}
+	return true
+}
+
+// Provide installs v if c has no stamp yet.
+func (t *Table) Provide(c *Cell, v Value, trustUntil int64) {
+	t.change.Lock()
+	defer t.change.Unlock()
+	if c.state.Load() == nil {
+		c.state.Store(&state{v, trustUntil})
+	}
+}
+
+// Prolong believes the stamp of c until trustUntil, if that is later.
+func (t *Table) Prolong(c *Cell, trustUntil int64) {
+	t.change.Lock()
+	defer t.change.Unlock()
+	if s := c.state.Load(); s != nil && s.trustUntil < trustUntil {
+		c.state.Store(&state{s.Value, trustUntil})
+	}
+}
+
+// Distrust makes every stamp be read from the shared tier again before it is used.
+func (t *Table) Distrust() {
+	t.change.Lock()
+	defer t.change.Unlock()
+	for i := range t.shards {
+		shard := &t.shards[i]
+		shard.mu.Lock()
+		for _, p := range shard.cells {
+			if c := p.Value(); c != nil {
+				if s := c.state.Load(); s != nil {
+					c.state.Store(&state{s.Value, math.MinInt64})
+				}
+			}
+		}
+		shard.mu.Unlock()
+	}
+	t.epoch.Store(t.epoch.Load() + 1)
+}
+
+// Touch moves the epoch without changing a stamp: every entry is looked at anew.
+func (t *Table) Touch() {
+	t.change.Lock()
+	defer t.change.Unlock()
+	t.epoch.Store(t.epoch.Load() + 1)
+}

@@ -1,0 +1,221 @@
+package runtime
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/cachegen/cachegen/drivers"
+)
+
+// Forever is a TTL that never ends.
+const Forever time.Duration = math.MaxInt64
+
+// What a store does when nobody says otherwise.
+const (
+	DefaultTTL          = 30 * time.Minute
+	DefaultGraceBackoff = 10 * time.Second
+	DefaultMaxLoadTime  = 5 * time.Minute
+	DefaultL2Timeout    = time.Second
+	DefaultStampTrust   = 3 * time.Second
+	DefaultBackground   = 256
+)
+
+// settings are the options that every level may give. A level that is silent
+// leaves them to the next: call, directive, type, store, Stores, default.
+type settings struct {
+	given                                setting
+	ttl, grace, graceBackoff, soft, hard time.Duration
+}
+
+type setting uint8
+
+const (
+	givenTTL setting = 1 << iota
+	givenGrace
+	givenBackoff
+	givenSoft
+	givenHard
+)
+
+var defaults = settings{
+	given: ^setting(0),
+	ttl:   DefaultTTL, graceBackoff: DefaultGraceBackoff,
+}
+
+// or fills what s leaves open from the next level.
+func (s settings) or(next settings) settings {
+	take := func(g setting, to *time.Duration, from time.Duration) {
+		if s.given&g == 0 && next.given&g != 0 {
+			*to = from
+			s.given |= g
+		}
+	}
+	take(givenTTL, &s.ttl, next.ttl)
+	take(givenGrace, &s.grace, next.grace)
+	take(givenBackoff, &s.graceBackoff, next.graceBackoff)
+	take(givenSoft, &s.soft, next.soft)
+	take(givenHard, &s.hard, next.hard)
+	return s
+}
+
+// check refuses what contradicts itself. It is asked where options are given for
+// long; a call is not refused for its options.
+func (s settings) check() error {
+	switch {
+	case s.given&givenTTL != 0 && s.ttl <= 0:
+		return fmt.Errorf("TTL %v is not positive", s.ttl)
+	case s.grace < 0:
+		return fmt.Errorf("Grace %v is negative", s.grace)
+	case s.graceBackoff < 0:
+		return fmt.Errorf("GraceBackoff %v is negative", s.graceBackoff)
+	case s.soft < 0:
+		return fmt.Errorf("Timeout %v is negative", s.soft)
+	case s.hard < 0:
+		return fmt.Errorf("HardTimeout %v is negative", s.hard)
+	case s.hard > 0 && s.soft >= s.hard:
+		return fmt.Errorf("Timeout %v is not below HardTimeout %v", s.soft, s.hard)
+	}
+	return nil
+}
+
+// A StoreOption configures [NewStore].
+type StoreOption interface{ applyToStore(*storeConfig) }
+
+// A StoresOption is a part of [NewStores]: a *Store, or an [Option] for all of them.
+type StoresOption interface{ applyToStores(*storesConfig) }
+
+// A CallOption changes one call.
+type CallOption interface{ applyToCall(*call) }
+
+// An Option can be given at every level.
+type Option interface {
+	StoreOption
+	StoresOption
+	CallOption
+}
+
+type option func(*settings)
+
+func (o option) applyToStore(c *storeConfig)   { o(&c.settings) }
+func (o option) applyToStores(c *storesConfig) { o(&c.settings) }
+func (o option) applyToCall(c *call)           { o(&c.settings) }
+
+// TTL is how long a value is fresh; [Forever] never ends. At a call, a TTL of zero
+// or less means that the result is not stored.
+func TTL(d time.Duration) Option {
+	return option(func(s *settings) { s.ttl = d; s.given |= givenTTL })
+}
+
+// Grace is how long after the end of its TTL a value may still be served stale.
+// Bentocache and FusionCache count theirs from the write. Zero, the default, is
+// no grace. It has to be given when the value is stored.
+func Grace(d time.Duration) Option {
+	return option(func(s *settings) { s.grace = d; s.given |= givenGrace })
+}
+
+// GraceBackoff is how long, after a loader has failed and a grace value has stood
+// in, the grace value is served without trying the loader again. It counts from
+// the failure and never prolongs the grace. The default is 10 s.
+func GraceBackoff(d time.Duration) Option {
+	return option(func(s *settings) { s.graceBackoff = d; s.given |= givenBackoff })
+}
+
+// Timeout is the soft timeout: how long a caller waits for the loader when there
+// is a grace value to fall back to. The load goes on behind. Zero, the default,
+// serves the grace value at once.
+func Timeout(d time.Duration) Option {
+	return option(func(s *settings) { s.soft = d; s.given |= givenSoft })
+}
+
+// HardTimeout is how long a loader may run at all. Then its context is cancelled,
+// and callers get the grace value or [ErrTimeout]. Zero, the default, is no limit.
+func HardTimeout(d time.Duration) Option {
+	return option(func(s *settings) { s.hard = d; s.given |= givenHard })
+}
+
+// call is everything that one call says.
+type call struct {
+	settings
+	tags       []Tag
+	forceFresh bool
+}
+
+type callOption func(*call)
+
+func (o callOption) applyToCall(c *call) { o(c) }
+
+// Tags adds tags to the entry that a call writes.
+func Tags(tags ...Tag) CallOption {
+	return callOption(func(c *call) { c.tags = append(c.tags[:len(c.tags):len(c.tags)], tags...) })
+}
+
+// ForceFresh loads although there is a value, and stores the result.
+func ForceFresh() CallOption {
+	return callOption(func(c *call) { c.forceFresh = true })
+}
+
+// storeConfig is what NewStore's options add up to.
+type storeConfig struct {
+	settings
+	l1          drivers.L1
+	l2          drivers.L2
+	bus         drivers.Bus
+	prefix      string
+	codec       Codec
+	logger      *slog.Logger
+	maxLoadTime time.Duration
+	l2Timeout   time.Duration
+	stampTrust  time.Duration
+	background  int
+}
+
+type storeOption func(*storeConfig)
+
+func (o storeOption) applyToStore(c *storeConfig) { o(c) }
+
+// L1 gives the store a memory tier. A tier serves one store.
+func L1(tier drivers.L1) StoreOption { return storeOption(func(c *storeConfig) { c.l1 = tier }) }
+
+// L2 gives the store a tier that it shares with other processes.
+func L2(tier drivers.L2) StoreOption { return storeOption(func(c *storeConfig) { c.l2 = tier }) }
+
+// WithBus lets the memory tiers of several processes hear of each other's changes.
+func WithBus(bus drivers.Bus) StoreOption { return storeOption(func(c *storeConfig) { c.bus = bus }) }
+
+// Prefix begins every key of the store in its shared tier. Stores of different
+// programs on one server need different prefixes; stores that share data, the
+// same. It must not contain "!" or "@", nor end with a colon.
+func Prefix(prefix string) StoreOption {
+	return storeOption(func(c *storeConfig) { c.prefix = prefix })
+}
+
+// WithCodec replaces [MsgPack].
+func WithCodec(codec Codec) StoreOption { return storeOption(func(c *storeConfig) { c.codec = codec }) }
+
+// Logger says where a store reports what callers do not see: loads that fail
+// behind a grace value, tiers that do not answer. The default is slog.Default().
+func Logger(logger *slog.Logger) StoreOption {
+	return storeOption(func(c *storeConfig) { c.logger = logger })
+}
+
+// MaxLoadTime is how long a load may hold its key. A load that takes longer is
+// left alone: the next caller starts another, and its result is not stored. The
+// default is 5 minutes.
+func MaxLoadTime(d time.Duration) StoreOption {
+	return storeOption(func(c *storeConfig) { c.maxLoadTime = d })
+}
+
+// L2Timeout bounds each operation on the shared tier. The default is 1 s.
+func L2Timeout(d time.Duration) StoreOption {
+	return storeOption(func(c *storeConfig) { c.l2Timeout = d })
+}
+
+// StampTrust bounds how long this process believes what it knows of tags,
+// namespaces and clears before it looks at the shared tier again, and how long a
+// memory tier whose bus is down serves without doing so. At most twice as long
+// passes while the look is under way. The default is 3 s.
+func StampTrust(d time.Duration) StoreOption {
+	return storeOption(func(c *storeConfig) { c.stampTrust = d })
+}

@@ -1,0 +1,122 @@
+package runtime
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"sync/atomic"
+
+	"github.com/cachegen/cachegen/runtime/internal/busmsg"
+	"github.com/cachegen/cachegen/runtime/internal/generation"
+)
+
+// peers is a store's ear and mouth on the bus. It tells other processes what this
+// one has changed and drops from memory what they have.
+//
+// Messages get lost while a process cannot hear. So whenever it begins to hear
+// again, everything in memory is dropped and every stamp read anew; and while it
+// cannot, an item in memory is served for a bounded time only.
+type peers struct {
+	store     *Store
+	origin    uint64
+	deafSince atomic.Int64 // 0 while the bus is heard
+	stop      func()
+}
+
+// join subscribes a store to its channel.
+func join(s *Store) (*peers, error) {
+	p := &peers{store: s, origin: rand.Uint64()}
+	p.deafSince.Store(now())
+	s.peers = p // the bus may call before Subscribe returns
+	stop, err := s.bus.Subscribe(s.channel(), p)
+	if err != nil {
+		s.peers = nil
+		return nil, err
+	}
+	p.stop = stop
+	return p, nil
+}
+
+func (p *peers) leave() { p.stop() }
+
+// channel is shared by all stores with one prefix, which share keys too.
+func (s *Store) channel() string { return "cachegen:" + s.prefix + "!bus" }
+
+// tell publishes a message, if there is a bus.
+func (s *Store) tell(ctx context.Context, m busmsg.Message) error {
+	if s.peers == nil {
+		return nil
+	}
+	m.Origin = s.peers.origin
+	ctx, cancel := context.WithTimeout(ctx, s.l2Timeout)
+	defer cancel()
+	return s.bus.Publish(ctx, s.channel(), busmsg.Append(nil, &m))
+}
+
+// trust returns until when a stamp learnt now is believed.
+func (s *Store) trust() int64 {
+	if s.l2 == nil {
+		return math.MaxInt64
+	}
+	return deadline(now(), int64(s.stampTrust))
+}
+
+// deafUntil returns until when it may be served although changes by others may
+// have been missed.
+func (s *Store) deafUntil(it *item) int64 {
+	if s.peers == nil {
+		return math.MaxInt64
+	}
+	since := s.peers.deafSince.Load()
+	if since == 0 {
+		return math.MaxInt64
+	}
+	return deadline(max(since, it.kept), int64(s.stampTrust))
+}
+
+// Up drops what may have been missed.
+func (p *peers) Up() {
+	s := p.store
+	s.stripes.MoveAll() // what was read before must not be kept after
+	s.flights.PoisonAll()
+	if s.l2 != nil {
+		s.stamps.Distrust()
+	}
+	if s.l1 != nil {
+		s.l1.Clear()
+	}
+	p.deafSince.Store(0)
+}
+
+// Down begins to count.
+func (p *peers) Down(err error) {
+	s := p.store
+	if err != nil {
+		s.warn("bus: lost", err)
+	}
+	p.deafSince.CompareAndSwap(0, now())
+	s.stamps.Touch() // every item is looked at anew, and finds its new limit
+}
+
+// Message takes over what another process has changed.
+func (p *peers) Message(b []byte) {
+	s := p.store
+	m, err := busmsg.Parse(b)
+	if err != nil {
+		s.warn("bus: message is unreadable", err)
+		return
+	}
+	if m.Origin == p.origin {
+		return
+	}
+	switch m.Kind {
+	case busmsg.Drop:
+		s.finish(m.Names, func(_ int, hash uint64, _ generation.Mark) { s.l1.Delete(hash) })
+	case busmsg.Expire:
+		s.finish(m.Names, func(i int, hash uint64, _ generation.Mark) { s.ageMemory(m.Names[i], hash) })
+	case busmsg.DeleteStamp, busmsg.ExpireStamp:
+		for i, name := range m.Names {
+			s.stamps.ChangeHalf(name, m.Halves[i], m.Kind == busmsg.ExpireStamp, s.trust())
+		}
+	}
+}

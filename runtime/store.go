@@ -1,0 +1,176 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/runtime/internal/clock"
+	"github.com/cachegen/cachegen/runtime/internal/flight"
+	"github.com/cachegen/cachegen/runtime/internal/generation"
+	"github.com/cachegen/cachegen/runtime/internal/stamp"
+)
+
+// A Store is a memory tier, a shared tier, or both, with what callers of all its
+// caches share: one flight per key, and the stamps of tags and namespaces.
+type Store struct {
+	name string
+	storeConfig
+	shared atomic.Pointer[settings] // of the Stores that this store is part of
+
+	seed    maphash.Seed
+	clock   clock.Coarse
+	stripes generation.Stripes
+	stamps  *stamp.Table
+	flights *flight.Group[*item]
+	peers   *peers // nil without a bus
+	gate    gate   // counts loads and refreshes; closed by Close
+	spare   *semaphore.Weighted
+	once    onceEach // pulls under way
+
+	base   context.Context // of work that no caller waits for
+	cancel context.CancelFunc
+	quiet  quiet // keeps a tier that is down from flooding the log
+}
+
+// NewStore makes a store. It needs a tier: [L1], [L2] or both. The name is what
+// `store=` in a directive refers to. The store owns its tiers and bus from here
+// on and closes them in [Store.Close]; clients and database handles stay the
+// caller's.
+func NewStore(name string, options ...StoreOption) (*Store, error) {
+	c := storeConfig{
+		codec:       MsgPack,
+		maxLoadTime: DefaultMaxLoadTime,
+		l2Timeout:   DefaultL2Timeout,
+		stampTrust:  DefaultStampTrust,
+		background:  DefaultBackground,
+	}
+	for _, o := range options {
+		if o == nil {
+			return nil, fmt.Errorf("cachegen: new store %q: a nil option", name)
+		}
+		o.applyToStore(&c)
+	}
+	if err := c.checkStore(name); err != nil {
+		return nil, fmt.Errorf("cachegen: new store %q: %w", name, err)
+	}
+	if c.logger == nil {
+		c.logger = slog.Default()
+	}
+	if c.prefix != "" {
+		c.prefix += ":"
+	}
+	s := &Store{
+		name:        name,
+		storeConfig: c,
+		seed:        maphash.MakeSeed(),
+		stamps:      stamp.NewTable(),
+		flights:     flight.NewGroup[*item](),
+		spare:       semaphore.NewWeighted(int64(c.background)),
+	}
+	s.logger = s.logger.With("store", name)
+	s.base, s.cancel = context.WithCancel(context.Background())
+	if c.bus != nil {
+		p, err := join(s)
+		if err != nil {
+			s.cancel()
+			return nil, fmt.Errorf("cachegen: new store %q: join the bus: %w", name, err)
+		}
+		s.peers = p
+	}
+	return s, nil
+}
+
+func (c *storeConfig) checkStore(name string) error {
+	switch {
+	case name == "":
+		return errors.New("the name is empty")
+	case c.l1 == nil && c.l2 == nil:
+		return errors.New("it needs a tier: L1, L2 or both")
+	case strings.ContainsAny(c.prefix, "!@") || strings.HasSuffix(c.prefix, ":"):
+		return fmt.Errorf("prefix %q: want one without ! and @ that does not end with a colon", c.prefix)
+	case c.codec == nil:
+		return errors.New("the codec is nil")
+	case c.maxLoadTime <= 0:
+		return fmt.Errorf("MaxLoadTime %v is not positive", c.maxLoadTime)
+	case c.l2Timeout <= 0:
+		return fmt.Errorf("L2Timeout %v is not positive", c.l2Timeout)
+	case c.stampTrust <= 0:
+		return fmt.Errorf("StampTrust %v is not positive", c.stampTrust)
+	}
+	for _, tier := range []any{c.l1, c.l2, c.bus} {
+		if checked, ok := tier.(drivers.Checker); ok {
+			if err := checked.Err(); err != nil {
+				return err
+			}
+		}
+	}
+	return c.check()
+}
+
+// Name returns the store's name.
+func (s *Store) Name() string { return s.name }
+
+// options returns what holds for a cache that says o itself.
+func (s *Store) options(o settings) settings {
+	o = o.or(s.settings)
+	if shared := s.shared.Load(); shared != nil {
+		o = o.or(*shared)
+	}
+	return o.or(defaults)
+}
+
+func now() int64 { return time.Now().UnixNano() }
+
+// Close stops the store: new loads, writes and reads past the memory tier fail
+// with [ErrClosed]. It waits until running loads have ended and stored what they
+// loaded, or until ctx is done; then it cancels them and says how many there
+// were. It closes the tiers and the bus. Calling it again does nothing.
+func (s *Store) Close(ctx context.Context) error {
+	first, idle := s.gate.close()
+	if !first {
+		return nil
+	}
+	var errs []error
+	select {
+	case <-idle:
+	case <-ctx.Done():
+		errs = append(errs, fmt.Errorf("cachegen: close store %s: %d loads were still running: %w", s.name, s.gate.count(), ctx.Err()))
+	}
+	s.cancel()
+	if s.peers != nil {
+		s.peers.leave()
+		errs = append(errs, s.bus.Close())
+	}
+	if s.l1 != nil {
+		s.l1.Clear()
+		errs = append(errs, s.l1.Close())
+	}
+	if s.l2 != nil {
+		errs = append(errs, s.l2.Close())
+	}
+	s.clock.Stop()
+	return errors.Join(errs...)
+}
+
+// Prune removes what is past its deadlines from a shared tier that does not do so
+// by itself, and returns how many entries that were. Other stores return 0.
+func (s *Store) Prune(ctx context.Context) (int64, error) {
+	p, ok := s.l2.(drivers.Pruner)
+	if !ok {
+		return 0, nil
+	}
+	n, err := p.Prune(ctx)
+	if err != nil {
+		return n, fmt.Errorf("cachegen: prune store %s: %w", s.name, err)
+	}
+	return n, nil
+}

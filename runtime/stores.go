@@ -1,0 +1,108 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Stores are the stores of a program by name, one of them the default. Copies
+// share everything. The zero Stores has none: [Open] on it fails.
+type Stores struct{ set *storeSet }
+
+type storeSet struct {
+	fallback string
+	byName   map[string]*Store
+}
+
+type storesConfig struct {
+	settings
+	stores []*Store
+}
+
+// NewStores gathers stores and options that hold for all of them where a store
+// itself is silent. fallback is the name of the default store. It fails if that
+// store is missing, a name is given twice, or a store is in other Stores already.
+// Caches should be opened after it: those opened before keep the options of then.
+func NewStores(fallback string, parts ...StoresOption) (Stores, error) {
+	var c storesConfig
+	for _, p := range parts {
+		if p == nil {
+			return Stores{}, errors.New("cachegen: new stores: a nil part")
+		}
+		p.applyToStores(&c)
+	}
+	if err := c.check(); err != nil {
+		return Stores{}, fmt.Errorf("cachegen: new stores: %w", err)
+	}
+	set := &storeSet{fallback: fallback, byName: make(map[string]*Store, len(c.stores))}
+	for _, s := range c.stores {
+		if s == nil {
+			return Stores{}, errors.New("cachegen: new stores: a nil store")
+		}
+		if set.byName[s.name] != nil {
+			return Stores{}, fmt.Errorf("cachegen: new stores: two stores named %q", s.name)
+		}
+		set.byName[s.name] = s
+	}
+	if set.byName[fallback] == nil {
+		return Stores{}, fmt.Errorf("%w %q as the default of %s", ErrUnknownStore, fallback, set.names())
+	}
+	for _, s := range c.stores {
+		if err := s.settings.or(c.settings).check(); err != nil {
+			return Stores{}, fmt.Errorf("cachegen: new stores: store %s: %w", s.name, err)
+		}
+	}
+	for _, s := range c.stores {
+		if !s.shared.CompareAndSwap(nil, &c.settings) {
+			return Stores{}, fmt.Errorf("cachegen: new stores: store %q is part of other stores", s.name)
+		}
+	}
+	return Stores{set}, nil
+}
+
+func (set *storeSet) names() string {
+	names := make([]string, 0, len(set.byName))
+	for name := range set.byName {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return "[" + strings.Join(names, " ") + "]"
+}
+
+// Use returns the store of that name, or the default for "". An unknown name is
+// [ErrUnknownStore].
+func (s Stores) Use(name string) (*Store, error) {
+	if s.set == nil {
+		return nil, fmt.Errorf("%w %q: no stores", ErrUnknownStore, name)
+	}
+	if name == "" {
+		name = s.set.fallback
+	}
+	if store := s.set.byName[name]; store != nil {
+		return store, nil
+	}
+	return nil, fmt.Errorf("%w %q: there are %s", ErrUnknownStore, name, s.set.names())
+}
+
+// Default returns the default store; nil on the zero Stores.
+func (s Stores) Default() *Store {
+	store, _ := s.Use("")
+	return store
+}
+
+// Close closes every store. See [Store.Close].
+func (s Stores) Close(ctx context.Context) error {
+	if s.set == nil {
+		return nil
+	}
+	errs := make([]error, 0, len(s.set.byName))
+	for _, store := range s.set.byName {
+		errs = append(errs, store.Close(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Store) applyToStores(c *storesConfig) { c.stores = append(c.stores, s) }
