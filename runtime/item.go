@@ -96,12 +96,18 @@ func (s *Store) look(it *item, t int64) verdict {
 	if t >= it.freshUntil {
 		return stale
 	}
+	if verdict == stale && !it.graced() {
+		return dead
+	}
 	if verdict == fresh {
 		it.goodUntil.Store(good)
 		it.epoch.Store(epoch)
 	}
 	return verdict
 }
+
+// graced reports whether it may outlive its freshness.
+func (it *item) graced() bool { return it.staleUntil > it.freshUntil }
 
 // changedSince reports whether a stamp of it may have changed after epoch.
 func (s *Store) changedSince(it *item, epoch uint64) bool {
@@ -113,8 +119,12 @@ func (s *Store) changedSince(it *item, epoch uint64) bool {
 	return false
 }
 
-// aged returns a copy of it that a user has expired.
+// aged returns a copy of it that a user has expired at t, or nil if it has no
+// grace to live on.
 func (it *item) aged(t int64) *item {
+	if !it.graced() || it.staleUntil <= t {
+		return nil
+	}
 	return &item{
 		key: it.key, scope: it.scope, num: it.num,
 		value: it.value, size: it.size, stamps: it.stamps,

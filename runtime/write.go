@@ -98,8 +98,7 @@ func (s *Store) ageMemory(key string, hash uint64) {
 	if it == nil || it.key != key {
 		return
 	}
-	t := now()
-	if old := it.aged(t); old.staleUntil > t {
+	if old := it.aged(now()); old != nil {
 		s.l1.Set(hash, old, old.size)
 	} else {
 		s.l1.Delete(hash)
@@ -121,7 +120,7 @@ func (s *Store) ageShared(ctx context.Context, keys []string) error {
 			continue
 		}
 		h, value, err := entry.Parse(data)
-		if err != nil || h.StaleUntil <= t {
+		if err != nil || h.StaleUntil <= t || h.StaleUntil <= h.FreshUntil {
 			remove = append(remove, keys[i])
 			continue
 		}

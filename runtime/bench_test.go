@@ -1,0 +1,67 @@
+package runtime_test
+
+import (
+	"context"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/cachegen/cachegen/runtime"
+)
+
+type benchUser struct {
+	ID   int64
+	Name string
+}
+
+func BenchmarkHitInt(b *testing.B) {
+	c := benchCache(b, "user:")
+	for b.Loop() {
+		if _, ok := c.HitInt(77); !ok {
+			b.Fatal("miss")
+		}
+	}
+}
+
+func BenchmarkHitText(b *testing.B) {
+	c := benchCache(b, "user:")
+	for b.Loop() {
+		var buf runtime.KeyBuffer
+		text := strconv.AppendInt(append(buf[:0], "user:"...), 77, 10)
+		if _, ok := c.Hit(text); !ok {
+			b.Fatal("miss")
+		}
+	}
+}
+
+type benchKey int64
+
+func (k benchKey) AppendText(b []byte) ([]byte, error) {
+	return strconv.AppendInt(append(b, "user:"...), int64(k), 10), nil
+}
+
+func benchCache(b *testing.B, prefix string) *runtime.Cache[benchKey, *benchUser] {
+	stores, err := runtime.NewStores("test", newStore(b, memoryTier(), runtime.TTL(time.Hour)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	c, err := runtime.Open(stores, runtime.Definition[benchKey, *benchUser]{Name: "bench", Namespace: "users", IntPrefix: prefix, Shared: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range benchKey(1000) {
+		if err := c.Set(context.Background(), i, &benchUser{ID: int64(i)}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return c
+}
+
+// The hit path of generated code allocates nothing.
+func TestAHitAllocatesNothing(t *testing.T) {
+	for name, bench := range map[string]func(*testing.B){"int": BenchmarkHitInt, "text": BenchmarkHitText} {
+		if r := testing.Benchmark(bench); r.AllocsPerOp() != 0 {
+			t.Errorf("%s key: %d allocations a hit, want none", name, r.AllocsPerOp())
+		}
+	}
+}
