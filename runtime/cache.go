@@ -40,7 +40,7 @@ type Definition[K, V any] struct {
 // ad-hoc key, in a store. All handles to the same entries share everything, so
 // that it does not matter how many there are.
 //
-// The zero Cache and a nil one are not bound: their methods return [ErrNotBound].
+// The zero Cache is not bound: its methods return [ErrNotBound].
 type Cache[K, V any] struct {
 	definition Definition[K, V]
 	bound      atomic.Pointer[binding[K]]
@@ -160,9 +160,6 @@ func (c *Cache[K, V]) Namespace(name string) (*Cache[K, V], error) {
 }
 
 func (c *Cache[K, V]) core() (*binding[K], error) {
-	if c == nil {
-		return nil, ErrNotBound
-	}
 	if k := c.bound.Load(); k != nil {
 		return k, nil
 	}

@@ -32,10 +32,14 @@ var changes = map[string]func(context.Context, *runtime.Store, *runtime.Cache[in
 
 // setups are the tiers that a store may have.
 var setups = map[string]func() []runtime.StoreOption{
-	"L1":     func() []runtime.StoreOption { return []runtime.StoreOption{memoryTier()} },
-	"L2":     func() []runtime.StoreOption { return []runtime.StoreOption{runtime.L2(&faketier.Shared{})} },
-	"L1+L2":  func() []runtime.StoreOption { return []runtime.StoreOption{memoryTier(), runtime.L2(&faketier.Shared{})} },
-	"L1+bus": func() []runtime.StoreOption { return []runtime.StoreOption{memoryTier(), runtime.WithBus(&faketier.Bus{})} },
+	"L1": func() []runtime.StoreOption { return []runtime.StoreOption{memoryTier()} },
+	"L2": func() []runtime.StoreOption { return []runtime.StoreOption{runtime.L2(&faketier.Shared{})} },
+	"L1+L2": func() []runtime.StoreOption {
+		return []runtime.StoreOption{memoryTier(), runtime.L2(&faketier.Shared{})}
+	},
+	"L1+bus": func() []runtime.StoreOption {
+		return []runtime.StoreOption{memoryTier(), runtime.WithBus(&faketier.Bus{})}
+	},
 	"all": func() []runtime.StoreOption {
 		return []runtime.StoreOption{memoryTier(), runtime.L2(&faketier.Shared{}), runtime.WithBus(&faketier.Bus{}), runtime.Prefix("app")}
 	},

@@ -232,7 +232,7 @@ func (c *core) unpack(ctx context.Context, key string, data []byte) (*item, erro
 	if !c.covers(it) {
 		return nil, errForeign
 	}
-	if _, err := c.store.fetch(ctx, "", cells); err != nil {
+	if err := c.confirm(ctx, it, cells); err != nil {
 		return nil, err
 	}
 	if it.value, err = c.decode(value); err != nil {
@@ -240,6 +240,29 @@ func (c *core) unpack(ctx context.Context, key string, data []byte) (*item, erro
 	}
 	it.size = c.size(it.value) + itemOverhead + len(key)
 	return it, nil
+}
+
+// confirm reads the stamps that an item from the shared tier is to be compared
+// with. An entry with another stamp than the one remembered here may be younger
+// than that memory, so the stamp is then read although it is still trusted.
+func (c *core) confirm(ctx context.Context, it *item, cells []*stamp.Cell) error {
+	s := c.store
+	recent := s.trust() // of what is learnt from now on
+	if _, err := s.fetch(ctx, "", cells); err != nil {
+		return err
+	}
+	doubt := false
+	for _, ref := range it.stamps {
+		if v, trustUntil, _ := ref.cell.Current(); v != ref.Value && trustUntil < recent {
+			s.stamps.Doubt(ref.cell)
+			doubt = true
+		}
+	}
+	if !doubt {
+		return nil
+	}
+	_, err := s.fetch(ctx, "", cells)
+	return err
 }
 
 // covers reports whether it carries the stamps that every entry of the cache

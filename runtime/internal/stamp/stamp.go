@@ -254,6 +254,15 @@ func (t *Table) Prolong(c *Cell, trustUntil int64) {
 	}
 }
 
+// Doubt makes the stamp of c be read again before it is used.
+func (t *Table) Doubt(c *Cell) {
+	t.change.Lock()
+	defer t.change.Unlock()
+	if s := c.state.Load(); s != nil {
+		c.state.Store(&state{s.Value, math.MinInt64})
+	}
+}
+
 // Distrust makes every stamp be read from the shared tier again before it is used.
 func (t *Table) Distrust() {
 	t.change.Lock()

@@ -1,0 +1,264 @@
+package runtime_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/internal/faketier"
+)
+
+// process is one of several that share tiers.
+func process(t *testing.T, shared *faketier.Shared, bus *faketier.Bus, options ...runtime.StoreOption) (*runtime.Store, *runtime.Cache[int, int]) {
+	t.Helper()
+	s := newStore(t, append([]runtime.StoreOption{memoryTier(), runtime.L2(shared), runtime.WithBus(bus), runtime.TTL(time.Hour)}, options...)...)
+	return s, newCache[int, int](t, s.Namespace("users"))
+}
+
+func TestAChangeInOneProcessReachesTheMemoryOfAnother(t *testing.T) {
+	for name, change := range changes {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var shared faketier.Shared
+				var bus faketier.Bus
+				var src source
+				store, a := process(t, &shared, &bus)
+				_, b := process(t, &shared, &bus)
+				src.value.Store(1)
+				for _, c := range []*runtime.Cache[int, int]{a, b, b} {
+					got, err := c.GetOrSet(t.Context(), 7, src.load, runtime.Tags("team:1"))
+					want(t, got, err, 1)
+				}
+				wantLoads(t, &src, 1)
+				src.value.Store(2)
+				if err := change(t.Context(), store, a); err != nil {
+					t.Fatal(err)
+				}
+				got, err := b.GetOrSet(t.Context(), 7, src.load, runtime.Tags("team:1"))
+				want(t, got, err, 2)
+			})
+		})
+	}
+}
+
+func TestSetInOneProcessReachesTheMemoryOfAnother(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var bus faketier.Bus
+		_, a := process(t, &shared, &bus)
+		_, b := process(t, &shared, &bus)
+		for v := range 3 {
+			if err := a.Set(t.Context(), 7, v); err != nil {
+				t.Fatal(err)
+			}
+			got, ok, err := b.Get(t.Context(), 7)
+			if !ok {
+				t.Fatal("not found")
+			}
+			want(t, got, err, v)
+		}
+	})
+}
+
+// race R18: no clock is compared across machines, so that an entry loaded after an
+// invalidation, in the same instant, is valid.
+func TestALoadInTheInstantOfAnInvalidationIsValid(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var bus faketier.Bus
+		var src source
+		store, c := process(t, &shared, &bus)
+		for i := range 10 {
+			if err := store.DeleteByTag(t.Context(), "team:1"); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if _, err := c.GetOrSet(t.Context(), 7, src.load, runtime.Tags("team:1")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			wantLoads(t, &src, int64(i+1))
+		}
+	})
+}
+
+// race R24: what was missed while the bus was away is caught up with on reconnect.
+func TestNothingStaleAfterTheBusIsBack(t *testing.T) {
+	for name, change := range changes {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var shared faketier.Shared
+				var bus faketier.Bus
+				var src source
+				store, a := process(t, &shared, &bus)
+				_, b := process(t, &shared, &bus)
+				src.value.Store(1)
+				if _, err := b.GetOrSet(t.Context(), 7, src.load, runtime.Tags("team:1")); err != nil {
+					t.Fatal(err)
+				}
+				src.value.Store(2)
+				bus.Cut(true)
+				if err := change(t.Context(), store, a); err == nil {
+					t.Error("the message was lost and nobody was told")
+				}
+				bus.Cut(false)
+				got, err := b.GetOrSet(t.Context(), 7, src.load, runtime.Tags("team:1"))
+				want(t, got, err, 2)
+			})
+		})
+	}
+}
+
+// race R23, R25: a process that does not hear the bus is stale for a bounded time.
+func TestADeafProcessIsStaleForABoundedTime(t *testing.T) {
+	for name, change := range changes {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var shared faketier.Shared
+				var bus faketier.Bus
+				var src source
+				store, a := process(t, &shared, &bus, runtime.StampTrust(5*time.Second))
+				_, b := process(t, &shared, &bus, runtime.StampTrust(5*time.Second))
+				src.value.Store(1)
+				if _, err := b.GetOrSet(t.Context(), 7, src.load, runtime.Tags("team:1")); err != nil {
+					t.Fatal(err)
+				}
+				src.value.Store(2)
+				bus.Cut(true)
+				_ = change(t.Context(), store, a) // reports the bus
+				time.Sleep(10 * time.Second)      // twice the trust, at most
+				got, err := b.GetOrSet(t.Context(), 7, src.load, runtime.Tags("team:1"))
+				want(t, got, err, 2)
+			})
+		})
+	}
+}
+
+// race R23: tags are looked up again although no message came, and entries that
+// are still valid survive the look.
+func TestStampsAreReadAgainAfterAWhile(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var src source
+		open := func() (*runtime.Store, *runtime.Cache[int, int]) { // no bus at all
+			s := newStore(t, memoryTier(), runtime.L2(&shared), runtime.TTL(time.Hour), runtime.StampTrust(3*time.Second))
+			return s, newCache[int, int](t, s)
+		}
+		store, a := open()
+		_, b := open()
+		src.value.Store(1)
+		if _, err := b.GetOrSet(t.Context(), 7, src.load, runtime.Tags("team:1")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.GetOrSet(t.Context(), 7, src.load, runtime.Tags("team:1")); err != nil {
+			t.Fatal(err)
+		}
+		for range 20 { // asked about all the time: read behind
+			time.Sleep(time.Second)
+			if _, err := b.GetOrSet(t.Context(), 7, src.load); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute) // not asked about for long: read before the answer
+		if _, err := b.GetOrSet(t.Context(), 7, src.load); err != nil {
+			t.Fatal(err)
+		}
+		wantLoads(t, &src, 1)
+		src.value.Store(2)
+		if err := store.DeleteByTag(t.Context(), "team:1"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(6 * time.Second)
+		got, err := b.GetOrSet(t.Context(), 7, src.load, runtime.Tags("team:1"))
+		want(t, got, err, 2)
+	})
+}
+
+// race R28: what a process hears of itself changes nothing.
+func TestOwnMessagesAreIgnored(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var bus faketier.Bus
+		_, c := process(t, &shared, &bus)
+		if err := c.Set(t.Context(), 7, 1); err != nil {
+			t.Fatal(err)
+		}
+		gets := shared.Calls("get")
+		if _, ok, _ := c.Get(t.Context(), 7); !ok || shared.Calls("get") != gets {
+			t.Fatal("memory lost what this process had just set")
+		}
+	})
+}
+
+func TestForeignMessagesAreIgnored(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var bus faketier.Bus
+		var shared faketier.Shared
+		_, c := process(t, &shared, &bus)
+		if err := c.Set(t.Context(), 7, 1); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range []string{"", "hello", "\x01garbage-garbage-garbage", "\x02\x00\x00\x00"} {
+			if err := bus.Publish(t.Context(), "cachegen:!bus", []byte(m)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if _, ok, _ := c.Get(t.Context(), 7); !ok {
+			t.Fatal("a foreign message dropped an entry")
+		}
+	})
+}
+
+func TestTheSharedTierBeingAwayIsNoOutage(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var bus faketier.Bus
+		var src source
+		_, c := process(t, &shared, &bus)
+		if _, err := c.GetOrSet(t.Context(), 1, src.load); err != nil {
+			t.Fatal(err)
+		}
+		shared.Down(errSource)
+		for i := range 5 {
+			if _, err := c.GetOrSet(t.Context(), i, src.load); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := c.Get(t.Context(), i); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Second)
+		}
+	})
+}
+
+// A process that has not heard of an invalidation yet sees by the entry itself that
+// its stamp is old, and does not load what another process has just loaded.
+func TestANewerEntryIsRecognised(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var src source
+		open := func() (*runtime.Store, *runtime.Cache[int, int]) { // no bus
+			s := newStore(t, runtime.L2(&shared), runtime.TTL(time.Hour), runtime.StampTrust(time.Minute))
+			return s, newCache[int, int](t, s)
+		}
+		store, a := open()
+		_, b := open()
+		for _, c := range []*runtime.Cache[int, int]{a, b} {
+			if _, err := c.GetOrSet(t.Context(), 7, src.load, runtime.Tags("team:1")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Second)
+		if err := store.DeleteByTag(t.Context(), "team:1"); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []*runtime.Cache[int, int]{a, b, a} {
+			if _, err := c.GetOrSet(t.Context(), 7, src.load, runtime.Tags("team:1")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wantLoads(t, &src, 2)
+	})
+}

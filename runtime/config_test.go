@@ -1,0 +1,118 @@
+package runtime_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cachegen/cachegen/drivers/memory"
+	"github.com/cachegen/cachegen/runtime"
+)
+
+func TestNewStoreRefuses(t *testing.T) {
+	for wanted, options := range map[string][]runtime.StoreOption{
+		"needs a tier": {},
+		"TTL 0s":       {memoryTier(), runtime.TTL(0)},
+		"Grace -1s":    {memoryTier(), runtime.Grace(-time.Second)},
+		"Timeout 2s":   {memoryTier(), runtime.Timeout(2 * time.Second), runtime.HardTimeout(time.Second)},
+		`prefix "a!"`:  {memoryTier(), runtime.Prefix("a!")},
+		`prefix "a:"`:  {memoryTier(), runtime.Prefix("a:")},
+		"L2Timeout 0s": {memoryTier(), runtime.L2Timeout(0)},
+		"MaxLoadTime":  {memoryTier(), runtime.MaxLoadTime(-1)},
+		"StampTrust":   {memoryTier(), runtime.StampTrust(0)},
+		"codec is nil": {memoryTier(), runtime.WithCodec(nil)},
+		"a nil option": {nil},
+		"MaxSize":      {runtime.L1(memory.New(memory.Options{MaxSize: "lots"}))},
+	} {
+		_, err := runtime.NewStore("s", options...)
+		if err == nil || !strings.Contains(err.Error(), wanted) {
+			t.Errorf("got %v, want an error with %q", err, wanted)
+		}
+	}
+	if _, err := runtime.NewStore("", memoryTier()); err == nil {
+		t.Error("an empty name was accepted")
+	}
+}
+
+func TestNewStoresRefuses(t *testing.T) {
+	a, b, twin := named(t, "a"), named(t, "b"), named(t, "a")
+	if _, err := runtime.NewStores("c", a, b); !errors.Is(err, runtime.ErrUnknownStore) {
+		t.Errorf("a missing default: %v", err)
+	}
+	if _, err := runtime.NewStores("a", a, twin); err == nil {
+		t.Error("two stores of one name were accepted")
+	}
+	if _, err := runtime.NewStores("a", a, (*runtime.Store)(nil)); err == nil {
+		t.Error("a nil store was accepted")
+	}
+	if _, err := runtime.NewStores("a", a, runtime.Grace(-1)); err == nil {
+		t.Error("a negative grace was accepted")
+	}
+	stores, err := runtime.NewStores("a", a, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := runtime.NewStores("a", a); err == nil {
+		t.Error("a store was accepted twice")
+	}
+	if s, err := stores.Use("b"); err != nil || s != b {
+		t.Errorf("Use(b) = %v, %v", s, err)
+	}
+	if s := stores.Default(); s != a {
+		t.Errorf("Default() = %v", s)
+	}
+	if _, err := stores.Use("c"); !errors.Is(err, runtime.ErrUnknownStore) {
+		t.Errorf("Use(c): %v", err)
+	}
+	if _, err := runtime.Open(stores, runtime.Definition[int, int]{Store: "c"}); !errors.Is(err, runtime.ErrUnknownStore) {
+		t.Errorf("Open in store c: %v", err)
+	}
+	if _, err := runtime.Open(runtime.Stores{}, runtime.Definition[int, int]{}); !errors.Is(err, runtime.ErrUnknownStore) {
+		t.Errorf("Open on the zero Stores: %v", err)
+	}
+	if err := (runtime.Stores{}).Close(context.Background()); err != nil {
+		t.Errorf("Close of the zero Stores: %v", err)
+	}
+}
+
+func named(t *testing.T, name string) *runtime.Store {
+	t.Helper()
+	s, err := runtime.NewStore(name, memoryTier())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close(context.Background()) })
+	return s
+}
+
+func TestAnUnboundCacheSaysSo(t *testing.T) {
+	c := runtime.Declare(runtime.Definition[int, int]{Name: "users.FindUser"})
+	ctx := context.Background()
+	load := func(context.Context) (int, error) { return 1, nil }
+	for _, c := range []*runtime.Cache[int, int]{c, {}} {
+		_, errLoad := c.GetOrSet(ctx, 1, load)
+		_, _, errGet := c.Get(ctx, 1)
+		for _, err := range []error{errLoad, errGet, c.Set(ctx, 1, 1), c.Delete(ctx, 1), c.Expire(ctx, 1), c.Clear(ctx), c.DeleteByTag(ctx, "x")} {
+			if !errors.Is(err, runtime.ErrNotBound) {
+				t.Errorf("got %v, want ErrNotBound", err)
+			}
+		}
+		if _, ok := c.HitInt(1); ok {
+			t.Error("a hit without a store")
+		}
+	}
+	if _, err := c.GetOrSet(ctx, 1, load); !strings.Contains(err.Error(), "users.FindUser") {
+		t.Errorf("%v does not name the function", err)
+	}
+	stores, err := runtime.NewStores("a", named(t, "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Bind(stores); err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.GetOrSet(ctx, 1, load)
+	want(t, got, err, 1)
+}

@@ -1,0 +1,105 @@
+package runtime_test
+
+import (
+	"bytes"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/cachegen/cachegen/runtime"
+)
+
+func TestEscapedTextHoldsNothingThatSeparates(t *testing.T) {
+	for in, out := range map[string]string{
+		"":           "",
+		"plain":      "plain",
+		"a:b":        "a%3Ab",
+		"100%":       "100%25",
+		"{tag}":      "%7Btag%7D",
+		"a\x00\n":    "a%00%0A",
+		"@me":        "%40me",
+		"me@x.com":   "me@x.com",
+		"!d":         "%21d",
+		"é\xff":      "é\xff",
+		"http://x/y": "http%3A//x/y",
+	} {
+		if got := string(runtime.AppendEscaped(nil, in)); got != out {
+			t.Errorf("AppendEscaped(%q) = %q, want %q", in, got, out)
+		}
+	}
+}
+
+func FuzzEscaping(f *testing.F) {
+	for _, s := range []string{"", "a:b", "%", "%3A", "@", "\x00", "é"} {
+		f.Add(s, "x")
+	}
+	f.Fuzz(func(t *testing.T, a, b string) {
+		one, two := runtime.AppendEscaped(nil, a), runtime.AppendEscaped(nil, b)
+		if bytes.ContainsAny(one, ":{}") {
+			t.Fatalf("%q has a separator", one)
+		}
+		if (a == b) != bytes.Equal(one, two) {
+			t.Fatalf("%q and %q became %q and %q", a, b, one, two)
+		}
+		s := runtime.ScanKey("{a}", string(one))
+		if got := s.String(s.Segment("", "")); s.Done() != nil || got != a {
+			t.Fatalf("%q was read back as %q, %v", a, got, s.Done())
+		}
+		s = runtime.ScanKey("{a}", a) // arbitrary text is read only if it is what would be written
+		if got := s.String(s.Segment("", "")); s.Done() == nil && string(runtime.AppendEscaped(nil, got)) != a {
+			t.Fatalf("%q was read as %q", a, got)
+		}
+	})
+}
+
+func TestScanKeyReadsEachForm(t *testing.T) {
+	s := runtime.ScanKey("user:v{n}:{u}:{b}:{s}:{addr}", "user:v-5:7:true:a%3Ab:10.0.0.1")
+	s.Literal("user")
+	n := s.Int(s.Segment("v", ""), 8)
+	u := s.Uint(s.Segment("", ""), 16)
+	b := s.Bool(s.Segment("", ""))
+	str := s.String(s.Segment("", ""))
+	var addr netip.Addr
+	s.Text(s.Segment("", ""), &addr)
+	if err := s.Done(); err != nil || n != -5 || u != 7 || !b || str != "a:b" || addr.String() != "10.0.0.1" {
+		t.Fatal(n, u, b, str, addr, err)
+	}
+}
+
+func TestScanKeyRefusesWhatNobodyWrites(t *testing.T) {
+	read := func(text string) error {
+		s := runtime.ScanKey("n:{n}:{s}", text)
+		s.Literal("n")
+		s.Int(s.Segment("", ""), 8)
+		s.String(s.Segment("", ""))
+		return s.Done()
+	}
+	if err := read("n:1:x"); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"", "n", "n:1", "m:1:x", "n:+1:x", "n:01:x", "n:-0:x", "n:300:x", "n:a:x", "n:1:x:y", "n:1:%", "n:1:%3", "n:1:%zz", "n:1:%41", "n:1:%3a", "n:1:@x", "n::x"} {
+		if err := read(text); err == nil {
+			t.Errorf("%q was accepted", text)
+		} else if !strings.Contains(err.Error(), "n:{n}:{s}") {
+			t.Errorf("%q: the error does not name the key: %v", text, err)
+		}
+	}
+}
+
+type badText struct{}
+
+func (badText) MarshalText() ([]byte, error) { return nil, errSource }
+
+func TestAKeyWithoutTextIsAnError(t *testing.T) {
+	c := newCache[badText, int](t, newStore(t, memoryTier()))
+	if _, _, err := c.Get(t.Context(), badText{}); !errors.Is(err, errSource) {
+		t.Errorf("got %v, want the key's error", err)
+	}
+	if err := c.Delete(t.Context(), badText{}); !errors.Is(err, errSource) {
+		t.Errorf("got %v, want the key's error", err)
+	}
+	if _, err := runtime.NewCache[float64, int](newStore(t, memoryTier())); err == nil {
+		t.Error("a float was accepted as a key")
+	}
+}
