@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -498,4 +499,84 @@ func TestPullGivesAValueToOneOfMany(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A flight that began while Delete was on its way may bring the old value from the
+// shared tier. Who comes after Delete has returned must not join it.
+func TestNobodyJoinsAFlightFromBeforeTheDelete(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var src source
+		src.value.Store(2)
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared)))
+		other := newCache[int, int](t, newStore(t, runtime.L2(&shared)))
+		if err := other.Set(t.Context(), 7, 1); err != nil {
+			t.Fatal(err)
+		}
+		var slow atomic.Bool
+		under, readers := make(chan struct{}), sync.WaitGroup{}
+		shared.Before = func(_ context.Context, op string, _ []string) error {
+			if op == "delete" {
+				close(under)
+				synctest.Wait()
+			}
+			return nil
+		}
+		shared.After = func(op string, keys []string) {
+			if op == "get" && keys[0] == "7" {
+				if slow.CompareAndSwap(false, true) {
+					time.Sleep(time.Second) // the old value is on its way back
+				}
+			}
+		}
+		readers.Go(func() {
+			<-under
+			c.GetOrSet(t.Context(), 7, src.load)
+		})
+		if err := c.Delete(t.Context(), 7); err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.GetOrSet(t.Context(), 7, src.load)
+		want(t, got, err, 2)
+		readers.Wait()
+		got, err = c.GetOrSet(t.Context(), 7, src.load)
+		want(t, got, err, 2)
+	})
+}
+
+// A load whose tag only its result tells reads the tag's stamp when it has ended.
+// If that is the new stamp of an invalidation that is still under way, the value
+// is older than the stamp.
+func TestAResultTagReadWhileItChangesIsNotTrusted(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var src source
+		src.value.Store(1)
+		s := newStore(t, memoryTier(), runtime.L2(&shared))
+		stores, err := runtime.NewStores("test", s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := runtime.Open(stores, runtime.Definition[int, int]{ResultTags: func(int) []runtime.Tag { return []runtime.Tag{"team:1"} }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		src.delay.Store(int64(time.Second))
+		var wg sync.WaitGroup
+		wg.Go(func() { c.GetOrSet(t.Context(), 7, src.load) })
+		synctest.Wait() // the row has been read
+		src.value.Store(2)
+		src.delay.Store(0)
+		shared.After = func(op string, keys []string) {
+			if op == "set" && len(keys) == 1 && keys[0] == "!d:t:team:1" {
+				time.Sleep(5 * time.Second) // the load ends before this process knows
+			}
+		}
+		if err := s.DeleteByTag(t.Context(), "team:1"); err != nil {
+			t.Fatal(err)
+		}
+		wg.Wait()
+		got, err := c.GetOrSet(t.Context(), 7, src.load)
+		want(t, got, err, 2)
+	})
 }

@@ -11,11 +11,11 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
 
-// Every change of keys goes the same way: move the keys' stripes and poison their
-// flights, so that nothing loaded before is stored after; wait for the writes to
-// the shared tier that had begun; write there; move and poison again, now for
-// those who read the shared tier before that; change memory under the stripe's
-// lock; tell the other processes.
+// Every change of keys goes the same way: move the keys' stripes, so that nothing
+// loaded before is stored after; wait for the writes to the shared tier that had
+// begun; write there; move again, now for those who read the shared tier before
+// that, changing memory under the stripe's lock; poison the keys' flights, so
+// that nobody who comes later joins one from before; tell the other processes.
 //
 // A change is carried out although ctx is cancelled: the caller has usually
 // changed the source already.
@@ -26,7 +26,6 @@ func (s *Store) begin(ctx context.Context, keys []string) []generation.Mark {
 	waits := make([]func(context.Context), len(keys))
 	for i, key := range keys {
 		marks[i], waits[i] = s.stripes.Move(s.hash(key), nil)
-		s.flights.Poison(key)
 	}
 	for _, wait := range waits {
 		wait(ctx)

@@ -1,0 +1,110 @@
+// Package drivertest is the contract of package drivers as tests. A driver,
+// whoever wrote it, runs what belongs to its role:
+//
+//	func TestConformance(t *testing.T) {
+//		drivertest.L2(t, func(t *testing.T) drivers.L2 {
+//			store := mystore.New(testAddress(t))
+//			t.Cleanup(func() { store.Close() })
+//			return store
+//		})
+//	}
+//
+// The open function is called for each subtest. What it returns may share its data
+// with what it returned before: the tests choose keys and channels that nobody
+// else uses. Capabilities ([drivers.Adder], [drivers.Pruner]) are tested when the
+// store has them.
+//
+// [L2Faults] and [BusFaults] run against a server that the test can stop and
+// pause; package servers starts some.
+package drivertest
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+)
+
+// patience bounds every wait for something that must happen. It is long because
+// build machines are slow; no test waits for all of it unless it fails.
+const patience = 20 * time.Second
+
+// Limits are what a store is documented not to take. The zero value has none.
+type Limits struct {
+	MaxKey     int // bytes; 0: the tests use keys up to 64 KB
+	MaxValue   int // bytes; 0: the tests use values up to 16 MB
+	NoEmptyKey bool
+}
+
+// Faults breaks the server behind a driver and mends it. Nil functions are faults
+// that the server cannot have; what needs them is left out.
+type Faults struct {
+	Stop    func() // every connection breaks, new ones are refused
+	Restart func() // after Stop; the data may be gone
+	Pause   func() // connections stay open, nothing is answered
+	Resume  func() // after Pause
+}
+
+// testContext ends after patience, so that a driver that hangs fails its test.
+func testContext(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// unique returns a text that no other test uses, and that is no pattern or
+// wildcard anywhere.
+func unique(name string) string { return name + "-" + rand.Text() }
+
+// eventually waits until condition holds.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatalf("%s: not within %s", what, patience)
+		}
+	}
+}
+
+// mustFail checks an error that must wrap want.
+func mustFail(t *testing.T, operation string, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%s: error %v, want one that wraps %q", operation, err, want)
+	}
+}
+
+func must(t *testing.T, operation string, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%s: %v", operation, err)
+	}
+}
+
+// mustEqual tells absent (nil) and empty apart, and does not print megabytes.
+func mustEqual(t *testing.T, what string, got, want []byte) {
+	t.Helper()
+	if (got == nil) != (want == nil) || !bytes.Equal(got, want) {
+		t.Errorf("%s: got %s, want %s", what, brief(got), brief(want))
+	}
+}
+
+func brief(b []byte) string {
+	switch {
+	case b == nil:
+		return "absent"
+	case len(b) > 40:
+		return fmt.Sprintf("%q… (%d bytes)", b[:40], len(b))
+	}
+	return fmt.Sprintf("%q", b)
+}

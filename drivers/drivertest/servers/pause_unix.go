@@ -1,0 +1,28 @@
+//go:build unix
+
+package servers
+
+import (
+	"syscall"
+	"testing"
+)
+
+// Pause stops the server from answering while its connections stay open: the
+// fault that only a timeout or a ping can detect.
+func (p *process) Pause(t testing.TB) {
+	t.Helper()
+	p.signal(t, syscall.SIGSTOP)
+}
+
+// Resume lets a paused server go on, with whatever had reached it meanwhile.
+func (p *process) Resume(t testing.TB) {
+	t.Helper()
+	p.signal(t, syscall.SIGCONT)
+}
+
+func (p *process) signal(t testing.TB, s syscall.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		t.Fatalf("%s: sending %s: %v", p.name, s, err)
+	}
+}

@@ -1,0 +1,119 @@
+package redis
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/internal/within"
+)
+
+// DefaultPingInterval is what a [BusOptions] with zero means.
+const DefaultPingInterval = time.Second
+
+// BusOptions of a [Bus].
+type BusOptions struct {
+	// PingInterval is how often a subscription asks whether its connection is
+	// alive. A connection that has been silent for two intervals is given up, so a
+	// network that drops packets without a word is noticed within three.
+	PingInterval time.Duration
+}
+
+// Bus implements [drivers.Bus] on PUBLISH and SUBSCRIBE. Each subscription holds a
+// connection of its own and a goroutine that keeps it up until the subscription
+// or the bus ends: reconnecting with a back-off of at most two seconds.
+type Bus struct {
+	client goredis.UniversalClient
+	ping   time.Duration
+	err    error
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+
+	mu      sync.Mutex // guards closed, and running against Close's Wait
+	closed  bool
+	running sync.WaitGroup
+}
+
+var (
+	_ drivers.Bus     = (*Bus)(nil)
+	_ drivers.Checker = (*Bus)(nil)
+)
+
+// NewBus returns a bus on client, which stays the caller's to close, after the
+// bus. It does not connect. Of options, at most one is used.
+func NewBus(client goredis.UniversalClient, options ...BusOptions) *Bus {
+	b := &Bus{client: client, ping: DefaultPingInterval}
+	if len(options) > 0 && options[0].PingInterval != 0 {
+		b.ping = options[0].PingInterval
+	}
+	if c, ok := client.(*goredis.Client); client == nil || ok && c == nil {
+		b.err = errNoClient
+	} else if b.ping < 0 {
+		b.err = fmt.Errorf("redis: PingInterval is %s, must not be negative", b.ping)
+	}
+	b.closed = b.err != nil
+	b.ctx, b.cancel = context.WithCancel(context.Background())
+	return b
+}
+
+// Err returns what makes the bus unusable, or nil.
+func (b *Bus) Err() error { return b.err }
+
+// Publish implements [drivers.Bus]. It says nothing about whether anybody listens.
+func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error {
+	err := ctx.Err()
+	if b.isClosed() {
+		err = drivers.ErrClosed
+	}
+	if err == nil {
+		// The copy is for a call that its context ends before the client has sent it.
+		cmd := goredis.NewIntCmd(ctx, "publish", channel, bytes.Clone(message))
+		err = within.Do(ctx, func() error { return b.client.Process(ctx, cmd) })
+	}
+	if err != nil {
+		return fmt.Errorf("redis: publish on %q: %w", channel, err)
+	}
+	return nil
+}
+
+func (b *Bus) isClosed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.closed
+}
+
+// Subscribe implements [drivers.Bus].
+func (b *Bus) Subscribe(channel string, l drivers.Listener) (unsubscribe func(), err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil, fmt.Errorf("redis: subscribe to %q: %w", channel, drivers.ErrClosed)
+	}
+	ctx, cancel := context.WithCancel(b.ctx)
+	s := &subscription{client: b.client, channel: channel, listener: l, ping: b.ping}
+	done := make(chan struct{})
+	b.running.Go(func() {
+		defer close(done)
+		s.run(ctx)
+	})
+	return func() {
+		cancel()
+		<-done
+	}, nil
+}
+
+// Close implements [drivers.Bus]. It returns when no listener is called any more,
+// and must not be called from one.
+func (b *Bus) Close() error {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	b.cancel()
+	b.running.Wait()
+	return nil
+}

@@ -1,0 +1,90 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/cachegen/cachegen/drivers/internal/within"
+)
+
+// maxQueued bounds the reads that wait in the automatic pipeline, so that a server
+// that does not answer cannot fill the memory. Beyond it a read fails at once.
+const maxQueued = 1 << 16
+
+// execute sends commands in one pipeline. Replies that are errors stay on their
+// commands, which must not be touched after execute has failed: the client may
+// still be at work on them.
+func (d *Driver) execute(ctx context.Context, cmds []goredis.Cmder) error {
+	// go-redis does not watch a context while it waits for a reply. What is left
+	// behind ends with the client's timeouts; an ended context stops its retries.
+	return within.Do(ctx, func() error {
+		if len(cmds) == 1 {
+			return transport(d.client.Process(ctx, cmds[0]))
+		}
+		pipe := d.client.Pipeline()
+		for _, cmd := range cmds {
+			_ = pipe.Process(ctx, cmd) // only queues
+		}
+		_, err := pipe.Exec(ctx)
+		return transport(err)
+	})
+}
+
+// executeShared is execute through the automatic pipeline, for commands that may
+// be sent again after a broken connection without harm.
+func (d *Driver) executeShared(ctx context.Context, cmds []goredis.Cmder) error {
+	pipeline, err := d.autoPipeline()
+	if err != nil {
+		return err
+	}
+	futures := make([]goredis.AutoFuture, len(cmds))
+	for i, cmd := range cmds {
+		futures[i] = pipeline.Submit(ctx, cmd)
+	}
+	for _, f := range futures {
+		if err := transport(f.WaitContext(ctx)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// autoPipeline returns the client's pipeline. Others share it and may close it;
+// the client then makes another.
+func (d *Driver) autoPipeline() (*goredis.AutoPipeliner, error) {
+	d.pipelineMu.Lock()
+	defer d.pipelineMu.Unlock()
+	if d.pipeline != nil && !d.pipeline.IsClosed() {
+		return d.pipeline, nil
+	}
+	var configured *goredis.AutoPipelineOptions
+	switch c := d.client.(type) {
+	case *goredis.Client:
+		configured = c.Options().AutoPipelineOptions
+	case *goredis.ClusterClient:
+		configured = c.Options().AutoPipelineOptions
+	}
+	if configured == nil {
+		configured = goredis.DefaultAutoPipelineOptions()
+		configured.MaxQueuedCommands = maxQueued
+	}
+	pipeline, err := d.client.AsyncAutoPipelineWithOptions(configured)
+	if err != nil {
+		return nil, fmt.Errorf("automatic pipeline: %w", err)
+	}
+	d.pipeline = pipeline
+	return pipeline, nil
+}
+
+// transport drops errors that are replies of the server: the rest of a pipeline
+// is fine then, and whoever reads the reply judges it.
+func transport(err error) error {
+	var reply goredis.Error
+	if errors.As(err, &reply) {
+		return nil
+	}
+	return err
+}

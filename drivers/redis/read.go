@@ -1,0 +1,115 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+const (
+	// A read of at most maxShared keys shares a round trip with others; a larger
+	// one would only delay them.
+	maxShared = 32
+	// chunk is how many keys one command names: the server does nothing else
+	// while it executes it.
+	chunk = 1024
+)
+
+// GetMany implements [drivers.L2]. A key that holds something else than a string
+// reads as absent.
+func (d *Driver) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
+	values, err := d.getMany(ctx, keys)
+	if err != nil {
+		return nil, failed("get", len(keys), err)
+	}
+	return values, nil
+}
+
+func (d *Driver) getMany(ctx context.Context, keys []string) ([][]byte, error) {
+	if err := d.begin(ctx); err != nil {
+		return nil, err
+	}
+	if len(keys) == 0 {
+		return [][]byte{}, nil
+	}
+	var cmds []goredis.Cmder
+	if d.oneNode && len(keys) > 1 {
+		for rest := keys; len(rest) > 0; {
+			n := min(len(rest), chunk)
+			cmds = append(cmds, goredis.NewSliceCmd(ctx, arguments("mget", rest[:n])...))
+			rest = rest[n:]
+		}
+	} else {
+		cmds = make([]goredis.Cmder, len(keys))
+		for i, key := range keys {
+			if err := d.check(key); err != nil {
+				return nil, err
+			}
+			cmds[i] = goredis.NewStringCmd(ctx, "get", key)
+		}
+	}
+	var err error
+	if d.shared && len(keys) <= maxShared {
+		err = d.executeShared(ctx, cmds)
+	} else {
+		err = d.execute(ctx, cmds)
+	}
+	if err != nil {
+		return nil, err
+	}
+	values := make([][]byte, 0, len(keys))
+	for _, cmd := range cmds {
+		if values, err = appendValues(values, cmd); err != nil {
+			return nil, err
+		}
+	}
+	if len(values) != len(keys) {
+		return nil, fmt.Errorf("the server answered with %d values", len(values))
+	}
+	return values, nil
+}
+
+// appendValues appends the values of a GET or MGET. It copies them: the client may
+// keep what it handed out.
+func appendValues(values [][]byte, cmd goredis.Cmder) ([][]byte, error) {
+	switch cmd := cmd.(type) {
+	case *goredis.StringCmd:
+		value, err := cmd.Result()
+		switch {
+		case errors.Is(err, goredis.Nil), goredis.HasErrorPrefix(err, "WRONGTYPE"):
+			return append(values, nil), nil
+		case err != nil:
+			return nil, err
+		}
+		return append(values, []byte(value)), nil
+	case *goredis.SliceCmd:
+		replies, err := cmd.Result()
+		if err != nil {
+			return nil, err
+		}
+		for _, reply := range replies {
+			switch reply := reply.(type) {
+			case nil:
+				values = append(values, nil)
+			case string:
+				values = append(values, []byte(reply))
+			default:
+				return nil, fmt.Errorf("the server answered with a %T", reply)
+			}
+		}
+		return values, nil
+	}
+	panic("unreachable: not a reading command")
+}
+
+// arguments is a command that names many keys.
+func arguments(name string, keys []string) []any {
+	args := make([]any, 1, 1+len(keys))
+	args[0] = name
+	for _, key := range keys {
+		args = append(args, key)
+	}
+	return args
+}

@@ -1,0 +1,310 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/drivertest"
+	"github.com/cachegen/cachegen/drivers/drivertest/servers"
+)
+
+func TestMain(m *testing.M) {
+	goredis.SetLogger(silent{}) // refused connections are what some tests are about
+	goleak.VerifyTestMain(m)
+}
+
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
+// dial returns a client that the test closes.
+func dial(t testing.TB, server *servers.RedisServer) *goredis.Client {
+	t.Helper()
+	client := goredis.NewClient(&goredis.Options{Addr: server.Addr()})
+	t.Cleanup(func() { client.Close() })
+	return client
+}
+
+func TestConformance(t *testing.T) {
+	server := servers.Redis(t)
+	for name, configure := range map[string]func(*Driver){
+		"Default":        func(*Driver) {},
+		"NoAutoPipeline": func(d *Driver) { d.shared = false },
+		// What Cluster and Ring clients get: no command that names two keys.
+		"PerKey": func(d *Driver) { d.oneNode = false },
+		// Servers older than SET NX GET and UNLINK.
+		"OldServer": func(d *Driver) { d.noSetNXGet.Store(true); d.noUnlink.Store(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			drivertest.L2(t, func(t *testing.T) drivers.L2 {
+				d := New(dial(t, server), Options{})
+				configure(d)
+				return d
+			})
+		})
+	}
+	t.Run("RESP2", func(t *testing.T) {
+		drivertest.L2(t, func(t *testing.T) drivers.L2 {
+			client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), Protocol: 2})
+			t.Cleanup(func() { client.Close() })
+			return New(client, Options{})
+		})
+	})
+	t.Run("Ring", func(t *testing.T) {
+		other := servers.Redis(t)
+		drivertest.L2(t, func(t *testing.T) drivers.L2 {
+			ring := goredis.NewRing(&goredis.RingOptions{Addrs: map[string]string{"a": server.Addr(), "b": other.Addr()}})
+			t.Cleanup(func() { ring.Close() })
+			return New(ring, Options{})
+		}, drivertest.Limits{NoEmptyKey: true})
+	})
+}
+
+// go-redis sends an empty key to any node of a Ring: a write would be lost to the
+// next read.
+func TestRingRefusesAnEmptyKey(t *testing.T) {
+	ring := goredis.NewRing(&goredis.RingOptions{Addrs: map[string]string{"a": servers.Redis(t).Addr()}})
+	defer ring.Close()
+	d := New(ring, Options{})
+	ctx := t.Context()
+	_, get := d.GetMany(ctx, []string{"a", ""})
+	_, add := d.AddMany(ctx, []drivers.Item{{Key: ""}})
+	for _, err := range []error{get, add, d.SetMany(ctx, []drivers.Item{{Key: ""}}), d.DeleteMany(ctx, []string{""})} {
+		if !errors.Is(err, errEmptyKey) {
+			t.Errorf("error %v, want %v", err, errEmptyKey)
+		}
+	}
+}
+
+func TestFaults(t *testing.T) {
+	server := servers.Redis(t)
+	drivertest.L2Faults(t, func(t *testing.T) drivers.L2 {
+		client := goredis.NewClient(&goredis.Options{
+			// Commands that a test leaves behind end before the test does.
+			Addr: server.Addr(), ReadTimeout: 500 * time.Millisecond, MaxRetries: 1, DialerRetries: 1,
+		})
+		t.Cleanup(func() { client.Close() })
+		return New(client, Options{})
+	}, faults(t, server))
+}
+
+func faults(t *testing.T, server *servers.RedisServer) drivertest.Faults {
+	return drivertest.Faults{
+		Stop:    server.Stop,
+		Restart: func() { server.Restart(t) },
+		Pause:   func() { server.Pause(t) },
+		Resume:  func() { server.Resume(t) },
+	}
+}
+
+func TestNilClientIsReported(t *testing.T) {
+	var none *goredis.Client
+	for _, d := range []*Driver{New(nil, Options{}), New(none, Options{})} {
+		if d.Err() == nil {
+			t.Error("no error")
+		}
+		if _, err := d.GetMany(t.Context(), []string{"a"}); !errors.Is(err, drivers.ErrClosed) {
+			t.Errorf("use of it: %v", err)
+		}
+	}
+}
+
+func TestForeignTypeReadsAsAbsentAndCanBeReplaced(t *testing.T) {
+	server := servers.Redis(t)
+	client := dial(t, server)
+	ctx := t.Context()
+	client.LPush(ctx, "list", "x")
+	for _, oneNode := range []bool{true, false} {
+		d := New(client, Options{})
+		d.oneNode = oneNode
+		for _, keys := range [][]string{{"list"}, {"list", "absent"}} {
+			got, err := d.GetMany(ctx, keys)
+			if err != nil || got[0] != nil {
+				t.Errorf("oneNode %v, %q: %q, %v", oneNode, keys, got, err)
+			}
+		}
+	}
+	d := New(client, Options{})
+	if _, err := d.AddMany(ctx, []drivers.Item{{Key: "list"}}); err == nil {
+		t.Error("added over a list")
+	}
+	if err := d.SetMany(ctx, []drivers.Item{{Key: "list", Value: []byte("x")}}); err != nil {
+		t.Error(err)
+	}
+}
+
+// The fallbacks are taken when the server says that it does not know a command.
+func TestCommandsThatTheServerLacks(t *testing.T) {
+	server := servers.Redis(t, "--rename-command", "unlink", "")
+	d := New(dial(t, server), Options{})
+	ctx := t.Context()
+	set := []drivers.Item{{Key: "a", Value: []byte("x")}}
+	if err := d.SetMany(ctx, set); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.DeleteMany(ctx, []string{"a", "b"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := d.GetMany(ctx, []string{"a"}); err != nil || got[0] != nil {
+		t.Errorf("after delete: %q, %v", got, err)
+	}
+	if !d.noUnlink.Load() {
+		t.Error("UNLINK was not missed")
+	}
+}
+
+func TestErrorsNameTheOperation(t *testing.T) {
+	client := goredis.NewClient(&goredis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1})
+	defer client.Close()
+	d := New(client, Options{})
+	ctx := t.Context()
+	_, get := d.GetMany(ctx, []string{"a", "b"})
+	_, add := d.AddMany(ctx, []drivers.Item{{Key: "a"}})
+	for want, err := range map[string]error{
+		"redis: get 2 keys: ":   get,
+		"redis: add 1 key: ":    add,
+		"redis: set 1 key: ":    d.SetMany(ctx, []drivers.Item{{Key: "a"}}),
+		"redis: delete 1 key: ": d.DeleteMany(ctx, []string{"a"}),
+	} {
+		if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "refused") {
+			t.Errorf("error %v, want %q and that the connection was refused", err, want)
+		}
+	}
+}
+
+func TestWrongPasswordIsAnError(t *testing.T) {
+	server := servers.Redis(t, "--requirepass", "secret")
+	d := New(dial(t, server), Options{})
+	if _, err := d.GetMany(t.Context(), []string{"a"}); err == nil || !strings.Contains(err.Error(), "NOAUTH") {
+		t.Errorf("one key: %v", err)
+	}
+	if err := d.SetMany(t.Context(), []drivers.Item{{Key: "a"}, {Key: "b"}}); err == nil || !strings.Contains(err.Error(), "NOAUTH") {
+		t.Errorf("two keys: %v", err)
+	}
+}
+
+// The automatic pipeline is the client's; somebody else may close it.
+func TestReadsSurviveAClosedPipeline(t *testing.T) {
+	client := dial(t, servers.Redis(t))
+	d := New(client, Options{})
+	if _, err := d.GetMany(t.Context(), []string{"a"}); err != nil {
+		t.Fatal(err)
+	}
+	pipeline, err := client.AsyncAutoPipeline()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pipeline.Close()
+	if _, err := d.GetMany(t.Context(), []string{"a"}); err != nil {
+		t.Errorf("after another user closed the pipeline: %v", err)
+	}
+}
+
+// The race detector sees a driver that still reads what its caller has back.
+func TestMemoryIsTheCallersAfterItsContextEnded(t *testing.T) {
+	server := servers.Redis(t)
+	client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), ReadTimeout: 300 * time.Millisecond, MaxRetries: -1})
+	defer client.Close()
+	d := New(client, Options{})
+	server.Pause(t)
+	value, keys := []byte("value"), []string{"a", "b"}
+	items := []drivers.Item{{Key: "a", Value: value}}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancelled := make(chan struct{})
+	go func() { cancel(); close(cancelled) }()
+	err := d.SetMany(ctx, items)
+	_, _ = d.AddMany(ctx, items)
+	_, _ = d.GetMany(ctx, keys)
+	_ = d.DeleteMany(ctx, keys)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want %v", err, context.Canceled)
+	}
+	<-cancelled
+	value[0], keys[0], items[0].Key = 'X', "x", "x"
+	server.Resume(t)
+	if _, err := d.GetMany(t.Context(), []string{"a"}); err != nil {
+		t.Error(err)
+	}
+}
+
+// countingHook counts round trips.
+type countingHook struct{ commands, pipelines atomic.Int64 }
+
+func (h *countingHook) DialHook(next goredis.DialHook) goredis.DialHook { return next }
+func (h *countingHook) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook {
+	return func(ctx context.Context, cmd goredis.Cmder) error {
+		h.commands.Add(1)
+		return next(ctx, cmd)
+	}
+}
+func (h *countingHook) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []goredis.Cmder) error {
+		h.pipelines.Add(1)
+		return next(ctx, cmds)
+	}
+}
+
+func TestConcurrentReadsShareRoundTrips(t *testing.T) {
+	const readers, rounds = 64, 50
+	client := dial(t, servers.Redis(t))
+	trips := new(countingHook)
+	client.AddHook(trips)
+	d := New(client, Options{})
+	var wg sync.WaitGroup
+	for range readers {
+		wg.Go(func() {
+			for range rounds {
+				if _, err := d.GetMany(t.Context(), []string{"a"}); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := trips.commands.Load() + trips.pipelines.Load(); n > readers*rounds/4 {
+		t.Errorf("%d reads took %d round trips", readers*rounds, n)
+	}
+}
+
+func TestABatchIsOneRoundTrip(t *testing.T) {
+	client := dial(t, servers.Redis(t))
+	trips := new(countingHook)
+	client.AddHook(trips)
+	d := New(client, Options{})
+	ctx := t.Context()
+	var keys []string
+	var items []drivers.Item
+	for i := range 5000 {
+		keys = append(keys, fmt.Sprint(i))
+		items = append(items, drivers.Item{Key: keys[i], TTL: time.Hour})
+	}
+	for operation, do := range map[string]func() error{
+		"set":      func() error { return d.SetMany(ctx, items) },
+		"get":      func() error { _, err := d.GetMany(ctx, keys); return err },
+		"get some": func() error { _, err := d.GetMany(ctx, keys[:5]); return err },
+		"add":      func() error { _, err := d.AddMany(ctx, items); return err },
+		"delete":   func() error { return d.DeleteMany(ctx, keys) },
+	} {
+		if err := do(); err != nil { // opens connections, whose greeting is counted too
+			t.Fatal(err)
+		}
+		before := trips.commands.Load() + trips.pipelines.Load()
+		if err := do(); err != nil {
+			t.Fatal(err)
+		}
+		if n := trips.commands.Load() + trips.pipelines.Load() - before; n != 1 {
+			t.Errorf("%s took %d round trips", operation, n)
+		}
+	}
+}

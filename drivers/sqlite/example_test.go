@@ -1,0 +1,35 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	_ "modernc.org/sqlite"
+
+	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/sqlite"
+)
+
+func Example() {
+	db, err := sql.Open("sqlite", ":memory:")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1) // each connection would have a memory of its own
+
+	store := sqlite.New(db, sqlite.Options{Table: "cache"})
+	defer store.Close()
+	ctx := context.Background()
+	err = store.SetMany(ctx, []drivers.Item{{Key: "user:1", Value: []byte("Ada"), TTL: time.Hour}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	values, err := store.GetMany(ctx, []string{"user:1", "user:2"})
+	fmt.Printf("%q %v %v\n", values[0], values[1] == nil, err)
+	// Output: "Ada" true <nil>
+}

@@ -1,0 +1,236 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	_ "modernc.org/sqlite"
+
+	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/drivertest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// openFile opens a database file with pragmas such as "_pragma=journal_mode(wal)".
+func openFile(t testing.TB, path, pragmas string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+path+"?"+pragmas)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func openNew(t testing.TB, pragmas string) *sql.DB {
+	t.Helper()
+	return openFile(t, filepath.Join(t.TempDir(), "cache.db"), pragmas)
+}
+
+func openStore(t testing.TB, db *sql.DB, options Options) *Driver {
+	t.Helper()
+	d := New(db, options)
+	if err := d.Err(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+func TestConformance(t *testing.T) {
+	for name, open := range map[string]func(t *testing.T) *sql.DB{
+		"RollbackJournal": func(t *testing.T) *sql.DB {
+			return openNew(t, "_pragma=synchronous(off)&_pragma=busy_timeout(5000)")
+		},
+		// Nobody waits inside SQLite here: all patience is the driver's.
+		"WALWithoutBusyTimeout": func(t *testing.T) *sql.DB {
+			return openNew(t, "_pragma=journal_mode(wal)&_pragma=synchronous(off)")
+		},
+		"WAL": func(t *testing.T) *sql.DB {
+			return openNew(t, "_pragma=journal_mode(wal)&_pragma=synchronous(normal)&_pragma=busy_timeout(5000)")
+		},
+		"Memory": func(t *testing.T) *sql.DB {
+			db, err := sql.Open("sqlite", ":memory:")
+			if err != nil {
+				t.Fatal(err)
+			}
+			db.SetMaxOpenConns(1)
+			t.Cleanup(func() { db.Close() })
+			return db
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			drivertest.L2(t, func(t *testing.T) drivers.L2 { return openStore(t, open(t), Options{}) })
+		})
+	}
+}
+
+// A writer that never ends is to SQLite what a silent server is to others.
+func TestFaults(t *testing.T) {
+	for name, pragmas := range map[string]string{
+		"DriverWaits": "_pragma=synchronous(off)",
+		"SQLiteWaits": "_pragma=synchronous(off)&_pragma=busy_timeout(2000)",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "cache.db")
+			intruder, err := openFile(t, path, "").Conn(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer intruder.Close()
+			run := func(statement string) func() {
+				return func() {
+					if _, err := intruder.ExecContext(context.Background(), statement); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			drivertest.L2Faults(t, func(t *testing.T) drivers.L2 {
+				return openStore(t, openFile(t, path, pragmas), Options{})
+			}, drivertest.Faults{Pause: run("BEGIN EXCLUSIVE"), Resume: run("ROLLBACK")})
+		})
+	}
+}
+
+func TestABusyDatabaseIsGivenUpAfterBusyTimeout(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cache.db")
+	intruder, err := openFile(t, path, "").Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer intruder.Close()
+	if _, err := intruder.ExecContext(t.Context(), "BEGIN EXCLUSIVE"); err != nil {
+		t.Fatal(err)
+	}
+	d := openStore(t, openFile(t, path, ""), Options{BusyTimeout: 20 * time.Millisecond})
+	err = d.SetMany(t.Context(), []drivers.Item{{Key: "a"}})
+	if !busy(err) || !strings.HasPrefix(err.Error(), `sqlite: set 1 key in table "cachegen": `) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// Several processes, each with its own pool, start on a database that has no table.
+func TestManyProcessesShareOneFile(t *testing.T) {
+	const processes, rounds = 6, 30
+	path := filepath.Join(t.TempDir(), "cache.db")
+	var wg sync.WaitGroup
+	for p := range processes {
+		d := openStore(t, openFile(t, path, "_pragma=synchronous(off)"), Options{BusyTimeout: time.Minute})
+		wg.Go(func() {
+			for i := range rounds {
+				key := fmt.Sprint(p, "/", i)
+				if err := d.SetMany(t.Context(), []drivers.Item{{Key: key, Value: []byte(key)}}); err != nil {
+					t.Error(err)
+					return
+				}
+				got, err := d.GetMany(t.Context(), []string{key})
+				if err != nil || string(got[0]) != key {
+					t.Errorf("%q: %q, %v", key, got, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	db := openNew(t, "")
+	for _, d := range []*Driver{
+		New(nil, Options{}),
+		New(db, Options{Table: "a b"}), New(db, Options{Table: `a"; DROP TABLE b; --`}), New(db, Options{Table: "main.cache"}),
+		New(db, Options{Table: "1st"}), New(db, Options{Table: "SQLite_x"}), New(db, Options{BusyTimeout: -1}),
+	} {
+		if d.Err() == nil {
+			t.Errorf("table %q: accepted", d.table)
+		}
+		if _, err := d.GetMany(t.Context(), []string{"a"}); !errors.Is(err, drivers.ErrClosed) {
+			t.Errorf("use of it: %v", err)
+		}
+	}
+	for _, table := range []string{"cache", "_Cache2", "order", "select"} {
+		d := openStore(t, db, Options{Table: table})
+		if err := d.SetMany(t.Context(), []drivers.Item{{Key: "a", Value: []byte(table)}}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestTablesAreIsolated(t *testing.T) {
+	db := openNew(t, "")
+	one, two := openStore(t, db, Options{Table: "one"}), openStore(t, db, Options{Table: "two"})
+	if err := one.SetMany(t.Context(), []drivers.Item{{Key: "a", Value: []byte("x")}}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := two.GetMany(t.Context(), []string{"a"}); err != nil || got[0] != nil {
+		t.Errorf("another table has %q, %v", got, err)
+	}
+}
+
+func TestSkipCreate(t *testing.T) {
+	db := openNew(t, "")
+	d := openStore(t, db, Options{SkipCreate: true})
+	if _, err := d.GetMany(t.Context(), []string{"a"}); err == nil || !strings.Contains(err.Error(), "no such table") {
+		t.Errorf("without a table: %v", err)
+	}
+	for _, statement := range Schema("") {
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := d.GetMany(t.Context(), []string{"a"}); err != nil {
+		t.Errorf("with the table of Schema: %v", err)
+	}
+}
+
+func TestAForeignTableIsNamedInTheError(t *testing.T) {
+	db := openNew(t, "")
+	if _, err := db.Exec("CREATE TABLE cachegen (id INTEGER)"); err != nil {
+		t.Fatal(err)
+	}
+	d := openStore(t, db, Options{})
+	_, err := d.GetMany(t.Context(), []string{"a"})
+	if err == nil || !strings.Contains(err.Error(), `"cachegen"`) || !strings.Contains(err.Error(), "expires") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestPruneUsesTheIndex(t *testing.T) {
+	db := openNew(t, "")
+	d := openStore(t, db, Options{})
+	if _, err := d.Prune(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var id, parent, unused int
+	var plan string
+	row := db.QueryRow(`EXPLAIN QUERY PLAN SELECT key FROM cachegen WHERE expires > 0 AND expires <= ? LIMIT 1000`, now())
+	if err := row.Scan(&id, &parent, &unused, &plan); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(plan, "cachegen_expires") {
+		t.Errorf("plan: %s", plan)
+	}
+}
+
+func TestBusyIsRecognisedWithoutACode(t *testing.T) {
+	for text, want := range map[string]bool{
+		"database is locked": true, "database table is locked: cachegen": true, "constraint failed": false,
+	} {
+		if got := busy(errors.New(text)); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}

@@ -1,0 +1,249 @@
+// Package templates renders what the generator decided. Its model is plain data:
+// names are final, types are text with marked imports, and every question about
+// the source was answered before. It is the only package that knows jennifer.
+package templates
+
+import "time"
+
+// A File is one generated file: what belongs to one source file.
+type File struct {
+	// Path and Package are the import path and the name of the package.
+	Path, Package string
+	// Constraint is the expression of a //go:build line, empty for none.
+	Constraint string
+	// Imports name every package that a Type below mentions, and always those of
+	// [Packages], sorted by path. The names are unique in the file and clash with
+	// nothing that the package declares. What the file does not use is left out.
+	Imports  []Import
+	Caches   []*Cache   // the cached functions of the source file, in source order
+	Tags     []*Tag     // the tag constructors that this file declares
+	Wrappers []*Wrapper // the wrapped types whose declaration or first use is here
+	Writers  []*Writer  // set, delete and expire functions, in source order
+	// Bind lists every cache that BindCaches opens. Only one file of a package has it.
+	Bind []*Cache
+}
+
+// RuntimePath is the import path of the runtime that generated code calls.
+const RuntimePath = "github.com/cachegen/cachegen/runtime"
+
+// Packages are the import paths that generated code may use on its own account.
+// A package that declares one of their names gets an Explicit [Import] for it.
+var Packages = []string{"context", "errors", RuntimePath, "strconv", "time"}
+
+// An Import is a package with the name that the file uses for it. Explicit says
+// that the name differs from the package's own, so that it has to be written.
+type Import struct {
+	Path, Name string
+	Explicit   bool
+}
+
+// A Type is Go source text of a type in which names of other packages are
+// marked, so that the import is known where it is used.
+type Type []Part
+
+// A Part is a piece of a Type: Text as it stands, or, with Path, the exported
+// name Text of that package.
+type Part struct{ Path, Text string }
+
+// A Param is a parameter or result. Its Name is that of the source where it can
+// be: it clashes with no other parameter or result of the function, with no
+// receiver, ValueName, import or predeclared name, and with no package-level name
+// that the generated function mentions (types, keys, handles, tag constructors).
+// Other locals (key, opts, err, ...) are chosen by the emitters around the
+// parameters, so a parameter may have those names.
+type Param struct {
+	Name     string
+	Type     Type // for a variadic parameter, the element type
+	Variadic bool
+}
+
+// A Cache is one cached function.
+type Cache struct {
+	Func     string   // the annotated function's name: FindUser
+	Wrapper  *Wrapper // nil for a plain function
+	Entity   string   // User; for an unexported function user; not used by the emitters
+	Article  string   // the entity as a word in prose: user
+	Label    string   // identity for Clear and for metrics: example.com/app/users.UserRepo.FindUser
+	Pattern  string   // the key as written: user:{id}
+	Position string   // the source file's base name, for comments: user_repo.go
+
+	Variable string // package-level definition or, for a plain function, handle: userCache
+	// Handle is a second package-level variable, a handle of a method's cache for
+	// the plain functions that invalidate it: userHandle. Empty if there are none,
+	// and for a plain function's cache. BindCaches binds it: the cache is in File.Bind.
+	Handle   string
+	KeyType  string // UserKey
+	ParseKey string // ParseUserKey
+	Field    string // field of the wrapper: User; empty for a plain function
+
+	Context string  // name of the context parameter
+	Params  []Param // all parameters after the context
+	// KeyParams are those of Params that occur in the key: what GetX, SetX,
+	// DeleteX and the like take, and what a target's arguments stand for.
+	KeyParams []Param
+	Value     Type
+	// ValueName names the value in generated code and documentation: user. It is
+	// chosen like the name of a [Param].
+	ValueName string
+	// ValueNil says that the value itself can be nil: result tags that look into
+	// it check that, whether NonNil of their arguments says so or not.
+	ValueNil bool
+
+	Key        Key
+	Tags       []TagUse // known from the key
+	ResultTags []TagUse // known from the result
+
+	Store, Namespace string
+	Shared           bool
+	Options          Options
+
+	// Names of the generated functions or methods; empty where none is made.
+	// GetOrSet is always there, and so is, in a wrapper, the method Func.
+	GetOrSet, Get, Set, Delete, Expire, Has, Pull string
+}
+
+// A Key is the typed key of a Cache.
+type Key struct {
+	Fields   []Field
+	Segments []Segment
+	// IntPrefix is the text before the key's only placeholder where that is an
+	// integer of at most 63 bits alone in the last segment; HasIntPrefix says
+	// that the fast path for such keys applies.
+	IntPrefix    string
+	HasIntPrefix bool
+}
+
+// A Field is one field of a key type and where its value comes from.
+type Field struct {
+	Name   string // ID; never String or AppendText, which are the key's methods
+	Source string // where a generated method finds it: id, filter.Team, c.UserRepo.tenant
+	Type   Type
+	Form   Form
+	// Basic is the predeclared type that Type converts to and from for Form Int,
+	// Uint, Bool and String: int64.
+	Basic string
+	// Bits is the size of an Int or Uint, for the parser: 64; 0 for int and uint.
+	Bits int
+}
+
+// A Form says how a value becomes text and back.
+type Form int
+
+// The forms.
+const (
+	Int    Form = iota // decimal
+	Uint               // decimal
+	Bool               // true, false
+	String             // escaped
+	Text               // MarshalText and UnmarshalText (on the value or its address), escaped
+)
+
+// A Segment is what stands between two colons of a key or tag: literal text with
+// at most one value in it. Every field of a key is in exactly one segment.
+type Segment struct {
+	Before string // literal text before the value, or all of it
+	Field  int    // index of the key's field; -1 for none
+	After  string
+}
+
+// A Tag is a typed tag constructor: func TeamTag(teamID int64) runtime.Tag.
+type Tag struct {
+	Func     string // TeamTag
+	Pattern  string // team:{teamID}, for documentation
+	Params   []TagParam
+	Segments []Segment // Field is an index of Params, each in exactly one segment
+}
+
+// A TagParam is a parameter of a tag constructor. Its Name is chosen like that of
+// a [Param].
+type TagParam struct {
+	Name  string
+	Type  Type
+	Form  Form
+	Basic string
+}
+
+// A TagUse is a call of a tag constructor.
+type TagUse struct {
+	Tag  *Tag
+	Args []TagArg
+}
+
+// A TagArg is a Go expression of the parameter's or key field's type (converted in
+// Expr where the source has another one: int64(user.TeamID)) and the pointers that must not be nil to evaluate
+// it, outermost first: for user.Team.ID with a pointer Team: user, user.Team.
+// A cache's Tags speak of the key as k (k.ID), its ResultTags of the value by
+// Cache.ValueName (user.TeamID), a Writer's targets of its parameters, its
+// results and the wrapper's receiver (id, c.UserRepo.tenant). A tag whose
+// argument would go through a nil pointer is left out.
+type TagArg struct {
+	Expr   string
+	NonNil []string
+}
+
+// Options are the baked-in options. A nil pointer means that the directive and
+// the wrapped type leave it to the store.
+type Options struct {
+	TTL, Grace, GraceBackoff, Timeout, HardTimeout *time.Duration
+	Forever                                        bool // ttl=forever; TTL is nil
+}
+
+// A Wrapper is a type with annotated methods.
+type Wrapper struct {
+	Type        string  // UserRepo
+	Name        string  // CachedUserRepo
+	Constructor string  // NewCachedUserRepo
+	Param       string  // name of the constructor's first parameter: repo
+	Pointer     bool    // embeds and takes *UserRepo rather than UserRepo
+	TypeParams  []Param // of a generic type; Name and constraint
+	Caches      []*Cache
+	// Foreign are caches of other types that methods of this type invalidate, or
+	// whose store holds a tag that they invalidate, with the field that holds the
+	// handle. A plain function's cache is not here: its Variable is a handle.
+	Foreign  []ForeignCache
+	Receiver string // name of the receiver in generated methods: c
+}
+
+// A ForeignCache is a handle to the cache of another type's method.
+type ForeignCache struct {
+	Field string
+	Cache *Cache
+}
+
+// A Writer is a function that invalidates or sets entries after a nil error.
+type Writer struct {
+	Func    string
+	Name    string   // of the generated function; equals Func for a method
+	Wrapper *Wrapper // nil for a plain function
+	Context string
+	Params  []Param
+	Results []Param // without the error
+	Targets []Target
+}
+
+// A Target is one entry or tag that a Writer touches.
+type Target struct {
+	Verb  Verb
+	Cache *Cache // nil for a tag
+	// Handle is the expression that reaches the cache: c.User, userCache,
+	// userHandle. For a tag it is any cache of the tag's store, the same one for
+	// all tags of that store.
+	Handle string
+	// Text is the target as the directive writes it, for documentation:
+	// FindUser(id), team:{from}.
+	Text string
+	Args []TagArg // the key's fields, in order
+	Tag  *TagUse  // nil for a cache
+	// Value is the expression that is stored by a Set.
+	Value string
+}
+
+// A Verb is what happens to a target.
+type Verb int
+
+// The verbs.
+const (
+	Delete Verb = iota
+	Expire
+	Set
+)
