@@ -3,6 +3,7 @@
 package clock
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -21,10 +22,13 @@ const (
 // A Coarse clock is read by many goroutines. It runs a goroutine only while it
 // is read, so that an idle program does not wake up. The zero Coarse is ready.
 type Coarse struct {
-	now     atomic.Int64 // nanoseconds since 1970; 0 while nothing updates it
-	used    atomic.Bool  // read since the last tick
-	running atomic.Bool
-	stopped atomic.Bool
+	now  atomic.Int64 // nanoseconds since 1970; 0 while nothing updates it
+	used atomic.Bool  // read since the last tick
+
+	mu      sync.Mutex
+	stop    chan struct{} // of the running goroutine; nil if there is none
+	done    chan struct{}
+	stopped bool
 }
 
 // Now returns the time in nanoseconds since 1970, at most about [Lag] old.
@@ -40,19 +44,28 @@ func (c *Coarse) Now() int64 {
 }
 
 func (c *Coarse) start() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	t := time.Now().UnixNano()
-	if !c.stopped.Load() && c.running.CompareAndSwap(false, true) {
+	if c.stop == nil && !c.stopped {
+		c.stop, c.done = make(chan struct{}), make(chan struct{})
 		c.now.Store(t)
-		go c.run()
+		go c.run(c.stop, c.done)
 	}
 	return t
 }
 
-func (c *Coarse) run() {
+func (c *Coarse) run(stop, done chan struct{}) {
+	defer close(done)
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	for unused := 0; unused < idle && !c.stopped.Load(); {
-		<-ticker.C
+	for unused := 0; unused < idle; {
+		select {
+		case <-ticker.C:
+		case <-stop:
+			unused = idle
+			continue
+		}
 		c.now.Store(time.Now().UnixNano())
 		if c.used.Swap(false) {
 			unused = 0
@@ -60,9 +73,20 @@ func (c *Coarse) run() {
 			unused++
 		}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.now.Store(0)
-	c.running.Store(false)
+	c.stop = nil
 }
 
-// Stop ends the goroutine within a tick. Now stays usable and becomes exact.
-func (c *Coarse) Stop() { c.stopped.Store(true) }
+// Stop ends the goroutine and waits for it. Now stays usable and becomes exact.
+func (c *Coarse) Stop() {
+	c.mu.Lock()
+	c.stopped = true
+	stop, done := c.stop, c.done
+	c.mu.Unlock()
+	if stop != nil {
+		close(stop)
+		<-done
+	}
+}
