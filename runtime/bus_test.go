@@ -1,6 +1,8 @@
 package runtime_test
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -260,5 +262,26 @@ func TestANewerEntryIsRecognised(t *testing.T) {
 			}
 		}
 		wantLoads(t, &src, 2)
+	})
+}
+
+func TestReadyWaitsForTheBus(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var bus faketier.Bus
+		s, _ := process(t, &shared, &bus)
+		for _, cut := range []bool{true, false, true} {
+			bus.Cut(cut)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			err := s.Ready(ctx)
+			cancel()
+			if cut != errors.Is(err, context.DeadlineExceeded) || !cut && err != nil {
+				t.Fatalf("cut %v: %v", cut, err)
+			}
+		}
+		go func() { time.Sleep(time.Minute); bus.Cut(false) }()
+		if err := s.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	})
 }

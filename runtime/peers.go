@@ -2,8 +2,10 @@ package runtime
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cachegen/cachegen/runtime/internal/busmsg"
@@ -21,11 +23,14 @@ type peers struct {
 	origin    uint64
 	deafSince atomic.Int64 // 0 while the bus is heard
 	stop      func()
+
+	mu    sync.Mutex
+	heard chan struct{} // closed while the bus is heard
 }
 
 // join subscribes a store to its channel.
 func join(s *Store) (*peers, error) {
-	p := &peers{store: s, origin: rand.Uint64()}
+	p := &peers{store: s, origin: rand.Uint64(), heard: make(chan struct{})}
 	p.deafSince.Store(now())
 	s.peers = p // the bus may call before Subscribe returns
 	stop, err := s.bus.Subscribe(s.channel(), p)
@@ -74,6 +79,25 @@ func (s *Store) deafUntil(it *item) int64 {
 	return deadline(max(since, it.kept), int64(s.stampTrust))
 }
 
+// Ready waits until the store hears its bus, or until ctx is done. A program need
+// not wait: until then entries in memory are served for a short time only, and
+// what was loaded before may have to be loaded again. Without a bus it returns at
+// once.
+func (s *Store) Ready(ctx context.Context) error {
+	if s.peers == nil {
+		return nil
+	}
+	s.peers.mu.Lock()
+	heard := s.peers.heard
+	s.peers.mu.Unlock()
+	select {
+	case <-heard:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("cachegen: store %s does not hear its bus: %w", s.name, ctx.Err())
+	}
+}
+
 // Up drops what may have been missed.
 func (p *peers) Up() {
 	s := p.store
@@ -86,6 +110,13 @@ func (p *peers) Up() {
 		s.l1.Clear()
 	}
 	p.deafSince.Store(0)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.heard:
+	default:
+		close(p.heard)
+	}
 }
 
 // Down begins to count.
@@ -95,6 +126,13 @@ func (p *peers) Down(err error) {
 		s.warn("bus: lost", err)
 	}
 	p.deafSince.CompareAndSwap(0, now())
+	p.mu.Lock()
+	select {
+	case <-p.heard:
+		p.heard = make(chan struct{})
+	default:
+	}
+	p.mu.Unlock()
 	s.stamps.Touch() // every item is looked at anew, and finds its new limit
 }
 

@@ -93,6 +93,18 @@ func (s Stores) Default() *Store {
 	return store
 }
 
+// Ready waits for every store. See [Store.Ready].
+func (s Stores) Ready(ctx context.Context) error {
+	if s.set == nil {
+		return nil
+	}
+	errs := make([]error, 0, len(s.set.byName))
+	for _, store := range s.set.byName {
+		errs = append(errs, store.Ready(ctx))
+	}
+	return errors.Join(errs...)
+}
+
 // Close closes every store. See [Store.Close].
 func (s Stores) Close(ctx context.Context) error {
 	if s.set == nil {

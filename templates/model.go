@@ -47,8 +47,9 @@ type Part struct{ Path, Text string }
 
 // A Param is a parameter or result. Its Name is that of the source where it can
 // be: it clashes with no other parameter or result of the function, with no
-// receiver, ValueName, import or predeclared name, and with no package-level name
-// that the generated function mentions (types, keys, handles, tag constructors).
+// receiver, ValueName, import or predeclared name (functions such as max, which
+// generated code does not call, excepted), and with no package-level name that the
+// generated function mentions (types, keys, handles, tag constructors).
 // Other locals (key, opts, err, ...) are chosen by the emitters around the
 // parameters, so a parameter may have those names.
 type Param struct {

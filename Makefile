@@ -1,0 +1,41 @@
+# make demo     see what the cache does; needs nothing but Go
+# make test     all tests, against real servers
+# make check    formatting, vet, staticcheck, generated code, go.mod
+# make bench    the benchmark against the peers
+
+# Not a tool of go.mod: those who use cachegen would inherit what it requires.
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# Modules of their own below this one.
+MODULES = bench
+
+# Everything written in Go, but for inputs of tests, which may be wrong on purpose.
+GOFILES = find . -name '*.go' -not -path '*/testdata/*' -not -path './.git/*'
+
+.PHONY: demo test check bench servers
+
+# With REDIS_URL in the environment: two instances that share that Redis.
+demo:
+	go generate ./example/...
+	go run ./example -demo
+
+# Tests start the servers they need. Without a server's program they are skipped,
+# or fail if CACHEGEN_SERVERS is require.
+test: servers
+	go test -race ./...
+	@set -e; for m in $(MODULES); do echo "cd $$m && go test -race ./..."; (cd $$m && go test -race ./...); done
+
+servers:
+	@.ci/install
+
+check:
+	@unformatted=$$(gofmt -l $$($(GOFILES))); test -z "$$unformatted" || { echo "gofmt -w has to be run on:"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	go run ./cmd/cachegen -check ./...
+	go mod tidy -diff
+	@set -e; for m in $(MODULES); do echo "cd $$m && go vet ./... && go mod tidy -diff"; (cd $$m && go vet ./... && go mod tidy -diff); done
+
+bench:
+	@echo "make bench: the benchmark against the peers is not there yet."
+	@echo "The runtime's own benchmarks: go test -run '^$$' -bench . ./runtime ./drivers/..."

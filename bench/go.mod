@@ -1,0 +1,3 @@
+module github.com/cachegen/cachegen/bench
+
+go 1.26.0
