@@ -25,8 +25,9 @@ type Definition[K, V any] struct {
 	// Store names the store; empty is the default one. Namespace is the part of it
 	// that the entries live in, empty for none.
 	Store, Namespace string
-	// Shared hands every caller the same value. Otherwise each gets a copy of
-	// what is in memory, if the type has anything that copies would share.
+	// Shared hands every caller the same value, which none may change. Otherwise
+	// each gets a copy of what is in memory, if the type has anything that copies
+	// would share. What unexported fields refer to is not copied.
 	Shared bool
 	// Options are the baked-in options.
 	Options []Option

@@ -117,7 +117,8 @@ func Grace(d time.Duration) Option {
 
 // GraceBackoff is how long, after a loader has failed and a grace value has stood
 // in, the grace value is served without trying the loader again. It counts from
-// the failure and never prolongs the grace. The default is 10 s.
+// the failure and never prolongs the grace. The memory tier keeps it, so a store
+// without one tries each time. The default is 10 s; zero tries each time.
 func GraceBackoff(d time.Duration) Option {
 	return option(func(s *settings) { s.graceBackoff = d; s.given |= givenBackoff })
 }
@@ -205,6 +206,13 @@ func Logger(logger *slog.Logger) StoreOption {
 // default is 5 minutes.
 func MaxLoadTime(d time.Duration) StoreOption {
 	return storeOption(func(c *storeConfig) { c.maxLoadTime = d })
+}
+
+// MaxBackground is how many loads may run at a time for which no caller waits.
+// Beyond it stale values are served without being refreshed; zero never
+// refreshes behind. The default is 256.
+func MaxBackground(n int) StoreOption {
+	return storeOption(func(c *storeConfig) { c.background = n })
 }
 
 // L2Timeout bounds each operation on the shared tier. The default is 1 s.

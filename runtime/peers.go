@@ -29,17 +29,13 @@ type peers struct {
 }
 
 // join subscribes a store to its channel.
-func join(s *Store) (*peers, error) {
+func (s *Store) join() error {
 	p := &peers{store: s, origin: rand.Uint64(), heard: make(chan struct{})}
 	p.deafSince.Store(now())
-	s.peers = p // the bus may call before Subscribe returns
+	s.peers = p // the bus may call p before Subscribe returns
 	stop, err := s.bus.Subscribe(s.channel(), p)
-	if err != nil {
-		s.peers = nil
-		return nil, err
-	}
 	p.stop = stop
-	return p, nil
+	return err
 }
 
 func (p *peers) leave() { p.stop() }

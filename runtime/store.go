@@ -79,12 +79,10 @@ func NewStore(name string, options ...StoreOption) (*Store, error) {
 	s.logger = s.logger.With("store", name)
 	s.base, s.cancel = context.WithCancel(context.Background())
 	if c.bus != nil {
-		p, err := join(s)
-		if err != nil {
+		if err := s.join(); err != nil {
 			s.cancel()
 			return nil, fmt.Errorf("cachegen: new store %q: join the bus: %w", name, err)
 		}
-		s.peers = p
 	}
 	return s, nil
 }
@@ -105,6 +103,8 @@ func (c *storeConfig) checkStore(name string) error {
 		return fmt.Errorf("L2Timeout %v is not positive", c.l2Timeout)
 	case c.stampTrust <= 0:
 		return fmt.Errorf("StampTrust %v is not positive", c.stampTrust)
+	case c.background < 0:
+		return fmt.Errorf("MaxBackground %d is negative", c.background)
 	}
 	for _, tier := range []any{c.l1, c.l2, c.bus} {
 		if checked, ok := tier.(drivers.Checker); ok {

@@ -27,6 +27,8 @@ func (s *Store) begin(ctx context.Context, keys []string) []generation.Mark {
 	for i, key := range keys {
 		marks[i], waits[i] = s.stripes.Move(s.hash(key), nil)
 	}
+	ctx, cancel := context.WithTimeout(ctx, s.l2Timeout) // a fill takes no longer, if its driver keeps to the limit
+	defer cancel()
 	for _, wait := range waits {
 		wait(ctx)
 	}

@@ -1,0 +1,126 @@
+package check
+
+import (
+	"fmt"
+	"go/types"
+
+	"github.com/cachegen/cachegen/templates"
+)
+
+// A form is how values of a type become part of a key or tag.
+type form struct {
+	templates.Form
+	basic string // predeclared type for Int, Uint, Bool and String
+	bits  int    // of Int and Uint; 0 for int and uint
+}
+
+// A noForm says why a type's values cannot be part of a key or tag.
+type noForm struct {
+	why, hint string // why continues "{name}: "
+}
+
+var integers = map[types.BasicKind]form{
+	types.Int:    {templates.Int, "int", 0},
+	types.Int8:   {templates.Int, "int8", 8},
+	types.Int16:  {templates.Int, "int16", 16},
+	types.Int32:  {templates.Int, "int32", 32},
+	types.Int64:  {templates.Int, "int64", 64},
+	types.Uint:   {templates.Uint, "uint", 0},
+	types.Uint8:  {templates.Uint, "uint8", 8},
+	types.Uint16: {templates.Uint, "uint16", 16},
+	types.Uint32: {templates.Uint, "uint32", 32},
+	types.Uint64: {templates.Uint, "uint64", 64},
+	types.Bool:   {templates.Bool, "bool", 0},
+	types.String: {templates.String, "string", 0},
+}
+
+// form decides by kind where it can: numbers, booleans and strings have one text each
+// and one value for it, whatever methods their types have. path is the placeholder's.
+func (p *pack) form(t types.Type, path string) (form, *noForm) {
+	name := p.name(t)
+	if isNamed(t, "time", "Time") {
+		return form{}, &noForm{
+			"the text of a time.Time depends on its location and precision",
+			"take an integer, such as its Unix()",
+		}
+	}
+	switch u := t.Underlying().(type) {
+	case *types.Basic:
+		if f, ok := integers[u.Kind()]; ok {
+			return f, nil
+		}
+		return form{}, &noForm{name + " has no stable text", "use an integer, a bool or a string"}
+	case *types.Pointer:
+		hint := "take the value instead of a pointer to it"
+		if _, ok := u.Elem().Underlying().(*types.Struct); ok {
+			hint = fmt.Sprintf("name a field: {%s.Field}", path)
+		}
+		return form{}, &noForm{fmt.Sprintf("%s is a pointer, whose text is an address", name), hint}
+	case *types.Interface:
+		if isContext(t) {
+			return form{}, &noForm{"a context is no part of a key", "take what the key depends on as a parameter"}
+		}
+		return form{}, &noForm{fmt.Sprintf("%s is an interface and has no stable text", name), "use a concrete type"}
+	case *types.Slice, *types.Map, *types.Chan, *types.Signature:
+		return form{}, &noForm{name + " has no stable text", "use an integer, a bool or a string"}
+	case *types.Struct, *types.Array:
+		return p.text(t, name, path)
+	}
+	return form{}, &noForm{name + " has no stable text", "use an integer, a bool or a string"}
+}
+
+// text is the form of a type that marshals itself.
+func (p *pack) text(t types.Type, name, path string) (form, *noForm) {
+	bytes := types.NewSlice(types.Typ[types.Byte])
+	err := types.Universe.Lookup("error").Type()
+	marshal := hasMethod(t, "MarshalText", nil, []types.Type{bytes, err})
+	unmarshal := hasMethod(types.NewPointer(t), "UnmarshalText", []types.Type{bytes}, []types.Type{err})
+	switch {
+	case marshal && unmarshal && !types.Comparable(t):
+		return form{}, &noForm{fmt.Sprintf("%s is not comparable, so it cannot be in a key", name), "use an integer, a bool or a string"}
+	case marshal && unmarshal:
+		return form{Form: templates.Text}, nil
+	case marshal:
+		return form{}, &noForm{
+			fmt.Sprintf("%s has MarshalText but no UnmarshalText", name),
+			"add UnmarshalText, so that keys can be parsed",
+		}
+	case hasMethod(types.NewPointer(t), "MarshalText", nil, []types.Type{bytes, err}):
+		return form{}, &noForm{
+			fmt.Sprintf("%s has MarshalText only on its pointer", name),
+			"give the value the method: func (" + name + ") MarshalText() ([]byte, error)",
+		}
+	case hasMethod(t, "String", nil, []types.Type{types.Typ[types.String]}):
+		return form{}, &noForm{
+			fmt.Sprintf("the String method of %s need not tell its values apart", name),
+			"add MarshalText and UnmarshalText",
+		}
+	}
+	hint := "add MarshalText and UnmarshalText"
+	if _, ok := t.Underlying().(*types.Struct); ok {
+		hint = fmt.Sprintf("name its fields, {%s.Field}, or %s", path, hint)
+	}
+	return form{}, &noForm{name + " has no text form", hint}
+}
+
+// hasMethod reports whether a method of t has exactly these parameters and results.
+func hasMethod(t types.Type, name string, params, results []types.Type) bool {
+	s := types.NewMethodSet(t).Lookup(nil, name)
+	if s == nil {
+		return false
+	}
+	sig := s.Type().(*types.Signature)
+	return identical(sig.Params(), params) && identical(sig.Results(), results)
+}
+
+func identical(tuple *types.Tuple, want []types.Type) bool {
+	if tuple.Len() != len(want) {
+		return false
+	}
+	for i, t := range want {
+		if !types.Identical(tuple.At(i).Type(), t) {
+			return false
+		}
+	}
+	return true
+}

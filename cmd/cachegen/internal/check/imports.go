@@ -1,0 +1,70 @@
+package check
+
+import (
+	"cmp"
+	"go/types"
+	"maps"
+	"slices"
+
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
+	"github.com/cachegen/cachegen/templates"
+)
+
+// An output is the generated file of one source file while it is put together.
+type output struct {
+	p        *pack
+	source   *load.File
+	file     *templates.File
+	packages map[string]string // import path to the package's own name
+	imports  map[string]bool   // the names that the file imports
+}
+
+// typ writes a type and notes what it needs imported.
+func (o *output) typ(t types.Type) templates.Type {
+	return o.p.typeText(t, func(pkg *types.Package) { o.packages[pkg.Path()] = pkg.Name() })
+}
+
+// assignImports names the imports of the file: as the source file does, or as the
+// package is called, unless the name has another meaning in the package.
+func (o *output) assignImports() {
+	for _, path := range templates.Packages {
+		if _, ok := o.packages[path]; !ok {
+			o.packages[path] = standardName(path)
+		}
+	}
+	aliases := o.aliases()
+	o.imports = map[string]bool{}
+	for _, path := range slices.Sorted(maps.Keys(o.packages)) {
+		own := o.packages[path]
+		name := unused(cmp.Or(aliases[path], own), "pkg", func(name string) bool {
+			h, inPackage := o.p.names[name]
+			// A name that a source file imports may be imported here too.
+			inPackage = inPackage && !h.imported
+			return reserved(name) || inPackage || o.imports[name]
+		})
+		o.imports[name] = true
+		o.file.Imports = append(o.file.Imports, templates.Import{Path: path, Name: name, Explicit: name != own})
+	}
+}
+
+// standardName is the name of one of [templates.Packages].
+func standardName(path string) string {
+	if path == templates.RuntimePath {
+		return "runtime"
+	}
+	return path
+}
+
+// aliases are the names that the source file itself gives to its imports.
+func (o *output) aliases() map[string]string {
+	names := map[string]string{}
+	for _, spec := range o.source.AST.Imports {
+		if spec.Name == nil || spec.Name.Name == "_" || spec.Name.Name == "." {
+			continue
+		}
+		if obj := o.p.Info.PkgNameOf(spec); obj != nil {
+			names[obj.Imported().Path()] = spec.Name.Name
+		}
+	}
+	return names
+}

@@ -1,0 +1,358 @@
+package check
+
+import (
+	"cmp"
+	"go/types"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
+	"github.com/cachegen/cachegen/templates"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// model writes what was found as the model of the generated files. Types come
+// first, because the names of imports follow from them, and the names of variables
+// from those, and expressions from these.
+func (p *pack) model(files map[*load.File]*templates.File) {
+	outputs := map[*load.File]*output{}
+	for _, file := range p.Files {
+		if len(file.Directives) == 0 {
+			continue
+		}
+		o := &output{p: p, source: file, packages: map[string]string{}, file: &templates.File{
+			Path: p.Path, Package: p.Name, Constraint: buildConstraint(file.Name, file.AST),
+		}}
+		outputs[file], files[file] = o, o.file
+	}
+	for _, w := range p.wrappers {
+		w.model = &templates.Wrapper{
+			Type: w.obj.Name(), Name: w.names.typ, Constructor: w.names.constructor, Pointer: w.pointer,
+		}
+	}
+	for _, file := range p.Files {
+		if o := outputs[file]; o != nil {
+			o.noteTypes()
+			o.assignImports()
+		}
+	}
+	p.pickReceivers(outputs)
+	for _, file := range p.Files {
+		if o := outputs[file]; o != nil {
+			o.nameVariables()
+		}
+	}
+	for _, file := range p.Files {
+		if o := outputs[file]; o != nil {
+			o.fill()
+		}
+	}
+	p.bindCaches(outputs)
+}
+
+// own returns what belongs to the output's file.
+func (o *output) own() (caches []*cache, writers []*writer, wrappers []*wrapped, tags []*tag) {
+	for _, c := range o.p.caches {
+		if c.file == o.source {
+			caches = append(caches, c)
+		}
+	}
+	for _, w := range o.p.writers {
+		if w.file == o.source {
+			writers = append(writers, w)
+		}
+	}
+	for _, w := range o.p.wrappers {
+		if w.file == o.source {
+			wrappers = append(wrappers, w)
+		}
+	}
+	for _, t := range o.p.tags {
+		if t.file() == o.source {
+			tags = append(tags, t)
+		}
+	}
+	return caches, writers, wrappers, tags
+}
+
+// noteTypes finds the packages that the file's types need.
+func (o *output) noteTypes() {
+	caches, writers, wrappers, tags := o.own()
+	for _, c := range caches {
+		o.params(c.params)
+		o.params(c.results)
+		for _, f := range c.fields {
+			o.typ(f.typ)
+		}
+	}
+	for _, w := range writers {
+		o.params(w.params)
+		o.params(w.results)
+	}
+	for _, w := range wrappers {
+		for _, c := range w.caches {
+			o.typ(c.value())
+		}
+		for _, f := range w.foreign {
+			o.typ(f.cache.value())
+		}
+	}
+	for _, t := range tags {
+		for _, typ := range t.types {
+			o.typ(typ)
+		}
+	}
+}
+
+// nameVariables names parameters, results and values.
+func (o *output) nameVariables() {
+	caches, writers, wrappers, tags := o.own()
+	for _, c := range caches {
+		s := o.scope(c.function)
+		s.nameParams(c.function)
+		name := c.results[0].source()
+		if name == "" {
+			name = o.p.valueName(c.value(), lower(c.names.entity))
+		}
+		if s.isTaken(name) {
+			name = "value"
+		}
+		c.valueName = s.variable(name, "")
+	}
+	for _, w := range writers {
+		s := o.scope(w.function)
+		s.nameParams(w.function)
+		s.nameResults(w.function)
+	}
+	for _, w := range wrappers {
+		parts := words(w.obj.Name())
+		w.model.Param = unused(lower(parts[len(parts)-1]), "Arg", func(name string) bool {
+			return reserved(name) || o.imports[name] || o.p.names[name].generated || name == w.obj.Name()
+		})
+	}
+	for _, t := range tags {
+		t.paramNames(func(name string) bool { return o.imports[name] })
+	}
+}
+
+// fill writes everything into the file.
+func (o *output) fill() {
+	caches, writers, wrappers, tags := o.own()
+	for _, t := range tags {
+		o.file.Tags = append(o.file.Tags, o.tag(t))
+	}
+	for _, w := range wrappers {
+		o.file.Wrappers = append(o.file.Wrappers, o.wrapper(w))
+	}
+	for _, c := range caches {
+		o.file.Caches = append(o.file.Caches, o.p.cacheModel(c, o))
+	}
+	for _, w := range writers {
+		o.file.Writers = append(o.file.Writers, o.writer(w))
+	}
+}
+
+// skeleton is the model of a cache, which others may refer to before it is filled.
+func (c *cache) skeleton() *templates.Cache {
+	if c.model == nil {
+		c.model = &templates.Cache{}
+	}
+	return c.model
+}
+
+func (t *tag) skeleton() *templates.Tag {
+	if t.model == nil {
+		t.model = &templates.Tag{}
+	}
+	return t.model
+}
+
+func (o *output) tag(t *tag) *templates.Tag {
+	m := t.skeleton()
+	m.Func, m.Segments = t.name, t.segments
+	var text []string
+	for _, s := range t.segments {
+		part := s.Before
+		if s.Field >= 0 {
+			part += "{" + t.params[s.Field] + "}" + s.After
+		}
+		text = append(text, part)
+	}
+	m.Pattern = strings.Join(text, ":")
+	for i, f := range t.forms {
+		m.Params = append(m.Params, templates.TagParam{Name: t.params[i], Type: o.typ(t.types[i]), Form: f.Form, Basic: basicOf(t, i)})
+	}
+	return m
+}
+
+// basicOf is the predeclared type behind a constructor's parameter.
+func basicOf(t *tag, i int) string {
+	if t.forms[i].Form == templates.Text {
+		return ""
+	}
+	for _, f := range integers {
+		if name := t.types[i].Underlying().String(); f.basic == name {
+			return name
+		}
+	}
+	return t.forms[i].basic
+}
+
+func (o *output) wrapper(w *wrapped) *templates.Wrapper {
+	for _, c := range w.caches {
+		w.model.Caches = append(w.model.Caches, c.skeleton())
+	}
+	for _, f := range w.foreign {
+		w.model.Foreign = append(w.model.Foreign, templates.ForeignCache{Field: f.field, Cache: f.cache.skeleton()})
+	}
+	return w.model
+}
+
+func (p *pack) cacheModel(c *cache, o *output) *templates.Cache {
+	n, m := c.names, c.skeleton()
+	*m = templates.Cache{
+		Func: c.name(), Entity: n.entity, Article: prose(n.entity),
+		Label: p.Path + "." + c.label(), Pattern: c.pattern.Text, Position: filepath.Base(c.file.Name),
+		Variable: n.variable, Handle: c.handle, KeyType: n.keyType, ParseKey: n.parseKey,
+		Context: c.context, Params: o.params(c.params), KeyParams: o.params(c.keyParams),
+		Value: o.typ(c.value()), ValueName: c.valueName, ValueNil: canBeNil(c.value()),
+		Store: c.store, Namespace: c.namespace, Shared: c.shared, Options: c.options,
+		GetOrSet: n.getOrSet, Get: n.get, Set: n.set, Delete: n.delete, Expire: n.expire, Has: n.has, Pull: n.pull,
+	}
+	if c.recv != nil {
+		m.Wrapper, m.Field = c.recv.model, n.entity
+	}
+	m.Key = templates.Key{Segments: c.segments}
+	for _, f := range c.fields {
+		m.Key.Fields = append(m.Key.Fields, templates.Field{
+			Name: f.name, Source: f.render(c.base(f.operand)).Expr, Type: o.typ(f.typ),
+			Form: f.Form, Basic: f.basic, Bits: f.bits,
+		})
+	}
+	m.Key.IntPrefix, m.Key.HasIntPrefix = c.intPrefix()
+	for _, use := range c.keyTags {
+		t := templates.TagUse{Tag: use.tag.skeleton()}
+		for i, f := range use.fields {
+			t.Args = append(t.Args, use.convert(i, templates.TagArg{Expr: "k." + f.name}))
+		}
+		m.Tags = append(m.Tags, t)
+	}
+	for _, use := range c.resultTags {
+		t := templates.TagUse{Tag: use.tag.skeleton()}
+		for i, operand := range use.operands {
+			t.Args = append(t.Args, use.convert(i, operand.render(c.valueName)))
+		}
+		m.ResultTags = append(m.ResultTags, t)
+	}
+	return m
+}
+
+// convert makes an argument fit the constructor's parameter.
+func (u *tagUse) convert(i int, arg templates.TagArg) templates.TagArg {
+	if want := u.tag.types[i]; !types.Identical(u.operands[i].typ, want) {
+		arg.Expr = want.String() + "(" + arg.Expr + ")"
+	}
+	return arg
+}
+
+// base is the source of an operand's root in f.
+func (f *function) base(o *operand) string {
+	if o.root == receiver {
+		return f.recv.model.Receiver + "." + f.recv.obj.Name()
+	}
+	if o.of != nil {
+		return o.of.name
+	}
+	return ""
+}
+
+// intPrefix is the text before a key's only value, where that is a number that fits
+// an int64 and ends the key.
+func (c *cache) intPrefix() (string, bool) {
+	last := c.pattern.Segments[len(c.pattern.Segments)-1]
+	if len(c.fields) != 1 || last.Value == nil || last.Before != "" || last.After != "" {
+		return "", false
+	}
+	f := c.fields[0]
+	if f.Form == templates.Int || f.Form == templates.Uint && f.bits > 0 && f.bits < 64 {
+		return c.pattern.Text[:last.Offset], true
+	}
+	return "", false
+}
+
+func (o *output) writer(w *writer) *templates.Writer {
+	m := &templates.Writer{
+		Func: w.function.name(), Name: w.name, Context: w.context,
+		Params: o.params(w.params), Results: o.params(w.results),
+	}
+	if w.recv != nil {
+		m.Wrapper = w.recv.model
+	}
+	for _, t := range w.targets {
+		m.Targets = append(m.Targets, w.targetModel(t))
+	}
+	// What is set comes after what is invalidated, whatever the directives' order:
+	// an entry that carries an invalidated tag would not outlive the call.
+	slices.SortStableFunc(m.Targets, func(a, b templates.Target) int {
+		return cmp.Compare(setLast(a), setLast(b))
+	})
+	return m
+}
+
+func (w *writer) targetModel(t *target) templates.Target {
+	m := templates.Target{Verb: t.verb, Text: t.text}
+	if t.tag != nil {
+		m.Handle = w.handleExpr(t.handle)
+		use := templates.TagUse{Tag: t.tag.tag.skeleton()}
+		for i, o := range t.tag.operands {
+			use.Args = append(use.Args, t.tag.convert(i, o.render(w.base(o))))
+		}
+		m.Tag = &use
+		return m
+	}
+	m.Cache, m.Handle = t.cache.skeleton(), w.handleExpr(t.cache)
+	for _, o := range t.args {
+		m.Args = append(m.Args, o.render(w.base(o)))
+	}
+	if t.value != nil {
+		m.Value = t.value.name
+	}
+	return m
+}
+
+// handleExpr is the expression with which w reaches c.
+func (w *writer) handleExpr(c *cache) string {
+	switch {
+	case c.recv == nil:
+		return c.names.variable
+	case w.recv == nil:
+		return c.handle
+	case c.recv == w.recv:
+		return w.recv.model.Receiver + "." + c.names.entity
+	}
+	i := slices.IndexFunc(w.recv.foreign, func(f *foreign) bool { return f.cache == c })
+	return w.recv.model.Receiver + "." + w.recv.foreign[i].field
+}
+
+// bindCaches gives the first file with a cache that has to be bound the function that does it.
+func (p *pack) bindCaches(outputs map[*load.File]*output) {
+	var first *output
+	for _, c := range p.caches {
+		if c.recv == nil || c.handle != "" {
+			if first == nil {
+				first = outputs[c.file]
+			}
+			first.file.Bind = append(first.file.Bind, c.skeleton())
+		}
+	}
+}
+
+func setLast(t templates.Target) int {
+	if t.Verb == templates.Set {
+		return 1
+	}
+	return 0
+}

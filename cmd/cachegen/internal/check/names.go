@@ -1,0 +1,290 @@
+package check
+
+import (
+	"go/ast"
+	"go/token"
+	"go/types"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
+)
+
+// names are the package-level names, with who has them: the sources or what is
+// generated.
+type names map[string]holder
+
+// A holder has a name. For generated names pos is the directive that asks for it.
+type holder struct {
+	what      string // completes "the name UserKey, which": the package declares
+	pos       token.Pos
+	generated bool
+	imported  bool // by a source file: other files may import the name, but not declare it
+}
+
+// cacheNames are the names that are generated for a cache.
+type cacheNames struct {
+	entity                                        string
+	variable, keyType, parseKey                   string
+	getOrSet, get, set, delete, expire, has, pull string
+}
+
+// wrapperNames are the names of a wrapper, and the names of its members.
+type wrapperNames struct {
+	typ, constructor string
+	members          map[string]string // to what has them
+}
+
+// ours reports whether pos is in a source file of the package.
+func (p *pack) ours(pos token.Pos) bool {
+	return pos.IsValid() && slices.ContainsFunc(p.Files, func(f *load.File) bool {
+		return f.AST.FileStart <= pos && pos <= f.AST.FileEnd
+	})
+}
+
+// seedNames collects what the sources declare. An import's name counts for the whole
+// package, because Go lets no file import a name that another declares.
+func (p *pack) seedNames() {
+	p.names = names{}
+	scope := p.Types.Scope()
+	for _, name := range scope.Names() {
+		p.names[name] = holder{what: "the package declares", pos: scope.Lookup(name).Pos()}
+	}
+	for _, file := range p.Files {
+		for _, spec := range file.AST.Imports {
+			p.seedImport(file, spec)
+		}
+	}
+}
+
+func (p *pack) seedImport(file *load.File, spec *ast.ImportSpec) {
+	what := filepath.Base(file.Name) + " imports"
+	obj := p.Info.PkgNameOf(spec)
+	if obj == nil {
+		return
+	}
+	found := []string{obj.Name()}
+	if obj.Name() == "." {
+		found = slices.DeleteFunc(obj.Imported().Scope().Names(), func(name string) bool { return !token.IsExported(name) })
+	}
+	for _, name := range found {
+		if _, ok := p.names[name]; !ok && name != "_" {
+			p.names[name] = holder{what: what, pos: spec.Pos(), imported: true}
+		}
+	}
+}
+
+// take claims a package-level name for what the directive at pos generates.
+func (p *pack) take(name string, pos token.Pos, what string) (holder, bool) {
+	if h, taken := p.names[name]; taken {
+		return h, false
+	}
+	p.names[name] = holder{what: what, pos: pos, generated: true}
+	return holder{}, true
+}
+
+// clash reports that a package-level name is not free.
+func (p *pack) clash(at token.Pos, who, name string, h holder) *diag.Diagnostic {
+	return p.addf(at, diag.Name, "%s needs the name %s, which %s", who, name, h.what).
+		Relatedf(p.position(h.pos), "%s", name)
+}
+
+// shadowed are the predeclared names that generated code cannot do without.
+var shadowed = strings.Fields("any append bool byte error false int int8 int16 int32 int64 len make nil string true " +
+	"uint uint8 uint16 uint32 uint64")
+
+// assignNames names everything that is generated but tags.
+func (p *pack) assignNames() {
+	p.seedNames()
+	if len(p.caches)+len(p.writers) == 0 {
+		return
+	}
+	for _, name := range shadowed {
+		if h, ok := p.names[name]; ok {
+			p.addf(h.pos, diag.Name, "the package gives %s another meaning, and generated code needs the predeclared one", name)
+		}
+	}
+	for _, w := range p.wrappers {
+		p.nameWrapper(w)
+	}
+	entities := map[string]*cache{}
+	for _, c := range p.caches {
+		if c.keyArg.Text != "" { // a directive without a key was reported
+			p.nameEntity(c, entities)
+		}
+	}
+	for _, c := range p.caches {
+		if c.recv != nil && c.names.entity != "" {
+			p.nameMethods(c)
+		} else if c.names.entity != "" {
+			p.nameFunctions(c)
+		}
+	}
+	for _, w := range p.writers {
+		p.nameWriter(w)
+	}
+}
+
+// nameWrapper names a wrapper and its constructor.
+func (p *pack) nameWrapper(w *wrapped) {
+	typ := w.obj.Name()
+	at, who := w.obj.Pos(), "the wrapper of "+typ
+	name := sameCase("Cached"+upper(typ), typ)
+	if w.d != nil {
+		at = w.d.Pos
+		if args := w.d.Positional(); len(args) > 0 {
+			name, at = args[0].Text, args[0].Pos
+		}
+	}
+	w.names = wrapperNames{typ: name, constructor: sameCase("New"+upper(name), name), members: map[string]string{}}
+	for _, name := range []string{w.names.typ, w.names.constructor} {
+		if h, ok := p.take(name, at, who+" has"); !ok {
+			p.clash(at, who, name, h).Hintf("choose another with //cache:wrap NAME")
+			return
+		}
+	}
+}
+
+// nameEntity finds the entity of a cache, and the package-level names that come from it.
+func (p *pack) nameEntity(c *cache, entities map[string]*cache) {
+	name := entity(c.name())
+	if arg, ok := c.d.Option("name"); ok {
+		if !token.IsIdentifier(arg.Value) || arg.Value == "_" {
+			p.addf(arg.ValuePos, diag.Name, "%q is not a Go name", arg.Value)
+			return
+		}
+		name = sameCase(arg.Value, c.name())
+	}
+	if other, taken := entities[lower(name)]; taken {
+		p.addf(c.namePos(), diag.Name, "%s would be cached as %s, as %s is", c.label(), name, other.label()).
+			Relatedf(p.position(other.namePos()), "%s", other.label()).
+			Hintf("choose another name with name=")
+		return
+	}
+	entities[lower(name)] = c
+	n := cacheNames{
+		entity:   name,
+		variable: lower(name) + "Cache",
+		keyType:  name + "Key",
+		parseKey: sameCase("Parse"+upper(name), c.name()) + "Key",
+	}
+	for _, name := range []string{n.keyType, n.parseKey, n.variable} {
+		if h, ok := p.take(name, c.d.Pos, "the cache of "+c.label()+" has"); !ok {
+			p.clash(c.namePos(), c.label(), name, h).Hintf("choose another name with name=")
+			return
+		}
+	}
+	c.names = n
+}
+
+// namePos is where a cache got its name.
+func (c *cache) namePos() token.Pos {
+	if arg, ok := c.d.Option("name"); ok {
+		return arg.Pos
+	}
+	return c.d.Pos
+}
+
+// helpers are where the names of the functions for an entity go, with the verb that
+// each begins with.
+func (c *cache) helpers() []struct {
+	name   *string
+	prefix string
+} {
+	n := &c.names
+	return []struct {
+		name   *string
+		prefix string
+	}{
+		{&n.getOrSet, "GetOrSet"}, {&n.get, "Get"}, {&n.set, "Set"}, {&n.delete, "Delete"},
+		{&n.expire, "Expire"}, {&n.has, "Has"}, {&n.pull, "Pull"},
+	}
+}
+
+// nameFunctions names the package-level helpers of a plain function.
+func (p *pack) nameFunctions(c *cache) {
+	for _, h := range c.helpers() {
+		var taken holder
+		for _, prefix := range []string{h.prefix, h.prefix + "Cached"} {
+			name := sameCase(prefix+upper(c.names.entity), c.name())
+			var ok bool
+			if taken, ok = p.take(name, c.d.Pos, c.label()+" has"); ok {
+				*h.name = name
+				break
+			}
+		}
+		if *h.name == "" {
+			name := sameCase(h.prefix+"Cached"+upper(c.names.entity), c.name())
+			p.clash(c.namePos(), c.label(), name, taken).Hintf("choose another name with name=")
+			return
+		}
+	}
+}
+
+// nameMethods names the wrapper's field and methods for a cached method. Whatever the
+// wrapped type has stays visible through the wrapper.
+func (p *pack) nameMethods(c *cache) {
+	w := c.recv
+	who := c.label()
+	field := c.names.entity
+	if owner := p.member(w, field); owner != "" {
+		p.addf(c.namePos(), diag.Name, "%s needs a field %s in %s, and that is %s", who, field, w.names.typ, owner).
+			Hintf("choose another name with name=")
+		return
+	}
+	w.names.members[field] = "the cache of " + who
+	for _, h := range c.helpers() {
+		var owner string
+		for _, prefix := range []string{h.prefix, h.prefix + "Cached"} {
+			name := sameCase(prefix+upper(c.names.entity), c.name())
+			if owner = p.member(w, name); owner == "" {
+				w.names.members[name] = "a method of the cache of " + who
+				*h.name = name
+				break
+			}
+		}
+		if *h.name == "" {
+			name := sameCase(h.prefix+"Cached"+upper(c.names.entity), c.name())
+			p.addf(c.namePos(), diag.Name, "%s needs a method %s of %s, and that is %s", who, name, w.names.typ, owner).
+				Hintf("choose another name with name=")
+			return
+		}
+	}
+}
+
+// member says what has a name among the wrapper's fields and methods, those that the
+// wrapped type gives it included. It is empty if the name is free.
+func (p *pack) member(w *wrapped, name string) string {
+	if name == w.obj.Name() {
+		return "the embedded " + name
+	}
+	if what := w.names.members[name]; what != "" {
+		return what
+	}
+	obj, index, _ := types.LookupFieldOrMethod(types.NewPointer(w.obj.Type()), true, p.Types, name)
+	switch obj.(type) {
+	case *types.Func:
+		return "a method of " + w.obj.Name()
+	case *types.Var:
+		return "a field of " + w.obj.Name()
+	}
+	if index != nil {
+		return "ambiguous in " + w.obj.Name()
+	}
+	return ""
+}
+
+// nameWriter names the function that is generated for a writer. A method keeps its name.
+func (p *pack) nameWriter(w *writer) {
+	w.name = w.function.name()
+	if w.recv != nil {
+		return
+	}
+	w.name = sameCase("Cached"+upper(w.name), w.name)
+	at := w.directives[0].Pos
+	if h, ok := p.take(w.name, at, w.label()+" has"); !ok {
+		p.clash(at, w.label(), w.name, h).Hintf("rename one of the two")
+	}
+}

@@ -1,0 +1,156 @@
+// Package diag collects the problems that the generator finds and prints them in
+// the form that compilers use, so that every editor can jump to them:
+//
+//	users/user_repo.go:31:13: no parameter "uid" in FindUser [placeholder]
+//		did you mean "id"?
+package diag
+
+import (
+	"cmp"
+	"fmt"
+	"go/token"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Codes name the rule that a diagnostic is about. They are stable: users search for them.
+const (
+	Syntax      = "syntax"      // the directive, or the file around it, cannot be read
+	Verb        = "verb"        // unknown verb
+	Option      = "option"      // unknown, repeated or misplaced option
+	Stray       = "stray"       // a directive, or something close to one, where it has no effect
+	Signature   = "signature"   // the function cannot be wrapped
+	Duration    = "duration"    // bad or contradictory durations
+	Key         = "key"         // malformed key pattern
+	Placeholder = "placeholder" // a placeholder that names nothing, or whose type has no stable text
+	Unused      = "unused"      // a parameter that is in no placeholder
+	Overlap     = "overlap"     // two keys that can be equal
+	Name        = "name"        // two generated names that clash
+	Target      = "target"      // an invalidation of something that is not a cached function, or with wrong arguments
+	Value       = "value"       // a value that does not survive serialization
+	Tag         = "tag"         // malformed or contradictory tags
+	Reserved    = "reserved"    // a name that the runtime keeps for itself
+	Output      = "output"      // a file that stands where output has to go
+)
+
+// A Diagnostic is one problem at one place.
+type Diagnostic struct {
+	Pos     token.Position
+	Code    string
+	Message string // lower case, without a full stop
+	Hints   []string
+	Related []Related
+}
+
+// Related is another place that takes part in the problem.
+type Related struct {
+	Pos     token.Position
+	Message string
+}
+
+// Hintf adds a line that says what to do, and returns d.
+func (d *Diagnostic) Hintf(format string, args ...any) *Diagnostic {
+	d.Hints = append(d.Hints, fmt.Sprintf(format, args...))
+	return d
+}
+
+// Suggest adds "did you mean …?" if one of candidates is close to word, and returns d.
+func (d *Diagnostic) Suggest(word string, candidates []string) *Diagnostic {
+	if near, ok := Nearest(word, candidates); ok {
+		d.Hintf("did you mean %q?", near)
+	}
+	return d
+}
+
+// Relatedf adds another place that takes part in the problem, and returns d.
+func (d *Diagnostic) Relatedf(pos token.Position, format string, args ...any) *Diagnostic {
+	d.Related = append(d.Related, Related{Pos: pos, Message: fmt.Sprintf(format, args...)})
+	return d
+}
+
+// A List collects diagnostics. The zero List is empty. It is not safe for
+// concurrent use.
+type List struct {
+	items []*Diagnostic
+}
+
+// Add appends d.
+func (l *List) Add(d Diagnostic) { l.items = append(l.items, &d) }
+
+// Addf appends a diagnostic and returns it, so that hints can be added.
+func (l *List) Addf(pos token.Position, code, format string, args ...any) *Diagnostic {
+	d := &Diagnostic{Pos: pos, Code: code, Message: fmt.Sprintf(format, args...)}
+	l.items = append(l.items, d)
+	return d
+}
+
+// Append adds everything that other holds.
+func (l *List) Append(other *List) { l.items = append(l.items, other.items...) }
+
+// Len is the number of diagnostics, those that Print leaves out as repeated included.
+func (l *List) Len() int { return len(l.items) }
+
+// In reports whether a diagnostic is about a file of directory dir. The files of
+// the diagnostics and dir have to be both absolute or both relative.
+func (l *List) In(dir string) bool {
+	return slices.ContainsFunc(l.items, func(d *Diagnostic) bool {
+		return filepath.Dir(d.Pos.Filename) == filepath.Clean(dir)
+	})
+}
+
+// All returns the diagnostics sorted by position, each once.
+func (l *List) All() []*Diagnostic {
+	all := slices.Clone(l.items)
+	slices.SortStableFunc(all, func(a, b *Diagnostic) int {
+		return cmp.Or(
+			comparePositions(a.Pos, b.Pos),
+			cmp.Compare(a.Code, b.Code),
+			cmp.Compare(a.Message, b.Message),
+		)
+	})
+	return slices.CompactFunc(all, func(a, b *Diagnostic) bool {
+		return a.Pos == b.Pos && a.Code == b.Code && a.Message == b.Message
+	})
+}
+
+func comparePositions(a, b token.Position) int {
+	return cmp.Or(
+		cmp.Compare(a.Filename, b.Filename),
+		cmp.Compare(a.Line, b.Line),
+		cmp.Compare(a.Column, b.Column),
+	)
+}
+
+// Print writes the diagnostics sorted by position, with file names relative to dir
+// where that is shorter. Hints and related places follow, indented by a tab.
+func (l *List) Print(w io.Writer, dir string) error {
+	var b strings.Builder
+	for _, d := range l.All() {
+		fmt.Fprintf(&b, "%s: %s [%s]\n", place(d.Pos, dir), d.Message, d.Code)
+		for _, r := range d.Related {
+			fmt.Fprintf(&b, "\t%s: %s\n", place(r.Pos, dir), r.Message)
+		}
+		for _, h := range d.Hints {
+			fmt.Fprintf(&b, "\t%s\n", h)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func place(pos token.Position, dir string) string {
+	pos.Filename = Relative(pos.Filename, dir)
+	return pos.String()
+}
+
+// Relative returns name relative to dir, or name itself if that is shorter or
+// there is no relative name.
+func Relative(name, dir string) string {
+	rel, err := filepath.Rel(dir, name)
+	if err != nil || len(rel) >= len(name) {
+		return name
+	}
+	return rel
+}

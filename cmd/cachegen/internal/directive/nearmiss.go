@@ -1,0 +1,110 @@
+package directive
+
+import (
+	"bytes"
+	"go/ast"
+	"go/token"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
+)
+
+// nearTools are words that people write for the tool's name.
+var nearTools = []string{"cache", "caches", "cached", "cachegen", "caching", "cach", "chache", "cahce", "cace"}
+
+// miss matches what may be meant as a directive at the beginning of a comment's
+// text: the tool, a separator, and a verb. Tabs are not skipped: text that they
+// indent is an example in documentation.
+var miss = regexp.MustCompile(`^( {0,3})(?i:(` + strings.Join(nearTools, "|") + `))( ?[:.\-=/]? ?)([A-Za-z]+)(?:$|[ \t]+(.*)$)`)
+
+// mention is a superset of everything that Parse looks at, for a quick look at a
+// file's bytes.
+var mention = regexp.MustCompile(`(?i)(?://|/\*|\n) {0,3}(?:` + strings.Join(nearTools, "|") + `) ?[:.\-=/]? ?[a-z]`)
+
+// Mentions reports whether src may contain a directive or something close to one.
+// It is quick, and wrong only in saying yes.
+func Mentions(src []byte) bool {
+	if bytes.IndexByte(src, '\r') >= 0 {
+		src = bytes.ReplaceAll(src, []byte("\r"), nil) // as Go's scanner does in comments
+	}
+	return mention.Match(src)
+}
+
+// nearMiss reports a comment that is an ordinary one but was meant as a directive.
+func (p *reader) nearMiss(c *ast.Comment) {
+	body, block := c.Text[len("//"):], strings.HasPrefix(c.Text, "/*")
+	if block {
+		body = strings.TrimSuffix(body, "*/")
+	}
+	offset := len("//")
+	for line := range strings.Lines(body) {
+		text := strings.TrimRight(line, " \t\r\n")
+		if verb, arguments, meant := meantAs(text); meant {
+			p.reportMiss(c, c.Slash+token.Pos(offset), text, verb, arguments, block)
+		}
+		offset += len(line)
+	}
+}
+
+func (p *reader) reportMiss(c *ast.Comment, pos token.Pos, text, verb, arguments string, block bool) {
+	shown := "//" + text
+	if block {
+		shown = strings.TrimLeft(text, " ")
+	} else {
+		pos = c.Slash
+	}
+	right := "//" + Tool + ":" + verb
+	if arguments != "" {
+		right += " " + arguments
+	}
+	p.addf(pos, diag.Stray, "%s is an ordinary comment, not a directive", quoted(shown)).
+		Hintf("write %s", right)
+}
+
+// meantAs decides whether text, a comment without its slashes, was meant as a
+// directive, and as which. Prose begins with the same words ("cache: delete the
+// entry"), so what follows the verb has to look like arguments; the further the
+// form is from that of a directive, the more so.
+func meantAs(text string) (verb, arguments string, meant bool) {
+	m := miss.FindStringSubmatch(text)
+	if m == nil {
+		return "", "", false
+	}
+	tool, separator, arguments := m[2], m[3], m[5]
+	verb = strings.ToLower(m[4])
+	exact := known(verb) || slices.Contains(laterVerbs, verb)
+	if !exact {
+		near, ok := diag.Nearest(verb, verbNames)
+		if !ok {
+			return "", "", false
+		}
+		verb = near
+	}
+	words := strings.Fields(arguments)
+	punctuated := strings.TrimSpace(separator) != ""
+	switch {
+	case looksLikeArguments(verb, words):
+		meant = separator == ":" || punctuated && exact || exact && verb == GetOrSet
+	case len(words) > 1:
+		meant = false
+	case separator == ":" && strings.EqualFold(tool, Tool):
+		meant = exact // alone, or with one word
+	default:
+		meant = exact && verb == GetOrSet // not a word of any prose
+	}
+	return verb, arguments, meant
+}
+
+var argumentPattern = regexp.MustCompile(`^[a-z]+=\S|\{[\w.]+\}|^[A-Za-z_][\w.]*\([^)]*\)?$`)
+
+// looksLikeArguments reports whether words begin as the arguments of verb do: with
+// an option, a placeholder or a call. A key or a wrapper's name can be any word,
+// so there an option may come later.
+func looksLikeArguments(verb string, words []string) bool {
+	if verb != GetOrSet && verb != Wrap && len(words) > 1 {
+		words = words[:1]
+	}
+	return slices.ContainsFunc(words, argumentPattern.MatchString)
+}

@@ -1,0 +1,184 @@
+package directive
+
+import (
+	"go/token"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
+)
+
+// An option describes what may stand in a directive besides its positional arguments.
+type option struct {
+	verbs    []string
+	flag     bool // a bare word
+	repeats  bool
+	duration bool
+	forever  bool // the duration may be forever
+}
+
+var reads = []string{GetOrSet, Wrap}
+
+var options = map[string]option{
+	"name":         {verbs: []string{GetOrSet}},
+	"ttl":          {verbs: reads, duration: true, forever: true},
+	"grace":        {verbs: reads, duration: true},
+	"gracebackoff": {verbs: reads, duration: true},
+	"timeout":      {verbs: reads, duration: true},
+	"hardtimeout":  {verbs: reads, duration: true},
+	"store":        {verbs: reads},
+	"namespace":    {verbs: reads},
+	"shared":       {verbs: reads, flag: true},
+	"ignore":       {verbs: []string{GetOrSet}, repeats: true},
+	"tag":          {verbs: []string{GetOrSet, Delete, Expire}, repeats: true},
+}
+
+// A verb describes the positional arguments of a verb and where it may stand.
+type verb struct {
+	onType   bool
+	argument string // what the positional arguments are
+	min, max int    // how many there are; no limit if max is 0
+}
+
+var verbs = map[string]verb{
+	Wrap:     {onType: true, argument: "the wrapper's name", max: 1},
+	GetOrSet: {argument: "a key", min: 1, max: 1},
+	Set:      {argument: "a function whose entry is set", min: 1},
+	Delete:   {argument: "a function or tag whose entries are deleted"},
+	Expire:   {argument: "a function or tag whose entries expire"},
+	With:     {},
+}
+
+// What is planned is refused with other words than what is misspelt.
+var (
+	laterVerbs   = []string{"batch", "clear"}
+	laterOptions = []string{"locktimeout", "notfound", "notfoundttl", "errorttl", "jitter", "refresh", "l1ttl", "by"}
+)
+
+// verbNames are the verbs in the order in which suggestions prefer them.
+var verbNames = []string{GetOrSet, Wrap, Delete, Expire, Set, With}
+
+// optionNames are the names of what verb takes, sorted.
+func optionNames(verb string) []string {
+	var names []string
+	for name, o := range options {
+		if slices.Contains(o.verbs, verb) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// optionPattern is wider than lowercase=value, so that TTL=5m and hard-timeout=1s
+// are misspelt options rather than keys.
+var optionPattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*=`)
+
+// classify says of every argument whether it is an option or a flag, and reports
+// options that are unknown, repeated, out of place or without a good value. What
+// was reported is removed from d.Args.
+func (p *reader) classify(d *Directive) {
+	var good []Arg
+	first := map[string]token.Pos{}
+	for _, a := range d.Args {
+		if p.argument(d, &a, first) {
+			good = append(good, a)
+		}
+	}
+	d.Args = good
+}
+
+// argument classifies one argument and reports whether it is a good one. first
+// holds the options seen so far.
+func (p *reader) argument(d *Directive, a *Arg, first map[string]token.Pos) bool {
+	name, flag := a.Text, true
+	if at := optionPattern.FindString(a.Text); at != "" {
+		name, flag = strings.TrimSuffix(at, "="), false
+	}
+	o, known := options[name]
+	switch {
+	case flag && (!known || !o.flag):
+		return true // positional
+	case !known && slices.Contains(laterOptions, name):
+		p.addf(a.Pos, diag.Option, "option %q is not supported yet", name)
+		return false
+	case !known:
+		p.addf(a.Pos, diag.Option, "unknown option %q for //cache:%s", name, d.Verb).Suggest(name, optionNames(d.Verb))
+		return false
+	case !slices.Contains(o.verbs, d.Verb):
+		p.addf(a.Pos, diag.Option, "option %q does not belong to //cache:%s", name, d.Verb).
+			Hintf("it belongs to %s", directives(o.verbs))
+		return false
+	case !flag && o.flag:
+		p.addf(a.Pos, diag.Option, "%s takes no value", name).Hintf("write %s", name)
+		return false
+	}
+	if earlier, again := first[name]; again && !o.repeats {
+		p.addf(a.Pos, diag.Option, "option %q is given twice", name).Relatedf(p.position(earlier), "the first")
+		return false
+	}
+	first[name] = a.Pos
+	if flag {
+		a.Flag = true
+		return true
+	}
+	a.Key, a.Value = name, a.Text[len(name)+1:]
+	a.ValuePos += token.Pos(len(name) + 1)
+	if a.Value == "" {
+		p.addf(a.Pos, diag.Option, "option %q has no value", name)
+		return false
+	}
+	if o.duration {
+		if _, err := ParseDuration(a.Value, o.forever); err != nil {
+			p.addf(a.ValuePos, diag.Duration, "%s: %v", name, err).
+				Hintf("durations are written like 300ms, 90s, 5m, 1h30m, 2d or 1w")
+			return false
+		}
+	}
+	return true
+}
+
+func directives(verbs []string) string {
+	var names []string
+	for _, v := range verbs {
+		names = append(names, "//cache:"+v)
+	}
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " and " + names[last]
+}
+
+// count reports missing and superfluous positional arguments. An argument that was
+// refused counts as one that is there: one mistake is one diagnostic.
+func (p *reader) count(d *Directive, refused bool) {
+	v, args := verbs[d.Verb], d.Positional()
+	missing := len(args) < v.min
+	if d.Verb == Delete || d.Verb == Expire {
+		missing = len(args) == 0 && len(d.Options("tag")) == 0
+	}
+	if missing && !refused {
+		p.addf(d.VerbPos, diag.Syntax, "//cache:%s needs %s", d.Verb, v.argument).Hintf("write %s", examples[d.Verb])
+	}
+	if v.max == 0 {
+		return
+	}
+	for _, a := range args[min(v.max, len(args)):] {
+		problem := p.addf(a.Pos, diag.Syntax, "unexpected argument %q: //cache:%s takes one, %s", a.Text, d.Verb, v.argument)
+		if o, ok := options[a.Text]; ok && !o.flag {
+			problem.Hintf("options are written %s=value", a.Text)
+		} else {
+			problem.Suggest(a.Text, []string{"shared"})
+		}
+	}
+}
+
+var examples = map[string]string{
+	Wrap:     "//cache:wrap CachedUserRepo ttl=5m",
+	GetOrSet: "//cache:getorset user:{id}",
+	Set:      "//cache:set FindUser(result.ID)",
+	Delete:   "//cache:delete FindUser(id) or //cache:delete tag=team:{id}",
+	Expire:   "//cache:expire FindUser(id) or //cache:expire tag=team:{id}",
+}

@@ -1,0 +1,271 @@
+package directive
+
+import (
+	"fmt"
+	"go/ast"
+	"go/token"
+	"strings"
+
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
+)
+
+// Parse returns the directives of file in source order, and reports to list what
+// it cannot accept. refused are the functions with a comment that was reported: that
+// they lack a directive is not to be reported again. The file has to have been
+// parsed with comments, and to have its function bodies still, so that directives in
+// them are found out of place.
+func Parse(fset *token.FileSet, file *ast.File, list *diag.List) (all []*Directive, refused []*ast.FuncDecl) {
+	p := &reader{fset: fset, file: file, list: list}
+	owners := owners(file)
+	for _, group := range file.Comments {
+		owner, before := owners[group], list.Len()
+		all = append(all, p.group(group, owner)...)
+		if f, ok := owner.decl.(*ast.FuncDecl); ok && list.Len() > before {
+			refused = append(refused, f)
+		}
+	}
+	return all, refused
+}
+
+// Refuse reports every directive of file, and everything close to one, because the
+// file is one that is not generated for.
+func Refuse(fset *token.FileSet, file *ast.File, list *diag.List, why, hint string) {
+	p := &reader{fset: fset, file: file, list: list}
+	for _, group := range file.Comments {
+		for _, c := range group.List {
+			if d, ok := ast.ParseDirective(c.Slash, c.Text); ok && d.Tool == Tool {
+				p.addf(c.Slash, diag.Stray, "//cache:%s %s", d.Name, why).Hintf("%s", hint)
+			} else {
+				p.nearMiss(c)
+			}
+		}
+	}
+}
+
+type reader struct {
+	fset *token.FileSet
+	file *ast.File
+	list *diag.List
+}
+
+func (p *reader) position(pos token.Pos) token.Position { return p.fset.Position(pos) }
+
+func (p *reader) addf(pos token.Pos, code, format string, args ...any) *diag.Diagnostic {
+	return p.list.Addf(p.position(pos), code, format, args...)
+}
+
+// A draft is a directive whose lines are still being collected.
+type draft struct {
+	Directive
+	bad bool // something was reported: what else is wrong may be a consequence
+}
+
+// group returns the directives of one comment group, which documents owner.
+func (p *reader) group(group *ast.CommentGroup, owner owner) []*Directive {
+	var drafts []*draft
+	for _, c := range group.List {
+		line, ok := ast.ParseDirective(c.Slash, c.Text)
+		if !ok || line.Tool != Tool {
+			p.nearMiss(c)
+			continue
+		}
+		d := &draft{}
+		d.Pos, d.Verb = line.Slash, line.Name
+		d.VerbPos = line.Slash + token.Pos(len("//"+Tool+":"))
+		if d.Verb == With {
+			if len(drafts) == 0 {
+				p.addf(d.Pos, diag.Stray, "//cache:with continues a directive, and there is none above it")
+				drafts = append(drafts, &draft{bad: true})
+				continue
+			}
+			d = drafts[len(drafts)-1]
+		} else {
+			drafts = append(drafts, d)
+			d.bad = !p.verb(d)
+		}
+		args, ok := p.split(line.Args, line.ArgsPos)
+		d.Args = append(d.Args, args...)
+		d.bad = d.bad || !ok
+		if d.Verb != "" && ok && len(args) == 0 && line.Name == With {
+			p.addf(line.Slash, diag.Syntax, "//cache:with has no arguments")
+		}
+	}
+	var good []*Directive
+	for _, d := range drafts {
+		if d.Verb == "" || !known(d.Verb) {
+			continue
+		}
+		before := len(d.Args)
+		p.classify(&d.Directive)
+		p.count(&d.Directive, d.bad || len(d.Args) < before)
+		if p.attach(&d.Directive, group, owner) {
+			good = append(good, &d.Directive)
+		}
+	}
+	return good
+}
+
+func known(verb string) bool {
+	_, ok := verbs[verb]
+	return ok
+}
+
+// verb reports a verb that there is not.
+func (p *reader) verb(d *draft) bool {
+	if known(d.Verb) {
+		return true
+	}
+	for _, later := range laterVerbs {
+		if d.Verb == later {
+			p.addf(d.Pos, diag.Verb, "//cache:%s is not supported yet", d.Verb)
+			return false
+		}
+	}
+	problem := p.addf(d.VerbPos, diag.Verb, "unknown directive //cache:%s", d.Verb)
+	if near, ok := diag.Nearest(d.Verb, verbNames); ok {
+		problem.Hintf("did you mean //cache:%s?", near)
+	} else {
+		problem.Hintf("the directives are %s", directives(verbNames))
+	}
+	return false
+}
+
+// attach finds the declaration that d belongs to.
+func (p *reader) attach(d *Directive, group *ast.CommentGroup, owner owner) bool {
+	switch {
+	case owner.decl == nil:
+		problem := p.addf(d.Pos, diag.Stray, "//cache:%s %s", d.Verb, p.place(group))
+		if verbs[d.Verb].onType {
+			problem.Hintf("it belongs in the doc comment of a type, without a blank line between")
+		} else {
+			problem.Hintf("it belongs in the doc comment of a function or method, without a blank line between")
+		}
+		return false
+	case verbs[d.Verb].onType && owner.spec == nil:
+		p.addf(d.Pos, diag.Stray, "//cache:%s belongs on a type, not on a function", d.Verb)
+		return false
+	case !verbs[d.Verb].onType && owner.spec != nil:
+		p.addf(d.Pos, diag.Stray, "//cache:%s belongs on a function or method, not on a type", d.Verb).
+			Hintf("//cache:wrap sets defaults for the methods of a type")
+		return false
+	}
+	d.Decl, d.TypeSpec = owner.decl, owner.spec
+	d.Func, _ = owner.decl.(*ast.FuncDecl)
+	return true
+}
+
+// An owner is a declaration that a directive can belong to.
+type owner struct {
+	decl ast.Decl
+	spec *ast.TypeSpec
+}
+
+// owners maps doc comments to the functions and types that they document.
+func owners(file *ast.File) map[*ast.CommentGroup]owner {
+	m := map[*ast.CommentGroup]owner{}
+	for _, decl := range file.Decls {
+		switch decl := decl.(type) {
+		case *ast.FuncDecl:
+			m[decl.Doc] = owner{decl: decl}
+		case *ast.GenDecl:
+			if decl.Tok != token.TYPE {
+				continue
+			}
+			for _, spec := range decl.Specs {
+				spec := spec.(*ast.TypeSpec)
+				m[spec.Doc] = owner{decl, spec}
+				if !decl.Lparen.IsValid() {
+					m[decl.Doc] = owner{decl, spec}
+				}
+			}
+		}
+	}
+	delete(m, nil)
+	return m
+}
+
+// place says where a comment group stands that documents neither function nor type.
+func (p *reader) place(group *ast.CommentGroup) string {
+	if group.Pos() < p.file.Name.End() {
+		return "stands above the package clause"
+	}
+	for i, decl := range p.file.Decls {
+		start := decl.Pos()
+		if g, ok := decl.(*ast.GenDecl); ok {
+			if g.Doc == group {
+				return "documents " + article(g)
+			}
+		}
+		if group.End() <= start {
+			return before(decl)
+		}
+		// A comment on the line on which a declaration ends is about that declaration.
+		after := i+1 == len(p.file.Decls) || group.End() <= p.file.Decls[i+1].Pos()
+		sameLine := after && p.position(group.Pos()).Line == p.position(decl.End()).Line
+		if group.Pos() < decl.End() || sameLine {
+			return inside(decl, group)
+		}
+	}
+	return "is attached to nothing"
+}
+
+func before(decl ast.Decl) string {
+	if f, ok := decl.(*ast.FuncDecl); ok {
+		return fmt.Sprintf("is attached to nothing: it is not part of the doc comment of %s", f.Name.Name)
+	}
+	return "is attached to nothing"
+}
+
+func article(g *ast.GenDecl) string {
+	switch {
+	case g.Tok == token.IMPORT:
+		return "an import"
+	case g.Tok == token.TYPE && len(g.Specs) != 0:
+		return "a group of types"
+	case g.Tok == token.TYPE:
+		return "an empty group of types"
+	case g.Tok == token.CONST:
+		return "a constant"
+	}
+	return "a variable"
+}
+
+// inside names the innermost construct of decl that group is in.
+func inside(decl ast.Decl, group *ast.CommentGroup) string {
+	if f, ok := decl.(*ast.FuncDecl); ok {
+		if f.Body != nil && f.Body.Pos() < group.Pos() && group.Pos() < f.Body.End() {
+			return "stands in the body of " + f.Name.Name
+		}
+		return "stands beside the declaration of " + f.Name.Name
+	}
+	g := decl.(*ast.GenDecl)
+	if g.Tok != token.TYPE {
+		return "documents " + article(g)
+	}
+	found := "stands beside the declaration of a type"
+	ast.Inspect(g, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.InterfaceType:
+			if n.Pos() < group.Pos() && group.Pos() < n.End() {
+				found = "documents a method of an interface: methods are cached where they are implemented"
+			}
+		case *ast.StructType:
+			if n.Pos() < group.Pos() && group.Pos() < n.End() {
+				found = "documents a field of a struct"
+			}
+		}
+		return true
+	})
+	return found
+}
+
+// quoted shortens a comment for a message.
+func quoted(text string) string {
+	if line, _, more := strings.Cut(text, "\n"); more {
+		text = line + " …"
+	}
+	if r := []rune(text); len(r) > 60 {
+		text = string(r[:57]) + "…"
+	}
+	return fmt.Sprintf("%q", text)
+}

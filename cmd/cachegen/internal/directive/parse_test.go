@@ -1,0 +1,235 @@
+package directive
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
+)
+
+func parse(t *testing.T, src string) (*token.FileSet, []*Directive, *diag.List) {
+	t.Helper()
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, "p.go", src, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := &diag.List{}
+	all, _ := Parse(fset, file, list)
+	return fset, all, list
+}
+
+func messages(t *testing.T, list *diag.List) string {
+	t.Helper()
+	var b strings.Builder
+	if err := list.Print(&b, "."); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// at returns the source from pos on, as long as want.
+func at(fset *token.FileSet, src string, pos token.Pos, want string) string {
+	rest := src[fset.Position(pos).Offset:]
+	return rest[:min(len(rest), len(want))]
+}
+
+func TestContinuationLinesAreMerged(t *testing.T) {
+	const src = `package p
+
+// F does.
+//
+//cache:getorset user:{id} ttl=5m tag=a
+//cache:with tag=b:{id} shared
+//go:noinline
+//cache:with "store=my store" grace=1w2d3h
+func F(id int)
+`
+	fset, all, list := parse(t, src)
+	if got := messages(t, list); got != "" {
+		t.Fatal(got)
+	}
+	if len(all) != 1 {
+		t.Fatalf("got %d directives, want 1", len(all))
+	}
+	d := all[0]
+	if d.Verb != GetOrSet || d.Func == nil || d.Func.Name.Name != "F" || d.Decl != ast.Decl(d.Func) || d.TypeSpec != nil {
+		t.Errorf("directive is %+v", d)
+	}
+	if got := at(fset, src, d.VerbPos, "getorset "); got != "getorset " {
+		t.Errorf("VerbPos is at %q", got)
+	}
+	if key := d.Positional(); len(key) != 1 || key[0].Text != "user:{id}" {
+		t.Errorf("positional arguments are %v", key)
+	}
+	if _, ok := d.Flag("shared"); !ok {
+		t.Error("the flag shared is missing")
+	}
+	var tags []string
+	for _, tag := range d.Options("tag") {
+		tags = append(tags, tag.Value)
+	}
+	if got := strings.Join(tags, " "); got != "a b:{id}" {
+		t.Errorf("tags are %s", got)
+	}
+	for _, a := range d.Args {
+		if got := at(fset, src, a.TextPos(), a.Text); got != a.Text {
+			t.Errorf("TextPos of %q is at %q", a.Text, got)
+		}
+		if got := at(fset, src, a.ValuePos, a.Value); got != a.Value {
+			t.Errorf("ValuePos of %q is at %q", a.Text, got)
+		}
+	}
+	if got, _, ok := d.Duration("grace"); !ok || got != (9*24+3)*time.Hour {
+		t.Errorf("grace is %v, %t", got, ok)
+	}
+	if _, _, ok := d.Duration("timeout"); ok {
+		t.Error("there is a timeout")
+	}
+}
+
+func TestSpacesInsideParentheses(t *testing.T) {
+	const src = `package p
+
+//cache:delete FindUser(id, "a ) b") FindTeam( u.Team ) tag=x
+//cache:expire Other()
+func F(id int)
+`
+	_, all, list := parse(t, src)
+	if got := messages(t, list); got != "" {
+		t.Fatal(got)
+	}
+	var got []string
+	for _, d := range all {
+		for _, a := range d.Args {
+			got = append(got, a.Text)
+		}
+	}
+	want := []string{`FindUser(id, "a ) b")`, `FindTeam( u.Team )`, `tag=x`, `Other()`}
+	if strings.Join(got, "|") != strings.Join(want, "|") {
+		t.Errorf("arguments are %q, want %q", got, want)
+	}
+}
+
+func TestTypesOfAGroupHaveTheirOwnDirectives(t *testing.T) {
+	_, all, list := parse(t, `package p
+
+type (
+	//cache:wrap CachedA
+	A struct{}
+
+	//cache:wrap ttl=forever
+	B struct{}
+)
+
+//cache:wrap
+type C struct{}
+`)
+	if got := messages(t, list); got != "" {
+		t.Fatal(got)
+	}
+	var got []string
+	for _, d := range all {
+		got = append(got, d.TypeSpec.Name.Name)
+	}
+	if strings.Join(got, " ") != "A B C" {
+		t.Errorf("directives are on %v", got)
+	}
+	if ttl, _, ok := all[1].Duration("ttl"); !ok || ttl != Forever {
+		t.Errorf("ttl of B is %v, %t", ttl, ok)
+	}
+}
+
+// What people write about caches is not refused.
+func TestProseIsNotADirective(t *testing.T) {
+	for _, text := range []string{
+		"// cache: the thing that holds users",
+		"// cache: delete the entry and expire(id) the others",
+		"// cache: set",
+		"// Cache: wrap it up, ttl (time to live) included",
+		"// cache:delete removes an entry",
+		"// Cached set of users",
+		"// cache wraps a store",
+		"// cached with ttl=5m",
+		"// cache.Delete(ctx, key)",
+		"// cache.Get",
+		"// cache/set is a package",
+		"// caching: with care",
+		"// cache: see wrap(x)",
+		"// catch: delete foo(x)",
+		"//\tcache:getorset user:{id}",
+		"//    //cache:getorset user:{id}",
+		"// //cache:getorset user:{id}",
+		"// The directive cache:getorset user:{id}",
+		"//cached: reads",
+		"//nolint:cache",
+		"//go:generate go tool cachegen",
+		"/* cache: the thing */",
+	} {
+		_, all, list := parse(t, "package p\n\n"+text+"\nfunc F() {}\n")
+		if got := messages(t, list); got != "" || len(all) > 0 {
+			t.Errorf("%s: %d directives, problems:\n%s", text, len(all), got)
+		}
+	}
+}
+
+func TestNearMisses(t *testing.T) {
+	for text, want := range map[string]string{
+		"// cache:getorset user:{id}":              "//cache:getorset user:{id}",
+		"//  cache:getorset":                       "//cache:getorset",
+		"// cache: getorset user:{id} tag=a":       "//cache:getorset user:{id} tag=a",
+		"// cache:delete FindUser(id)":             "//cache:delete FindUser(id)",
+		"// cache:delete FindUser(id) FindTeam(t)": "//cache:delete FindUser(id) FindTeam(t)",
+		"// cache:delete tag=team:{id}":            "//cache:delete tag=team:{id}",
+		"// cache:wrap CachedRepo ttl=5m":          "//cache:wrap CachedRepo ttl=5m",
+		"// cache:wrap CachedRepo":                 "//cache:wrap CachedRepo",
+		"// cache:wrap":                            "//cache:wrap",
+		"// cache:with ttl=5m":                     "//cache:with ttl=5m",
+		"// cache:batch FindUser(ids)":             "//cache:batch FindUser(ids)",
+		"//CACHE:getorset user:{id}":               "//cache:getorset user:{id}",
+		"//cache:GetOrSet user:{id}":               "//cache:getorset user:{id}",
+		"//cache getorset user:{id}":               "//cache:getorset user:{id}",
+		"//cache=getorset user:{id}":               "//cache:getorset user:{id}",
+		"//cachegen:expire FindUser(id)":           "//cache:expire FindUser(id)",
+		"//cahce:getorset user:{id}":               "//cache:getorset user:{id}",
+		"// cache:delte FindUser(id)":              "//cache:delete FindUser(id)",
+		"/*cache:getorset user:{id}*/":             "//cache:getorset user:{id}",
+		"/*\n cache:getorset user:{id}\n*/":        "//cache:getorset user:{id}",
+	} {
+		src := "package p\n\n" + text + "\nfunc F() {}\n"
+		_, _, list := parse(t, src)
+		all := list.All()
+		if len(all) != 1 || all[0].Code != diag.Stray || len(all[0].Hints) != 1 || all[0].Hints[0] != "write "+want {
+			t.Errorf("%s: problems:\n%s", text, messages(t, list))
+		}
+		if !Mentions([]byte(src)) {
+			t.Errorf("%s: not mentioned", text)
+		}
+	}
+}
+
+func TestParseDuration(t *testing.T) {
+	const day = 24 * time.Hour
+	for text, want := range map[string]time.Duration{
+		"300ms": 300 * time.Millisecond, "1h30m": 90 * time.Minute, "2d": 2 * day, "1w": 7 * day,
+		"1w1d1h": 8*day + time.Hour, "0.5s": 500 * time.Millisecond, "0d1s": time.Second,
+	} {
+		if got, err := ParseDuration(text, false); err != nil || got != want {
+			t.Errorf("ParseDuration(%q) = %v, %v; want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{
+		"", "5", "d", "w", "1.5d", "1d1w", "1d-1h", "+1h", "-1h", "0", "0s", "0d", "forever", "Forever", "15251w", "106752d", "5 m", "1dd", "1d1d",
+	} {
+		if got, err := ParseDuration(text, false); err == nil {
+			t.Errorf("ParseDuration(%q) = %v, want an error", text, got)
+		}
+	}
+	if got, err := ParseDuration("forever", true); err != nil || got != Forever {
+		t.Errorf("forever is %v, %v", got, err)
+	}
+}

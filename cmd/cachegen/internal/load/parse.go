@@ -1,0 +1,178 @@
+package load
+
+import (
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/scanner"
+	"go/token"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/directive"
+)
+
+// An input is the state of one Load: what the parser learns about each file.
+type input struct {
+	*Result
+	candidates []*candidate
+	byPath     map[string]*candidate
+	byDir      map[string]*candidate
+
+	unreadable map[string]bool // directories with a file that has directives and does not parse
+
+	mu      sync.Mutex // guards sources: packages.Load parses concurrently
+	sources map[string]*source
+}
+
+// A source is a file as the parser found it.
+type source struct {
+	output     bool
+	directives []*directive.Directive
+	refused    []*ast.FuncDecl
+	problems   diag.List
+	err        error // of the syntax
+}
+
+func newInput(r *Result, candidates []*candidate) *input {
+	in := &input{
+		Result: r, candidates: candidates, sources: map[string]*source{},
+		byPath: map[string]*candidate{}, byDir: map[string]*candidate{}, unreadable: map[string]bool{},
+	}
+	for _, c := range candidates {
+		in.byPath[c.path], in.byDir[c.dir] = c, c
+	}
+	return in
+}
+
+const mode = parser.ParseComments | parser.SkipObjectResolution
+
+// parse is the hook through which packages.Load reads files. It sees files of an
+// earlier run as empty, takes the directives, and drops function bodies, which may
+// use what is about to be generated and do not matter here.
+func (in *input) parse(fset *token.FileSet, name string, src []byte) (*ast.File, error) {
+	c := in.byDir[filepath.Dir(name)]
+	if c != nil && Replaceable(name, src) {
+		in.keep(name, &source{output: true})
+		return empty(fset, name, c.listed)
+	}
+	f, err := parser.ParseFile(fset, name, src, mode)
+	if c == nil {
+		// What cgo has made of a file is in another directory, and says where it is from.
+		name = sourceName(fset, f)
+		c = in.byDir[filepath.Dir(name)]
+	}
+	if c == nil {
+		// A package that something imports and that has no export data. Its output is
+		// welcome as long as it can be read.
+		if err != nil && Replaceable(name, src) {
+			return empty(fset, name, f.Name.Name)
+		}
+		strip(f)
+		return f, err
+	}
+	s := &source{}
+	if slices.Contains(c.mention, name) {
+		if s.err = err; err == nil {
+			s.directives, s.refused = directive.Parse(fset, f, &s.problems)
+		} else {
+			syntaxProblem(&s.problems, name, err)
+		}
+	}
+	in.keep(name, s)
+	strip(f)
+	if f.Name.Name == c.name {
+		f.Name.Name = c.listed // or the type checker ignores the file; collect undoes it
+	}
+	return f, err
+}
+
+// sourceName is the name of the file that people wrote.
+func sourceName(fset *token.FileSet, f *ast.File) string {
+	return fset.Position(f.Package).Filename
+}
+
+func (in *input) keep(name string, s *source) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.sources[name] = s
+}
+
+// empty is a file without declarations. The package name has to be the others', for
+// the type checker.
+func empty(fset *token.FileSet, name, pkg string) (*ast.File, error) {
+	if pkg == "" || pkg == "_" {
+		pkg = "p"
+	}
+	return parser.ParseFile(fset, name, "package "+pkg+"\n", mode)
+}
+
+func strip(f *ast.File) {
+	for _, decl := range f.Decls {
+		if fn, ok := decl.(*ast.FuncDecl); ok {
+			fn.Body = nil
+		}
+	}
+}
+
+// syntaxProblem reports that a file with directives cannot be read. Half of it would
+// be worse than nothing: its other functions would lose their wrappers.
+func syntaxProblem(list *diag.List, name string, err error) {
+	pos, message := token.Position{Filename: name, Line: 1, Column: 1}, err.Error()
+	var errs scanner.ErrorList
+	if errors.As(err, &errs) && len(errs) > 0 {
+		pos, message = errs[0].Pos, errs[0].Msg
+	}
+	list.Addf(pos, diag.Syntax, "a file with //cache: directives cannot be parsed: %s", message)
+}
+
+// rest reports directives in files that are not generated for, and files with
+// directives that go list left out because it could not read them. Then it collects
+// the problems of every file.
+func (in *input) rest() {
+	for _, c := range in.candidates {
+		for _, name := range c.mention {
+			var why, hint string
+			switch {
+			case slices.Contains(c.tests, name):
+				why = "is in a test file, for which nothing is generated"
+				hint = "move the function to a file that is not a test"
+			case slices.Contains(c.excluded, name):
+				why = "is in a file that build constraints exclude"
+				hint = "run cachegen with the -tags, GOOS or GOARCH that include it"
+			case in.sources[name] != nil:
+				continue
+			}
+			in.refuse(name, why, hint)
+		}
+	}
+	for name, s := range in.sources {
+		if s.err != nil {
+			in.unreadable[filepath.Dir(name)] = true
+		}
+		in.Problems.Append(&s.problems) // in any order: a diag.List sorts
+	}
+}
+
+// refuse reads a file that was not part of the load.
+func (in *input) refuse(name, why, hint string) {
+	src, err := os.ReadFile(name)
+	if err != nil {
+		in.Problems.Addf(token.Position{Filename: name, Line: 1, Column: 1}, diag.Syntax, "%v", err)
+		return
+	}
+	f, err := parser.ParseFile(in.Fset, name, src, mode)
+	switch {
+	case why != "" && f != nil:
+		directive.Refuse(in.Fset, f, in.Problems, why, hint)
+	case err != nil:
+		syntaxProblem(in.Problems, name, err)
+		in.unreadable[filepath.Dir(name)] = true
+	default:
+		in.Problems.Addf(in.Fset.Position(f.Package), diag.Stray,
+			"a file with //cache: directives is not part of the package that the go command loads")
+	}
+}

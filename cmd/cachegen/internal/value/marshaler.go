@@ -1,0 +1,149 @@
+package value
+
+import "go/types"
+
+// The pairs of methods with which a type encodes itself, in the order in which
+// msgpack looks for them. Kind 0 is none of them: the type's structure is encoded.
+var pairs = [...]struct{ marshal, unmarshal string }{
+	1: {"EncodeMsgpack", "DecodeMsgpack"},
+	2: {"MarshalMsgpack", "UnmarshalMsgpack"},
+	3: {"MarshalBinary", "UnmarshalBinary"},
+	4: {"MarshalText", "UnmarshalText"},
+}
+
+// A method is how a type is encoded or decoded.
+type method struct {
+	kind     int  // an index of pairs
+	pointer  bool // needs an addressable value
+	promoted bool // comes from an embedded field
+}
+
+func encoder(t types.Type) method {
+	return find(t, func(kind int) string { return pairs[kind].marshal })
+}
+func decoder(t types.Type) method {
+	return find(t, func(kind int) string { return pairs[kind].unmarshal })
+}
+
+// find returns the method that msgpack picks for t: one in t's own method set before
+// one in its pointer's, and among those the first of pairs.
+func find(t types.Type, name func(kind int) string) method {
+	sets := []types.Type{t}
+	_, pointer := t.Underlying().(*types.Pointer)
+	if !pointer {
+		sets = append(sets, types.NewPointer(t))
+	}
+	for i, set := range sets {
+		methods := types.NewMethodSet(set)
+		for kind := 1; kind < len(pairs); kind++ {
+			s := methods.Lookup(nil, name(kind))
+			if s != nil && fits(name(kind), s.Type().(*types.Signature)) {
+				return method{kind: kind, pointer: i > 0, promoted: len(s.Index()) > 1}
+			}
+		}
+	}
+	return method{}
+}
+
+// fits reports whether a method has the signature that msgpack asks of its name.
+func fits(name string, sig *types.Signature) bool {
+	params, results := sig.Params(), sig.Results()
+	coder := func(name string) bool {
+		return params.Len() == 1 && results.Len() == 1 && isError(results.At(0).Type()) &&
+			types.TypeString(params.At(0).Type(), nil) == "*github.com/vmihailenco/msgpack/v5."+name
+	}
+	switch name {
+	case "EncodeMsgpack":
+		return coder("Encoder")
+	case "DecodeMsgpack":
+		return coder("Decoder")
+	case "MarshalMsgpack", "MarshalBinary", "MarshalText":
+		return params.Len() == 0 && results.Len() == 2 && isBytes(results.At(0).Type()) && isError(results.At(1).Type())
+	}
+	return params.Len() == 1 && results.Len() == 1 && isBytes(params.At(0).Type()) && isError(results.At(0).Type())
+}
+
+func isError(t types.Type) bool {
+	return types.Identical(t, types.Universe.Lookup("error").Type())
+}
+
+func isBytes(t types.Type) bool {
+	return types.Identical(t, types.NewSlice(types.Typ[types.Byte]))
+}
+
+// marshaler reports whether t encodes or decodes itself, so that its structure does
+// not matter, and adds what is wrong with the way it does.
+func (c *checker) marshaler(p place, t types.Type) bool {
+	if types.IsInterface(t) {
+		return false
+	}
+	enc, dec := encoder(t), decoder(t)
+	if enc.kind == 0 && dec.kind == 0 {
+		return false
+	}
+	// A pointer has its element's methods; the element's name says more.
+	name := c.name(t)
+	if pointer, ok := t.Underlying().(*types.Pointer); ok {
+		name = c.name(pointer.Elem())
+	}
+	switch {
+	case dec.kind == 0:
+		c.addf(p, "%s has %s but no %s", name, pairs[enc.kind].marshal, pairs[enc.kind].unmarshal).
+			Hint = "add func (*" + base(t) + ") " + inverse(pairs[enc.kind].unmarshal)
+	case enc.kind == 0:
+		c.addf(p, "%s has %s but no %s", name, pairs[dec.kind].unmarshal, pairs[dec.kind].marshal).
+			Hint = "add func (" + base(t) + ") " + inverse(pairs[dec.kind].marshal)
+	case enc.kind != dec.kind:
+		c.addf(p, "%s is encoded by %s but decoded by %s", name, pairs[enc.kind].marshal, pairs[dec.kind].unmarshal).
+			Hint = "give it MarshalMsgpack and UnmarshalMsgpack, on the value and on the pointer"
+	case enc.promoted && others(t):
+		c.addf(p, "%s encodes only an embedded field, whose %s it inherits", name, pairs[enc.kind].marshal).
+			Hint = "make the embedded field a named one, or give " + base(t) + " its own methods"
+	case enc.pointer && !p.addressable:
+		c.addf(p, "%s of *%s is out of reach: the value is not stored behind a pointer", pairs[enc.kind].marshal, base(t)).
+			Hint = "use *" + base(t)
+	case p.key && isPointer(t):
+		c.addf(p, "a pointer in a map's key does not compare equal after decoding")
+	}
+	return true
+}
+
+func isPointer(t types.Type) bool {
+	_, ok := t.Underlying().(*types.Pointer)
+	return ok
+}
+
+// others reports whether a struct has more than one field, so that encoding one of
+// them loses something.
+func others(t types.Type) bool {
+	u := t.Underlying()
+	if pointer, ok := u.(*types.Pointer); ok {
+		u = pointer.Elem().Underlying()
+	}
+	s, ok := u.(*types.Struct)
+	return ok && s.NumFields() > 1
+}
+
+// base is the name of the type that has t's methods.
+func base(t types.Type) string {
+	if pointer, ok := t.Underlying().(*types.Pointer); ok {
+		t = types.Unalias(pointer.Elem())
+	}
+	if named, ok := t.(*types.Named); ok {
+		return named.Obj().Name()
+	}
+	return types.TypeString(t, nil)
+}
+
+// inverse is the signature of a method that is missing.
+func inverse(name string) string {
+	switch name {
+	case "EncodeMsgpack":
+		return name + "(*msgpack.Encoder) error"
+	case "DecodeMsgpack":
+		return name + "(*msgpack.Decoder) error"
+	case "UnmarshalMsgpack", "UnmarshalBinary", "UnmarshalText":
+		return name + "([]byte) error"
+	}
+	return name + "() ([]byte, error)"
+}

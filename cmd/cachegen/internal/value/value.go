@@ -1,0 +1,191 @@
+// Package value decides whether a type survives the default serialization: whether
+// what github.com/vmihailenco/msgpack writes of a value reads back as that value. It follows
+// that package's own choice, for each type, of a way to encode and to decode.
+//
+// It refuses what fails, panics or comes back as something else. It does not
+// refuse a struct for its unexported fields as long as it has exported ones.
+package value
+
+import (
+	"fmt"
+	"go/token"
+	"go/types"
+	"reflect"
+	"strings"
+
+	"golang.org/x/tools/go/types/typeutil"
+)
+
+// A Problem is a part of a type that does not survive.
+type Problem struct {
+	// Message names the part and what is wrong: *User.Notify: chan int cannot be encoded.
+	Message string
+	Hint    string    // empty if there is nothing to advise
+	Field   token.Pos // of the field that leads to the part; invalid if it is the type itself
+}
+
+// Check returns what keeps values of type t from being stored and read back, in
+// the order of t's fields. Names in messages are as qualifier gives them. Each
+// named type is looked at once, so that recursive types end.
+func Check(t types.Type, qualifier types.Qualifier) []Problem {
+	c := &checker{qualifier: qualifier}
+	c.check(place{path: types.TypeString(t, qualifier)}, t)
+	return c.problems
+}
+
+type checker struct {
+	qualifier types.Qualifier
+	seen      [2]typeutil.Map // named types; [1] where they are addressable
+	problems  []Problem
+}
+
+// A place is where in a value a type was met.
+type place struct {
+	path        string
+	fields      bool // path has left the root for a field
+	field       token.Pos
+	addressable bool // methods of the pointer can be called when encoding
+	key         bool // in a map's key, which has to compare equal after decoding
+}
+
+func (p place) with(suffix string) place {
+	if p.fields {
+		p.path += suffix
+	}
+	return p
+}
+
+func (c *checker) addf(p place, format string, args ...any) *Problem {
+	c.problems = append(c.problems, Problem{Message: p.path + ": " + fmt.Sprintf(format, args...), Field: p.field})
+	return &c.problems[len(c.problems)-1]
+}
+
+func (c *checker) name(t types.Type) string { return types.TypeString(t, c.qualifier) }
+
+const skipHint = "give it a type with exported data, or leave it out with the tag `msgpack:\"-\"`"
+
+// check looks at type t, met at p.
+func (c *checker) check(p place, t types.Type) {
+	t = types.Unalias(t)
+	if named, ok := t.(*types.Named); ok {
+		if isTime(named) {
+			if p.key {
+				c.addf(p, "a time.Time in a map's key does not compare equal after decoding").
+					Hint = "use its UnixNano, an int64"
+			}
+			return
+		}
+		seen := &c.seen[0]
+		if p.addressable {
+			seen = &c.seen[1]
+		}
+		if seen.Set(named, true) != nil {
+			return
+		}
+	}
+	if c.marshaler(p, t) {
+		return
+	}
+	switch u := t.Underlying().(type) {
+	case *types.Basic:
+		c.basic(p, t, u)
+	case *types.Pointer:
+		if p.key {
+			c.addf(p, "a pointer in a map's key does not compare equal after decoding")
+			return
+		}
+		p.addressable = true
+		c.check(p, u.Elem())
+	case *types.Slice:
+		p.addressable = true
+		c.check(p.with("[]"), u.Elem())
+	case *types.Array:
+		c.check(p.with("[]"), u.Elem())
+	case *types.Map:
+		p.addressable = false
+		inKey := p.with("[key]")
+		inKey.key = true
+		c.check(inKey, u.Key())
+		c.check(p.with("[]"), u.Elem())
+	case *types.Struct:
+		c.fields(p, t, u)
+	case *types.Interface:
+		if u.Empty() {
+			c.addf(p, "%s reads back as maps, slices and the smallest numbers that fit, not as the type that was stored", c.name(t)).
+				Hint = "use a concrete type, or give the type that holds it MarshalMsgpack and UnmarshalMsgpack"
+			return
+		}
+		if isError(t) {
+			c.addf(p, "an error reads back as its text alone").Hint = "store the text, or a code, and make the error from that"
+			return
+		}
+		c.addf(p, "interface %s cannot be decoded", c.name(t)).
+			Hint = "use a concrete type, or give the type that holds it MarshalMsgpack and UnmarshalMsgpack"
+	case *types.Chan, *types.Signature:
+		c.addf(p, "%s cannot be encoded", c.name(t)).Hint = skipHint
+	case *types.TypeParam:
+		c.addf(p, "type parameter %s cannot be checked", c.name(t))
+	}
+}
+
+func (c *checker) basic(p place, t types.Type, u *types.Basic) {
+	switch {
+	case u.Info()&types.IsComplex != 0, u.Kind() == types.UnsafePointer, u.Kind() == types.Uintptr:
+		c.addf(p, "%s cannot be encoded", c.name(t)).Hint = skipHint
+	}
+}
+
+// fields looks at the fields that are encoded, those of embedded structs included.
+func (c *checker) fields(p place, t types.Type, s *types.Struct) {
+	exported := false
+	for i := range s.NumFields() {
+		f := s.Field(i)
+		exported = exported || f.Exported() || f.Embedded()
+		tag := strings.Split(reflect.StructTag(s.Tag(i)).Get("msgpack"), ",")
+		if tag[0] == "-" || !f.Exported() && !f.Embedded() {
+			continue
+		}
+		at := p
+		at.path, at.fields, at.field = p.path+"."+f.Name(), true, f.Pos()
+		if f.Embedded() && !f.Exported() && !c.embedded(at, f) {
+			continue
+		}
+		for _, option := range tag[1:] {
+			if option == "intern" && !internable(f.Type()) {
+				c.addf(at, "the tag option intern is for strings, not for %s", c.name(f.Type()))
+			}
+		}
+		c.check(at, f.Type())
+	}
+	if !exported && s.NumFields() > 0 {
+		c.addf(p, "%s has no exported field, so nothing of it is encoded", c.name(t)).
+			Hint = "export its fields, give it MarshalMsgpack and UnmarshalMsgpack, or leave it out with the tag `msgpack:\"-\"`"
+	}
+}
+
+// embedded reports whether an embedded type that is not exported can be decoded:
+// only a struct can, because its fields are set one by one.
+func (c *checker) embedded(p place, f *types.Var) bool {
+	_, isStruct := f.Type().Underlying().(*types.Struct)
+	if isStruct && encoder(f.Type()).kind == 0 && decoder(f.Type()).kind == 0 {
+		return true
+	}
+	c.addf(p, "embedded %s is not exported and cannot be decoded", c.name(f.Type())).
+		Hint = "make it a field with an exported name"
+	return false
+}
+
+func internable(t types.Type) bool {
+	switch u := t.Underlying().(type) {
+	case *types.Basic:
+		return u.Kind() == types.String
+	case *types.Interface:
+		return true
+	}
+	return false
+}
+
+func isTime(named *types.Named) bool {
+	obj := named.Obj()
+	return obj.Name() == "Time" && obj.Pkg() != nil && obj.Pkg().Path() == "time"
+}
