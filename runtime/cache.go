@@ -131,6 +131,10 @@ func (c *Cache[K, V]) bind(s *Store, namespace []string) error {
 			err := decode(s.codec, data, &v)
 			return v, err
 		},
+		encode: func(v any) ([]byte, error) {
+			typed, _ := v.(V)
+			return encode(s.codec, &typed) // methods on the pointer count too
+		},
 		size: func(v any) int {
 			typed, _ := v.(V)
 			return value.Size(typed)

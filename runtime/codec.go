@@ -8,7 +8,7 @@ import (
 
 // A Codec turns values into bytes for the shared tier and back.
 type Codec interface {
-	// Marshal returns v's bytes.
+	// Marshal returns the bytes of the value that v points to.
 	Marshal(v any) ([]byte, error)
 	// Unmarshal fills the value that v points to.
 	Unmarshal(data []byte, v any) error

@@ -25,6 +25,7 @@ type core struct {
 	fingerprint uint64
 	shares      bool // copies of a value share memory: hits are copied
 
+	encode     func(any) ([]byte, error)
 	decode     func([]byte) (any, error)
 	size       func(any) int
 	resultTags func(any) []Tag // nil if there are none

@@ -358,7 +358,7 @@ func (s *Store) keep(it *item, hash uint64, mark generation.Mark) {
 
 // pack returns what the shared tier keeps of it.
 func (c *core) pack(it *item) (drivers.Item, error) {
-	value, err := encode(c.store.codec, it.value)
+	value, err := c.encode(it.value)
 	if err != nil {
 		return drivers.Item{}, err
 	}

@@ -145,9 +145,9 @@ func (p *peers) Message(b []byte) {
 	}
 	switch m.Kind {
 	case busmsg.Drop:
-		s.finish(m.Names, func(_ int, hash uint64, _ generation.Mark) { s.l1.Delete(hash) })
+		s.settle(m.Names, func(_ int, hash uint64, _ generation.Mark) { s.l1.Delete(hash) })
 	case busmsg.Expire:
-		s.finish(m.Names, func(i int, hash uint64, _ generation.Mark) { s.ageMemory(m.Names[i], hash) })
+		s.settle(m.Names, func(i int, hash uint64, _ generation.Mark) { s.ageMemory(m.Names[i], hash) })
 	case busmsg.DeleteStamp, busmsg.ExpireStamp:
 		for i, name := range m.Names {
 			s.stamps.ChangeHalf(name, m.Halves[i], m.Kind == busmsg.ExpireStamp, s.trust())

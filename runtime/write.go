@@ -11,23 +11,46 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
 
-// Every change of keys goes the same way: move the keys' stripes, so that nothing
-// loaded before is stored after; wait for the writes to the shared tier that had
-// begun; write there; move again, now for those who read the shared tier before
-// that, changing memory under the stripe's lock; poison the keys' flights, so
-// that nobody who comes later joins one from before; tell the other processes.
+// change changes keys everywhere. Every change goes the same way: move the keys'
+// stripes, so that nothing loaded before is stored after; wait for the writes to
+// the shared tier that had begun; write there; move again, now for those who read
+// the shared tier before that, changing memory under the stripe's lock; poison the
+// keys' flights, so that nobody who comes later joins one from before; tell the
+// other processes.
 //
-// A change is carried out although ctx is cancelled: the caller has usually
-// changed the source already.
+// It is carried out although ctx is cancelled: the caller has usually changed the
+// source already. memory is told whether this change is surely the one that the
+// shared tier holds now.
+func (s *Store) change(ctx context.Context, op string, kind busmsg.Kind, keys []string,
+	shared func(context.Context) error, memory func(i int, hash uint64, sure bool)) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	if !s.gate.enter() {
+		return ErrClosed
+	}
+	defer s.gate.leave()
+	ctx = context.WithoutCancel(ctx)
+	marks := s.move(ctx, keys)
+	var err error
+	if s.l2 != nil {
+		err = shared(ctx)
+	}
+	s.settle(keys, func(i int, hash uint64, before generation.Mark) {
+		memory(i, hash, err == nil && (s.l2 == nil || before == marks[i]))
+	})
+	return s.failed(op, keys, err, s.tell(ctx, busmsg.Message{Kind: kind, Names: keys}))
+}
 
-// begin is the first half of a change. It returns the stripes' marks.
-func (s *Store) begin(ctx context.Context, keys []string) []generation.Mark {
+// move moves the stripes of keys, and waits for the fills that began before, which
+// take no longer than the limit if their driver keeps to it.
+func (s *Store) move(ctx context.Context, keys []string) []generation.Mark {
 	marks := make([]generation.Mark, len(keys))
 	waits := make([]func(context.Context), len(keys))
 	for i, key := range keys {
 		marks[i], waits[i] = s.stripes.Move(s.hash(key), nil)
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.l2Timeout) // a fill takes no longer, if its driver keeps to the limit
+	ctx, cancel := context.WithTimeout(ctx, s.l2Timeout)
 	defer cancel()
 	for _, wait := range waits {
 		wait(ctx)
@@ -35,13 +58,14 @@ func (s *Store) begin(ctx context.Context, keys []string) []generation.Mark {
 	return marks
 }
 
-// finish is the second half: change is run for each key under its stripe's lock.
-func (s *Store) finish(keys []string, change func(i int, hash uint64, before generation.Mark)) {
+// settle moves the stripes of keys, changes memory under their locks, and poisons
+// the flights.
+func (s *Store) settle(keys []string, memory func(i int, hash uint64, before generation.Mark)) {
 	for i, key := range keys {
 		hash := s.hash(key)
 		s.stripes.Move(hash, func(before generation.Mark) {
 			if s.l1 != nil {
-				change(i, hash, before)
+				memory(i, hash, before)
 			}
 		})
 		s.flights.Poison(key)
@@ -57,40 +81,16 @@ func (s *Store) failed(op string, targets []string, errs ...error) error {
 
 // remove deletes keys everywhere.
 func (s *Store) remove(ctx context.Context, keys []string) error {
-	if len(keys) == 0 {
-		return nil
-	}
-	if !s.gate.enter() {
-		return ErrClosed
-	}
-	defer s.gate.leave()
-	ctx = context.WithoutCancel(ctx)
-	s.begin(ctx, keys)
-	var err error
-	if s.l2 != nil {
-		err = s.deleteMany(ctx, keys)
-	}
-	s.finish(keys, func(_ int, hash uint64, _ generation.Mark) { s.l1.Delete(hash) })
-	return s.failed("delete", keys, err, s.tell(ctx, busmsg.Message{Kind: busmsg.Drop, Names: keys}))
+	return s.change(ctx, "delete", busmsg.Drop, keys,
+		func(ctx context.Context) error { return s.deleteMany(ctx, keys) },
+		func(_ int, hash uint64, _ bool) { s.l1.Delete(hash) })
 }
 
 // age makes keys stale everywhere, keeping their values for the grace they have.
 func (s *Store) age(ctx context.Context, keys []string) error {
-	if len(keys) == 0 {
-		return nil
-	}
-	if !s.gate.enter() {
-		return ErrClosed
-	}
-	defer s.gate.leave()
-	ctx = context.WithoutCancel(ctx)
-	s.begin(ctx, keys)
-	var err error
-	if s.l2 != nil {
-		err = s.ageShared(ctx, keys)
-	}
-	s.finish(keys, func(i int, hash uint64, _ generation.Mark) { s.ageMemory(keys[i], hash) })
-	return s.failed("expire", keys, err, s.tell(ctx, busmsg.Message{Kind: busmsg.Expire, Names: keys}))
+	return s.change(ctx, "expire", busmsg.Expire, keys,
+		func(ctx context.Context) error { return s.ageShared(ctx, keys) },
+		func(i int, hash uint64, _ bool) { s.ageMemory(keys[i], hash) })
 }
 
 // ageMemory is called under the stripe's lock.
@@ -145,40 +145,29 @@ func (c *core) set(ctx context.Context, key string, value any, set settings, tag
 	if set.ttl <= 0 {
 		return s.remove(ctx, []string{key}) // nothing to keep, and what was there is superseded
 	}
-	if !s.gate.enter() {
-		return ErrClosed
-	}
-	defer s.gate.leave()
-	ctx = context.WithoutCancel(ctx)
 	if c.resultTags != nil {
 		tags = append(tags[:len(tags):len(tags)], c.resultTags(value)...)
 	}
 	cells := c.cells(tags)
-	_, errStamps := s.fetch(ctx, "", cells)
+	_, errStamps := s.fetch(context.WithoutCancel(ctx), "", cells)
 	it := c.newItem(key, value, set, now(), current(cells))
-
-	keys := []string{key}
-	mark := s.begin(ctx, keys)[0]
-	err := errStamps
-	if s.l2 != nil {
-		var written drivers.Item
-		var errPack error
-		if written, errPack = c.pack(it); errPack == nil {
-			err = errors.Join(err, s.setMany(ctx, []drivers.Item{written}))
-		} else {
-			err = errors.Join(err, errPack, s.deleteMany(ctx, keys))
-		}
-	}
-	s.finish(keys, func(_ int, hash uint64, before generation.Mark) {
-		// With two writers of one key, who was last in the shared tier is not known
-		// here: both leave memory to the next reader.
-		if err == nil && (s.l2 == nil || before == mark) {
-			s.l1.Set(hash, it, it.size)
-		} else {
-			s.l1.Delete(hash)
-		}
-	})
-	return s.failed("set", keys, err, s.tell(ctx, busmsg.Message{Kind: busmsg.Drop, Names: keys}))
+	return s.change(ctx, "set", busmsg.Drop, []string{key},
+		func(ctx context.Context) error {
+			written, err := c.pack(it)
+			if err != nil {
+				return errors.Join(err, s.deleteMany(ctx, []string{key}))
+			}
+			return errors.Join(errStamps, s.setMany(ctx, []drivers.Item{written}))
+		},
+		func(_ int, hash uint64, sure bool) {
+			// With two writers of one key, who was last in the shared tier is not known
+			// here: both leave memory to the next reader.
+			if sure {
+				s.l1.Set(hash, it, it.size)
+			} else {
+				s.l1.Delete(hash)
+			}
+		})
 }
 
 // restamp changes the stamps of names, which invalidates all entries under them:

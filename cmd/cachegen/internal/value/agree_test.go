@@ -50,7 +50,9 @@ func roundTrip(v any) (err error) {
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
-	data, err := msgpack.Marshal(v)
+	from := reflect.New(reflect.TypeOf(v)) // through a pointer, as the runtime does
+	from.Elem().Set(reflect.ValueOf(v))
+	data, err := msgpack.Marshal(from.Interface())
 	if err != nil {
 		return err
 	}

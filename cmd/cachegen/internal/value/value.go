@@ -29,7 +29,8 @@ type Problem struct {
 // named type is looked at once, so that recursive types end.
 func Check(t types.Type, qualifier types.Qualifier) []Problem {
 	c := &checker{qualifier: qualifier}
-	c.check(place{path: types.TypeString(t, qualifier)}, t)
+	// The runtime encodes through a pointer to the value.
+	c.check(place{path: types.TypeString(t, qualifier), addressable: true}, t)
 	return c.problems
 }
 
