@@ -54,8 +54,9 @@ type binding[K any] struct {
 }
 
 // Open returns the cache of a definition in the store that the definition names.
-// It fails if there is no such store, if K cannot be a key, or if the options
-// contradict each other.
+// It fails if there is no such store, if K cannot be a key, if the options
+// contradict each other, or if another function's keys in the store are written
+// alike: the two would get each other's values.
 func Open[K, V any](stores Stores, d Definition[K, V]) (*Cache[K, V], error) {
 	c := Declare(d)
 	if err := c.Bind(stores); err != nil {
@@ -85,9 +86,13 @@ func (c *Cache[K, V]) Bind(stores Stores) error {
 // type, an integer type, or one with AppendText (see encoding.TextAppender) or
 // MarshalText. A string is the whole text of the key: its colons separate nothing.
 func NewCache[K, V any](in Space, options ...Option) (*Cache[K, V], error) {
-	s, namespace := in.space()
+	var s *Store
+	var namespace []string
+	if in != nil {
+		s, namespace = in.space()
+	}
 	if s == nil {
-		return nil, fmt.Errorf("cachegen: new cache: %w: nil", ErrUnknownStore)
+		return nil, fmt.Errorf("%w: NewCache was given nil", ErrUnknownStore)
 	}
 	c := Declare(Definition[K, V]{Options: options})
 	if err := c.bind(s, namespace); err != nil {
@@ -147,6 +152,9 @@ func (c *Cache[K, V]) bind(s *Store, namespace []string) error {
 		}
 	}
 	k.place(d.IntPrefix, d.IntPrefix != "")
+	if err := s.keys.claim(k.base, d.Pattern, d.Name); err != nil {
+		return fmt.Errorf("cachegen: open %s in store %s: %w", c.label(), s.name, err)
+	}
 	c.bound.Store(k)
 	return nil
 }
@@ -257,6 +265,9 @@ func (c *Cache[K, V]) GetOrSet(ctx context.Context, key K, load func(context.Con
 	if err != nil {
 		return zero, err
 	}
+	if load == nil {
+		return zero, fmt.Errorf("cachegen: GetOrSet of %s: the loader is nil", c.label())
+	}
 	call := c.options(k, key, options)
 	rq := request{
 		key: full, hash: k.store.hash(full), set: call.settings, tags: call.tags, forceFresh: call.forceFresh,
@@ -279,7 +290,8 @@ func (c *Cache[K, V]) GetOrSetForever(ctx context.Context, key K, load func(cont
 }
 
 // Get returns the value of key if a fresh one is cached. It never loads and never
-// returns a stale value. Trouble with the shared tier is logged and is a miss.
+// returns a stale value. Trouble with the shared tier is logged and is a miss; an
+// error is ctx's, the key's, [ErrClosed] or [ErrNotBound].
 func (c *Cache[K, V]) Get(ctx context.Context, key K) (v V, ok bool, err error) {
 	k, full, err := c.at(key)
 	if err != nil {
@@ -293,7 +305,8 @@ func (c *Cache[K, V]) Get(ctx context.Context, key K) (v V, ok bool, err error) 
 	return v, ok, nil
 }
 
-// Has reports whether a fresh value of key is cached.
+// Has reports whether a fresh value of key is cached. Errors are those of
+// [Cache.Get].
 func (c *Cache[K, V]) Has(ctx context.Context, key K) (bool, error) {
 	k, full, err := c.at(key)
 	if err != nil {
@@ -310,8 +323,9 @@ func (c *Cache[K, V]) Missing(ctx context.Context, key K) (bool, error) {
 }
 
 // Set stores value under key. Loads of the key that are under way do not replace
-// it. Errors are [InvalidationError]; the value may then be stored in part. The
-// value is copied as on a hit, so that the caller may go on to change it.
+// it. The value is copied as on a hit, so that the caller may go on to change it.
+// Errors are those of [Cache.Delete]; memory then holds nothing, and the shared
+// tier the old value, the new one or none.
 func (c *Cache[K, V]) Set(ctx context.Context, key K, v V, options ...CallOption) error {
 	k, full, err := c.at(key)
 	if err != nil {
@@ -330,7 +344,8 @@ func (c *Cache[K, V]) SetForever(ctx context.Context, key K, v V, options ...Cal
 }
 
 // Pull returns the value of key and deletes it. Of several callers in a process
-// that pull one value at a time, one gets it.
+// that pull one value at a time, one gets it. Errors are those of [Cache.Get], and
+// those of [Cache.Delete]: then the value is returned, but is not gone everywhere.
 func (c *Cache[K, V]) Pull(ctx context.Context, key K) (v V, ok bool, err error) {
 	k, full, err := c.at(key)
 	if err != nil {
@@ -344,8 +359,9 @@ func (c *Cache[K, V]) Pull(ctx context.Context, key K) (v V, ok bool, err error)
 	return v, ok, err
 }
 
-// Delete removes key everywhere. Errors are [InvalidationError]. It is carried
-// out although ctx is cancelled, within the store's [L2Timeout].
+// Delete removes key everywhere. It is carried out although ctx is cancelled,
+// within the store's [L2Timeout]. An error is an [InvalidationError] if it could
+// not be carried out everywhere, the key's own, [ErrClosed] or [ErrNotBound].
 func (c *Cache[K, V]) Delete(ctx context.Context, key K) error { return c.DeleteMany(ctx, key) }
 
 // DeleteMany removes keys everywhere, in one round trip. See [Cache.Delete].
@@ -381,7 +397,7 @@ func (c *Cache[K, V]) each(keys []K, do func(*Store, []string) error) error {
 
 // Clear removes every entry of this cache: for an ad-hoc one, every entry of its
 // namespace, or of the whole store if it is in none. It takes the time of one
-// write, however many entries there are. Errors are [InvalidationError].
+// write, however many entries there are. Errors are those of [Cache.Delete].
 func (c *Cache[K, V]) Clear(ctx context.Context) error {
 	k, err := c.core()
 	if err != nil {

@@ -13,18 +13,21 @@ import (
 
 func TestNewStoreRefuses(t *testing.T) {
 	for wanted, options := range map[string][]runtime.StoreOption{
-		"needs a tier": {},
-		"TTL 0s":       {memoryTier(), runtime.TTL(0)},
-		"Grace -1s":    {memoryTier(), runtime.Grace(-time.Second)},
-		"Timeout 2s":   {memoryTier(), runtime.Timeout(2 * time.Second), runtime.HardTimeout(time.Second)},
-		`prefix "a!"`:  {memoryTier(), runtime.Prefix("a!")},
-		`prefix "a:"`:  {memoryTier(), runtime.Prefix("a:")},
-		"L2Timeout 0s": {memoryTier(), runtime.L2Timeout(0)},
-		"MaxLoadTime":  {memoryTier(), runtime.MaxLoadTime(-1)},
-		"StampTrust":   {memoryTier(), runtime.StampTrust(0)},
-		"codec is nil": {memoryTier(), runtime.WithCodec(nil)},
-		"a nil option": {nil},
-		"MaxSize":      {runtime.L1(memory.New(memory.Options{MaxSize: "lots"}))},
+		"needs a tier":         {},
+		"TTL 0s":               {memoryTier(), runtime.TTL(0)},
+		"Grace -1s":            {memoryTier(), runtime.Grace(-time.Second)},
+		"Timeout 2s":           {memoryTier(), runtime.Timeout(2 * time.Second), runtime.HardTimeout(time.Second)},
+		`prefix "a!"`:          {memoryTier(), runtime.Prefix("a!")},
+		`prefix "a:"`:          {memoryTier(), runtime.Prefix("a:")},
+		"L2Timeout 0s":         {memoryTier(), runtime.L2Timeout(0)},
+		"MaxLoadTime":          {memoryTier(), runtime.MaxLoadTime(-1)},
+		"StampTrust":           {memoryTier(), runtime.StampTrust(0)},
+		"WithCodec: given nil": {memoryTier(), runtime.WithCodec(nil)},
+		"WithBus: given nil":   {memoryTier(), runtime.WithBus(nil)},
+		"L1, L2: given nil":    {runtime.L1(nil), runtime.L2(nil)},
+		"MaxBackground -1":     {memoryTier(), runtime.MaxBackground(-1)},
+		"a nil option":         {nil},
+		"MaxSize":              {runtime.L1(memory.New(memory.Options{MaxSize: "lots"}))},
 	} {
 		_, err := runtime.NewStore("s", options...)
 		if err == nil || !strings.Contains(err.Error(), wanted) {
@@ -115,4 +118,42 @@ func TestAnUnboundCacheSaysSo(t *testing.T) {
 	}
 	got, err := c.GetOrSet(ctx, 1, load)
 	want(t, got, err, 1)
+}
+
+func TestNilIsRefusedWithAName(t *testing.T) {
+	if _, err := runtime.NewCache[int, int](nil); !errors.Is(err, runtime.ErrUnknownStore) {
+		t.Errorf("NewCache(nil): %v", err)
+	}
+	c := newCache[int, int](t, newStore(t, memoryTier()))
+	if _, err := c.GetOrSet(t.Context(), 1, nil); err == nil || !strings.Contains(err.Error(), "loader is nil") {
+		t.Errorf("GetOrSet without a loader: %v", err)
+	}
+}
+
+// Two functions whose keys are written alike would get each other's values. The
+// generator sees that where both are in one run; here it is seen at the latest.
+func TestTwoFunctionsMayNotShareTheirKeys(t *testing.T) {
+	stores, err := runtime.NewStores("test", newStore(t, memoryTier()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func(name, namespace, pattern string) error {
+		_, err := runtime.Open(stores, runtime.Definition[string, string]{Name: name, Namespace: namespace, Pattern: pattern})
+		return err
+	}
+	for _, d := range [][3]string{
+		{"a.Load", "", "name:{id}"},
+		{"a.Load", "", "name:{id}"},        // another handle to the same
+		{"b.Load", "users", "name:{name}"}, // another namespace
+		{"b.Load", "", "name:v{id}"},
+		{"c.Load", "", "name:{id}:x"},
+	} {
+		if err := open(d[0], d[1], d[2]); err != nil {
+			t.Errorf("%v: %v", d, err)
+		}
+	}
+	err = open("b.Load", "", "name:{name}")
+	if err == nil || !strings.Contains(err.Error(), "a.Load") || !strings.Contains(err.Error(), "name:{id}") {
+		t.Errorf("got %v, want an error that names the other function and its key", err)
+	}
 }

@@ -20,6 +20,12 @@
 // survive every copy between tiers. Anything in a shared tier that cannot be read
 // is a miss.
 //
+// # For generated code
+//
+// [Open], [Declare], [Definition], [Cache.Hit], [Cache.HitInt], [KeyBuffer],
+// [AppendEscaped], [AppendKeyText], [KeyText], [ScanKey], [KeyScanner] and
+// [Generated1] are what generated code is made of. Programs seldom name them.
+//
 // All types of this package may be used by many goroutines at once. Durations are
 // time.Durations; what a zero means is said where it can be given.
 package runtime

@@ -102,8 +102,9 @@ func (o option) applyToStore(c *storeConfig)   { o(&c.settings) }
 func (o option) applyToStores(c *storesConfig) { o(&c.settings) }
 func (o option) applyToCall(c *call)           { o(&c.settings) }
 
-// TTL is how long a value is fresh; [Forever] never ends. At a call, a TTL of zero
-// or less means that the result is not stored.
+// TTL is how long a value is fresh; [Forever] never ends. Zero or less is refused
+// where a store or a cache is made. At a call it means that nothing is stored:
+// GetOrSet returns what it has loaded, Set removes what was there.
 func TTL(d time.Duration) Option {
 	return option(func(s *settings) { s.ttl = d; s.given |= givenTTL })
 }
@@ -170,20 +171,34 @@ type storeConfig struct {
 	l2Timeout   time.Duration
 	stampTrust  time.Duration
 	background  int
+	refused     []string // options that were given nil
+}
+
+func (c *storeConfig) refuse(isNil bool, option string) {
+	if isNil {
+		c.refused = append(c.refused, option)
+	}
 }
 
 type storeOption func(*storeConfig)
 
 func (o storeOption) applyToStore(c *storeConfig) { o(c) }
 
-// L1 gives the store a memory tier. A tier serves one store.
-func L1(tier drivers.L1) StoreOption { return storeOption(func(c *storeConfig) { c.l1 = tier }) }
+// L1 gives the store a memory tier. A tier serves one store. [NewStore] refuses nil.
+func L1(tier drivers.L1) StoreOption {
+	return storeOption(func(c *storeConfig) { c.l1 = tier; c.refuse(tier == nil, "L1") })
+}
 
-// L2 gives the store a tier that it shares with other processes.
-func L2(tier drivers.L2) StoreOption { return storeOption(func(c *storeConfig) { c.l2 = tier }) }
+// L2 gives the store a tier that it shares with other processes. [NewStore] refuses nil.
+func L2(tier drivers.L2) StoreOption {
+	return storeOption(func(c *storeConfig) { c.l2 = tier; c.refuse(tier == nil, "L2") })
+}
 
 // WithBus lets the memory tiers of several processes hear of each other's changes.
-func WithBus(bus drivers.Bus) StoreOption { return storeOption(func(c *storeConfig) { c.bus = bus }) }
+// [NewStore] refuses nil.
+func WithBus(bus drivers.Bus) StoreOption {
+	return storeOption(func(c *storeConfig) { c.bus = bus; c.refuse(bus == nil, "WithBus") })
+}
 
 // Prefix begins every key of the store in its shared tier. Stores of different
 // programs on one server need different prefixes; stores that share data, the
@@ -192,18 +207,21 @@ func Prefix(prefix string) StoreOption {
 	return storeOption(func(c *storeConfig) { c.prefix = prefix })
 }
 
-// WithCodec replaces [MsgPack].
-func WithCodec(codec Codec) StoreOption { return storeOption(func(c *storeConfig) { c.codec = codec }) }
+// WithCodec replaces [MsgPack]. [NewStore] refuses nil.
+func WithCodec(codec Codec) StoreOption {
+	return storeOption(func(c *storeConfig) { c.codec = codec; c.refuse(codec == nil, "WithCodec") })
+}
 
 // Logger says where a store reports what callers do not see: loads that fail
-// behind a grace value, tiers that do not answer. The default is slog.Default().
+// behind a grace value, tiers that do not answer. The default, and nil, is
+// slog.Default().
 func Logger(logger *slog.Logger) StoreOption {
 	return storeOption(func(c *storeConfig) { c.logger = logger })
 }
 
 // MaxLoadTime is how long a load may hold its key. A load that takes longer is
 // left alone: the next caller starts another, and its result is not stored. The
-// default is 5 minutes.
+// default is 5 minutes; [NewStore] refuses zero or less.
 func MaxLoadTime(d time.Duration) StoreOption {
 	return storeOption(func(c *storeConfig) { c.maxLoadTime = d })
 }
@@ -215,7 +233,8 @@ func MaxBackground(n int) StoreOption {
 	return storeOption(func(c *storeConfig) { c.background = n })
 }
 
-// L2Timeout bounds each operation on the shared tier. The default is 1 s.
+// L2Timeout bounds each operation on the shared tier and each message to the bus.
+// The default is 1 s; [NewStore] refuses zero or less.
 func L2Timeout(d time.Duration) StoreOption {
 	return storeOption(func(c *storeConfig) { c.l2Timeout = d })
 }
@@ -223,7 +242,8 @@ func L2Timeout(d time.Duration) StoreOption {
 // StampTrust bounds how long this process believes what it knows of tags,
 // namespaces and clears before it looks at the shared tier again, and how long a
 // memory tier whose bus is down serves without doing so. At most twice as long
-// passes while the look is under way. The default is 3 s.
+// passes while the look is under way. The default is 3 s; [NewStore] refuses zero
+// or less.
 func StampTrust(d time.Duration) StoreOption {
 	return storeOption(func(c *storeConfig) { c.stampTrust = d })
 }

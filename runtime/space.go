@@ -30,7 +30,8 @@ func (n *Namespace) Namespace(name string) *Namespace {
 }
 
 // Clear removes every entry of n and of the namespaces inside it, in the time of
-// one write, however many there are. Errors are [InvalidationError].
+// one write, however many there are. An error is an [InvalidationError] or
+// [ErrClosed].
 func (n *Namespace) Clear(ctx context.Context) error {
 	return n.store.restamp(ctx, "clear", []string{namespaceStamp + joinNamespace(n.path)}, false)
 }
@@ -41,13 +42,15 @@ func (s *Store) Clear(ctx context.Context) error {
 }
 
 // DeleteByTag removes every entry that has one of tags, in the time of one write,
-// however many there are. Errors are [InvalidationError]. No tags are nothing to do.
+// however many there are. An error is an [InvalidationError] or [ErrClosed]. No
+// tags are nothing to do.
 func (s *Store) DeleteByTag(ctx context.Context, tags ...Tag) error {
 	return s.restamp(ctx, "delete by tag", tagNames(tags), false)
 }
 
 // ExpireByTag makes every entry that has one of tags stale. Those with a grace
-// period may still stand in for a loader that fails or is slow.
+// period may still stand in for a loader that fails or is slow. Otherwise it is as
+// [Store.DeleteByTag].
 func (s *Store) ExpireByTag(ctx context.Context, tags ...Tag) error {
 	return s.restamp(ctx, "expire by tag", tagNames(tags), true)
 }

@@ -35,6 +35,7 @@ type Store struct {
 	gate    gate   // counts loads and refreshes; closed by Close
 	spare   *semaphore.Weighted
 	once    onceEach // pulls under way
+	keys    keyOwners
 
 	base   context.Context // of work that no caller waits for
 	cancel context.CancelFunc
@@ -91,12 +92,12 @@ func (c *storeConfig) checkStore(name string) error {
 	switch {
 	case name == "":
 		return errors.New("the name is empty")
+	case len(c.refused) > 0:
+		return fmt.Errorf("%s: given nil", strings.Join(c.refused, ", "))
 	case c.l1 == nil && c.l2 == nil:
 		return errors.New("it needs a tier: L1, L2 or both")
 	case strings.ContainsAny(c.prefix, "!@") || strings.HasSuffix(c.prefix, ":"):
 		return fmt.Errorf("prefix %q: want one without ! and @ that does not end with a colon", c.prefix)
-	case c.codec == nil:
-		return errors.New("the codec is nil")
 	case c.maxLoadTime <= 0:
 		return fmt.Errorf("MaxLoadTime %v is not positive", c.maxLoadTime)
 	case c.l2Timeout <= 0:
