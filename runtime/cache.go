@@ -183,6 +183,9 @@ func (c *Cache[K, V]) core() (*binding[K], error) {
 func (c *Cache[K, V]) key(in *binding[K], k K) (string, error) {
 	var room [128]byte
 	b, err := in.appendKey(append(room[:0], in.base...), k)
+	if err == nil {
+		err = checkText(b[min(len(in.base), len(b)):])
+	}
 	if err != nil {
 		return "", fmt.Errorf("cachegen: key of %s: %w", c.label(), err)
 	}
@@ -209,7 +212,7 @@ func (c *Cache[K, V]) options(k *binding[K], key K, options []CallOption) call {
 	}
 	given.settings = given.or(k.settings)
 	if c.definition.Tags != nil {
-		given.tags = append(c.definition.Tags(key), given.tags...)
+		given.tags = append(slices.Clip(c.definition.Tags(key)), given.tags...)
 	}
 	return given
 }

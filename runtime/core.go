@@ -177,29 +177,34 @@ func (s *Store) find(key string, hash uint64) *item {
 	return nil
 }
 
-// recall returns the item of a key in memory and what it is worth at t, reading
-// stamps from the shared tier if it has to.
-func (s *Store) recall(ctx context.Context, key string, hash uint64, t int64) (*item, verdict) {
+// recall returns the item of a key in memory and what it is worth now.
+func (s *Store) recall(ctx context.Context, key string, hash uint64) (*item, verdict) {
 	it := s.find(key, hash)
 	if it == nil {
 		return nil, dead
 	}
-	v := s.look(it, t)
-	if v == unsure {
-		cells := make([]*stamp.Cell, len(it.stamps))
-		for i, ref := range it.stamps {
-			cells[i] = ref.cell
-		}
-		// While the shared tier does not answer, what is known here stands: the
-		// cache must not be the outage.
-		if _, err := s.fetch(ctx, "", cells); err != nil && ctx.Err() == nil {
-			s.warn("shared tier: read stamps", err)
-			s.prolong(cells, t)
-		}
-		v = s.look(it, t)
+	return it, s.judge(ctx, it)
+}
+
+// judge says what an item is worth now, reading stamps from the shared tier if it
+// has to. It is never unsure.
+func (s *Store) judge(ctx context.Context, it *item) verdict {
+	v := s.look(it, now())
+	if v != unsure {
+		return v
 	}
-	if v == unsure {
-		v = dead
+	cells := make([]*stamp.Cell, len(it.stamps))
+	for i, ref := range it.stamps {
+		cells[i] = ref.cell
 	}
-	return it, v
+	// While the shared tier does not answer, what is known here stands: the cache
+	// must not be the outage.
+	if _, err := s.fetch(ctx, nil, cells); err != nil && ctx.Err() == nil {
+		s.warn("shared tier: read stamps", err)
+		s.prolong(cells)
+	}
+	if v = s.look(it, now()); v == unsure {
+		return dead
+	}
+	return v
 }

@@ -59,30 +59,36 @@ func (g *gate) count() int {
 	return g.n
 }
 
-// onceEach lets one caller at a time do something for a key; those who come
-// meanwhile learn that they were not the one.
+// onceEach lets one caller at a time try something for a key.
 type onceEach struct {
-	mu   sync.Mutex
-	keys map[string]chan struct{}
+	mu    sync.Mutex
+	tries map[string]*try
 }
 
-// begin makes the caller the one for key, or returns a channel that is closed
-// when the one is done.
-func (o *onceEach) begin(key string) (wait <-chan struct{}, end func()) {
+// A try says, when it is done, whether it got what it tried for.
+type try struct {
+	done  chan struct{}
+	taken bool // to be read once done is closed
+}
+
+// begin lets the caller try, if end is not nil; otherwise it returns the try that
+// is under way.
+func (o *onceEach) begin(key string) (other *try, end func(taken bool)) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if done := o.keys[key]; done != nil {
-		return done, nil
+	if other := o.tries[key]; other != nil {
+		return other, nil
 	}
-	if o.keys == nil {
-		o.keys = make(map[string]chan struct{})
+	if o.tries == nil {
+		o.tries = make(map[string]*try)
 	}
-	done := make(chan struct{})
-	o.keys[key] = done
-	return nil, func() {
+	own := &try{done: make(chan struct{})}
+	o.tries[key] = own
+	return nil, func(taken bool) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		delete(o.keys, key)
-		close(done)
+		delete(o.tries, key)
+		own.taken = taken
+		close(own.done)
 	}
 }

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"math"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cachegen/cachegen/runtime/internal/clock"
@@ -20,12 +21,14 @@ type item struct {
 	value       any
 	freshUntil  int64 // nanoseconds since 1970, like all times here
 	staleUntil  int64 // not before freshUntil
+	grace       int64 // how long it may be stale
 	loadStarted int64
 	kept        int64 // when this process got hold of it
 	expired     bool  // by a user
 	stamps      []stampRef
 	size        int
 
+	judging   sync.Mutex    // for writing the next two
 	epoch     atomic.Uint64 // of the stamps, when the item was last found good
 	goodUntil atomic.Int64  // until when that needs no second look
 	retryAt   atomic.Int64  // do not call the loader before, it has just failed
@@ -50,7 +53,10 @@ type verdict int
 const (
 	dead   verdict = iota // may not be used for anything
 	unsure                // its stamps have to be read from the shared tier first
-	stale                 // may be used as a grace value
+	// suspect: it would be stale or fresh, but a message about it may have been
+	// missed. The shared tier or the loader has to be asked; it stands in if they fail.
+	suspect
+	stale // may be used as a grace value
 	fresh
 )
 
@@ -84,30 +90,38 @@ func (s *Store) look(it *item, t int64) verdict {
 		}
 		good = min(good, trustUntil)
 	}
-	if deaf := s.deafUntil(it); deaf < math.MaxInt64 {
-		if t >= deaf {
-			return dead // in memory; the shared tier, or else the loader, knows better
-		}
-		good = min(good, deaf)
-	}
-	if verdict == unsure {
+	deaf := s.deafUntil(it)
+	good = min(good, deaf)
+	switch {
+	case verdict == unsure:
 		return unsure
-	}
-	if t >= it.freshUntil {
-		return stale
-	}
-	if verdict == stale && !it.graced() {
+	case t >= it.freshUntil:
+		verdict = min(verdict, stale)
+	case verdict == stale && !it.graced():
 		return dead
 	}
+	if t >= deaf {
+		return suspect
+	}
 	if verdict == fresh {
-		it.goodUntil.Store(good)
-		it.epoch.Store(epoch)
+		it.judged(epoch, good)
 	}
 	return verdict
 }
 
+// judged remembers that it is good. Of two who look at a time, the one who knows
+// of more changes is right.
+func (it *item) judged(epoch uint64, goodUntil int64) {
+	it.judging.Lock()
+	defer it.judging.Unlock()
+	if epoch >= it.epoch.Load() {
+		it.goodUntil.Store(goodUntil)
+		it.epoch.Store(epoch)
+	}
+}
+
 // graced reports whether it may outlive its freshness.
-func (it *item) graced() bool { return it.staleUntil > it.freshUntil }
+func (it *item) graced() bool { return it.grace > 0 }
 
 // changedSince reports whether a stamp of it may have changed after epoch.
 func (s *Store) changedSince(it *item, epoch uint64) bool {
@@ -122,13 +136,14 @@ func (s *Store) changedSince(it *item, epoch uint64) bool {
 // aged returns a copy of it that a user has expired at t, or nil if it has no
 // grace to live on.
 func (it *item) aged(t int64) *item {
-	if !it.graced() || it.staleUntil <= t {
+	h := it.header(0)
+	if !h.Age(t) {
 		return nil
 	}
 	return &item{
 		key: it.key, scope: it.scope, num: it.num,
 		value: it.value, size: it.size, stamps: it.stamps,
-		freshUntil: min(it.freshUntil, t), staleUntil: it.staleUntil,
+		freshUntil: h.FreshUntil, staleUntil: h.StaleUntil, grace: it.grace,
 		loadStarted: it.loadStarted, kept: it.kept, expired: true,
 	}
 }
@@ -136,7 +151,7 @@ func (it *item) aged(t int64) *item {
 // header returns what is written of it besides the value.
 func (it *item) header(fingerprint uint64) entry.Header {
 	h := entry.Header{
-		FreshUntil: it.freshUntil, StaleUntil: it.staleUntil, LoadStarted: it.loadStarted,
+		FreshUntil: it.freshUntil, StaleUntil: it.staleUntil, Grace: it.grace, LoadStarted: it.loadStarted,
 		Fingerprint: fingerprint, Stamps: make([]stamp.Named, len(it.stamps)),
 	}
 	if it.expired {

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -74,6 +75,22 @@ func keyAppender[K any]() (func([]byte, K) ([]byte, error), error) {
 		return func(b []byte, k K) ([]byte, error) { return AppendKeyText(b, any(k).(encoding.TextMarshaler)) }, nil
 	}
 	return nil, fmt.Errorf("cachegen: %v cannot be a key: want a string, an integer, or a type with AppendText or MarshalText", t)
+}
+
+var (
+	errEmptyKey    = errors.New("the text is empty")
+	errReservedKey = errors.New("the text begins with ! or @, which is reserved")
+)
+
+// checkText refuses the text of a key that could be something else than a key.
+func checkText(text []byte) error {
+	switch {
+	case len(text) == 0:
+		return errEmptyKey
+	case text[0] == '!' || text[0] == '@':
+		return errReservedKey
+	}
+	return nil
 }
 
 // appendAdHoc appends a key that a caller wrote whole. Its colons are the

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"runtime/debug"
@@ -21,9 +22,23 @@ type request struct {
 	tags       []Tag // known before the load
 	load       func(context.Context) (any, error)
 	forceFresh bool
+
+	panicked error // the load's own panic; written by the flight that this request leads
 }
 
 type load = flight.Flight[*item]
+
+// A fallback is an item that can stand in for a load.
+type fallback struct {
+	it *item
+	// last says that it stands in only when the load has failed, not when it is slow.
+	last bool
+}
+
+// standsIn reports whether it can be served now.
+func (s *Store) standsIn(ctx context.Context, g fallback) bool {
+	return g.it != nil && s.judge(ctx, g.it) >= suspect
+}
 
 // getOrSet returns a fresh item, or a stale one within its grace, or loads.
 func (c *core) getOrSet(ctx context.Context, rq *request) (*item, error) {
@@ -32,52 +47,70 @@ func (c *core) getOrSet(ctx context.Context, rq *request) (*item, error) {
 		return nil, ErrClosed
 	}
 	defer s.gate.leave()
-	if rq.forceFresh {
-		s.stripes.Move(rq.hash, nil) // what is being loaded now is older than what this call asks for
-		s.flights.Poison(rq.key)
-	}
 	for {
-		var grace *item
+		var g fallback
 		if !rq.forceFresh {
-			t := now()
-			it, verdict := s.recall(ctx, rq.key, rq.hash, t)
+			it, verdict := s.recall(ctx, rq.key, rq.hash)
 			switch {
 			case verdict == fresh:
 				return it, nil
-			case verdict == stale && t < it.retryAt.Load():
+			case verdict >= suspect && now() < it.retryAt.Load():
 				return it, nil
+			case verdict == suspect:
+				g = fallback{it, true}
 			case verdict == stale && rq.set.soft == 0:
 				c.refresh(ctx, rq, it)
 				return it, nil
 			case verdict == stale:
-				grace = it
+				g = fallback{it, false}
 			}
 		}
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		came := s.stamps.Epoch() // before the flight is found
-		f, leader, joined := s.flights.Join(rq.key, false, s.stamps.Epoch)
-		if !joined {
-			if it, err := c.standBy(ctx, f, rq, grace); it != nil || err != nil {
-				return it, err
+		f, leader := (*load)(nil), true
+		if rq.forceFresh {
+			f = s.flights.Replace(rq.key, s.stamps.Epoch) // what is being loaded now is older than what this call asks for
+		} else {
+			var joined bool
+			if f, leader, joined = s.flights.Join(rq.key, false, s.stamps.Epoch); !joined {
+				if it, err := c.standBy(ctx, f, rq, g); it != nil || err != nil {
+					return it, err
+				}
+				continue
 			}
-			continue
 		}
 		if leader {
 			s.gate.again()
-			go c.fly(ctx, f, rq, grace)
+			go c.fly(ctx, f, rq, g)
 		}
-		it, err := c.wait(ctx, f, rq, grace)
-		var panicked *PanicError
-		if leader && errors.As(err, &panicked) {
-			panic(panicked)
-		}
-		if err == nil && came > f.Epoch && s.changedSince(it, f.Epoch) {
+		it, err := c.wait(ctx, f, rq, g, came)
+		switch {
+		case leader && err != nil && err == rq.panicked:
+			panic(err)
+		case leader:
+		case err != nil && f.Forced:
+			continue // somebody else wanted it loaded; to this caller a cached value will do
+		case came > f.Epoch && c.outdated(it, err, rq.tags, f.Epoch):
 			continue // invalidated after its load had begun and before this caller came
 		}
 		return it, err
 	}
+}
+
+// outdated reports whether what a flight ended with may have been invalidated
+// after epoch.
+func (c *core) outdated(it *item, err error, tags []Tag, epoch uint64) bool {
+	if err == nil {
+		return c.store.changedSince(it, epoch)
+	}
+	for _, cell := range c.cells(tags) {
+		if c.store.stamps.ChangedSince(cell.Name, epoch) {
+			return true
+		}
+	}
+	return false
 }
 
 // refresh loads behind the caller's back, unless someone does already or there is
@@ -93,42 +126,54 @@ func (c *core) refresh(ctx context.Context, rq *request, grace *item) {
 		return
 	}
 	s.gate.again()
-	go func() {
-		defer s.spare.Release(1)
-		c.fly(ctx, f, rq, grace)
-	}()
+	go c.fly(ctx, f, rq, fallback{grace, false})
 }
 
-// wait waits for a flight that the caller has joined.
-func (c *core) wait(ctx context.Context, f *load, rq *request, grace *item) (*item, error) {
+// detach lets a flight go on in the background, unless there is too much of that
+// going on. Then it is cancelled when the last of those who wait has left.
+func (c *core) detach(f *load) {
+	if s := c.store; s.spare.TryAcquire(1) && !f.Detach() {
+		s.spare.Release(1)
+	}
+}
+
+// wait waits for a flight that the caller has joined at the stamps' epoch came.
+func (c *core) wait(ctx context.Context, f *load, rq *request, g fallback, came uint64) (*item, error) {
 	defer f.Leave()
+	s := c.store
 	var soft <-chan time.Time
-	if grace != nil {
+	patience := func() {
 		timer := time.NewTimer(rq.set.soft)
-		defer timer.Stop()
+		context.AfterFunc(ctx, func() { timer.Stop() })
 		soft = timer.C
+	}
+	if g.it != nil && !g.last {
+		patience()
 	}
 	offered := f.Offered()
 	for {
 		select {
 		case <-f.Done():
 			it, err := f.Result()
-			if err != nil && grace != nil && c.store.look(grace, now()) == stale {
-				return grace, nil
+			if err != nil && s.standsIn(ctx, g) {
+				return g.it, nil
 			}
 			return it, err
 		case <-offered:
 			offered = nil
-			if grace != nil {
+			it := f.Fallback()
+			if g.it != nil && !g.last || came > f.Epoch && s.changedSince(it, f.Epoch) {
 				continue
 			}
-			grace = f.Fallback()
-			timer := time.NewTimer(rq.set.soft)
-			defer timer.Stop()
-			soft = timer.C
+			g = fallback{it, false}
+			patience()
 		case <-soft:
-			f.Detach()
-			return grace, nil
+			soft = nil
+			if s.standsIn(ctx, g) {
+				c.detach(f)
+				return g.it, nil
+			}
+			g = fallback{}
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -137,9 +182,9 @@ func (c *core) wait(ctx context.Context, f *load, rq *request, grace *item) (*it
 
 // standBy waits until a load that was given up has returned, so that the next one
 // of its key does not run beside it. It returns nothing when that is so.
-func (c *core) standBy(ctx context.Context, f *load, rq *request, grace *item) (*item, error) {
+func (c *core) standBy(ctx context.Context, f *load, rq *request, g fallback) (*item, error) {
 	limit := rq.set.hard
-	if grace != nil {
+	if g.it != nil && !g.last {
 		limit = rq.set.soft
 	}
 	var late <-chan time.Time
@@ -154,8 +199,8 @@ func (c *core) standBy(ctx context.Context, f *load, rq *request, grace *item) (
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-late:
-		if grace != nil {
-			return grace, nil
+		if c.store.standsIn(ctx, g) {
+			return g.it, nil
 		}
 		return nil, ErrTimeout
 	}
@@ -164,19 +209,22 @@ func (c *core) standBy(ctx context.Context, f *load, rq *request, grace *item) (
 // fly runs a flight from beginning to end. The load gets the values of the
 // leader's context, and is cancelled by its own limits, by everyone's leaving,
 // and by the end of the store's closing, but not with the leader.
-func (c *core) fly(ctx context.Context, f *load, rq *request, grace *item) {
+func (c *core) fly(ctx context.Context, f *load, rq *request, g fallback) {
 	s := c.store
 	defer s.gate.leave()
 	defer f.Free()
+	defer func() {
+		if f.Background() {
+			s.spare.Release(1)
+		}
+	}()
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
 	defer f.OnDesert(cancel)()
 	defer context.AfterFunc(s.base, func() { cancel(ErrClosed) })()
 
 	held := time.AfterFunc(s.maxLoadTime, func() {
-		// Whoever loads the key next must not be overwritten by this load.
-		s.stripes.Move(rq.hash, nil)
-		f.Free()
+		f.Abandon()
 		f.Land(nil, ErrTimeout, false)
 		cancel(ErrTimeout)
 	})
@@ -186,77 +234,95 @@ func (c *core) fly(ctx context.Context, f *load, rq *request, grace *item) {
 	defer func() {
 		if p := recover(); p != nil { // of a driver or codec; a loader's is caught where it is called
 			err = &PanicError{Value: p, Stack: debug.Stack()}
+			rq.panicked = err
 		}
 		f.Land(it, err, false)
 	}()
-	it, err = c.obtain(ctx, cancel, f, rq, grace)
+	it, err = c.obtain(ctx, cancel, f, rq, g)
 }
 
 // obtain looks where the value might be, and loads it if it is nowhere.
-func (c *core) obtain(ctx context.Context, cancel context.CancelCauseFunc, f *load, rq *request, grace *item) (*item, error) {
+func (c *core) obtain(ctx context.Context, cancel context.CancelCauseFunc, f *load, rq *request, g fallback) (*item, error) {
 	s := c.store
-	mark := s.stripes.Mark(rq.hash) // before anything is read
 	cells := c.cells(rq.tags)
-	key := rq.key
-	if rq.forceFresh {
-		key = ""
-	} else if it := s.find(rq.key, rq.hash); it != nil && s.look(it, now()) == fresh {
-		return it, nil // the flight before this one has just landed
+	if !f.Forced {
+		if it := s.find(rq.key, rq.hash); it != nil && s.look(it, now()) == fresh {
+			return it, nil // the flight before this one has just landed
+		}
 	}
-	data, err := s.fetch(ctx, key, cells)
+	data, err := s.fetch(ctx, []string{rq.key, s.anyTagKey()}[:c.reads()], cells)
+	known := err == nil
+	var anyTag []byte
 	if err != nil {
 		s.warn("shared tier: read", err)
+		data = make([][]byte, 2)
 	}
-	if it := c.received(ctx, rq.key, data); it != nil {
+	if c.resultTags != nil {
+		anyTag = data[1]
+	}
+	if it := c.received(ctx, rq.key, data[0]); it != nil && !f.Forced {
 		switch s.look(it, now()) {
 		case fresh:
-			s.keep(it, rq.hash, mark)
+			s.keepLoaded(it, rq.hash, f)
 			return it, nil
 		case stale:
-			if grace == nil || grace.staleUntil < it.staleUntil {
-				grace = it
-				s.keep(it, rq.hash, mark)
+			it = s.keepStale(it, rq.hash, f)
+			if g.it == nil || g.last || g.it.staleUntil < it.staleUntil {
+				g = fallback{it, false}
 				f.Offer(it)
 			}
 		}
 	}
 	stamps := current(cells)
 	started := now()
+	if ctx.Err() != nil { // nobody waits any more
+		return nil, context.Cause(ctx)
+	}
 
-	value, err := c.call(ctx, cancel, f, rq, grace)
+	value, err := c.call(ctx, cancel, f, rq, g)
 	if err != nil {
-		if t := now(); grace != nil && s.look(grace, t) == stale {
-			grace.retryAt.Store(deadline(t, int64(rq.set.graceBackoff)))
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			err = context.Cause(ctx)
+		}
+		if s.standsIn(context.WithoutCancel(ctx), g) {
+			g.it.backOff(rq.set.graceBackoff)
 			s.warn("load failed, serving the grace value", err, "cache", c.name)
-			return grace, nil
+			return g.it, nil
 		}
 		return nil, err
 	}
 	it := c.newItem(rq.key, value, rq.set, started, stamps)
-	if c.tagResult(ctx, it, f.Epoch) && rq.set.ttl > 0 {
-		c.store.save(ctx, c, it, rq.hash, mark)
+	// What has been loaded is worth keeping although its caller may be gone.
+	valid, read := c.tagResult(context.WithoutCancel(ctx), it, f.Epoch, anyTag)
+	if valid && rq.set.ttl > 0 {
+		// Under stamps that only this process knows nobody could use it.
+		s.save(context.WithoutCancel(ctx), c, it, rq.hash, f, known && read)
 	}
 	return it, nil
 }
 
+// backOff lets the loader alone for a while.
+func (it *item) backOff(d time.Duration) { it.retryAt.Store(deadline(now(), int64(d))) }
+
 // call runs the loader. It returns when the loader does, although those who wait
 // may have been told of a timeout before.
-func (c *core) call(ctx context.Context, cancel context.CancelCauseFunc, f *load, rq *request, grace *item) (value any, err error) {
+func (c *core) call(ctx context.Context, cancel context.CancelCauseFunc, f *load, rq *request, g fallback) (value any, err error) {
 	if rq.set.hard > 0 {
 		timer := time.AfterFunc(rq.set.hard, func() {
-			if t := now(); grace != nil && c.store.look(grace, t) == stale {
-				grace.retryAt.Store(deadline(t, int64(rq.set.graceBackoff)))
-				f.Land(grace, nil, true)
+			cancel(ErrTimeout)
+			if c.store.standsIn(c.store.base, g) {
+				g.it.backOff(rq.set.graceBackoff)
+				f.Land(g.it, nil, true)
 			} else {
 				f.Land(nil, ErrTimeout, true)
 			}
-			cancel(ErrTimeout)
 		})
 		defer timer.Stop()
 	}
 	defer func() {
 		if p := recover(); p != nil {
 			err = &PanicError{Value: p, Stack: debug.Stack()}
+			rq.panicked = err
 		}
 	}()
 	return rq.load(ctx)
@@ -296,10 +362,10 @@ func current(cells []*stamp.Cell) []stampRef {
 
 func (c *core) newItem(key string, value any, set settings, started int64, stamps []stampRef) *item {
 	t := now()
-	fresh := deadline(t, int64(set.ttl))
+	fresh, grace := deadline(t, int64(set.ttl)), int64(max(set.grace, 0))
 	it := &item{
 		key: key, value: value, stamps: stamps,
-		freshUntil: fresh, staleUntil: deadline(fresh, int64(set.grace)),
+		freshUntil: fresh, staleUntil: deadline(fresh, grace), grace: grace,
 		loadStarted: started, kept: t,
 		size: c.size(value) + itemOverhead + len(key),
 	}
@@ -307,53 +373,114 @@ func (c *core) newItem(key string, value any, set settings, started int64, stamp
 	return it
 }
 
-// tagResult adds the stamps of the tags that only the value tells. They are read
-// after the load, so if one of them has changed since epoch, when the flight
-// began, the value may be older than the change: it must not be stored.
-func (c *core) tagResult(ctx context.Context, it *item, epoch uint64) bool {
+// reads returns how many keys a flight reads: the entry's and, if the result tells
+// of tags, the one that changes with them.
+func (c *core) reads() int {
 	if c.resultTags == nil {
-		return true
+		return 1
+	}
+	return 2
+}
+
+// tagResult adds the stamps of the tags that only the value tells. They are read
+// after the load, so the value may be older than they are, and then it is not
+// valid: if one of them has changed since epoch, when the flight began, or if
+// another process may have changed one since anyTag was read. read is false if the
+// shared tier did not tell a stamp.
+func (c *core) tagResult(ctx context.Context, it *item, epoch uint64, anyTag []byte) (valid, read bool) {
+	if c.resultTags == nil {
+		return true, true
 	}
 	tags := c.resultTags(it.value)
 	if len(tags) == 0 {
-		return true
+		return true, true
 	}
+	s := c.store
 	cells := c.cells(tags)[len(c.statics):]
-	if _, err := c.store.fetch(ctx, "", cells); err != nil {
-		c.store.warn("shared tier: read stamps", err)
+	valid, read = true, true
+	if len(untrusted(cells, now())) > 0 {
+		data, err := s.fetch(ctx, []string{s.anyTagKey()}, cells)
+		if err != nil {
+			s.warn("shared tier: read stamps", err)
+			read = false
+		} else {
+			valid = bytes.Equal(data[0], anyTag)
+		}
 	}
 	it.stamps = append(it.stamps, current(cells)...)
 	for _, cell := range cells { // after reading them: see ChangedSince
-		if c.store.stamps.ChangedSince(cell.Name, epoch) {
-			return false
+		if s.stamps.ChangedSince(cell.Name, epoch) {
+			return false, read
 		}
 	}
-	return true
+	return valid, read
 }
 
-// save writes a loaded item to the shared tier and to memory, in this order,
-// unless the key has been invalidated since mark.
-func (s *Store) save(ctx context.Context, c *core, it *item, hash uint64, mark generation.Mark) {
-	if s.l2 != nil {
+// save writes what a flight has loaded to the shared tier, if shared, and to
+// memory, in this order, unless the key has been invalidated meanwhile.
+func (s *Store) save(ctx context.Context, c *core, it *item, hash uint64, f *load, shared bool) {
+	if s.l2 != nil && shared {
 		if written, err := c.pack(it); err != nil {
 			s.warn("encode", err, "cache", c.name)
-		} else if end, ok := s.stripes.Fill(hash, mark); ok {
-			// What has been loaded is worth keeping although its caller may be gone.
-			err := s.setMany(context.WithoutCancel(ctx), []drivers.Item{written})
-			end()
-			if err != nil {
+		} else if turn, ok := s.stripes.Fill(hash, func() bool { return !f.Poisoned() }); ok {
+			if err := s.fill(ctx, turn, written); err != nil {
 				s.warn("shared tier: write", err)
 			}
 		}
 	}
-	s.keep(it, hash, mark)
+	s.keepLoaded(it, hash, f)
 }
 
-// keep puts an item into memory, unless the key has been invalidated since mark.
-func (s *Store) keep(it *item, hash uint64, mark generation.Mark) {
-	if s.l1 != nil {
-		s.stripes.If(hash, mark, func() { s.l1.Set(hash, it, it.size) })
+func (s *Store) fill(ctx context.Context, turn *generation.Turn, it drivers.Item) error {
+	defer turn.End()
+	s.await(ctx, turn)
+	return s.setMany(ctx, []drivers.Item{it})
+}
+
+// await waits for a turn. Those before it take no longer than the limit each if
+// their driver keeps to it; one that does not must not hold up the rest for ever.
+func (s *Store) await(ctx context.Context, turn *generation.Turn) {
+	ctx, cancel := context.WithTimeout(ctx, 2*s.l2Timeout)
+	defer cancel()
+	turn.Wait(ctx)
+}
+
+// keepLoaded puts what a flight has brought into memory, unless the key has been
+// invalidated meanwhile.
+func (s *Store) keepLoaded(it *item, hash uint64, f *load) {
+	if s.l1 == nil {
+		return
 	}
+	if f.Forced { // readers of the shared tier may be on their way with what was there before
+		s.stripes.Move(hash, nil)
+	}
+	s.stripes.Do(hash, func() {
+		if !f.Poisoned() {
+			s.l1.Set(hash, it, it.size)
+		}
+	})
+}
+
+// keepStale is keepLoaded for a stale item from the shared tier. If memory has the
+// same one, which remembers when to try the loader again, or a younger one, it
+// stays. The one to use is returned.
+func (s *Store) keepStale(it *item, hash uint64, f *load) *item {
+	use := it
+	if s.l1 != nil {
+		s.stripes.Do(hash, func() {
+			if old := s.find(it.key, hash); old != nil && old.supersedes(it) {
+				use = old
+			} else if !f.Poisoned() {
+				s.l1.Set(hash, it, it.size)
+			}
+		})
+	}
+	return use
+}
+
+// supersedes reports whether it is the same as other or younger.
+func (it *item) supersedes(other *item) bool {
+	return it.loadStarted > other.loadStarted || it.loadStarted == other.loadStarted && it.freshUntil <= other.freshUntil
 }
 
 // pack returns what the shared tier keeps of it.

@@ -149,8 +149,8 @@ func (p *peers) Message(b []byte) {
 	case busmsg.Expire:
 		s.settle(m.Names, func(i int, hash uint64, _ generation.Mark) { s.ageMemory(m.Names[i], hash) })
 	case busmsg.DeleteStamp, busmsg.ExpireStamp:
-		for i, name := range m.Names {
-			s.stamps.ChangeHalf(name, m.Halves[i], m.Kind == busmsg.ExpireStamp, s.trust())
+		for _, name := range m.Names {
+			s.stamps.Change(name, m.Kind == busmsg.ExpireStamp, s.l2 != nil)
 		}
 	}
 }

@@ -12,14 +12,14 @@ func (c *core) get(ctx context.Context, key string) (*item, error) {
 	}
 	defer s.gate.leave()
 	hash := s.hash(key)
-	if it, verdict := s.recall(ctx, key, hash, now()); verdict == fresh {
+	if it, verdict := s.recall(ctx, key, hash); verdict == fresh {
 		return it, nil
 	}
 	if s.l2 == nil {
 		return nil, nil
 	}
 	mark := s.stripes.Mark(hash) // before the read
-	data, err := s.fetch(ctx, key, c.statics)
+	data, err := s.fetch(ctx, []string{key}, c.statics)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -27,36 +27,44 @@ func (c *core) get(ctx context.Context, key string) (*item, error) {
 		s.warn("shared tier: read", err)
 		return nil, nil
 	}
-	it := c.received(ctx, key, data)
+	it := c.received(ctx, key, data[0])
 	if it == nil {
 		return nil, nil
 	}
-	switch s.look(it, now()) {
-	case fresh:
-		s.keep(it, hash, mark)
-		return it, nil
-	case stale:
-		s.keep(it, hash, mark)
+	verdict := s.look(it, now())
+	if s.l1 != nil && verdict >= stale {
+		s.stripes.If(hash, mark, func() {
+			if old := s.find(key, hash); verdict == fresh || old == nil || !old.supersedes(it) {
+				s.l1.Set(hash, it, it.size)
+			}
+		})
 	}
-	return nil, nil
+	if verdict != fresh {
+		return nil, nil
+	}
+	return it, nil
 }
 
-// pull returns what get does and deletes it. Those who pull the same key
-// meanwhile get nothing: it is gone when this call returns.
+// pull returns what get does and deletes it. Of those who pull the same key
+// meanwhile, one at a time tries, until one has got it: it is gone then.
 func (c *core) pull(ctx context.Context, key string) (*item, error) {
-	taken, end := c.store.once.begin(key)
-	if end == nil {
+	for {
+		other, end := c.store.once.begin(key)
+		if end != nil {
+			it, err := c.get(ctx, key)
+			if it != nil && err == nil {
+				err = c.store.remove(ctx, []string{key})
+			}
+			end(it != nil)
+			return it, err
+		}
 		select {
-		case <-taken:
-			return nil, nil
+		case <-other.done:
+			if other.taken {
+				return nil, nil
+			}
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
-	defer end()
-	it, err := c.get(ctx, key)
-	if it == nil || err != nil {
-		return nil, err
-	}
-	return it, c.store.remove(ctx, []string{key})
 }

@@ -16,10 +16,11 @@ import (
 // that are older than it miss once.
 const tagStampTTL = 30 * 24 * time.Hour
 
-// Reserved keys of the two halves of a stamp. Keys of entries cannot begin with
-// an exclamation mark: see AppendEscaped.
-func (s *Store) deleteKey(name string) string { return s.prefix + "!d:" + name }
-func (s *Store) expireKey(name string) string { return s.prefix + "!x:" + name }
+// Reserved keys of the two halves of a stamp. Neither prefixes nor the texts of
+// keys begin with an exclamation mark, and prefixes hold none: no entry of any
+// store, and no stamp of a store with another prefix, has such a key.
+func (s *Store) deleteKey(name string) string { return "!d:" + s.prefix + "!" + name }
+func (s *Store) expireKey(name string) string { return "!x:" + s.prefix + "!" + name }
 
 func stampTTL(name string) time.Duration {
 	if len(name) > len(tagStamp) && name[:len(tagStamp)] == tagStamp {
@@ -28,59 +29,71 @@ func stampTTL(name string) time.Duration {
 	return 0
 }
 
-// fetch reads the bytes of key (none if key is empty, nil if it is absent)
-// together with those stamps of cells that are not trusted, in one round trip.
-// Stamps that the shared tier does not have are made. When it returns an error,
-// cells without a stamp have got one that only this process knows: whatever is
-// stored under it will be judged anew once the shared tier answers.
-func (s *Store) fetch(ctx context.Context, key string, cells []*stamp.Cell) (data []byte, err error) {
-	t := now()
+// anyTagKey holds a number that changes with every tag of the store. A load that
+// learns of a tag only by its result compares it: see tagResult.
+func (s *Store) anyTagKey() string { return "!t:" + s.prefix + "!" }
+
+// fetch reads the bytes of keys (nil for those that are absent) together with
+// those stamps of cells that are not trusted, in one round trip. Stamps that the
+// shared tier does not have are made. When it returns an error, cells without a
+// stamp have got one that only this process knows: whatever is stored under it
+// will be judged anew once the shared tier answers.
+func (s *Store) fetch(ctx context.Context, keys []string, cells []*stamp.Cell) (data [][]byte, err error) {
 	if s.l2 == nil {
 		s.provide(cells, math.MaxInt64)
-		return nil, nil
+		return make([][]byte, len(keys)), nil
 	}
+	t := now()
 	for attempt := 0; ; attempt++ {
 		epoch := s.stamps.Epoch() // before the read
-		var keys []string
-		if key != "" {
-			keys = append(keys, key)
-		}
-		var wanted []*stamp.Cell
-		for _, c := range cells {
-			if _, trustUntil, ok := c.Current(); !ok || t >= trustUntil {
-				wanted = append(wanted, c)
-				keys = append(keys, s.deleteKey(c.Name), s.expireKey(c.Name))
-			}
-		}
-		if len(keys) == 0 {
+		wanted := untrusted(cells, t)
+		if data != nil && len(wanted) == 0 || len(keys)+len(wanted) == 0 {
 			return data, nil
 		}
-		values, err := s.getMany(ctx, keys)
+		var ask []string
+		if data == nil {
+			ask = append(ask, keys...)
+		}
+		n := len(ask)
+		for _, c := range wanted {
+			ask = append(ask, s.deleteKey(c.Name), s.expireKey(c.Name))
+		}
+		values, err := s.getMany(ctx, ask)
+		var halves []stamp.Value
+		if err == nil {
+			halves, err = s.complete(ctx, wanted, values[n:])
+		}
 		if err != nil {
 			s.provide(cells, t)
 			return nil, err
 		}
-		if key != "" {
-			data, values = values[0], values[1:]
-		}
-		halves, err := s.complete(ctx, wanted, values)
-		if err != nil {
-			s.provide(cells, t)
-			return nil, err
+		if data == nil {
+			data = values[:n:n]
 		}
 		settled := true
 		for i, c := range wanted {
-			settled = s.stamps.Learn(c, halves[i], deadline(now(), int64(s.stampTrust)), epoch) && settled
+			settled = s.stamps.Learn(c, halves[i], s.trust(), epoch) && settled
 		}
 		if settled {
 			return data, nil
 		}
 		// Someone changed a stamp meanwhile: ask again for those that are still open.
-		if key = ""; attempt == 3 {
+		if attempt == 3 {
 			s.provide(cells, t)
 			return data, nil
 		}
 	}
+}
+
+// untrusted returns those of cells whose stamps have to be read at t.
+func untrusted(cells []*stamp.Cell, t int64) []*stamp.Cell {
+	var out []*stamp.Cell
+	for _, c := range cells {
+		if _, trustUntil, ok := c.Current(); !ok || t >= trustUntil {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 // complete turns what was read for cells into stamps, making those that are absent.
@@ -131,9 +144,9 @@ func (s *Store) provide(cells []*stamp.Cell, trustUntil int64) {
 }
 
 // prolong believes the stamps of cells for another while.
-func (s *Store) prolong(cells []*stamp.Cell, t int64) {
+func (s *Store) prolong(cells []*stamp.Cell) {
 	for _, c := range cells {
-		s.stamps.Prolong(c, deadline(t, int64(s.stampTrust)))
+		s.stamps.Prolong(c, s.trust())
 	}
 }
 
@@ -147,15 +160,28 @@ func (s *Store) reread(c *stamp.Cell, trustUntil, t int64) bool {
 	if !c.Refreshing.CompareAndSwap(false, true) {
 		return true
 	}
+	if !s.spare.TryAcquire(1) {
+		c.Refreshing.Store(false)
+		return true
+	}
 	if !s.gate.enter() {
+		s.spare.Release(1)
 		c.Refreshing.Store(false)
 		return true
 	}
 	go func() {
 		defer s.gate.leave()
+		defer s.spare.Release(1)
 		defer c.Refreshing.Store(false)
-		if _, err := s.fetch(s.base, "", []*stamp.Cell{c}); err != nil {
+		defer func() {
+			if p := recover(); p != nil {
+				s.warn("shared tier: driver panicked", fmt.Errorf("%v", p))
+			}
+		}()
+		cells := []*stamp.Cell{c}
+		if _, err := s.fetch(s.base, nil, cells); err != nil {
 			s.warn("shared tier: read stamps", err)
+			s.prolong(cells)
 		}
 	}()
 	return true
@@ -219,7 +245,7 @@ func (c *core) unpack(ctx context.Context, key string, data []byte) (*item, erro
 		return nil, errForeign
 	}
 	it := &item{
-		key: key, freshUntil: h.FreshUntil, staleUntil: max(h.StaleUntil, h.FreshUntil), loadStarted: h.LoadStarted,
+		key: key, freshUntil: h.FreshUntil, staleUntil: max(h.StaleUntil, h.FreshUntil), grace: max(h.Grace, 0), loadStarted: h.LoadStarted,
 		kept: now(), expired: h.Flags&entry.Expired != 0,
 	}
 	it.numbered()
@@ -248,7 +274,7 @@ func (c *core) unpack(ctx context.Context, key string, data []byte) (*item, erro
 func (c *core) confirm(ctx context.Context, it *item, cells []*stamp.Cell) error {
 	s := c.store
 	recent := s.trust() // of what is learnt from now on
-	if _, err := s.fetch(ctx, "", cells); err != nil {
+	if _, err := s.fetch(ctx, nil, cells); err != nil {
 		return err
 	}
 	doubt := false
@@ -261,7 +287,7 @@ func (c *core) confirm(ctx context.Context, it *item, cells []*stamp.Cell) error
 	if !doubt {
 		return nil
 	}
-	_, err := s.fetch(ctx, "", cells)
+	_, err := s.fetch(ctx, nil, cells)
 	return err
 }
 

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/internal/busmsg"
@@ -12,11 +13,10 @@ import (
 )
 
 // change changes keys everywhere. Every change goes the same way: move the keys'
-// stripes, so that nothing loaded before is stored after; wait for the writes to
-// the shared tier that had begun; write there; move again, now for those who read
-// the shared tier before that, changing memory under the stripe's lock; poison the
-// keys' flights, so that nobody who comes later joins one from before; tell the
-// other processes.
+// stripes, so that nothing read before is kept after, and take a turn among those
+// who write; write to the shared tier; move again, now for those who read it
+// before that, poison the keys' flights, so that what they bring is not kept and
+// nobody who comes later joins one, and change memory; tell the other processes.
 //
 // It is carried out although ctx is cancelled: the caller has usually changed the
 // source already. memory is told whether this change is surely the one that the
@@ -31,44 +31,38 @@ func (s *Store) change(ctx context.Context, op string, kind busmsg.Kind, keys []
 	}
 	defer s.gate.leave()
 	ctx = context.WithoutCancel(ctx)
-	marks := s.move(ctx, keys)
-	var err error
+	err := s.inTurn(ctx, keys, shared, memory)
+	return s.failed(op, keys, err, s.tell(ctx, busmsg.Message{Kind: kind, Names: keys}))
+}
+
+func (s *Store) inTurn(ctx context.Context, keys []string, shared func(context.Context) error, memory func(i int, hash uint64, sure bool)) (err error) {
+	hashes := make([]uint64, len(keys))
+	for i, key := range keys {
+		hashes[i] = s.hash(key)
+	}
+	marks, turn := s.stripes.Change(hashes)
+	defer turn.End()
 	if s.l2 != nil {
+		s.await(ctx, turn)
 		err = shared(ctx)
 	}
 	s.settle(keys, func(i int, hash uint64, before generation.Mark) {
 		memory(i, hash, err == nil && (s.l2 == nil || before == marks[i]))
 	})
-	return s.failed(op, keys, err, s.tell(ctx, busmsg.Message{Kind: kind, Names: keys}))
+	return err
 }
 
-// move moves the stripes of keys, and waits for the fills that began before, which
-// take no longer than the limit if their driver keeps to it.
-func (s *Store) move(ctx context.Context, keys []string) []generation.Mark {
-	marks := make([]generation.Mark, len(keys))
-	waits := make([]func(context.Context), len(keys))
-	for i, key := range keys {
-		marks[i], waits[i] = s.stripes.Move(s.hash(key), nil)
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.l2Timeout)
-	defer cancel()
-	for _, wait := range waits {
-		wait(ctx)
-	}
-	return marks
-}
-
-// settle moves the stripes of keys, changes memory under their locks, and poisons
-// the flights.
+// settle moves the stripes of keys, poisons their flights and changes memory, all
+// under the stripes' locks.
 func (s *Store) settle(keys []string, memory func(i int, hash uint64, before generation.Mark)) {
 	for i, key := range keys {
 		hash := s.hash(key)
 		s.stripes.Move(hash, func(before generation.Mark) {
+			s.flights.Poison(key)
 			if s.l1 != nil {
 				memory(i, hash, before)
 			}
 		})
-		s.flights.Poison(key)
 	}
 }
 
@@ -121,12 +115,10 @@ func (s *Store) ageShared(ctx context.Context, keys []string) error {
 			continue
 		}
 		h, value, err := entry.Parse(data)
-		if err != nil || h.StaleUntil <= t || h.StaleUntil <= h.FreshUntil {
+		if err != nil || !h.Age(t) {
 			remove = append(remove, keys[i])
 			continue
 		}
-		h.FreshUntil = min(h.FreshUntil, t)
-		h.Flags |= entry.Expired
 		rewrite = append(rewrite, drivers.Item{Key: keys[i], Value: entry.Append(nil, &h, value), TTL: lifetime(h.StaleUntil)})
 	}
 	var errs [2]error
@@ -149,7 +141,7 @@ func (c *core) set(ctx context.Context, key string, value any, set settings, tag
 		tags = append(tags[:len(tags):len(tags)], c.resultTags(value)...)
 	}
 	cells := c.cells(tags)
-	_, errStamps := s.fetch(context.WithoutCancel(ctx), "", cells)
+	_, errStamps := s.fetch(context.WithoutCancel(ctx), nil, cells)
 	it := c.newItem(key, value, set, now(), current(cells))
 	return s.change(ctx, "set", busmsg.Drop, []string{key},
 		func(ctx context.Context) error {
@@ -181,27 +173,34 @@ func (s *Store) restamp(ctx context.Context, op string, names []string, expire b
 	}
 	defer s.gate.leave()
 	ctx = context.WithoutCancel(ctx)
+	for _, name := range names {
+		s.stamps.Announce(name) // what is loaded from here on may be stored, what was before may not
+	}
+	err := s.restampShared(ctx, names, expire)
+	for _, name := range names {
+		s.stamps.Change(name, expire, s.l2 != nil)
+	}
 	kind := busmsg.DeleteStamp
 	if expire {
 		kind = busmsg.ExpireStamp
 	}
-	halves := make([]uint64, len(names))
+	return s.failed(op, names, err, s.tell(ctx, busmsg.Message{Kind: kind, Names: names}))
+}
+
+func (s *Store) restampShared(ctx context.Context, names []string, expire bool) error {
+	if s.l2 == nil {
+		return nil
+	}
 	items := make([]drivers.Item, len(names))
 	for i, name := range names {
-		s.stamps.Announce(name) // what is loaded from here on may be stored, what was before may not
-		halves[i] = stamp.Half()
 		key := s.deleteKey(name)
 		if expire {
 			key = s.expireKey(name)
 		}
-		items[i] = drivers.Item{Key: key, Value: stamp.Bytes(halves[i]), TTL: stampTTL(name)}
+		items[i] = drivers.Item{Key: key, Value: stamp.Bytes(stamp.Half()), TTL: stampTTL(name)}
 	}
-	var err error
-	if s.l2 != nil {
-		err = s.setMany(ctx, items)
+	if strings.HasPrefix(names[0], tagStamp) { // then all are tags
+		items = append(items, drivers.Item{Key: s.anyTagKey(), Value: stamp.Bytes(stamp.Half())})
 	}
-	for i, name := range names {
-		s.stamps.ChangeHalf(name, halves[i], expire, s.trust())
-	}
-	return s.failed(op, names, err, s.tell(ctx, busmsg.Message{Kind: kind, Names: names, Halves: halves}))
+	return s.setMany(ctx, items)
 }

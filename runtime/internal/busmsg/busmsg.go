@@ -1,9 +1,9 @@
 // Package busmsg is the form of the messages that processes send each other over
-// a bus. They say what has changed, never the new value.
+// a bus. They say what has changed, never the new value, so that one which comes
+// late or twice does no harm.
 //
 // Layout, integers big-endian: version (1 byte), origin (8), kind (1), number of
-// names (uvarint), then for each its length (uvarint), its bytes, and for a kind
-// of stamps the new half (8).
+// names (uvarint), then for each its length (uvarint) and its bytes.
 package busmsg
 
 import (
@@ -27,14 +27,11 @@ const (
 	ExpireStamp                 // the expire half is new
 )
 
-func (k Kind) stamps() bool { return k == DeleteStamp || k == ExpireStamp }
-
 // A Message is one change.
 type Message struct {
 	Origin uint64 // the store that sent it
 	Kind   Kind
 	Names  []string
-	Halves []uint64 // of stamps, one for each name; nil for keys
 }
 
 // Append appends m to b.
@@ -43,12 +40,9 @@ func Append(b []byte, m *Message) []byte {
 	b = binary.BigEndian.AppendUint64(b, m.Origin)
 	b = append(b, byte(m.Kind))
 	b = binary.AppendUvarint(b, uint64(len(m.Names)))
-	for i, name := range m.Names {
+	for _, name := range m.Names {
 		b = binary.AppendUvarint(b, uint64(len(name)))
 		b = append(b, name...)
-		if m.Kind.stamps() {
-			b = binary.BigEndian.AppendUint64(b, m.Halves[i])
-		}
 	}
 	return b
 }
@@ -68,24 +62,15 @@ func Parse(b []byte) (Message, error) {
 		return Message{}, ErrUnreadable
 	}
 	b = b[n:]
-	after := uint64(0)
-	if m.Kind.stamps() {
-		after = 8
-		m.Halves = make([]uint64, 0, min(count, uint64(len(b)/9)))
-	}
-	m.Names = make([]string, 0, min(count, uint64(len(b))))
+	m.Names = make([]string, 0, count)
 	for range count {
 		size, n := binary.Uvarint(b)
-		if n <= 0 || size > uint64(len(b)) || uint64(len(b)-n) < size+after {
+		if n <= 0 || size > uint64(len(b)) || uint64(len(b)-n) < size {
 			return Message{}, ErrUnreadable
 		}
 		b = b[n:]
 		m.Names = append(m.Names, string(b[:size]))
 		b = b[size:]
-		if after > 0 {
-			m.Halves = append(m.Halves, binary.BigEndian.Uint64(b))
-			b = b[after:]
-		}
 	}
 	if len(b) > 0 {
 		return Message{}, ErrUnreadable

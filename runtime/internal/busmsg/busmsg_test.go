@@ -8,8 +8,8 @@ import (
 var samples = []Message{
 	{Origin: 1, Kind: Drop, Names: []string{"app:user:1", "", "\x00\xff"}},
 	{Origin: 1 << 63, Kind: Expire, Names: []string{"k"}},
-	{Kind: DeleteStamp, Names: []string{"t:team:1", "s"}, Halves: []uint64{1, 1<<64 - 1}},
-	{Kind: ExpireStamp, Names: []string{"n:@users"}, Halves: []uint64{7}},
+	{Kind: DeleteStamp, Names: []string{"t:team:1", "s"}},
+	{Kind: ExpireStamp, Names: []string{"n:@users"}},
 }
 
 func TestParseInvertsAppend(t *testing.T) {

@@ -3,7 +3,7 @@
 // The header is readable without decoding the value.
 //
 // Layout, integers big-endian: magic (2 bytes), version (1), flags (1), fresh
-// until (8), stale until (8), load started (8), fingerprint (8), number of
+// until (8), stale until (8), grace (8), load started (8), fingerprint (8), number of
 // stamps (uvarint), then for each stamp its name (uvarint length, bytes), delete
 // half (8) and expire half (8); then the value, and a CRC-32C of all before it.
 package entry
@@ -19,7 +19,7 @@ import (
 const (
 	magic      = 0xCA6E
 	version    = 1
-	fixed      = 4 + 4*8
+	fixed      = 4 + 5*8
 	checksum   = 4
 	stampBytes = 16
 )
@@ -40,9 +40,23 @@ type Header struct {
 	Flags       Flags
 	FreshUntil  int64
 	StaleUntil  int64
+	Grace       int64 // how long it may be stale, in nanoseconds
 	LoadStarted int64
 	Fingerprint uint64
 	Stamps      []stamp.Named
+}
+
+// Age ends the freshness of h at t, as a user has asked for, and keeps its grace
+// from then on. It returns false if nothing is left of it.
+func (h *Header) Age(t int64) bool {
+	if t < h.FreshUntil {
+		h.FreshUntil = t
+		if h.Grace < h.StaleUntil-t {
+			h.StaleUntil = t + h.Grace
+		}
+	}
+	h.Flags |= Expired
+	return h.Grace > 0 && h.StaleUntil > t
 }
 
 // Append appends an envelope around value to b.
@@ -52,6 +66,7 @@ func Append(b []byte, h *Header, value []byte) []byte {
 	b = append(b, version, byte(h.Flags))
 	b = binary.BigEndian.AppendUint64(b, uint64(h.FreshUntil))
 	b = binary.BigEndian.AppendUint64(b, uint64(h.StaleUntil))
+	b = binary.BigEndian.AppendUint64(b, uint64(h.Grace))
 	b = binary.BigEndian.AppendUint64(b, uint64(h.LoadStarted))
 	b = binary.BigEndian.AppendUint64(b, h.Fingerprint)
 	b = binary.AppendUvarint(b, uint64(len(h.Stamps)))
@@ -78,8 +93,9 @@ func Parse(data []byte) (h Header, value []byte, err error) {
 	h.Flags = Flags(body[3])
 	h.FreshUntil = int64(binary.BigEndian.Uint64(body[4:]))
 	h.StaleUntil = int64(binary.BigEndian.Uint64(body[12:]))
-	h.LoadStarted = int64(binary.BigEndian.Uint64(body[20:]))
-	h.Fingerprint = binary.BigEndian.Uint64(body[28:])
+	h.Grace = int64(binary.BigEndian.Uint64(body[20:]))
+	h.LoadStarted = int64(binary.BigEndian.Uint64(body[28:]))
+	h.Fingerprint = binary.BigEndian.Uint64(body[36:])
 	rest := body[fixed:]
 	count, n := binary.Uvarint(rest)
 	// Each stamp takes its halves and at least a length byte: a hostile count

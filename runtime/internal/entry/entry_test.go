@@ -10,7 +10,7 @@ import (
 
 func sample() Header {
 	return Header{
-		Flags: Expired, FreshUntil: 1, StaleUntil: 1 << 60, LoadStarted: -5, Fingerprint: 42,
+		Flags: Expired, FreshUntil: 1, StaleUntil: 1 << 60, Grace: 1 << 59, LoadStarted: -5, Fingerprint: 42,
 		Stamps: []stamp.Named{{Name: "s", Value: stamp.New()}, {Name: "t:team:7", Value: stamp.New()}},
 	}
 }

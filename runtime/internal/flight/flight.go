@@ -10,6 +10,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"sync"
+	"sync/atomic"
 )
 
 const shards = 128
@@ -28,16 +29,17 @@ type shard[T any] struct {
 	flights map[string]*Flight[T]
 }
 
-// A Flight is one load under way. Its exported fields are set before it is
-// published and not changed after.
+// A Flight is one load under way.
 type Flight[T any] struct {
-	Key   string
-	Epoch uint64 // of the store's stamps when the flight began
+	Key    string
+	Epoch  uint64 // of the store's stamps when the flight began
+	Forced bool   // loads although there may be a value
 
-	shard *shard[T]
-	done  chan struct{} // the result is there
-	freed chan struct{} // the key is free for another load
-	offer chan struct{} // something to fall back to is there
+	shard    *shard[T]
+	done     chan struct{} // the result is there
+	freed    chan struct{} // the key is free for another load
+	offer    chan struct{} // something to fall back to is there
+	poisoned atomic.Bool
 
 	// Guarded by shard.mu, result and err until done is closed.
 	waiters    int
@@ -66,8 +68,8 @@ func (g *Group[T]) shard(key string) *shard[T] {
 
 // Join returns the flight of key and whether the caller is its leader, who has to
 // run it. A flight that is draining is returned too, with joined false: the caller
-// waits for [Flight.Freed] and asks again, so that loads of one key never
-// overlap because one was given up. epoch is read while no other caller can join.
+// waits for [Flight.Freed] and asks again, so that loads of one key never overlap
+// because one was given up. epoch is read while no other caller can join.
 //
 // A caller that has joined ends with [Flight.Leave], unless it did so in the
 // background: then nobody is counted as waiting, and the flight goes on alone.
@@ -84,16 +86,65 @@ func (g *Group[T]) Join(key string, background bool, epoch func() uint64) (f *Fl
 		}
 		return f, false, true
 	}
-	f = &Flight[T]{
-		Key: key, Epoch: epoch(), shard: s, background: background,
-		done: make(chan struct{}), freed: make(chan struct{}), offer: make(chan struct{}),
-	}
+	f = s.begin(key, epoch)
+	f.background = background
 	if !background {
 		f.waiters = 1
 	}
-	s.flights[key] = f
 	return f, true, true
 }
+
+// Replace begins a flight of key in place of one that may be under way, which is
+// poisoned. The caller is its leader.
+func (g *Group[T]) Replace(key string, epoch func() uint64) *Flight[T] {
+	s := g.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.poison(key)
+	f := s.begin(key, epoch)
+	f.Forced, f.waiters = true, 1
+	return f
+}
+
+func (s *shard[T]) begin(key string, epoch func() uint64) *Flight[T] {
+	f := &Flight[T]{
+		Key: key, Epoch: epoch(), shard: s,
+		done: make(chan struct{}), freed: make(chan struct{}), offer: make(chan struct{}),
+	}
+	s.flights[key] = f
+	return f
+}
+
+func (s *shard[T]) poison(key string) {
+	if f := s.flights[key]; f != nil {
+		f.poisoned.Store(true)
+		delete(s.flights, key)
+	}
+}
+
+// Poison takes the flight of key out of the group: those who wait for it still
+// get its result, nobody joins it any more, and the result is not kept.
+func (g *Group[T]) Poison(key string) {
+	s := g.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.poison(key)
+}
+
+// PoisonAll poisons every flight.
+func (g *Group[T]) PoisonAll() {
+	for i := range g.shards {
+		s := &g.shards[i]
+		s.mu.Lock()
+		for key := range s.flights {
+			s.poison(key)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// Poisoned reports whether the result must not be kept.
+func (f *Flight[T]) Poisoned() bool { return f.poisoned.Load() }
 
 // OnDesert says how to cancel the load when its last waiter leaves, which may have
 // happened already. The function it returns takes that back.
@@ -127,15 +178,27 @@ func (f *Flight[T]) Leave() {
 	}
 }
 
-// Detach lets f go on when nobody waits for it any more.
-func (f *Flight[T]) Detach() {
+// Detach lets f go on when nobody waits for it any more. It returns false if that
+// was so already, or if f has landed.
+func (f *Flight[T]) Detach() bool {
 	f.shard.mu.Lock()
 	defer f.shard.mu.Unlock()
+	if f.background || f.landed {
+		return false
+	}
 	f.background = true
+	return true
 }
 
-// Land gives f its result, once; later calls change nothing. The flight can be
-// joined until it has exited only if running is false.
+// Background reports whether f goes on when nobody waits.
+func (f *Flight[T]) Background() bool {
+	f.shard.mu.Lock()
+	defer f.shard.mu.Unlock()
+	return f.background
+}
+
+// Land gives f its result, once; later calls change nothing. With running, the
+// load goes on all the same, and the key is not free before [Flight.Free].
 func (f *Flight[T]) Land(result T, err error, running bool) {
 	f.shard.mu.Lock()
 	defer f.shard.mu.Unlock()
@@ -146,8 +209,8 @@ func (f *Flight[T]) Land(result T, err error, running bool) {
 	f.result, f.err = result, err
 	if running {
 		f.draining = true
-	} else if f.shard.flights[f.Key] == f {
-		delete(f.shard.flights, f.Key)
+	} else {
+		f.release()
 	}
 	close(f.done)
 }
@@ -165,17 +228,28 @@ func (f *Flight[T]) Offered() <-chan struct{} { return f.offer }
 // Fallback returns what was offered. It may be called once Offered is closed.
 func (f *Flight[T]) Fallback() T { return f.fallback }
 
-// Free gives the key back: the load has returned, or it is not waited for any
-// longer although it has not. Later calls change nothing.
+// Abandon frees the key although the load has not returned: it is not waited for
+// any longer, and its result is not kept.
+func (f *Flight[T]) Abandon() {
+	f.poisoned.Store(true)
+	f.Free()
+}
+
+// Free gives the key back. Later calls change nothing.
 func (f *Flight[T]) Free() {
 	f.shard.mu.Lock()
 	defer f.shard.mu.Unlock()
-	if f.shard.flights[f.Key] == f {
-		delete(f.shard.flights, f.Key)
-	}
+	f.release()
 	if !f.free {
 		f.free = true
 		close(f.freed)
+	}
+}
+
+// release is called under shard.mu.
+func (f *Flight[T]) release() {
+	if f.shard.flights[f.Key] == f {
+		delete(f.shard.flights, f.Key)
 	}
 }
 
@@ -187,22 +261,3 @@ func (f *Flight[T]) Freed() <-chan struct{} { return f.freed }
 
 // Result returns what f landed with. It may be called once Done is closed.
 func (f *Flight[T]) Result() (T, error) { return f.result, f.err }
-
-// Poison takes the flight of key out of the group: those who wait for it still
-// get its result, nobody joins it any more.
-func (g *Group[T]) Poison(key string) {
-	s := g.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.flights, key)
-}
-
-// PoisonAll poisons every flight.
-func (g *Group[T]) PoisonAll() {
-	for i := range g.shards {
-		s := &g.shards[i]
-		s.mu.Lock()
-		clear(s.flights)
-		s.mu.Unlock()
-	}
-}

@@ -1,33 +1,38 @@
-// Package generation closes the window between two tiers. A value that was read
-// or loaded before an invalidation must not be written after it, although no
-// lock is held while it travels.
+// Package generation orders what happens to a key in two tiers. A value that was
+// read before an invalidation must not be kept after it, although no lock is held
+// while it travels; and of several writes to the shared tier, the one that began
+// last must land last.
 //
-// Keys share a fixed number of stripes, each with a counter. Whoever is going to
-// copy a value into a tier takes a [Mark] first and stores only if the stripe has
-// not moved since; whoever invalidates moves it. Two keys on one stripe cost a
-// fill that is skipped for nothing, never a stale one.
+// Keys share a fixed number of stripes. Each has a counter, which every
+// invalidation moves: whoever is going to keep what it reads takes a [Mark] before
+// and keeps it only if the stripe has not moved since. And each has a queue of the
+// writes under way: a write waits for those that began before it. Two keys on one
+// stripe cost a value that is not kept, or a wait, for nothing.
 package generation
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 )
 
-const stripes = 2048
+const stripes = 4096
 
 // Stripes guard the keys of one store. The zero value is ready.
 type Stripes [stripes]stripe
 
 type stripe struct {
-	mu    sync.Mutex
-	mark  Mark
-	fills *fills // in progress; nil while there are none
+	mu      sync.Mutex
+	mark    Mark
+	writes  []*write // under way, in the order they began
+	changes int      // how many of them are invalidations
 }
 
-// fills counts the writes to the shared tier that began under one mark.
-type fills struct {
-	n    int
-	done chan struct{}
+// A write is one in the queues of its stripes.
+type write struct {
+	change bool
+	done   chan struct{}
 }
 
 // A Mark is the state of a key's stripe at a moment.
@@ -43,70 +48,35 @@ func (s *Stripes) Mark(hash uint64) Mark {
 	return st.mark
 }
 
-// If runs store, which must be quick and must not call s, unless the stripe has
+// If runs keep, which must be quick and must not call s, unless the stripe has
 // moved since mark. No invalidation of the key happens meanwhile.
-func (s *Stripes) If(hash uint64, mark Mark, store func()) bool {
+func (s *Stripes) If(hash uint64, mark Mark, keep func()) bool {
 	st := s.of(hash)
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.mark != mark {
 		return false
 	}
-	store()
+	keep()
 	return true
 }
 
-// Fill announces a write to the shared tier, unless the stripe has moved since
-// mark. An invalidation that comes meanwhile waits for it to end, so that its
-// own write is the later one.
-func (s *Stripes) Fill(hash uint64, mark Mark) (end func(), ok bool) {
+// Do runs f, as If does, at whatever mark.
+func (s *Stripes) Do(hash uint64, f func()) {
 	st := s.of(hash)
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.mark != mark {
-		return nil, false
-	}
-	if st.fills == nil {
-		st.fills = &fills{done: make(chan struct{})}
-	}
-	f := st.fills
-	f.n++
-	return func() {
-		st.mu.Lock()
-		defer st.mu.Unlock()
-		f.n--
-		if f.n > 0 {
-			return
-		}
-		close(f.done)
-		if st.fills == f {
-			st.fills = nil
-		}
-	}, true
+	f()
 }
 
-// Move moves the stripe, runs change under its lock with the mark before, and
-// returns the new mark and a function that waits until the fills that began
-// before have ended, or until ctx is done.
-func (s *Stripes) Move(hash uint64, change func(before Mark)) (Mark, func(context.Context)) {
+// Move moves the stripe and runs change, as If runs keep, with the mark before.
+func (s *Stripes) Move(hash uint64, change func(before Mark)) {
 	st := s.of(hash)
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	before := st.mark
 	st.mark++
 	if change != nil {
-		change(before)
-	}
-	f := st.fills
-	if f == nil {
-		return st.mark, func(context.Context) {}
-	}
-	st.fills = nil // later fills are not this caller's concern
-	return st.mark, func(ctx context.Context) {
-		select {
-		case <-f.done:
-		case <-ctx.Done():
-		}
+		change(st.mark - 1)
 	}
 }
 
@@ -117,4 +87,94 @@ func (s *Stripes) MoveAll() {
 		s[i].mark++
 		s[i].mu.Unlock()
 	}
+}
+
+// A Turn is a place in the queues of some stripes. Its holder waits, writes, and
+// ends it.
+type Turn struct {
+	s      *Stripes
+	own    *write
+	at     []uint64 // stripes
+	before []*write
+}
+
+// Fill begins a write of what has been loaded, if may, which is run as If runs
+// keep, agrees. It does not begin while an invalidation is under way: what it
+// would write may be what is being removed.
+func (s *Stripes) Fill(hash uint64, may func() bool) (*Turn, bool) {
+	st := s.of(hash)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.changes > 0 || !may() {
+		return nil, false
+	}
+	t := &Turn{s: s, own: &write{done: make(chan struct{})}, at: []uint64{hash % stripes}}
+	t.enter(st)
+	return t, true
+}
+
+// Change moves the stripes of hashes and begins an invalidation of them. It
+// returns the new marks in the order of hashes.
+func (s *Stripes) Change(hashes []uint64) ([]Mark, *Turn) {
+	set := make(map[uint64]struct{}, len(hashes))
+	for _, h := range hashes {
+		set[h%stripes] = struct{}{}
+	}
+	t := &Turn{s: s, own: &write{change: true, done: make(chan struct{})}, at: slices.Sorted(maps.Keys(set))}
+	// All at once, and locked in one order: of two changes one is first everywhere,
+	// so they do not wait for each other.
+	for _, i := range t.at {
+		s[i].mu.Lock()
+	}
+	for _, i := range t.at {
+		s[i].mark++
+		t.enter(&s[i])
+	}
+	marks := make([]Mark, len(hashes))
+	for i, h := range hashes {
+		marks[i] = s.of(h).mark
+	}
+	for _, i := range t.at {
+		s[i].mu.Unlock()
+	}
+	return marks, t
+}
+
+// enter is called under st's lock.
+func (t *Turn) enter(st *stripe) {
+	t.before = append(t.before, st.writes...)
+	st.writes = append(st.writes, t.own)
+	if t.own.change {
+		st.changes++
+	}
+}
+
+// Wait waits until the writes that began before have ended, or until ctx is done.
+func (t *Turn) Wait(ctx context.Context) {
+	for _, w := range t.before {
+		select {
+		case <-w.done:
+		case <-ctx.Done():
+			return
+		}
+	}
+	t.before = nil
+}
+
+// End lets the next one write. It is called once.
+func (t *Turn) End() {
+	for _, i := range t.at {
+		st := &t.s[i]
+		st.mu.Lock()
+		n := slices.Index(st.writes, t.own)
+		st.writes = slices.Delete(st.writes, n, n+1)
+		if len(st.writes) == 0 {
+			st.writes = nil
+		}
+		if t.own.change {
+			st.changes--
+		}
+		st.mu.Unlock()
+	}
+	close(t.own.done)
 }

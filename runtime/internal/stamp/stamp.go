@@ -28,9 +28,6 @@ type Value struct{ Delete, Expire uint64 }
 // New returns a stamp that has never been before.
 func New() Value { return Value{Half(), Half()} }
 
-// Expired returns v with a new expire half.
-func (v Value) Expired() Value { return Value{v.Delete, Half()} }
-
 // Half returns half a stamp that has never been before.
 func Half() uint64 {
 	for {
@@ -173,32 +170,39 @@ func (t *Table) ChangedSince(name string, epoch uint64) bool {
 func (t *Table) Announce(name string) {
 	t.change.Lock()
 	defer t.change.Unlock()
+	t.move(name)
+}
+
+func (t *Table) move(name string) {
 	next := t.epoch.Load() + 1
 	t.stripe(name).Store(next)
 	t.epoch.Store(next)
 }
 
-// ChangeHalf makes half a half of name's stamp. A name that nothing here refers to
-// gets no stamp by it; that it has changed is remembered all the same.
-func (t *Table) ChangeHalf(name string, half uint64, expire bool, trustUntil int64) {
+// Change says that one half of name's stamp has changed: nothing that was stored
+// under the old one is valid. What the new one is, is not taken from whoever says
+// so: of several changes, their order in the shared tier is not known here, and
+// messages come late or twice. With a shared tier the stamp is read from there
+// before it is used; without one, shared is false, a new half is made here.
+func (t *Table) Change(name string, expire, shared bool) {
 	t.change.Lock()
 	defer t.change.Unlock()
 	c := t.existing(name)
-	if c == nil || c.state.Load() == nil {
-		next := t.epoch.Load() + 1
-		t.stripe(name).Store(next)
-		t.epoch.Store(next)
+	if c == nil || c.state.Load() == nil { // nothing here refers to it
+		t.move(name)
 		return
 	}
 	old := c.state.Load()
-	v := old.Value
+	v, trustUntil := old.Value, int64(math.MinInt64)
 	if expire {
-		v.Expire = half
+		v.Expire = Half()
 	} else {
-		v.Delete = half
+		v.Delete = Half()
 	}
-	// The other half is as old as it was.
-	t.set(c, v, min(trustUntil, old.trustUntil))
+	if !shared {
+		trustUntil = old.trustUntil
+	}
+	t.set(c, v, trustUntil)
 }
 
 // existing returns the cell of name if there is one.

@@ -38,13 +38,12 @@ func TestLearnDoesNotUndoAChange(t *testing.T) {
 	old := New()
 	table.Learn(c, old, 1, table.Epoch())
 	epoch := table.Epoch() // a read of the shared tier begins
-	half := Half()
-	table.ChangeHalf("t:x", half, false, math.MaxInt64)
+	table.Change("t:x", false, true)
 	if table.Learn(c, old, 2, epoch) {
 		t.Error("the older stamp was accepted")
 	}
-	if v, _, _ := c.Current(); v.Delete != half || v.Expire != old.Expire {
-		t.Errorf("got %v, want the changed half and the old one", v)
+	if v, trustUntil, _ := c.Current(); v.Delete == old.Delete || v.Expire != old.Expire || trustUntil != math.MinInt64 {
+		t.Errorf("got %v until %d, want one changed half, to be read before it is used", v, trustUntil)
 	}
 }
 
@@ -69,7 +68,7 @@ func TestLearningAnotherStampMovesTheEpoch(t *testing.T) {
 func TestChangesOfUnknownNamesAreRemembered(t *testing.T) {
 	table := NewTable()
 	before := table.Epoch()
-	table.ChangeHalf("t:unknown", Half(), false, 0)
+	table.Change("t:unknown", false, true)
 	if !table.ChangedSince("t:unknown", before) {
 		t.Error("the change was forgotten")
 	}
