@@ -491,7 +491,7 @@ func TestAKeyTypeCannotReachNamespacesOrStamps(t *testing.T) {
 	var shared faketier.Shared
 	s := newStore(t, memoryTier(), runtime.L2(&shared))
 	root := newCache[handle, int](t, s)
-	for _, key := range []handle{"@users:7", "!d:!s"} {
+	for _, key := range []handle{"@users:7", "!d:s", "b:!d:s", "b:@users:7"} {
 		if err := root.Set(t.Context(), key, 1); err == nil || !strings.Contains(err.Error(), "reserved") {
 			t.Errorf("Set of %s: %v, want that it is reserved", key, err)
 		}
@@ -662,5 +662,32 @@ func TestAnErrorFromBeforeADeletionIsNotSharedAfterIt(t *testing.T) {
 		s.DeleteByTag(t.Context(), "t") // row has been inserted
 		got, err := c.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { return 2, nil }, runtime.Tags("t"))
 		want(t, got, err, 2)
+	})
+}
+
+// The two tiers are expired at two moments, so their copies differ a little. The
+// one in memory remembers the back-off.
+func TestTheBackOffHoldsAfterAnExpire(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var src source
+		shared.After = func(op string, _ []string) {
+			if op == "set" {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.Grace(time.Hour), runtime.Timeout(time.Second)))
+		if err := c.Set(t.Context(), 7, 1); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Expire(t.Context(), 7); err != nil {
+			t.Fatal(err)
+		}
+		src.fail.Store(true)
+		for range 5 {
+			got, err := c.GetOrSet(t.Context(), 7, src.load)
+			want(t, got, err, 1)
+		}
+		wantLoads(t, &src, 1)
 	})
 }

@@ -79,25 +79,32 @@ func keyAppender[K any]() (func([]byte, K) ([]byte, error), error) {
 
 var (
 	errEmptyKey    = errors.New("the text is empty")
-	errReservedKey = errors.New("the text begins with ! or @, which is reserved")
+	errReservedKey = errors.New("a segment begins with ! or @, which is reserved")
 )
 
 // checkText refuses the text of a key that could be something else than a key.
 func checkText(text []byte) error {
-	switch {
-	case len(text) == 0:
+	if len(text) == 0 {
 		return errEmptyKey
-	case text[0] == '!' || text[0] == '@':
-		return errReservedKey
+	}
+	for i := range text {
+		if reservedAt(text, i) {
+			return errReservedKey
+		}
 	}
 	return nil
+}
+
+// reservedAt reports whether text has a reserved mark at the start of a segment.
+func reservedAt[T string | []byte](text T, i int) bool {
+	return (text[i] == '!' || text[i] == '@') && (i == 0 || text[i-1] == ':')
 }
 
 // appendAdHoc appends a key that a caller wrote whole. Its colons are the
 // caller's own; only what would reach reserved keys is escaped.
 func appendAdHoc(b []byte, s string) []byte {
 	for i := 0; i < len(s); i++ {
-		if c := s[i]; c == '%' || i == 0 && (c == '@' || c == '!') {
+		if c := s[i]; c == '%' || reservedAt(s, i) {
 			b = append(b, '%', hexDigits[c>>4], hexDigits[c&15])
 		} else {
 			b = append(b, c)

@@ -267,7 +267,7 @@ func (c *core) obtain(ctx context.Context, cancel context.CancelCauseFunc, f *lo
 			return it, nil
 		case stale:
 			it = s.keepStale(it, rq.hash, f)
-			if g.it == nil || g.last || g.it.staleUntil < it.staleUntil {
+			if g.it == nil || g.last || it != g.it && it.supersedes(g.it) {
 				g = fallback{it, false}
 				f.Offer(it)
 			}
@@ -478,9 +478,13 @@ func (s *Store) keepStale(it *item, hash uint64, f *load) *item {
 	return use
 }
 
-// supersedes reports whether it is the same as other or younger.
+// supersedes reports whether it is younger than other, or the same and knows as
+// well that it has expired.
 func (it *item) supersedes(other *item) bool {
-	return it.loadStarted > other.loadStarted || it.loadStarted == other.loadStarted && it.freshUntil <= other.freshUntil
+	if it.loadStarted != other.loadStarted {
+		return it.loadStarted > other.loadStarted
+	}
+	return it.expired || it.freshUntil <= other.freshUntil
 }
 
 // pack returns what the shared tier keeps of it.

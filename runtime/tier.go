@@ -16,11 +16,11 @@ import (
 // that are older than it miss once.
 const tagStampTTL = 30 * 24 * time.Hour
 
-// Reserved keys of the two halves of a stamp. Neither prefixes nor the texts of
-// keys begin with an exclamation mark, and prefixes hold none: no entry of any
-// store, and no stamp of a store with another prefix, has such a key.
-func (s *Store) deleteKey(name string) string { return "!d:" + s.prefix + "!" + name }
-func (s *Store) expireKey(name string) string { return "!x:" + s.prefix + "!" + name }
+// Reserved keys of the two halves of a stamp. No segment of an entry's key begins
+// with an exclamation mark, and no prefix holds one: they cannot be the key of an
+// entry, not even in a store whose prefix is the beginning of this one's.
+func (s *Store) deleteKey(name string) string { return s.prefix + "!d:" + name }
+func (s *Store) expireKey(name string) string { return s.prefix + "!x:" + name }
 
 func stampTTL(name string) time.Duration {
 	if len(name) > len(tagStamp) && name[:len(tagStamp)] == tagStamp {
@@ -31,7 +31,7 @@ func stampTTL(name string) time.Duration {
 
 // anyTagKey holds a number that changes with every tag of the store. A load that
 // learns of a tag only by its result compares it: see tagResult.
-func (s *Store) anyTagKey() string { return "!t:" + s.prefix + "!" }
+func (s *Store) anyTagKey() string { return s.prefix + "!t" }
 
 // fetch reads the bytes of keys (nil for those that are absent) together with
 // those stamps of cells that are not trusted, in one round trip. Stamps that the

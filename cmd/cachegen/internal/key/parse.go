@@ -16,12 +16,6 @@ func Parse(text string) (Pattern, []Problem) {
 		p.addf(0, "the key is empty")
 		return Pattern{}, p.problems
 	}
-	if text[0] == '@' || text[0] == '!' {
-		p.problems = append(p.problems, Problem{
-			Reserved: true,
-			Message:  fmt.Sprintf("keys and tags that begin with %c belong to the runtime", text[0]),
-		})
-	}
 	pattern := Pattern{Text: text}
 	for {
 		pattern.Segments = append(pattern.Segments, p.segment())
@@ -46,6 +40,9 @@ func (p *parser) addf(offset int, format string, args ...any) *Problem {
 // segment reads up to the next colon or the end.
 func (p *parser) segment() Segment {
 	s := Segment{Offset: p.at}
+	if p.at < len(p.text) && (p.text[p.at] == '@' || p.text[p.at] == '!') {
+		p.addf(p.at, "segments that begin with %c belong to the runtime", p.text[p.at]).Reserved = true
+	}
 	s.Before = p.literal()
 	for first := true; p.at < len(p.text) && p.text[p.at] == '{'; first = false {
 		value := p.placeholder()
