@@ -23,7 +23,7 @@ type request struct {
 	load       func(context.Context) (any, error)
 	forceFresh bool
 
-	panicked error // the load's own panic; written by the flight that this request leads
+	panicked *PanicError // the load's own; written by the flight that this request leads, before it lands
 }
 
 type load = flight.Flight[*item]
@@ -86,9 +86,12 @@ func (c *core) getOrSet(ctx context.Context, rq *request) (*item, error) {
 			go c.fly(ctx, f, rq, g)
 		}
 		it, err := c.wait(ctx, f, rq, g, came)
+		// Only what the flight landed with is a PanicError; until it has landed,
+		// rq.panicked is the flight's.
+		if p, ok := err.(*PanicError); ok && leader && p == rq.panicked {
+			panic(p)
+		}
 		switch {
-		case leader && err != nil && err == rq.panicked:
-			panic(err)
 		case leader:
 		case err != nil && f.Forced:
 			continue // somebody else wanted it loaded; to this caller a cached value will do
@@ -141,10 +144,15 @@ func (c *core) detach(f *load) {
 func (c *core) wait(ctx context.Context, f *load, rq *request, g fallback, came uint64) (*item, error) {
 	defer f.Leave()
 	s := c.store
+	var timer *time.Timer
+	defer func() {
+		if timer != nil {
+			timer.Stop()
+		}
+	}()
 	var soft <-chan time.Time
-	patience := func() {
-		timer := time.NewTimer(rq.set.soft)
-		context.AfterFunc(ctx, func() { timer.Stop() })
+	patience := func() { // begins to run out
+		timer = time.NewTimer(rq.set.soft)
 		soft = timer.C
 	}
 	if g.it != nil && !g.last {
@@ -233,8 +241,8 @@ func (c *core) fly(ctx context.Context, f *load, rq *request, g fallback) {
 	it, err := (*item)(nil), ErrGoexit
 	defer func() {
 		if p := recover(); p != nil { // of a driver or codec; a loader's is caught where it is called
-			err = &PanicError{Value: p, Stack: debug.Stack()}
-			rq.panicked = err
+			rq.panicked = &PanicError{Value: p, Stack: debug.Stack()}
+			err = rq.panicked
 		}
 		f.Land(it, err, false)
 	}()
@@ -321,8 +329,8 @@ func (c *core) call(ctx context.Context, cancel context.CancelCauseFunc, f *load
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			err = &PanicError{Value: p, Stack: debug.Stack()}
-			rq.panicked = err
+			rq.panicked = &PanicError{Value: p, Stack: debug.Stack()}
+			err = rq.panicked
 		}
 	}()
 	return rq.load(ctx)
