@@ -15,6 +15,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -26,6 +27,11 @@ import (
 	"github.com/cachegen/cachegen/example/service"
 	"github.com/cachegen/cachegen/example/users"
 )
+
+//go:generate go tool cachegen ./...
+
+// readyTimeout is how long the service waits for its bus before it serves.
+const readyTimeout = 2 * time.Second
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "address to serve on")
@@ -69,10 +75,18 @@ func serve(ctx context.Context, out io.Writer, addr, dir, redisURL string) (err 
 	if err := users.BindCaches(s.Stores); err != nil {
 		return err
 	}
+	// Nobody has to wait for the bus: without it, memory is believed for a short
+	// time only. But what is loaded before it is heard may be loaded again.
+	ready, cancel := context.WithTimeout(ctx, readyTimeout)
+	err = s.Stores.Ready(ready)
+	cancel()
+	if err != nil {
+		slog.Warn("serving without the bus for now", "err", err)
+	}
 
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w (-addr sets another address)", err)
 	}
 	server := &http.Server{Handler: s, ReadHeaderTimeout: 5 * time.Second}
 	printUsage(out, "http://"+l.Addr().String())
@@ -83,7 +97,7 @@ func serve(ctx context.Context, out io.Writer, addr, dir, redisURL string) (err 
 		return err
 	case <-ctx.Done():
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel = context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	return server.Shutdown(ctx)
 }
@@ -92,11 +106,12 @@ func printUsage(out io.Writer, url string) {
 	fmt.Fprintf(out, `serving on %[1]s; try, in another terminal:
 
   curl -i %[1]s/users/1       # Server-Timing says how long the repository took: ask twice
-  curl %[1]s/stats            # how many queries the database has had
+  curl %[1]s/stats            # what the database and the second tier were asked
   curl -X PATCH -d '{"name": "Ada King"}' %[1]s/users/1
   curl %[1]s/users/1          # the new name, at once
   curl %[1]s/teams/1
   curl -X PATCH -d '{"name": "Languages"}' %[1]s/teams/1    # one tag: all users of the team
+  curl %[1]s/users/1          # one of them: the team's new name
   curl -d '{"name": "Niklaus Wirth", "team_id": 1}' %[1]s/users
   curl -d '{"to": 2}' %[1]s/teams/1/move
   curl %[1]s/settings/web

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"go/format"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,6 +39,29 @@ func TestTourOfTheREADMEWorksWhenPasted(t *testing.T) {
 	}
 	if _, got, _ := strings.Cut(string(out), "the program prints:\n"); got != want {
 		t.Errorf("the tour prints\n%s\nthe README says\n%s", got, want)
+	}
+}
+
+// The chapter shows a whole file, which vet compiles as if it were in this module.
+func TestRedisChapterOfTheREADMECompiles(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join("..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?ms)^```go\n(package .*?)^```$").FindAllSubmatch(readme, -1)
+	if len(blocks) != 1 {
+		t.Fatalf("the README has %d files in Go, want 1", len(blocks))
+	}
+	source := blocks[0][1]
+	if formatted, err := format.Source(source); err != nil || !bytes.Equal(formatted, source) {
+		t.Errorf("not as gofmt writes it: %v", err)
+	}
+	file := filepath.Join(t.TempDir(), "stores.go")
+	if err := os.WriteFile(file, source, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), "go", "vet", file).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
 }
 

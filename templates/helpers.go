@@ -50,7 +50,7 @@ func (e *emitter) dropIn(c *Cache) {
 		Block(jen.Return(call)))
 }
 
-// ignored tells which parameters do not distinguish entries.
+// ignored tells which parameters, and fields of parameters, do not distinguish entries.
 func (c *Cache) ignored() string {
 	inKey := map[string]bool{}
 	for _, p := range c.KeyParams {
@@ -62,6 +62,7 @@ func (c *Cache) ignored() string {
 			out = append(out, p.Name)
 		}
 	}
+	out = append(out, c.Ignored...)
 	switch len(out) {
 	case 0:
 		return ""

@@ -82,7 +82,10 @@ type Cache struct {
 	// KeyParams are those of Params that occur in the key: what GetX, SetX,
 	// DeleteX and the like take, and what a target's arguments stand for.
 	KeyParams []Param
-	Value     Type
+	// Ignored are the fields of KeyParams that do not occur in the key, for
+	// documentation: filter.Trace.
+	Ignored []string
+	Value   Type
 	// ValueName names the value in generated code and documentation: user. It is
 	// chosen like the name of a [Param].
 	ValueName string

@@ -38,10 +38,10 @@ func run(ctx context.Context, opts options, stdout, stderr io.Writer) int {
 	}
 	problems := loaded.Problems
 	plans := check.Packages(loaded.Packages, problems)
-	var changes []write.Change
+	var changes, written []write.Change
 	var failures []error
 	for _, pkg := range loaded.Packages {
-		if problems.In(pkg.Dir) {
+		if pkg.Broken {
 			continue
 		}
 		files, err := render(pkg, plans)
@@ -52,14 +52,16 @@ func run(ctx context.Context, opts options, stdout, stderr io.Writer) int {
 		c, err := write.Compare(pkg.Dir, files, problems)
 		failures = append(failures, err)
 		changes = append(changes, c...)
+		if !opts.check {
+			made, err := write.Apply(c)
+			failures = append(failures, err)
+			written = append(written, made...)
+		}
 	}
 	if opts.check {
 		failures = append(failures, write.Show(stdout, changes, opts.dir))
-	} else {
-		failures = append(failures, write.Apply(changes))
-		if opts.verbose {
-			report(stdout, changes, opts.dir)
-		}
+	} else if opts.verbose {
+		report(stdout, written, opts.dir)
 	}
 	failures = append(failures, problems.Print(stderr, opts.dir))
 	switch err := errors.Join(failures...); {

@@ -29,6 +29,7 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	download(t, root)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -128,6 +129,18 @@ func sameFile(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	default:
 		ts.Fatalf("usage: same-file [remember] file")
+	}
+}
+
+// download fills the module cache with what the root module requires: building this test
+// needed only a part of that, while scripts run without a proxy and may need all of it.
+func download(t *testing.T, root string) {
+	t.Helper()
+	cmd := exec.Command("go", "mod", "download")
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("scripts need all dependencies of %s in the module cache, and \"go mod download\" failed there: %v\n%s", root, err, out)
 	}
 }
 

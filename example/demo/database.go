@@ -40,6 +40,14 @@ func (d database) user(ctx context.Context, id int64) (users.User, error) {
 	return rows[0], nil
 }
 
+func (d database) team(ctx context.Context, id int64) (users.Team, error) {
+	team, err := users.NewUserRepo(d.DB).FindTeam(ctx, id)
+	if err != nil {
+		return users.Team{}, err
+	}
+	return *team, nil
+}
+
 // takeAway leaves the service without its tables: every statement fails.
 func (d database) takeAway(ctx context.Context) error {
 	_, err := d.ExecContext(ctx, `ALTER TABLE users RENAME TO users_away; ALTER TABLE teams RENAME TO teams_away`)

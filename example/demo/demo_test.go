@@ -3,6 +3,7 @@ package demo
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,14 +13,14 @@ import (
 )
 
 func TestDemoWithoutServer(t *testing.T) {
-	if out := run(t, Config{}); !strings.HasSuffix(out, "\ndemo: all 12 checks passed\n") {
+	if out := run(t, Config{}); !strings.HasSuffix(out, "\ndemo: all 14 checks passed\n") {
 		t.Fatal(out)
 	}
 }
 
 func TestDemoWithRedisLeavesItClean(t *testing.T) {
 	server := servers.Redis(t)
-	if out := run(t, Config{RedisURL: server.URL()}); !strings.HasSuffix(out, "\ndemo: all 14 checks passed\n") {
+	if out := run(t, Config{RedisURL: server.URL()}); !strings.HasSuffix(out, "\ndemo: all 16 checks passed\n") {
 		t.Fatal(out)
 	}
 	client := goredis.NewClient(&goredis.Options{Addr: server.Addr()})
@@ -47,30 +48,43 @@ func run(t *testing.T, c Config) string {
 }
 
 func TestTableEndsAtTheFirstFailure(t *testing.T) {
-	wrong := errors.New("wrong value")
+	wrong := errors.Join(errors.New("wrong value"), errors.New("too late"))
+	fine := func() (result, error) { return result{"fine", ""}, nil }
 	for _, c := range []struct {
 		name string
+		cost cost
 		step func() (result, error)
 		want string
 	}{
-		{"value", func() (result, error) { return result{}, wrong }, "wrong value"},
-		{"queries", func() (result, error) { return result{}, nil }, "statements sent to the database: got 2, want 3"},
+		{"value", cost{sql: 2}, func() (result, error) { return result{"12 users", "7µs"}, wrong }, "wrong value; too late"},
+		{"statements", cost{sql: 3}, fine, "statements sent to the database: got 2, want 3"},
+		{"memory", cost{sql: 2, l2: noReads}, fine, "reads of the second tier: got 5, want 0"},
+		{"second tier", cost{sql: 2, l2: readsOf(6)}, fine, "reads of the second tier: got 5, want at least 6"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out bytes.Buffer
-			var sent int64
-			table := &table{out: &out, queries: func() (int64, error) { sent += 2; return sent, nil }}
-			fine := func() (result, error) { return result{"fine", ""}, nil }
-			table.line("first", 2, fine)
-			table.line("second", 3, c.step)
-			table.line("third", 2, fine)
+			var so counts
+			table := &table{out: &out, count: func() (counts, error) { so.sql += 2; so.l2 += 5; return so, nil }}
+			table.line("first", cost{sql: 2, l2: readsOf(5)}, fine)
+			table.line("second", c.cost, c.step)
+			table.line("third", cost{sql: 2}, fine)
 			err := table.end()
 			if err == nil || err.Error() != "check 2 failed: second: "+c.want {
 				t.Errorf("error %v", err)
 			}
-			if text := out.String(); strings.Contains(text, "third") || strings.Contains(text, "passed") || !strings.Contains(text, "FAILED") {
-				t.Error(text)
+			lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+			if got := strings.Fields(lines[len(lines)-1]); !slices.Equal(got, []string{"2", "second", "FAILED", "2", "5"}) {
+				t.Errorf("the last line is %q", got)
 			}
 		})
+	}
+}
+
+func TestTableShowsNoNumbersThatItDoesNotHave(t *testing.T) {
+	var out bytes.Buffer
+	table := &table{out: &out, count: func() (counts, error) { return counts{}, errors.New("no answer") }}
+	table.line("first", cost{}, func() (result, error) { return result{}, nil })
+	if got := strings.Fields(out.String()); !slices.Equal(got, []string{"1", "first", "FAILED", "–", "–"}) {
+		t.Errorf("the line is %q", got)
 	}
 }

@@ -131,8 +131,19 @@ func (i *instance) rename(ctx context.Context, kind string, id int64, name strin
 	return err
 }
 
-func (i *instance) queries(ctx context.Context) (int64, error) {
+func (i *instance) create(ctx context.Context, name string, team int64) (u users.User, err error) {
+	_, err = i.do(ctx, "POST", "/users", map[string]any{"name": name, "team_id": team}, &u)
+	return u, err
+}
+
+func (i *instance) team(ctx context.Context, id int64) (t users.Team, err error) {
+	_, err = i.do(ctx, "GET", fmt.Sprintf("/teams/%d", id), nil, &t)
+	return t, err
+}
+
+// counts returns what the instance has asked of others so far.
+func (i *instance) counts(ctx context.Context) (service.Stats, error) {
 	var s service.Stats
 	_, err := i.do(ctx, "GET", "/stats", nil, &s)
-	return s.Queries, err
+	return s, err
 }

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -21,32 +22,35 @@ const (
 	unknown   = 70 // never read before the database goes away
 )
 
+// joined is the team that somebody joins.
+const joined = 2
+
 // tiers: the database, then the second tier, then memory.
 func (d *demo) tiers(t *table) {
 	ids := upTo(cached)
 	var cold time.Duration
-	t.line(fmt.Sprintf("%d users read for the first time: from the database", cached), cached, func() (result, error) {
+	t.line(fmt.Sprintf("%d users read for the first time: from the database", cached), cost{sql: cached}, func() (result, error) {
 		got, took, err := d.main.users(d.ctx, ids)
 		cold = took
-		return result{fmt.Sprintf("%d users", len(got)), round(cold)}, errors.Join(err, d.matches(got, ids))
+		return result{fmt.Sprintf("%d users", len(got)), round(cold)}, cmp.Or(err, d.matches(got, ids))
 	})
-	t.line("service restarted, same users: from "+d.shared(), 0, func() (result, error) {
+	t.line("service restarted, same users: from "+d.shared(), cost{l2: readsOf(cached)}, func() (result, error) {
 		if err := d.restart(); err != nil {
 			return result{}, err
 		}
 		got, took, err := d.main.users(d.ctx, ids)
-		return result{"the same", fmt.Sprintf("%s, %s faster", round(took), times(cold, took))}, errors.Join(err, d.matches(got, ids))
+		return result{"the same", fmt.Sprintf("%s, %s faster", round(took), times(cold, took))}, cmp.Or(err, d.matches(got, ids))
 	})
-	t.line("once more: from memory", 0, func() (result, error) {
+	t.line("once more: from memory", cost{l2: noReads}, func() (result, error) {
 		got, took, err := d.main.users(d.ctx, ids)
-		return result{"the same", fmt.Sprintf("%s, %s faster", round(took), times(cold, took))}, errors.Join(err, d.matches(got, ids))
+		return result{"the same", fmt.Sprintf("%s, %s faster", round(took), times(cold, took))}, cmp.Or(err, d.matches(got, ids))
 	})
 }
 
 // stampede: the database is held until every request has begun, so that all of
 // them find the cache empty or a load under way.
 func (d *demo) stampede(t *table) {
-	t.line(fmt.Sprintf("%s requests at once for one user who is not cached", thousands(callers)), 1, func() (result, error) {
+	t.line(fmt.Sprintf("%s requests at once for one user who is not cached", thousands(callers)), cost{sql: 1}, func() (result, error) {
 		want, err := d.db.user(d.ctx, crowded)
 		if err != nil {
 			return result{}, err
@@ -60,18 +64,15 @@ func (d *demo) stampede(t *table) {
 		got, err := crowd(d.ctx, d.main, callers, crowded, func() { released = release() })
 		took := time.Since(began)
 		for _, u := range got {
-			err = errors.Join(err, sameUser(u, want))
-			if err != nil {
-				break
-			}
+			err = cmp.Or(err, sameUser(u, want))
 		}
-		return result{fmt.Sprintf("%s equal answers", thousands(len(got))), round(took) + " for all"}, errors.Join(err, released)
+		return result{fmt.Sprintf("%s equal answers", thousands(len(got))), round(took) + " for all"}, cmp.Or(err, released)
 	})
 }
 
 // invalidation: by key, by tag, and from one instance to another.
 func (d *demo) invalidation(t *table) {
-	t.line(fmt.Sprintf("user %d renamed, then read", renamed), 2, func() (result, error) {
+	t.line(fmt.Sprintf("user %d renamed, then read", renamed), cost{sql: 2}, func() (result, error) {
 		if err := d.main.rename(d.ctx, "users", renamed, "Grace Brewster Hopper"); err != nil {
 			return result{}, err
 		}
@@ -79,12 +80,12 @@ func (d *demo) invalidation(t *table) {
 		if err != nil {
 			return result{}, err
 		}
-		err = errors.Join(same("name", got[0].Name, "Grace Brewster Hopper"), d.matches(got, []int64{renamed}))
+		err = cmp.Or(same("name", got[0].Name, "Grace Brewster Hopper"), d.matches(got, []int64{renamed}))
 		return result{got[0].Name, round(took)}, err
 	})
 
 	team, others := members(1)
-	t.line(fmt.Sprintf("team 1 renamed, its %d users read: one tag dropped all", len(team)), 1+int64(len(team)), func() (result, error) {
+	t.line(fmt.Sprintf("team 1 renamed, its %d users read: one tag dropped all", len(team)), cost{sql: 1 + int64(len(team))}, func() (result, error) {
 		if err := d.main.rename(d.ctx, "teams", 1, "Languages"); err != nil {
 			return result{}, err
 		}
@@ -92,25 +93,51 @@ func (d *demo) invalidation(t *table) {
 		if err != nil {
 			return result{}, err
 		}
-		err = errors.Join(same("team", got[0].Team, "Languages"), d.matches(got, team))
+		err = cmp.Or(same("team", got[0].Team, "Languages"), d.matches(got, team))
 		return result{fmt.Sprintf("%d users of team %s", len(got), got[0].Team), round(took)}, err
 	})
-	t.line(fmt.Sprintf("the %d users of the other teams: still in memory", len(others)), 0, func() (result, error) {
+	t.line(fmt.Sprintf("the %d users of the other teams: still in memory", len(others)), cost{l2: noReads}, func() (result, error) {
 		got, took, err := d.main.users(d.ctx, others)
-		return result{fmt.Sprintf("%d users", len(got)), round(took)}, errors.Join(err, d.matches(got, others))
+		return result{fmt.Sprintf("%d users", len(got)), round(took)}, cmp.Or(err, d.matches(got, others))
+	})
+
+	var created users.User
+	t.line(fmt.Sprintf("user created in team %d, whose size was cached", joined), cost{sql: 3}, func() (result, error) {
+		before, err := d.main.team(d.ctx, joined)
+		if err != nil {
+			return result{}, err
+		}
+		if created, err = d.main.create(d.ctx, "Niklaus Wirth", joined); err != nil {
+			return result{}, err
+		}
+		after, err := d.main.team(d.ctx, joined)
+		if err != nil {
+			return result{}, err
+		}
+		want, err := d.db.team(d.ctx, joined)
+		err = cmp.Or(err, same("team", after, want), same("users of the team", after.Users, before.Users+1))
+		return result{fmt.Sprintf("%d users, then %d", before.Users, after.Users), ""}, err
+	})
+	t.line("the new user read: stored when it was created", cost{l2: noReads}, func() (result, error) {
+		got, took, err := d.main.users(d.ctx, []int64{created.ID})
+		if err != nil {
+			return result{}, err
+		}
+		err = cmp.Or(sameUser(got[0], created), d.matches(got, []int64{created.ID}))
+		return result{got[0].Name, round(took)}, err
 	})
 
 	if d.other == nil {
 		return
 	}
-	t.line(fmt.Sprintf("user %d read on instance B: from Redis", elsewhere), 0, func() (result, error) {
+	t.line(fmt.Sprintf("user %d read on instance B: from Redis", elsewhere), cost{l2: readsOf(1)}, func() (result, error) {
 		got, took, err := d.other.users(d.ctx, []int64{elsewhere})
 		if err != nil {
 			return result{}, err
 		}
 		return result{got[0].Name, round(took)}, d.matches(got, []int64{elsewhere})
 	})
-	t.line(fmt.Sprintf("user %d renamed on A; B hears of it and reads", elsewhere), 2, func() (result, error) {
+	t.line(fmt.Sprintf("user %d renamed on A; B hears of it and reads", elsewhere), cost{sql: 2}, func() (result, error) {
 		if err := d.main.rename(d.ctx, "users", elsewhere, "Kenneth Thompson"); err != nil {
 			return result{}, err
 		}
@@ -119,14 +146,14 @@ func (d *demo) invalidation(t *table) {
 			return result{}, err
 		}
 		took, err := d.until(want, func() (users.User, error) { return d.other.user(d.ctx, elsewhere) })
-		return result{want.Name, round(took) + " after the rename"}, errors.Join(err, same("name", want.Name, "Kenneth Thompson"))
+		return result{want.Name, round(took) + " after the rename"}, cmp.Or(err, same("name", want.Name, "Kenneth Thompson"))
 	})
 }
 
 // outage: the database is away, and comes back.
 func (d *demo) outage(t *table) {
 	var before, changed users.User
-	t.line(fmt.Sprintf("database taken away; user %d, who is not cached", unknown), 1, func() (result, error) {
+	t.line(fmt.Sprintf("database taken away; user %d, who is not cached", unknown), cost{sql: 1}, func() (result, error) {
 		var err error
 		if before, err = d.db.user(d.ctx, graced); err != nil {
 			return result{}, err
@@ -144,7 +171,7 @@ func (d *demo) outage(t *table) {
 		}
 		return result{fmt.Sprintf("an error: status %d", r.status), ""}, same("status", r.status, http.StatusInternalServerError)
 	})
-	t.line(fmt.Sprintf("… user %d, past the ttl: the database fails, grace helps", graced), 1, func() (result, error) {
+	t.line(fmt.Sprintf("… user %d, expired by hand: no database, grace helps", graced), cost{sql: 1}, func() (result, error) {
 		if err := d.main.Users.ExpireUser(d.ctx, graced); err != nil {
 			return result{}, err
 		}
@@ -154,14 +181,14 @@ func (d *demo) outage(t *table) {
 		}
 		return result{got[0].Name + ", the old value", round(took)}, sameUser(got[0], before)
 	})
-	t.line("… and again: the database is left alone for a while", 0, func() (result, error) {
+	t.line("… and again: the database is left alone for a while", cost{l2: noReads}, func() (result, error) {
 		got, took, err := d.main.users(d.ctx, []int64{graced})
 		if err != nil {
 			return result{}, err
 		}
 		return result{got[0].Name + ", the old value", round(took)}, sameUser(got[0], before)
 	})
-	t.line(fmt.Sprintf("database back; user %d, past the ttl, has changed", recovered), 1, func() (result, error) {
+	t.line(fmt.Sprintf("database back; user %d, expired by hand, has changed", recovered), cost{sql: 1}, func() (result, error) {
 		if err := d.main.Users.ExpireUser(d.ctx, recovered); err != nil {
 			return result{}, err
 		}
@@ -176,7 +203,7 @@ func (d *demo) outage(t *table) {
 		_, err := d.until(changed, func() (users.User, error) { return d.main.user(d.ctx, recovered) })
 		return result{changed.Name + ", the new value", ""}, err
 	})
-	t.line(fmt.Sprintf("user %d renamed, then read", graced), 2, func() (result, error) {
+	t.line(fmt.Sprintf("user %d renamed, then read", graced), cost{sql: 2}, func() (result, error) {
 		if err := d.main.rename(d.ctx, "users", graced, "Barbara J. Liskov"); err != nil {
 			return result{}, err
 		}
@@ -184,7 +211,7 @@ func (d *demo) outage(t *table) {
 		if err != nil {
 			return result{}, err
 		}
-		err = errors.Join(same("name", got[0].Name, "Barbara J. Liskov"), d.matches(got, []int64{graced}))
+		err = cmp.Or(same("name", got[0].Name, "Barbara J. Liskov"), d.matches(got, []int64{graced}))
 		return result{got[0].Name, round(took)}, err
 	})
 }

@@ -1,22 +1,58 @@
 package demo
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/cachegen/cachegen/example/service"
 	"github.com/cachegen/cachegen/example/users"
 )
 
 // table prints one line for each step and checks it. After the first step that
 // fails, the others are left out.
 type table struct {
-	out     io.Writer
-	queries func() (int64, error) // how many statements the database has had so far
-	lines   int
-	err     error // of the line that failed
+	out   io.Writer
+	count func() (counts, error) // what happened so far
+	lines int
+	err   error // of the line that failed
+}
+
+// counts are of statements sent to the database and reads of the second tier.
+type counts struct{ sql, l2 int64 }
+
+func (c counts) plus(s service.Stats) counts {
+	return counts{c.sql + s.Queries, c.l2 + s.SharedReads}
+}
+
+// A cost is what a step has to take.
+type cost struct {
+	sql int64             // statements, exactly
+	l2  func(int64) error // refuses a wrong number of reads of the second tier; nil takes any
+}
+
+func (c cost) check(got counts) error {
+	err := same("statements sent to the database", got.sql, c.sql)
+	if err == nil && c.l2 != nil {
+		err = c.l2(got.l2)
+	}
+	return err
+}
+
+// noReads holds for what memory answers.
+func noReads(got int64) error { return same("reads of the second tier", got, 0) }
+
+// readsOf holds for n values that are not in memory.
+func readsOf(n int) func(int64) error {
+	return func(got int64) error {
+		if got >= int64(n) {
+			return nil
+		}
+		return fmt.Errorf("reads of the second tier: got %d, want at least %d", got, n)
+	}
 }
 
 // A result is what a step shows: what the service answered, and how long it took.
@@ -30,45 +66,49 @@ const (
 
 func (t *table) head(about string) {
 	fmt.Fprintf(t.out, "%s\n\n", about)
-	t.print("    ", "what happens", "the service answers", "SQL", "time")
-	fmt.Fprintln(t.out, strings.Repeat("─", whatWidth+answerWidth+32))
+	t.print("    ", "what happens", "the service answers", "SQL", "L2", "time")
+	fmt.Fprintln(t.out, strings.Repeat("─", whatWidth+answerWidth+36))
 }
 
-func (t *table) print(number, what, answer, sent, time string) {
-	line := fmt.Sprintf("%s%s %s %3s   %s", number, pad(what, whatWidth), pad(answer, answerWidth), sent, time)
+func (t *table) print(number, what, answer, sql, l2, time string) {
+	line := fmt.Sprintf("%s%s %s %3s %3s   %s", number, pad(what, whatWidth), pad(answer, answerWidth), sql, l2, time)
 	fmt.Fprintln(t.out, strings.TrimRight(line, " "))
 }
 
-// line runs a step, which fails if it returns an error or has sent another number
-// of statements to the database than queries says.
-func (t *table) line(what string, queries int64, step func() (result, error)) {
+// line runs a step, which fails if it returns an error or takes something else
+// than want. What it took is shown all the same.
+func (t *table) line(what string, want cost, step func() (result, error)) {
 	if t.err != nil {
 		return
 	}
 	t.lines++
-	r, sent, err := t.run(queries, step)
+	r, sql, l2, err := t.run(want, step)
 	if err != nil {
-		t.err = fmt.Errorf("check %d failed: %s: %w", t.lines, what, err)
-		r.answer = "FAILED"
+		t.err = fmt.Errorf("check %d failed: %s: %s", t.lines, what, oneLine(err))
+		r = result{answer: "FAILED"}
 	}
-	t.print(fmt.Sprintf("%2d  ", t.lines), what, r.answer, fmt.Sprint(sent), r.time)
+	t.print(fmt.Sprintf("%2d  ", t.lines), what, r.answer, sql, l2, r.time)
 }
 
-func (t *table) run(queries int64, step func() (result, error)) (r result, sent int64, err error) {
-	before, err := t.queries()
+func (t *table) run(want cost, step func() (result, error)) (r result, sql, l2 string, err error) {
+	before, err := t.count()
 	if err != nil {
-		return r, 0, err
+		return r, unknownCount, unknownCount, err
 	}
-	if r, err = step(); err != nil {
-		return r, 0, err
-	}
-	after, err := t.queries()
+	r, failed := step()
+	after, err := t.count()
 	if err != nil {
-		return r, 0, err
+		return r, unknownCount, unknownCount, cmp.Or(failed, err)
 	}
-	sent = after - before
-	return r, sent, same("statements sent to the database", sent, queries)
+	took := counts{after.sql - before.sql, after.l2 - before.l2}
+	return r, fmt.Sprint(took.sql), fmt.Sprint(took.l2), cmp.Or(failed, want.check(took))
 }
+
+// unknownCount is shown where the service does not say what it has done.
+const unknownCount = "–"
+
+// oneLine is the text of an error that may be joined from several.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // end prints the last line, or returns what has failed.
 func (t *table) end() error {

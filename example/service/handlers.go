@@ -88,11 +88,12 @@ func (s *Service) settings(r *http.Request) (any, error) {
 
 // Stats are what GET /stats answers.
 type Stats struct {
-	Queries int64 `json:"queries"` // statements sent to the database
+	Queries     int64 `json:"queries"`      // statements sent to the database
+	SharedReads int64 `json:"shared_reads"` // reads of the second tier
 }
 
 func (s *Service) stats(*http.Request) (any, error) {
-	return Stats{Queries: s.Users.Queries()}, nil
+	return Stats{Queries: s.Users.Queries(), SharedReads: s.shared.reads.Load()}, nil
 }
 
 func rename(r *http.Request, change func(ctx context.Context, id int64, name string) error) (any, error) {

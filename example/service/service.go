@@ -34,6 +34,8 @@ type Config struct {
 	// RedisURL, such as redis://127.0.0.1:6379/0, adds Redis as the tier that
 	// instances share, and as the bus between them. Empty uses a SQLite file.
 	RedisURL string
+	// Bus are options of the bus, which Redis is too.
+	Bus redis.BusOptions
 	// Options are further options of the main store.
 	Options []runtime.StoreOption
 }
@@ -45,6 +47,7 @@ type Service struct {
 	Stores runtime.Stores
 
 	mux     *http.ServeMux
+	shared  *counted       // the second tier of the main store
 	closers []func() error // databases and clients, in the order they were opened
 }
 
@@ -89,14 +92,16 @@ func (s *Service) openStores(c Config) (runtime.Stores, error) {
 		}
 		client := goredis.NewClient(o)
 		s.closers = append(s.closers, client.Close)
-		options = append(options, runtime.L2(redis.New(client, redis.Options{})), runtime.WithBus(redis.NewBus(client)))
+		s.shared = &counted{sharedTier: redis.New(client, redis.Options{})}
+		options = append(options, runtime.WithBus(redis.NewBus(client, c.Bus)))
 	} else {
 		db, err := s.openDB(filepath.Join(c.Dir, "cache.db"), "_pragma=journal_mode(wal)&_pragma=synchronous(normal)")
 		if err != nil {
 			return runtime.Stores{}, err
 		}
-		options = append(options, runtime.L2(sqlite.New(db, sqlite.Options{})))
+		s.shared = &counted{sharedTier: sqlite.New(db, sqlite.Options{})}
 	}
+	options = append(options, runtime.L2(s.shared)) // counting is for the demo: the driver itself would do
 
 	main, err := runtime.NewStore("main", options...)
 	if err != nil {

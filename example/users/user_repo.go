@@ -9,8 +9,6 @@ import (
 	"time"
 )
 
-//go:generate go tool cachegen
-
 // UserRepo reads and writes users and teams in a database.
 //
 //cache:wrap CachedUserRepo namespace=users ttl=5m grace=6h

@@ -125,7 +125,7 @@ func (p *Products) FindProductByName(ctx context.Context, name string) (product 
 // Search returns the names of a category's products in this region.
 //
 //cache:getorset search:{recv.region}:{filter.Category}:{filter.Page} name=Listing
-//cache:with tag=category:{filter.Category} timeout=50ms hardtimeout=1s
+//cache:with tag=category:{filter.Category} timeout=50ms hardtimeout=1s ignore=filter.Trace
 func (p *Products) Search(ctx context.Context, filter Filter) (names []string, err error) {
 	err = p.query(func() error {
 		for _, row := range p.rows {

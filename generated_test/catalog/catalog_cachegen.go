@@ -469,7 +469,9 @@ func (c *CachedProducts) PullProductByName(ctx context.Context, name string) (pr
 }
 
 // Search is [Products.Search] through the cache, under the key
-// search:{recv.region}:{filter.Category}:{filter.Page}.
+// search:{recv.region}:{filter.Category}:{filter.Page}. Calls that differ only
+// in filter.Trace share an entry, loaded with the filter.Trace of the call that
+// loads.
 func (c *CachedProducts) Search(ctx context.Context, filter Filter) ([]string, error) {
 	return c.GetOrSetListing(ctx, filter)
 }

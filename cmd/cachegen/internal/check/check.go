@@ -18,22 +18,25 @@ import (
 
 // Packages checks loaded packages against each other and returns what to generate
 // for each of their source files that has directives. Problems go to list; a package
-// that has any is not in the result.
+// that has any is not in the result, and marked as broken.
 func Packages(loaded []*load.Package, list *diag.List) map[*load.File]*templates.File {
 	var all []*pack
 	for _, l := range loaded {
+		l.Broken = l.Broken || list.In(l.Dir) // the loader's problems
 		p := &pack{Package: l, refused: map[string]bool{}, problems: list}
 		p.collect()
 		p.assignNames()
 		p.findTags()
 		p.findTargets()
-		p.broken = list.In(l.Dir) // of the loader's problems too
 		all = append(all, p)
 	}
 	overlaps(all)
 	files := map[*load.File]*templates.File{}
 	for _, p := range all {
-		if !p.broken {
+		if !p.Broken {
+			p.checkVisible()
+		}
+		if !p.Broken {
 			p.model(files)
 		}
 	}
@@ -44,7 +47,6 @@ func Packages(loaded []*load.Package, list *diag.List) map[*load.File]*templates
 type pack struct {
 	*load.Package
 	problems *diag.List
-	broken   bool // something of this package was reported
 
 	caches   []*cache
 	writers  []*writer
@@ -56,7 +58,8 @@ type pack struct {
 }
 
 func (p *pack) addf(pos token.Pos, code, format string, args ...any) *diag.Diagnostic {
-	return p.problems.Addf(p.Fset.Position(pos), code, format, args...)
+	p.Broken = true
+	return p.problems.Addf(p.position(pos), code, format, args...)
 }
 
-func (p *pack) position(pos token.Pos) token.Position { return p.Fset.Position(pos) }
+func (p *pack) position(pos token.Pos) token.Position { return diag.Position(p.Fset, pos) }

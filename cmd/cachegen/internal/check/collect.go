@@ -28,6 +28,7 @@ type cache struct {
 	segments  []templates.Segment
 	shapes    []key.Shape
 	keyParams []*param
+	ignored   []*operand // fields of keyParams that are not in the key
 
 	store, namespace string
 	shared           bool
@@ -61,7 +62,7 @@ type wrapped struct {
 	writers []*writer
 	names   wrapperNames
 	foreign []*foreign
-	pointer bool // some annotated method has a pointer receiver
+	pointer bool // some annotated method has a pointer receiver, see also changes
 	refused bool // an annotated method was reported
 	model   *templates.Wrapper
 }

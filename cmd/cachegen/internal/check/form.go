@@ -17,6 +17,16 @@ type form struct {
 // A noForm says why a type's values cannot be part of a key or tag.
 type noForm struct {
 	why, hint string // why continues "{name}: "
+	inKey     string // the hint for a key, where it is another than for a tag
+	opaque    bool   // no field of it has a text either
+}
+
+// plainHint is the advice where there is none that is nearer.
+const plainHint = "use an integer, a bool or a string"
+
+// opaque is for a type that has neither a text nor fields to name.
+func opaque(name string) *noForm {
+	return &noForm{why: name + " has no stable text", hint: plainHint, opaque: true}
 }
 
 var integers = map[types.BasicKind]form{
@@ -40,8 +50,8 @@ func (p *pack) form(t types.Type, path string) (form, *noForm) {
 	name := p.name(t)
 	if isNamed(t, "time", "Time") {
 		return form{}, &noForm{
-			"the text of a time.Time depends on its location and precision",
-			"take an integer, such as its Unix()",
+			why:  "the text of a time.Time depends on its location and precision",
+			hint: "take an integer, such as its Unix()",
 		}
 	}
 	switch u := t.Underlying().(type) {
@@ -49,24 +59,28 @@ func (p *pack) form(t types.Type, path string) (form, *noForm) {
 		if f, ok := integers[u.Kind()]; ok {
 			return f, nil
 		}
-		return form{}, &noForm{name + " has no stable text", "use an integer, a bool or a string"}
+		return form{}, &noForm{why: name + " has no stable text", hint: plainHint}
 	case *types.Pointer:
-		hint := "take the value instead of a pointer to it"
+		no := &noForm{why: name + " is a pointer, whose text is an address", hint: "take the value instead of a pointer to it"}
 		if _, ok := u.Elem().Underlying().(*types.Struct); ok {
-			hint = fmt.Sprintf("name a field: {%s.Field}", path)
+			if len(p.fieldNames(u.Elem())) == 0 {
+				return form{}, opaque(name)
+			}
+			no.hint = fmt.Sprintf("name a field: {%s.Field}", path)
+			no.inKey = fmt.Sprintf("take the value instead of a pointer to it, and name a field: {%s.Field}", path)
 		}
-		return form{}, &noForm{fmt.Sprintf("%s is a pointer, whose text is an address", name), hint}
+		return form{}, no
 	case *types.Interface:
 		if isContext(t) {
-			return form{}, &noForm{"a context is no part of a key", "take what the key depends on as a parameter"}
+			return form{}, &noForm{why: "a context is no part of a key", hint: "take what the key depends on as a parameter"}
 		}
-		return form{}, &noForm{fmt.Sprintf("%s is an interface and has no stable text", name), "use a concrete type"}
+		return form{}, &noForm{why: name + " is an interface and has no stable text", hint: "use a concrete type"}
 	case *types.Slice, *types.Map, *types.Chan, *types.Signature:
-		return form{}, &noForm{name + " has no stable text", "use an integer, a bool or a string"}
+		return form{}, &noForm{why: name + " has no stable text", hint: plainHint}
 	case *types.Struct, *types.Array:
 		return p.text(t, name, path)
 	}
-	return form{}, &noForm{name + " has no stable text", "use an integer, a bool or a string"}
+	return form{}, &noForm{why: name + " has no stable text", hint: plainHint}
 }
 
 // text is the form of a type that marshals itself.
@@ -77,30 +91,34 @@ func (p *pack) text(t types.Type, name, path string) (form, *noForm) {
 	unmarshal := hasMethod(types.NewPointer(t), "UnmarshalText", []types.Type{bytes}, []types.Type{err})
 	switch {
 	case marshal && unmarshal && !types.Comparable(t):
-		return form{}, &noForm{fmt.Sprintf("%s is not comparable, so it cannot be in a key", name), "use an integer, a bool or a string"}
+		return form{}, &noForm{why: name + " is not comparable, so it cannot be in a key", hint: plainHint}
 	case marshal && unmarshal:
 		return form{Form: templates.Text}, nil
 	case marshal:
 		return form{}, &noForm{
-			fmt.Sprintf("%s has MarshalText but no UnmarshalText", name),
-			"add UnmarshalText, so that keys can be parsed",
+			why:  name + " has MarshalText but no UnmarshalText",
+			hint: "add UnmarshalText, so that keys can be parsed",
 		}
 	case hasMethod(types.NewPointer(t), "MarshalText", nil, []types.Type{bytes, err}):
 		return form{}, &noForm{
-			fmt.Sprintf("%s has MarshalText only on its pointer", name),
-			"give the value the method: func (" + name + ") MarshalText() ([]byte, error)",
+			why:  name + " has MarshalText only on its pointer",
+			hint: "give the value the method: func (" + name + ") MarshalText() ([]byte, error)",
 		}
 	case hasMethod(t, "String", nil, []types.Type{types.Typ[types.String]}):
 		return form{}, &noForm{
-			fmt.Sprintf("the String method of %s need not tell its values apart", name),
-			"add MarshalText and UnmarshalText",
+			why:  "the String method of " + name + " need not tell its values apart",
+			hint: "add MarshalText and UnmarshalText",
 		}
 	}
 	hint := "add MarshalText and UnmarshalText"
 	if _, ok := t.Underlying().(*types.Struct); ok {
+		n := named(t)
+		if foreign := n != nil && n.Obj().Pkg() != p.Types; foreign && len(p.fieldNames(t)) == 0 {
+			return form{}, opaque(name)
+		}
 		hint = fmt.Sprintf("name its fields, {%s.Field}, or %s", path, hint)
 	}
-	return form{}, &noForm{name + " has no text form", hint}
+	return form{}, &noForm{why: name + " has no text form", hint: hint}
 }
 
 // hasMethod reports whether a method of t has exactly these parameters and results.

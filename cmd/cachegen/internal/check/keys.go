@@ -2,11 +2,11 @@ package check
 
 import (
 	"go/token"
+	"go/types"
 	"slices"
 	"strings"
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
-	"github.com/cachegen/cachegen/cmd/cachegen/internal/directive"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/key"
 	"github.com/cachegen/cachegen/templates"
 )
@@ -15,7 +15,8 @@ import (
 type field struct {
 	*operand
 	form
-	name string // ID
+	name string     // ID
+	as   types.Type // in the key: its own type, or the predeclared one where that cannot be named
 }
 
 // readKey checks a cache's key: its text, its placeholders, and that every
@@ -84,12 +85,16 @@ func (p *pack) keySegment(c *cache, s key.Segment) {
 			p.addf(at, diag.Placeholder, "{%s}: %s can be nil, and then there is no key", s.Value, pointer).
 				Hintf("take a value instead of a pointer")
 			c.broken = true
-		case p.unnamable(o.typ) != nil:
-			p.addf(at, diag.Placeholder, "{%s}: %s is not exported, so generated code cannot name it", s.Value, p.name(o.typ))
+		case f.Form == templates.Text && p.unnamable(o.typ) != nil:
+			p.addf(at, diag.Placeholder, "{%s}: %s", s.Value, p.whyUnnamable(p.unnamable(o.typ)))
 			c.broken = true
 		}
 		segment.Field = len(c.fields)
-		c.fields = append(c.fields, &field{operand: o, form: f})
+		as := o.typ
+		if f.Form != templates.Text && p.unnamable(as) != nil {
+			as = types.Universe.Lookup(f.basic).Type()
+		}
+		c.fields = append(c.fields, &field{operand: o, form: f, as: as})
 		shape.Value, shape.Form, shape.Bits = true, f.Form, f.bits
 	}
 	c.segments = append(c.segments, segment)
@@ -116,6 +121,14 @@ func (p *pack) nameFields(c *cache) {
 	}
 }
 
+// convert makes an expression of the operand's type fit the key.
+func (f *field) convert(arg templates.TagArg) templates.TagArg {
+	if !types.Identical(f.typ, f.as) {
+		arg.Expr = f.as.String() + "(" + arg.Expr + ")"
+	}
+	return arg
+}
+
 func fieldName(f *field) string {
 	var b strings.Builder
 	if f.root == parameter {
@@ -125,42 +138,4 @@ func fieldName(f *field) string {
 		b.WriteString(upper(name))
 	}
 	return b.String()
-}
-
-// unusedParams reports parameters that are neither in the key nor ignored, and
-// ignore options that are about nothing.
-func (p *pack) unusedParams(c *cache) {
-	ignored := map[string]directive.Arg{}
-	for _, arg := range c.d.Options("ignore") {
-		if first, again := ignored[arg.Value]; again {
-			p.addf(arg.Pos, diag.Option, "%s is ignored twice", arg.Value).Relatedf(p.position(first.Pos), "the first")
-		}
-		ignored[arg.Value] = arg
-		i := slices.IndexFunc(c.params, func(v *param) bool { return v.source() == arg.Value })
-		switch {
-		case i < 0 && arg.Value == c.ctx:
-			p.addf(arg.ValuePos, diag.Option, "the context is never part of a key")
-		case i < 0:
-			var names []string
-			for _, v := range c.params {
-				names = append(names, v.source())
-			}
-			p.addf(arg.ValuePos, diag.Placeholder, "no parameter %q in %s", arg.Value, c.name()).Suggest(arg.Value, names)
-		case slices.Contains(c.keyParams, c.params[i]):
-			p.addf(arg.ValuePos, diag.Option, "%s is part of the key and cannot be ignored", arg.Value)
-		}
-	}
-	for _, v := range c.params {
-		_, ignore := ignored[v.source()]
-		if v.source() == "" || ignore || slices.Contains(c.keyParams, v) {
-			continue
-		}
-		d := p.addf(c.keyArg.Pos, diag.Unused,
-			"parameter %s of %s is not part of the key: calls that differ only in %s share one entry", v.source(), c.name(), v.source())
-		if v.variadic {
-			d.Hintf("if that is right, write ignore=%s", v.source())
-		} else {
-			d.Hintf("add {%s} to the key or, if that is right, write ignore=%s", v.source(), v.source())
-		}
-	}
 }

@@ -30,7 +30,7 @@ func (p *pack) model(files map[*load.File]*templates.File) {
 	}
 	for _, w := range p.wrappers {
 		w.model = &templates.Wrapper{
-			Type: w.obj.Name(), Name: w.names.typ, Constructor: w.names.constructor, Pointer: w.pointer,
+			Type: w.obj.Name(), Name: w.names.typ, Constructor: w.names.constructor, Pointer: w.pointer || changes(w.obj.Type()),
 		}
 	}
 	for _, file := range p.Files {
@@ -51,6 +51,12 @@ func (p *pack) model(files map[*load.File]*templates.File) {
 		}
 	}
 	p.bindCaches(outputs)
+}
+
+// changes reports whether a type has methods on its pointer, embedded ones included: they
+// may change the value, and the wrapper has to hold the one that they change.
+func changes(t types.Type) bool {
+	return types.NewMethodSet(t).Len() != types.NewMethodSet(types.NewPointer(t)).Len()
 }
 
 // own returns what belongs to the output's file.
@@ -85,7 +91,7 @@ func (o *output) noteTypes() {
 		o.params(c.params)
 		o.params(c.results)
 		for _, f := range c.fields {
-			o.typ(f.typ)
+			o.typ(f.as)
 		}
 	}
 	for _, w := range writers {
@@ -130,7 +136,8 @@ func (o *output) nameVariables() {
 	for _, w := range wrappers {
 		parts := words(w.obj.Name())
 		w.model.Param = unused(lower(parts[len(parts)-1]), "Arg", func(name string) bool {
-			return reserved(name) || o.imports[name] || o.p.names[name].generated || name == w.obj.Name()
+			return reserved(name) || o.imports[name] || o.p.names[name].generated || name == w.obj.Name() ||
+				name == w.model.Receiver
 		})
 	}
 	for _, t := range tags {
@@ -225,10 +232,13 @@ func (p *pack) cacheModel(c *cache, o *output) *templates.Cache {
 	if c.recv != nil {
 		m.Wrapper, m.Field = c.recv.model, n.entity
 	}
+	for _, o := range c.ignored {
+		m.Ignored = append(m.Ignored, o.render(c.base(o)).Expr)
+	}
 	m.Key = templates.Key{Segments: c.segments}
 	for _, f := range c.fields {
 		m.Key.Fields = append(m.Key.Fields, templates.Field{
-			Name: f.name, Source: f.render(c.base(f.operand)).Expr, Type: o.typ(f.typ),
+			Name: f.name, Source: f.convert(f.render(c.base(f.operand))).Expr, Type: o.typ(f.as),
 			Form: f.Form, Basic: f.basic, Bits: f.bits,
 		})
 	}
@@ -314,8 +324,8 @@ func (w *writer) targetModel(t *target) templates.Target {
 		return m
 	}
 	m.Cache, m.Handle = t.cache.skeleton(), w.handleExpr(t.cache)
-	for _, o := range t.args {
-		m.Args = append(m.Args, o.render(w.base(o)))
+	for i, o := range t.args {
+		m.Args = append(m.Args, t.cache.fields[i].convert(o.render(w.base(o))))
 	}
 	if t.value != nil {
 		m.Value = t.value.name

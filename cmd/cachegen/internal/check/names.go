@@ -81,14 +81,23 @@ func (p *pack) take(name string, pos token.Pos, what string) (holder, bool) {
 	if h, taken := p.names[name]; taken {
 		return h, false
 	}
+	switch {
+	case types.Universe.Lookup(name) != nil:
+		return holder{what: "is predeclared in Go"}, false
+	case name == "init", name == "main" && p.Name == "main":
+		return holder{what: "Go reserves"}, false
+	}
 	p.names[name] = holder{what: what, pos: pos, generated: true}
 	return holder{}, true
 }
 
 // clash reports that a package-level name is not free.
 func (p *pack) clash(at token.Pos, who, name string, h holder) *diag.Diagnostic {
-	return p.addf(at, diag.Name, "%s needs the name %s, which %s", who, name, h.what).
-		Relatedf(p.position(h.pos), "%s", name)
+	d := p.addf(at, diag.Name, "%s needs the name %s, which %s", who, name, h.what)
+	if h.pos.IsValid() {
+		d.Relatedf(p.position(h.pos), "%s", name)
+	}
+	return d
 }
 
 // shadowed are the predeclared names that generated code cannot do without.
@@ -147,20 +156,57 @@ func (p *pack) nameWrapper(w *wrapped) {
 	}
 }
 
+// entity is the name under which c's values are cached, unless that is taken.
+func (c *cache) entity() string {
+	if arg, ok := c.d.Option("name"); ok && isName(arg.Value) {
+		return sameCase(arg.Value, c.name())
+	}
+	return entity(c.name())
+}
+
+func isName(text string) bool { return token.IsIdentifier(text) && text != "_" }
+
+// freeName is a name for a cache, instead of one that is taken: nothing of what is
+// generated for it has another owner.
+func (p *pack) freeName(c *cache) string {
+	name := c.entity()
+	taken := func(name string) bool {
+		names := []string{name + "Key", sameCase("Parse"+upper(name), name) + "Key", lower(name) + "Cache"}
+		var members []string
+		for _, h := range c.helpers() {
+			members = append(members, sameCase(h.prefix+upper(name), name))
+		}
+		if c.recv == nil {
+			names = append(names, members...)
+		} else if slices.ContainsFunc(append(members, name), func(m string) bool { return p.member(c.recv, m) != "" }) {
+			return true
+		}
+		declared := func(n string) bool {
+			_, ok := p.names[n]
+			return ok
+		}
+		return slices.ContainsFunc(names, declared) ||
+			slices.ContainsFunc(p.caches, func(other *cache) bool { return lower(other.entity()) == lower(name) })
+	}
+	for _, suffix := range []string{"Entry", "Item"} {
+		if !taken(name + suffix) {
+			return name + suffix
+		}
+	}
+	return unused(name+"Entry", "", taken)
+}
+
 // nameEntity finds the entity of a cache, and the package-level names that come from it.
 func (p *pack) nameEntity(c *cache, entities map[string]*cache) {
-	name := entity(c.name())
-	if arg, ok := c.d.Option("name"); ok {
-		if !token.IsIdentifier(arg.Value) || arg.Value == "_" {
-			p.addf(arg.ValuePos, diag.Name, "%q is not a Go name", arg.Value)
-			return
-		}
-		name = sameCase(arg.Value, c.name())
+	if arg, ok := c.d.Option("name"); ok && !isName(arg.Value) {
+		p.addf(arg.ValuePos, diag.Name, "%q is not a Go name", arg.Value)
+		return
 	}
+	name := c.entity()
 	if other, taken := entities[lower(name)]; taken {
 		p.addf(c.namePos(), diag.Name, "%s would be cached as %s, as %s is", c.label(), name, other.label()).
 			Relatedf(p.position(other.namePos()), "%s", other.label()).
-			Hintf("choose another name with name=")
+			Hintf("choose another name, such as name=%s", p.freeName(c))
 		return
 	}
 	entities[lower(name)] = c
@@ -172,7 +218,7 @@ func (p *pack) nameEntity(c *cache, entities map[string]*cache) {
 	}
 	for _, name := range []string{n.keyType, n.parseKey, n.variable} {
 		if h, ok := p.take(name, c.d.Pos, "the cache of "+c.label()+" has"); !ok {
-			p.clash(c.namePos(), c.label(), name, h).Hintf("choose another name with name=")
+			p.clash(c.namePos(), c.label(), name, h).Hintf("choose another name, such as name=%s", p.freeName(c))
 			return
 		}
 	}
@@ -217,7 +263,7 @@ func (p *pack) nameFunctions(c *cache) {
 		}
 		if *h.name == "" {
 			name := sameCase(h.prefix+"Cached"+upper(c.names.entity), c.name())
-			p.clash(c.namePos(), c.label(), name, taken).Hintf("choose another name with name=")
+			p.clash(c.namePos(), c.label(), name, taken).Hintf("choose another name, such as name=%s", p.freeName(c))
 			return
 		}
 	}
@@ -229,9 +275,14 @@ func (p *pack) nameMethods(c *cache) {
 	w := c.recv
 	who := c.label()
 	field := c.names.entity
+	if token.IsKeyword(field) {
+		p.addf(c.namePos(), diag.Name, "%s needs a field %s in %s, and that is a keyword", who, field, w.names.typ).
+			Hintf("choose another name, such as name=%s", p.freeName(c))
+		return
+	}
 	if owner := p.member(w, field); owner != "" {
 		p.addf(c.namePos(), diag.Name, "%s needs a field %s in %s, and that is %s", who, field, w.names.typ, owner).
-			Hintf("choose another name with name=")
+			Hintf("choose another name, such as name=%s", p.freeName(c))
 		return
 	}
 	w.names.members[field] = "the cache of " + who
@@ -248,7 +299,7 @@ func (p *pack) nameMethods(c *cache) {
 		if *h.name == "" {
 			name := sameCase(h.prefix+"Cached"+upper(c.names.entity), c.name())
 			p.addf(c.namePos(), diag.Name, "%s needs a method %s of %s, and that is %s", who, name, w.names.typ, owner).
-				Hintf("choose another name with name=")
+				Hintf("choose another name, such as name=%s", p.freeName(c))
 			return
 		}
 	}

@@ -16,8 +16,11 @@ import (
 type operand struct {
 	root root
 	of   *param   // for a parameter or a result
-	path []string // of fields
-	typ  types.Type
+	path []string // of fields, as written
+	// index is the same path with every field, those of embedded structs that path
+	// leaves out included.
+	index []int
+	typ   types.Type
 	// pointers are the paths, from the root, to the pointers on the way to the field.
 	pointers [][]string
 	literal  string // Go source
@@ -33,9 +36,10 @@ const (
 	literal
 )
 
-// same reports whether two operands of one function are the same expression.
+// same reports whether two operands of one function, which are no literals, are the
+// same variable.
 func (o *operand) same(other *operand) bool {
-	return o.root == other.root && o.of == other.of && slices.Equal(o.path, other.path)
+	return o.root == other.root && o.of == other.of && slices.Equal(o.index, other.index)
 }
 
 // render writes o as Go source. base is the source of its root.
@@ -87,7 +91,12 @@ func (p *pack) head(f *function, at path, results bool, code string) *operand {
 	for _, v := range f.params {
 		if v.source() == name {
 			if v.variadic {
-				p.addf(at.pos(0), code, "%s is variadic and has no stable text", name)
+				d := p.addf(at.pos(0), code, "%s is variadic and has no stable text", name)
+				if results {
+					d.Hintf("take a single value as a parameter of its own")
+				} else {
+					d.Hintf("take a single value or, if the value does not depend on it, write ignore=%s", name)
+				}
 				return nil
 			}
 			return &operand{root: parameter, of: v, typ: v.Type()}
@@ -131,31 +140,50 @@ func (p *pack) head(f *function, at path, results bool, code string) *operand {
 		}
 		return nil
 	}
-	candidates := p.candidates(f, results)
-	d := p.addf(at.pos(0), code, "no parameter %q in %s", name, f.name()).Suggest(name, candidates)
+	var candidates, fit []string
+	for _, c := range p.candidates(f, results) {
+		candidates = append(candidates, c.name)
+		if len(at.names) == 1 || p.hasField(c.typ, at.names[1].Text) {
+			fit = append(fit, c.name)
+		}
+	}
+	d := p.addf(at.pos(0), code, "no parameter %q in %s", name, f.name()).Suggest(name, fit)
 	if len(d.Hints) == 0 && len(candidates) > 0 {
 		d.Hintf("there are %s", strings.Join(candidates, ", "))
 	}
 	return nil
 }
 
+func (p *pack) hasField(t types.Type, name string) bool {
+	obj, _, _ := types.LookupFieldOrMethod(t, true, p.Types, name)
+	_, ok := obj.(*types.Var)
+	return ok
+}
+
+// A candidate is a name that a path can begin with.
+type candidate struct {
+	name string
+	typ  types.Type
+}
+
 // candidates are the names that a path can begin with.
-func (p *pack) candidates(f *function, results bool) []string {
-	var list []string
-	for _, v := range f.params {
+func (p *pack) candidates(f *function, results bool) []candidate {
+	var list []candidate
+	add := func(v *param) {
 		if v.source() != "" && !v.variadic {
-			list = append(list, v.source())
+			list = append(list, candidate{v.source(), v.Type()})
 		}
 	}
+	for _, v := range f.params {
+		add(v)
+	}
 	if f.recv != nil {
-		list = append(list, "recv")
+		list = append(list, candidate{"recv", f.recv.obj.Type()})
 	}
 	if results && len(f.results) > 0 {
-		list = append(list, "result")
+		list = append(list, candidate{"result", f.results[0].Type()})
 		for _, v := range f.results {
-			if v.source() != "" {
-				list = append(list, v.source())
-			}
+			add(v)
 		}
 	}
 	return list
@@ -193,6 +221,7 @@ func (p *pack) step(o *operand, at path, i int, code string) *operand {
 	}
 	next.typ = typ
 	next.path = append(slices.Clone(o.path), name)
+	next.index = append(slices.Clone(o.index), index...)
 	return next
 }
 
@@ -224,7 +253,15 @@ func (p *pack) placeholderForm(f *function, value *key.Placeholder, start token.
 	}
 	found, problem := p.form(o.typ, at.String())
 	if problem != nil {
-		p.addf(start+token.Pos(value.Offset), diag.Placeholder, "{%s}: %s", at, problem.why).Hintf("%s", problem.hint)
+		hint := problem.hint
+		switch {
+		case results:
+		case problem.opaque && o.root == parameter:
+			hint += " or, if the value does not depend on it, write ignore=" + at.String()
+		case problem.inKey != "":
+			hint = problem.inKey
+		}
+		p.addf(start+token.Pos(value.Offset), diag.Placeholder, "{%s}: %s", at, problem.why).Hintf("%s", hint)
 		return nil, form{}, false
 	}
 	return o, found, true

@@ -58,9 +58,9 @@ func duration(levels []*directive.Directive, name string) *time.Duration {
 // contradictions reports durations of d that rule each other, or the defaults that
 // they meet, out. Defaults among themselves are reported where they are given.
 func (p *pack) contradictions(d, defaults *directive.Directive) {
-	p.contradiction(d, defaults, "timeout", "hardtimeout", func(soft, hard time.Duration) bool { return soft >= hard },
+	p.contradiction(d, defaults, "timeout", "hardtimeout", func(soft, hard time.Duration) bool { return soft >= hard && hard > 0 },
 		"the hard timeout would end every load before the soft one hands out a stale value")
-	p.contradiction(d, defaults, "gracebackoff", "grace", func(backoff, grace time.Duration) bool { return backoff > grace },
+	p.contradiction(d, defaults, "gracebackoff", "grace", func(backoff, grace time.Duration) bool { return backoff > grace && grace > 0 },
 		"the grace period would be over before the first retry")
 }
 

@@ -6,11 +6,12 @@ import (
 )
 
 // overlaps reports cached functions of one store and namespace whose keys can be
-// equal, each with the first other one that it meets.
+// equal, each with the first other one that it meets. Without a name the store is the
+// first of those that are opened, which can be any.
 func overlaps(all []*pack) {
 	type place struct {
-		store, namespace string
-		segments         int
+		namespace string
+		segments  int
 	}
 	earlier := map[place][]*cache{}
 	for _, p := range all {
@@ -18,9 +19,10 @@ func overlaps(all []*pack) {
 			if len(c.shapes) != len(c.pattern.Segments) || len(c.shapes) == 0 {
 				continue // the key is not known
 			}
-			at := place{c.store, c.namespace, len(c.shapes)}
+			at := place{c.namespace, len(c.shapes)}
 			for _, other := range earlier[at] {
-				if !key.Overlap(c.shapes, other.shapes) {
+				apart := c.store != other.store && c.store != "" && other.store != ""
+				if apart || !key.Overlap(c.shapes, other.shapes) {
 					continue
 				}
 				name := other.label()
@@ -30,7 +32,6 @@ func overlaps(all []*pack) {
 				p.addf(c.keyArg.Pos, diag.Overlap, "key %s can equal key %s of %s", c.pattern.Text, other.pattern.Text, name).
 					Relatedf(p.position(other.keyArg.Pos), "%s", other.pattern.Text).
 					Hintf("begin one of them with another word, or give one another namespace")
-				p.broken = true
 				break
 			}
 			earlier[at] = append(earlier[at], c)

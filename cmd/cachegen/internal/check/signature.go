@@ -87,7 +87,7 @@ func (p *pack) function(file *load.File, decl *ast.FuncDecl, reads bool) *functi
 	}
 	for _, v := range append(f.params, f.results...) {
 		if part := p.unnamable(v.Type()); part != nil {
-			p.addf(v.typeExpr.Pos(), diag.Signature, "%s is not exported, so generated code cannot name it", p.name(part))
+			p.addf(v.typeExpr.Pos(), diag.Signature, "%s", p.whyUnnamable(part))
 			ok = false
 		}
 	}

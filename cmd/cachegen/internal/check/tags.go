@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"go/token"
 	"go/types"
 	"slices"
@@ -35,6 +36,8 @@ type tagUse struct {
 	operands []*operand
 	fields   []*field // of the key, for a tag that is known from it
 	pos      token.Pos
+
+	inherited bool // from the function's type
 }
 
 // findTags reads the tags of all directives and names their constructors.
@@ -50,42 +53,67 @@ func (p *pack) findTags() {
 	p.nameTags()
 }
 
-// cacheTags reads the tags of a cached function.
+// cacheTags reads the tags of a cached function: its own, and those of its type.
 func (p *pack) cacheTags(c *cache) {
-	for _, arg := range p.tagOptions(c.d) {
-		use := p.tagUse(c.function, arg)
-		if use == nil {
+	own := p.tagOptions(c.d)
+	for _, arg := range own {
+		p.cacheTag(c, arg, false)
+	}
+	if c.recv == nil || c.recv.d == nil {
+		return
+	}
+	for _, arg := range p.tagOptions(c.recv.d) {
+		if slices.ContainsFunc(own, func(a directive.Arg) bool { return a.Value == arg.Value }) {
+			continue
+		}
+		// A malformed tag is reported once, because that is not about the function.
+		if _, ok := p.parse(arg.Value, arg.ValuePos, diag.Tag); !ok {
 			c.broken = true
 			continue
 		}
-		fromKey, fromResult := 0, 0
-		for i, o := range use.operands {
-			at := use.pos + token.Pos(use.pattern.Placeholders()[i].Offset)
-			if o.root == result {
-				fromResult++
-				continue
-			}
-			in := slices.IndexFunc(c.fields, func(f *field) bool { return f.same(o) })
-			if in < 0 {
-				name := use.pattern.Placeholders()[i]
-				p.addf(at, diag.Tag, "{%s} is not in the key, so calls that share an entry would differ in its tags", name).
-					Hintf("add {%s} to the key, or use {result.Field}", name)
-				c.broken = true
-				continue
-			}
-			fromKey++
-			use.fields = append(use.fields, c.fields[in])
+		before := p.problems.Len()
+		p.cacheTag(c, arg, true)
+		for _, d := range p.problems.Since(before) {
+			d.Message = c.label() + ": " + d.Message
 		}
-		switch {
-		case fromKey > 0 && fromResult > 0:
-			p.addf(arg.Pos, diag.Tag, "a tag is made of the key or of the result, not of both").
-				Hintf("use two tags, or a field of the result that says the same as the key")
+	}
+}
+
+// cacheTag reads one tag of a cached function. inherited says that it is its type's.
+func (p *pack) cacheTag(c *cache, arg directive.Arg, inherited bool) {
+	use := p.tagUse(c.function, arg)
+	if use == nil {
+		c.broken = true
+		return
+	}
+	use.inherited = inherited
+	fromKey, fromResult := 0, 0
+	for i, o := range use.operands {
+		at := use.pos + token.Pos(use.pattern.Placeholders()[i].Offset)
+		if o.root == result {
+			fromResult++
+			continue
+		}
+		in := slices.IndexFunc(c.fields, func(f *field) bool { return f.same(o) })
+		if in < 0 {
+			name := use.pattern.Placeholders()[i]
+			p.addf(at, diag.Tag, "{%s} is not in the key, so calls that share an entry would differ in its tags", name).
+				Hintf("add {%s} to the key, or use {result.Field}", name)
 			c.broken = true
-		case fromResult > 0:
-			c.resultTags = append(c.resultTags, use)
-		default:
-			c.keyTags = append(c.keyTags, use)
+			continue
 		}
+		fromKey++
+		use.fields = append(use.fields, c.fields[in])
+	}
+	switch {
+	case fromKey > 0 && fromResult > 0:
+		p.addf(arg.Pos, diag.Tag, "a tag is made of the key or of the result, not of both").
+			Hintf("use two tags, or a field of the result that says the same as the key")
+		c.broken = true
+	case fromResult > 0:
+		c.resultTags = append(c.resultTags, use)
+	default:
+		c.keyTags = append(c.keyTags, use)
 	}
 }
 
@@ -121,7 +149,7 @@ func (p *pack) tagUse(f *function, arg directive.Arg) *tagUse {
 			}
 			if form.Form == templates.Text && p.unnamable(o.typ) != nil {
 				p.addf(use.pos+token.Pos(s.Value.Offset), diag.Placeholder,
-					"{%s}: %s is not exported, so generated code cannot name it", s.Value, p.name(o.typ))
+					"{%s}: %s", s.Value, p.whyUnnamable(p.unnamable(o.typ)))
 				ok = false
 				continue
 			}
@@ -161,10 +189,14 @@ func (p *pack) shape(t *tag, use *tagUse) *tag {
 	return t
 }
 
-// file is the first of the source files that use t.
+// file is the first of the source files that use t, of those that are compiled under the
+// fewest conditions.
 func (t *tag) file() *load.File {
 	return slices.MinFunc(t.uses, func(a, b *tagUse) int {
-		return strings.Compare(a.f.file.Name, b.f.file.Name)
+		return cmp.Or(
+			cmp.Compare(len(conjuncts(a.f.file)), len(conjuncts(b.f.file))),
+			strings.Compare(a.f.file.Name, b.f.file.Name),
+		)
 	}).f.file
 }
 
@@ -186,6 +218,9 @@ func (p *pack) nameTags() {
 			d := p.addf(use.pos, diag.Tag, "tags %s and %s would both be made by %s", t.pattern.Text, other.pattern.Text, name)
 			if slices.Equal(t.segments, other.segments) {
 				d.Message = "tag " + t.pattern.Text + " has values of other types here"
+			}
+			if use.inherited {
+				d.Message = use.f.label() + ": " + d.Message
 			}
 			d.Relatedf(p.position(other.uses[0].pos), "%s", other.pattern.Text).
 				Hintf("use other literals for one of them")

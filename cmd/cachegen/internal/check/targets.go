@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/ast"
 	"go/parser"
+	"go/scanner"
 	"go/token"
 	"go/types"
 	"slices"
@@ -68,6 +69,11 @@ func (p *pack) findTargets() {
 // target checks a positional argument of a writer: FindUser(id). It returns nil if it
 // has reported something.
 func (p *pack) target(w *writer, d *directive.Directive, arg directive.Arg) *target {
+	if at := comment(arg.Text); at >= 0 {
+		p.addf(arg.TextPos()+token.Pos(at), diag.Syntax, "a target cannot contain a comment").
+			Hintf("put the comment on a line of its own, above the directive")
+		return nil
+	}
 	expr, err := parser.ParseExpr(arg.Text)
 	call, isCall := expr.(*ast.CallExpr)
 	callee, isName := dotted(expr, arg)
@@ -112,6 +118,21 @@ func (p *pack) target(w *writer, d *directive.Directive, arg directive.Arg) *tar
 		return nil
 	}
 	return t
+}
+
+// comment is the offset of the first comment in Go source; -1 if there is none.
+func comment(text string) int {
+	file := token.NewFileSet().AddFile("", -1, len(text))
+	var s scanner.Scanner
+	s.Init(file, []byte(text), nil, scanner.ScanComments)
+	for {
+		switch pos, tok, _ := s.Scan(); tok {
+		case token.COMMENT:
+			return file.Offset(pos)
+		case token.EOF:
+			return -1
+		}
+	}
 }
 
 // signature is what stands in the parentheses of a target of c.

@@ -132,7 +132,8 @@ func invalid(t types.Type) bool {
 }
 
 // unnamable returns a part of t that this package cannot write: an unexported type
-// of another package, which a signature can only reach through an alias.
+// of another package, which a signature can only reach through an alias, or one of a
+// package that this one must not import.
 func (p *pack) unnamable(t types.Type) (part types.Type) {
 	visit(t, func(t types.Type) bool {
 		var obj *types.TypeName
@@ -142,12 +143,39 @@ func (p *pack) unnamable(t types.Type) (part types.Type) {
 		case *types.Named:
 			obj = t.Obj()
 		}
-		if obj != nil && obj.Pkg() != nil && obj.Pkg() != p.Types && !obj.Exported() {
+		if obj != nil && obj.Pkg() != nil && obj.Pkg() != p.Types && (!obj.Exported() || !importable(obj.Pkg().Path(), p.Path)) {
 			part = t
 		}
 		return part != nil
 	})
 	return part
+}
+
+// whyUnnamable says what is wrong with a part that unnamable returned.
+func (p *pack) whyUnnamable(part types.Type) string {
+	if n := named(part); n != nil && n.Obj().Exported() {
+		return p.name(part) + " is in " + n.Obj().Pkg().Path() + ", which this package cannot import, so generated code cannot name it"
+	}
+	return p.name(part) + " is not exported, so generated code cannot name it"
+}
+
+// importable reports whether package by may import path: what is in a directory
+// internal is for the tree around that directory.
+func importable(path, by string) bool {
+	elements := strings.Split(path, "/")
+	if elements[0] == "vendor" { // the standard library's own
+		return false
+	}
+	for i, element := range elements {
+		if element != "internal" {
+			continue
+		}
+		around := strings.Join(elements[:i], "/")
+		if around == "" || by != around && !strings.HasPrefix(by, around+"/") {
+			return false
+		}
+	}
+	return true
 }
 
 // named is the named type that t is or points to; nil for other types.

@@ -32,7 +32,7 @@ const (
 	Value       = "value"       // a value that does not survive serialization
 	Tag         = "tag"         // malformed or contradictory tags
 	Reserved    = "reserved"    // a name that the runtime keeps for itself
-	Output      = "output"      // a file that stands where output has to go
+	Output      = "output"      // a file that stands where output has to go, or output that is not always compiled with what it needs
 )
 
 // A Diagnostic is one problem at one place.
@@ -91,6 +91,9 @@ func (l *List) Append(other *List) { l.items = append(l.items, other.items...) }
 
 // Len is the number of diagnostics, those that Print leaves out as repeated included.
 func (l *List) Len() int { return len(l.items) }
+
+// Since returns what was added after the list's length was n, oldest first.
+func (l *List) Since(n int) []*Diagnostic { return l.items[n:] }
 
 // In reports whether a diagnostic is about a file of directory dir. The files of
 // the diagnostics and dir have to be both absolute or both relative.

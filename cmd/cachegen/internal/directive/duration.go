@@ -13,8 +13,8 @@ import (
 const Forever = time.Duration(math.MaxInt64)
 
 // ParseDuration parses Go's durations extended by d (24 hours) and w (7 days), as
-// in 1w2d12h, and, if forever is true, the word forever. Zero and negative
-// durations are errors: an option that is off is left out.
+// in 1w2d12h, and, if forever is true, the word forever. Negative durations are errors,
+// and so is zero where forever is possible; elsewhere it switches off what a default says.
 func ParseDuration(text string, forever bool) (time.Duration, error) {
 	if text == "forever" {
 		if !forever {
@@ -54,7 +54,7 @@ func ParseDuration(text string, forever bool) (time.Duration, error) {
 		}
 		total += d
 	}
-	if total <= 0 {
+	if total == 0 && forever {
 		return 0, fmt.Errorf("duration %q is not greater than zero", text)
 	}
 	return total, nil

@@ -17,11 +17,11 @@ var nearTools = []string{"cache", "caches", "cached", "cachegen", "caching", "ca
 // miss matches what may be meant as a directive at the beginning of a comment's
 // text: the tool, a separator, and a verb. Tabs are not skipped: text that they
 // indent is an example in documentation.
-var miss = regexp.MustCompile(`^( {0,3})(?i:(` + strings.Join(nearTools, "|") + `))( ?[:.\-=/]? ?)([A-Za-z]+)(?:$|[ \t]+(.*)$)`)
+var miss = regexp.MustCompile(`^( {0,3}(?:\+ ?|go:)?)(?i:(` + strings.Join(nearTools, "|") + `))( ?[:.\-=/]? ?)([A-Za-z]+)(?:$|[ \t]+(.*)$)`)
 
 // mention is a superset of everything that Parse looks at, for a quick look at a
 // file's bytes.
-var mention = regexp.MustCompile(`(?i)(?://|/\*|\n) {0,3}(?:` + strings.Join(nearTools, "|") + `) ?[:.\-=/]? ?[a-z]`)
+var mention = regexp.MustCompile(`(?i)(?://|/\*|\n) {0,3}(?:\+ ?|go:)?(?:` + strings.Join(nearTools, "|") + `) ?[:.\-=/]? ?[a-z]`)
 
 // Mentions reports whether src may contain a directive or something close to one.
 // It is quick, and wrong only in saying yes.
@@ -76,7 +76,7 @@ func meantAs(text string) (verb, arguments string, meant bool) {
 	verb = strings.ToLower(m[4])
 	exact := known(verb) || slices.Contains(laterVerbs, verb)
 	if !exact {
-		near, ok := diag.Nearest(verb, verbNames)
+		near, ok := nearVerb(verb)
 		if !ok {
 			return "", "", false
 		}

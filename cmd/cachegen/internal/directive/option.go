@@ -2,6 +2,7 @@ package directive
 
 import (
 	"go/token"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -31,7 +32,13 @@ var options = map[string]option{
 	"namespace":    {verbs: reads},
 	"shared":       {verbs: reads, flag: true},
 	"ignore":       {verbs: []string{GetOrSet}, repeats: true},
-	"tag":          {verbs: []string{GetOrSet, Delete, Expire}, repeats: true},
+	"tag":          {verbs: []string{GetOrSet, Wrap, Delete, Expire}, repeats: true},
+}
+
+// notDefaults says why options of one function are none of a type.
+var notDefaults = map[string]string{
+	"name":   "it names what is cached by one function; the wrapper's name stands alone: //cache:wrap NAME",
+	"ignore": "it is about the parameters of one function: write it at that //cache:getorset",
 }
 
 // A verb describes the positional arguments of a verb and where it may stand.
@@ -75,6 +82,11 @@ func optionNames(verb string) []string {
 // are misspelt options rather than keys.
 var optionPattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*=`)
 
+// gluedOption matches an option after a comma: user:{id},ttl=5m.
+var gluedOption = regexp.MustCompile(`^[^()]*,(` + strings.Join(allOptions(), "|") + `)=`)
+
+func allOptions() []string { return slices.Sorted(maps.Keys(options)) }
+
 // classify says of every argument whether it is an option or a flag, and reports
 // options that are unknown, repeated, out of place or without a good value. What
 // was reported is removed from d.Args.
@@ -98,6 +110,10 @@ func (p *reader) argument(d *Directive, a *Arg, first map[string]token.Pos) bool
 	}
 	o, known := options[name]
 	switch {
+	case strings.HasSuffix(a.Text, ",") || gluedOption.MatchString(a.Text):
+		p.addf(a.Pos, diag.Syntax, "%q has a comma", a.Text).
+			Hintf("arguments are separated by spaces, and an option like tag= is repeated")
+		return false
 	case flag && (!known || !o.flag):
 		return true // positional
 	case !known && slices.Contains(laterOptions, name):
@@ -107,8 +123,12 @@ func (p *reader) argument(d *Directive, a *Arg, first map[string]token.Pos) bool
 		p.addf(a.Pos, diag.Option, "unknown option %q for //cache:%s", name, d.Verb).Suggest(name, optionNames(d.Verb))
 		return false
 	case !slices.Contains(o.verbs, d.Verb):
-		p.addf(a.Pos, diag.Option, "option %q does not belong to //cache:%s", name, d.Verb).
-			Hintf("it belongs to %s", directives(o.verbs))
+		problem := p.addf(a.Pos, diag.Option, "option %q does not belong to //cache:%s", name, d.Verb)
+		if hint := notDefaults[name]; d.Verb == Wrap && hint != "" {
+			problem.Hintf("%s", hint)
+		} else {
+			problem.Hintf("it belongs to %s", directives(o.verbs))
+		}
 		return false
 	case !flag && o.flag:
 		p.addf(a.Pos, diag.Option, "%s takes no value", name).Hintf("write %s", name)
@@ -124,6 +144,11 @@ func (p *reader) argument(d *Directive, a *Arg, first map[string]token.Pos) bool
 		return true
 	}
 	a.Key, a.Value = name, a.Text[len(name)+1:]
+	if o.repeats && strings.Contains(a.Value, ",") {
+		p.addf(a.Pos, diag.Syntax, "%s takes one value, and %q has a comma", name, a.Value).
+			Hintf("arguments are separated by spaces, and %s= is repeated: %s=a %s=b", name, name, name)
+		return false
+	}
 	a.ValuePos += token.Pos(len(name) + 1)
 	if a.Value == "" {
 		p.addf(a.Pos, diag.Option, "option %q has no value", name)

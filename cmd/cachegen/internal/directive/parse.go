@@ -48,7 +48,7 @@ type reader struct {
 	list *diag.List
 }
 
-func (p *reader) position(pos token.Pos) token.Position { return p.fset.Position(pos) }
+func (p *reader) position(pos token.Pos) token.Position { return diag.Position(p.fset, pos) }
 
 func (p *reader) addf(pos token.Pos, code, format string, args ...any) *diag.Diagnostic {
 	return p.list.Addf(p.position(pos), code, format, args...)
@@ -122,12 +122,21 @@ func (p *reader) verb(d *draft) bool {
 		}
 	}
 	problem := p.addf(d.VerbPos, diag.Verb, "unknown directive //cache:%s", d.Verb)
-	if near, ok := diag.Nearest(d.Verb, verbNames); ok {
+	if near, ok := nearVerb(d.Verb); ok {
 		problem.Hintf("did you mean //cache:%s?", near)
 	} else {
 		problem.Hintf("the directives are %s", directives(verbNames))
 	}
 	return false
+}
+
+// nearVerb is the verb that was probably meant. Get differs from set by a letter and means
+// something else.
+func nearVerb(verb string) (string, bool) {
+	if strings.EqualFold(verb, "get") {
+		return GetOrSet, true
+	}
+	return diag.Nearest(verb, verbNames)
 }
 
 // attach finds the declaration that d belongs to.

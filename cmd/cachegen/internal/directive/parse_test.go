@@ -177,6 +177,37 @@ func TestProseIsNotADirective(t *testing.T) {
 	}
 }
 
+func TestCommasSeparateNothing(t *testing.T) {
+	for line, want := range map[string]string{
+		"getorset user:{id}, ttl=5m":           `3:18: "user:{id}," has a comma`,
+		"getorset user:{id},ttl=5m":            `3:18: "user:{id},ttl=5m" has a comma`,
+		"getorset user:{id} namespace=a, b":    `3:28: "namespace=a," has a comma`,
+		"getorset user:{id} tag=a,b":           `3:28: tag takes one value, and "a,b" has a comma`,
+		"getorset user:{id} ignore=a,b":        `3:28: ignore takes one value, and "a,b" has a comma`,
+		"getorset user:{id} shared, ttl=5m":    `3:28: "shared," has a comma`,
+		"delete FindUser(id), FindTeam(t)":     `3:16: "FindUser(id)," has a comma`,
+		"delete FindUser(id, t) Other(\"a,\")": "",
+		"getorset user:a,b:{id}":               "",
+	} {
+		_, _, list := parse(t, "package p\n\n//cache:"+line+"\nfunc F()\n")
+		got, _, _ := strings.Cut(messages(t, list), " [syntax]\n")
+		if want != "" {
+			want = "p.go:" + want
+		}
+		if !strings.HasPrefix(got, want) || want == "" && got != "" {
+			t.Errorf("%s: got %q, want %q", line, got, want)
+		}
+	}
+}
+
+// Get is a letter away from set, and means getorset.
+func TestGetIsGetOrSet(t *testing.T) {
+	_, _, list := parse(t, "package p\n\n//cache:get user:{id}\nfunc F()\n")
+	if got := messages(t, list); !strings.Contains(got, "did you mean //cache:getorset?") {
+		t.Error(got)
+	}
+}
+
 func TestNearMisses(t *testing.T) {
 	for text, want := range map[string]string{
 		"// cache:getorset user:{id}":              "//cache:getorset user:{id}",
@@ -198,6 +229,12 @@ func TestNearMisses(t *testing.T) {
 		"//cahce:getorset user:{id}":               "//cache:getorset user:{id}",
 		"// cache:delte FindUser(id)":              "//cache:delete FindUser(id)",
 		"/*cache:getorset user:{id}*/":             "//cache:getorset user:{id}",
+		"//+cache:getorset user:{id}":              "//cache:getorset user:{id}",
+		"// +cache:getorset user:{id} ttl=5m":      "//cache:getorset user:{id} ttl=5m",
+		"// + cache:delete FindUser(id)":           "//cache:delete FindUser(id)",
+		"//go:cache:getorset user:{id}":            "//cache:getorset user:{id}",
+		"// go:cache:expire FindUser(id)":          "//cache:expire FindUser(id)",
+		"// cache:get user:{id}":                   "//cache:getorset user:{id}",
 		"/*\n cache:getorset user:{id}\n*/":        "//cache:getorset user:{id}",
 	} {
 		src := "package p\n\n" + text + "\nfunc F() {}\n"
@@ -217,16 +254,22 @@ func TestParseDuration(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"300ms": 300 * time.Millisecond, "1h30m": 90 * time.Minute, "2d": 2 * day, "1w": 7 * day,
 		"1w1d1h": 8*day + time.Hour, "0.5s": 500 * time.Millisecond, "0d1s": time.Second,
+		"0": 0, "0s": 0, "0d": 0,
 	} {
 		if got, err := ParseDuration(text, false); err != nil || got != want {
 			t.Errorf("ParseDuration(%q) = %v, %v; want %v", text, got, err, want)
 		}
 	}
 	for _, text := range []string{
-		"", "5", "d", "w", "1.5d", "1d1w", "1d-1h", "+1h", "-1h", "0", "0s", "0d", "forever", "Forever", "15251w", "106752d", "5 m", "1dd", "1d1d",
+		"", "5", "d", "w", "1.5d", "1d1w", "1d-1h", "+1h", "-1h", "forever", "Forever", "15251w", "106752d", "5 m", "1dd", "1d1d",
 	} {
 		if got, err := ParseDuration(text, false); err == nil {
 			t.Errorf("ParseDuration(%q) = %v, want an error", text, got)
+		}
+	}
+	for _, text := range []string{"0", "0s", "0d"} {
+		if got, err := ParseDuration(text, true); err == nil {
+			t.Errorf("ParseDuration(%q) = %v for a ttl, want an error", text, got)
 		}
 	}
 	if got, err := ParseDuration("forever", true); err != nil || got != Forever {

@@ -50,6 +50,7 @@ type Package struct {
 	Types      *types.Package
 	Info       *types.Info
 	Files      []*File // without output and tests, sorted by name
+	Broken     bool    // set by the checker: something of the package was reported
 
 	// TypeErrors are those that the type checker reported, in source order. Most are
 	// of no concern, such as uses of what is yet to be generated; see [Package.Why].
@@ -185,7 +186,7 @@ func (in *input) collect(p *packages.Package) *Package {
 			f.Name.Name = c.name
 		}
 		name := in.Fset.PositionFor(f.FileStart, false).Filename
-		if filepath.Dir(name) != pkg.Dir {
+		if diag.FromCgo(name) {
 			name = sourceName(in.Fset, f)
 		}
 		if s := in.sources[name]; s != nil && !s.output && s.err == nil && filepath.Dir(name) == pkg.Dir {

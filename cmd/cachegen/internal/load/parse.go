@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bytes"
 	"errors"
 	"go/ast"
 	"go/parser"
@@ -60,7 +61,7 @@ func (in *input) parse(fset *token.FileSet, name string, src []byte) (*ast.File,
 		return empty(fset, name, c.listed)
 	}
 	f, err := parser.ParseFile(fset, name, src, mode)
-	if c == nil {
+	if c == nil && diag.FromCgo(name) {
 		// What cgo has made of a file is in another directory, and says where it is from.
 		name = sourceName(fset, f)
 		c = in.byDir[filepath.Dir(name)]
@@ -79,7 +80,7 @@ func (in *input) parse(fset *token.FileSet, name string, src []byte) (*ast.File,
 		if s.err = err; err == nil {
 			s.directives, s.refused = directive.Parse(fset, f, &s.problems)
 		} else {
-			syntaxProblem(&s.problems, name, err)
+			syntaxProblem(&s.problems, name, src, err)
 		}
 	}
 	in.keep(name, s)
@@ -120,11 +121,15 @@ func strip(f *ast.File) {
 
 // syntaxProblem reports that a file with directives cannot be read. Half of it would
 // be worse than nothing: its other functions would lose their wrappers.
-func syntaxProblem(list *diag.List, name string, err error) {
+func syntaxProblem(list *diag.List, name string, src []byte, err error) {
 	pos, message := token.Position{Filename: name, Line: 1, Column: 1}, err.Error()
 	var errs scanner.ErrorList
 	if errors.As(err, &errs) && len(errs) > 0 {
-		pos, message = errs[0].Pos, errs[0].Msg
+		message = errs[0].Msg
+		// The parser's line is what //line comments say; its offset is the file's.
+		before := src[:min(errs[0].Pos.Offset, len(src))]
+		pos.Line += bytes.Count(before, []byte("\n"))
+		pos.Column = len(before) - bytes.LastIndexByte(before, '\n')
 	}
 	list.Addf(pos, diag.Syntax, "a file with //cache: directives cannot be parsed: %s", message)
 }
@@ -169,10 +174,10 @@ func (in *input) refuse(name, why, hint string) {
 	case why != "" && f != nil:
 		directive.Refuse(in.Fset, f, in.Problems, why, hint)
 	case err != nil:
-		syntaxProblem(in.Problems, name, err)
+		syntaxProblem(in.Problems, name, src, err)
 		in.unreadable[filepath.Dir(name)] = true
 	default:
-		in.Problems.Addf(in.Fset.Position(f.Package), diag.Stray,
+		in.Problems.Addf(diag.Position(in.Fset, f.Package), diag.Stray,
 			"a file with //cache: directives is not part of the package that the go command loads")
 	}
 }

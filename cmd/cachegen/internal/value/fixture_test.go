@@ -33,6 +33,8 @@ var fixtures = []any{
 	fixAny{13},
 	fixError{&url.Error{Op: "x", Err: errors.New("y")}},
 	fixHidden{14},
+	fixSecret{ID: 14, n: 15},
+	fixLost{ID: 14},
 	fixEmpty{},
 	fixComplex{15},
 	fixSkipped{ID: 16, C: nil},
@@ -123,6 +125,17 @@ type fixAny struct{ X any }
 type fixError struct{ Err error }
 
 type fixHidden struct{ n int }
+
+type fixSecret struct {
+	ID int
+	n  int
+}
+
+type fixLost struct {
+	ID int
+	n  int `msgpack:"-"`
+	_  int
+}
 
 type fixEmpty struct{}
 

@@ -2,8 +2,8 @@
 // what github.com/vmihailenco/msgpack writes of a value reads back as that value. It follows
 // that package's own choice, for each type, of a way to encode and to decode.
 //
-// It refuses what fails, panics or comes back as something else. It does not
-// refuse a struct for its unexported fields as long as it has exported ones.
+// It refuses what fails, panics or comes back as something else: a struct without its
+// unexported fields, too, unless their tags say that they may be lost.
 package value
 
 import (
@@ -110,6 +110,7 @@ func (c *checker) check(p place, t types.Type) {
 		c.check(p.with("[]"), u.Elem())
 	case *types.Struct:
 		c.fields(p, t, u)
+		c.twice(p, u)
 	case *types.Interface:
 		if u.Empty() {
 			c.addf(p, "%s reads back as maps, slices and the smallest numbers that fit, not as the type that was stored", c.name(t)).
@@ -136,18 +137,23 @@ func (c *checker) basic(p place, t types.Type, u *types.Basic) {
 	}
 }
 
-// fields looks at the fields that are encoded, those of embedded structs included.
+// fields looks at the fields that are encoded, those of embedded structs included,
+// and at those that are lost.
 func (c *checker) fields(p place, t types.Type, s *types.Struct) {
 	exported := false
+	var lost []*types.Var
 	for i := range s.NumFields() {
 		f := s.Field(i)
 		exported = exported || f.Exported() || f.Embedded()
 		tag := strings.Split(reflect.StructTag(s.Tag(i)).Get("msgpack"), ",")
-		if tag[0] == "-" || !f.Exported() && !f.Embedded() {
+		switch {
+		case tag[0] == "-" || f.Name() == "_":
+			continue
+		case !f.Exported() && !f.Embedded():
+			lost = append(lost, f)
 			continue
 		}
-		at := p
-		at.path, at.fields, at.field = p.path+"."+f.Name(), true, f.Pos()
+		at := p.to(f)
 		if f.Embedded() && !f.Exported() && !c.embedded(at, f) {
 			continue
 		}
@@ -158,9 +164,30 @@ func (c *checker) fields(p place, t types.Type, s *types.Struct) {
 		}
 		c.check(at, f.Type())
 	}
-	if !exported && s.NumFields() > 0 {
+	c.lost(p, t, lost, exported)
+}
+
+// to is the place of a field.
+func (p place) to(f *types.Var) place {
+	p.path, p.fields, p.field = p.path+"."+f.Name(), true, f.Pos()
+	return p
+}
+
+// lost reports the fields of t that are not encoded because they are not exported.
+func (c *checker) lost(p place, t types.Type, fields []*types.Var, others bool) {
+	switch {
+	case len(fields) == 0:
+	case !others:
 		c.addf(p, "%s has no exported field, so nothing of it is encoded", c.name(t)).
 			Hint = "export its fields, give it MarshalMsgpack and UnmarshalMsgpack, or leave it out with the tag `msgpack:\"-\"`"
+	case c.qualifier(fields[0].Pkg()) != "": // whoever reads this cannot change those fields
+		c.addf(p, "%s has unexported fields, such as %s, which are not encoded", c.name(t), fields[0].Name()).
+			Hint = "give the type that holds it MarshalMsgpack and UnmarshalMsgpack, or tag the field `msgpack:\"-\"` if it may be lost"
+	default:
+		for _, f := range fields {
+			c.addf(p.to(f), "an unexported field is not encoded").
+				Hint = "export it, give the type MarshalMsgpack and UnmarshalMsgpack, or tag it `msgpack:\"-\"` if it may be lost"
+		}
 	}
 }
 

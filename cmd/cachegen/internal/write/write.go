@@ -116,56 +116,97 @@ func Show(w io.Writer, changes []Change, dir string) error {
 	return nil
 }
 
-// Apply makes the changes.
-func Apply(changes []Change) error {
+// Apply makes the changes, which are those of one package, and returns what it has made
+// of them: all, or nothing if a file cannot be written. Only a failure between renaming
+// one file and the next leaves some of them made.
+func Apply(changes []Change) (made []Change, err error) {
+	var stages []*stage
+	defer func() {
+		for _, s := range stages {
+			s.discard()
+		}
+	}()
 	for _, c := range changes {
 		if c.New == nil {
-			if err := os.Remove(c.Name); err != nil {
-				return fmt.Errorf("remove generated file: %w", err)
-			}
+			stages = append(stages, nil)
 			continue
 		}
-		if err := replace(c.Name, c.New); err != nil {
-			return fmt.Errorf("write generated file: %w", err)
+		s, err := prepare(c.Name, c.New)
+		if err != nil {
+			return nil, fmt.Errorf("write generated file %s: %w", c.Name, err)
 		}
+		stages = append(stages, s)
 	}
-	return nil
+	for i, c := range changes {
+		if s := stages[i]; s != nil {
+			if err := s.commit(); err != nil {
+				return made, fmt.Errorf("write generated file %s: %w", c.Name, err)
+			}
+		} else if err := os.Remove(c.Name); err != nil {
+			return made, fmt.Errorf("remove generated file: %w", err)
+		}
+		made = append(made, c)
+	}
+	return made, nil
 }
 
-// replace gives the file name new content and keeps its mode. Whatever fails, the old
-// file stays and nothing else does.
-func replace(name string, content []byte) (err error) {
+// A stage is new content in a temporary file beside the file that it is for.
+type stage struct{ temporary, name string }
+
+// prepare writes the content that is to be the file name's, with the mode that it has.
+// If it fails, it leaves nothing.
+func prepare(name string, content []byte) (_ *stage, err error) {
 	// A link stays a link.
 	if target, err := filepath.EvalSymlinks(name); err == nil {
 		name = target
 	}
 	mode := fs.FileMode(0o644)
 	if info, err := os.Stat(name); err == nil {
+		if !info.Mode().IsRegular() {
+			return nil, errors.New("it is not a regular file")
+		}
 		mode = info.Mode().Perm()
 	}
 	// The go command ignores names that begin with a dot, should one be left behind.
 	f, err := os.CreateTemp(filepath.Dir(name), ".cachegen-*")
 	if err != nil {
-		return err
+		return nil, err
 	}
+	s := &stage{temporary: f.Name(), name: name}
 	defer func() {
 		if err != nil {
 			f.Close()
-			os.Remove(f.Name())
+			s.discard()
 		}
 	}()
 	if _, err = f.Write(content); err != nil {
-		return err
+		return nil, err
 	}
 	if err = f.Chmod(mode); err != nil {
-		return err
+		return nil, err
 	}
 	// Without it a crash could leave the new name with no content.
 	if err = f.Sync(); err != nil {
-		return err
+		return nil, err
 	}
 	if err = f.Close(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// commit makes the content the file's.
+func (s *stage) commit() error {
+	if err := os.Rename(s.temporary, s.name); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), name)
+	s.temporary = ""
+	return nil
+}
+
+// discard removes what was not committed. A nil stage has nothing.
+func (s *stage) discard() {
+	if s != nil && s.temporary != "" {
+		os.Remove(s.temporary)
+	}
 }

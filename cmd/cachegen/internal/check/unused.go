@@ -1,0 +1,221 @@
+package check
+
+import (
+	"go/token"
+	"go/types"
+	"slices"
+	"strings"
+
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/directive"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/key"
+)
+
+// An ignored is what an ignore option names: a parameter or a field of one.
+type ignored struct {
+	*operand
+	arg  directive.Arg
+	used bool // something that is not in the key belongs to it
+}
+
+// A leftover is a parameter, or a field of one, that is not in the key.
+type leftover struct {
+	path   []string // of fields; none for a whole parameter
+	hidden bool     // a field that this package cannot name
+}
+
+// unusedParams reports parameters and fields of parameters that are neither in the
+// key nor ignored, and ignore options that are about nothing.
+func (p *pack) unusedParams(c *cache) {
+	list := p.ignoreOptions(c)
+	for _, v := range c.params {
+		s := &search{p: p, of: v, ignored: list}
+		for _, f := range c.fields {
+			if f.of == v {
+				s.inKey = append(s.inKey, f.operand)
+			}
+		}
+		s.visit(spot{outer: v.Type(), typ: v.Type()}, nil)
+		for _, l := range s.accepted {
+			if len(l.path) > 0 && len(s.inKey) > 0 {
+				c.ignored = append(c.ignored, &operand{root: parameter, of: v, path: l.path})
+			}
+		}
+		if v.source() != "" && len(s.reported) > 0 {
+			p.reportUnused(c, v, s.reported)
+		}
+	}
+	for _, i := range list {
+		if !i.used {
+			p.addf(i.arg.ValuePos, diag.Option, "%s is part of the key and cannot be ignored", i.arg.Value)
+		}
+	}
+}
+
+// ignoreOptions reads the ignore options of a directive.
+func (p *pack) ignoreOptions(c *cache) []*ignored {
+	var list []*ignored
+	first := map[string]directive.Arg{}
+	for _, arg := range c.d.Options("ignore") {
+		if before, again := first[arg.Value]; again {
+			p.addf(arg.Pos, diag.Option, "%s is ignored twice", arg.Value).Relatedf(p.position(before.Pos), "the first")
+			continue
+		}
+		first[arg.Value] = arg
+		if o := p.ignoreOption(c, arg); o != nil {
+			list = append(list, &ignored{operand: o, arg: arg})
+		}
+	}
+	return list
+}
+
+func (p *pack) ignoreOption(c *cache, arg directive.Arg) *operand {
+	at := path{start: arg.ValuePos}
+	offset := 0
+	for name := range strings.SplitSeq(arg.Value, ".") {
+		if !token.IsIdentifier(name) {
+			p.addf(arg.ValuePos, diag.Option, "%q is neither a parameter nor a field of one", arg.Value).
+				Hintf("write ignore=param or ignore=param.Field")
+			return nil
+		}
+		at.names = append(at.names, key.Name{Text: name, Offset: offset})
+		offset += len(name) + 1
+	}
+	head := at.names[0].Text
+	i := slices.IndexFunc(c.params, func(v *param) bool { return v.source() == head })
+	if i < 0 {
+		if head == c.ctx {
+			p.addf(arg.ValuePos, diag.Option, "the context is never part of a key")
+			return nil
+		}
+		var names []string
+		for _, v := range c.params {
+			names = append(names, v.source())
+		}
+		p.addf(arg.ValuePos, diag.Placeholder, "no parameter %q in %s", head, c.name()).Suggest(head, names)
+		return nil
+	}
+	o := &operand{root: parameter, of: c.params[i], typ: c.params[i].Type()}
+	for i := 1; o != nil && i < len(at.names); i++ {
+		o = p.step(o, at, i, diag.Placeholder)
+	}
+	return o
+}
+
+func (p *pack) reportUnused(c *cache, v *param, list []leftover) {
+	name := v.source()
+	if len(list[0].path) == 0 { // then it is the only one
+		d := p.addf(c.keyArg.Pos, diag.Unused,
+			"parameter %s of %s is not part of the key: calls that differ only in %s share one entry", name, c.name(), name)
+		if v.variadic {
+			d.Hintf("if that is right, write ignore=%s", name)
+		} else {
+			d.Hintf("add {%s} to the key or, if that is right, write ignore=%s", name, name)
+		}
+		return
+	}
+	var fields, options []string
+	hidden := false
+	for _, l := range list {
+		path := strings.Join(l.path, ".")
+		fields = append(fields, path)
+		options = append(options, "ignore="+name+"."+path)
+		hidden = hidden || l.hidden
+	}
+	subject, them := "field "+fields[0]+" of "+name+" is", "it"
+	if len(fields) > 1 {
+		subject, them = "fields "+strings.Join(fields, ", ")+" of "+name+" are", "them"
+	}
+	d := p.addf(c.keyArg.Pos, diag.Unused, "%s in no placeholder: calls that differ only in %s share one entry", subject, them)
+	if hidden {
+		d.Hintf("if that is right, write ignore=%s: it is about what is not in the key", name)
+		return
+	}
+	d.Hintf("put %s into the key or, if that is right, write %s (or ignore=%s for all that is left)",
+		them, strings.Join(options, " "), name)
+}
+
+// A search goes through a parameter's fields for what is not in the key.
+type search struct {
+	p        *pack
+	of       *param
+	inKey    []*operand
+	ignored  []*ignored
+	accepted []leftover // ignored
+	reported []leftover
+}
+
+// A spot is where a search is. Its name is the shortest one: fields of embedded
+// structs are promoted to outer, as long as nothing else there has their name.
+type spot struct {
+	outer    types.Type // of the field that is no embedded one, or the parameter
+	path     []string   // to outer, from the parameter
+	relative []int      // from outer to typ
+	index    []int      // from the parameter
+	name     leftover
+	typ      types.Type
+}
+
+// visit looks at a spot that belongs to what the ignore option by is about, if there
+// is one.
+func (s *search) visit(at spot, by *ignored) {
+	deeper := false
+	for _, o := range s.inKey {
+		if slices.Equal(o.index, at.index) {
+			return
+		}
+		deeper = deeper || leads(at.index, o.index)
+	}
+	for _, i := range s.ignored {
+		switch {
+		case i.of != s.of:
+		case slices.Equal(i.index, at.index):
+			by = i
+		default:
+			deeper = deeper || leads(at.index, i.index)
+		}
+	}
+	if deeper {
+		s.fields(at, by)
+		return
+	}
+	if by == nil {
+		s.reported = append(s.reported, at.name)
+		return
+	}
+	by.used = true
+	s.accepted = append(s.accepted, at.name)
+}
+
+// leads reports whether the path that to is begins with from.
+func leads(from, to []int) bool {
+	return len(to) > len(from) && slices.Equal(from, to[:len(from)])
+}
+
+// fields visits the fields of the struct at a spot.
+func (s *search) fields(at spot, by *ignored) {
+	t := at.typ
+	if pointer, ok := t.Underlying().(*types.Pointer); ok {
+		t = pointer.Elem()
+	}
+	fields, _ := t.Underlying().(*types.Struct) // a path leads through it
+	for i := range fields.NumFields() {
+		f := fields.Field(i)
+		if f.Name() == "_" {
+			continue // nothing can be in it
+		}
+		next := spot{
+			outer: at.outer, path: at.path, relative: append(slices.Clone(at.relative), i),
+			index: append(slices.Clone(at.index), i), typ: f.Type(),
+		}
+		next.name.path = append(slices.Clone(at.name.path), f.Name())
+		next.name.hidden = at.name.hidden || !f.Exported() && f.Pkg() != s.p.Types
+		if _, index, _ := types.LookupFieldOrMethod(at.outer, true, s.p.Types, f.Name()); slices.Equal(index, next.relative) {
+			next.name = leftover{path: append(slices.Clone(at.path), f.Name())}
+		}
+		if !f.Embedded() {
+			next.outer, next.path, next.relative = f.Type(), next.name.path, nil
+		}
+		s.visit(next, by)
+	}
+}
