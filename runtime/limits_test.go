@@ -98,8 +98,8 @@ func TestAnEntryWithUnreadStampsDoesNotReplaceAGoodOne(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		got, err = open().GetOrSet(t.Context(), 7, func(context.Context) (int, error) { return 0, errSource })
-		if err != nil {
-			t.Fatalf("neither the old value nor the new one can stand in: %v", err)
+		if err != nil || got == 0 {
+			t.Fatalf("neither the old value nor the new one can stand in: %d, %v", got, err)
 		}
 	})
 }

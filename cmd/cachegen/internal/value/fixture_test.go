@@ -133,8 +133,9 @@ type fixSecret struct {
 
 type fixLost struct {
 	ID int
-	n  int `msgpack:"-"`
-	_  int
+	//lint:ignore U1000 it is there to be left out
+	n int `msgpack:"-"`
+	_ int
 }
 
 type fixEmpty struct{}
