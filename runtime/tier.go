@@ -269,17 +269,17 @@ func (c *core) unpack(ctx context.Context, key string, data []byte) (*item, erro
 }
 
 // confirm reads the stamps that an item from the shared tier is to be compared
-// with. An entry with another stamp than the one remembered here may be younger
-// than that memory, so the stamp is then read although it is still trusted.
+// with. An entry with another stamp than the one remembered here, and loaded since
+// that was learnt, may know better: the stamp is then read although it is trusted.
 func (c *core) confirm(ctx context.Context, it *item, cells []*stamp.Cell) error {
 	s := c.store
-	recent := s.trust() // of what is learnt from now on
 	if _, err := s.fetch(ctx, nil, cells); err != nil {
 		return err
 	}
 	doubt := false
 	for _, ref := range it.stamps {
-		if v, trustUntil, _ := ref.cell.Current(); v != ref.Value && trustUntil < recent {
+		v, trustUntil, _ := ref.cell.Current()
+		if learnt := trustUntil - int64(s.stampTrust); v != ref.Value && it.loadStarted > learnt {
 			s.stamps.Doubt(ref.cell)
 			doubt = true
 		}
