@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
@@ -48,6 +50,7 @@ func (c *core) fly(ctx context.Context, f *load, rq *request, g fallback) {
 // obtain looks where the value might be, and loads it if it is nowhere.
 func (c *core) obtain(ctx context.Context, cancel context.CancelCauseFunc, f *load, rq *request, g fallback) (*item, error) {
 	s := c.store
+	known0 := s.stamps.Known() // before anyTag is read
 	cells := c.cells(rq.tags)
 	if !f.Forced {
 		if it := s.find(rq.key, rq.hash); it != nil && s.look(it, now()) == fresh {
@@ -97,7 +100,7 @@ func (c *core) obtain(ctx context.Context, cancel context.CancelCauseFunc, f *lo
 	}
 	it := c.newItem(rq.key, value, rq.set, started, stamps)
 	// What has been loaded is worth keeping although its caller may be gone.
-	valid, read := c.tagResult(context.WithoutCancel(ctx), it, f.Epoch, anyTag)
+	valid, read := c.tagResult(context.WithoutCancel(ctx), it, f.Epoch, known0, anyTag)
 	if valid && rq.set.ttl > 0 {
 		// Under stamps that only this process knows nobody could use it.
 		s.save(context.WithoutCancel(ctx), c, it, rq.hash, f, known && read)
@@ -114,6 +117,12 @@ func (c *core) call(ctx context.Context, cancel context.CancelCauseFunc, f *load
 	if rq.set.hard > 0 {
 		timer := time.AfterFunc(rq.set.hard, func() {
 			cancel(ErrTimeout)
+			defer func() {
+				if p := recover(); p != nil { // of a driver: nobody else is there to catch it
+					c.store.warn("shared tier: driver panicked", fmt.Errorf("%v", p))
+					f.Land(nil, ErrTimeout, true)
+				}
+			}()
 			if c.store.standsIn(c.store.base, g) {
 				g.it.backOff(rq.set.graceBackoff)
 				f.Land(g.it, nil, true)
@@ -188,10 +197,10 @@ func (c *core) reads() int {
 
 // tagResult adds the stamps of the tags that only the value tells. They are read
 // after the load, so the value may be older than they are, and then it is not
-// valid: if one of them has changed since epoch, when the flight began, or if
-// another process may have changed one since anyTag was read. read is false if the
-// shared tier did not tell a stamp.
-func (c *core) tagResult(ctx context.Context, it *item, epoch uint64, anyTag []byte) (valid, read bool) {
+// valid: if one of them has changed since epoch, when the flight began, or, of one
+// that was not known here then (see known), if another process may have changed it
+// since anyTag was read. read is false if the shared tier did not tell a stamp.
+func (c *core) tagResult(ctx context.Context, it *item, epoch, known uint64, anyTag []byte) (valid, read bool) {
 	if c.resultTags == nil {
 		return true, true
 	}
@@ -201,21 +210,23 @@ func (c *core) tagResult(ctx context.Context, it *item, epoch uint64, anyTag []b
 	}
 	s := c.store
 	cells := c.cells(tags)[len(c.statics):]
-	valid, read = true, true
-	if len(untrusted(cells, now())) > 0 {
-		data, err := s.fetch(ctx, []string{s.anyTagKey()}, cells)
-		if err != nil {
-			s.warn("shared tier: read stamps", err)
-			read = false
-		} else {
+	valid = true
+	_, err := s.fetch(ctx, nil, cells)
+	unknown := func(cell *stamp.Cell) bool { return !cell.KnownSince(known) }
+	if s.l2 != nil && err == nil && slices.ContainsFunc(cells, unknown) {
+		var data [][]byte
+		if data, err = s.getMany(ctx, []string{s.anyTagKey()}); err == nil { // after the stamps: see restampShared
 			valid = bytes.Equal(data[0], anyTag)
 		}
+	}
+	if err != nil {
+		s.warn("shared tier: read stamps", err)
 	}
 	it.stamps = append(it.stamps, current(cells)...)
 	for _, cell := range cells { // after reading them: see ChangedSince
 		if s.stamps.ChangedSince(cell.Name, epoch) {
-			return false, read
+			valid = false
 		}
 	}
-	return valid, read
+	return valid, err == nil
 }

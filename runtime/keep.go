@@ -26,17 +26,14 @@ func (s *Store) save(ctx context.Context, c *core, it *item, hash uint64, f *loa
 
 func (s *Store) fill(ctx context.Context, turn *generation.Turn, it drivers.Item) error {
 	defer turn.End()
-	s.await(ctx, turn)
+	s.await(turn)
 	return s.setMany(ctx, []drivers.Item{it})
 }
 
-// await waits for a turn. Those before it take no longer than the limit each if
-// their driver keeps to it; one that does not must not hold up the rest for ever.
-func (s *Store) await(ctx context.Context, turn *generation.Turn) {
-	ctx, cancel := context.WithTimeout(ctx, 2*s.l2Timeout)
-	defer cancel()
-	turn.Wait(ctx)
-}
+// await waits for a turn. Those before it take three operations at most (see
+// ageShared) once it is their turn, each within the limit if the driver keeps to
+// it; one that does not must not hold up the rest for ever.
+func (s *Store) await(turn *generation.Turn) { turn.Wait(4 * s.l2Timeout) }
 
 // keepLoaded puts what a flight has brought into memory, unless the key has been
 // invalidated meanwhile.

@@ -203,6 +203,9 @@ func (c *core) standBy(ctx context.Context, f *load, rq *request, g fallback) (*
 		if c.store.standsIn(ctx, g) {
 			return g.it, nil
 		}
+		if g.it != nil && !g.last { // it has ended meanwhile: the caller waits as one who has none
+			return c.standBy(ctx, f, rq, fallback{})
+		}
 		return nil, ErrTimeout
 	}
 }

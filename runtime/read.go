@@ -45,18 +45,21 @@ func (c *core) get(ctx context.Context, key string) (*item, error) {
 	return it, nil
 }
 
+func (c *core) pullAlone(ctx context.Context, key string, end func(taken bool)) (it *item, err error) {
+	defer func() { end(it != nil) }() // a driver may panic
+	if it, err = c.get(ctx, key); it != nil && err == nil {
+		err = c.store.remove(ctx, []string{key})
+	}
+	return it, err
+}
+
 // pull returns what get does and deletes it. Of those who pull the same key
 // meanwhile, one at a time tries, until one has got it: it is gone then.
 func (c *core) pull(ctx context.Context, key string) (*item, error) {
 	for {
 		other, end := c.store.once.begin(key)
 		if end != nil {
-			it, err := c.get(ctx, key)
-			if it != nil && err == nil {
-				err = c.store.remove(ctx, []string{key})
-			}
-			end(it != nil)
-			return it, err
+			return c.pullAlone(ctx, key, end)
 		}
 		select {
 		case <-other.done:

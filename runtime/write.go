@@ -43,7 +43,7 @@ func (s *Store) inTurn(ctx context.Context, keys []string, shared func(context.C
 	marks, turn := s.stripes.Change(hashes)
 	defer turn.End()
 	if s.l2 != nil {
-		s.await(ctx, turn)
+		s.await(turn)
 		err = shared(ctx)
 	}
 	s.settle(keys, func(i int, hash uint64, before generation.Mark) {
@@ -191,16 +191,16 @@ func (s *Store) restampShared(ctx context.Context, names []string, expire bool) 
 	if s.l2 == nil {
 		return nil
 	}
-	items := make([]drivers.Item, len(names))
-	for i, name := range names {
+	items := make([]drivers.Item, 0, len(names)+1)
+	if strings.HasPrefix(names[0], tagStamp) { // then all are tags. First: who sees a stamp of these sees it too
+		items = append(items, drivers.Item{Key: s.anyTagKey(), Value: stamp.Bytes(stamp.Half())})
+	}
+	for _, name := range names {
 		key := s.deleteKey(name)
 		if expire {
 			key = s.expireKey(name)
 		}
-		items[i] = drivers.Item{Key: key, Value: stamp.Bytes(stamp.Half()), TTL: stampTTL(name)}
-	}
-	if strings.HasPrefix(names[0], tagStamp) { // then all are tags
-		items = append(items, drivers.Item{Key: s.anyTagKey(), Value: stamp.Bytes(stamp.Half())})
+		items = append(items, drivers.Item{Key: key, Value: stamp.Bytes(stamp.Half()), TTL: stampTTL(name)})
 	}
 	return s.setMany(ctx, items)
 }

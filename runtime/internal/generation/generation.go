@@ -11,10 +11,10 @@
 package generation
 
 import (
-	"context"
 	"maps"
 	"slices"
 	"sync"
+	"time"
 )
 
 const stripes = 4096
@@ -32,6 +32,7 @@ type stripe struct {
 // A write is one in the queues of its stripes.
 type write struct {
 	change bool
+	begun  chan struct{} // it waits no longer
 	done   chan struct{}
 }
 
@@ -108,7 +109,7 @@ func (s *Stripes) Fill(hash uint64, may func() bool) (*Turn, bool) {
 	if st.changes > 0 || !may() {
 		return nil, false
 	}
-	t := &Turn{s: s, own: &write{done: make(chan struct{})}, at: []uint64{hash % stripes}}
+	t := &Turn{s: s, own: &write{begun: make(chan struct{}), done: make(chan struct{})}, at: []uint64{hash % stripes}}
 	t.enter(st)
 	return t, true
 }
@@ -120,7 +121,7 @@ func (s *Stripes) Change(hashes []uint64) ([]Mark, *Turn) {
 	for _, h := range hashes {
 		set[h%stripes] = struct{}{}
 	}
-	t := &Turn{s: s, own: &write{change: true, done: make(chan struct{})}, at: slices.Sorted(maps.Keys(set))}
+	t := &Turn{s: s, own: &write{change: true, begun: make(chan struct{}), done: make(chan struct{})}, at: slices.Sorted(maps.Keys(set))}
 	// All at once, and locked in one order: of two changes one is first everywhere,
 	// so they do not wait for each other.
 	for _, i := range t.at {
@@ -149,14 +150,22 @@ func (t *Turn) enter(st *stripe) {
 	}
 }
 
-// Wait waits until the writes that began before have ended, or until ctx is done.
-func (t *Turn) Wait(ctx context.Context) {
+// Wait waits until the writes that began before have ended, or have taken limit
+// since their own turn came. It is called once.
+func (t *Turn) Wait(limit time.Duration) {
+	defer close(t.own.begun)
 	for _, w := range t.before {
 		select {
 		case <-w.done:
-		case <-ctx.Done():
-			return
+			continue
+		case <-w.begun:
 		}
+		timer := time.NewTimer(limit)
+		select {
+		case <-w.done:
+		case <-timer.C:
+		}
+		timer.Stop()
 	}
 	t.before = nil
 }

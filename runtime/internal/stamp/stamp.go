@@ -62,6 +62,7 @@ type Named struct {
 type Cell struct {
 	Name  string
 	state atomic.Pointer[state]
+	known atomic.Uint64 // the count of cells that were given a first stamp, at that moment
 	// Refreshing is set while someone reads the stamp anew in the background.
 	Refreshing atomic.Bool
 }
@@ -99,6 +100,8 @@ type Table struct {
 	// epoch moves with every change of any stamp. An entry that was found valid
 	// at an epoch is valid as long as the epoch stands.
 	epoch atomic.Uint64
+	// known counts cells that were given their first stamp.
+	known atomic.Uint64
 	// change serialises what moves the epoch.
 	change sync.Mutex
 	// changed holds, for each stripe of names, the epoch of its last change. It
@@ -232,7 +235,9 @@ func (t *Table) Learn(c *Cell, v Value, trustUntil int64, epoch uint64) bool {
 		return false
 	}
 	switch old := c.state.Load(); {
-	case old == nil, old.Value == v:
+	case old == nil:
+		t.first(c, v, trustUntil)
+	case old.Value == v:
 		c.state.Store(&state{v, trustUntil}) // nothing that is stored here changes its meaning
 	default:
 		t.set(c, v, trustUntil)
@@ -240,12 +245,25 @@ func (t *Table) Learn(c *Cell, v Value, trustUntil int64, epoch uint64) bool {
 	return true
 }
 
+// first is called under change.
+func (t *Table) first(c *Cell, v Value, trustUntil int64) {
+	c.known.Store(t.known.Add(1))
+	c.state.Store(&state{v, trustUntil})
+}
+
+// Known returns a number to ask [Cell.KnownSince] about.
+func (t *Table) Known() uint64 { return t.known.Load() }
+
+// KnownSince reports whether c had a stamp when [Table.Known] returned n. Only
+// then does ChangedSince tell of everything that happened to it since.
+func (c *Cell) KnownSince(n uint64) bool { return c.state.Load() != nil && c.known.Load() <= n }
+
 // Provide installs v if c has no stamp yet.
 func (t *Table) Provide(c *Cell, v Value, trustUntil int64) {
 	t.change.Lock()
 	defer t.change.Unlock()
 	if c.state.Load() == nil {
-		c.state.Store(&state{v, trustUntil})
+		t.first(c, v, trustUntil)
 	}
 }
 

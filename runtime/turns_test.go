@@ -1,0 +1,207 @@
+package runtime_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/internal/faketier"
+)
+
+func openTeam(t *testing.T, shared *faketier.Shared, bus *faketier.Bus) (*runtime.Store, *runtime.Cache[int, int]) {
+	o := []runtime.StoreOption{memoryTier(), runtime.L2(shared), runtime.TTL(time.Hour)}
+	if bus != nil {
+		o = append(o, runtime.WithBus(bus))
+	}
+	s := newStore(t, o...)
+	stores, _ := runtime.NewStores("test", s)
+	c, err := runtime.Open(stores, runtime.Definition[int, int]{Name: "n", ResultTags: func(int) []runtime.Tag { return []runtime.Tag{"team"} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, c
+}
+
+// A: another load of this process learns the tag first, after the deletion.
+func TestATagFirstHeardOfDuringALoad(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		_, c1 := openTeam(t, &shared, nil)
+		s2, c2 := openTeam(t, &shared, nil)
+		go c1.GetOrSet(context.Background(), 7, func(context.Context) (int, error) { time.Sleep(time.Second); return 1, nil })
+		synctest.Wait()                                             // has read row 1
+		if err := s2.DeleteByTag(t.Context(), "team"); err != nil { // row is 2
+			t.Fatal(err)
+		}
+		c1.GetOrSet(t.Context(), 8, func(context.Context) (int, error) { return 2, nil }) // begins after; learns team
+		time.Sleep(20 * time.Second)
+		got, err := c2.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { return 2, nil })
+		want(t, got, err, 2)
+	})
+}
+
+// A with a bus whose message is a moment late.
+func TestATagFirstHeardOfDuringALoadWithALateMessage(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var bus faketier.Bus
+		_, c1 := openTeam(t, &shared, &bus)
+		s2, c2 := openTeam(t, &shared, &bus)
+		var late []byte
+		bus.Hold = func(m []byte) bool { late = m; return true }
+		release := make(chan struct{})
+		go c1.GetOrSet(context.Background(), 7, func(context.Context) (int, error) { <-release; return 1, nil })
+		synctest.Wait()
+		s2.DeleteByTag(t.Context(), "team")
+		c1.GetOrSet(t.Context(), 8, func(context.Context) (int, error) { return 2, nil })
+		close(release)
+		synctest.Wait()
+		bus.Hold = nil
+		bus.Publish(t.Context(), "cachegen:!bus", late)
+		time.Sleep(20 * time.Second)
+		got, err := c1.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { return 2, nil })
+		want(t, got, err, 2)
+		got, err = c2.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { return 2, nil })
+		want(t, got, err, 2)
+	})
+}
+
+// B: the tag is absent in L2; the deletion comes between the read and the add.
+func TestATagDeletedWhileItsStampIsMade(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		_, c1 := openTeam(t, &shared, nil)
+		s2, c2 := openTeam(t, &shared, nil)
+		var armed atomic.Bool
+		shared.Before = func(_ context.Context, op string, keys []string) error {
+			if op == "add" && keys[0] == "!d:t:team" && armed.CompareAndSwap(true, false) {
+				s2.DeleteByTag(context.Background(), "team")
+			}
+			return nil
+		}
+		armed.Store(true)
+		got, err := c1.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { return 1, nil })
+		want(t, got, err, 1)
+		if armed.Load() {
+			t.Fatal("no add")
+		}
+		time.Sleep(20 * time.Second)
+		got, err = c2.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { return 2, nil })
+		want(t, got, err, 2)
+	})
+}
+
+// C: every operation keeps to the limit, yet the queue is longer than two limits.
+func TestADeleteBehindSeveralSlowWrites(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.L2Timeout(time.Second)))
+		c.Set(t.Context(), 7, 0)
+		shared.Before = func(_ context.Context, op string, keys []string) error {
+			if op == "set" && keys[0] == "7" {
+				time.Sleep(900 * time.Millisecond)
+			}
+			return nil
+		}
+		for range 4 {
+			go c.Set(context.Background(), 7, 1)
+		}
+		synctest.Wait()
+		if err := c.Delete(t.Context(), 7); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		got, err := c.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { return 2, nil })
+		want(t, got, err, 2)
+	})
+}
+
+// C2: one fill and one expire are enough.
+func TestADeleteBehindAFillAndAnExpire(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.L2Timeout(time.Second), runtime.Grace(time.Hour), runtime.Timeout(time.Second)))
+		c.Set(t.Context(), 7, 0)
+		shared.Before = func(_ context.Context, op string, keys []string) error {
+			if keys[0] == "7" && op != "delete" {
+				time.Sleep(900 * time.Millisecond)
+			}
+			return nil
+		}
+		go c.Set(context.Background(), 7, 1)
+		synctest.Wait()
+		go c.Expire(context.Background(), 7)
+		synctest.Wait()
+		if err := c.Delete(t.Context(), 7); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		got, err := c.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { time.Sleep(3 * time.Second); return 2, nil })
+		want(t, got, err, 2)
+	})
+}
+
+// D
+func TestAPanicInAPullHoldsUpNobody(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var armed atomic.Bool
+		shared.Before = func(_ context.Context, op string, keys []string) error {
+			if armed.CompareAndSwap(true, false) {
+				panic("driver")
+			}
+			return nil
+		}
+		c := newCache[int, int](t, newStore(t, runtime.L2(&shared)))
+		c.Set(t.Context(), 7, 1)
+		armed.Store(true)
+		func() { defer func() { recover() }(); c.Pull(t.Context(), 7) }()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		got, _, err := c.Pull(ctx, 7)
+		want(t, got, err, 1)
+	})
+}
+
+// F: waiting for a load that was given up, the grace value dies.
+func TestStandingByOutlivesTheGrace(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.MaxBackground(0), runtime.TTL(time.Second), runtime.Grace(3*time.Second), runtime.Timeout(time.Second)))
+		c.Set(t.Context(), 7, 1)
+		time.Sleep(2 * time.Second)
+		stubborn := func(context.Context) (int, error) { time.Sleep(10 * time.Second); return 0, errSource }
+		got, err := c.GetOrSet(t.Context(), 7, stubborn) // t=3: served, the load is cancelled and goes on
+		want(t, got, err, 1)
+		time.Sleep(500 * time.Millisecond)
+		got, err = c.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { return 2, nil }) // grace ends at 4
+		want(t, got, err, 2)
+	})
+}
+
+// E
+func TestADriversPanicAtTheHardTimeout(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var armed atomic.Bool
+		shared.Before = func(_ context.Context, op string, keys []string) error {
+			if armed.Load() {
+				panic("driver")
+			}
+			return nil
+		}
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.TTL(time.Second), runtime.Grace(time.Hour), runtime.Timeout(10*time.Second), runtime.HardTimeout(20*time.Second)))
+		c.Set(t.Context(), 7, 1)
+		time.Sleep(2 * time.Second)
+		c.GetOrSet(t.Context(), 7, func(ctx context.Context) (int, error) {
+			time.Sleep(15 * time.Second)
+			armed.Store(true)
+			time.Sleep(10 * time.Second)
+			armed.Store(false)
+			return 2, nil
+		})
+		time.Sleep(30 * time.Second)
+	})
+}
