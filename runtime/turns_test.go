@@ -25,7 +25,7 @@ func openTeam(t *testing.T, shared *faketier.Shared, bus *faketier.Bus) (*runtim
 	return s, c
 }
 
-// A: another load of this process learns the tag first, after the deletion.
+// race R2: another load of this process learns the tag first, after the deletion.
 func TestATagFirstHeardOfDuringALoad(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
@@ -43,7 +43,7 @@ func TestATagFirstHeardOfDuringALoad(t *testing.T) {
 	})
 }
 
-// A with a bus whose message is a moment late.
+// race R2: the same with a bus whose message is a moment late.
 func TestATagFirstHeardOfDuringALoadWithALateMessage(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
@@ -69,7 +69,7 @@ func TestATagFirstHeardOfDuringALoadWithALateMessage(t *testing.T) {
 	})
 }
 
-// B: the tag is absent in L2; the deletion comes between the read and the add.
+// The tag is absent in L2; the deletion comes between the read and the add.
 func TestATagDeletedWhileItsStampIsMade(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
@@ -94,7 +94,7 @@ func TestATagDeletedWhileItsStampIsMade(t *testing.T) {
 	})
 }
 
-// C: every operation keeps to the limit, yet the queue is longer than two limits.
+// Every operation keeps to the limit, yet the queue is longer than two limits.
 func TestADeleteBehindSeveralSlowWrites(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
@@ -119,7 +119,7 @@ func TestADeleteBehindSeveralSlowWrites(t *testing.T) {
 	})
 }
 
-// C2: one fill and one expire are enough.
+// One fill and one expire are enough.
 func TestADeleteBehindAFillAndAnExpire(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
@@ -166,7 +166,7 @@ func TestAPanicInAPullHoldsUpNobody(t *testing.T) {
 	})
 }
 
-// F: waiting for a load that was given up, the grace value dies.
+// The grace value ends while its caller waits for a load that was given up.
 func TestStandingByOutlivesTheGrace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.MaxBackground(0), runtime.TTL(time.Second), runtime.Grace(3*time.Second), runtime.Timeout(time.Second)))
