@@ -7,13 +7,11 @@ import (
 	"reflect"
 	"slices"
 	"sync/atomic"
-
-	"github.com/cachegen/cachegen/runtime/internal/value"
 )
 
 // A Definition is what is known of a cached function before the program runs.
 // Generated code holds one for each.
-type Definition[K, V any] struct {
+type Definition[K comparable, V any] struct {
 	// Name identifies the cache among all that use the store: for the stamp that
 	// [Cache.Clear] changes, and in logs. Without a name, Clear clears the namespace.
 	Name string
@@ -25,16 +23,31 @@ type Definition[K, V any] struct {
 	// Store names the store; empty is the default one. Namespace is the part of it
 	// that the entries live in, empty for none.
 	Store, Namespace string
+	// Instance tells the caches of a generic function, or of the methods of a generic type,
+	// apart: its type arguments, as [TypeArgs] writes them. Empty for others.
+	Instance string
 	// Shared hands every caller the same value, which none may change. Otherwise
 	// each gets a copy of what is in memory, if the type has anything that copies
 	// would share. What unexported fields refer to is not copied.
 	Shared bool
 	// Options are the baked-in options.
 	Options []Option
+	// Value is what generated code knows of V. Nil leaves it to reflection.
+	Value *Value[V]
 	// Tags and ResultTags return the tags that the key and the value tell. Both
 	// may be nil.
 	Tags       func(K) []Tag
 	ResultTags func(V) []Tag
+	// NotFound is the error by which a loader says that there is nothing; nil if
+	// there is none. A load that fails with an error that is NotFound, by errors.Is,
+	// is no failure: that there is nothing is remembered for the [NotFoundTTL] like
+	// a value, and replaces one, also where that could stand in. The callers of that
+	// load get its error, later ones NotFound itself.
+	NotFound error
+	// Absent says that a loaded value means the same, such as a nil pointer; it may
+	// be nil. GetOrSet then returns the zero V without an error. What is remembered
+	// either way is there for GetOrSet only: to Get, Has and Pull it is not.
+	Absent func(V) bool
 }
 
 // A Cache is a typed handle to the entries of one function, or of one kind of
@@ -42,7 +55,7 @@ type Definition[K, V any] struct {
 // that it does not matter how many there are.
 //
 // The zero Cache is not bound: its methods return [ErrNotBound].
-type Cache[K, V any] struct {
+type Cache[K comparable, V any] struct {
 	definition Definition[K, V]
 	bound      atomic.Pointer[binding[K]]
 }
@@ -57,7 +70,7 @@ type binding[K any] struct {
 // It fails if there is no such store, if K cannot be a key, if the options
 // contradict each other, or if another function's keys in the store are written
 // alike: the two would get each other's values.
-func Open[K, V any](stores Stores, d Definition[K, V]) (*Cache[K, V], error) {
+func Open[K comparable, V any](stores Stores, d Definition[K, V]) (*Cache[K, V], error) {
 	c := Declare(d)
 	if err := c.Bind(stores); err != nil {
 		return nil, err
@@ -66,7 +79,17 @@ func Open[K, V any](stores Stores, d Definition[K, V]) (*Cache[K, V], error) {
 }
 
 // Declare returns a cache that works once it is bound.
-func Declare[K, V any](d Definition[K, V]) *Cache[K, V] { return &Cache[K, V]{definition: d} }
+func Declare[K comparable, V any](d Definition[K, V]) *Cache[K, V] {
+	return &Cache[K, V]{definition: d}
+}
+
+// fullName is the name of the cache itself where the definition is of a generic function.
+func (d *Definition[K, V]) fullName() string {
+	if d.Instance == "" {
+		return d.Name
+	}
+	return d.Name + "[" + d.Instance + "]"
+}
 
 // Bind opens a declared cache on stores; see [Open]. Binding it again moves it.
 // Callers that are in a method meanwhile end on the stores they began with.
@@ -79,13 +102,16 @@ func (c *Cache[K, V]) Bind(stores Stores) error {
 	if c.definition.Namespace != "" {
 		namespace = []string{c.definition.Namespace}
 	}
+	if c.definition.Instance != "" { // keys of instances are written alike
+		namespace = append(namespace, c.definition.Instance)
+	}
 	return c.bind(s, namespace)
 }
 
 // NewCache returns a cache for ad-hoc keys in a store or namespace. K is a string
 // type, an integer type, or one with AppendText (see encoding.TextAppender) or
 // MarshalText. A string is the whole text of the key: its colons separate nothing.
-func NewCache[K, V any](in Space, options ...Option) (*Cache[K, V], error) {
+func NewCache[K comparable, V any](in Space, options ...Option) (*Cache[K, V], error) {
 	var s *Store
 	var namespace []string
 	if in != nil {
@@ -102,8 +128,8 @@ func NewCache[K, V any](in Space, options ...Option) (*Cache[K, V], error) {
 }
 
 func (c *Cache[K, V]) label() string {
-	if c.definition.Name != "" {
-		return c.definition.Name
+	if name := c.definition.fullName(); name != "" {
+		return name
 	}
 	return fmt.Sprintf("Cache[%v, %v]", reflect.TypeFor[K](), reflect.TypeFor[V]())
 }
@@ -125,25 +151,14 @@ func (c *Cache[K, V]) bind(s *Store, namespace []string) error {
 	if err := set.check(); err != nil {
 		return fmt.Errorf("cachegen: open %s in store %s: %w", c.label(), s.name, err)
 	}
-	t := reflect.TypeFor[V]()
 	k := &binding[K]{appendKey: appendKey, core: core{
-		store: s, name: d.Name, namespace: namespace,
+		store: s, name: d.fullName(), namespace: namespace,
 		settings:    set,
-		fingerprint: value.Fingerprint(t),
-		shares:      !d.Shared && value.Shares(t),
-		decode: func(data []byte) (any, error) {
-			var v V
-			err := decode(s.codec, data, &v)
-			return v, err
-		},
-		encode: func(v any) ([]byte, error) {
-			typed, _ := v.(V)
-			return encode(s.codec, &typed) // methods on the pointer count too
-		},
-		size: func(v any) int {
-			typed, _ := v.(V)
-			return value.Size(typed)
-		},
+		fingerprint: d.Value.fingerprint(s.codec),
+		shares:      !d.Shared && d.Value.shares(),
+		decode:      d.Value.decoder(s.codec),
+		encode:      d.Value.encoder(s.codec),
+		size:        d.Value.size(),
 	}}
 	if d.ResultTags != nil {
 		k.resultTags = func(v any) []Tag {
@@ -151,8 +166,15 @@ func (c *Cache[K, V]) bind(s *Store, namespace []string) error {
 			return d.ResultTags(typed)
 		}
 	}
+	k.notFound = d.NotFound
+	if d.Absent != nil {
+		k.absent = func(v any) bool {
+			typed, _ := v.(V)
+			return d.Absent(typed)
+		}
+	}
 	k.place(d.IntPrefix, d.IntPrefix != "")
-	if err := s.keys.claim(k.base, d.Pattern, d.Name); err != nil {
+	if err := s.keys.claim(k.base, d.Pattern, d.fullName()); err != nil {
 		return fmt.Errorf("cachegen: open %s in store %s: %w", c.label(), s.name, err)
 	}
 	c.bound.Store(k)
@@ -179,17 +201,23 @@ func (c *Cache[K, V]) core() (*binding[K], error) {
 	return nil, fmt.Errorf("%w (%s)", ErrNotBound, c.label())
 }
 
-// key returns the full key of k.
-func (c *Cache[K, V]) key(in *binding[K], k K) (string, error) {
-	var room [128]byte
-	b, err := in.appendKey(append(room[:0], in.base...), k)
+// appendFull appends the full key of a key to b.
+func (c *Cache[K, V]) appendFull(b []byte, in *binding[K], key K) ([]byte, error) {
+	b, err := in.appendKey(append(b, in.base...), key)
 	if err == nil {
 		err = checkText(b[min(len(in.base), len(b)):])
 	}
 	if err != nil {
-		return "", fmt.Errorf("cachegen: key of %s: %w", c.label(), err)
+		return nil, fmt.Errorf("cachegen: key of %s: %w", c.label(), err)
 	}
-	return string(b), nil
+	return b, nil
+}
+
+// key returns the full key of k.
+func (c *Cache[K, V]) key(in *binding[K], k K) (string, error) {
+	var room [128]byte
+	b, err := c.appendFull(room[:0], in, k)
+	return string(b), err
 }
 
 // at resolves what every method begins with.
@@ -211,10 +239,16 @@ func (c *Cache[K, V]) options(k *binding[K], key K, options []CallOption) call {
 		}
 	}
 	given.settings = given.or(k.settings)
-	if c.definition.Tags != nil {
-		given.tags = append(slices.Clip(c.definition.Tags(key)), given.tags...)
-	}
+	given.tags = c.tags(key, given.tags)
 	return given
+}
+
+// tags returns the tags of a key and of a call.
+func (c *Cache[K, V]) tags(key K, given []Tag) []Tag {
+	if c.definition.Tags == nil {
+		return given
+	}
+	return append(slices.Clip(c.definition.Tags(key)), given...)
 }
 
 // give returns an item's value as a caller gets it.
@@ -224,7 +258,7 @@ func (c *Cache[K, V]) give(k *binding[K], it *item) (V, bool) {
 		return v, false // another type is cached under the same key
 	}
 	if k.shares {
-		v = value.Copy(v)
+		v = c.definition.Value.copy(v)
 	}
 	return v, true
 }
@@ -260,8 +294,9 @@ func (c *Cache[K, V]) HitInt(n int64) (v V, ok bool) {
 // the others get that as an error. When a grace value can stand in for a load
 // that is slow or fails, it does.
 //
-// An error is the load's own, ctx's, [ErrTimeout], [ErrClosed] or [ErrNotBound].
-// Trouble with the shared tier is logged and is not an error.
+// An error is the load's own, ctx's, [ErrTimeout], [ErrClosed], [ErrNotBound] or, if
+// it is remembered that there is nothing, the NotFound of the [Definition]. Trouble
+// with the shared tier is logged and is not an error.
 func (c *Cache[K, V]) GetOrSet(ctx context.Context, key K, load func(context.Context) (V, error), options ...CallOption) (V, error) {
 	var zero V
 	k, full, err := c.at(key)
@@ -272,16 +307,25 @@ func (c *Cache[K, V]) GetOrSet(ctx context.Context, key K, load func(context.Con
 		return zero, fmt.Errorf("cachegen: GetOrSet of %s: the loader is nil", c.label())
 	}
 	call := c.options(k, key, options)
-	rq := request{
-		key: full, hash: k.store.hash(full), set: call.settings, tags: call.tags, forceFresh: call.forceFresh,
-		load: func(ctx context.Context) (any, error) { return load(ctx) },
-	}
-	it, err := k.getOrSet(ctx, &rq)
-	if err != nil {
+	rq := request{set: call.settings, forceFresh: call.forceFresh, load: func(ctx context.Context, parts []*part) error {
+		v, err := load(ctx)
+		if err != nil && k.notFound != nil && errors.Is(err, k.notFound) {
+			parts[0].none = err
+			return nil
+		}
+		parts[0].value, parts[0].found = v, err == nil
+		return err
+	}}
+	it, err := k.getOrSet(ctx, &rq, want{key: full, hash: k.store.hash(full), tags: call.tags})
+	switch {
+	case err != nil:
 		return zero, err
-	}
-	if v, ok := c.give(k, it); ok {
-		return v, nil
+	case it.presence == notFound && k.notFound != nil:
+		return zero, k.notFound
+	case it.presence != notFound:
+		if v, ok := c.give(k, it); ok {
+			return v, nil
+		}
 	}
 	// Another handle caches another type under this key: load past it.
 	return load(ctx)
@@ -336,7 +380,7 @@ func (c *Cache[K, V]) Set(ctx context.Context, key K, v V, options ...CallOption
 	}
 	call := c.options(k, key, options)
 	if k.shares {
-		v = value.Copy(v)
+		v = c.definition.Value.copy(v)
 	}
 	return k.set(ctx, full, v, call.settings, call.tags)
 }
@@ -407,6 +451,15 @@ func (c *Cache[K, V]) Clear(ctx context.Context) error {
 		return err
 	}
 	return k.store.restamp(ctx, "clear", []string{k.ownStamp()}, false)
+}
+
+// ClearNamespace is [Namespace.Clear] of the store's namespace of that name.
+func (c *Cache[K, V]) ClearNamespace(ctx context.Context, name string) error {
+	k, err := c.core()
+	if err != nil {
+		return err
+	}
+	return k.store.Namespace(name).Clear(ctx)
 }
 
 // DeleteByTag is [Store.DeleteByTag] of the cache's store.

@@ -17,6 +17,16 @@ func TestNewStoreRefuses(t *testing.T) {
 		"TTL 0s":               {memoryTier(), runtime.TTL(0)},
 		"Grace -1s":            {memoryTier(), runtime.Grace(-time.Second)},
 		"Timeout 2s":           {memoryTier(), runtime.Timeout(2 * time.Second), runtime.HardTimeout(time.Second)},
+		"ErrorTTL -1s":         {memoryTier(), runtime.ErrorTTL(-time.Second)},
+		"LockTimeout -1s":      {memoryTier(), runtime.LockTimeout(-time.Second)},
+		"NotFoundTTL -1s":      {memoryTier(), runtime.NotFoundTTL(-time.Second)},
+		"RefreshAfter -1s":     {memoryTier(), runtime.RefreshAfter(-time.Second)},
+		"RefreshAfter 2s":      {memoryTier(), runtime.RefreshAfter(2 * time.Second), runtime.TTL(2 * time.Second)},
+		"RefreshAtPercent 100": {memoryTier(), runtime.RefreshAtPercent(100)},
+		"RefreshAtPercent -1":  {memoryTier(), runtime.RefreshAtPercent(-1)},
+		"JitterPercent 100":    {memoryTier(), runtime.JitterPercent(100)},
+		"Jitter 2s":            {memoryTier(), runtime.Jitter(2 * time.Second), runtime.TTL(2 * time.Second)},
+		"L1TTL 3s":             {memoryTier(), runtime.L1TTL(3 * time.Second), runtime.TTL(2 * time.Second)},
 		`prefix "a!"`:          {memoryTier(), runtime.Prefix("a!")},
 		`prefix "a:"`:          {memoryTier(), runtime.Prefix("a:")},
 		"L2Timeout 0s":         {memoryTier(), runtime.L2Timeout(0)},
@@ -78,6 +88,24 @@ func TestNewStoresRefuses(t *testing.T) {
 	if err := (runtime.Stores{}).Close(context.Background()); err != nil {
 		t.Errorf("Close of the zero Stores: %v", err)
 	}
+}
+
+// A contradiction between levels is seen where a cache is opened.
+func TestNewCacheRefuses(t *testing.T) {
+	s := newStore(t, memoryTier(), runtime.TTL(time.Minute), runtime.L1TTL(30*time.Second))
+	for wanted, o := range map[string]runtime.Option{
+		"L1TTL 30s is above the TTL 10s":           runtime.TTL(10 * time.Second),
+		"Jitter 1m0s is not below the TTL 1m0s":    runtime.Jitter(time.Minute),
+		"RefreshAfter 1h0m0s is not below the TTL": runtime.RefreshAfter(time.Hour),
+		"TTL 0s is not positive":                   runtime.TTL(0),
+	} {
+		if _, err := runtime.NewCache[int, int](s, o); err == nil || !strings.Contains(err.Error(), wanted) {
+			t.Errorf("got %v, want an error with %q", err, wanted)
+		}
+	}
+	// What was given last holds, also over the other form.
+	newCache[int, int](t, s, runtime.RefreshAfter(time.Hour), runtime.RefreshAtPercent(80), runtime.Jitter(time.Hour), runtime.JitterPercent(10))
+	newCache[int, int](t, s, runtime.TTL(runtime.Forever), runtime.RefreshAfter(time.Hour), runtime.Jitter(time.Hour))
 }
 
 func named(t *testing.T, name string) *runtime.Store {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/maphash"
 	"math/bits"
+	"slices"
 	"strings"
 	"unsafe"
 
@@ -29,6 +30,8 @@ type core struct {
 	decode     func([]byte) (any, error)
 	size       func(any) int
 	resultTags func(any) []Tag // nil if there are none
+	notFound   error           // what a loader means by it: there is nothing; nil if nothing
+	absent     func(any) bool  // whether a value means so; nil if none does
 }
 
 // Names of stamps. What follows is a name that a user chose, so each kind has a
@@ -144,7 +147,7 @@ func (c *core) hit(text []byte) *item {
 	if it == nil || len(it.key) != len(c.base)+len(key) || it.key[len(c.base):] != key || it.key[:len(c.base)] != c.base {
 		return nil
 	}
-	if s.good(it) || s.look(it, now()) == fresh {
+	if s.good(it) || s.serves(it) {
 		return it
 	}
 	return nil
@@ -160,10 +163,17 @@ func (c *core) hitInt(n int64) *item {
 	if it == nil || it.num != n || it.scope != c.scope || c.scope == "" {
 		return nil
 	}
-	if s.good(it) || s.look(it, now()) == fresh {
+	if s.good(it) || s.serves(it) {
 		return it
 	}
 	return nil
+}
+
+// serves reports whether the fast path may serve an item that is not known to be
+// good.
+func (s *Store) serves(it *item) bool {
+	t := now()
+	return s.look(it, t) == fresh && t < it.dueAt() && it.presence != notFound
 }
 
 // find returns the item of a full key in memory, whatever it is worth.
@@ -177,34 +187,59 @@ func (s *Store) find(key string, hash uint64) *item {
 	return nil
 }
 
-// recall returns the item of a key in memory and what it is worth now.
-func (s *Store) recall(ctx context.Context, key string, hash uint64) (*item, verdict) {
-	it := s.find(key, hash)
-	if it == nil {
-		return nil, dead
-	}
-	return it, s.judge(ctx, it)
-}
-
 // judge says what an item is worth now, reading stamps from the shared tier if it
-// has to. It is never unsure.
+// has to. It is never unsure; nil is dead.
 func (s *Store) judge(ctx context.Context, it *item) verdict {
-	v := s.look(it, now())
-	if v != unsure {
+	if it == nil {
+		return dead
+	}
+	if v := s.look(it, now()); v != unsure {
 		return v
 	}
-	cells := make([]*stamp.Cell, len(it.stamps))
-	for i, ref := range it.stamps {
-		cells[i] = ref.cell
+	return s.judgeAll(ctx, []*item{it})[0]
+}
+
+// judgeAll is judge for many items, whose stamps it reads at once.
+func (s *Store) judgeAll(ctx context.Context, items []*item) []verdict {
+	verdicts := make([]verdict, len(items))
+	var cells []*stamp.Cell
+	t := now()
+	for i, it := range items {
+		if it == nil {
+			continue
+		}
+		if verdicts[i] = s.look(it, t); verdicts[i] == unsure {
+			for _, ref := range it.stamps {
+				cells = append(cells, ref.cell)
+			}
+		}
+	}
+	if len(cells) == 0 {
+		return verdicts
 	}
 	// While the shared tier does not answer, what is known here stands: the cache
 	// must not be the outage.
+	cells = distinct(cells)
 	if _, err := s.fetch(ctx, nil, cells); err != nil && ctx.Err() == nil {
 		s.warn("shared tier: read stamps", err)
 		s.prolong(cells)
 	}
-	if v = s.look(it, now()); v == unsure {
-		return dead
+	for i, it := range items {
+		if verdicts[i] == unsure {
+			if verdicts[i] = s.look(it, now()); verdicts[i] == unsure {
+				verdicts[i] = dead
+			}
+		}
 	}
-	return v
+	return verdicts
+}
+
+// distinct returns cells without repetitions.
+func distinct(cells []*stamp.Cell) []*stamp.Cell {
+	seen := make(map[*stamp.Cell]bool, len(cells))
+	return slices.DeleteFunc(cells, func(c *stamp.Cell) bool {
+		again := seen[c]
+		seen[c] = true
+		return again
+	})
 }

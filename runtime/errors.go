@@ -18,6 +18,9 @@ var (
 	// ErrGoexit is what callers get when a loader ended its goroutine with
 	// runtime.Goexit, as t.FailNow does.
 	ErrGoexit = errors.New("cachegen: loader called runtime.Goexit")
+	// ErrNotFound is for loaders that have no error of their own for it: there is
+	// nothing. See [Definition] and [Found].
+	ErrNotFound = errors.New("cachegen: not found")
 	// ErrTimeout is returned when a loader exceeds its hard timeout and no grace
 	// value can stand in. errors.Is also takes it for context.DeadlineExceeded.
 	ErrTimeout error = timeout{}

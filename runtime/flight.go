@@ -9,103 +9,210 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cachegen/cachegen/runtime/internal/flight"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
 
-// fly runs a flight from beginning to end. The load gets the values of the
-// leader's context, and is cancelled by its own limits, by everyone's leaving,
-// and by the end of the store's closing, but not with the leader.
-func (c *core) fly(ctx context.Context, f *load, rq *request, g fallback) {
+// A loading is one load under way, of one key or of several.
+type loading struct {
+	rq       *request
+	crew     flight.Crew
+	parts    []*part
+	panicked *PanicError // the load's own; written before any flight lands with it
+}
+
+// A loader brings the values of parts. An error is the failure of all of them.
+type loader func(ctx context.Context, parts []*part) error
+
+// A part is one key of a load.
+type part struct {
+	want
+	flight   *load
+	fallback fallback
+	renew    bool // a fresh value that is due is no reason not to load
+	cells    []*stamp.Cell
+	stamps   []stampRef // from before the load
+
+	// What the loader says: a value, or its error that means there is none, or neither.
+	value any
+	found bool
+	none  error
+
+	// What the flight lands with.
+	it  *item
+	err error
+
+	older bool // a tier has something that what was loaded replaces
+	keep  bool // the item is worth keeping
+	drop  bool // nothing is to be kept, not even what was there
+	kept  bool // one of the two has been done; guarded by the key's stripe
+}
+
+func (p *part) land(it *item) {
+	p.it, p.err = it, nil
+	p.flight.Land(it, nil, false)
+}
+
+// fly runs a load from beginning to end. It gets the values of the leader's
+// context, and is cancelled by its own limits, by everyone's leaving, and by the
+// end of the store's closing, but not with the leader.
+func (c *core) fly(ctx context.Context, l *loading) {
 	s := c.store
 	defer s.gate.leave()
-	defer f.Free()
 	defer func() {
-		if f.Background() {
+		for _, p := range l.parts {
+			p.flight.Free()
+		}
+	}()
+	defer func() {
+		if l.crew.Background() {
 			s.spare.Release(1)
 		}
 	}()
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
-	defer f.OnDesert(cancel)()
+	defer l.crew.OnDesert(cancel)()
 	defer context.AfterFunc(s.base, func() { cancel(ErrClosed) })()
 
 	held := time.AfterFunc(s.maxLoadTime, func() {
-		f.Abandon()
-		f.Land(nil, ErrTimeout, false)
+		for _, p := range l.parts {
+			p.flight.Abandon()
+			p.flight.Land(nil, ErrTimeout, false)
+		}
 		cancel(ErrTimeout)
 	})
 	defer held.Stop()
 
-	it, err := (*item)(nil), ErrGoexit
+	for _, p := range l.parts {
+		p.err = ErrGoexit
+	}
 	defer func() {
-		if p := recover(); p != nil { // of a driver or codec; a loader's is caught where it is called
-			rq.panicked = &PanicError{Value: p, Stack: debug.Stack()}
-			err = rq.panicked
+		p := recover() // of a driver or codec; a loader's is caught where it is called
+		if p != nil {
+			l.panicked = &PanicError{Value: p, Stack: debug.Stack()}
 		}
-		f.Land(it, err, false)
+		for _, part := range l.parts {
+			if p != nil {
+				part.it, part.err = nil, l.panicked
+			}
+			part.flight.Land(part.it, part.err, false)
+		}
 	}()
-	it, err = c.obtain(ctx, cancel, f, rq, g)
+	c.obtain(ctx, cancel, l)
 }
 
-// obtain looks where the value might be, and loads it if it is nowhere.
-func (c *core) obtain(ctx context.Context, cancel context.CancelCauseFunc, f *load, rq *request, g fallback) (*item, error) {
+// obtain looks where values might be, and loads those that are nowhere.
+func (c *core) obtain(ctx context.Context, cancel context.CancelCauseFunc, l *loading) {
 	s := c.store
-	known0 := s.stamps.Known() // before anyTag is read
-	cells := c.cells(rq.tags)
-	if !f.Forced {
-		if it := s.find(rq.key, rq.hash); it != nil && s.look(it, now()) == fresh {
-			return it, nil // the flight before this one has just landed
+	known := s.stamps.Known() // before anyTag is read
+	var open []*part
+	for _, p := range l.parts {
+		p.cells = c.cells(p.tags)
+		it := s.find(p.key, p.hash)
+		p.older = it != nil
+		if it != nil && !p.flight.Forced && s.look(it, now()) == fresh && !(p.renew && it.due(now())) {
+			p.land(it) // the flight before this one has just landed
+			continue
 		}
+		open = append(open, p)
 	}
-	data, err := s.fetch(ctx, []string{rq.key, s.anyTagKey()}[:c.reads()], cells)
-	known := err == nil
-	var anyTag []byte
-	if err != nil {
-		s.warn("shared tier: read", err)
-		data = make([][]byte, 2)
+	if len(open) == 0 {
+		return
+	}
+	open, anyTag, shared := c.fromShared(ctx, l, open)
+	for _, p := range open {
+		p.stamps = current(p.cells)
+	}
+	started := now()
+	if len(open) == 0 {
+		return
+	}
+	if ctx.Err() != nil { // nobody waits any more
+		for _, p := range open {
+			p.it, p.err = nil, context.Cause(ctx)
+		}
+		return
+	}
+	if err := c.call(ctx, cancel, l, open); err != nil {
+		c.failure(ctx, l, open, err)
+		return
+	}
+	for _, p := range open {
+		c.decide(p, l.rq.set, started)
+	}
+	// What has been loaded is worth keeping although its caller may be gone.
+	ctx = context.WithoutCancel(ctx)
+	read := c.tagResults(ctx, open, known, anyTag)
+	// Under stamps that only this process knows nobody could use it.
+	s.save(ctx, c, open, shared && read)
+}
+
+// fromShared lands the parts that the shared tier has a fresh value for, and
+// returns the others; with them what [Store.anyTagKey] held, if it matters, and
+// whether the shared tier answered.
+func (c *core) fromShared(ctx context.Context, l *loading, parts []*part) (open []*part, anyTag []byte, ok bool) {
+	s := c.store
+	keys := make([]string, len(parts), len(parts)+1)
+	var cells []*stamp.Cell
+	for i, p := range parts {
+		keys[i] = p.key
+		cells = append(cells, p.cells...)
 	}
 	if c.resultTags != nil {
-		anyTag = data[1]
+		keys = append(keys, s.anyTagKey())
 	}
-	if it := c.received(ctx, rq.key, data[0]); it != nil && !f.Forced {
-		switch s.look(it, now()) {
-		case fresh:
-			s.keepLoaded(it, rq.hash, f)
-			return it, nil
-		case stale:
-			it = s.keepStale(it, rq.hash, f)
-			if g.it == nil || g.last || it != g.it && it.supersedes(g.it) {
-				g = fallback{it, false}
-				f.Offer(it)
+	data, err := s.fetch(ctx, keys, distinct(cells))
+	if err != nil {
+		s.warn("shared tier: read", err)
+		return parts, nil, false
+	}
+	if c.resultTags != nil {
+		anyTag = data[len(parts)]
+	}
+	items := c.received(ctx, l.rq.set, keys[:len(parts)], data[:len(parts)])
+	for i, p := range parts {
+		p.older = p.older || data[i] != nil
+		it, worth := items[i], dead
+		if it != nil && !p.flight.Forced {
+			worth = s.look(it, now())
+		}
+		switch {
+		case worth == fresh && !(p.renew && it.due(now())):
+			s.keepLoaded(p, it)
+			p.land(it)
+			continue
+		case worth == stale:
+			it = s.keepStale(p, it)
+			if !p.fallback.ready() || it != p.fallback.it && it.supersedes(p.fallback.it) {
+				p.fallback = fallback{it, false}
+				if !p.renew { // which has been offered what it is to replace
+					p.flight.Offer(it)
+				}
 			}
 		}
+		open = append(open, p)
 	}
-	stamps := current(cells)
-	started := now()
-	if ctx.Err() != nil { // nobody waits any more
-		return nil, context.Cause(ctx)
-	}
+	return open, anyTag, true
+}
 
-	value, err := c.call(ctx, cancel, f, rq, g)
-	if err != nil {
-		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-			err = context.Cause(ctx)
-		}
-		if s.standsIn(context.WithoutCancel(ctx), g) {
-			g.it.backOff(rq.set.graceBackoff)
-			s.warn("load failed, serving the grace value", err, "cache", c.name)
-			return g.it, nil
-		}
-		return nil, err
+// failure lands parts whose load has failed.
+func (c *core) failure(ctx context.Context, l *loading, parts []*part, err error) {
+	cancelled := ctx.Err() != nil
+	if cancelled && errors.Is(err, ctx.Err()) {
+		err = context.Cause(ctx)
 	}
-	it := c.newItem(rq.key, value, rq.set, started, stamps)
-	// What has been loaded is worth keeping although its caller may be gone.
-	valid, read := c.tagResult(context.WithoutCancel(ctx), it, f.Epoch, known0, anyTag)
-	if valid && rq.set.ttl > 0 {
-		// Under stamps that only this process knows nobody could use it.
-		s.save(context.WithoutCancel(ctx), c, it, rq.hash, f, known && read)
+	for _, p := range parts {
+		if g := p.fallback; c.store.standsIn(context.WithoutCancel(ctx), g) {
+			g.it.backOff(l.rq.set.graceBackoff)
+			c.store.warn("load failed, serving the value there is", err, "cache", c.name)
+			p.it, p.err = g.it, nil
+			continue
+		}
+		p.it, p.err = nil, err
+		if !cancelled && l.panicked == nil {
+			c.remember(p, l.rq.set, err)
+		}
 	}
-	return it, nil
 }
 
 // backOff lets the loader alone for a while.
@@ -113,45 +220,66 @@ func (it *item) backOff(d time.Duration) { it.retryAt.Store(deadline(now(), int6
 
 // call runs the loader. It returns when the loader does, although those who wait
 // may have been told of a timeout before.
-func (c *core) call(ctx context.Context, cancel context.CancelCauseFunc, f *load, rq *request, g fallback) (value any, err error) {
-	if rq.set.hard > 0 {
-		timer := time.AfterFunc(rq.set.hard, func() {
+func (c *core) call(ctx context.Context, cancel context.CancelCauseFunc, l *loading, parts []*part) (err error) {
+	if l.rq.set.hard > 0 {
+		timer := time.AfterFunc(l.rq.set.hard, func() {
 			cancel(ErrTimeout)
-			defer func() {
-				if p := recover(); p != nil { // of a driver: nobody else is there to catch it
-					c.store.warn("shared tier: driver panicked", fmt.Errorf("%v", p))
-					f.Land(nil, ErrTimeout, true)
-				}
-			}()
-			if c.store.standsIn(c.store.base, g) {
-				g.it.backOff(rq.set.graceBackoff)
-				f.Land(g.it, nil, true)
-			} else {
-				f.Land(nil, ErrTimeout, true)
+			for _, p := range parts {
+				c.overdue(l, p)
 			}
 		})
 		defer timer.Stop()
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			rq.panicked = &PanicError{Value: p, Stack: debug.Stack()}
-			err = rq.panicked
+			l.panicked = &PanicError{Value: p, Stack: debug.Stack()}
+			err = l.panicked
 		}
 	}()
-	return rq.load(ctx)
+	return l.rq.load(ctx, parts)
 }
 
-// received makes an item of what the shared tier had, or nil.
-func (c *core) received(ctx context.Context, key string, data []byte) *item {
-	if data == nil {
-		return nil
+// overdue lands a part whose load goes on beyond its hard timeout.
+func (c *core) overdue(l *loading, p *part) {
+	s := c.store
+	defer func() {
+		if v := recover(); v != nil { // of a driver: nobody else is there to catch it
+			s.warn("shared tier: driver panicked", fmt.Errorf("%v", v))
+			p.flight.Land(nil, ErrTimeout, true)
+		}
+	}()
+	if s.standsIn(s.base, p.fallback) {
+		p.fallback.it.backOff(l.rq.set.graceBackoff)
+		p.flight.Land(p.fallback.it, nil, true)
+	} else if p.flight.Land(nil, ErrTimeout, true) {
+		c.remember(p, l.rq.set, ErrTimeout)
 	}
-	it, err := c.unpack(ctx, key, data)
-	if err != nil {
-		c.store.warn("shared tier: entry is unreadable", err, "cache", c.name)
-		return nil
+}
+
+// decide makes of what the loader has said of a part what its flight lands with.
+func (c *core) decide(p *part, set settings, started int64) {
+	is, value, ttl := present, p.value, set.ttl
+	p.err = nil
+	switch {
+	case p.found && (c.absent == nil || !c.absent(p.value)):
+	case p.none != nil:
+		is, p.err = notFound, p.none
+	case p.found:
+		is = absent
+	case c.notFound != nil:
+		is, p.err = notFound, c.notFound
+	case c.absent != nil:
+		is = absent
+	default:
+		p.it, p.err, p.drop = nil, errUnloaded, true
+		return
 	}
-	return it
+	if is != present {
+		value, ttl = nil, set.missingTTL()
+	}
+	p.it = c.newItem(p.key, value, is, set, started, p.stamps)
+	p.keep = ttl > 0
+	p.drop = is != present && !p.keep
 }
 
 // cells returns the cells of an entry with tags: the static ones first.
@@ -173,60 +301,79 @@ func current(cells []*stamp.Cell) []stampRef {
 	return refs
 }
 
-func (c *core) newItem(key string, value any, set settings, started int64, stamps []stampRef) *item {
+func (c *core) newItem(key string, value any, is presence, set settings, started int64, stamps []stampRef) *item {
 	t := now()
-	fresh, grace := deadline(t, int64(set.ttl)), int64(max(set.grace, 0))
+	ttl, grace := set.ttl, int64(max(set.grace, 0))
+	if is != present {
+		ttl, grace = set.missingTTL(), 0
+	}
+	if c.store.l2 == nil && set.l1TTL > 0 {
+		ttl = min(ttl, set.l1TTL)
+	}
+	fresh := deadline(t, int64(set.shortened(ttl)))
 	it := &item{
-		key: key, value: value, stamps: stamps,
+		key: key, value: value, presence: is, stamps: stamps,
 		freshUntil: fresh, staleUntil: deadline(fresh, grace), grace: grace,
-		loadStarted: started, kept: t,
+		loadStarted: started, kept: t, lookAgain: c.lookAgain(set, t), refreshAt: never,
 		size: c.size(value) + itemOverhead + len(key),
+	}
+	if is == present {
+		it.refreshAt = set.refreshAt(t, fresh)
 	}
 	it.numbered()
 	return it
 }
 
-// reads returns how many keys a flight reads: the entry's and, if the result tells
-// of tags, the one that changes with them.
-func (c *core) reads() int {
+// tagResults adds the stamps of the tags that only the values tell. They are read
+// after the load, so a value may be older than they are, and then it is not kept:
+// if one of them has changed since the flight began, or, of one that was not known
+// here at known, if another process may have changed it since anyTag was read. It
+// returns false if the shared tier did not tell the stamps.
+func (c *core) tagResults(ctx context.Context, parts []*part, known uint64, anyTag []byte) (read bool) {
 	if c.resultTags == nil {
-		return 1
-	}
-	return 2
-}
-
-// tagResult adds the stamps of the tags that only the value tells. They are read
-// after the load, so the value may be older than they are, and then it is not
-// valid: if one of them has changed since epoch, when the flight began, or, of one
-// that was not known here then (see known), if another process may have changed it
-// since anyTag was read. read is false if the shared tier did not tell a stamp.
-func (c *core) tagResult(ctx context.Context, it *item, epoch, known uint64, anyTag []byte) (valid, read bool) {
-	if c.resultTags == nil {
-		return true, true
-	}
-	tags := c.resultTags(it.value)
-	if len(tags) == 0 {
-		return true, true
+		return true
 	}
 	s := c.store
-	cells := c.cells(tags)[len(c.statics):]
-	valid = true
-	_, err := s.fetch(ctx, nil, cells)
+	tagged := make([][]*stamp.Cell, len(parts))
+	var all []*stamp.Cell
+	for i, p := range parts {
+		if p.it == nil || p.it.presence != present {
+			continue
+		}
+		if tags := c.resultTags(p.it.value); len(tags) > 0 {
+			tagged[i] = c.cells(tags)[len(c.statics):]
+			all = append(all, tagged[i]...)
+		}
+	}
+	if len(all) == 0 {
+		return true
+	}
+	all = distinct(all)
+	_, err := s.fetch(ctx, nil, all)
 	unknown := func(cell *stamp.Cell) bool { return !cell.KnownSince(known) }
-	if s.l2 != nil && err == nil && slices.ContainsFunc(cells, unknown) {
+	sure := true
+	if s.l2 != nil && err == nil && slices.ContainsFunc(all, unknown) {
 		var data [][]byte
 		if data, err = s.getMany(ctx, []string{s.anyTagKey()}); err == nil { // after the stamps: see restampShared
-			valid = bytes.Equal(data[0], anyTag)
+			sure = bytes.Equal(data[0], anyTag)
 		}
 	}
 	if err != nil {
 		s.warn("shared tier: read stamps", err)
 	}
-	it.stamps = append(it.stamps, current(cells)...)
-	for _, cell := range cells { // after reading them: see ChangedSince
-		if s.stamps.ChangedSince(cell.Name, epoch) {
-			valid = false
+	for i, p := range parts {
+		if len(tagged[i]) == 0 {
+			continue
+		}
+		p.it.stamps = append(p.it.stamps, current(tagged[i])...)
+		if !sure && slices.ContainsFunc(tagged[i], unknown) {
+			p.keep = false
+		}
+		for _, cell := range tagged[i] { // after reading them: see ChangedSince
+			if s.stamps.ChangedSince(cell.Name, p.flight.Epoch) {
+				p.keep = false
+			}
 		}
 	}
-	return valid, err == nil
+	return err == nil
 }

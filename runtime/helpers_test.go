@@ -42,7 +42,7 @@ func newStore(t testing.TB, options ...runtime.StoreOption) *runtime.Store {
 	return s
 }
 
-func newCache[K, V any](t testing.TB, in runtime.Space, options ...runtime.Option) *runtime.Cache[K, V] {
+func newCache[K comparable, V any](t testing.TB, in runtime.Space, options ...runtime.Option) *runtime.Cache[K, V] {
 	t.Helper()
 	c, err := runtime.NewCache[K, V](in, options...)
 	if err != nil {
@@ -96,4 +96,18 @@ func wantLoads(t *testing.T, s *source, n int64) {
 	if got := s.loads.Load(); got != n {
 		t.Fatalf("%d loads, want %d", got, n)
 	}
+}
+
+// openIn opens a definition in a store of its own.
+func openIn[K comparable, V any](t testing.TB, d runtime.Definition[K, V], options ...runtime.StoreOption) *runtime.Cache[K, V] {
+	t.Helper()
+	stores, err := runtime.NewStores("test", newStore(t, options...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := runtime.Open(stores, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }

@@ -24,7 +24,10 @@ type item struct {
 	grace       int64 // how long it may be stale
 	loadStarted int64
 	kept        int64 // when this process got hold of it
+	lookAgain   int64 // when the shared tier has to be asked again although it is fresh
+	refreshAt   int64 // when it is due to be loaded anew although it is fresh
 	expired     bool  // by a user
+	presence    presence
 	stamps      []stampRef
 	size        int
 
@@ -33,6 +36,18 @@ type item struct {
 	goodUntil atomic.Int64  // until when that needs no second look
 	retryAt   atomic.Int64  // do not call the loader before, it has just failed
 }
+
+// A presence says whether there is a value.
+type presence uint8
+
+const (
+	present  presence = iota
+	notFound          // the loader failed with the error that means there is nothing
+	absent            // it returned a value that means so
+)
+
+// never is a time that does not come.
+const never = math.MaxInt64
 
 // A stampRef is a stamp as it was before the item's load began.
 type stampRef struct {
@@ -54,7 +69,8 @@ const (
 	dead   verdict = iota // may not be used for anything
 	unsure                // its stamps have to be read from the shared tier first
 	// suspect: it would be stale or fresh, but a message about it may have been
-	// missed. The shared tier or the loader has to be asked; it stands in if they fail.
+	// missed, or it has been in memory for its time there. The shared tier or the
+	// loader has to be asked; it stands in if they fail.
 	suspect
 	stale // may be used as a grace value
 	fresh
@@ -91,7 +107,7 @@ func (s *Store) look(it *item, t int64) verdict {
 		good = min(good, trustUntil)
 	}
 	deaf := s.deafUntil(it)
-	good = min(good, deaf)
+	good = min(good, deaf, it.lookAgain, it.dueAt())
 	switch {
 	case verdict == unsure:
 		return unsure
@@ -100,10 +116,10 @@ func (s *Store) look(it *item, t int64) verdict {
 	case verdict == stale && !it.graced():
 		return dead
 	}
-	if t >= deaf {
+	if t >= deaf || verdict == fresh && t >= it.lookAgain {
 		return suspect
 	}
-	if verdict == fresh {
+	if verdict == fresh && it.presence != notFound { // which the fast path has no error for
 		it.judged(epoch, good)
 	}
 	return verdict
@@ -119,6 +135,13 @@ func (it *item) judged(epoch uint64, goodUntil int64) {
 		it.epoch.Store(epoch)
 	}
 }
+
+// dueAt returns when to load it anew although it is fresh: not too soon after a
+// load that failed.
+func (it *item) dueAt() int64 { return max(it.refreshAt, it.retryAt.Load()) }
+
+// due reports whether a fresh item should be loaded anew at t.
+func (it *item) due(t int64) bool { return t >= it.dueAt() && t < it.freshUntil && !it.expired }
 
 // graced reports whether it may outlive its freshness.
 func (it *item) graced() bool { return it.grace > 0 }
@@ -144,7 +167,8 @@ func (it *item) aged(t int64) *item {
 		key: it.key, scope: it.scope, num: it.num,
 		value: it.value, size: it.size, stamps: it.stamps,
 		freshUntil: h.FreshUntil, staleUntil: h.StaleUntil, grace: it.grace,
-		loadStarted: it.loadStarted, kept: it.kept, expired: true,
+		loadStarted: it.loadStarted, kept: it.kept, lookAgain: it.lookAgain, refreshAt: never,
+		expired: true, presence: it.presence,
 	}
 }
 
@@ -157,6 +181,12 @@ func (it *item) header(fingerprint uint64) entry.Header {
 	if it.expired {
 		h.Flags |= entry.Expired
 	}
+	switch it.presence {
+	case notFound:
+		h.Flags |= entry.NotFound
+	case absent:
+		h.Flags |= entry.Absent
+	}
 	for i, ref := range it.stamps {
 		h.Stamps[i] = stamp.Named{Name: ref.cell.Name, Value: ref.Value}
 	}
@@ -165,8 +195,8 @@ func (it *item) header(fingerprint uint64) entry.Header {
 
 // deadline adds d to t. What lies beyond the calendar is for ever.
 func deadline(t int64, d int64) int64 {
-	if d >= math.MaxInt64-t {
-		return math.MaxInt64
+	if d >= never-t {
+		return never
 	}
 	return t + d
 }

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -9,25 +10,71 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/generation"
 )
 
-// save writes what a flight has loaded to the shared tier, if shared, and to
-// memory, in this order, unless the key has been invalidated meanwhile.
-func (s *Store) save(ctx context.Context, c *core, it *item, hash uint64, f *load, shared bool) {
+// save writes what a load has brought to the shared tier, if shared, and to memory,
+// in this order, unless a key has been invalidated meanwhile.
+func (s *Store) save(ctx context.Context, c *core, parts []*part, shared bool) {
 	if s.l2 != nil && shared {
-		if written, err := c.pack(it); err != nil {
-			s.warn("encode", err, "cache", c.name)
-		} else if turn, ok := s.stripes.Fill(hash, func() bool { return !f.Poisoned() }); ok {
-			if err := s.fill(ctx, turn, written); err != nil {
-				s.warn("shared tier: write", err)
-			}
+		s.share(ctx, c, parts)
+	}
+	for _, p := range parts {
+		switch {
+		case p.keep:
+			s.keepLoaded(p, p.it)
+		case p.drop:
+			s.keepLoaded(p, nil)
 		}
 	}
-	s.keepLoaded(it, hash, f)
 }
 
-func (s *Store) fill(ctx context.Context, turn *generation.Turn, it drivers.Item) error {
+// share writes to the shared tier what parts are to keep, and removes what they are
+// to drop, all at once.
+func (s *Store) share(ctx context.Context, c *core, parts []*part) {
+	var ready []*part
+	var hashes []uint64
+	var packed []drivers.Item
+	for _, p := range parts {
+		var written drivers.Item
+		switch {
+		case p.keep:
+			var err error
+			if written, err = c.pack(p.it); err != nil {
+				s.warn("encode", err, "cache", c.name)
+				continue
+			}
+		case p.drop && p.older:
+		default:
+			continue
+		}
+		ready, hashes, packed = append(ready, p), append(hashes, p.hash), append(packed, written)
+	}
+	var write []drivers.Item
+	var remove []string
+	turn := s.stripes.Fill(hashes, func(i int) bool {
+		if !ready[i].flight.Claim() {
+			return false
+		}
+		if ready[i].keep {
+			write = append(write, packed[i])
+		} else {
+			remove = append(remove, ready[i].key)
+		}
+		return true
+	})
+	if turn == nil {
+		return
+	}
 	defer turn.End()
 	s.await(turn)
-	return s.setMany(ctx, []drivers.Item{it})
+	var errs [2]error
+	if len(write) > 0 {
+		errs[0] = s.setMany(ctx, write)
+	}
+	if len(remove) > 0 {
+		errs[1] = s.deleteMany(ctx, remove)
+	}
+	if err := errors.Join(errs[:]...); err != nil {
+		s.warn("shared tier: write", err)
+	}
 }
 
 // await waits for a turn. Those before it take three operations at most (see
@@ -35,18 +82,24 @@ func (s *Store) fill(ctx context.Context, turn *generation.Turn, it drivers.Item
 // it; one that does not must not hold up the rest for ever.
 func (s *Store) await(turn *generation.Turn) { turn.Wait(4 * s.l2Timeout) }
 
-// keepLoaded puts what a flight has brought into memory, unless the key has been
-// invalidated meanwhile.
-func (s *Store) keepLoaded(it *item, hash uint64, f *load) {
-	if s.l1 == nil {
-		return
+// keepLoaded puts what a flight has brought into memory, or removes what is there
+// if that is nil, unless the key has been invalidated meanwhile.
+func (s *Store) keepLoaded(p *part, it *item) {
+	if s.l1 != nil && p.flight.Forced { // readers of the shared tier may be on their way with what was there before
+		s.stripes.Move(p.hash, nil)
 	}
-	if f.Forced { // readers of the shared tier may be on their way with what was there before
-		s.stripes.Move(hash, nil)
-	}
-	s.stripes.Do(hash, func() {
-		if !f.Poisoned() {
-			s.l1.Set(hash, it, it.size)
+	s.stripes.Do(p.hash, func() {
+		if !p.flight.Claim() {
+			return
+		}
+		p.kept = true
+		s.failures.forget(p.key)
+		switch {
+		case s.l1 == nil:
+		case it != nil:
+			s.l1.Set(p.hash, it, it.size)
+		default:
+			s.l1.Delete(p.hash)
 		}
 	})
 }
@@ -54,14 +107,14 @@ func (s *Store) keepLoaded(it *item, hash uint64, f *load) {
 // keepStale is keepLoaded for a stale item from the shared tier. If memory has the
 // same one, which remembers when to try the loader again, or a younger one, it
 // stays. The one to use is returned.
-func (s *Store) keepStale(it *item, hash uint64, f *load) *item {
+func (s *Store) keepStale(p *part, it *item) *item {
 	use := it
 	if s.l1 != nil {
-		s.stripes.Do(hash, func() {
-			if old := s.find(it.key, hash); old != nil && old.supersedes(it) {
+		s.stripes.Do(p.hash, func() {
+			if old := s.find(it.key, p.hash); old != nil && old.supersedes(it) {
 				use = old
-			} else if !f.Poisoned() {
-				s.l1.Set(hash, it, it.size)
+			} else if !p.flight.Poisoned() {
+				s.l1.Set(p.hash, it, it.size)
 			}
 		})
 	}
@@ -79,9 +132,12 @@ func (it *item) supersedes(other *item) bool {
 
 // pack returns what the shared tier keeps of it.
 func (c *core) pack(it *item) (drivers.Item, error) {
-	value, err := c.encode(it.value)
-	if err != nil {
-		return drivers.Item{}, err
+	var value []byte
+	if it.presence == present {
+		var err error
+		if value, err = c.encode(it.value); err != nil {
+			return drivers.Item{}, err
+		}
 	}
 	h := it.header(c.fingerprint)
 	return drivers.Item{Key: it.key, Value: entry.Append(nil, &h, value), TTL: lifetime(it.staleUntil)}, nil

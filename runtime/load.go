@@ -2,24 +2,46 @@ package runtime
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/cachegen/cachegen/runtime/internal/flight"
 )
 
-// A request is one call that may load.
+// A request is what a call that may load says besides its keys.
 type request struct {
-	key        string // full key
-	hash       uint64
 	set        settings
-	tags       []Tag // known before the load
-	load       func(context.Context) (any, error)
 	forceFresh bool
+	load       loader
+}
 
-	panicked *PanicError // the load's own; written by the flight that this request leads, before it lands
+// A want is one key that a call asks for.
+type want struct {
+	key  string // full key
+	hash uint64
+	tags []Tag // known before the load
+	n    int   // its place among the keys of the call
 }
 
 type load = flight.Flight[*item]
+
+// A search is a want on its way through a call. It ends with an item, with an
+// error, or with both if the loader has just said that there is nothing.
+type search struct {
+	want
+	fallback fallback
+	flight   *load
+	joined   bool     // the caller waits for the flight, rather than for its end
+	own      *loading // the caller leads the flight
+	past     *load    // has taken too long, and is to be gone past
+
+	ended bool
+	it    *item
+	err   error
+}
+
+func (q *search) end(it *item, err error) { q.it, q.err, q.ended = it, err, true }
 
 // A fallback is an item that can stand in for a load.
 type fallback struct {
@@ -28,77 +50,218 @@ type fallback struct {
 	last bool
 }
 
+// ready reports whether there is one that stands in for a load that is slow.
+func (g fallback) ready() bool { return g.it != nil && !g.last }
+
 // standsIn reports whether it can be served now.
 func (s *Store) standsIn(ctx context.Context, g fallback) bool {
 	return g.it != nil && s.judge(ctx, g.it) >= suspect
 }
 
+var (
+	// errPast says that a caller has waited long enough for another's load.
+	errPast = errors.New("waited too long for another caller's load")
+	// errUnloaded says that a loader of many keys has not returned this one.
+	errUnloaded = errors.New("not among the keys that the loader returned")
+)
+
 // getOrSet returns a fresh item, or a stale one within its grace, or loads.
-func (c *core) getOrSet(ctx context.Context, rq *request) (*item, error) {
+func (c *core) getOrSet(ctx context.Context, rq *request, w want) (*item, error) {
 	s := c.store
 	if !s.gate.enter() {
 		return nil, ErrClosed
 	}
 	defer s.gate.leave()
+	if !rq.forceFresh {
+		it, t := s.find(w.key, w.hash), now()
+		if it != nil && s.look(it, t) == fresh && t < it.dueAt() {
+			return it, nil
+		}
+	}
+	q := search{want: w}
+	c.bring(ctx, rq, []*search{&q})
+	return q.it, q.err
+}
+
+// getOrSetMany is getOrSet for several keys.
+func (c *core) getOrSetMany(ctx context.Context, rq *request, wants []want) ([]*search, error) {
+	if !c.store.gate.enter() {
+		return nil, ErrClosed
+	}
+	defer c.store.gate.leave()
+	searches := make([]*search, len(wants))
+	for i, w := range wants {
+		searches[i] = &search{want: w}
+	}
+	c.bring(ctx, rq, searches)
+	return searches, nil
+}
+
+// bring ends searches. Several of them share one look at the shared tier and one
+// load, for those that nobody else loads.
+func (c *core) bring(ctx context.Context, rq *request, open []*search) {
 	for {
-		var g fallback
 		if !rq.forceFresh {
-			it, verdict := s.recall(ctx, rq.key, rq.hash)
-			switch {
-			case verdict == fresh:
-				return it, nil
-			case verdict >= suspect && now() < it.retryAt.Load():
-				return it, nil
-			case verdict == suspect:
-				g = fallback{it, true}
-			case verdict == stale && rq.set.soft == 0:
-				c.refresh(ctx, rq, it)
-				return it, nil
-			case verdict == stale:
-				g = fallback{it, false}
-			}
+			c.recall(ctx, rq, open)
+			open = stillOpen(open)
+		}
+		if len(open) == 0 {
+			return
 		}
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			for _, q := range open {
+				q.end(nil, err)
+			}
+			return
 		}
-		came := s.stamps.Epoch() // before the flight is found
-		f, leader := (*load)(nil), true
-		if rq.forceFresh {
-			f = s.flights.Replace(rq.key, s.stamps.Epoch) // what is being loaded now is older than what this call asks for
-		} else {
-			var joined bool
-			if f, leader, joined = s.flights.Join(rq.key, false, s.stamps.Epoch); !joined {
-				if it, err := c.standBy(ctx, f, rq, g); it != nil || err != nil {
-					return it, err
-				}
-				continue
+		came := c.store.stamps.Epoch() // before the flights are found
+		c.board(ctx, rq, open)
+		c.await(ctx, rq, open, came)
+		open = stillOpen(open)
+	}
+}
+
+func stillOpen(searches []*search) (open []*search) {
+	for _, q := range searches {
+		if !q.ended {
+			open = append(open, q)
+		}
+	}
+	return open
+}
+
+// recall ends the searches that memory has an answer to, and finds fallbacks for
+// the others. What should be loaded anew all the same is, behind the caller's back.
+func (c *core) recall(ctx context.Context, rq *request, open []*search) {
+	s := c.store
+	items := make([]*item, len(open))
+	for i, q := range open {
+		items[i] = s.find(q.key, q.hash)
+	}
+	var behind []*search
+	for i, verdict := range s.judgeAll(ctx, items) {
+		q, it := open[i], items[i]
+		q.fallback = fallback{}
+		switch {
+		case verdict == fresh:
+			q.end(it, nil)
+			if it.due(now()) {
+				behind = append(behind, q)
+			}
+		case verdict >= suspect && now() < it.retryAt.Load():
+			q.end(it, nil)
+		case verdict == suspect:
+			q.fallback = fallback{it, true}
+		case verdict == stale && rq.set.soft == 0:
+			q.end(it, nil)
+			behind = append(behind, q)
+		case verdict == stale:
+			q.fallback = fallback{it, false}
+		default:
+			if err := c.failed(ctx, rq, q.key); err != nil {
+				q.end(nil, err)
 			}
 		}
-		if leader {
-			s.gate.again()
-			go c.fly(ctx, f, rq, g)
+	}
+	c.refresh(ctx, rq, behind)
+}
+
+// board finds a flight for each search. The caller leads those that are not under
+// way, in one load.
+func (c *core) board(ctx context.Context, rq *request, open []*search) {
+	s := c.store
+	own := &loading{rq: rq}
+	for _, q := range open {
+		var leader bool
+		past := q.past
+		q.flight, q.own, q.past, q.joined = nil, nil, nil, true
+		if rq.forceFresh { // what is being loaded now is older than what this call asks for
+			q.flight, leader = s.flights.Replace(q.key, &own.crew, s.stamps.Epoch), true
+		} else if past != nil {
+			q.flight, leader = s.flights.Past(past, &own.crew, s.stamps.Epoch)
 		}
-		it, err := c.wait(ctx, f, rq, g, came)
+		if q.flight == nil {
+			q.flight, leader, q.joined = s.flights.Join(q.key, false, &own.crew, s.stamps.Epoch)
+		}
+		if leader {
+			q.own = own
+			own.parts = append(own.parts, &part{want: q.want, flight: q.flight, fallback: q.fallback})
+		}
+	}
+	if len(own.parts) > 0 {
+		s.gate.again()
+		go c.fly(ctx, own)
+	}
+}
+
+// await ends searches with what their flights land with. Those that it leaves open
+// have to look again.
+func (c *core) await(ctx context.Context, rq *request, open []*search, came uint64) {
+	since := time.Now()
+	if len(open) > 1 { // first those that have to wait
+		open = slices.Clone(open)
+		slices.SortStableFunc(open, func(a, b *search) int { return a.patience() - b.patience() })
+	}
+	var panicked *PanicError
+	var behind []*search
+	for _, q := range open {
+		f := q.flight
+		if !q.joined {
+			if panicked == nil {
+				c.standBy(ctx, q, rq, since)
+			}
+			continue
+		}
+		if panicked != nil {
+			f.Leave()
+			continue
+		}
+		it, err := c.wait(ctx, q, rq, came, since)
 		// Only what the flight landed with is a PanicError; until it has landed,
-		// rq.panicked is the flight's.
-		if p, ok := err.(*PanicError); ok && leader && p == rq.panicked {
-			panic(p)
+		// own.panicked is the flight's.
+		if p, ok := err.(*PanicError); ok && q.own != nil && p == q.own.panicked {
+			panicked = p
+			continue
 		}
 		switch {
-		case leader:
-		case err != nil && f.Forced:
+		case q.own != nil:
+		case err == errPast:
+			q.past = f
+			continue
+		case err == errUnloaded:
+			continue // this caller's own loader may know of it
+		case err != nil && it == nil && f.Forced:
 			continue // somebody else wanted it loaded; to this caller a cached value will do
-		case came > f.Epoch && c.outdated(it, err, rq.tags, f.Epoch):
+		case came > f.Epoch && c.outdated(it, q.tags, f.Epoch):
 			continue // invalidated after its load had begun and before this caller came
 		}
-		return it, err
+		q.end(it, err)
+		if err == nil && it.due(now()) {
+			behind = append(behind, q)
+		}
 	}
+	if panicked != nil {
+		panic(panicked)
+	}
+	c.refresh(ctx, rq, behind)
+}
+
+// patience orders searches: the sooner one can go on without its flight, the later
+// it is asked about it.
+func (q *search) patience() int {
+	switch {
+	case !q.joined:
+		return 2
+	case q.fallback.ready():
+		return 1
+	}
+	return 0
 }
 
 // outdated reports whether what a flight ended with may have been invalidated
 // after epoch.
-func (c *core) outdated(it *item, err error, tags []Tag, epoch uint64) bool {
-	if err == nil {
+func (c *core) outdated(it *item, tags []Tag, epoch uint64) bool {
+	if it != nil {
 		return c.store.changedSince(it, epoch)
 	}
 	for _, cell := range c.cells(tags) {
@@ -109,103 +272,142 @@ func (c *core) outdated(it *item, err error, tags []Tag, epoch uint64) bool {
 	return false
 }
 
-// refresh loads behind the caller's back, unless someone does already or there is
-// too much of that going on.
-func (c *core) refresh(ctx context.Context, rq *request, grace *item) {
+// refresh loads behind the caller's back what searches have ended with, unless
+// someone does already or there is too much of that going on.
+func (c *core) refresh(ctx context.Context, rq *request, behind []*search) {
 	s := c.store
-	if !s.spare.TryAcquire(1) {
+	if len(behind) == 0 || !s.spare.TryAcquire(1) {
 		return
 	}
-	f, leader, _ := s.flights.Join(rq.key, true, s.stamps.Epoch)
-	if !leader {
+	own := &loading{rq: rq}
+	for _, q := range behind {
+		if f, leader, _ := s.flights.Join(q.key, true, &own.crew, s.stamps.Epoch); leader {
+			f.Offer(q.it) // to those that would find it in the shared tier, were there no flight
+			own.parts = append(own.parts, &part{want: q.want, flight: f, fallback: fallback{q.it, false}, renew: true})
+		}
+	}
+	if len(own.parts) == 0 {
 		s.spare.Release(1)
 		return
 	}
 	s.gate.again()
-	go c.fly(ctx, f, rq, fallback{grace, false})
+	go c.fly(ctx, own)
 }
 
-// detach lets a flight go on in the background, unless there is too much of that
+// detach lets a load go on in the background, unless there is too much of that
 // going on. Then it is cancelled when the last of those who wait has left.
-func (c *core) detach(f *load) {
-	if s := c.store; s.spare.TryAcquire(1) && !f.Detach() {
-		s.spare.Release(1)
-	}
-}
+func (c *core) detach(f *load) { f.Detach(func() bool { return c.store.spare.TryAcquire(1) }) }
 
-// wait waits for a flight that the caller has joined at the stamps' epoch came.
-func (c *core) wait(ctx context.Context, f *load, rq *request, g fallback, came uint64) (*item, error) {
+// wait waits for the flight of a search, which the caller has joined at the stamps'
+// epoch came.
+func (c *core) wait(ctx context.Context, q *search, rq *request, came uint64, since time.Time) (*item, error) {
+	f, g := q.flight, q.fallback
 	defer f.Leave()
 	s := c.store
-	var timer *time.Timer
+	var timers [3]*time.Timer
+	limit := func(n int, from time.Time, d time.Duration) <-chan time.Time {
+		timers[n] = time.NewTimer(time.Until(from.Add(d)))
+		return timers[n].C
+	}
 	defer func() {
-		if timer != nil {
-			timer.Stop()
+		for _, timer := range timers {
+			if timer != nil {
+				timer.Stop()
+			}
 		}
 	}()
-	var soft <-chan time.Time
-	patience := func() { // begins to run out
-		timer = time.NewTimer(rq.set.soft)
-		soft = timer.C
+	var soft, lock <-chan time.Time
+	locked := false
+	if g.ready() {
+		soft = limit(0, since, rq.set.soft)
 	}
-	if g.it != nil && !g.last {
-		patience()
+	if rq.set.lock > 0 && q.own == nil {
+		lock = limit(1, since, rq.set.lock)
 	}
 	offered := f.Offered()
 	for {
 		select {
 		case <-f.Done():
-			it, err := f.Result()
-			if err != nil && s.standsIn(ctx, g) {
-				return g.it, nil
-			}
-			return it, err
+			return c.landed(ctx, f, g)
 		case <-offered:
 			offered = nil
-			it := f.Fallback()
-			if g.it != nil && !g.last || came > f.Epoch && s.changedSince(it, f.Epoch) {
+			it, at := f.Fallback()
+			if g.ready() || came > f.Epoch && s.changedSince(it, f.Epoch) {
 				continue
 			}
 			g = fallback{it, false}
-			patience()
+			patience := rq.set.soft
+			if s.judge(ctx, it) == fresh { // it is only being refreshed
+				patience = 0
+			}
+			soft = limit(2, at, patience)
+			continue
 		case <-soft:
 			soft = nil
-			if s.standsIn(ctx, g) {
-				c.detach(f)
-				return g.it, nil
-			}
-			g = fallback{}
+		case <-lock:
+			locked = true
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
+		// Patience has run out.
+		select {
+		case <-f.Done():
+			return c.landed(ctx, f, g)
+		default:
+		}
+		if g.ready() && s.standsIn(ctx, g) {
+			c.detach(f)
+			return g.it, nil
+		}
+		if locked {
+			return nil, errPast
+		}
+		g = fallback{}
 	}
 }
 
+// landed returns what a flight ended with, or what stands in for it. That there is
+// nothing is no failure.
+func (c *core) landed(ctx context.Context, f *load, g fallback) (*item, error) {
+	it, err := f.Result()
+	if err != nil && it == nil && err != errUnloaded && c.store.standsIn(ctx, g) {
+		return g.it, nil
+	}
+	return it, err
+}
+
 // standBy waits until a load that was given up has returned, so that the next one
-// of its key does not run beside it. It returns nothing when that is so.
-func (c *core) standBy(ctx context.Context, f *load, rq *request, g fallback) (*item, error) {
-	limit := rq.set.hard
-	if g.it != nil && !g.last {
+// of its key does not run beside it. It leaves the search open when that is so.
+func (c *core) standBy(ctx context.Context, q *search, rq *request, since time.Time) {
+	g := q.fallback
+	limit, pass := rq.set.hard, false
+	if lock := rq.set.lock; lock > 0 && (limit == 0 || lock < limit) {
+		limit, pass = lock, true
+	}
+	if g.ready() && (limit == 0 || rq.set.soft < limit) {
 		limit = rq.set.soft
 	}
 	var late <-chan time.Time
 	if limit > 0 {
-		timer := time.NewTimer(limit)
+		timer := time.NewTimer(time.Until(since.Add(limit)))
 		defer timer.Stop()
 		late = timer.C
 	}
 	select {
-	case <-f.Freed():
-		return nil, nil
+	case <-q.flight.Freed():
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		q.end(nil, ctx.Err())
 	case <-late:
-		if c.store.standsIn(ctx, g) {
-			return g.it, nil
+		switch {
+		case (g.ready() || !pass) && c.store.standsIn(ctx, g):
+			q.end(g.it, nil)
+		case g.ready(): // it has ended meanwhile: the caller waits as one who has none
+			q.fallback = fallback{}
+			c.standBy(ctx, q, rq, time.Now())
+		case pass:
+			q.past = q.flight
+		default:
+			q.end(nil, ErrTimeout)
 		}
-		if g.it != nil && !g.last { // it has ended meanwhile: the caller waits as one who has none
-			return c.standBy(ctx, f, rq, fallback{})
-		}
-		return nil, ErrTimeout
 	}
 }

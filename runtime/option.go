@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"fmt"
 	"log/slog"
 	"math"
 	"time"
@@ -21,64 +20,6 @@ const (
 	DefaultStampTrust   = 3 * time.Second
 	DefaultBackground   = 256
 )
-
-// settings are the options that every level may give. A level that is silent
-// leaves them to the next: call, directive, type, store, Stores, default.
-type settings struct {
-	given                                setting
-	ttl, grace, graceBackoff, soft, hard time.Duration
-}
-
-type setting uint8
-
-const (
-	givenTTL setting = 1 << iota
-	givenGrace
-	givenBackoff
-	givenSoft
-	givenHard
-)
-
-var defaults = settings{
-	given: ^setting(0),
-	ttl:   DefaultTTL, graceBackoff: DefaultGraceBackoff,
-}
-
-// or fills what s leaves open from the next level.
-func (s settings) or(next settings) settings {
-	take := func(g setting, to *time.Duration, from time.Duration) {
-		if s.given&g == 0 && next.given&g != 0 {
-			*to = from
-			s.given |= g
-		}
-	}
-	take(givenTTL, &s.ttl, next.ttl)
-	take(givenGrace, &s.grace, next.grace)
-	take(givenBackoff, &s.graceBackoff, next.graceBackoff)
-	take(givenSoft, &s.soft, next.soft)
-	take(givenHard, &s.hard, next.hard)
-	return s
-}
-
-// check refuses what contradicts itself. It is asked where options are given for
-// long; a call is not refused for its options.
-func (s settings) check() error {
-	switch {
-	case s.given&givenTTL != 0 && s.ttl <= 0:
-		return fmt.Errorf("TTL %v is not positive", s.ttl)
-	case s.grace < 0:
-		return fmt.Errorf("Grace %v is negative", s.grace)
-	case s.graceBackoff < 0:
-		return fmt.Errorf("GraceBackoff %v is negative", s.graceBackoff)
-	case s.soft < 0:
-		return fmt.Errorf("Timeout %v is negative", s.soft)
-	case s.hard < 0:
-		return fmt.Errorf("HardTimeout %v is negative", s.hard)
-	case s.hard > 0 && s.soft >= s.hard:
-		return fmt.Errorf("Timeout %v is not below HardTimeout %v", s.soft, s.hard)
-	}
-	return nil
-}
 
 // A StoreOption configures [NewStore].
 type StoreOption interface{ applyToStore(*storeConfig) }
@@ -135,6 +76,69 @@ func Timeout(d time.Duration) Option {
 // and callers get the grace value or [ErrTimeout]. Zero, the default, is no limit.
 func HardTimeout(d time.Duration) Option {
 	return option(func(s *settings) { s.hard = d; s.given |= givenHard })
+}
+
+// RefreshAfter is how long after its load a value is loaded anew in the background
+// when GetOrSet is asked for it; the fresh value is served meanwhile. A refresh
+// that fails is tried again after [GraceBackoff], and the value stays until its
+// TTL. What does not load, such as Get and Has, does not refresh either, and what
+// is known not to be there is not refreshed. Zero, the default, switches it off. Of
+// it and [RefreshAtPercent] the one given last holds. The option counts where the
+// value is stored or comes from the shared tier into the memory of a process.
+func RefreshAfter(d time.Duration) Option {
+	return option(func(s *settings) { s.refresh = span{d: d}; s.given |= givenRefresh })
+}
+
+// RefreshAtPercent is [RefreshAfter] with a part of the TTL, from 1 to 99 percent.
+// A value that is fresh for ever is not refreshed. Zero switches it off.
+func RefreshAtPercent(p int) Option {
+	return option(func(s *settings) { s.refresh = span{percent: p}; s.given |= givenRefresh })
+}
+
+// ErrorTTL is how long the failure of a loader is remembered when no grace value
+// stood in for it: GetOrSet returns the error again without loading. This process
+// remembers it, for the callers of one key; whatever invalidates or sets the key
+// makes it forget. Panics, [ErrClosed] and loads that were cancelled because nobody
+// waited any more are not remembered; [ErrTimeout] is. Zero, the default, remembers
+// nothing.
+func ErrorTTL(d time.Duration) Option {
+	return option(func(s *settings) { s.errorTTL = d; s.given |= givenErrorTTL })
+}
+
+// LockTimeout is how long a caller waits for a load of its key that another caller
+// began. Then it is served the grace value, if there is one, or else loads past the
+// other: those who wait too long for one load share the next. Of loads that run
+// beside each other the first to end is stored. Zero, the default, is no limit.
+func LockTimeout(d time.Duration) Option {
+	return option(func(s *settings) { s.lock = d; s.given |= givenLock })
+}
+
+// NotFoundTTL is how long it is remembered that there is nothing under a key; see
+// [Definition]. The default is the TTL; zero remembers nothing.
+func NotFoundTTL(d time.Duration) Option {
+	return option(func(s *settings) { s.notFoundTTL = d; s.given |= givenNotFoundTTL })
+}
+
+// Jitter shortens the TTL of each entry by a random time of up to d, so that
+// entries stored together do not end together and the TTL stays an upper bound.
+// FusionCache adds its jitter. The grace keeps its length, and what is fresh for
+// ever stays so. It must be below the TTL; a call that gives a TTL which is not
+// above it gets up to half of that. Zero, the default, is none. Of it and
+// [JitterPercent] the one given last holds.
+func Jitter(d time.Duration) Option {
+	return option(func(s *settings) { s.jitter = span{d: d}; s.given |= givenJitter })
+}
+
+// JitterPercent is [Jitter] with a part of the TTL, from 1 to 99 percent. Zero is none.
+func JitterPercent(p int) Option {
+	return option(func(s *settings) { s.jitter = span{percent: p}; s.given |= givenJitter })
+}
+
+// L1TTL is how long the memory tier serves a fresh value before it looks at the
+// shared tier again. The value stands in if neither that nor the loader has one.
+// Without a shared tier it bounds the TTL. Zero, the default, is no limit.
+func L1TTL(d time.Duration) Option {
+	return option(func(s *settings) { s.l1TTL = d; s.given |= givenL1TTL })
 }
 
 // call is everything that one call says.

@@ -99,6 +99,7 @@ func (p *peers) Up() {
 	s := p.store
 	s.stripes.MoveAll() // what was read before must not be kept after
 	s.flights.PoisonAll()
+	s.failures.forgetAll()
 	if s.l2 != nil {
 		s.stamps.Distrust()
 	}

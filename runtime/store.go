@@ -26,16 +26,17 @@ type Store struct {
 	storeConfig
 	shared atomic.Pointer[settings] // of the Stores that this store is part of
 
-	seed    maphash.Seed
-	clock   clock.Coarse
-	stripes generation.Stripes
-	stamps  *stamp.Table
-	flights *flight.Group[*item]
-	peers   *peers // nil without a bus
-	gate    gate   // counts loads and refreshes; closed by Close
-	spare   *semaphore.Weighted
-	once    onceEach // pulls under way
-	keys    keyOwners
+	seed     maphash.Seed
+	clock    clock.Coarse
+	stripes  generation.Stripes
+	stamps   *stamp.Table
+	flights  *flight.Group[*item]
+	peers    *peers // nil without a bus
+	gate     gate   // counts loads and refreshes; closed by Close
+	spare    *semaphore.Weighted
+	once     onceEach // pulls under way
+	failures failures
+	keys     keyOwners
 
 	base   context.Context // of work that no caller waits for
 	cancel context.CancelFunc

@@ -231,63 +231,138 @@ func (s *Store) addMany(ctx context.Context, items []drivers.Item) ([][]byte, er
 	return stored, s.l2.SetMany(ctx, items)
 }
 
-var errForeign = errors.New("written for another shape of the value's type")
+var (
+	errForeign   = errors.New("written for another shape of the value's type, or by another codec")
+	errUncovered = errors.New("written without a stamp that the cache's entries carry")
+)
 
-// unpack makes an item of what the shared tier holds for key. Anything unreadable
-// is an error, which the caller treats as a miss. The stamps that the entry
-// carries are read if they are not known.
-func (c *core) unpack(ctx context.Context, key string, data []byte) (*item, error) {
+// received makes items of what the shared tier had for keys. Where that was
+// nothing, or nothing readable, it returns nil. The stamps that the entries carry
+// are read if they are not known, all at once.
+func (c *core) received(ctx context.Context, set settings, keys []string, data [][]byte) []*item {
+	items := make([]*item, len(keys))
+	values := make([][]byte, len(keys))
+	unreadable := func(i int, err error) {
+		items[i] = nil
+		message := "shared tier: entry is unreadable"
+		if errors.Is(err, errForeign) { // during a rolling deploy there are many, and nothing is wrong
+			message = "shared tier: entry has another shape"
+		}
+		c.store.warn(message, err, "cache", c.name)
+	}
+	var err error
+	for i, b := range data {
+		if b == nil {
+			continue
+		}
+		if items[i], values[i], err = c.unpack(set, keys[i], b); err != nil {
+			unreadable(i, err)
+		}
+	}
+	err = c.confirm(ctx, items)
+	for i, it := range items {
+		switch {
+		case it == nil:
+			continue
+		case err != nil:
+			unreadable(i, err)
+			continue
+		case it.presence == present:
+			v, err := c.decode(values[i])
+			if err != nil {
+				unreadable(i, err)
+				continue
+			}
+			it.value = v
+		}
+		it.size = c.size(it.value) + itemOverhead + len(it.key)
+	}
+	return items
+}
+
+// unpack makes an item of what the shared tier holds for key, and returns the bytes
+// of its value.
+func (c *core) unpack(set settings, key string, data []byte) (*item, []byte, error) {
 	h, value, err := entry.Parse(data)
 	if err != nil {
-		return nil, err
-	}
-	if h.Fingerprint != c.fingerprint {
-		return nil, errForeign
+		return nil, nil, err
 	}
 	it := &item{
 		key: key, freshUntil: h.FreshUntil, staleUntil: max(h.StaleUntil, h.FreshUntil), grace: max(h.Grace, 0), loadStarted: h.LoadStarted,
-		kept: now(), expired: h.Flags&entry.Expired != 0,
+		kept: now(), refreshAt: never, expired: h.Flags&entry.Expired != 0,
 	}
+	known := true
+	switch {
+	case h.Flags&entry.NotFound != 0:
+		it.presence, known = notFound, c.notFound != nil
+	case h.Flags&entry.Absent != 0:
+		it.presence, known = absent, c.absent != nil
+	default: // when its load ended is not written down
+		it.refreshAt = set.refreshAt(max(h.LoadStarted, h.FreshUntil-int64(set.ttl)), h.FreshUntil)
+	}
+	if h.Fingerprint != c.fingerprint || !known {
+		return nil, nil, errForeign
+	}
+	it.lookAgain = c.lookAgain(set, it.kept)
 	it.numbered()
-	cells := make([]*stamp.Cell, len(h.Stamps))
 	it.stamps = make([]stampRef, len(h.Stamps))
 	for i, n := range h.Stamps {
-		cells[i] = c.store.stamps.Cell(n.Name)
-		it.stamps[i] = stampRef{cells[i], n.Value}
+		it.stamps[i] = stampRef{c.store.stamps.Cell(n.Name), n.Value}
 	}
 	if !c.covers(it) {
-		return nil, errForeign
+		return nil, nil, errUncovered
 	}
-	if err := c.confirm(ctx, it, cells); err != nil {
-		return nil, err
-	}
-	if it.value, err = c.decode(value); err != nil {
-		return nil, err
-	}
-	it.size = c.size(it.value) + itemOverhead + len(key)
-	return it, nil
+	return it, value, nil
 }
 
-// confirm reads the stamps that an item from the shared tier is to be compared
+// lookAgain returns until when memory serves what it got at t without asking the
+// shared tier.
+func (c *core) lookAgain(set settings, t int64) int64 {
+	if c.store.l2 == nil || set.l1TTL <= 0 {
+		return never
+	}
+	return deadline(t, int64(set.l1TTL))
+}
+
+// confirm reads the stamps that items from the shared tier are to be compared
 // with. An entry with another stamp than the one remembered here, and loaded since
 // that was learnt, may know better: the stamp is then read although it is trusted.
-func (c *core) confirm(ctx context.Context, it *item, cells []*stamp.Cell) error {
+func (c *core) confirm(ctx context.Context, items []*item) error {
 	s := c.store
+	var cells []*stamp.Cell
+	for _, it := range items {
+		if it != nil {
+			for _, ref := range it.stamps {
+				cells = append(cells, ref.cell)
+			}
+		}
+	}
+	if len(cells) == 0 {
+		return nil
+	}
+	cells = distinct(cells)
 	if _, err := s.fetch(ctx, nil, cells); err != nil {
 		return err
 	}
-	doubt := false
-	for _, ref := range it.stamps {
-		v, trustUntil, _ := ref.cell.Current()
-		if learnt := trustUntil - int64(s.stampTrust); v != ref.Value && it.loadStarted > learnt {
-			s.stamps.Doubt(ref.cell)
-			doubt = true
+	var doubted []*stamp.Cell
+	for _, it := range items {
+		if it == nil {
+			continue
+		}
+		for _, ref := range it.stamps {
+			v, trustUntil, _ := ref.cell.Current()
+			if learnt := trustUntil - int64(s.stampTrust); v != ref.Value && it.loadStarted > learnt {
+				doubted = append(doubted, ref.cell)
+			}
 		}
 	}
-	if !doubt {
+	if len(doubted) == 0 {
 		return nil
 	}
-	_, err := s.fetch(ctx, nil, cells)
+	for _, cell := range doubted {
+		s.stamps.Doubt(cell)
+	}
+	_, err := s.fetch(ctx, nil, distinct(doubted))
 	return err
 }
 

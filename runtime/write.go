@@ -59,6 +59,7 @@ func (s *Store) settle(keys []string, memory func(i int, hash uint64, before gen
 		hash := s.hash(key)
 		s.stripes.Move(hash, func(before generation.Mark) {
 			s.flights.Poison(key)
+			s.failures.forget(key)
 			if s.l1 != nil {
 				memory(i, hash, before)
 			}
@@ -131,18 +132,22 @@ func (s *Store) ageShared(ctx context.Context, keys []string) error {
 	return errors.Join(errs[:]...)
 }
 
-// set stores value under key everywhere.
+// set stores value under key everywhere, or that there is none.
 func (c *core) set(ctx context.Context, key string, value any, set settings, tags []Tag) error {
 	s := c.store
-	if set.ttl <= 0 {
+	is, ttl := present, set.ttl
+	if c.absent != nil && c.absent(value) {
+		is, ttl, value = absent, set.missingTTL(), nil
+	}
+	if ttl <= 0 {
 		return s.remove(ctx, []string{key}) // nothing to keep, and what was there is superseded
 	}
-	if c.resultTags != nil {
+	if c.resultTags != nil && is == present {
 		tags = append(tags[:len(tags):len(tags)], c.resultTags(value)...)
 	}
 	cells := c.cells(tags)
 	_, errStamps := s.fetch(context.WithoutCancel(ctx), nil, cells)
-	it := c.newItem(key, value, set, now(), current(cells))
+	it := c.newItem(key, value, is, set, now(), current(cells))
 	return s.change(ctx, "set", busmsg.Drop, []string{key},
 		func(ctx context.Context) error {
 			written, err := c.pack(it)

@@ -32,8 +32,16 @@ var table = crc32.MakeTable(crc32.Castagnoli)
 // Flags mark an entry.
 type Flags uint8
 
-// Expired says that a user expired the entry before its time.
-const Expired Flags = 1
+const (
+	// Expired says that a user expired the entry before its time.
+	Expired Flags = 1 << iota
+	// NotFound says that there is nothing: the loader failed with the error that
+	// means so. The entry has no value.
+	NotFound
+	// Absent says that there is nothing: the loader returned a value that means so.
+	// The entry has no value.
+	Absent
+)
 
 // A Header is all of an entry but its value. Times are nanoseconds since 1970.
 type Header struct {

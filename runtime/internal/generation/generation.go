@@ -11,7 +11,6 @@
 package generation
 
 import (
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -99,34 +98,55 @@ type Turn struct {
 	before []*write
 }
 
-// Fill begins a write of what has been loaded, if may, which is run as If runs
-// keep, agrees. It does not begin while an invalidation is under way: what it
-// would write may be what is being removed.
-func (s *Stripes) Fill(hash uint64, may func() bool) (*Turn, bool) {
-	st := s.of(hash)
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.changes > 0 || !may() {
-		return nil, false
+// Fill begins a write of what has been loaded for those of hashes that may, which
+// is run as If runs keep, agrees to. It does not ask about a hash whose
+// invalidation is under way: what would be written may be what is being removed.
+// It returns nil if there is nothing to write.
+func (s *Stripes) Fill(hashes []uint64, may func(i int) bool) *Turn {
+	t := &Turn{s: s, own: &write{begun: make(chan struct{}), done: make(chan struct{})}}
+	at := lockAll(s, hashes)
+	for i, h := range hashes {
+		st := s.of(h)
+		if st.changes > 0 || !may(i) {
+			continue
+		}
+		if n := len(st.writes); n == 0 || st.writes[n-1] != t.own { // not for another of hashes
+			t.at = append(t.at, h%stripes)
+			t.enter(st)
+		}
 	}
-	t := &Turn{s: s, own: &write{begun: make(chan struct{}), done: make(chan struct{})}, at: []uint64{hash % stripes}}
-	t.enter(st)
-	return t, true
+	unlockAll(s, at)
+	if len(t.at) == 0 {
+		return nil
+	}
+	return t
+}
+
+// lockAll locks the stripes of hashes, in one order: of two who do so one is first
+// everywhere, so that they do not wait for each other.
+func lockAll(s *Stripes, hashes []uint64) (at []uint64) {
+	at = make([]uint64, len(hashes))
+	for i, h := range hashes {
+		at[i] = h % stripes
+	}
+	slices.Sort(at)
+	at = slices.Compact(at)
+	for _, i := range at {
+		s[i].mu.Lock()
+	}
+	return at
+}
+
+func unlockAll(s *Stripes, at []uint64) {
+	for _, i := range at {
+		s[i].mu.Unlock()
+	}
 }
 
 // Change moves the stripes of hashes and begins an invalidation of them. It
 // returns the new marks in the order of hashes.
 func (s *Stripes) Change(hashes []uint64) ([]Mark, *Turn) {
-	set := make(map[uint64]struct{}, len(hashes))
-	for _, h := range hashes {
-		set[h%stripes] = struct{}{}
-	}
-	t := &Turn{s: s, own: &write{change: true, begun: make(chan struct{}), done: make(chan struct{})}, at: slices.Sorted(maps.Keys(set))}
-	// All at once, and locked in one order: of two changes one is first everywhere,
-	// so they do not wait for each other.
-	for _, i := range t.at {
-		s[i].mu.Lock()
-	}
+	t := &Turn{s: s, own: &write{change: true, begun: make(chan struct{}), done: make(chan struct{})}, at: lockAll(s, hashes)}
 	for _, i := range t.at {
 		s[i].mark++
 		t.enter(&s[i])
@@ -135,9 +155,7 @@ func (s *Stripes) Change(hashes []uint64) ([]Mark, *Turn) {
 	for i, h := range hashes {
 		marks[i] = s.of(h).mark
 	}
-	for _, i := range t.at {
-		s[i].mu.Unlock()
-	}
+	unlockAll(s, t.at)
 	return marks, t
 }
 

@@ -3,6 +3,7 @@ package generation
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func yes() bool { return true }
+func yes(int) bool { return true }
 
 func TestNothingIsKeptAfterAMove(t *testing.T) {
 	var s Stripes
@@ -45,13 +46,13 @@ func TestNothingIsKeptAfterAMove(t *testing.T) {
 func TestWritesTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s Stripes
-		one, _ := s.Fill(1, yes)
-		two, _ := s.Fill(1, yes)
+		one := s.Fill([]uint64{1}, yes)
+		two := s.Fill([]uint64{1}, yes)
 		_, three := s.Change([]uint64{1, 2})
-		if _, ok := s.Fill(1, yes); ok {
+		if s.Fill([]uint64{1, 2}, yes) != nil {
 			t.Error("a fill began while an invalidation was under way")
 		}
-		if _, ok := s.Fill(3, func() bool { return false }); ok {
+		if s.Fill([]uint64{3}, func(int) bool { return false }) != nil {
 			t.Error("a fill began although it may not")
 		}
 		_, four := s.Change([]uint64{2})
@@ -64,7 +65,7 @@ func TestWritesTakeTurns(t *testing.T) {
 			t.Errorf("waited %v, want until all before had ended", took)
 		}
 		four.End()
-		if last, ok := s.Fill(2, yes); !ok {
+		if last := s.Fill([]uint64{2}, yes); last == nil {
 			t.Error("no fill after all had ended")
 		} else {
 			last.Wait(time.Minute)
@@ -73,10 +74,46 @@ func TestWritesTakeTurns(t *testing.T) {
 	})
 }
 
+// A fill of many keys leaves out those that are being invalidated, and whoever
+// changes one of the others waits for it.
+func TestAFillOfManyKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s Stripes
+		_, change := s.Change([]uint64{2})
+		var asked []int
+		fill := s.Fill([]uint64{1, 2, 3, 3 + stripes, 4}, func(i int) bool { asked = append(asked, i); return i != 4 })
+		if !slices.Equal(asked, []int{0, 2, 3, 4}) {
+			t.Errorf("asked about %v", asked)
+		}
+		change.Wait(time.Minute)
+		change.End()
+		fill.Wait(time.Minute)
+		for hash, wait := range map[uint64]time.Duration{1: time.Second, 2: 0, 3: time.Second, 4: 0} {
+			go func() {
+				_, turn := s.Change([]uint64{hash})
+				start := time.Now()
+				turn.Wait(time.Minute)
+				if took := time.Since(start); took != wait {
+					t.Errorf("a change of %d waited %v, want %v", hash, took, wait)
+				}
+				turn.End()
+			}()
+		}
+		time.Sleep(time.Second)
+		fill.End()
+		synctest.Wait()
+		for i := range s {
+			if st := &s[i]; len(st.writes) > 0 || st.changes > 0 {
+				t.Errorf("stripe %d is not empty after all had ended", i)
+			}
+		}
+	})
+}
+
 func TestAWaitEndsWithItsLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s Stripes
-		hung, _ := s.Fill(1, yes)
+		hung := s.Fill([]uint64{1}, yes)
 		hung.Wait(time.Second)
 		_, turn := s.Change([]uint64{1})
 		start := time.Now()

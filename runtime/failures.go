@@ -1,0 +1,103 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// maxFailures bounds how many keys' failures are remembered at a time.
+const maxFailures = 10_000
+
+// failures remembers the errors of loads for a while, so that a source that fails
+// is not asked again by every caller.
+type failures struct {
+	mu    sync.Mutex
+	byKey map[string]*failedLoad
+}
+
+// A failedLoad is an error with what an entry in its place would have had: how long
+// it holds, and the stamps that invalidate it.
+type failedLoad struct {
+	item
+	err error
+}
+
+func (f *failures) of(key string) *failedLoad {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.byKey[key]
+}
+
+func (f *failures) keep(failed *failedLoad) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.byKey == nil {
+		f.byKey = make(map[string]*failedLoad)
+	}
+	if len(f.byKey) >= maxFailures {
+		f.makeRoom()
+	}
+	f.byKey[failed.key] = failed
+}
+
+// makeRoom is called under mu. It forgets what is over, and then, if that is not
+// enough to last for a while, whatever comes.
+func (f *failures) makeRoom() {
+	t := now()
+	for key, failed := range f.byKey {
+		if t >= failed.freshUntil {
+			delete(f.byKey, key)
+		}
+	}
+	for key := range f.byKey {
+		if len(f.byKey) <= maxFailures*7/8 {
+			return
+		}
+		delete(f.byKey, key)
+	}
+}
+
+func (f *failures) forget(key string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.byKey, key)
+}
+
+func (f *failures) forgetAll() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.byKey)
+}
+
+// failed returns the error of a load of key that a call need not try again.
+func (c *core) failed(ctx context.Context, rq *request, key string) error {
+	if rq.set.errorTTL <= 0 {
+		return nil
+	}
+	failed := c.store.failures.of(key)
+	if failed == nil || c.store.judge(ctx, &failed.item) != fresh {
+		return nil
+	}
+	return failed.err
+}
+
+// remember keeps the failure of a part's load, unless the key has been invalidated
+// or loaded meanwhile.
+func (c *core) remember(p *part, set settings, err error) {
+	if set.errorTTL <= 0 || errors.Is(err, context.Canceled) || errors.Is(err, ErrClosed) {
+		return
+	}
+	t := now()
+	until := deadline(t, int64(set.errorTTL))
+	failed := &failedLoad{err: err, item: item{
+		key: p.key, stamps: p.stamps, freshUntil: until, staleUntil: until,
+		loadStarted: t, kept: t, lookAgain: never, refreshAt: never,
+	}}
+	s := c.store
+	s.stripes.Do(p.hash, func() {
+		if !p.flight.Poisoned() && !p.kept {
+			s.failures.keep(failed)
+		}
+	})
+}

@@ -1,0 +1,252 @@
+package runtime_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/internal/faketier"
+)
+
+func TestAFailureIsRememberedForItsTime(t *testing.T) {
+	for setup, options := range setups {
+		t.Run(setup, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var src source
+				c := newCache[int, int](t, newStore(t, append(options(), runtime.ErrorTTL(10*time.Second))...))
+				src.fail.Store(true)
+				for range 100 {
+					if _, err := c.GetOrSet(t.Context(), 7, src.load); err != errSource {
+						t.Fatalf("got %v, want the load's error", err)
+					}
+				}
+				wantLoads(t, &src, 1)
+				if _, ok, err := c.Get(t.Context(), 7); ok || err != nil {
+					t.Errorf("Get: %v, %v, want nothing", ok, err)
+				}
+				got, err := c.GetOrSet(t.Context(), 8, func(context.Context) (int, error) { return 8, nil })
+				want(t, got, err, 8)
+				src.fail.Store(false)
+				time.Sleep(10*time.Second - time.Nanosecond)
+				if _, err := c.GetOrSet(t.Context(), 7, src.load); err != errSource {
+					t.Fatalf("got %v, want the load's error", err)
+				}
+				time.Sleep(time.Nanosecond)
+				got, err = c.GetOrSet(t.Context(), 7, src.load)
+				want(t, got, err, 0)
+				wantLoads(t, &src, 2)
+			})
+		})
+	}
+}
+
+func TestAFailureIsNotWrittenToTheSharedTier(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var src source
+		o := []runtime.StoreOption{runtime.L2(&shared), runtime.ErrorTTL(time.Minute)}
+		a, b := newCache[int, int](t, newStore(t, o...)), newCache[int, int](t, newStore(t, o...))
+		src.fail.Store(true)
+		a.GetOrSet(t.Context(), 7, src.load)
+		src.fail.Store(false)
+		got, err := b.GetOrSet(t.Context(), 7, src.load)
+		want(t, got, err, 0)
+	})
+}
+
+func TestAnInvalidationForgetsAFailure(t *testing.T) {
+	everyChange(t, false, func(t *testing.T, c *runtime.Cache[int, int], change func() error) {
+		var src source
+		src.fail.Store(true)
+		c.GetOrSet(t.Context(), 7, src.load, runtime.ErrorTTL(time.Hour))
+		src.fail.Store(false)
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.GetOrSet(t.Context(), 7, src.load, runtime.ErrorTTL(time.Hour))
+		want(t, got, err, 0)
+	})
+}
+
+// A load that fails although its key was invalidated while it ran says nothing
+// about what is there now.
+func TestAnInvalidationBeatsAFailureInFlight(t *testing.T) {
+	everyChange(t, false, func(t *testing.T, c *runtime.Cache[int, int], change func() error) {
+		var src source
+		src.fail.Store(true)
+		src.delay.Store(int64(time.Second))
+		var wg sync.WaitGroup
+		wg.Go(func() { c.GetOrSet(t.Context(), 7, src.load, runtime.ErrorTTL(time.Hour)) })
+		synctest.Wait()
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+		wg.Wait()
+		src.fail.Store(false)
+		got, err := c.GetOrSet(t.Context(), 7, src.load, runtime.ErrorTTL(time.Hour))
+		want(t, got, err, 0)
+	})
+}
+
+func TestSetForgetsAFailure(t *testing.T) {
+	for setup, options := range setups {
+		t.Run(setup, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var src source
+				src.fail.Store(true)
+				c := newCache[int, int](t, newStore(t, append(options(), runtime.ErrorTTL(time.Hour), runtime.TTL(time.Minute))...))
+				c.GetOrSet(t.Context(), 7, src.load)
+				if err := c.Set(t.Context(), 7, 5); err != nil {
+					t.Fatal(err)
+				}
+				got, err := c.GetOrSet(t.Context(), 7, src.load)
+				want(t, got, err, 5)
+				time.Sleep(time.Minute)
+				src.fail.Store(false)
+				got, err = c.GetOrSet(t.Context(), 7, src.load)
+				want(t, got, err, 0)
+			})
+		})
+	}
+}
+
+func TestAChangeInAnotherProcessForgetsAFailure(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var bus faketier.Bus
+		o := func() []runtime.StoreOption {
+			return []runtime.StoreOption{memoryTier(), runtime.L2(&shared), runtime.WithBus(&bus), runtime.ErrorTTL(time.Hour)}
+		}
+		a, b := newCache[int, int](t, newStore(t, o()...)), newCache[int, int](t, newStore(t, o()...))
+		var src source
+		src.fail.Store(true)
+		a.GetOrSet(t.Context(), 7, src.load)
+		if err := b.Set(t.Context(), 7, 5); err != nil {
+			t.Fatal(err)
+		}
+		got, err := a.GetOrSet(t.Context(), 7, src.load)
+		want(t, got, err, 5)
+		a.GetOrSet(t.Context(), 8, src.load)
+		src.fail.Store(false)
+		bus.Cut(true)
+		bus.Cut(false) // whatever was missed may have been about it
+		got, err = a.GetOrSet(t.Context(), 8, src.load)
+		want(t, got, err, 0)
+	})
+}
+
+func TestWhatIsNoFailureOfTheSourceIsNotRemembered(t *testing.T) {
+	for name, load := range map[string]func(context.Context) (int, error){
+		"panic":     func(context.Context) (int, error) { panic("boom") },
+		"cancelled": func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() },
+		"another's cancellation": func(context.Context) (int, error) {
+			return 0, fmt.Errorf("query: %w", context.Canceled)
+		},
+		"closed": func(context.Context) (int, error) { return 0, fmt.Errorf("inner: %w", runtime.ErrClosed) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				c := newCache[int, int](t, newStore(t, memoryTier(), runtime.ErrorTTL(time.Hour)))
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				func() {
+					defer func() { recover() }()
+					if _, err := c.GetOrSet(ctx, 7, load); err == nil {
+						t.Error("no error")
+					}
+				}()
+				synctest.Wait()
+				got, err := c.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { return 1, nil })
+				want(t, got, err, 1)
+			})
+		})
+	}
+}
+
+// A source that hangs is one that fails: a caller each hard timeout is enough.
+func TestAHardTimeoutIsRemembered(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.ErrorTTL(time.Minute), runtime.HardTimeout(time.Second)))
+		start := time.Now()
+		late := make(chan int)
+		hang := func(context.Context) (int, error) { return <-late, nil }
+		for range 3 {
+			if _, err := c.GetOrSet(t.Context(), 7, hang); !errors.Is(err, runtime.ErrTimeout) {
+				t.Fatalf("got %v", err)
+			}
+		}
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("three callers took %v, want one hard timeout", took)
+		}
+		late <- 5 // it was the first one's
+		synctest.Wait()
+		got, err := c.GetOrSet(t.Context(), 7, hang)
+		want(t, got, err, 5)
+	})
+}
+
+func TestAGraceValueStandsInBeforeAnErrorIsRemembered(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var src source
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Second), runtime.Grace(time.Minute), runtime.GraceBackoff(0), runtime.ErrorTTL(time.Hour)))
+		src.value.Store(1)
+		c.GetOrSet(t.Context(), 7, src.load)
+		src.fail.Store(true)
+		for range 3 {
+			time.Sleep(10 * time.Second)
+			got, err := c.GetOrSet(t.Context(), 7, src.load, runtime.Timeout(time.Second))
+			want(t, got, err, 1)
+		}
+		wantLoads(t, &src, 4)
+		time.Sleep(time.Minute)
+		for range 2 {
+			if _, err := c.GetOrSet(t.Context(), 7, src.load); err != errSource {
+				t.Errorf("after the grace: %v", err)
+			}
+		}
+		wantLoads(t, &src, 5)
+	})
+}
+
+func TestACallMayPassByARememberedFailure(t *testing.T) {
+	for name, o := range map[string]runtime.CallOption{"forced": runtime.ForceFresh(), "by its option": runtime.ErrorTTL(0)} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var src source
+				src.fail.Store(true)
+				c := newCache[int, int](t, newStore(t, memoryTier(), runtime.ErrorTTL(time.Hour)))
+				c.GetOrSet(t.Context(), 7, src.load)
+				src.fail.Store(false)
+				got, err := c.GetOrSet(t.Context(), 7, src.load, o)
+				want(t, got, err, 0)
+				got, err = c.GetOrSet(t.Context(), 7, src.load)
+				want(t, got, err, 0)
+			})
+		})
+	}
+}
+
+func TestRememberedFailuresAreBounded(t *testing.T) {
+	c := newCache[int, int](t, newStore(t, memoryTier(), runtime.ErrorTTL(time.Hour)))
+	var src source
+	src.fail.Store(true)
+	const keys = 10_001
+	for i := range keys {
+		c.GetOrSet(t.Context(), i, src.load)
+	}
+	src.fail.Store(false)
+	forgotten := 0
+	for i := range keys {
+		if _, err := c.GetOrSet(t.Context(), i, src.load); err == nil {
+			forgotten++
+		}
+	}
+	if forgotten == 0 || forgotten > keys/4 {
+		t.Errorf("%d of %d failures are forgotten, want some", forgotten, keys)
+	}
+}

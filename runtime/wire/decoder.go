@@ -1,0 +1,455 @@
+package wire
+
+import (
+	"encoding"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"unsafe"
+
+	"github.com/vmihailenco/msgpack/v5"
+	"github.com/vmihailenco/msgpack/v5/msgpcode"
+)
+
+// A Decoder reads one value. [Unmarshal] makes it. Once a method has failed, all
+// return zero values, and Nil returns true. It is not safe for concurrent use.
+type Decoder struct {
+	m       *msgpack.Decoder
+	in      input
+	err     error
+	depth   int
+	shallow bool // all of the rest is nested less than MaxDepth
+}
+
+// input is what a Decoder reads.
+type input struct {
+	data []byte
+	at   int
+}
+
+func (r *input) Read(b []byte) (int, error) {
+	if r.at >= len(r.data) && len(b) > 0 {
+		return 0, io.EOF
+	}
+	n := copy(b, r.data[r.at:])
+	r.at += n
+	return n, nil
+}
+
+func (r *input) ReadByte() (byte, error) {
+	if r.at >= len(r.data) {
+		return 0, io.EOF
+	}
+	r.at++
+	return r.data[r.at-1], nil
+}
+
+func (r *input) UnreadByte() error {
+	if r.at == 0 {
+		return io.ErrNoProgress
+	}
+	r.at--
+	return nil
+}
+
+func (d *Decoder) begin(data []byte) {
+	d.in, d.err, d.depth, d.shallow = input{data: data}, nil, 0, false
+	d.m.Reset(&d.in)
+}
+
+func (d *Decoder) end() error {
+	if d.err == nil && d.in.at < len(d.in.data) {
+		d.Fail(errTrailing)
+	}
+	err := d.err
+	d.in = input{}
+	return err
+}
+
+// OK reports whether nothing has failed.
+func (d *Decoder) OK() bool { return d.err == nil }
+
+// Fail makes decoding fail with err, unless it has already failed or err is nil.
+func (d *Decoder) Fail(err error) {
+	if err != nil && d.err == nil {
+		d.fail(err)
+	}
+}
+
+func (d *Decoder) fail(err error) { d.err = fmt.Errorf("at byte %d: %w", d.in.at, err) }
+
+// Enter begins a value of a recursive type, and reports whether it may be read: not
+// if it is nested too deep. Leave ends it.
+func (d *Decoder) Enter() bool {
+	if d.depth++; d.depth > MaxDepth {
+		d.Fail(errDepth)
+	}
+	return d.err == nil
+}
+
+// Leave ends what [Decoder.Enter] began.
+func (d *Decoder) Leave() { d.depth-- }
+
+// peek returns the first byte of the next value; Nil's if there is none.
+func (d *Decoder) peek() byte {
+	if d.err != nil {
+		return msgpcode.Nil
+	}
+	if d.in.at >= len(d.in.data) {
+		d.Fail(errShort)
+		return msgpcode.Nil
+	}
+	return d.in.data[d.in.at]
+}
+
+// wanted is peek for a value that cannot be nil. It returns false if it is, or if
+// decoding has failed.
+func (d *Decoder) wanted(what string) (byte, bool) {
+	c := d.peek()
+	if c == msgpcode.Nil && d.err == nil {
+		d.Fail(fmt.Errorf("nil instead of %s", what))
+	}
+	return c, d.err == nil
+}
+
+// Nil reports whether the next value is nil, and reads it if so.
+func (d *Decoder) Nil() bool {
+	if d.peek() != msgpcode.Nil {
+		return false
+	}
+	if d.err == nil {
+		d.in.at++
+	}
+	return true
+}
+
+// Bool reads a bool.
+func (d *Decoder) Bool() bool {
+	if _, ok := d.wanted("a bool"); !ok {
+		return false
+	}
+	v, err := d.m.DecodeBool()
+	d.Fail(err)
+	return v
+}
+
+// Int64 and its like read an integer. One that the type cannot hold is an error.
+func (d *Decoder) Int64() int64 {
+	c, ok := d.wanted("an integer")
+	switch {
+	case !ok:
+		return 0
+	case msgpcode.IsFixedNum(c):
+		d.in.at++
+		return int64(int8(c))
+	}
+	v, err := d.m.DecodeInt64()
+	if err == nil && c == msgpcode.Uint64 && v < 0 {
+		err = fmt.Errorf("%d is too large for an int64", uint64(v))
+	}
+	d.Fail(err)
+	return v
+}
+
+func (d *Decoder) signed(bits int) int64 {
+	v := d.Int64()
+	if shift := 64 - bits; v<<shift>>shift != v {
+		d.Fail(fmt.Errorf("%d does not fit %d bits", v, bits))
+	}
+	return v
+}
+
+// Int reads an int.
+func (d *Decoder) Int() int { return int(d.signed(strconv.IntSize)) }
+
+// Int32 reads an int32.
+func (d *Decoder) Int32() int32 { return int32(d.signed(32)) }
+
+// Int16 reads an int16.
+func (d *Decoder) Int16() int16 { return int16(d.signed(16)) }
+
+// Int8 reads an int8.
+func (d *Decoder) Int8() int8 { return int8(d.signed(8)) }
+
+// Uint64 and its like read an unsigned integer. One that the type cannot hold is
+// an error.
+func (d *Decoder) Uint64() uint64 {
+	c, ok := d.wanted("an integer")
+	switch {
+	case !ok:
+		return 0
+	case c <= math.MaxInt8:
+		d.in.at++
+		return uint64(c)
+	}
+	v, err := d.m.DecodeUint64()
+	if err == nil && int64(v) < 0 && c != msgpcode.Uint64 {
+		err = fmt.Errorf("%d is negative", int64(v))
+	}
+	d.Fail(err)
+	return v
+}
+
+func (d *Decoder) unsigned(bits int) uint64 {
+	v := d.Uint64()
+	if shift := 64 - bits; v<<shift>>shift != v {
+		d.Fail(fmt.Errorf("%d does not fit %d bits", v, bits))
+	}
+	return v
+}
+
+// Uint reads a uint.
+func (d *Decoder) Uint() uint { return uint(d.unsigned(strconv.IntSize)) }
+
+// Uint32 reads a uint32.
+func (d *Decoder) Uint32() uint32 { return uint32(d.unsigned(32)) }
+
+// Uint16 reads a uint16.
+func (d *Decoder) Uint16() uint16 { return uint16(d.unsigned(16)) }
+
+// Uint8 reads a uint8.
+func (d *Decoder) Uint8() uint8 { return uint8(d.unsigned(8)) }
+
+// Float32 reads a float32.
+func (d *Decoder) Float32() float32 {
+	if _, ok := d.wanted("a float"); !ok {
+		return 0
+	}
+	v, err := d.m.DecodeFloat32()
+	d.Fail(err)
+	return v
+}
+
+// Float64 reads a float64.
+func (d *Decoder) Float64() float64 {
+	if _, ok := d.wanted("a float"); !ok {
+		return 0
+	}
+	v, err := d.m.DecodeFloat64()
+	d.Fail(err)
+	return v
+}
+
+// view reads a string or bytes, without copying them; nil if there is nil.
+func (d *Decoder) view() []byte {
+	if d.err != nil {
+		return nil
+	}
+	var n int
+	if c := d.peek(); msgpcode.IsFixedString(c) {
+		n = int(c & msgpcode.FixedStrMask)
+		d.in.at++
+	} else {
+		var err error
+		if n, err = d.m.DecodeBytesLen(); err != nil {
+			d.Fail(err)
+			return nil
+		}
+	}
+	if n < 0 {
+		return nil
+	}
+	if n > d.rest() {
+		d.Fail(errShort)
+		return nil
+	}
+	at := d.in.at
+	d.in.at += n
+	return d.in.data[at:d.in.at:d.in.at]
+}
+
+// String reads a string.
+func (d *Decoder) String() string {
+	if _, ok := d.wanted("a string"); !ok {
+		return ""
+	}
+	return string(d.view())
+}
+
+// Key reads a field's name. It is valid until the next method is called.
+func (d *Decoder) Key() string {
+	if _, ok := d.wanted("a name"); !ok {
+		return ""
+	}
+	name := d.view()
+	return unsafe.String(unsafe.SliceData(name), len(name)) // nobody changes the data meanwhile
+}
+
+// Bytes reads bytes. Nil and empty stay apart.
+func (d *Decoder) Bytes() []byte {
+	data := d.view()
+	if data == nil {
+		return nil
+	}
+	return append(make([]byte, 0, len(data)), data...)
+}
+
+// Fill reads exactly as many bytes as into has room for.
+func (d *Decoder) Fill(into []byte) {
+	data := d.view()
+	if d.err == nil && len(data) != len(into) {
+		d.Fail(fmt.Errorf("%d bytes instead of %d", len(data), len(into)))
+		return
+	}
+	copy(into, data)
+}
+
+// Skip reads the next value, whatever it is.
+func (d *Decoder) Skip() { d.raw() }
+
+// raw returns the bytes of the next value, which it skips.
+func (d *Decoder) raw() []byte {
+	if d.err != nil {
+		return nil
+	}
+	at := d.in.at
+	end, err := skip(d.in.data, at)
+	if err != nil {
+		d.Fail(err)
+		return nil
+	}
+	d.in.at = end
+	return d.in.data[at:end:end]
+}
+
+// rest is how many bytes are left.
+func (d *Decoder) rest() int { return len(d.in.data) - d.in.at }
+
+// Struct begins a struct and returns its number of fields, each a Key and a value.
+func (d *Decoder) Struct() int { return d.Map() }
+
+// Map begins a map and returns its number of keys, for each of which there are at
+// least two bytes left.
+func (d *Decoder) Map() int {
+	c, ok := d.wanted("a map")
+	if !ok {
+		return 0
+	}
+	var n int
+	var err error
+	if msgpcode.IsFixedMap(c) {
+		d.in.at++
+		n = int(c & msgpcode.FixedMapMask)
+	} else {
+		n, err = d.m.DecodeMapLen()
+	}
+	if err == nil && n > d.rest()/2 {
+		err = errShort
+	}
+	d.Fail(err)
+	return d.length(n)
+}
+
+// Slice begins a slice and returns its number of elements, for each of which there
+// is at least one byte left.
+func (d *Decoder) Slice() int {
+	c, ok := d.wanted("a slice")
+	if !ok {
+		return 0
+	}
+	var n int
+	var err error
+	if msgpcode.IsFixedArray(c) {
+		d.in.at++
+		n = int(c & msgpcode.FixedArrayMask)
+	} else {
+		n, err = d.m.DecodeArrayLen()
+	}
+	if err == nil && n > d.rest() {
+		err = errShort
+	}
+	d.Fail(err)
+	return d.length(n)
+}
+
+// length is n, or 0 if decoding has failed.
+func (d *Decoder) length(n int) int {
+	if d.err != nil {
+		return 0
+	}
+	return n
+}
+
+// Array begins an array of n elements, or a struct of n fields that was written
+// without names, and reports whether there is one.
+func (d *Decoder) Array(n int) bool {
+	got := d.Slice()
+	if d.err == nil && got != n {
+		d.Fail(fmt.Errorf("%d elements instead of %d", got, n))
+	}
+	return d.err == nil
+}
+
+// Custom reads a value by v's DecodeMsgpack. Nil leaves v as it is.
+func (d *Decoder) Custom(v msgpack.CustomDecoder) {
+	if !d.foreign() || d.Nil() {
+		return
+	}
+	d.Fail(v.DecodeMsgpack(d.m))
+	d.m.Reset(&d.in) // it may have changed the settings
+}
+
+// Msgpack hands the next value to v's UnmarshalMsgpack. Nil leaves v as it is.
+func (d *Decoder) Msgpack(v msgpack.Unmarshaler) {
+	if !d.Nil() {
+		if data := d.raw(); d.err == nil {
+			d.Fail(v.UnmarshalMsgpack(append([]byte(nil), data...)))
+		}
+	}
+}
+
+// Binary hands bytes to v's UnmarshalBinary. Nil leaves v as it is.
+func (d *Decoder) Binary(v encoding.BinaryUnmarshaler) {
+	if !d.Nil() {
+		if data := d.Bytes(); d.err == nil {
+			d.Fail(v.UnmarshalBinary(data))
+		}
+	}
+}
+
+// Text hands bytes to v's UnmarshalText. Nil leaves v as it is.
+func (d *Decoder) Text(v encoding.TextUnmarshaler) {
+	if !d.Nil() {
+		if data := d.Bytes(); d.err == nil {
+			d.Fail(v.UnmarshalText(data))
+		}
+	}
+}
+
+// Reflect reads into the value that v points to as msgpack does by reflection.
+func (d *Decoder) Reflect(v any) {
+	if d.foreign() {
+		d.Fail(d.m.Decode(v))
+		d.m.Reset(&d.in)
+	}
+}
+
+// foreign makes sure, once, that all of the rest is well formed and not nested too
+// deep, for code that follows it without looking.
+func (d *Decoder) foreign() bool {
+	for at := d.in.at; d.err == nil && !d.shallow && at < len(d.in.data); {
+		var err error
+		at, err = skip(d.in.data, at)
+		d.Fail(err)
+	}
+	d.shallow = d.err == nil
+	return d.shallow
+}
+
+// Cap is the capacity with which to make a slice for n elements that d is about to
+// read: n, unless what is there looks too short for them.
+func Cap[T any](d *Decoder, n int) int {
+	const free = 64 << 10 // bytes
+	size := max(1, int(unsafe.Sizeof(*new(T))))
+	return min(n, max(free, 8*d.rest())/size)
+}
+
+// MapCap is [Cap] for a map.
+func MapCap[K comparable, V any](d *Decoder, n int) int {
+	return Cap[struct {
+		_ K
+		_ V
+		_ [2]uintptr
+	}](d, n)
+}

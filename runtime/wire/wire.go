@@ -1,0 +1,92 @@
+// Package wire is what generated code encodes, decodes, copies and measures values
+// with. It is MessagePack as github.com/vmihailenco/msgpack writes it, made safe
+// for bytes that anyone may have written:
+//
+//	func encodeUser(e *wire.Encoder, v *User) {
+//		e.Struct(2)
+//		e.Key("ID")
+//		e.Int(v.ID)
+//		e.Key("Name")
+//		e.String(v.Name)
+//	}
+//
+//	func decodeUser(d *wire.Decoder, v *User) {
+//		for range d.Struct() {
+//			switch d.Key() {
+//			case "ID":
+//				v.ID = d.Int64()
+//			case "Name":
+//				v.Name = d.String()
+//			default:
+//				d.Skip()
+//			}
+//		}
+//	}
+//
+// The first error sticks: what follows does nothing, and [Marshal] and [Unmarshal]
+// return it. What decoding allocates is bounded by a constant and a multiple of the
+// bytes that are really there, and so is how deep it goes.
+//
+// A pointer to nil (to a nil pointer, slice or map) comes back as a nil pointer.
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+// MaxDepth is how deep values of a recursive type may be nested. Encoding one that
+// is deeper, such as a cycle of pointers, fails, and so does decoding.
+const MaxDepth = 10_000
+
+var (
+	errDepth    = fmt.Errorf("nested deeper than %d levels, or in a cycle", MaxDepth)
+	errShort    = errors.New("the data ends early")
+	errTrailing = errors.New("there is more after the value")
+)
+
+var encoders = sync.Pool{New: func() any { return &Encoder{m: msgpack.NewEncoder(nil)} }}
+
+var decoders = sync.Pool{New: func() any { return &Decoder{m: msgpack.NewDecoder(nil)} }}
+
+// Marshal returns what encode writes of v. It fails with the encoder's error, or if
+// a method of the value panics.
+func Marshal[V any](v V, encode func(*Encoder, V)) (data []byte, err error) {
+	e := encoders.Get().(*Encoder)
+	e.begin()
+	defer recovered[V]("encode", &err)
+	encode(e, v)
+	data, err = e.end()
+	if err != nil {
+		err = fmt.Errorf("cachegen: encode %v: %w", reflect.TypeFor[V](), err)
+	}
+	encoders.Put(e) // not after a panic
+	return data, err
+}
+
+// Unmarshal returns what decode reads from data, all of it. On an error, which a
+// panic of a method of the value is too, the value is the zero V. The value shares
+// no memory with data.
+func Unmarshal[V any](data []byte, decode func(*Decoder) V) (v V, err error) {
+	d := decoders.Get().(*Decoder)
+	d.begin(data)
+	defer recovered[V]("decode", &err)
+	got := decode(d)
+	if err = d.end(); err == nil {
+		v = got
+	} else {
+		err = fmt.Errorf("cachegen: decode %v: %w", reflect.TypeFor[V](), err)
+	}
+	decoders.Put(d) // not after a panic
+	return v, err
+}
+
+func recovered[V any](op string, err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("cachegen: %s %v: codec panicked: %v", op, reflect.TypeFor[V](), p)
+	}
+}
