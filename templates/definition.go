@@ -7,25 +7,49 @@ import (
 	"github.com/dave/jennifer/jen"
 )
 
-// definition renders the description of a method's cache, and the handle on it
-// for functions that have no wrapper.
+// definition renders the function that describes a method's cache.
 func (e *emitter) definition(c *Cache) {
-	ref := reference(c.Wrapper, c.Func)
-	e.declare(c.Variable+" describes the cache of "+ref+".",
-		jen.Var().Id(c.Variable).Op("=").Add(e.describe(c)))
-	if c.Handle != "" {
-		e.declare(c.Handle+" reaches the cache of "+ref+" from functions, which have no "+
-			c.Wrapper.Name+". It works once [BindCaches] has been called.",
-			jen.Var().Id(c.Handle).Op("=").Add(run("Declare")).Call(jen.Id(c.Variable)))
+	e.declare(c.Variable+" describes the cache of "+reference(c.Wrapper, c.Func)+", for [runtime.Open] where there is no "+c.Wrapper.Name+".",
+		jen.Func().Id(c.Variable).Add(typeParams(c.typeParams())).Params().
+			Add(c.definitionType()).Block(jen.Return(e.describe(c, c.instance()))))
+}
+
+// define is the call of that function, or the variable.
+func (c *Cache) define() *jen.Statement {
+	return c.qualified(c.Variable).Add(typeArgs(paramNames(c.typeParams()))).Call()
+}
+
+// definitionType is runtime.Definition[UserKey, *User].
+func (c *Cache) definitionType() *jen.Statement {
+	return run("Definition").Types(c.key(), typ(c.Value))
+}
+
+// instance tells the caches of a generic type apart: runtime.TypeArgs[func(K, V)]().
+func (c *Cache) instance() jen.Code {
+	if len(c.typeParams()) == 0 {
+		return nil
 	}
+	return run("TypeArgs").Types(c.instanceType()).Call()
+}
+
+// instanceType is func(K, V).
+func (c *Cache) instanceType() *jen.Statement {
+	var list []jen.Code
+	for _, p := range c.typeParams() {
+		list = append(list, jen.Id(p.Name))
+	}
+	return jen.Func().Params(list...)
 }
 
 // describe renders runtime.Definition[UserKey, *User]{...}. Fields that have
 // their zero value are left out.
-func (e *emitter) describe(c *Cache) jen.Code {
+func (e *emitter) describe(c *Cache, instance jen.Code) jen.Code {
 	fields := []jen.Code{
 		field("Name", jen.Lit(c.Label)),
 		field("Pattern", jen.Lit(c.Pattern)),
+	}
+	if instance != nil {
+		fields = append(fields, field("Instance", instance))
 	}
 	if c.fastInt() {
 		fields = append(fields, field("IntPrefix", jen.Lit(c.Key.IntPrefix)))
@@ -39,8 +63,20 @@ func (e *emitter) describe(c *Cache) jen.Code {
 	if c.Shared {
 		fields = append(fields, field("Shared", jen.True()))
 	}
+	switch {
+	case c.HasOK:
+		fields = append(fields, field("NotFound", run("ErrNotFound")))
+	case len(c.NotFound) > 0:
+		fields = append(fields, field("NotFound", typ(c.NotFound)))
+	case c.NilNotFound:
+		fields = append(fields, field("Absent", jen.Func().Params(jen.Id(c.ValueName).Add(typ(c.Value))).Bool().
+			Block(jen.Return(jen.Id(c.ValueName).Op("==").Nil()))))
+	}
 	if options := c.Options.codes(); len(options) > 0 {
 		fields = append(fields, field("Options", jen.Index().Add(run("Option")).Custom(perLine, options...)))
+	}
+	if c.ValueVar != "" {
+		fields = append(fields, field("Value", jen.Op("&").Id(c.ValueVar)))
 	}
 	if len(c.Tags) > 0 {
 		fields = append(fields, field("Tags", e.keyTags(c)))
@@ -48,7 +84,7 @@ func (e *emitter) describe(c *Cache) jen.Code {
 	if len(c.ResultTags) > 0 {
 		fields = append(fields, field("ResultTags", e.resultTags(c)))
 	}
-	return run("Definition").Types(jen.Id(c.KeyType), typ(c.Value)).Custom(perLine, fields...)
+	return c.definitionType().Custom(perLine, fields...)
 }
 
 // perLine is a composite literal with an element a line.
@@ -62,9 +98,9 @@ func (c *Cache) fastInt() bool { return c.Key.HasIntPrefix && c.Key.IntPrefix !=
 
 // keyTags renders func(k UserKey) []runtime.Tag.
 func (e *emitter) keyTags(c *Cache) jen.Code {
-	k := jen.Id("k").Id(c.KeyType)
+	k := jen.Id("k").Add(c.key())
 	if !mentions(c.Tags, "k") {
-		k = jen.Id(c.KeyType)
+		k = c.key()
 	}
 	return jen.Func().Params(k).Index().Add(run("Tag")).
 		Block(e.tagList(guarded(c.Tags, nil), e.scope().use("k"))...)
@@ -151,15 +187,30 @@ func (o Options) codes() []jen.Code {
 			codes = append(codes, run(name).Call(duration(*d)))
 		}
 	}
+	part := func(name, percent string, a *Amount) {
+		switch {
+		case a == nil:
+		case a.Percent > 0:
+			codes = append(codes, run(percent).Call(jen.Lit(a.Percent)))
+		default:
+			codes = append(codes, run(name).Call(duration(a.Duration)))
+		}
+	}
 	if o.Forever {
 		codes = append(codes, run("TTL").Call(run("Forever")))
 	} else {
 		add("TTL", o.TTL)
 	}
+	add("L1TTL", o.L1TTL)
+	part("Jitter", "JitterPercent", o.Jitter)
+	part("RefreshAfter", "RefreshAtPercent", o.Refresh)
 	add("Grace", o.Grace)
 	add("GraceBackoff", o.GraceBackoff)
 	add("Timeout", o.Timeout)
 	add("HardTimeout", o.HardTimeout)
+	add("LockTimeout", o.LockTimeout)
+	add("NotFoundTTL", o.NotFoundTTL)
+	add("ErrorTTL", o.ErrorTTL)
 	return codes
 }
 

@@ -8,7 +8,8 @@ import (
 
 // scope of a function generated for c.
 func (e *emitter) cacheScope(c *Cache) scope {
-	s := e.scope().params(c.Params).mention(c.Value).use(c.Context, c.KeyType, c.Variable, c.ValueName)
+	s := e.scope().params(c.Params).mention(c.Value).use(c.Context, c.KeyType, c.Variable, c.ValueName, c.OK)
+	s.use(paramNames(c.typeParams())...)
 	if c.Wrapper != nil {
 		s.use(c.Wrapper.Receiver)
 	}
@@ -20,6 +21,9 @@ func (e *emitter) cacheScope(c *Cache) scope {
 
 // handle is the expression that reaches c in a generated function.
 func (c *Cache) handle() *jen.Statement {
+	if c.Wrapper == nil && len(c.TypeParams) > 0 {
+		return jen.Id(c.Variable).Add(typeArgs(paramNames(c.TypeParams))).Call()
+	}
 	if c.Wrapper == nil {
 		return jen.Id(c.Variable)
 	}
@@ -43,10 +47,14 @@ func (e *emitter) dropIn(c *Cache) {
 	doc := sentences(
 		c.Func+" is "+reference(c.Wrapper, c.Func)+" through the cache, under the key "+c.Pattern+".",
 		c.ignored())
-	call := jen.Id(c.Wrapper.Receiver).Dot(c.GetOrSet).Call(args([]jen.Code{jen.Id(c.Context)}, names(c.Params)...)...)
-	e.declare(doc, method(c.Wrapper, c.Func).
-		Params(args([]jen.Code{contextParam(c.Context)}, declared(c.Params)...)...).
-		Params(typ(c.Value), jen.Error()).
+	ctx, in := jen.Id(c.Context), []jen.Code{contextParam(c.Context)}
+	if c.NoContext {
+		ctx, in = jen.Qual("context", "Background").Call(), nil
+	}
+	call := jen.Id(c.Wrapper.Receiver).Dot(c.GetOrSet).Call(args([]jen.Code{ctx}, names(c.Params)...)...)
+	e.declare(doc, method(c.Wrapper, nil, c.Func).
+		Params(args(in, declared(c.Params)...)...).
+		Add(resultTypes(c.results())).
 		Block(jen.Return(call)))
 }
 
@@ -99,7 +107,7 @@ func (e *emitter) getOrSet(c *Cache) {
 		number := textValue{expr: c.Key.Fields[0].Source, typ: c.Key.Fields[0].Type, form: Int}
 		body = append(body, jen.If(jen.Len(jen.Id(opts)).Op("==").Lit(0)).Block(
 			jen.If(jen.List(jen.Id(c.ValueName), jen.Id(ok)).Op(":=").Add(c.handle()).Dot("HitInt").Call(number.as("int64")), jen.Id(ok)).
-				Block(jen.Return(jen.Id(c.ValueName), jen.Nil()))))
+				Block(c.hit())))
 	} else {
 		variable := scope.local("key", "cacheKey")
 		body = append(body,
@@ -107,9 +115,7 @@ func (e *emitter) getOrSet(c *Cache) {
 			jen.If(jen.Len(jen.Id(opts)).Op("==").Lit(0)).Block(hitByText(c, scope, variable, ok)...))
 		key = jen.Id(variable)
 	}
-	load := jen.Func().Params(contextParam(c.Context)).Params(typ(c.Value), jen.Error()).
-		Block(jen.Return(wrapped(c.Wrapper, c.Func).Call(args([]jen.Code{jen.Id(c.Context)}, passed(c.Params)...)...)))
-	body = append(body, jen.Return(c.handle().Dot("GetOrSet").Call(jen.Id(c.Context), key, load, jen.Id(opts).Op("..."))))
+	body = append(body, c.load(scope, key, opts)...)
 
 	doc := sentences(
 		c.GetOrSet+" returns the cached "+c.Article+", or the result of "+reference(c.Wrapper, c.Func)+", which it caches.",
@@ -122,14 +128,46 @@ func (e *emitter) getOrSet(c *Cache) {
 			opts+" change the baked-in options for this call. Errors are those of [runtime.Cache.GetOrSet].",
 			c.plainDoc())
 	}
-	e.declare(doc, method(c.Wrapper, c.GetOrSet).Params(params...).Params(typ(c.Value), jen.Error()).Block(body...))
+	e.declare(doc, method(c.Wrapper, c.TypeParams, c.GetOrSet).Params(params...).Add(resultTypes(c.results())).Block(body...))
+}
+
+// hit returns what memory has.
+func (c *Cache) hit() jen.Code {
+	if c.HasOK {
+		return jen.Return(jen.Id(c.ValueName), jen.True(), jen.Nil())
+	}
+	return jen.Return(jen.Id(c.ValueName), jen.Nil())
+}
+
+// load renders the call that goes on where memory has nothing.
+func (c *Cache) load(scope scope, key jen.Code, opts string) []jen.Code {
+	call := wrapped(c.Wrapper, c.TypeParams, c.Func).Call(args(contextArg(c.Context, c.NoContext), passed(c.Params)...)...)
+	in := contextParam(c.Context)
+	if c.NoContext {
+		in = jen.Qual("context", "Context")
+	}
+	inner := []jen.Code{jen.Return(call)}
+	if c.HasOK {
+		ok, err := c.OK, scope.local("err", "loadErr")
+		inner = []jen.Code{
+			jen.List(jen.Id(c.ValueName), jen.Id(ok), jen.Id(err)).Op(":=").Add(call),
+			jen.If(jen.Id(err).Op("==").Nil().Op("&&").Op("!").Id(ok)).Block(jen.Id(err).Op("=").Add(run("ErrNotFound"))),
+			jen.Return(jen.Id(c.ValueName), jen.Id(err)),
+		}
+	}
+	load := jen.Func().Params(in).Params(typ(c.Value), jen.Error()).Block(inner...)
+	through := c.handle().Dot("GetOrSet").Call(jen.Id(c.Context), key, load, jen.Id(opts).Op("..."))
+	if c.HasOK {
+		return []jen.Code{jen.Return(run("Found").Call(through))}
+	}
+	return []jen.Code{jen.Return(through)}
 }
 
 // hitByText renders the lookup by the key's text, in a buffer on the stack.
 func hitByText(c *Cache, scope scope, key, ok string) []jen.Code {
 	buf, text := scope.local("buf"), scope.local("text")
 	hit := jen.If(jen.List(jen.Id(c.ValueName), jen.Id(ok)).Op(":=").Add(c.handle()).Dot("Hit").Call(jen.Id(text)), jen.Id(ok)).
-		Block(jen.Return(jen.Id(c.ValueName), jen.Nil()))
+		Block(c.hit())
 	appended := jen.Id(key).Dot("AppendText").Call(jen.Id(buf).Index(jen.Op(":").Lit(0)))
 	if !c.Key.fallible() {
 		return []jen.Code{
@@ -166,7 +204,7 @@ func (e *emitter) keyedWith(c *Cache, name, doc, call string, params, values []j
 	}
 	in := args([]jen.Code{contextParam(c.Context)}, declared(fixed(c.KeyParams))...)
 	pass := args([]jen.Code{jen.Id(c.Context), c.keyFromParams()}, values...)
-	head := method(c.Wrapper, name).Params(args(in, params...)...)
+	head := method(c.Wrapper, c.TypeParams, name).Params(args(in, params...)...)
 	if len(results) == 1 {
 		head.Add(results[0])
 	} else {

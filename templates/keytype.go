@@ -14,7 +14,7 @@ func (e *emitter) keyType(c *Cache) {
 		fields = append(fields, jen.Id(f.Name).Add(typ(f.Type)))
 	}
 	e.declare(c.KeyType+" is the cache key of "+reference(c.Wrapper, c.Func)+": "+c.Pattern+".",
-		jen.Type().Id(c.KeyType).Struct(fields...))
+		jen.Type().Id(c.KeyType).Add(typeParams(c.keyTypeParams())).Struct(fields...))
 	e.appendText(c)
 	e.keyString(c)
 	e.parseKey(c)
@@ -30,9 +30,9 @@ func (e *emitter) appendText(c *Cache) {
 	if c.Key.fallible() {
 		failure = "It fails if a field's MarshalText does."
 	}
-	receiver := jen.Id("k").Id(c.KeyType)
+	receiver := jen.Id("k").Add(c.key())
 	if len(c.Key.Fields) == 0 {
-		receiver = jen.Id(c.KeyType)
+		receiver = c.key()
 	}
 	values := make([]textValue, len(c.Key.Fields))
 	for i, f := range c.Key.Fields {
@@ -103,6 +103,8 @@ func (v textValue) append(b string) jen.Code {
 		return jen.Qual("strconv", "AppendInt").Call(jen.Id(b), v.as("int64"), jen.Lit(10))
 	case Uint:
 		return jen.Qual("strconv", "AppendUint").Call(jen.Id(b), v.as("uint64"), jen.Lit(10))
+	case Generic:
+		return run("AppendKeyValue").Call(jen.Id(b), jen.Id(v.expr))
 	case Bool:
 		return jen.Qual("strconv", "AppendBool").Call(jen.Id(b), v.as("bool"))
 	default:
@@ -136,7 +138,7 @@ func (e *emitter) keyString(c *Cache) {
 	if fallible {
 		body = []jen.Code{jen.Return(run("KeyText").Call(jen.Id("k")))}
 	}
-	e.declare(doc, jen.Func().Params(jen.Id("k").Id(c.KeyType)).Id("String").Params().String().Block(body...))
+	e.declare(doc, jen.Func().Params(jen.Id("k").Add(c.key())).Id("String").Params().String().Block(body...))
 }
 
 func (e *emitter) parseKey(c *Cache) {
@@ -147,7 +149,7 @@ func (e *emitter) parseKey(c *Cache) {
 	k, s, err := scope.local("k", "key"), scope.local("s", "scan"), scope.local("err")
 
 	body := []jen.Code{
-		jen.Var().Id(k).Id(c.KeyType),
+		jen.Var().Id(k).Add(c.key()),
 		jen.Id(s).Op(":=").Add(run("ScanKey")).Call(jen.Lit(c.Pattern), jen.Id("text")),
 	}
 	for _, segment := range c.Key.Segments {
@@ -158,7 +160,9 @@ func (e *emitter) parseKey(c *Cache) {
 		f := c.Key.Fields[segment.Field]
 		part := jen.Id(s).Dot("Segment").Call(jen.Lit(segment.Before), jen.Lit(segment.After))
 		field := jen.Id(k).Dot(f.Name)
-		if f.Form == Text {
+		if f.Form == Generic {
+			body = append(body, field.Op("=").Add(run("ScanKeyValue")).Types(typ(f.Type)).Call(jen.Id(s), part))
+		} else if f.Form == Text {
 			body = append(body, jen.Id(s).Dot("Text").Call(part, jen.Op("&").Add(field)))
 		} else {
 			body = append(body, field.Op("=").Add(f.scan(s, part)))
@@ -166,10 +170,10 @@ func (e *emitter) parseKey(c *Cache) {
 	}
 	body = append(body,
 		jen.If(jen.Id(err).Op(":=").Id(s).Dot("Done").Call(), jen.Id(err).Op("!=").Nil()).
-			Block(jen.Return(jen.Id(c.KeyType).Values(), jen.Id(err))),
+			Block(jen.Return(c.key().Values(), jen.Id(err))),
 		jen.Return(jen.Id(k), jen.Nil()))
 	e.declare(c.ParseKey+" is the inverse of ["+c.KeyType+".String]. Text that String cannot have returned is an error.",
-		jen.Func().Id(c.ParseKey).Params(jen.Id("text").String()).Params(jen.Id(c.KeyType), jen.Error()).Block(body...))
+		jen.Func().Id(c.ParseKey).Add(typeParams(c.keyTypeParams())).Params(jen.Id("text").String()).Params(c.key(), jen.Error()).Block(body...))
 }
 
 // scan renders the parsing of part, a segment's value, with scanner s.
@@ -199,7 +203,7 @@ func (c *Cache) literal(values []string) *jen.Statement {
 	for i, f := range c.Key.Fields {
 		fields = append(fields, jen.Id(f.Name+":").Id(values[i]))
 	}
-	return jen.Id(c.KeyType).Values(fields...)
+	return c.key().Values(fields...)
 }
 
 // sources are the values of the key's fields in a generated function.

@@ -18,13 +18,32 @@ type File struct {
 	Caches   []*Cache   // the cached functions of the source file, in source order
 	Tags     []*Tag     // the tag constructors that this file declares
 	Wrappers []*Wrapper // the wrapped types whose declaration or first use is here
-	Writers  []*Writer  // set, delete and expire functions, in source order
-	// Bind lists every cache that BindCaches opens. Only one file of a package has it.
-	Bind []*Cache
+	Writers  []*Writer  // set, delete, expire and clear functions, in source order
+	Batches  []*Batch   // loaders of many keys, in source order
+	Handles  []Handle   // those that this file declares
+	// Values and Shapes are the types of cached values, and the types in them, that
+	// this file declares variables and functions for.
+	Values []*Value
+	Shapes []*Shape
+	// Bind lists what BindCaches binds: package-level variables with caches or handles.
+	// Only one file of a package has it. BindName is what it is called, if not that.
+	Bind     []string
+	BindName string
+}
+
+// A Handle is a package-level variable with a handle on a method's cache, for functions
+// that have no wrapper.
+type Handle struct {
+	Name  string // userHandle
+	Cache *Cache
 }
 
 // RuntimePath is the import path of the runtime that generated code calls.
 const RuntimePath = "github.com/cachegen/cachegen/runtime"
+
+// WirePath is the import path of what generated codecs call. A file with Values or
+// Shapes imports it.
+const WirePath = RuntimePath + "/wire"
 
 // Packages are the import paths that generated code may use on its own account.
 // A package that declares one of their names gets an Explicit [Import] for it.
@@ -60,25 +79,33 @@ type Param struct {
 
 // A Cache is one cached function.
 type Cache struct {
-	Func     string   // the annotated function's name: FindUser
-	Wrapper  *Wrapper // nil for a plain function
-	Entity   string   // User; for an unexported function user; not used by the emitters
-	Article  string   // the entity as a word in prose: user
-	Label    string   // identity for Clear and for metrics: example.com/app/users.UserRepo.FindUser
-	Pattern  string   // the key as written: user:{id}
-	Position string   // the source file's base name, for comments: user_repo.go
+	// Path is the import path of its package; empty is the file's own.
+	Path string
+	Func string // the annotated function's name: FindUser
+	// TypeParams are those of a generic function; those of a method's type are its Wrapper's.
+	TypeParams []Param
+	Wrapper    *Wrapper // nil for a plain function
+	Entity     string   // User; for an unexported function user; not used by the emitters
+	Article    string   // the entity as a word in prose: user
+	Label      string   // identity for Clear and for metrics: example.com/app/users.UserRepo.FindUser
+	Pattern    string   // the key as written: user:{id}
+	Position   string   // the source file's base name, for comments: user_repo.go
 
-	Variable string // package-level definition or, for a plain function, handle: userCache
-	// Handle is a second package-level variable, a handle of a method's cache for
-	// the plain functions that invalidate it: userHandle. Empty if there are none,
-	// and for a plain function's cache. BindCaches binds it: the cache is in File.Bind.
-	Handle   string
-	KeyType  string // UserKey
-	ParseKey string // ParseUserKey
-	Field    string // field of the wrapper: User; empty for a plain function
+	// Variable is what reaches the cache of a plain function: a package-level variable
+	// (userCache) or, of a generic one, a function; Caches is then the variable with all its
+	// caches. For a method it is the function that returns the cache's definition
+	// (UserDefinition).
+	Variable, Caches string
+	KeyType          string // UserKey
+	// KeyTypeParams are the names of the type parameters that the key type has, those of the
+	// function or its type that its fields mention.
+	KeyTypeParams []string
+	ParseKey      string // ParseUserKey
+	Field         string // field of the wrapper: User; empty for a plain function
 
-	Context string  // name of the context parameter
-	Params  []Param // all parameters after the context
+	Context   string  // name of the context parameter
+	NoContext bool    // the annotated function takes none
+	Params    []Param // all parameters after the context
 	// KeyParams are those of Params that occur in the key: what GetX, SetX,
 	// DeleteX and the like take, and what a target's arguments stand for.
 	KeyParams []Param
@@ -89,6 +116,16 @@ type Cache struct {
 	// ValueName names the value in generated code and documentation: user. It is
 	// chosen like the name of a [Param].
 	ValueName string
+	// ValueVar is the variable of the [Value]; empty leaves the value to reflection.
+	ValueVar string
+	// HasOK says that the function has a bool result between value and error, OK being its
+	// name in generated code.
+	HasOK bool
+	OK    string
+	// NotFound is the error variable with which the loader says that there is nothing,
+	// written like a type; nil for none. NilNotFound says that a nil value does.
+	NotFound    Type
+	NilNotFound bool
 	// ValueNil says that the value itself can be nil: result tags that look into
 	// it check that, whether NonNil of their arguments says so or not.
 	ValueNil bool
@@ -135,11 +172,12 @@ type Form int
 
 // The forms.
 const (
-	Int    Form = iota // decimal
-	Uint               // decimal
-	Bool               // true, false
-	String             // escaped
-	Text               // MarshalText and UnmarshalText (on the value or its address), escaped
+	Int     Form = iota // decimal
+	Uint                // decimal
+	Bool                // true, false
+	String              // escaped
+	Generic             // that of a type parameter's integer, string or bool
+	Text                // MarshalText and UnmarshalText (on the value or its address), escaped
 )
 
 // A Segment is what stands between two colons of a key or tag: literal text with
@@ -188,9 +226,20 @@ type TagArg struct {
 // Options are the baked-in options. A nil pointer means that the directive and
 // the wrapped type leave it to the store.
 type Options struct {
-	TTL, Grace, GraceBackoff, Timeout, HardTimeout *time.Duration
-	Forever                                        bool // ttl=forever; TTL is nil
+	TTL, L1TTL, Grace, GraceBackoff, Timeout, HardTimeout *time.Duration
+	LockTimeout, NotFoundTTL, ErrorTTL                    *time.Duration
+	Refresh, Jitter                                       *Amount
+	Forever                                               bool // ttl=forever; TTL is nil
 }
+
+// An Amount is a duration or, if Percent is not zero, a part of the TTL.
+type Amount struct {
+	Duration time.Duration
+	Percent  int
+}
+
+// Zero reports whether a switches off what a default says.
+func (a Amount) Zero() bool { return a == Amount{} }
 
 // A Wrapper is a type with annotated methods.
 type Wrapper struct {
@@ -199,8 +248,11 @@ type Wrapper struct {
 	Constructor string  // NewCachedUserRepo
 	Param       string  // name of the constructor's first parameter: repo
 	Pointer     bool    // embeds and takes *UserRepo rather than UserRepo
-	TypeParams  []Param // of a generic type; Name and constraint
+	TypeParams  []Param // of a generic type; Type is the constraint
 	Caches      []*Cache
+	// Promoted are caches of methods that the type has from types that it embeds: only
+	// GetOrSet and the method itself are generated for them. Their Field is that of a Foreign.
+	Promoted []*Cache
 	// Foreign are caches of other types that methods of this type invalidate, or
 	// whose store holds a tag that they invalidate, with the field that holds the
 	// handle. A plain function's cache is not here: its Variable is a handle.
@@ -214,30 +266,63 @@ type ForeignCache struct {
 	Cache *Cache
 }
 
-// A Writer is a function that invalidates or sets entries after a nil error.
-type Writer struct {
-	Func    string
-	Name    string   // of the generated function; equals Func for a method
-	Wrapper *Wrapper // nil for a plain function
-	Context string
-	Params  []Param
-	Results []Param // without the error
-	Targets []Target
+// A Batch is a function that loads many keys of a cache.
+type Batch struct {
+	Func      string
+	Wrapper   *Wrapper // nil for a plain function
+	GetOrSet  string   // of the generated function that takes options: GetOrSetUsers
+	Cache     *Cache
+	Context   string
+	NoContext bool
+	Params    []Param
+	Many      int    // index of the parameter with the keys
+	Element   string // variable for one of its elements
+	// ElementType is their type.
+	ElementType Type
+	// Args are the key's fields, in order, in terms of the other parameters and Element.
+	Args      []TagArg
+	Value     Type // of the cache
+	ValueName string
+	ValueNil  bool
+	Result    Type // what the function returns: a map, or a list
+	List      bool
+	By        TagArg // of a list: whose ValueName is
 }
 
-// A Target is one entry or tag that a Writer touches.
+// A Writer is a function that invalidates or sets entries after a nil error.
+type Writer struct {
+	Func       string
+	Name       string   // of the generated function; equals Func for a method
+	Wrapper    *Wrapper // nil for a plain function
+	TypeParams []Param  // of a generic function
+	Context    string
+	// NoContext says that the annotated function takes none, and so the generated one.
+	NoContext bool
+	Params    []Param
+	Results   []Param // without the error
+	Targets   []Target
+}
+
+// A Target is one entry, tag or namespace that a Writer touches.
 type Target struct {
 	Verb  Verb
-	Cache *Cache // nil for a tag
+	Cache *Cache // nil for a tag or namespace
 	// Handle is the expression that reaches the cache: c.User, userCache,
-	// userHandle. For a tag it is any cache of the tag's store, the same one for
+	// userHandle. For a tag or namespace it is any cache of its store, the same one for
 	// all tags of that store.
 	Handle string
+	// Call is the function of another package that does it, for an entry of a plain
+	// function of that package, instead of Handle: DeleteConfig.
+	Call Type
 	// Text is the target as the directive writes it, for documentation:
 	// FindUser(id), team:{from}.
 	Text string
-	Args []TagArg // the key's fields, in order
-	Tag  *TagUse  // nil for a cache
+	Args []TagArg // the key's fields, in order; for a Call, its parameters
+	// Many is the list of which each element is an entry, called Element in Args.
+	Many, Element string
+	ElementType   Type
+	Tag           *TagUse // nil for a cache
+	Namespace     string  // of a Clear
 	// Value is the expression that is stored by a Set.
 	Value string
 }
@@ -250,4 +335,5 @@ const (
 	Delete Verb = iota
 	Expire
 	Set
+	Clear
 )

@@ -72,7 +72,7 @@ func usersFile() *templates.File {
 	user := helpers(&templates.Cache{
 		Func: "FindUser", Wrapper: repo, Article: "user", Pattern: "user:{id}",
 		Label:    "example.com/app/users.UserRepo.FindUser",
-		Variable: "userCache", KeyType: "UserKey", ParseKey: "ParseUserKey", Field: "User",
+		Variable: "UserDefinition", KeyType: "UserKey", ParseKey: "ParseUserKey", Field: "User",
 		Context: "ctx", Params: []templates.Param{param("id", "int64")}, KeyParams: []templates.Param{param("id", "int64")},
 		Value: typ("*User"), ValueName: "user", ValueNil: true,
 		Key: templates.Key{
@@ -106,7 +106,7 @@ func usersFile() *templates.File {
 	f.Caches = []*templates.Cache{user, config}
 	f.Tags = []*templates.Tag{team}
 	f.Wrappers = []*templates.Wrapper{repo}
-	f.Bind = []*templates.Cache{config}
+	f.Bind = []string{"configCache"}
 	f.Writers = []*templates.Writer{
 		{
 			Func: "Rename", Name: "Rename", Wrapper: repo, Context: "ctx",
@@ -171,7 +171,7 @@ func clashFile() *templates.File {
 	lookup.KeyParams = lookup.Params
 	f.Caches = []*templates.Cache{lookup}
 	f.Tags = []*templates.Tag{kindTag}
-	f.Bind = f.Caches
+	f.Bind = []string{"lookupCache"}
 	f.Writers = []*templates.Writer{{
 		Func: "Reset", Name: "CachedReset", Context: "ctx",
 		Params: []templates.Param{param("a", kind), param("b", kind)},

@@ -1,6 +1,10 @@
 package templates
 
-import "github.com/dave/jennifer/jen"
+import (
+	"cmp"
+
+	"github.com/dave/jennifer/jen"
+)
 
 // plain renders everything about functions without a receiver.
 func (e *emitter) plain() {
@@ -10,15 +14,28 @@ func (e *emitter) plain() {
 		}
 	}
 	for _, c := range e.file.Caches {
-		if c.Wrapper == nil {
+		switch {
+		case c.Wrapper != nil:
+		case len(c.TypeParams) > 0:
+			e.instances(c)
+		default:
 			e.declare(c.Variable+" is the cache of "+reference(nil, c.Func)+". It works once [BindCaches] has been called.",
-				jen.Var().Id(c.Variable).Op("=").Add(run("Declare")).Call(e.describe(c)))
+				jen.Var().Id(c.Variable).Op("=").Add(run("Declare")).Call(e.describe(c, nil)))
 		}
+	}
+	for _, h := range e.file.Handles {
+		e.declare(h.Name+" reaches the cache of "+e.reference(h.Cache)+" from functions, which have no wrapper. It works once [BindCaches] has been called.",
+			jen.Var().Id(h.Name).Op("=").Add(run("Declare")).Call(h.Cache.define()))
 	}
 	e.bindCaches()
 	for _, c := range e.file.Caches {
 		if c.Wrapper == nil {
 			e.helpers(c)
+		}
+	}
+	for _, b := range e.file.Batches {
+		if b.Wrapper == nil {
+			e.batch(b)
 		}
 	}
 	for _, w := range e.file.Writers {
@@ -28,17 +45,28 @@ func (e *emitter) plain() {
 	}
 }
 
+// instances renders the caches of a generic function.
+func (e *emitter) instances(c *Cache) {
+	e.declare(c.Caches+" are the caches of "+reference(nil, c.Func)+", one for each list of type arguments. They work once [BindCaches] has been called.",
+		jen.Var().Id(c.Caches).Add(run("Instances")))
+	scope := e.cacheScope(c)
+	instance := scope.local("instance", "typeArgs")
+	e.declare(c.Variable+" is the one of them for these type arguments.",
+		jen.Func().Id(c.Variable).Add(typeParams(c.TypeParams)).Params().Op("*").Add(c.handleType()).Block(
+			jen.Return(run("Instance").Types(c.instanceType()).Call(jen.Op("&").Id(c.Caches),
+				jen.Func().Params(jen.Id(instance).String()).Add(c.definitionType()).Block(
+					jen.Return(e.describe(c, jen.Id(instance))))))))
+}
+
+func (f *File) bindName() string { return cmp.Or(f.BindName, "BindCaches") }
+
 // bindCaches renders the function that opens the caches of the package.
 func (e *emitter) bindCaches() {
 	if len(e.file.Bind) == 0 {
 		return
 	}
 	var calls []jen.Code
-	for _, c := range e.file.Bind {
-		variable := c.Variable
-		if c.Handle != "" {
-			variable = c.Handle
-		}
+	for _, variable := range e.file.Bind {
 		calls = append(calls, jen.Id(variable).Dot("Bind").Call(jen.Id("stores")))
 	}
 	body := jen.Return(calls[0])
@@ -48,5 +76,5 @@ func (e *emitter) bindCaches() {
 	e.declare(`BindCaches opens the caches of this package's functions on stores. It fails if
 		stores lacks a store that a function names. Before, the functions fail with
 		[runtime.ErrNotBound]. A second call binds them to other stores.`,
-		jen.Func().Id("BindCaches").Params(jen.Id("stores").Add(run("Stores"))).Error().Block(body))
+		jen.Func().Id(e.file.bindName()).Params(jen.Id("stores").Add(run("Stores"))).Error().Block(body))
 }

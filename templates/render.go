@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"go/format"
+	"strings"
 
 	"github.com/dave/jennifer/jen"
 )
@@ -44,12 +45,24 @@ func Render(f *File) ([]byte, error) {
 			e.helpers(c)
 		}
 	}
+	for _, w := range f.Wrappers {
+		for _, c := range w.Promoted {
+			e.dropIn(c)
+			e.getOrSet(c)
+		}
+	}
+	for _, b := range f.Batches {
+		if b.Wrapper != nil {
+			e.batch(b)
+		}
+	}
 	for _, w := range f.Writers {
 		if w.Wrapper != nil {
 			e.writer(w)
 		}
 	}
 	e.plain()
+	e.values()
 	return e.source()
 }
 
@@ -69,11 +82,6 @@ func (e *SourceError) Unwrap() error { return e.Err }
 // checkModel refuses what the emitters cannot express, so that it does not turn
 // into code that is subtly wrong.
 func checkModel(f *File) error {
-	for _, w := range f.Wrappers {
-		if len(w.TypeParams) > 0 {
-			return fmt.Errorf("rendering %s: generic types are not supported", w.Name)
-		}
-	}
 	for _, c := range f.Caches {
 		if err := eachFieldOnce(c.Key.Segments, len(c.Key.Fields)); err != nil {
 			return fmt.Errorf("rendering key %s of %s: %w", c.Pattern, c.Func, err)
@@ -128,8 +136,13 @@ func newEmitter(f *File) *emitter {
 
 // declare appends a declaration with its doc comment and a blank line.
 func (e *emitter) declare(doc string, code jen.Code) {
-	for _, line := range wrap(doc) {
-		e.out.Comment(line)
+	if name := e.file.bindName(); name != "BindCaches" {
+		doc = strings.ReplaceAll(doc, "BindCaches", name)
+	}
+	if doc != "" {
+		for _, line := range wrap(doc) {
+			e.out.Comment(line)
+		}
 	}
 	e.out.Add(code)
 	e.out.Line()

@@ -122,11 +122,6 @@ func TestRenderRefusesWhatItCannotExpress(t *testing.T) {
 		f.Caches[0].Key.Segments = append(f.Caches[0].Key.Segments, templates.Segment{Field: 0})
 		wantError(t, f, "field 0 is in 2 segments")
 	})
-	t.Run("a generic type", func(t *testing.T) {
-		f := usersFile()
-		f.Wrappers[0].TypeParams = []templates.Param{{Name: "T"}}
-		wantError(t, f, "generic types are not supported")
-	})
 	t.Run("text that is no Go", func(t *testing.T) {
 		f := usersFile()
 		f.Caches[0].KeyType = "User Key"

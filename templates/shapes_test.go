@@ -32,7 +32,7 @@ func shapesFile() *templates.File {
 
 	accounts := helpers(&templates.Cache{
 		Func: "ListAccounts", Wrapper: repo, Article: "accounts", Pattern: "{recv.tenant}:accounts:t{filter.Team}-x:{key}:{ok}",
-		Label: "shapes.Repo.ListAccounts", Variable: "accountsCache", KeyType: "AccountsKey", ParseKey: "ParseAccountsKey", Field: "Accounts",
+		Label: "shapes.Repo.ListAccounts", Variable: "AccountsDefinition", KeyType: "AccountsKey", ParseKey: "ParseAccountsKey", Field: "Accounts",
 		Context: "ctx",
 		Params: []templates.Param{
 			param("filter", "Filter"), param("key", "Slug"), param("ok", "Enabled"),
@@ -55,7 +55,7 @@ func shapesFile() *templates.File {
 
 	host := helpers(&templates.Cache{
 		Func: "GetHost", Wrapper: repo, Article: "host", Pattern: "host:{addr}",
-		Label: "shapes.Repo.GetHost", Variable: "hostCache", KeyType: "HostKey", ParseKey: "ParseHostKey", Field: "Host",
+		Label: "shapes.Repo.GetHost", Variable: "HostDefinition", KeyType: "HostKey", ParseKey: "ParseHostKey", Field: "Host",
 		Context: "ctx", Params: []templates.Param{param("addr", "net/netip.Addr")}, KeyParams: []templates.Param{param("addr", "net/netip.Addr")},
 		Value: typ("struct{ Name string; Seen ", "time.Time", " }"), ValueName: "host",
 		Key: templates.Key{
@@ -68,7 +68,7 @@ func shapesFile() *templates.File {
 
 	limit := helpers(&templates.Cache{
 		Func: "findLimit", Wrapper: repo, Article: "limit", Pattern: "limit:{team}",
-		Label: "shapes.Repo.findLimit", Variable: "limitCache", KeyType: "limitKey", ParseKey: "parseLimitKey", Field: "limit",
+		Label: "shapes.Repo.findLimit", Variable: "limitDefinition", KeyType: "limitKey", ParseKey: "parseLimitKey", Field: "limit",
 		Context: "ctx",
 		Params: []templates.Param{
 			param("team", "TeamID"), param("visit", "func(map[string]int) error"), param("shape", "struct{ A, B int }"),
@@ -87,7 +87,7 @@ func shapesFile() *templates.File {
 
 	settings := helpers(&templates.Cache{
 		Func: "Settings", Wrapper: repo, Article: "settings", Pattern: "settings:all",
-		Label: "shapes.Repo.Settings", Variable: "settingsCache", KeyType: "SettingsKey", ParseKey: "ParseSettingsKey", Field: "SettingsEntry",
+		Label: "shapes.Repo.Settings", Variable: "SettingsDefinition", KeyType: "SettingsKey", ParseKey: "ParseSettingsKey", Field: "SettingsEntry",
 		Context: "ctx", Value: typ("map[string]string"), ValueName: "settings", ValueNil: true,
 		Key:  templates.Key{Segments: []templates.Segment{literal("settings"), literal("all")}},
 		Tags: []templates.TagUse{use(all)},
@@ -95,7 +95,7 @@ func shapesFile() *templates.File {
 
 	bare := helpers(&templates.Cache{
 		Func: "Bare", Wrapper: repo, Article: "bare", Pattern: "{n}",
-		Label: "shapes.Repo.Bare", Variable: "bareCache", KeyType: "BareKey", ParseKey: "ParseBareKey", Field: "BareText",
+		Label: "shapes.Repo.Bare", Variable: "BareDefinition", KeyType: "BareKey", ParseKey: "ParseBareKey", Field: "BareText",
 		Context: "ctx", Params: []templates.Param{param("n", "int")}, KeyParams: []templates.Param{param("n", "int")},
 		Value: typ("string"), ValueName: "bare",
 		Key: templates.Key{
@@ -107,7 +107,7 @@ func shapesFile() *templates.File {
 
 	promoted := helpers(&templates.Cache{
 		Func: "Promote", Wrapper: repo, Article: "account", Pattern: "promoted:{id}",
-		Label: "shapes.Repo.Promote", Variable: "promotedCache", KeyType: "PromotedKey", ParseKey: "ParsePromotedKey", Field: "Promoted",
+		Label: "shapes.Repo.Promote", Variable: "PromotedDefinition", KeyType: "PromotedKey", ParseKey: "ParsePromotedKey", Field: "Promoted",
 		Context: "ctx", Params: []templates.Param{param("id", "int64")}, KeyParams: []templates.Param{param("id", "int64")},
 		Value: typ("*Account"), ValueName: "account", ValueNil: true,
 		Key: templates.Key{

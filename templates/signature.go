@@ -92,9 +92,9 @@ func args(first []jen.Code, more ...jen.Code) []jen.Code {
 	return append(first[:len(first):len(first)], more...)
 }
 
-// funcType renders func(before..., context.Context, params...) results.
+// funcType renders func(before..., params...) results.
 func funcType(before []jen.Code, params, results []Param) *jen.Statement {
-	in := args(before, jen.Qual("context", "Context"))
+	in := args(before)
 	for _, p := range params {
 		if p.Variadic {
 			in = append(in, jen.Op("...").Add(typ(p.Type)))
@@ -118,21 +118,112 @@ func resultTypes(results []Param) *jen.Statement {
 	return jen.Params(args(out, jen.Error())...)
 }
 
-// method begins a method of a wrapper, or a function if w is nil.
-func method(w *Wrapper, name string) *jen.Statement {
+// method begins a method of a wrapper, or a function if w is nil. params are the type
+// parameters of the function.
+func method(w *Wrapper, params []Param, name string) *jen.Statement {
 	if w == nil {
-		return jen.Func().Id(name)
+		return jen.Func().Id(name).Add(typeParams(params))
 	}
-	return jen.Func().Params(jen.Id(w.Receiver).Op("*").Id(w.Name)).Id(name)
+	return jen.Func().Params(jen.Id(w.Receiver).Op("*").Add(w.name())).Id(name)
 }
 
-// wrapped is the annotated function as a generated one calls it:
-// c.UserRepo.FindUser, or LoadConfig.
-func wrapped(w *Wrapper, name string) *jen.Statement {
-	if w == nil {
+// typeParams renders [K comparable, V any], or nothing.
+func typeParams(params []Param) *jen.Statement {
+	if len(params) == 0 {
+		return &jen.Statement{}
+	}
+	var list []jen.Code
+	for _, p := range params {
+		list = append(list, jen.Id(p.Name).Add(typ(p.Type)))
+	}
+	return jen.Types(list...)
+}
+
+// typeArgs renders [K, V], or nothing.
+func typeArgs(names []string) *jen.Statement {
+	if len(names) == 0 {
+		return &jen.Statement{}
+	}
+	var list []jen.Code
+	for _, n := range names {
+		list = append(list, jen.Id(n))
+	}
+	return jen.Types(list...)
+}
+
+func paramNames(params []Param) []string {
+	var list []string
+	for _, p := range params {
+		list = append(list, p.Name)
+	}
+	return list
+}
+
+// typ is the wrapped type with its parameters: UserRepo, Repo[K, V].
+func (w *Wrapper) typ() *jen.Statement { return jen.Id(w.Type).Add(typeArgs(paramNames(w.TypeParams))) }
+
+// name is the wrapper with its parameters.
+func (w *Wrapper) name() *jen.Statement {
+	return jen.Id(w.Name).Add(typeArgs(paramNames(w.TypeParams)))
+}
+
+// embedded is the wrapped type as the wrapper holds it.
+func (w *Wrapper) embedded() *jen.Statement {
+	if w.Pointer {
+		return jen.Op("*").Add(w.typ())
+	}
+	return w.typ()
+}
+
+// typeParams are those of c's function or of its type.
+func (c *Cache) typeParams() []Param {
+	if c.Wrapper != nil {
+		return c.Wrapper.TypeParams
+	}
+	return c.TypeParams
+}
+
+// key is the key's type: UserKey, ItemKey[K].
+func (c *Cache) key() *jen.Statement {
+	return c.qualified(c.KeyType).Add(typeArgs(c.KeyTypeParams))
+}
+
+// qualified is a package-level name of c's package.
+func (c *Cache) qualified(name string) *jen.Statement {
+	if c.Path == "" {
 		return jen.Id(name)
 	}
+	return jen.Qual(c.Path, name)
+}
+
+// keyTypeParams are the parameters of the key's type with their constraints.
+func (c *Cache) keyTypeParams() []Param {
+	var list []Param
+	for _, p := range c.typeParams() {
+		for _, name := range c.KeyTypeParams {
+			if p.Name == name {
+				list = append(list, p)
+			}
+		}
+	}
+	return list
+}
+
+// wrapped is the annotated function as a generated one calls it: c.UserRepo.FindUser,
+// LoadConfig, or LoadPage[T].
+func wrapped(w *Wrapper, params []Param, name string) *jen.Statement {
+	if w == nil {
+		return jen.Id(name).Add(typeArgs(paramNames(params)))
+	}
 	return jen.Id(w.Receiver).Dot(w.Type).Dot(name)
+}
+
+// contextArg is the context in a call of the annotated function, if it takes one.
+func contextArg(name string, none bool) []jen.Code {
+	if none {
+		return nil
+	}
+	return []jen.Code{jen.Id(name)}
 }
 
 // reference is the annotated function as comments link to it.

@@ -9,7 +9,7 @@ func valuesFile() *templates.File {
 
 	rate := helpers(&templates.Cache{
 		Func: "FindRate", Wrapper: rates, Article: "rate", Pattern: "rate:{currency}",
-		Label: "values.Rates.FindRate", Variable: "rateCache", Handle: "rateHandle", KeyType: "RateKey", ParseKey: "ParseRateKey", Field: "Rate",
+		Label: "values.Rates.FindRate", Variable: "RateDefinition", KeyType: "RateKey", ParseKey: "ParseRateKey", Field: "Rate",
 		Context: "ctx", Params: []templates.Param{param("currency", "string")}, KeyParams: []templates.Param{param("currency", "string")},
 		Value: typ("Rate"), ValueName: "rate",
 		Key: templates.Key{
@@ -45,7 +45,8 @@ func valuesFile() *templates.File {
 	f := newFile("values")
 	f.Caches = []*templates.Cache{rate, day, count}
 	f.Wrappers = []*templates.Wrapper{rates, desk, clerk}
-	f.Bind = []*templates.Cache{rate, day, count}
+	f.Bind = []string{"dayCache", "countDaysCache", "rateHandle"}
+	f.Handles = []templates.Handle{{Name: "rateHandle", Cache: rate}}
 	f.Writers = []*templates.Writer{
 		{
 			Func: "Publish", Name: "Publish", Wrapper: desk, Context: "ctx",

@@ -1,14 +1,14 @@
 package templates
 
-import "github.com/dave/jennifer/jen"
+import (
+	"strings"
+
+	"github.com/dave/jennifer/jen"
+)
 
 // wrapper renders the wrapper's struct and its constructor.
 func (e *emitter) wrapper(w *Wrapper) {
-	embedded := jen.Id(w.Type)
-	if w.Pointer {
-		embedded = jen.Op("*").Id(w.Type)
-	}
-	fields := []jen.Code{embedded}
+	fields := []jen.Code{w.embedded()}
 	add := func(name, doc string, c *Cache) {
 		fields = append(fields, jen.Line())
 		for _, line := range wrap(doc) {
@@ -20,7 +20,7 @@ func (e *emitter) wrapper(w *Wrapper) {
 		add(c.Field, c.Field+" is the cache of "+c.Func+".", c)
 	}
 	for _, f := range w.Foreign {
-		add(f.Field, f.Field+" is the cache of "+reference(f.Cache.Wrapper, f.Cache.Func)+", in which methods of "+w.Type+" invalidate entries.", f.Cache)
+		add(f.Field, f.Field+" is the cache of "+e.reference(f.Cache)+", which methods of "+w.Type+" use.", f.Cache)
 	}
 
 	what := "a cache in front of its loaders"
@@ -31,30 +31,34 @@ func (e *emitter) wrapper(w *Wrapper) {
 		w.Name+" is a ["+w.Type+"] with "+what+".",
 		"Methods that have nothing to do with a cache are those of "+w.Type+".",
 		w.Type+"'s own methods do not see the cache: a call from inside "+w.Type+" goes past it."),
-		jen.Type().Id(w.Name).Struct(fields...))
+		jen.Type().Id(w.Name).Add(typeParams(w.TypeParams)).Struct(fields...))
 	e.constructor(w)
+}
+
+// reference is a cache's function as comments link to it, which may be another package's.
+func (e *emitter) reference(c *Cache) string {
+	if c.Path == "" || c.Path == e.file.Path {
+		return reference(c.Wrapper, c.Func)
+	}
+	return "[" + packageName(e.file, c.Path) + "." + strings.TrimPrefix(reference(c.Wrapper, c.Func), "[")
 }
 
 // handleType is runtime.Cache[UserKey, *User].
 func (c *Cache) handleType() *jen.Statement {
-	return run("Cache").Types(jen.Id(c.KeyType), typ(c.Value))
+	return run("Cache").Types(c.key(), typ(c.Value))
 }
 
 func (e *emitter) constructor(w *Wrapper) {
-	embedded := jen.Id(w.Type)
-	if w.Pointer {
-		embedded = jen.Op("*").Id(w.Type)
-	}
 	scope := e.scope().use(w.Param, w.Receiver, w.Type, w.Name)
 	stores, err := scope.local("stores"), scope.local("err")
 
-	fresh := jen.Op("&").Id(w.Name).Values(jen.Id(w.Type + ":").Id(w.Param))
+	fresh := jen.Op("&").Add(w.name()).Values(jen.Id(w.Type + ":").Id(w.Param))
 	doc := w.Constructor + " puts caches of " + stores + " in front of " + w.Param + ". It fails if " + stores +
 		" lacks a store that a method names, or if its options contradict those of a method."
 	var body []jen.Code
 	open := func(field string, c *Cache) {
 		body = append(body, jen.If(
-			jen.List(jen.Id(w.Receiver).Dot(field), jen.Id(err)).Op("=").Add(run("Open")).Call(jen.Id(stores), jen.Id(c.Variable)),
+			jen.List(jen.Id(w.Receiver).Dot(field), jen.Id(err)).Op("=").Add(run("Open")).Call(jen.Id(stores), c.define()),
 			jen.Id(err).Op("!=").Nil(),
 		).Block(jen.Return(jen.Nil(), jen.Id(err))))
 	}
@@ -74,8 +78,8 @@ func (e *emitter) constructor(w *Wrapper) {
 		}, body...)
 		body = append(body, jen.Return(jen.Id(w.Receiver), jen.Nil()))
 	}
-	e.declare(doc, jen.Func().Id(w.Constructor).
-		Params(jen.Id(w.Param).Add(embedded), jen.Id(stores).Add(run("Stores"))).
-		Params(jen.Op("*").Id(w.Name), jen.Error()).
+	e.declare(doc, jen.Func().Id(w.Constructor).Add(typeParams(w.TypeParams)).
+		Params(jen.Id(w.Param).Add(w.embedded()), jen.Id(stores).Add(run("Stores"))).
+		Params(jen.Op("*").Add(w.name()), jen.Error()).
 		Block(body...))
 }

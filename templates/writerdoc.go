@@ -1,11 +1,17 @@
 package templates
 
+import "slices"
+
 // doc describes what a writer does beside the annotated function.
 func (w *Writer) doc() string {
 	pointers := false
-	var set, removed, expired, removedTags, expiredTags []string
+	var set, removed, expired, removedTags, expiredTags, cleared []string
 	for _, t := range w.Targets {
 		switch {
+		case t.Verb == Clear:
+			if !slices.Contains(cleared, t.Namespace) { // it may be in several stores
+				cleared = append(cleared, t.Namespace)
+			}
 		case t.Tag != nil && t.Verb == Expire:
 			expiredTags = append(expiredTags, t.text())
 		case t.Tag != nil:
@@ -21,7 +27,7 @@ func (w *Writer) doc() string {
 		if t.Tag != nil {
 			args = t.Tag.Args
 		}
-		pointers = pointers || len(nonNil(args)) > 0
+		pointers = pointers || len(withoutElement(nonNil(args), t.Element)) > 0
 	}
 	clauses := set
 	if len(removed) > 0 {
@@ -37,6 +43,10 @@ func (w *Writer) doc() string {
 		clauses = append(clauses, "what is tagged "+list(expiredTags, "or")+" is expired")
 	}
 
+	if len(cleared) > 0 {
+		clauses = append(clauses, "namespace "+list(cleared, "and")+" is cleared")
+	}
+
 	skipped := ""
 	if pointers {
 		skipped = "What could only be named through a nil pointer is left out."
@@ -45,8 +55,8 @@ func (w *Writer) doc() string {
 	if len(w.Results) > 0 {
 		failure = "If only that fails, the error wraps a [runtime.InvalidationError] and the results are valid."
 	}
-	if w.unbound() {
-		failure = sentences(failure, "Before [BindCaches] it is [runtime.ErrNotBound].")
+	if from := w.boundBy(); from != "" {
+		failure = sentences(failure, "Before "+from+" it is [runtime.ErrNotBound].")
 	}
 	return sentences(
 		w.Name+" is "+reference(w.Wrapper, w.Func)+".",
@@ -54,14 +64,23 @@ func (w *Writer) doc() string {
 		skipped, failure)
 }
 
-// unbound says whether the writer uses handles that BindCaches binds.
-func (w *Writer) unbound() bool {
-	for _, t := range w.Targets {
-		if w.Wrapper == nil || t.Cache != nil && t.Cache.Wrapper == nil {
-			return true
+// boundBy says what binds the handles that the writer uses; empty if nothing has to.
+func (w *Writer) boundBy() string {
+	var from []string
+	add := func(name string) {
+		if !slices.Contains(from, name) {
+			from = append(from, name)
 		}
 	}
-	return false
+	for _, t := range w.Targets {
+		switch {
+		case len(t.Call) > 0:
+			add("BindCaches of " + t.Cache.Path)
+		case w.Wrapper == nil || t.Cache != nil && t.Cache.Wrapper == nil:
+			add("[BindCaches]")
+		}
+	}
+	return list(from, "and")
 }
 
 func entries(of []string) string {

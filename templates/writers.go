@@ -2,6 +2,7 @@ package templates
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/dave/jennifer/jen"
 )
@@ -14,7 +15,7 @@ func (e *emitter) writer(w *Writer) {
 	steps := w.steps()
 	shared := sharedGuard(steps)
 
-	call := wrapped(w.Wrapper, w.Func).Call(args([]jen.Code{jen.Id(w.Context)}, passed(w.Params)...)...)
+	call := wrapped(w.Wrapper, w.TypeParams, w.Func).Call(args(contextArg(w.Context, w.NoContext), passed(w.Params)...)...)
 	results := func(last jen.Code) jen.Code { return jen.Return(args(names(w.Results), last)...) }
 	var body []jen.Code
 	if len(w.Results) == 0 {
@@ -35,18 +36,22 @@ func (e *emitter) writer(w *Writer) {
 	} else {
 		out = resultTypes(w.Results)
 	}
-	e.declare(w.doc(), method(w.Wrapper, w.Name).
-		Params(args([]jen.Code{contextParam(w.Context)}, declared(w.Params)...)...).
+	in := []jen.Code{contextParam(w.Context)}
+	if w.NoContext {
+		in = nil
+	}
+	e.declare(w.doc(), method(w.Wrapper, w.TypeParams, w.Name).
+		Params(args(in, declared(w.Params)...)...).
 		Add(out).Block(body...))
 }
 
 func (e *emitter) writerScope(w *Writer) scope {
-	s := e.scope().params(w.Params).params(w.Results).use(w.Context)
+	s := e.scope().params(w.Params).params(w.Results).use(w.Context).use(paramNames(w.typeParams())...)
 	if w.Wrapper != nil {
 		s.use(w.Wrapper.Receiver)
 	}
 	for _, t := range w.Targets {
-		s.expr(t.Handle, t.Value)
+		s.expr(t.Handle, t.Value).use(t.Element)
 		for _, a := range t.Args {
 			s.expr(a.Expr)
 		}
@@ -78,6 +83,10 @@ func (w *Writer) steps() []*step {
 	var steps []*step
 	for i := range w.Targets {
 		t := &w.Targets[i]
+		if t.Many != "" {
+			steps = append(steps, &step{handle: t.Handle, verb: t.Verb, entry: t, nonNil: withoutElement(nonNil(t.Args), t.Element)})
+			continue
+		}
 		if t.Tag == nil {
 			steps = append(steps, &step{handle: t.Handle, verb: t.Verb, entry: t, nonNil: nonNil(t.Args)})
 			continue
@@ -130,7 +139,7 @@ func touch(w *Writer, steps []*step, scope scope, results func(jen.Code) jen.Cod
 	calls := make([]jen.Code, len(steps))
 	guardedBefore := make([][]jen.Code, len(steps))
 	for i, s := range steps {
-		before, call := s.call(w.Context, scope)
+		before, call := s.call(w.context(), scope)
 		calls[i] = call
 		if len(s.nonNil) > 0 {
 			always = false
@@ -176,8 +185,31 @@ func touch(w *Writer, steps []*step, scope scope, results func(jen.Code) jen.Cod
 var callPerLine = jen.Options{Open: "(", Close: ")", Separator: ",", Multi: true}
 
 // call renders the step's call, and what has to come before it.
-func (s *step) call(ctx string, scope scope) (before []jen.Code, call jen.Code) {
+func (s *step) call(ctx jen.Code, scope scope) (before []jen.Code, call jen.Code) {
 	on := func(name string) *jen.Statement { return jen.Id(s.handle).Dot(name) }
+	switch {
+	case s.entry != nil && len(s.entry.Call) > 0:
+		in := []jen.Code{ctx}
+		for _, a := range s.entry.Args {
+			in = append(in, jen.Id(a.Expr))
+		}
+		if s.verb == Set {
+			in = append(in, jen.Id(s.entry.Value))
+		}
+		if s.entry.Many == "" {
+			return nil, typ(s.entry.Call).Call(in...)
+		}
+		each := jen.Func().Params(jen.Id(s.entry.Element).Add(typ(s.entry.ElementType))).Error().Block(jen.Return(typ(s.entry.Call).Call(in...)))
+		return nil, run("Each").Call(jen.Id(s.entry.Many), each)
+	case s.verb == Clear:
+		return nil, on("ClearNamespace").Call(ctx, jen.Lit(s.entry.Namespace))
+	case s.entry != nil && s.entry.Many != "":
+		name := "DeleteMany"
+		if s.verb == Expire {
+			name = "Expire"
+		}
+		return nil, on(name).Call(ctx, s.entry.keys().Op("..."))
+	}
 	if s.entry != nil {
 		values := make([]string, len(s.entry.Args))
 		for i, a := range s.entry.Args {
@@ -186,11 +218,11 @@ func (s *step) call(ctx string, scope scope) (before []jen.Code, call jen.Code) 
 		key := s.entry.Cache.literal(values)
 		switch s.verb {
 		case Set:
-			return nil, on("Set").Call(jen.Id(ctx), key, jen.Id(s.entry.Value))
+			return nil, on("Set").Call(ctx, key, jen.Id(s.entry.Value))
 		case Expire:
-			return nil, on("Expire").Call(jen.Id(ctx), key)
+			return nil, on("Expire").Call(ctx, key)
 		default:
-			return nil, on("Delete").Call(jen.Id(ctx), key)
+			return nil, on("Delete").Call(ctx, key)
 		}
 	}
 
@@ -198,7 +230,7 @@ func (s *step) call(ctx string, scope scope) (before []jen.Code, call jen.Code) 
 	if s.verb == Expire {
 		name = "ExpireByTag"
 	}
-	in := []jen.Code{jen.Id(ctx)}
+	in := []jen.Code{ctx}
 	conditional := slices.ContainsFunc(s.tags, func(t guardedTag) bool { return len(t.nonNil) > 0 })
 	if !conditional {
 		for _, t := range s.tags {
@@ -207,5 +239,39 @@ func (s *step) call(ctx string, scope scope) (before []jen.Code, call jen.Code) 
 		return nil, on(name).Call(in...)
 	}
 	variable := scope.local("tags")
-	return gather(variable, s.tags), on(name).Call(jen.Id(ctx), jen.Id(variable).Op("..."))
+	return gather(variable, s.tags), on(name).Call(ctx, jen.Id(variable).Op("..."))
+}
+
+// keys renders the keys of a list's elements:
+// runtime.Keys(ids, func(id int64) UserKey { return UserKey{ID: id} }).
+func (t *Target) keys() *jen.Statement {
+	values := make([]string, len(t.Args))
+	for i, a := range t.Args {
+		values[i] = a.Expr
+	}
+	return run("Keys").Call(jen.Id(t.Many), keyOf(t.Cache, t.Element, t.ElementType, values))
+}
+
+// keyOf renders func(id int64) UserKey { return UserKey{ID: id} }.
+func keyOf(c *Cache, element string, elementType Type, values []string) *jen.Statement {
+	return jen.Func().Params(jen.Id(element).Add(typ(elementType))).Add(c.key()).Block(jen.Return(c.literal(values)))
+}
+
+// context is the context for the caches.
+func (w *Writer) context() jen.Code {
+	if w.NoContext {
+		return jen.Qual("context", "Background").Call()
+	}
+	return jen.Id(w.Context)
+}
+
+// withoutElement drops the pointers that only an element has.
+func withoutElement(pointers []string, element string) []string {
+	var out []string
+	for _, p := range pointers {
+		if p != element && !strings.HasPrefix(p, element+".") {
+			out = append(out, p)
+		}
+	}
+	return out
 }

@@ -22,8 +22,7 @@ const (
 )
 
 type options struct {
-	dir      string // absolute
-	tags     string
+	source
 	patterns []string
 	check    bool
 	verbose  bool
@@ -32,45 +31,87 @@ type options struct {
 // run generates for the packages that match. Every problem of every package is
 // printed in one go, and a package with a problem keeps the files it has.
 func run(ctx context.Context, opts options, stdout, stderr io.Writer) int {
-	loaded, err := load.Load(ctx, load.Config{Dir: opts.dir, Tags: opts.tags, Patterns: opts.patterns})
+	config := load.Config{Dir: opts.dir, Tags: opts.tags, Patterns: opts.patterns}
+	loaded, err := load.Load(ctx, config)
 	if err != nil {
 		return fail(stderr, err)
 	}
 	problems := loaded.Problems
-	plans := check.Packages(loaded.Packages, problems)
-	var changes, written []write.Change
-	var failures []error
-	for _, pkg := range loaded.Packages {
-		if pkg.Broken {
-			continue
-		}
-		files, err := render(pkg, plans)
-		if err != nil {
-			failures = append(failures, err)
-			continue
-		}
-		c, err := write.Compare(pkg.Dir, files, problems)
-		failures = append(failures, err)
-		changes = append(changes, c...)
-		if !opts.check {
-			made, err := write.Apply(c)
-			failures = append(failures, err)
-			written = append(written, made...)
-		}
+	g := &generation{check: opts.check, problems: problems}
+	g.generate(loaded)
+	if tests, err := loaded.Tests(ctx, config); err != nil {
+		g.fail(err)
+	} else {
+		problems.Append(tests.Problems)
+		g.generate(tests)
 	}
+	failures := g.failures
 	if opts.check {
-		failures = append(failures, write.Show(stdout, changes, opts.dir))
+		failures = append(failures, write.Show(stdout, g.changes, opts.dir))
 	} else if opts.verbose {
-		report(stdout, written, opts.dir)
+		report(stdout, g.written, opts.dir)
 	}
 	failures = append(failures, problems.Print(stderr, opts.dir))
 	switch err := errors.Join(failures...); {
 	case err != nil:
 		return fail(stderr, err)
-	case problems.Len() > 0, opts.check && len(changes) > 0:
+	case problems.Errors() > 0, opts.check && len(g.changes) > 0:
 		return exitProblems
 	}
 	return exitOK
+}
+
+// A generation is what one run does to the files.
+type generation struct {
+	check            bool // write nothing
+	problems         *diag.List
+	changes, written []write.Change
+	failures         []error
+}
+
+func (g *generation) fail(err error) { g.failures = append(g.failures, err) }
+
+// generate makes the files of loaded packages what they should be, directory by directory:
+// two packages of tests can share one.
+func (g *generation) generate(loaded *load.Result) {
+	plans := check.Packages(loaded.Packages, g.problems)
+	packages := map[string][]*load.Package{}
+	var dirs []string
+	for _, pkg := range loaded.Packages {
+		if !pkg.Context {
+			if packages[pkg.Dir] == nil {
+				dirs = append(dirs, pkg.Dir)
+			}
+			packages[pkg.Dir] = append(packages[pkg.Dir], pkg)
+		}
+	}
+	for _, dir := range dirs {
+		g.directory(dir, packages[dir], plans)
+	}
+}
+
+func (g *generation) directory(dir string, packages []*load.Package, plans map[*load.File]*templates.File) {
+	var files []write.File
+	var kept []string
+	for _, pkg := range packages {
+		if pkg.Broken {
+			return
+		}
+		made, err := render(pkg, plans)
+		if err != nil {
+			g.fail(err)
+			return
+		}
+		files, kept = append(files, made...), append(kept, pkg.Kept...)
+	}
+	changes, err := write.Compare(dir, files, kept, packages[0].Test, g.problems)
+	g.fail(err)
+	g.changes = append(g.changes, changes...)
+	if !g.check {
+		made, err := write.Apply(changes)
+		g.fail(err)
+		g.written = append(g.written, made...)
+	}
 }
 
 // render makes the files of one package.

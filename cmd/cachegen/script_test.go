@@ -30,6 +30,10 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	download(t, root)
+	cachegen, err := exec.LookPath("cachegen")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -37,7 +41,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, env...)
 			// Everything a script needs is in the module cache, or the test says so.
-			e.Vars = append(e.Vars, "CACHEGEN_ROOT="+root, "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off", "CGO_ENABLED=0")
+			e.Vars = append(e.Vars, "CACHEGEN_ROOT="+root, "CACHEGEN="+cachegen, "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off", "CGO_ENABLED=0")
 			name := filepath.Join(e.WorkDir, "go.mod")
 			if _, err := os.Stat(name); err == nil {
 				return nil

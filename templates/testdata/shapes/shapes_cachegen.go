@@ -265,71 +265,92 @@ func AccountTag(id int64, slug string) runtime.Tag {
 	return runtime.Tag(b)
 }
 
-// accountsCache describes the cache of [Repo.ListAccounts].
-var accountsCache = runtime.Definition[AccountsKey, []Account]{
-	Name:    "shapes.Repo.ListAccounts",
-	Pattern: "{recv.tenant}:accounts:t{filter.Team}-x:{key}:{ok}",
-	Options: []runtime.Option{
-		runtime.TTL(runtime.Forever),
-		runtime.GraceBackoff(30 * time.Second),
-	},
-	Tags: func(k AccountsKey) []runtime.Tag {
-		return []runtime.Tag{EverythingTag(), TeamTag(uint32(k.FilterTeam))}
-	},
+// AccountsDefinition describes the cache of [Repo.ListAccounts], for
+// [runtime.Open] where there is no CachedRepo.
+func AccountsDefinition() runtime.Definition[AccountsKey, []Account] {
+	return runtime.Definition[AccountsKey, []Account]{
+		Name:    "shapes.Repo.ListAccounts",
+		Pattern: "{recv.tenant}:accounts:t{filter.Team}-x:{key}:{ok}",
+		Options: []runtime.Option{
+			runtime.TTL(runtime.Forever),
+			runtime.GraceBackoff(30 * time.Second),
+		},
+		Tags: func(k AccountsKey) []runtime.Tag {
+			return []runtime.Tag{EverythingTag(), TeamTag(uint32(k.FilterTeam))}
+		},
+	}
 }
 
-// hostCache describes the cache of [Repo.GetHost].
-var hostCache = runtime.Definition[HostKey, struct {
+// HostDefinition describes the cache of [Repo.GetHost], for [runtime.Open]
+// where there is no CachedRepo.
+func HostDefinition() runtime.Definition[HostKey, struct {
 	Name string
 	Seen time.Time
-}]{
-	Name:    "shapes.Repo.GetHost",
-	Pattern: "host:{addr}",
-	Tags: func(k HostKey) []runtime.Tag {
-		return []runtime.Tag{AddrTag(k.Addr)}
-	},
+}] {
+	return runtime.Definition[HostKey, struct {
+		Name string
+		Seen time.Time
+	}]{
+		Name:    "shapes.Repo.GetHost",
+		Pattern: "host:{addr}",
+		Tags: func(k HostKey) []runtime.Tag {
+			return []runtime.Tag{AddrTag(k.Addr)}
+		},
+	}
 }
 
-// limitCache describes the cache of [Repo.findLimit].
-var limitCache = runtime.Definition[limitKey, int]{
-	Name:      "shapes.Repo.findLimit",
-	Pattern:   "limit:{team}",
-	IntPrefix: "limit:",
-	ResultTags: func(limit int) []runtime.Tag {
-		return []runtime.Tag{TeamTag(uint32(limit))}
-	},
+// limitDefinition describes the cache of [Repo.findLimit], for [runtime.Open]
+// where there is no CachedRepo.
+func limitDefinition() runtime.Definition[limitKey, int] {
+	return runtime.Definition[limitKey, int]{
+		Name:      "shapes.Repo.findLimit",
+		Pattern:   "limit:{team}",
+		IntPrefix: "limit:",
+		ResultTags: func(limit int) []runtime.Tag {
+			return []runtime.Tag{TeamTag(uint32(limit))}
+		},
+	}
 }
 
-// settingsCache describes the cache of [Repo.Settings].
-var settingsCache = runtime.Definition[SettingsKey, map[string]string]{
-	Name:    "shapes.Repo.Settings",
-	Pattern: "settings:all",
-	Tags: func(SettingsKey) []runtime.Tag {
-		return []runtime.Tag{EverythingTag()}
-	},
+// SettingsDefinition describes the cache of [Repo.Settings], for [runtime.Open]
+// where there is no CachedRepo.
+func SettingsDefinition() runtime.Definition[SettingsKey, map[string]string] {
+	return runtime.Definition[SettingsKey, map[string]string]{
+		Name:    "shapes.Repo.Settings",
+		Pattern: "settings:all",
+		Tags: func(SettingsKey) []runtime.Tag {
+			return []runtime.Tag{EverythingTag()}
+		},
+	}
 }
 
-// bareCache describes the cache of [Repo.Bare].
-var bareCache = runtime.Definition[BareKey, string]{
-	Name:    "shapes.Repo.Bare",
-	Pattern: "{n}",
+// BareDefinition describes the cache of [Repo.Bare], for [runtime.Open] where
+// there is no CachedRepo.
+func BareDefinition() runtime.Definition[BareKey, string] {
+	return runtime.Definition[BareKey, string]{
+		Name:    "shapes.Repo.Bare",
+		Pattern: "{n}",
+	}
 }
 
-// promotedCache describes the cache of [Repo.Promote].
-var promotedCache = runtime.Definition[PromotedKey, *Account]{
-	Name:      "shapes.Repo.Promote",
-	Pattern:   "promoted:{id}",
-	IntPrefix: "promoted:",
-	ResultTags: func(account *Account) []runtime.Tag {
-		if account == nil {
-			return nil
-		}
-		tags := []runtime.Tag{AccountTag(account.ID, string(account.Slug)), AccountTag(account.ID, "same")}
-		if account.Team != nil {
-			tags = append(tags, TeamTag(uint32(account.Team.ID)))
-		}
-		return tags
-	},
+// PromotedDefinition describes the cache of [Repo.Promote], for [runtime.Open]
+// where there is no CachedRepo.
+func PromotedDefinition() runtime.Definition[PromotedKey, *Account] {
+	return runtime.Definition[PromotedKey, *Account]{
+		Name:      "shapes.Repo.Promote",
+		Pattern:   "promoted:{id}",
+		IntPrefix: "promoted:",
+		ResultTags: func(account *Account) []runtime.Tag {
+			if account == nil {
+				return nil
+			}
+			tags := []runtime.Tag{AccountTag(account.ID, string(account.Slug)), AccountTag(account.ID, "same")}
+			if account.Team != nil {
+				tags = append(tags, TeamTag(uint32(account.Team.ID)))
+			}
+			return tags
+		},
+	}
 }
 
 // CachedRepo is a [Repo] with a cache in front of its loaders. Methods that
@@ -366,22 +387,22 @@ type CachedRepo struct {
 func NewCachedRepo(repo *Repo, stores runtime.Stores) (*CachedRepo, error) {
 	c := &CachedRepo{Repo: repo}
 	var err error
-	if c.Accounts, err = runtime.Open(stores, accountsCache); err != nil {
+	if c.Accounts, err = runtime.Open(stores, AccountsDefinition()); err != nil {
 		return nil, err
 	}
-	if c.Host, err = runtime.Open(stores, hostCache); err != nil {
+	if c.Host, err = runtime.Open(stores, HostDefinition()); err != nil {
 		return nil, err
 	}
-	if c.limit, err = runtime.Open(stores, limitCache); err != nil {
+	if c.limit, err = runtime.Open(stores, limitDefinition()); err != nil {
 		return nil, err
 	}
-	if c.SettingsEntry, err = runtime.Open(stores, settingsCache); err != nil {
+	if c.SettingsEntry, err = runtime.Open(stores, SettingsDefinition()); err != nil {
 		return nil, err
 	}
-	if c.BareText, err = runtime.Open(stores, bareCache); err != nil {
+	if c.BareText, err = runtime.Open(stores, BareDefinition()); err != nil {
 		return nil, err
 	}
-	if c.Promoted, err = runtime.Open(stores, promotedCache); err != nil {
+	if c.Promoted, err = runtime.Open(stores, PromotedDefinition()); err != nil {
 		return nil, err
 	}
 	return c, nil

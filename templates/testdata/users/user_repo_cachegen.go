@@ -65,24 +65,27 @@ func TeamTag(teamID int64) runtime.Tag {
 	return runtime.Tag(b)
 }
 
-// userCache describes the cache of [UserRepo.FindUser].
-var userCache = runtime.Definition[UserKey, *User]{
-	Name:      "example.com/app/users.UserRepo.FindUser",
-	Pattern:   "user:{id}",
-	IntPrefix: "user:",
-	Namespace: "users",
-	Options: []runtime.Option{
-		runtime.TTL(5 * time.Minute),
-		runtime.Grace(6 * time.Hour),
-		runtime.Timeout(200 * time.Millisecond),
-		runtime.HardTimeout(2 * time.Second),
-	},
-	ResultTags: func(user *User) []runtime.Tag {
-		if user == nil {
-			return nil
-		}
-		return []runtime.Tag{TeamTag(user.TeamID)}
-	},
+// UserDefinition describes the cache of [UserRepo.FindUser], for [runtime.Open]
+// where there is no CachedUserRepo.
+func UserDefinition() runtime.Definition[UserKey, *User] {
+	return runtime.Definition[UserKey, *User]{
+		Name:      "example.com/app/users.UserRepo.FindUser",
+		Pattern:   "user:{id}",
+		IntPrefix: "user:",
+		Namespace: "users",
+		Options: []runtime.Option{
+			runtime.TTL(5 * time.Minute),
+			runtime.Grace(6 * time.Hour),
+			runtime.Timeout(200 * time.Millisecond),
+			runtime.HardTimeout(2 * time.Second),
+		},
+		ResultTags: func(user *User) []runtime.Tag {
+			if user == nil {
+				return nil
+			}
+			return []runtime.Tag{TeamTag(user.TeamID)}
+		},
+	}
 }
 
 // CachedUserRepo is a [UserRepo] with a cache in front of its loaders. Methods
@@ -101,7 +104,7 @@ type CachedUserRepo struct {
 func NewCachedUserRepo(repo *UserRepo, stores runtime.Stores) (*CachedUserRepo, error) {
 	c := &CachedUserRepo{UserRepo: repo}
 	var err error
-	if c.User, err = runtime.Open(stores, userCache); err != nil {
+	if c.User, err = runtime.Open(stores, UserDefinition()); err != nil {
 		return nil, err
 	}
 	return c, nil

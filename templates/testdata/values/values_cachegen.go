@@ -56,15 +56,14 @@ func ParseRateKey(text string) (RateKey, error) {
 	return k, nil
 }
 
-// rateCache describes the cache of [Rates.FindRate].
-var rateCache = runtime.Definition[RateKey, Rate]{
-	Name:    "values.Rates.FindRate",
-	Pattern: "rate:{currency}",
+// RateDefinition describes the cache of [Rates.FindRate], for [runtime.Open]
+// where there is no CachedRates.
+func RateDefinition() runtime.Definition[RateKey, Rate] {
+	return runtime.Definition[RateKey, Rate]{
+		Name:    "values.Rates.FindRate",
+		Pattern: "rate:{currency}",
+	}
 }
-
-// rateHandle reaches the cache of [Rates.FindRate] from functions, which have
-// no CachedRates. It works once [BindCaches] has been called.
-var rateHandle = runtime.Declare(rateCache)
 
 // CachedRates is a [Rates] with a cache in front of its loaders. Methods that
 // have nothing to do with a cache are those of Rates. Rates's own methods do
@@ -82,7 +81,7 @@ type CachedRates struct {
 func NewCachedRates(rates Rates, stores runtime.Stores) (*CachedRates, error) {
 	c := &CachedRates{Rates: rates}
 	var err error
-	if c.Rate, err = runtime.Open(stores, rateCache); err != nil {
+	if c.Rate, err = runtime.Open(stores, RateDefinition()); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -94,8 +93,7 @@ func NewCachedRates(rates Rates, stores runtime.Stores) (*CachedRates, error) {
 type CachedDesk struct {
 	*Desk
 
-	// rate is the cache of [Rates.FindRate], in which methods of Desk invalidate
-	// entries.
+	// rate is the cache of [Rates.FindRate], which methods of Desk use.
 	rate *runtime.Cache[RateKey, Rate]
 }
 
@@ -105,7 +103,7 @@ type CachedDesk struct {
 func NewCachedDesk(desk *Desk, stores runtime.Stores) (*CachedDesk, error) {
 	c := &CachedDesk{Desk: desk}
 	var err error
-	if c.rate, err = runtime.Open(stores, rateCache); err != nil {
+	if c.rate, err = runtime.Open(stores, RateDefinition()); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -277,14 +275,18 @@ var countDaysCache = runtime.Declare(runtime.Definition[CountDaysKey, int]{
 	Pattern: "days",
 })
 
+// rateHandle reaches the cache of [Rates.FindRate] from functions, which have
+// no wrapper. It works once [BindCaches] has been called.
+var rateHandle = runtime.Declare(RateDefinition())
+
 // BindCaches opens the caches of this package's functions on stores. It fails
 // if stores lacks a store that a function names. Before, the functions fail
 // with [runtime.ErrNotBound]. A second call binds them to other stores.
 func BindCaches(stores runtime.Stores) error {
 	return errors.Join(
-		rateHandle.Bind(stores),
 		dayCache.Bind(stores),
 		countDaysCache.Bind(stores),
+		rateHandle.Bind(stores),
 	)
 }
 

@@ -5,43 +5,58 @@ import (
 	"go/constant"
 	"go/token"
 	"go/types"
+	"slices"
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/directive"
 )
 
-// argument checks one argument of a target, which stands for the parameter want of c:
-// a parameter, the receiver or a result of the writer, fields of those, or a literal.
-func (p *pack) argument(w *writer, c *cache, want *param, x ast.Expr, arg directive.Arg) *operand {
-	at := arg.TextPos() + x.Pos() - 1
-	source := arg.Text[x.Pos()-1 : x.End()-1]
-	if value := p.literal(w, x); value != nil {
+// An argument is one of the things in the parentheses of a target.
+type argument struct {
+	expr ast.Expr
+	at   token.Pos
+	text string
+}
+
+// argument checks one argument of a target in a directive of f, which stands for the
+// parameter want of a cached function: a parameter, the receiver or a result of f,
+// fields of those, or a literal.
+func (p *pack) argument(f *function, c *cache, want *param, x argument, arg directive.Arg) *operand {
+	if value := p.literal(f, x.expr); value != nil {
 		if !representable(value, want.Type()) {
-			p.addf(at, diag.Target, "cannot use %s as %s (%s) of %s", source, want.source(), p.name(want.Type()), c.name())
+			p.addf(x.at, diag.Target, "cannot use %s as %s (%s) of %s", x.text, want.source(), p.name(want.Type()), c.name())
 			return nil
 		}
-		return &operand{root: literal, literal: source, typ: want.Type()}
+		return &operand{root: literal, literal: x.text, typ: want.Type()}
 	}
-	names, ok := dotted(x, arg)
+	names, ok := dotted(x.expr, arg)
 	if !ok {
-		p.addf(at, diag.Target, "%s cannot be an argument of a target", source).
+		p.addf(x.at, diag.Target, "%s cannot be an argument of a target", x.text).
 			Hintf("arguments are parameters, results, their fields, integers, strings, true and false")
 		return nil
 	}
-	o := p.resolve(w.function, names, true, diag.Target)
+	o := p.resolve(f, names, true, diag.Target)
 	if o == nil {
 		return nil
 	}
-	if !types.AssignableTo(o.typ, want.Type()) {
-		p.addf(at, diag.Target, "cannot use %s (%s) as %s (%s) of %s",
-			source, p.name(o.typ), want.source(), p.name(want.Type()), c.name())
+	if !p.assignable(o.typ, want.Type()) {
+		d := p.addf(x.at, diag.Target, "cannot use %s (%s) as %s (%s) of %s", x.text, p.name(o.typ), want.source(), p.name(want.Type()), c.name())
+		if s, ok := o.typ.Underlying().(*types.Slice); ok && p.assignable(s.Elem(), want.Type()) {
+			d.Hintf("for one entry of each, write %s...", x.text)
+		}
 		return nil
 	}
 	return o
 }
 
+// assignable is [types.AssignableTo] for types that may come from two loads, in which a
+// type of another package is not identical to itself.
+func (p *pack) assignable(from, to types.Type) bool {
+	return types.AssignableTo(from, to) || types.TypeString(from, nil) == types.TypeString(to, nil)
+}
+
 // literal is the value of a literal; nil if x is none.
-func (p *pack) literal(w *writer, x ast.Expr) constant.Value {
+func (p *pack) literal(f *function, x ast.Expr) constant.Value {
 	switch x := x.(type) {
 	case *ast.BasicLit:
 		if x.Kind == token.INT || x.Kind == token.STRING {
@@ -52,7 +67,7 @@ func (p *pack) literal(w *writer, x ast.Expr) constant.Value {
 			return constant.UnaryOp(token.SUB, constant.MakeFromLiteral(lit.Value, lit.Kind, 0), 0)
 		}
 	case *ast.Ident:
-		for _, v := range append(w.params, w.results...) {
+		for _, v := range append(slices.Clone(f.params), f.results...) {
 			if v.source() == x.Name {
 				return nil
 			}

@@ -20,15 +20,36 @@ import (
 // for each of their source files that has directives. Problems go to list; a package
 // that has any is not in the result, and marked as broken.
 func Packages(loaded []*load.Package, list *diag.List) map[*load.File]*templates.File {
+	files, _ := packages(loaded, list, false)
+	return files
+}
+
+// Alone checks one package for rules that need no other: keys of different packages are
+// not compared, and what is said of packages that are not known is not judged.
+func Alone(loaded *load.Package, list *diag.List) {
+	packages([]*load.Package{loaded}, list, true)
+}
+
+func packages(loaded []*load.Package, list *diag.List, alone bool) (map[*load.File]*templates.File, []*pack) {
 	var all []*pack
 	for _, l := range loaded {
 		l.Broken = l.Broken || list.In(l.Dir) // the loader's problems
-		p := &pack{Package: l, refused: map[string]bool{}, problems: list}
+		p := &pack{Package: l, refused: map[string]bool{}, problems: list, alone: alone}
+		if l.Context {
+			p.problems = &diag.List{} // reported where it is generated for
+		}
+		p.allowed()
 		p.collect()
 		p.assignNames()
+		p.promote()
 		p.findTags()
-		p.findTargets()
+		p.findValues()
 		all = append(all, p)
+	}
+	for _, p := range all {
+		p.all = all
+		p.findBatches()
+		p.findTargets()
 	}
 	overlaps(all)
 	files := map[*load.File]*templates.File{}
@@ -36,11 +57,11 @@ func Packages(loaded []*load.Package, list *diag.List) map[*load.File]*templates
 		if !p.Broken {
 			p.checkVisible()
 		}
-		if !p.Broken {
+		if !p.Broken && !p.Context {
 			p.model(files)
 		}
 	}
-	return files
+	return files, all
 }
 
 // A pack is a package while it is checked.
@@ -48,18 +69,28 @@ type pack struct {
 	*load.Package
 	problems *diag.List
 
+	all   []*pack // every package of the run
+	alone bool    // other packages are not known: what is in them is not judged
+
 	caches   []*cache
 	writers  []*writer
+	batches  []*batch
+	handles  []*handle
 	wrappers []*wrapped      // in the order of their declarations
 	refused  map[string]bool // names of cached functions whose directive or signature was reported
 	names    names
 	tags     []*tag
-	bind     bool // BindCaches is generated
+	values   []*cachedValue
+	// valuePackages are the names of the packages that values' types mention, by path.
+	valuePackages map[string]string
+	bind          bool // BindCaches is generated
 }
 
 func (p *pack) addf(pos token.Pos, code, format string, args ...any) *diag.Diagnostic {
 	p.Broken = true
-	return p.problems.Addf(p.position(pos), code, format, args...)
+	d := p.problems.Addf(p.position(pos), code, format, args...)
+	d.At = pos
+	return d
 }
 
 func (p *pack) position(pos token.Pos) token.Position { return diag.Position(p.Fset, pos) }

@@ -33,16 +33,22 @@ type cache struct {
 	store, namespace string
 	shared           bool
 	options          templates.Options
+	notFound         notFound
+	foreground       bool // never loaded in the background: see requestScoped
 
 	names               cacheNames
-	valueName           string
+	valueName, okName   string
+	cached              *cachedValue // nil for a type that mentions a type parameter
 	keyTags, resultTags []*tagUse
-	handle              string // for plain functions that reach this cache; empty if there are none
+	batch               *batch // its loader for many keys, or nil
 	model               *templates.Cache
 }
 
 // value is the type that is cached.
 func (c *cache) value() types.Type { return c.results[0].Type() }
+
+// hasOK reports whether a bool result says that there is a value.
+func (c *cache) hasOK() bool { return len(c.results) == 2 }
 
 // A writer is a function with set, delete or expire directives.
 type writer struct {
@@ -60,12 +66,27 @@ type wrapped struct {
 	file    *load.File           // in whose output the wrapper is
 	caches  []*cache
 	writers []*writer
-	names   wrapperNames
-	foreign []*foreign
-	pointer bool // some annotated method has a pointer receiver, see also changes
-	refused bool // an annotated method was reported
-	model   *templates.Wrapper
+	batches []*batch
+	// promoted are caches of methods that the type has from types that it embeds.
+	promoted []*cache
+	names    wrapperNames
+	foreign  []*foreign
+	pointer  bool // some annotated method has a pointer receiver, see also changes
+	refused  bool // an annotated method was reported
+	model    *templates.Wrapper
 }
+
+// typeParams are those of the type's declaration.
+func (w *wrapped) typeParams() []*types.TypeParam {
+	n, ok := w.obj.Type().(*types.Named)
+	if !ok {
+		return nil
+	}
+	return slices.Collect(n.TypeParams().TypeParams())
+}
+
+// idle reports that nothing of the type is annotated.
+func (w *wrapped) idle() bool { return len(w.caches)+len(w.writers)+len(w.batches) == 0 }
 
 // A foreign is a cache of another type that a wrapper holds a handle to.
 type foreign struct {
@@ -103,37 +124,43 @@ func (p *pack) collect() {
 		}
 	}
 	for _, w := range p.wrappers {
-		if len(w.caches)+len(w.writers) == 0 && w.d != nil && !w.refused {
+		if w.idle() && w.d != nil && !w.refused && !p.inherits(w) {
 			p.addf(w.d.Pos, diag.Stray, "%s has no annotated methods, so there is nothing to wrap", w.obj.Name()).
 				Hintf("annotate a method with //cache:getorset")
 		}
 	}
-	p.wrappers = slices.DeleteFunc(p.wrappers, func(w *wrapped) bool { return len(w.caches)+len(w.writers) == 0 })
+	p.wrappers = slices.DeleteFunc(p.wrappers, func(w *wrapped) bool { return w.idle() && (w.d == nil || !p.inherits(w)) })
 	slices.SortStableFunc(p.wrappers, func(a, b *wrapped) int {
 		return cmp.Or(strings.Compare(a.file.Name, b.file.Name), cmp.Compare(a.obj.Pos(), b.obj.Pos()))
 	})
 }
 
+// inherits reports whether the type of w has annotated methods from what it embeds.
+func (p *pack) inherits(w *wrapped) bool {
+	return slices.ContainsFunc(p.caches, func(c *cache) bool { return p.promotes(w, c.function) }) ||
+		slices.ContainsFunc(p.writers, func(x *writer) bool { return p.promotes(w, x.function) })
+}
+
 // annotated checks one function with its directives.
 func (p *pack) annotated(file *load.File, decl *ast.FuncDecl, list []*directive.Directive) {
 	first := list[0]
+	i := slices.IndexFunc(list, func(d *directive.Directive) bool { return d.Verb == directive.GetOrSet || d.Verb == directive.Batch })
+	if i >= 0 {
+		first = list[i]
+	}
 	for _, d := range list {
-		if d.Verb == directive.GetOrSet {
-			first = d
-			break
+		if i < 0 || d == first {
+			continue
 		}
+		message := "//cache:" + d.Verb + " cannot stand beside //cache:" + first.Verb + ": a function either reads or writes"
+		if d.Verb == first.Verb {
+			message = decl.Name.Name + " has two //cache:" + d.Verb + " directives"
+		}
+		p.addf(d.Pos, diag.Verb, "%s", message).Relatedf(p.position(first.Pos), "the //cache:%s", first.Verb)
 	}
 	reads := first.Verb == directive.GetOrSet
-	for _, d := range list {
-		if reads && d != first {
-			message := "//cache:" + d.Verb + " cannot stand beside //cache:getorset: a function either reads or writes"
-			if d.Verb == directive.GetOrSet {
-				message = decl.Name.Name + " has two //cache:getorset directives"
-			}
-			p.addf(d.Pos, diag.Verb, "%s", message).Relatedf(p.position(first.Pos), "the //cache:getorset")
-		}
-	}
-	f := p.function(file, decl, reads)
+	loads := first.Verb == directive.Batch
+	f := p.function(file, decl, reads || loads)
 	if f == nil {
 		p.refuse(decl, reads)
 		return
@@ -144,7 +171,15 @@ func (p *pack) annotated(file *load.File, decl *ast.FuncDecl, list []*directive.
 			f.recv.file = file
 		}
 	}
-	if !reads {
+	switch {
+	case loads:
+		b := &batch{function: f, p: p, d: first}
+		p.batches = append(p.batches, b)
+		if f.recv != nil {
+			f.recv.batches = append(f.recv.batches, b)
+		}
+		return
+	case !reads:
 		w := &writer{function: f, p: p, directives: list}
 		p.writers = append(p.writers, w)
 		if f.recv != nil {
@@ -188,9 +223,6 @@ func (p *pack) wrap(file *load.File, d *directive.Directive) {
 	case obj.IsAlias():
 		p.addf(d.Pos, diag.Signature, "%s is an alias and has no methods of its own", name.Name).
 			Hintf("annotate the type that it stands for")
-		return
-	case d.TypeSpec.TypeParams != nil:
-		p.addf(name.Pos(), diag.Signature, "%s is generic, which is not supported yet", name.Name)
 		return
 	case types.IsInterface(obj.Type()):
 		p.addf(d.Pos, diag.Signature, "%s is an interface", name.Name).

@@ -6,12 +6,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
 )
 
 // buildConstraint is the condition under which a source file is compiled: its
 // //go:build line, what its name implies (_linux, _amd64), which the generated file's
 // name does not, and cgo if it imports C. It is empty if there is none.
-func buildConstraint(name string, file *ast.File) string {
+func buildConstraint(file *load.File) string {
 	var expr constraint.Expr
 	and := func(x constraint.Expr) {
 		if expr == nil {
@@ -20,23 +22,20 @@ func buildConstraint(name string, file *ast.File) string {
 			expr = &constraint.AndExpr{X: expr, Y: x}
 		}
 	}
-	for _, group := range file.Comments {
+	for _, group := range file.AST.Comments {
 		for _, c := range group.List {
-			if c.Slash < file.Package && constraint.IsGoBuild(c.Text) {
+			if c.Slash < file.AST.Package && constraint.IsGoBuild(c.Text) {
 				if x, err := constraint.Parse(c.Text); err == nil {
 					and(x)
 				}
 			}
 		}
 	}
-	for _, tag := range nameTags(name) {
+	for _, tag := range nameTags(file.Name) {
 		and(&constraint.TagExpr{Tag: tag})
 	}
-	for _, spec := range file.Imports {
-		if spec.Path.Value == `"C"` {
-			and(&constraint.TagExpr{Tag: "cgo"})
-			break
-		}
+	if file.Cgo || slices.ContainsFunc(file.AST.Imports, func(s *ast.ImportSpec) bool { return s.Path.Value == `"C"` }) {
+		and(&constraint.TagExpr{Tag: "cgo"})
 	}
 	if expr == nil {
 		return ""

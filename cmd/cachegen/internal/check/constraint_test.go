@@ -4,6 +4,8 @@ import (
 	"go/parser"
 	"go/token"
 	"testing"
+
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
 )
 
 func TestBuildConstraint(t *testing.T) {
@@ -24,7 +26,7 @@ func TestBuildConstraint(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := buildConstraint("/dir/"+test.name, file); got != test.want {
+		if got := buildConstraint(&load.File{Name: "/dir/" + test.name, AST: file}); got != test.want {
 			t.Errorf("%s, %q: got %q, want %q", test.name, test.source, got, test.want)
 		}
 	}

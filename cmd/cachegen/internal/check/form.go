@@ -48,6 +48,15 @@ var integers = map[types.BasicKind]form{
 // and one value for it, whatever methods their types have. path is the placeholder's.
 func (p *pack) form(t types.Type, path string) (form, *noForm) {
 	name := p.name(t)
+	if param, ok := types.Unalias(t).(*types.TypeParam); ok {
+		if keyValues(param.Constraint(), map[types.Type]bool{}) {
+			return form{Form: templates.Generic}, nil
+		}
+		return form{}, &noForm{
+			why:  "type parameter " + name + " can be a type that has no stable text",
+			hint: "constrain it to integers, strings and bools, such as interface{ ~int64 | ~string }",
+		}
+	}
 	if isNamed(t, "time", "Time") {
 		return form{}, &noForm{
 			why:  "the text of a time.Time depends on its location and precision",
@@ -81,6 +90,36 @@ func (p *pack) form(t types.Type, path string) (form, *noForm) {
 		return p.text(t, name, path)
 	}
 	return form{}, &noForm{why: name + " has no stable text", hint: plainHint}
+}
+
+// keyValues reports whether every type that satisfies a constraint is an integer, a
+// string or a bool.
+func keyValues(t types.Type, seen map[types.Type]bool) bool {
+	if seen[t] {
+		return false
+	}
+	seen[t] = true
+	switch u := t.Underlying().(type) {
+	case *types.Basic:
+		_, ok := integers[u.Kind()]
+		return ok
+	case *types.Interface:
+		for e := range u.EmbeddedTypes() { // one that restricts is enough
+			union, ok := types.Unalias(e).(*types.Union)
+			if !ok && keyValues(e, seen) {
+				return true
+			}
+			all := ok
+			for i := 0; all && i < union.Len(); i++ {
+				all = keyValues(union.Term(i).Type(), seen)
+				delete(seen, union.Term(i).Type())
+			}
+			if all {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // text is the form of a type that marshals itself.

@@ -33,6 +33,7 @@ func (o *output) assignImports() {
 		}
 	}
 	aliases := o.aliases()
+	params := o.typeParamNames()
 	o.imports = map[string]bool{}
 	for _, path := range slices.Sorted(maps.Keys(o.packages)) {
 		own := o.packages[path]
@@ -40,11 +41,32 @@ func (o *output) assignImports() {
 			h, inPackage := o.p.names[name]
 			// A name that a source file imports may be imported here too.
 			inPackage = inPackage && !h.imported
-			return reserved(name) || inPackage || o.imports[name]
+			return reserved(name) || inPackage || o.imports[name] || params[name]
 		})
 		o.imports[name] = true
 		o.file.Imports = append(o.file.Imports, templates.Import{Path: path, Name: name, Explicit: name != own})
 	}
+}
+
+// typeParamNames are the names of type parameters in the file, which hide imports.
+func (o *output) typeParamNames() map[string]bool {
+	names := map[string]bool{}
+	add := func(list []*types.TypeParam) {
+		for _, t := range list {
+			names[t.Obj().Name()] = true
+		}
+	}
+	caches, writers, wrappers, _ := o.own()
+	for _, c := range caches {
+		add(c.allTypeParams())
+	}
+	for _, w := range writers {
+		add(w.allTypeParams())
+	}
+	for _, w := range wrappers {
+		add(w.typeParams())
+	}
+	return names
 }
 
 // standardName is the name of one of [templates.Packages].
@@ -67,4 +89,21 @@ func (o *output) aliases() map[string]string {
 		}
 	}
 	return names
+}
+
+// imported is the package that a source file imports under a name, or that another file
+// of the package does. An import as _ has its package's own name.
+func (p *pack) imported(file *load.File, name string) *types.Package {
+	for _, f := range append([]*load.File{file}, p.Files...) {
+		for _, spec := range f.AST.Imports {
+			obj := p.Info.PkgNameOf(spec)
+			if obj == nil {
+				continue
+			}
+			if obj.Name() == name || obj.Name() == "_" && obj.Imported().Name() == name {
+				return obj.Imported()
+			}
+		}
+	}
+	return nil
 }

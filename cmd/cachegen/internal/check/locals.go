@@ -22,6 +22,9 @@ func (p *pack) pickReceivers(outputs map[*load.File]*output) {
 		for _, o := range outputs {
 			maps.Copy(used, o.imports)
 		}
+		for _, t := range w.typeParams() {
+			used[t.Obj().Name()] = true
+		}
 		for _, f := range w.functions() {
 			used[f.ctx] = true
 			for _, v := range append(slices.Clone(f.params), f.results...) {
@@ -47,6 +50,12 @@ func (w *wrapped) functions() []*function {
 	for _, x := range w.writers {
 		list = append(list, x.function)
 	}
+	for _, c := range w.promoted {
+		list = append(list, c.function)
+	}
+	for _, b := range w.batches {
+		list = append(list, b.function)
+	}
 	return list
 }
 
@@ -62,6 +71,9 @@ type scope struct {
 // generated are in use.
 func (o *output) scope(f *function) *scope {
 	s := &scope{out: o, taken: map[string]bool{f.name(): true}}
+	for _, t := range f.allTypeParams() {
+		s.taken[t.Obj().Name()] = true
+	}
 	if f.recv != nil {
 		s.taken[f.recv.model.Receiver] = true
 	}

@@ -24,7 +24,7 @@ func (p *pack) model(files map[*load.File]*templates.File) {
 			continue
 		}
 		o := &output{p: p, source: file, packages: map[string]string{}, file: &templates.File{
-			Path: p.Path, Package: p.Name, Constraint: buildConstraint(file.Name, file.AST),
+			Path: p.Path, Package: p.Name, BindName: p.bindName(), Constraint: buildConstraint(file),
 		}}
 		outputs[file], files[file] = o, o.file
 	}
@@ -50,7 +50,44 @@ func (p *pack) model(files map[*load.File]*templates.File) {
 			o.fill()
 		}
 	}
+	for _, h := range p.handles {
+		o := outputs[h.owner.file]
+		o.file.Handles = append(o.file.Handles, templates.Handle{Name: h.name, Cache: o.cacheOf(h.cache)})
+	}
 	p.bindCaches(outputs)
+}
+
+// batches are the batch loaders of the output's file.
+func (o *output) batches() []*batch {
+	return slices.DeleteFunc(slices.Clone(o.p.batches), func(b *batch) bool { return b.file != o.source })
+}
+
+// cacheOf is the model of a cache to refer to, which for one of another package is a sketch:
+// its names, and its types as this file writes them.
+func (o *output) cacheOf(c *cache) *templates.Cache {
+	if c.p == o.p {
+		return c.skeleton()
+	}
+	m := &templates.Cache{
+		Path: c.p.Path, Func: c.name(), Variable: c.names.variable, KeyType: c.names.keyType, Value: o.typ(c.value()),
+		Label: c.p.Path + "." + c.label(),
+	}
+	if c.recv != nil {
+		m.Wrapper = &templates.Wrapper{Type: c.recv.obj.Name(), Name: c.recv.names.typ}
+	}
+	for _, f := range c.fields {
+		m.Key.Fields = append(m.Key.Fields, templates.Field{Name: f.name})
+	}
+	return m
+}
+
+// typeParams writes type parameters with their constraints.
+func (o *output) typeParams(list []*types.TypeParam) []templates.Param {
+	var out []templates.Param
+	for _, t := range list {
+		out = append(out, templates.Param{Name: t.Obj().Name(), Type: o.typ(t.Constraint())})
+	}
+	return out
 }
 
 // changes reports whether a type has methods on its pointer, embedded ones included: they
@@ -93,29 +130,60 @@ func (o *output) noteTypes() {
 		for _, f := range c.fields {
 			o.typ(f.as)
 		}
+		o.typeParams(c.allTypeParams())
+		if v := c.notFound.sentinel; v != nil {
+			o.object(v)
+		}
 	}
 	for _, w := range writers {
 		o.params(w.params)
 		o.params(w.results)
+		o.typeParams(w.allTypeParams())
+		for _, t := range w.targets {
+			if t.remote(o.p) {
+				o.packages[t.cache.p.Path] = t.cache.p.Name
+			}
+		}
+	}
+	for _, b := range o.batches() {
+		o.params(b.params)
+		o.params(b.results)
 	}
 	for _, w := range wrappers {
+		o.typeParams(w.typeParams())
 		for _, c := range w.caches {
+			o.typ(c.value())
+		}
+		for _, c := range w.promoted {
+			o.params(c.params)
 			o.typ(c.value())
 		}
 		for _, f := range w.foreign {
 			o.typ(f.cache.value())
+			o.packages[f.cache.p.Path] = f.cache.p.Name
 		}
 	}
+	for _, h := range o.p.handles {
+		if h.owner.file == o.source {
+			o.typ(h.cache.value())
+			o.packages[h.cache.p.Path] = h.cache.p.Name
+		}
+	}
+	delete(o.packages, o.p.Path)
 	for _, t := range tags {
 		for _, typ := range t.types {
 			o.typ(typ)
 		}
 	}
+	o.values()
 }
 
 // nameVariables names parameters, results and values.
 func (o *output) nameVariables() {
 	caches, writers, wrappers, tags := o.own()
+	for _, w := range wrappers {
+		caches = append(caches, w.promoted...)
+	}
 	for _, c := range caches {
 		s := o.scope(c.function)
 		s.nameParams(c.function)
@@ -127,11 +195,29 @@ func (o *output) nameVariables() {
 			name = "value"
 		}
 		c.valueName = s.variable(name, "")
+		if c.hasOK() {
+			c.okName = s.variable("ok", "Result")
+		}
 	}
 	for _, w := range writers {
 		s := o.scope(w.function)
 		s.nameParams(w.function)
 		s.nameResults(w.function)
+		for _, t := range w.targets {
+			if t.many != nil {
+				t.element = s.variable(singular(t.many.source()), "")
+			}
+		}
+	}
+	for _, b := range o.batches() {
+		s := o.scope(b.function)
+		s.nameParams(b.function)
+		b.element = s.variable(singular(b.many.source()), "")
+		name := o.p.valueName(b.cache.value(), "value")
+		if s.isTaken(name) {
+			name = "value"
+		}
+		b.valueName = s.variable(name, "")
 	}
 	for _, w := range wrappers {
 		parts := words(w.obj.Name())
@@ -160,6 +246,37 @@ func (o *output) fill() {
 	for _, w := range writers {
 		o.file.Writers = append(o.file.Writers, o.writer(w))
 	}
+	for _, b := range o.batches() {
+		o.file.Batches = append(o.file.Batches, o.batchModel(b))
+	}
+}
+
+// singular is what one of many is called: ids are made of id.
+func singular(name string) string {
+	switch {
+	case strings.HasSuffix(name, "ies") && len(name) > 4:
+		return name[:len(name)-3] + "y"
+	case strings.HasSuffix(name, "s") && !strings.HasSuffix(name, "ss") && len(name) > 1:
+		return name[:len(name)-1]
+	}
+	return "one"
+}
+
+// object writes the name of a package-level variable.
+func (o *output) object(v *types.Var) templates.Type {
+	if v.Pkg() == o.p.Types {
+		return templates.Type{{Text: v.Name()}}
+	}
+	o.packages[v.Pkg().Path()] = v.Pkg().Name()
+	return templates.Type{{Path: v.Pkg().Path(), Text: v.Name()}}
+}
+
+// allTypeParams are the type parameters that f's types may mention.
+func (f *function) allTypeParams() []*types.TypeParam {
+	if f.recv != nil {
+		return f.recv.typeParams()
+	}
+	return f.typeParams
 }
 
 // skeleton is the model of a cache, which others may refer to before it is filled.
@@ -213,24 +330,36 @@ func (o *output) wrapper(w *wrapped) *templates.Wrapper {
 		w.model.Caches = append(w.model.Caches, c.skeleton())
 	}
 	for _, f := range w.foreign {
-		w.model.Foreign = append(w.model.Foreign, templates.ForeignCache{Field: f.field, Cache: f.cache.skeleton()})
+		w.model.Foreign = append(w.model.Foreign, templates.ForeignCache{Field: f.field, Cache: o.cacheOf(f.cache)})
 	}
+	for _, c := range w.promoted {
+		w.model.Promoted = append(w.model.Promoted, o.p.cacheModel(c, o))
+	}
+	w.model.TypeParams = o.typeParams(w.typeParams())
 	return w.model
 }
 
 func (p *pack) cacheModel(c *cache, o *output) *templates.Cache {
 	n, m := c.names, c.skeleton()
 	*m = templates.Cache{
+		Path: p.Path, TypeParams: o.typeParams(c.typeParams),
 		Func: c.name(), Entity: n.entity, Article: prose(n.entity),
 		Label: p.Path + "." + c.label(), Pattern: c.pattern.Text, Position: filepath.Base(c.file.Name),
-		Variable: n.variable, Handle: c.handle, KeyType: n.keyType, ParseKey: n.parseKey,
-		Context: c.context, Params: o.params(c.params), KeyParams: o.params(c.keyParams),
+		Variable: n.variable, Caches: n.caches, KeyType: n.keyType, ParseKey: n.parseKey,
+		Context: c.context, NoContext: c.noContext, Params: o.params(c.params), KeyParams: o.params(c.keyParams),
 		Value: o.typ(c.value()), ValueName: c.valueName, ValueNil: canBeNil(c.value()),
-		Store: c.store, Namespace: c.namespace, Shared: c.shared, Options: c.options,
+		HasOK: c.hasOK(), OK: c.okName, NilNotFound: c.notFound.nilValue,
+		Store: c.store, Namespace: c.namespace, Shared: c.shared, Options: c.options, ValueVar: c.valueVar(),
 		GetOrSet: n.getOrSet, Get: n.get, Set: n.set, Delete: n.delete, Expire: n.expire, Has: n.has, Pull: n.pull,
 	}
 	if c.recv != nil {
-		m.Wrapper, m.Field = c.recv.model, n.entity
+		m.Wrapper, m.Field = c.recv.model, n.field
+	}
+	if v := c.notFound.sentinel; v != nil {
+		m.NotFound = o.object(v)
+	}
+	if c.foreground && m.Options.Refresh == nil {
+		m.Options.Refresh = &templates.Amount{} // what the store says does not hold here
 	}
 	for _, o := range c.ignored {
 		m.Ignored = append(m.Ignored, o.render(c.base(o)).Expr)
@@ -241,6 +370,11 @@ func (p *pack) cacheModel(c *cache, o *output) *templates.Cache {
 			Name: f.name, Source: f.convert(f.render(c.base(f.operand))).Expr, Type: o.typ(f.as),
 			Form: f.Form, Basic: f.basic, Bits: f.bits,
 		})
+	}
+	for _, t := range c.allTypeParams() {
+		if slices.ContainsFunc(c.fields, func(f *field) bool { return mentions(f.as, t) }) {
+			m.KeyTypeParams = append(m.KeyTypeParams, t.Obj().Name())
+		}
 	}
 	m.Key.IntPrefix, m.Key.HasIntPrefix = c.intPrefix()
 	for _, use := range c.keyTags {
@@ -296,13 +430,13 @@ func (c *cache) intPrefix() (string, bool) {
 func (o *output) writer(w *writer) *templates.Writer {
 	m := &templates.Writer{
 		Func: w.function.name(), Name: w.name, Context: w.context,
-		Params: o.params(w.params), Results: o.params(w.results),
+		NoContext: w.noContext, Params: o.params(w.params), Results: o.params(w.results), TypeParams: o.typeParams(w.typeParams),
 	}
 	if w.recv != nil {
 		m.Wrapper = w.recv.model
 	}
 	for _, t := range w.targets {
-		m.Targets = append(m.Targets, w.targetModel(t))
+		m.Targets = append(m.Targets, o.target(w, t))
 	}
 	// What is set comes after what is invalidated, whatever the directives' order:
 	// an entry that carries an invalidated tag would not outlive the call.
@@ -312,9 +446,10 @@ func (o *output) writer(w *writer) *templates.Writer {
 	return m
 }
 
-func (w *writer) targetModel(t *target) templates.Target {
-	m := templates.Target{Verb: t.verb, Text: t.text}
-	if t.tag != nil {
+func (o *output) target(w *writer, t *target) templates.Target {
+	m := templates.Target{Verb: t.verb, Text: t.text, Namespace: t.namespace}
+	switch {
+	case t.tag != nil:
 		m.Handle = w.handleExpr(t.handle)
 		use := templates.TagUse{Tag: t.tag.tag.skeleton()}
 		for i, o := range t.tag.operands {
@@ -322,15 +457,47 @@ func (w *writer) targetModel(t *target) templates.Target {
 		}
 		m.Tag = &use
 		return m
+	case t.cache == nil:
+		m.Handle = w.handleExpr(t.handle)
+		return m
 	}
-	m.Cache, m.Handle = t.cache.skeleton(), w.handleExpr(t.cache)
-	for i, o := range t.args {
-		m.Args = append(m.Args, t.cache.fields[i].convert(o.render(w.base(o))))
+	if t.many != nil {
+		m.Many, m.Element, m.ElementType = t.many.name, t.element, o.typ(t.many.Type().Underlying().(*types.Slice).Elem())
+	}
+	base := func(a *operand) string {
+		if a.root == element {
+			return t.element
+		}
+		return w.base(a)
 	}
 	if t.value != nil {
 		m.Value = t.value.name
 	}
+	if t.remote(o.p) && t.cache.recv == nil {
+		m.Cache = o.cacheOf(t.cache)
+		m.Call = templates.Type{{Path: t.cache.p.Path, Text: t.function()}}
+		for _, a := range t.params {
+			m.Args = append(m.Args, a.render(base(a)))
+		}
+		return m
+	}
+	m.Cache, m.Handle = o.cacheOf(t.cache), w.handleExpr(t.cache)
+	for i, a := range t.args {
+		m.Args = append(m.Args, t.cache.fields[i].convert(a.render(base(a))))
+	}
 	return m
+}
+
+// function is the generated function of a plain function's cache that does what t asks.
+func (t *target) function() string {
+	switch n := t.cache.names; t.verb {
+	case templates.Set:
+		return n.set
+	case templates.Expire:
+		return n.expire
+	default:
+		return n.delete
+	}
 }
 
 // handleExpr is the expression with which w reaches c.
@@ -339,24 +506,31 @@ func (w *writer) handleExpr(c *cache) string {
 	case c.recv == nil:
 		return c.names.variable
 	case w.recv == nil:
-		return c.handle
+		return w.p.handle(w, c).name
 	case c.recv == w.recv:
-		return w.recv.model.Receiver + "." + c.names.entity
+		return w.recv.model.Receiver + "." + c.names.field
 	}
 	i := slices.IndexFunc(w.recv.foreign, func(f *foreign) bool { return f.cache == c })
 	return w.recv.model.Receiver + "." + w.recv.foreign[i].field
 }
 
-// bindCaches gives the first file with a cache that has to be bound the function that does it.
+// bindCaches gives the first file with something that has to be bound the function that
+// does it.
 func (p *pack) bindCaches(outputs map[*load.File]*output) {
 	var first *output
-	for _, c := range p.caches {
-		if c.recv == nil || c.handle != "" {
-			if first == nil {
-				first = outputs[c.file]
-			}
-			first.file.Bind = append(first.file.Bind, c.skeleton())
+	add := func(file *load.File, name string) {
+		if first == nil {
+			first = outputs[file]
 		}
+		first.file.Bind = append(first.file.Bind, name)
+	}
+	for _, c := range p.caches {
+		if c.recv == nil {
+			add(c.file, cmp.Or(c.names.caches, c.names.variable))
+		}
+	}
+	for _, h := range p.handles {
+		add(h.owner.file, h.name)
 	}
 }
 

@@ -27,7 +27,10 @@ type holder struct {
 // cacheNames are the names that are generated for a cache.
 type cacheNames struct {
 	entity                                        string
-	variable, keyType, parseKey                   string
+	field                                         string // of the wrapper
+	variable                                      string // or function: see templates.Cache.Variable
+	caches                                        string // variable with those of a generic function
+	keyType, parseKey                             string
 	getOrSet, get, set, delete, expire, has, pull string
 }
 
@@ -107,7 +110,7 @@ var shadowed = strings.Fields("any append bool byte error false int int8 int16 i
 // assignNames names everything that is generated but tags.
 func (p *pack) assignNames() {
 	p.seedNames()
-	if len(p.caches)+len(p.writers) == 0 {
+	if len(p.caches)+len(p.writers)+len(p.batches) == 0 {
 		return
 	}
 	for _, name := range shadowed {
@@ -133,6 +136,9 @@ func (p *pack) assignNames() {
 	}
 	for _, w := range p.writers {
 		p.nameWriter(w)
+	}
+	for _, b := range p.batches {
+		p.nameBatch(b)
 	}
 }
 
@@ -171,7 +177,7 @@ func isName(text string) bool { return token.IsIdentifier(text) && text != "_" }
 func (p *pack) freeName(c *cache) string {
 	name := c.entity()
 	taken := func(name string) bool {
-		names := []string{name + "Key", sameCase("Parse"+upper(name), name) + "Key", lower(name) + "Cache"}
+		names := []string{name + "Key", sameCase("Parse"+upper(name), name) + "Key", c.variable(name)}
 		var members []string
 		for _, h := range c.helpers() {
 			members = append(members, sameCase(h.prefix+upper(name), name))
@@ -212,17 +218,30 @@ func (p *pack) nameEntity(c *cache, entities map[string]*cache) {
 	entities[lower(name)] = c
 	n := cacheNames{
 		entity:   name,
-		variable: lower(name) + "Cache",
+		variable: c.variable(name),
 		keyType:  name + "Key",
 		parseKey: sameCase("Parse"+upper(name), c.name()) + "Key",
 	}
-	for _, name := range []string{n.keyType, n.parseKey, n.variable} {
+	taken := []string{n.keyType, n.parseKey, n.variable}
+	if len(c.typeParams) > 0 {
+		n.caches = n.variable + "s"
+		taken = append(taken, n.caches)
+	}
+	for _, name := range taken {
 		if h, ok := p.take(name, c.d.Pos, "the cache of "+c.label()+" has"); !ok {
 			p.clash(c.namePos(), c.label(), name, h).Hintf("choose another name, such as name=%s", p.freeName(c))
 			return
 		}
 	}
 	c.names = n
+}
+
+// variable is what reaches the cache, or for a method its definition, if it is called name.
+func (c *cache) variable(name string) string {
+	if c.recv != nil {
+		return name + "Definition"
+	}
+	return lower(name) + "Cache"
 }
 
 // namePos is where a cache got its name.
@@ -280,11 +299,16 @@ func (p *pack) nameMethods(c *cache) {
 			Hintf("choose another name, such as name=%s", p.freeName(c))
 		return
 	}
-	if owner := p.member(w, field); owner != "" {
-		p.addf(c.namePos(), diag.Name, "%s needs a field %s in %s, and that is %s", who, field, w.names.typ, owner).
+	owner := p.member(w, field)
+	if owner != "" { // often it is the method itself
+		field += "Cache"
+	}
+	if owner != "" && p.member(w, field) != "" {
+		p.addf(c.namePos(), diag.Name, "%s needs a field %s in %s, and that is %s", who, c.names.entity, w.names.typ, owner).
 			Hintf("choose another name, such as name=%s", p.freeName(c))
 		return
 	}
+	c.names.field = field
 	w.names.members[field] = "the cache of " + who
 	for _, h := range c.helpers() {
 		var owner string
@@ -338,4 +362,24 @@ func (p *pack) nameWriter(w *writer) {
 	if h, ok := p.take(w.name, at, w.label()+" has"); !ok {
 		p.clash(at, w.label(), w.name, h).Hintf("rename one of the two")
 	}
+}
+
+// nameBatch names what is generated for a batch loader: for FindUsers GetOrSetUsers. A
+// method keeps its name besides.
+func (p *pack) nameBatch(b *batch) {
+	at := b.d.Pos
+	for _, prefix := range []string{"GetOrSet", "GetOrSetCached", "GetOrSetMany"} {
+		name := sameCase(prefix+upper(entity(b.name())), b.name())
+		if b.recv == nil {
+			if _, ok := p.take(name, at, b.label()+" has"); ok {
+				b.getOrSet = name
+				return
+			}
+		} else if p.member(b.recv, name) == "" {
+			b.recv.names.members[name] = "a method of the batch loader " + b.label()
+			b.getOrSet = name
+			return
+		}
+	}
+	p.addf(at, diag.Name, "%s needs a name like GetOrSet%s, and all are taken", b.label(), upper(entity(b.name()))).Hintf("rename it")
 }

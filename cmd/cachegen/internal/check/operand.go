@@ -34,6 +34,7 @@ const (
 	receiver
 	result
 	literal
+	element // of the list that a batch or a target with ... goes through
 )
 
 // same reports whether two operands of one function, which are no literals, are the
@@ -132,7 +133,7 @@ func (p *pack) head(f *function, at path, results bool, code string) *operand {
 				Hintf("it can be in a tag: tag=name:{%s}", at)
 		case len(f.results) == 0:
 			p.addf(at.pos(0), code, "%s has no result besides the error", f.name())
-		case len(f.results) > 1:
+		case len(f.results) > 1 && !f.reads:
 			p.addf(at.pos(0), code, "%s has several results", f.name()).Hintf("give them names and use those")
 		default:
 			v := f.results[0]

@@ -12,15 +12,20 @@ import (
 
 // A function is an annotated function or method.
 type function struct {
-	file *load.File
-	decl *ast.FuncDecl
-	sig  *types.Signature
-	recv *wrapped // nil for a plain function
+	file     *load.File
+	decl     *ast.FuncDecl
+	sig      *types.Signature // of a method of a generic type, in terms of the type's own parameters
+	recv     *wrapped         // nil for a plain function
+	reads    bool             // it has a getorset
+	declared *wrapped         // the type that recv embeds and has the method from; nil if it is recv's own
 
-	ctx     string   // the context parameter as the source calls it; empty if it has no name
-	context string   // the name in generated code
-	params  []*param // after the context
-	results []*param // before the error
+	typeParams []*types.TypeParam // of a generic plain function
+
+	noContext bool     // it takes none
+	ctx       string   // the context parameter as the source calls it; empty if it has no name
+	context   string   // the name in generated code
+	params    []*param // after the context
+	results   []*param // before the error
 }
 
 // A param is a parameter or a result.
@@ -64,10 +69,6 @@ func (f *function) label() string {
 // reported something. reads says whether the function has to return exactly a value.
 func (p *pack) function(file *load.File, decl *ast.FuncDecl, reads bool) *function {
 	name := decl.Name.Name
-	if decl.Type.TypeParams != nil {
-		p.addf(decl.Name.Pos(), diag.Signature, "%s is generic, which is not supported yet", name)
-		return nil
-	}
 	if !p.valid(file, decl) {
 		return nil
 	}
@@ -76,9 +77,12 @@ func (p *pack) function(file *load.File, decl *ast.FuncDecl, reads bool) *functi
 		p.addf(decl.Name.Pos(), diag.Signature, "a function named %s cannot be called", name)
 		return nil
 	}
-	f := &function{file: file, decl: decl, sig: obj.Signature()}
+	f := &function{file: file, decl: decl, sig: obj.Signature(), reads: reads}
 	if decl.Recv != nil && !p.receiver(f) {
 		return nil
+	}
+	for t := range f.sig.TypeParams().TypeParams() {
+		f.typeParams = append(f.typeParams, t)
 	}
 	ok := p.takesContext(f)
 	ok = p.returnsError(f, reads) && ok
@@ -140,35 +144,55 @@ func (p *pack) receiver(f *function) bool {
 	case n == nil:
 		p.addf(at, diag.Signature, "the receiver of %s has no named type", f.name())
 		return false
-	case n.TypeParams().Len() > 0 || n.TypeArgs().Len() > 0:
-		p.addf(at, diag.Signature, "%s is generic, which is not supported yet", n.Obj().Name())
-		return false
 	case n.Obj().Pkg() != p.Types || n.Obj().Parent() != p.Types.Scope():
 		p.addf(at, diag.Signature, "%s is not a type of this package", p.name(n))
 		return false
 	}
 	f.recv = p.wrapper(n.Obj())
+	if n.TypeArgs().Len() > 0 {
+		f.sig = own(n.Origin(), f.sig, f.name())
+	}
 	return true
 }
 
-// takesContext checks that a context comes first, and collects the parameters.
+// own is the signature of a generic type's method in terms of the parameters in the
+// type's declaration: methods may call theirs otherwise.
+func own(n *types.Named, sig *types.Signature, method string) *types.Signature {
+	var args []types.Type
+	for t := range n.TypeParams().TypeParams() {
+		args = append(args, t)
+	}
+	instance, err := types.Instantiate(nil, n, args, false)
+	if err != nil {
+		return sig
+	}
+	obj, _, _ := types.LookupFieldOrMethod(types.NewPointer(instance), true, n.Obj().Pkg(), method)
+	if f, ok := obj.(*types.Func); ok {
+		return f.Signature()
+	}
+	return sig
+}
+
+// takesContext finds the context, which comes first if there is one, and collects the
+// parameters after it.
 func (p *pack) takesContext(f *function) bool {
 	params, exprs := f.sig.Params(), expressions(f.decl.Type.Params)
+	first := 1
 	if params.Len() == 0 || !isContext(params.At(0).Type()) {
-		at := f.pos()
-		if params.Len() > 0 {
-			at = exprs[0].Pos()
+		first, f.noContext = 0, true
+	}
+	if !f.noContext {
+		if f.ctx = params.At(0).Name(); f.ctx == "_" {
+			f.ctx = ""
 		}
-		p.addf(at, diag.Signature, "%s must take a context.Context first", f.name())
-		return false
 	}
-	f.ctx = params.At(0).Name()
-	if f.ctx == "_" {
-		f.ctx = ""
-	}
-	for i := 1; i < params.Len(); i++ {
+	for i := first; i < params.Len(); i++ {
+		if t := params.At(i).Type(); isContext(t) || isPointer(t) && isContext(t.Underlying().(*types.Pointer).Elem()) {
+			p.addf(exprs[i].Pos(), diag.Signature, "%s must take its context.Context first, and only one", f.name())
+			return false
+		}
 		f.params = append(f.params, &param{
-			Var: params.At(i), typeExpr: exprs[i], position: i,
+			Var: params.At(i), typeExpr: exprs[i], position: i + 1 - first,
 			variadic: f.sig.Variadic() && i == params.Len()-1,
 		})
 	}
@@ -183,9 +207,14 @@ func (p *pack) returnsError(f *function, reads bool) bool {
 	if n > 0 {
 		at = f.decl.Type.Results.Pos()
 	}
-	switch hasError := n > 0 && isError(results.At(n-1).Type()); {
-	case reads && (n != 2 || !hasError):
-		p.addf(at, diag.Signature, "%s must return a value and an error", f.name())
+	hasError := n > 0 && isError(results.At(n-1).Type())
+	withOK := n == 3 && types.Identical(results.At(1).Type(), types.Typ[types.Bool])
+	switch {
+	case reads && (n != 2 && !withOK || !hasError):
+		d := p.addf(at, diag.Signature, "%s must return a value and an error", f.name())
+		if n == 3 && hasError {
+			d.Hintf("a bool between them may say whether there is a value")
+		}
 		return false
 	case !hasError:
 		p.addf(at, diag.Signature, "%s must return an error last", f.name()).

@@ -147,6 +147,13 @@ func (p *pack) tagUse(f *function, arg directive.Arg) *tagUse {
 				ok = false
 				continue
 			}
+			if generic(o.typ) {
+				p.addf(use.pos+token.Pos(s.Value.Offset), diag.Placeholder,
+					"{%s}: %s is a type parameter, and a tag has one constructor for all types", s.Value, p.name(o.typ)).
+					Hintf("tag with a value of a fixed type")
+				ok = false
+				continue
+			}
 			if form.Form == templates.Text && p.unnamable(o.typ) != nil {
 				p.addf(use.pos+token.Pos(s.Value.Offset), diag.Placeholder,
 					"{%s}: %s", s.Value, p.whyUnnamable(p.unnamable(o.typ)))

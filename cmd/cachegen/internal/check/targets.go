@@ -16,22 +16,28 @@ import (
 	"github.com/cachegen/cachegen/templates"
 )
 
-// A target is an entry or a tag that a writer touches.
+// A target is an entry, a tag or a namespace that a writer touches.
 type target struct {
 	verb templates.Verb
 	text string // as written
 	pos  token.Pos
 
-	cache *cache     // nil for a tag
-	args  []*operand // the key's fields, in order
-	value *param     // what a set stores
+	cache  *cache     // nil for a tag or a namespace
+	args   []*operand // the key's fields, in order
+	params []*operand // the parameters of a plain function of another package, in order
+	many   *param     // the list of which each element is an argument
+	value  *param     // what a set stores
 
-	tag    *tagUse
-	handle *cache // through which the tag's store is reached
+	element string // in generated code, an element of many
+
+	tag       *tagUse
+	namespace string
+	handle    *cache // through which the store of a tag or namespace is reached
 }
 
 var targetVerbs = map[string]templates.Verb{
 	directive.Set: templates.Set, directive.Delete: templates.Delete, directive.Expire: templates.Expire,
+	directive.Clear: templates.Clear,
 }
 
 // writerTags reads the tags of a writer; which stores they are in is decided when all
@@ -52,6 +58,10 @@ func (p *pack) findTargets() {
 		tags := w.targets
 		w.targets = nil
 		for _, d := range w.directives {
+			if d.Verb == directive.Clear {
+				w.targets = append(w.targets, p.clearTargets(w, d)...)
+				continue
+			}
 			for _, arg := range d.Positional() {
 				if t := p.target(w, d, arg); t != nil {
 					w.targets = append(w.targets, t)
@@ -66,58 +76,126 @@ func (p *pack) findTargets() {
 	p.nameHandles()
 }
 
-// target checks a positional argument of a writer: FindUser(id). It returns nil if it
-// has reported something.
-func (p *pack) target(w *writer, d *directive.Directive, arg directive.Arg) *target {
+// A call is a target as it is written: FindUser(id).
+type call struct {
+	callee path
+	args   []argument
+	spread bool // the last argument ends in ...
+}
+
+// call reads a positional argument of a directive of f that names a cached function. The
+// call is nil if something was reported, here or about that function.
+func (p *pack) call(f *function, arg directive.Arg, what string) (*call, *cache) {
 	if at := comment(arg.Text); at >= 0 {
 		p.addf(arg.TextPos()+token.Pos(at), diag.Syntax, "a target cannot contain a comment").
 			Hintf("put the comment on a line of its own, above the directive")
-		return nil
+		return nil, nil
 	}
 	expr, err := parser.ParseExpr(arg.Text)
-	call, isCall := expr.(*ast.CallExpr)
+	written, isCall := expr.(*ast.CallExpr)
 	callee, isName := dotted(expr, arg)
 	if isCall && err == nil {
-		callee, isName = dotted(call.Fun, arg)
+		callee, isName = dotted(written.Fun, arg)
 	}
-	if err != nil || !isName || len(callee.names) > 2 {
+	if err != nil || !isName || len(callee.names) > 3 {
 		p.addf(arg.Pos, diag.Target, "%q is not a target", arg.Text).
-			Hintf("a target is a cached function with the arguments of its key: FindUser(id)")
-		return nil
+			Hintf("a target is a cached function with %s", what)
+		return nil, nil
 	}
-	c := p.targetCache(w, callee)
-	if c == nil || c.broken {
-		return nil // reported, here or there
+	c := p.targetCache(f, callee)
+	if c == nil {
+		return nil, nil
+	}
+	if c.broken || c.p != p && c.p.Broken {
+		p.Broken = true // what is said there is enough
+		if c.p.Context {
+			p.addf(callee.pos(0), diag.Target, "package %s has problems", c.p.Path).Hintf("run cachegen for it too: cachegen %s", c.p.Path)
+		}
+		return nil, nil
 	}
 	want := signature(c)
 	if !isCall {
 		p.addf(arg.Pos, diag.Target, "%s needs the arguments of its key", callee).Hintf("write %s(%s)", callee, want)
-		return nil
+		return nil, nil
 	}
-	if call.Ellipsis.IsValid() {
-		p.addf(arg.TextPos()+call.Ellipsis-1, diag.Target, "a target takes its arguments one by one").Hintf("write %s(%s)", callee, want)
-		return nil
-	}
-	if len(call.Args) != len(c.keyParams) {
-		p.addf(callee.pos(0), diag.Target, "%s takes %s, not %d", callee, count(len(c.keyParams)), len(call.Args)).
+	if len(written.Args) != len(c.keyParams) {
+		p.addf(callee.pos(0), diag.Target, "%s takes %s, not %d", callee, count(len(c.keyParams)), len(written.Args)).
 			Hintf("write %s(%s)", callee, want)
+		return nil, nil
+	}
+	if c.generic() && (c.recv == nil || c.recv != f.recv) {
+		p.addf(callee.pos(0), diag.Target, "%s is generic: which of its caches is meant cannot be told here", callee).
+			Hintf("invalidate by a tag, or in a method of the same type")
+		return nil, nil
+	}
+	found := &call{callee: callee, spread: written.Ellipsis.IsValid()}
+	for _, x := range written.Args {
+		found.args = append(found.args, argument{x, arg.TextPos() + x.Pos() - 1, arg.Text[x.Pos()-1 : x.End()-1]})
+	}
+	return found, c
+}
+
+// generic reports whether c is not one cache but one for each list of type arguments.
+func (c *cache) generic() bool {
+	if c.recv != nil {
+		return len(c.recv.typeParams()) > 0
+	}
+	return len(c.typeParams) > 0
+}
+
+// target checks a positional argument of a writer: FindUser(id). It returns nil if it
+// has reported something.
+func (p *pack) target(w *writer, d *directive.Directive, arg directive.Arg) *target {
+	call, c := p.call(w.function, arg, "the arguments of its key: FindUser(id)")
+	if call == nil {
 		return nil
 	}
 	t := &target{verb: targetVerbs[d.Verb], text: arg.Text, pos: arg.Pos, cache: c}
-	args := make([]*operand, len(call.Args))
+	args := make([]*operand, len(call.args))
 	ok := true
-	for i, x := range call.Args {
-		if args[i] = p.argument(w, c, c.keyParams[i], x, arg); args[i] == nil {
-			ok = false
+	for i, x := range call.args {
+		if call.spread && i == len(call.args)-1 {
+			args[i] = p.spread(w, t, c.keyParams[i], x, arg)
+		} else {
+			args[i] = p.argument(w.function, c, c.keyParams[i], x, arg)
 		}
+		ok = ok && args[i] != nil
 	}
-	if !ok || !p.keyArgs(w, t, args, callee) {
+	if !ok {
 		return nil
 	}
+	if t.remote(p) && !p.reachable(call.callee, c) {
+		return nil
+	}
+	if t.args, ok = p.fieldsOf(w.function, c, args, call.callee); !ok {
+		return nil
+	}
+	t.params = args
 	if t.verb == templates.Set && !p.setValue(w, t) {
 		return nil
 	}
 	return t
+}
+
+// spread checks the last argument of a target, a list of which each element names an
+// entry: FindUser(ids...).
+func (p *pack) spread(w *writer, t *target, want *param, x argument, arg directive.Arg) *operand {
+	if t.verb == templates.Set {
+		p.addf(x.at, diag.Target, "a set stores one value under one key").Hintf("write %s without the dots", x.text)
+		return nil
+	}
+	if name, ok := x.expr.(*ast.Ident); ok {
+		i := slices.IndexFunc(w.params, func(v *param) bool { return v.source() == name.Name })
+		if i >= 0 {
+			s, ok := w.params[i].Type().Underlying().(*types.Slice)
+			if ok && p.assignable(s.Elem(), want.Type()) {
+				t.many = w.params[i]
+				return &operand{root: element, of: t.many, typ: s.Elem()}
+			}
+		}
+	}
+	p.addf(x.at, diag.Target, "%s is not a parameter with a list of %s", x.text, p.name(want.Type()))
+	return nil
 }
 
 // comment is the offset of the first comment in Go source; -1 if there is none.
@@ -169,9 +247,15 @@ func dotted(expr ast.Expr, arg directive.Arg) (path, bool) {
 	}
 }
 
-// targetCache finds the cached function that a target names: a method of the writer's
-// own type, or else a plain function, or else the only method of that name.
-func (p *pack) targetCache(w *writer, callee path) *cache {
+// targetCache finds the cached function that a target of f names: a method of its own
+// type, or else a plain function, or else the only method of that name; or one of another
+// package.
+func (p *pack) targetCache(f *function, callee path) *cache {
+	if len(callee.names) > 1 {
+		if c, found := p.elsewhere(f, callee); found {
+			return c
+		}
+	}
 	name := callee.names[len(callee.names)-1].Text
 	var own, plain, others []*cache
 	for _, c := range p.caches {
@@ -183,7 +267,7 @@ func (p *pack) targetCache(w *writer, callee path) *cache {
 			}
 		case c.recv == nil:
 			plain = append(plain, c)
-		case c.recv == w.recv:
+		case c.recv == f.home():
 			own = append(own, c)
 		default:
 			others = append(others, c)
@@ -209,6 +293,12 @@ func (p *pack) targetCache(w *writer, callee path) *cache {
 		p.addf(callee.pos(0), diag.Target, "%s is not cached: it has no //cache:getorset", callee)
 		return nil
 	}
+	p.addf(callee.pos(0), diag.Target, "no cached function %s in this package", callee).Suggest(callee.String(), p.cacheNames())
+	return nil
+}
+
+// cacheNames are the names of the package's cached functions.
+func (p *pack) cacheNames() []string {
 	var names []string
 	for _, c := range p.caches {
 		names = append(names, c.name())
@@ -216,8 +306,7 @@ func (p *pack) targetCache(w *writer, callee path) *cache {
 			names = append(names, c.label())
 		}
 	}
-	p.addf(callee.pos(0), diag.Target, "no cached function %s in this package", callee).Suggest(callee.String(), names)
-	return nil
+	return names
 }
 
 // declares reports whether the package has a function or method of that name.
@@ -243,31 +332,32 @@ func (p *pack) declares(callee path) bool {
 	return false
 }
 
-// keyArgs turns a target's arguments, which stand for parameters of the cached
-// function, into values of the key's fields.
-func (p *pack) keyArgs(w *writer, t *target, args []*operand, callee path) bool {
-	for _, f := range t.cache.fields {
-		if f.root == receiver {
-			if w.recv != t.cache.recv {
+// fieldsOf turns arguments, which stand for parameters of the cached function c, into
+// values of its key's fields. f is the function that has the arguments.
+func (p *pack) fieldsOf(f *function, c *cache, args []*operand, callee path) ([]*operand, bool) {
+	var list []*operand
+	for _, field := range c.fields {
+		if field.root == receiver {
+			if f.home() != c.recv {
 				p.addf(callee.pos(0), diag.Target, "the key of %s holds recv.%s, which only methods of %s know",
-					callee, strings.Join(f.path, "."), t.cache.recv.obj.Name())
-				return false
+					callee, strings.Join(field.path, "."), c.recv.obj.Name())
+				return nil, false
 			}
-			t.args = append(t.args, f.operand)
+			list = append(list, field.operand)
 			continue
 		}
-		arg := *args[slices.Index(t.cache.keyParams, f.of)]
-		arg.path = append(slices.Clone(arg.path), f.path...)
-		t.args = append(t.args, &arg)
+		arg := *args[slices.Index(c.keyParams, field.of)]
+		arg.path = append(slices.Clone(arg.path), field.path...)
+		list = append(list, &arg)
 	}
-	return true
+	return list, true
 }
 
 // setValue finds the result that a set stores.
 func (p *pack) setValue(w *writer, t *target) bool {
 	var fit []*param
 	for _, r := range w.results {
-		if types.AssignableTo(r.Type(), t.cache.value()) {
+		if p.assignable(r.Type(), t.cache.value()) {
 			fit = append(fit, r)
 		}
 	}
@@ -313,10 +403,21 @@ func (p *pack) tagTargets(w *writer, t *target) []*target {
 	var list []*target
 	for _, store := range stores {
 		in := *t
-		in.handle = p.storeHandle(w, store)
-		list = append(list, &in)
+		if p.inStore(w, &in, store) {
+			list = append(list, &in)
+		}
 	}
 	return list
+}
+
+// inStore gives a target that is not an entry the handle through which w reaches a store.
+func (p *pack) inStore(w *writer, t *target, store string) bool {
+	if t.handle = p.storeHandle(w, store); t.handle == nil {
+		p.addf(t.pos, diag.Target, "%s has no way to the store of %s: only generic types have caches in it", w.label(), t.text).
+			Hintf("annotate a function that is not generic, or move this one to the generic type")
+		return false
+	}
+	return true
 }
 
 // storeHandle picks a cache of a store for tags: one that the writer has a handle to
@@ -333,6 +434,9 @@ func (p *pack) storeHandle(w *writer, store string) *cache {
 	}
 	var best *cache
 	for _, c := range p.caches {
+		if c.generic() && rank(c) > 0 {
+			continue // which of its caches?
+		}
 		if c.store == store && (best == nil || rank(c) < rank(best)) {
 			best = c
 		}
@@ -353,32 +457,81 @@ func (p *pack) nameHandles() {
 			case c.recv == nil || c.recv == w.recv || c.names.entity == "":
 			case w.recv != nil:
 				p.foreign(w.recv, c)
-			case c.handle == "":
-				c.handle = unused(lower(c.names.entity)+"Handle", "", func(n string) bool {
-					_, taken := p.names[n]
-					return taken
-				})
-				p.take(c.handle, c.d.Pos, "the cache of "+c.label()+" has")
+			default:
+				p.handle(w, c)
 			}
 		}
 	}
-	for _, c := range p.caches {
-		if c.recv == nil || c.handle != "" {
-			p.bind = true
-			if h, ok := p.take("BindCaches", c.d.Pos, "BindCaches has"); !ok {
-				p.clash(c.d.Pos, c.label(), "BindCaches", h).Hintf("rename it: BindCaches opens the caches of functions")
-			}
-			break
+	if bound := p.bound(); len(bound) > 0 {
+		c, name := bound[0], p.bindName()
+		p.bind = true
+		if h, ok := p.take(name, c.d.Pos, name+" has"); !ok {
+			p.clash(c.d.Pos, c.label(), name, h).Hintf("rename it: %s opens the caches of functions", name)
 		}
 	}
 }
 
-// foreign gives a wrapper a field for the cache of another type.
-func (p *pack) foreign(w *wrapped, c *cache) {
-	if slices.ContainsFunc(w.foreign, func(f *foreign) bool { return f.cache == c }) {
-		return
+// bindName is the function that opens the caches of functions. That of a package's tests
+// is apart from the package's own.
+func (p *pack) bindName() string {
+	if p.Test && !strings.HasSuffix(p.Name, "_test") {
+		return "BindTestCaches"
 	}
-	field := unused(lower(c.names.entity)+"Cache", "", func(n string) bool { return p.member(w, n) != "" })
+	return "BindCaches"
+}
+
+// bound are the package's own caches that BindCaches opens. It opens handles too.
+func (p *pack) bound() []*cache {
+	var list []*cache
+	for _, c := range p.caches {
+		if c.recv == nil {
+			list = append(list, c)
+		}
+	}
+	for _, h := range p.handles {
+		list = append(list, h.cache)
+	}
+	return list
+}
+
+// A handle is a package-level variable with a handle on a method's cache, for functions
+// that have no wrapper.
+type handle struct {
+	cache *cache
+	name  string
+	owner *writer // the first that needs it
+}
+
+// handle returns the package's handle on a method's cache.
+func (p *pack) handle(w *writer, c *cache) *handle {
+	i := slices.IndexFunc(p.handles, func(h *handle) bool { return h.cache == c })
+	if i >= 0 {
+		return p.handles[i]
+	}
+	name := c.names.entity
+	if c.p != p {
+		name = c.p.Name + upper(name)
+	}
+	h := &handle{cache: c, owner: w, name: unused(lower(name)+"Handle", "", func(n string) bool {
+		_, taken := p.names[n]
+		return taken
+	})}
+	p.take(h.name, w.directives[0].Pos, "the handle on the cache of "+c.label()+" has")
+	p.handles = append(p.handles, h)
+	return h
+}
+
+// foreign gives a wrapper a field for the cache of another type, and returns its name.
+func (p *pack) foreign(w *wrapped, c *cache) string {
+	if i := slices.IndexFunc(w.foreign, func(f *foreign) bool { return f.cache == c }); i >= 0 {
+		return w.foreign[i].field
+	}
+	name := c.names.entity
+	if c.p != p {
+		name = c.p.Name + upper(name)
+	}
+	field := unused(lower(name)+"Cache", "", func(n string) bool { return p.member(w, n) != "" })
 	w.names.members[field] = "a handle on the cache of " + c.label()
 	w.foreign = append(w.foreign, &foreign{cache: c, field: field})
+	return field
 }

@@ -194,6 +194,19 @@ func isNamed(t types.Type, path, name string) bool {
 	return ok && n.Obj().Name() == name && n.Obj().Pkg() != nil && n.Obj().Pkg().Path() == path
 }
 
+// generic reports whether t mentions a type parameter.
+func generic(t types.Type) bool {
+	return visit(t, func(t types.Type) bool {
+		_, ok := t.(*types.TypeParam)
+		return ok
+	})
+}
+
+// mentions reports whether t's text has a type parameter in it.
+func mentions(t types.Type, param *types.TypeParam) bool {
+	return visit(t, func(t types.Type) bool { return t == types.Type(param) })
+}
+
 func isContext(t types.Type) bool { return isNamed(t, "context", "Context") }
 
 func isError(t types.Type) bool {
@@ -207,6 +220,9 @@ func isPointer(t types.Type) bool {
 
 // canBeNil reports whether nil is a value of type t.
 func canBeNil(t types.Type) bool {
+	if _, ok := types.Unalias(t).(*types.TypeParam); ok {
+		return false
+	}
 	switch u := t.Underlying().(type) {
 	case *types.Pointer, *types.Slice, *types.Map, *types.Chan, *types.Signature, *types.Interface:
 		return true

@@ -11,7 +11,7 @@ import (
 
 // conjuncts are the conditions that all have to hold for a source file to be compiled.
 func conjuncts(file *load.File) []string {
-	text := buildConstraint(file.Name, file.AST)
+	text := buildConstraint(file)
 	if text == "" {
 		return nil
 	}
@@ -59,7 +59,9 @@ func (p *pack) checkVisible() {
 			_ = p.reach(part, whole) && p.reach(whole, part)
 		}
 		for _, f := range w.foreign {
-			p.reach(whole, f.cache.site())
+			if f.cache.p == p {
+				p.reach(whole, f.cache.site())
+			}
 		}
 	}
 	for _, c := range p.caches {
@@ -70,29 +72,53 @@ func (p *pack) checkVisible() {
 	for _, w := range p.writers {
 		for _, t := range w.targets {
 			from := site{w.label(), w.file, t.pos}
-			if t.cache != nil {
+			switch {
+			case t.remote(p):
+			case t.cache != nil:
 				p.reach(from, t.cache.site())
-				continue
+			case t.tag != nil:
+				p.reachTag(from, t.tag)
 			}
-			p.reachTag(from, t.tag)
-			if w.recv == nil {
+			if t.handle != nil && w.recv == nil {
 				p.reach(from, t.handle.site())
 			}
 		}
 	}
-	var first *cache
+	for _, b := range p.batches {
+		if b.cache != nil {
+			p.reach(site{b.label(), b.file, b.d.Pos}, b.cache.site())
+		}
+	}
+	p.reachValues()
+	p.checkBound()
+}
+
+// checkBound reports caches that BindCaches opens and that are not always compiled with it.
+func (p *pack) checkBound() {
+	type bound struct {
+		label string
+		file  *load.File
+		pos   token.Pos
+	}
+	var all []bound
 	for _, c := range p.caches {
-		switch {
-		case c.recv != nil && c.handle == "":
-		case first == nil:
-			first = c
-		default:
-			if !sees(first.file, c.file) || !sees(c.file, first.file) {
-				p.addf(c.d.Pos, diag.Output, "BindCaches opens the caches of %s and %s, which are not always compiled together",
-					first.label(), c.label()).
-					Relatedf(p.position(first.d.Pos), "%s", first.label()).
-					Hintf("put both into files with the same build constraints")
+		if c.recv == nil {
+			all = append(all, bound{c.label(), c.file, c.d.Pos})
+		}
+	}
+	for _, h := range p.handles {
+		all = append(all, bound{h.cache.label(), h.owner.file, h.owner.directives[0].Pos})
+		for _, w := range p.writers {
+			if w.recv == nil && slices.ContainsFunc(w.targets, func(t *target) bool { return t.cache == h.cache || t.handle == h.cache }) {
+				p.reach(site{w.label(), w.file, w.directives[0].Pos}, site{"the handle on the cache of " + h.cache.label(), h.owner.file, h.owner.directives[0].Pos})
 			}
+		}
+	}
+	for i, b := range all {
+		if first := all[0]; i > 0 && (!sees(first.file, b.file) || !sees(b.file, first.file)) {
+			p.addf(b.pos, diag.Output, "BindCaches opens the caches of %s and %s, which are not always compiled together", first.label, b.label).
+				Relatedf(p.position(first.pos), "%s", first.label).
+				Hintf("put both into files with the same build constraints")
 		}
 	}
 }
@@ -116,7 +142,7 @@ func (p *pack) reach(from, to site) bool {
 	if sees(from.file, to.file) {
 		return true
 	}
-	p.addf(from.pos, diag.Output, "%s needs %s, which is compiled only if %s", from.what, to.what, buildConstraint(to.file.Name, to.file.AST)).
+	p.addf(from.pos, diag.Output, "%s needs %s, which is compiled only if %s", from.what, to.what, buildConstraint(to.file)).
 		Relatedf(p.position(to.pos), "%s", to.what).
 		Hintf("put both into files with the same build constraints")
 	return false

@@ -30,18 +30,29 @@ const (
 	Name        = "name"        // two generated names that clash
 	Target      = "target"      // an invalidation of something that is not a cached function, or with wrong arguments
 	Value       = "value"       // a value that does not survive serialization
+	Copy        = "copy"        // a value that callers would share, because it cannot be copied
 	Tag         = "tag"         // malformed or contradictory tags
 	Reserved    = "reserved"    // a name that the runtime keeps for itself
+	Request     = "request"     // a parameter that ends with its request, in a function that may be loaded later
+	Effect      = "effect"      // an option that changes nothing
+	Excluded    = "excluded"    // a directive in a file that this run's build constraints leave out
 	Output      = "output"      // a file that stands where output has to go, or output that is not always compiled with what it needs
 )
 
+// Warnings are the codes that [List.Warnf] may give: a correct program can have what they
+// are about, and says so with allow=CODE.
+var Warnings = []string{Effect, Excluded}
+
 // A Diagnostic is one problem at one place.
 type Diagnostic struct {
+	Warning bool      // nothing is refused for it
+	At      token.Pos // the same as Pos, where that is a file that was parsed
 	Pos     token.Position
 	Code    string
 	Message string // lower case, without a full stop
 	Hints   []string
 	Related []Related
+	Edits   []Edit // that mend it, if it is clear what was meant
 }
 
 // Related is another place that takes part in the problem.
@@ -56,10 +67,12 @@ func (d *Diagnostic) Hintf(format string, args ...any) *Diagnostic {
 	return d
 }
 
-// Suggest adds "did you mean …?" if one of candidates is close to word, and returns d.
+// Suggest adds "did you mean …?" if one of candidates is close to word, and returns d. If
+// word is what stands at d's position, replacing it is an edit that mends the problem.
 func (d *Diagnostic) Suggest(word string, candidates []string) *Diagnostic {
 	if near, ok := Nearest(word, candidates); ok {
 		d.Hintf("did you mean %q?", near)
+		d.Replace(d.At, word, near)
 	}
 	return d
 }
@@ -86,6 +99,24 @@ func (l *List) Addf(pos token.Position, code, format string, args ...any) *Diagn
 	return d
 }
 
+// Warnf is Addf for something that does not keep code from being generated.
+func (l *List) Warnf(pos token.Position, code, format string, args ...any) *Diagnostic {
+	d := l.Addf(pos, code, format, args...)
+	d.Warning = true
+	return d
+}
+
+// Errors is the number of diagnostics that are not warnings.
+func (l *List) Errors() int {
+	n := 0
+	for _, d := range l.items {
+		if !d.Warning {
+			n++
+		}
+	}
+	return n
+}
+
 // Append adds everything that other holds.
 func (l *List) Append(other *List) { l.items = append(l.items, other.items...) }
 
@@ -95,11 +126,11 @@ func (l *List) Len() int { return len(l.items) }
 // Since returns what was added after the list's length was n, oldest first.
 func (l *List) Since(n int) []*Diagnostic { return l.items[n:] }
 
-// In reports whether a diagnostic is about a file of directory dir. The files of
+// In reports whether an error is about a file of directory dir. The files of
 // the diagnostics and dir have to be both absolute or both relative.
 func (l *List) In(dir string) bool {
 	return slices.ContainsFunc(l.items, func(d *Diagnostic) bool {
-		return filepath.Dir(d.Pos.Filename) == filepath.Clean(dir)
+		return !d.Warning && filepath.Dir(d.Pos.Filename) == filepath.Clean(dir)
 	})
 }
 
@@ -131,7 +162,11 @@ func comparePositions(a, b token.Position) int {
 func (l *List) Print(w io.Writer, dir string) error {
 	var b strings.Builder
 	for _, d := range l.All() {
-		fmt.Fprintf(&b, "%s: %s [%s]\n", place(d.Pos, dir), d.Message, d.Code)
+		kind := ""
+		if d.Warning {
+			kind = "warning: "
+		}
+		fmt.Fprintf(&b, "%s: %s%s [%s]\n", place(d.Pos, dir), kind, d.Message, d.Code)
 		for _, r := range d.Related {
 			fmt.Fprintf(&b, "\t%s: %s\n", place(r.Pos, dir), r.Message)
 		}

@@ -15,8 +15,11 @@
 package directive
 
 import (
+	"fmt"
 	"go/ast"
 	"go/token"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -30,6 +33,8 @@ const (
 	Set      = "set"      // on a function: the result becomes an entry
 	Delete   = "delete"   // on a function: entries and tags are deleted
 	Expire   = "expire"   // on a function: the same, but values stay for grace
+	Batch    = "batch"    // on a function: the loader of many keys of a getorset
+	Clear    = "clear"    // on a function: a namespace is cleared
 	With     = "with"     // continues the directive above; Parse never returns it
 )
 
@@ -42,7 +47,7 @@ type Directive struct {
 	VerbPos token.Pos
 	Args    []Arg // in source order, continuation lines included
 
-	// Func is the declaration of a getorset, set, delete or expire, and TypeSpec
+	// Func is the declaration of a verb on functions, and TypeSpec
 	// that of a wrap; the other is nil. Decl is Func, or the declaration that
 	// TypeSpec is in.
 	Decl     ast.Decl
@@ -116,13 +121,33 @@ func (d *Directive) Flag(name string) (Arg, bool) {
 }
 
 // Duration returns the value of a duration option. ok is false if the directive
-// does not have the option, or has one that is wrong, which Parse has reported.
-// ttl=forever is [Forever].
+// does not have the option, has one that is wrong, which Parse has reported, or
+// gives a percentage. ttl=forever is [Forever].
 func (d *Directive) Duration(key string) (value time.Duration, arg Arg, ok bool) {
+	value, percent, arg, ok := d.Amount(key)
+	return value, arg, ok && percent == 0
+}
+
+// Amount is Duration for options that may be a percentage of the ttl, from 1 to 99,
+// which is zero for those that are a duration.
+func (d *Directive) Amount(key string) (value time.Duration, percent int, arg Arg, ok bool) {
 	arg, ok = d.Option(key)
 	if !ok {
-		return 0, Arg{}, false
+		return 0, 0, Arg{}, false
 	}
-	value, err := ParseDuration(arg.Value, options[key].forever)
-	return value, arg, err == nil
+	value, percent, err := options[key].amount(arg.Value)
+	return value, percent, arg, err == nil
+}
+
+// amount parses a value of a duration option.
+func (o option) amount(text string) (value time.Duration, percent int, err error) {
+	if number, ok := strings.CutSuffix(text, "%"); ok && o.percent {
+		percent, err := strconv.Atoi(number)
+		if err != nil || percent < 1 || percent > 99 || number[0] == '+' {
+			return 0, 0, fmt.Errorf("%q is not a percentage between 1%% and 99%%", text)
+		}
+		return 0, percent, nil
+	}
+	value, err = ParseDuration(text, o.forever)
+	return value, 0, err
 }

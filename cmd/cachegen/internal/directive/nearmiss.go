@@ -59,8 +59,11 @@ func (p *reader) reportMiss(c *ast.Comment, pos token.Pos, text, verb, arguments
 	if arguments != "" {
 		right += " " + arguments
 	}
-	p.addf(pos, diag.Stray, "%s is an ordinary comment, not a directive", quoted(shown)).
+	problem := p.addf(pos, diag.Stray, "%s is an ordinary comment, not a directive", quoted(shown)).
 		Hintf("write %s", right)
+	if !block {
+		problem.Replace(c.Slash, "//"+text, right)
+	}
 }
 
 // meantAs decides whether text, a comment without its slashes, was meant as a
@@ -74,7 +77,7 @@ func meantAs(text string) (verb, arguments string, meant bool) {
 	}
 	tool, separator, arguments := m[2], m[3], m[5]
 	verb = strings.ToLower(m[4])
-	exact := known(verb) || slices.Contains(laterVerbs, verb)
+	exact := known(verb)
 	if !exact {
 		near, ok := nearVerb(verb)
 		if !ok {

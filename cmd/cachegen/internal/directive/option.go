@@ -17,6 +17,7 @@ type option struct {
 	repeats  bool
 	duration bool
 	forever  bool // the duration may be forever
+	percent  bool // the duration may be a percentage of the ttl
 }
 
 var reads = []string{GetOrSet, Wrap}
@@ -24,15 +25,24 @@ var reads = []string{GetOrSet, Wrap}
 var options = map[string]option{
 	"name":         {verbs: []string{GetOrSet}},
 	"ttl":          {verbs: reads, duration: true, forever: true},
+	"l1ttl":        {verbs: reads, duration: true},
+	"jitter":       {verbs: reads, duration: true, percent: true},
+	"refresh":      {verbs: reads, duration: true, percent: true},
 	"grace":        {verbs: reads, duration: true},
 	"gracebackoff": {verbs: reads, duration: true},
 	"timeout":      {verbs: reads, duration: true},
 	"hardtimeout":  {verbs: reads, duration: true},
+	"locktimeout":  {verbs: reads, duration: true},
+	"notfound":     {verbs: reads},
+	"notfoundttl":  {verbs: reads, duration: true},
+	"errorttl":     {verbs: reads, duration: true},
 	"store":        {verbs: reads},
 	"namespace":    {verbs: reads},
 	"shared":       {verbs: reads, flag: true},
-	"ignore":       {verbs: []string{GetOrSet}, repeats: true},
+	"ignore":       {verbs: []string{GetOrSet, Batch}, repeats: true},
 	"tag":          {verbs: []string{GetOrSet, Wrap, Delete, Expire}, repeats: true},
+	"by":           {verbs: []string{Batch}},
+	"allow":        {verbs: []string{GetOrSet, Wrap, Batch, Set, Delete, Expire, Clear}, repeats: true},
 }
 
 // notDefaults says why options of one function are none of a type.
@@ -54,17 +64,13 @@ var verbs = map[string]verb{
 	Set:      {argument: "a function whose entry is set", min: 1},
 	Delete:   {argument: "a function or tag whose entries are deleted"},
 	Expire:   {argument: "a function or tag whose entries expire"},
+	Batch:    {argument: "the cached function whose keys it loads", min: 1, max: 1},
+	Clear:    {argument: "a namespace", max: 1},
 	With:     {},
 }
 
-// What is planned is refused with other words than what is misspelt.
-var (
-	laterVerbs   = []string{"batch", "clear"}
-	laterOptions = []string{"locktimeout", "notfound", "notfoundttl", "errorttl", "jitter", "refresh", "l1ttl", "by"}
-)
-
 // verbNames are the verbs in the order in which suggestions prefer them.
-var verbNames = []string{GetOrSet, Wrap, Delete, Expire, Set, With}
+var verbNames = []string{GetOrSet, Wrap, Delete, Expire, Set, Batch, Clear, With}
 
 // optionNames are the names of what verb takes, sorted.
 func optionNames(verb string) []string {
@@ -112,13 +118,11 @@ func (p *reader) argument(d *Directive, a *Arg, first map[string]token.Pos) bool
 	switch {
 	case strings.HasSuffix(a.Text, ",") || gluedOption.MatchString(a.Text):
 		p.addf(a.Pos, diag.Syntax, "%q has a comma", a.Text).
-			Hintf("arguments are separated by spaces, and an option like tag= is repeated")
+			Hintf("arguments are separated by spaces, and an option like tag= is repeated").
+			Replace(a.Pos, a.Text, withoutCommas(a.Text))
 		return false
 	case flag && (!known || !o.flag):
-		return true // positional
-	case !known && slices.Contains(laterOptions, name):
-		p.addf(a.Pos, diag.Option, "option %q is not supported yet", name)
-		return false
+		return p.positional(d, a)
 	case !known:
 		p.addf(a.Pos, diag.Option, "unknown option %q for //cache:%s", name, d.Verb).Suggest(name, optionNames(d.Verb))
 		return false
@@ -131,7 +135,10 @@ func (p *reader) argument(d *Directive, a *Arg, first map[string]token.Pos) bool
 		}
 		return false
 	case !flag && o.flag:
-		p.addf(a.Pos, diag.Option, "%s takes no value", name).Hintf("write %s", name)
+		problem := p.addf(a.Pos, diag.Option, "%s takes no value", name).Hintf("write %s", name)
+		if strings.EqualFold(a.Text, name+"=true") {
+			problem.Replace(a.Pos, a.Text, name)
+		}
 		return false
 	}
 	if earlier, again := first[name]; again && !o.repeats {
@@ -146,7 +153,8 @@ func (p *reader) argument(d *Directive, a *Arg, first map[string]token.Pos) bool
 	a.Key, a.Value = name, a.Text[len(name)+1:]
 	if o.repeats && strings.Contains(a.Value, ",") {
 		p.addf(a.Pos, diag.Syntax, "%s takes one value, and %q has a comma", name, a.Value).
-			Hintf("arguments are separated by spaces, and %s= is repeated: %s=a %s=b", name, name, name)
+			Hintf("arguments are separated by spaces, and %s= is repeated: %s=a %s=b", name, name, name).
+			Replace(a.Pos, a.Text, repeated(name, a.Value))
 		return false
 	}
 	a.ValuePos += token.Pos(len(name) + 1)
@@ -155,9 +163,13 @@ func (p *reader) argument(d *Directive, a *Arg, first map[string]token.Pos) bool
 		return false
 	}
 	if o.duration {
-		if _, err := ParseDuration(a.Value, o.forever); err != nil {
-			p.addf(a.ValuePos, diag.Duration, "%s: %v", name, err).
-				Hintf("durations are written like 300ms, 90s, 5m, 1h30m, 2d or 1w")
+		if _, _, err := o.amount(a.Value); err != nil {
+			problem := p.addf(a.ValuePos, diag.Duration, "%s: %v", name, err)
+			if o.percent {
+				problem.Hintf("write a duration like 90s, 5m or 2d, or a part of the ttl like 80%%")
+			} else {
+				problem.Hintf("durations are written like 300ms, 90s, 5m, 1h30m, 2d or 1w")
+			}
 			return false
 		}
 	}
@@ -194,6 +206,8 @@ func (p *reader) count(d *Directive, refused bool) {
 		problem := p.addf(a.Pos, diag.Syntax, "unexpected argument %q: //cache:%s takes one, %s", a.Text, d.Verb, v.argument)
 		if o, ok := options[a.Text]; ok && !o.flag {
 			problem.Hintf("options are written %s=value", a.Text)
+		} else if right, ok := withColon(d.Verb, a.Text); ok {
+			problem.Hintf("options are written %s", right).Replace(a.Pos, a.Text, right)
 		} else {
 			problem.Suggest(a.Text, []string{"shared"})
 		}
@@ -206,4 +220,5 @@ var examples = map[string]string{
 	Set:      "//cache:set FindUser(result.ID)",
 	Delete:   "//cache:delete FindUser(id) or //cache:delete tag=team:{id}",
 	Expire:   "//cache:expire FindUser(id) or //cache:expire tag=team:{id}",
+	Batch:    "//cache:batch FindUser(ids)",
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/ast"
 	"go/token"
+	"slices"
 	"strings"
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
@@ -27,19 +28,28 @@ func Parse(fset *token.FileSet, file *ast.File, list *diag.List) (all []*Directi
 	return all, refused
 }
 
-// Refuse reports every directive of file, and everything close to one, because the
-// file is one that is not generated for.
-func Refuse(fset *token.FileSet, file *ast.File, list *diag.List, why, hint string) {
+// Left warns, at the first directive of file that does not allow it, that the file is
+// left out of this run, and reports what is close to a directive and none. found
+// is whether there are directives.
+func Left(fset *token.FileSet, file *ast.File, list *diag.List, why, hint string) (found bool) {
 	p := &reader{fset: fset, file: file, list: list}
+	warned := false
 	for _, group := range file.Comments {
 		for _, c := range group.List {
-			if d, ok := ast.ParseDirective(c.Slash, c.Text); ok && d.Tool == Tool {
-				p.addf(c.Slash, diag.Stray, "//cache:%s %s", d.Name, why).Hintf("%s", hint)
-			} else {
+			d, ok := ast.ParseDirective(c.Slash, c.Text)
+			if !ok || d.Tool != Tool {
 				p.nearMiss(c)
+				continue
+			}
+			found = true
+			if !warned && why != "" && !slices.Contains(strings.Fields(d.Args), "allow="+diag.Excluded) {
+				warned = true
+				list.Warnf(p.position(c.Slash), diag.Excluded, "//cache:%s %s", d.Name, why).
+					Hintf("%s", hint).Hintf("write allow=%s to have it so", diag.Excluded)
 			}
 		}
 	}
+	return found
 }
 
 type reader struct {
@@ -51,7 +61,9 @@ type reader struct {
 func (p *reader) position(pos token.Pos) token.Position { return diag.Position(p.fset, pos) }
 
 func (p *reader) addf(pos token.Pos, code, format string, args ...any) *diag.Diagnostic {
-	return p.list.Addf(p.position(pos), code, format, args...)
+	d := p.list.Addf(p.position(pos), code, format, args...)
+	d.At = pos
+	return d
 }
 
 // A draft is a directive whose lines are still being collected.
@@ -115,15 +127,9 @@ func (p *reader) verb(d *draft) bool {
 	if known(d.Verb) {
 		return true
 	}
-	for _, later := range laterVerbs {
-		if d.Verb == later {
-			p.addf(d.Pos, diag.Verb, "//cache:%s is not supported yet", d.Verb)
-			return false
-		}
-	}
 	problem := p.addf(d.VerbPos, diag.Verb, "unknown directive //cache:%s", d.Verb)
 	if near, ok := nearVerb(d.Verb); ok {
-		problem.Hintf("did you mean //cache:%s?", near)
+		problem.Hintf("did you mean //cache:%s?", near).Replace(d.VerbPos, d.Verb, near)
 	} else {
 		problem.Hintf("the directives are %s", directives(verbNames))
 	}

@@ -40,6 +40,8 @@ type Result struct {
 	// has a problem, and what else would be said of it might not be true.
 	Packages []*Package
 	Problems *diag.List // of the directives, and of files that cannot be read
+
+	candidates []*candidate
 }
 
 // A Package is a package that has directives, or output of an earlier run.
@@ -51,6 +53,13 @@ type Package struct {
 	Info       *types.Info
 	Files      []*File // without output and tests, sorted by name
 	Broken     bool    // set by the checker: something of the package was reported
+	// Kept is the output of files with directives that this run's build constraints exclude.
+	Kept []string
+	// Test says that the files are those of the package's tests, or of a package of tests.
+	Test bool
+	// Context says that no pattern matches the package: nothing is generated for it, but
+	// others refer to what its directives are about.
+	Context bool
 
 	// TypeErrors are those that the type checker reported, in source order. Most are
 	// of no concern, such as uses of what is yet to be generated; see [Package.Why].
@@ -60,6 +69,7 @@ type Package struct {
 // A File is a source file.
 type File struct {
 	Name       string    // absolute
+	Cgo        bool      // it imports C, which the AST that cgo has made does not show
 	AST        *ast.File // with comments, without function bodies
 	Directives []*directive.Directive
 	// Refused are functions of which a directive, or what was meant as one, has been
@@ -119,6 +129,12 @@ func Load(ctx context.Context, cfg Config) (*Result, error) {
 	if len(candidates) == 0 {
 		return r, nil
 	}
+	others, err := related(ctx, cfg, candidates)
+	if err != nil {
+		return nil, err
+	}
+	candidates = append(candidates, others...)
+	r.candidates = candidates
 	in := newInput(r, candidates)
 	if err := in.load(ctx, cfg, candidates); err != nil {
 		return nil, err
@@ -131,6 +147,9 @@ func Load(ctx context.Context, cfg Config) (*Result, error) {
 		}
 	}
 	in.rest()
+	for _, p := range r.Packages {
+		p.Kept = in.byPath[p.Path].kept
+	}
 	r.Packages = slices.DeleteFunc(r.Packages, func(p *Package) bool { return in.unreadable[p.Dir] })
 	slices.SortFunc(r.Packages, func(a, b *Package) int { return strings.Compare(a.Path, b.Path) })
 	return r, nil
@@ -179,18 +198,19 @@ func (in *input) collect(p *packages.Package) *Package {
 		Path: p.PkgPath, Fset: in.Fset, Types: p.Types, Info: p.TypesInfo, TypeErrors: p.TypeErrors,
 	}
 	c := in.byPath[p.PkgPath]
-	pkg.Name, pkg.Dir = c.name, c.dir
+	pkg.Name, pkg.Dir, pkg.Context = c.name, c.dir, c.context
 	pkg.Types.SetName(c.name)
 	for _, f := range p.Syntax {
 		if f.Name.Name == c.listed {
 			f.Name.Name = c.name
 		}
 		name := in.Fset.PositionFor(f.FileStart, false).Filename
-		if diag.FromCgo(name) {
+		cgo := diag.FromCgo(name)
+		if cgo {
 			name = sourceName(in.Fset, f)
 		}
 		if s := in.sources[name]; s != nil && !s.output && s.err == nil && filepath.Dir(name) == pkg.Dir {
-			pkg.Files = append(pkg.Files, &File{Name: name, AST: f, Directives: s.directives, Refused: s.refused})
+			pkg.Files = append(pkg.Files, &File{Name: name, Cgo: cgo, AST: f, Directives: s.directives, Refused: s.refused})
 		}
 	}
 	slices.SortFunc(pkg.Files, func(a, b *File) int { return strings.Compare(a.Name, b.Name) })

@@ -23,6 +23,7 @@ type input struct {
 	byPath     map[string]*candidate
 	byDir      map[string]*candidate
 
+	tests      bool            // generates for test files, and takes others as they are
 	unreadable map[string]bool // directories with a file that has directives and does not parse
 
 	mu      sync.Mutex // guards sources: packages.Load parses concurrently
@@ -56,8 +57,11 @@ const mode = parser.ParseComments | parser.SkipObjectResolution
 // use what is about to be generated and do not matter here.
 func (in *input) parse(fset *token.FileSet, name string, src []byte) (*ast.File, error) {
 	c := in.byDir[filepath.Dir(name)]
-	if c != nil && Replaceable(name, src) {
+	if c != nil && Replaceable(name, src) && (!in.tests || isTest(name)) {
 		in.keep(name, &source{output: true})
+		if isTest(name) {
+			return empty(fset, name, testsPackage(name, src, c.listed))
+		}
 		return empty(fset, name, c.listed)
 	}
 	f, err := parser.ParseFile(fset, name, src, mode)
@@ -66,7 +70,7 @@ func (in *input) parse(fset *token.FileSet, name string, src []byte) (*ast.File,
 		name = sourceName(fset, f)
 		c = in.byDir[filepath.Dir(name)]
 	}
-	if c == nil {
+	if c == nil || in.tests && !isTest(name) {
 		// A package that something imports and that has no export data. Its output is
 		// welcome as long as it can be read.
 		if err != nil && Replaceable(name, src) {
@@ -85,7 +89,7 @@ func (in *input) parse(fset *token.FileSet, name string, src []byte) (*ast.File,
 	}
 	in.keep(name, s)
 	strip(f)
-	if f.Name.Name == c.name {
+	if f.Name.Name == c.name && !in.tests {
 		f.Name.Name = c.listed // or the type checker ignores the file; collect undoes it
 	}
 	return f, err
@@ -139,45 +143,65 @@ func syntaxProblem(list *diag.List, name string, src []byte, err error) {
 // the problems of every file.
 func (in *input) rest() {
 	for _, c := range in.candidates {
+		if c.context {
+			continue
+		}
 		for _, name := range c.mention {
-			var why, hint string
 			switch {
 			case slices.Contains(c.tests, name):
-				why = "is in a test file, for which nothing is generated"
-				hint = "move the function to a file that is not a test"
+				continue // see Tests
 			case slices.Contains(c.excluded, name):
-				why = "is in a file that build constraints exclude"
-				hint = "run cachegen with the -tags, GOOS or GOARCH that include it"
+				in.leaveOut(name, c)
+				continue
 			case in.sources[name] != nil:
 				continue
 			}
-			in.refuse(name, why, hint)
+			in.refuse(name)
 		}
 	}
 	for name, s := range in.sources {
 		if s.err != nil {
 			in.unreadable[filepath.Dir(name)] = true
 		}
-		in.Problems.Append(&s.problems) // in any order: a diag.List sorts
+		if c := in.byDir[filepath.Dir(name)]; c == nil || !c.context {
+			in.Problems.Append(&s.problems) // in any order: a diag.List sorts
+		}
+	}
+}
+
+// leaveOut reads a file that build constraints exclude. A run with others generates for
+// it; what that has written stays.
+func (in *input) leaveOut(name string, c *candidate) {
+	src, err := os.ReadFile(name)
+	if err != nil {
+		return // whoever builds it will say so
+	}
+	f, err := parser.ParseFile(in.Fset, name, src, mode)
+	if f == nil || err != nil {
+		return
+	}
+	why := "is in a file that build constraints exclude, so nothing is generated for it here"
+	if _, err := os.Stat(OutputName(name)); err == nil {
+		why = "" // it has been elsewhere
+	}
+	if directive.Left(in.Fset, f, in.Problems, why, "run cachegen with the -tags, GOOS or GOARCH that include it as well") {
+		c.kept = append(c.kept, OutputName(name))
 	}
 }
 
 // refuse reads a file that was not part of the load.
-func (in *input) refuse(name, why, hint string) {
+func (in *input) refuse(name string) {
 	src, err := os.ReadFile(name)
 	if err != nil {
 		in.Problems.Addf(token.Position{Filename: name, Line: 1, Column: 1}, diag.Syntax, "%v", err)
 		return
 	}
 	f, err := parser.ParseFile(in.Fset, name, src, mode)
-	switch {
-	case why != "" && f != nil:
-		directive.Refuse(in.Fset, f, in.Problems, why, hint)
-	case err != nil:
+	if err != nil {
 		syntaxProblem(in.Problems, name, src, err)
 		in.unreadable[filepath.Dir(name)] = true
-	default:
-		in.Problems.Addf(diag.Position(in.Fset, f.Package), diag.Stray,
-			"a file with //cache: directives is not part of the package that the go command loads")
+		return
 	}
+	in.Problems.Addf(diag.Position(in.Fset, f.Package), diag.Stray,
+		"a file with //cache: directives is not part of the package that the go command loads")
 }

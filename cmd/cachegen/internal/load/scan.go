@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"golang.org/x/tools/go/packages"
 
@@ -18,14 +17,17 @@ import (
 
 // A candidate is a package that is worth loading with types.
 type candidate struct {
-	path, dir string
-	name      string   // as the sources have it
-	listed    string   // as go list has it, which output of before a renaming can mislead
-	bare      bool     // the build constraints leave no file
-	hasOutput bool     // of an earlier run
-	mention   []string // files that may contain directives, in the build or not
-	excluded  []string // of those, the ones that build constraints exclude
-	tests     []string // of those, the tests
+	path, dir  string
+	name       string   // as the sources have it
+	listed     string   // as go list has it, which output of before a renaming can mislead
+	bare       bool     // the build constraints leave no file
+	hasOutput  bool     // of an earlier run
+	kept       []string // output of excluded files that have directives
+	testOutput bool     // of an earlier run, for tests
+	context    bool     // matches no pattern: others refer to it
+	mention    []string // files that may contain directives, in the build or not
+	excluded   []string // of those, the ones that build constraints exclude
+	tests      []string // of those, the tests
 }
 
 // scan lists the packages that match and keeps those in which the text of some file
@@ -60,10 +62,7 @@ func scanPackage(p *packages.Package) (*candidate, error) {
 	if p.PkgPath == "command-line-arguments" {
 		return nil, errors.New("arguments are packages, not files")
 	}
-	ignored := slices.DeleteFunc(slices.Clone(p.IgnoredFiles), func(name string) bool {
-		base := filepath.Base(name)
-		return filepath.Ext(base) != ".go" || base[0] == '_' || base[0] == '.'
-	})
+	ignored := slices.DeleteFunc(slices.Clone(p.IgnoredFiles), func(name string) bool { return !isIgnoredSource(name) })
 	all := append(slices.Clone(p.GoFiles), ignored...)
 	if len(all) == 0 {
 		if len(p.Errors) > 0 {
@@ -78,7 +77,7 @@ func scanPackage(p *packages.Package) (*candidate, error) {
 	}
 	for _, e := range entries {
 		name := filepath.Join(c.dir, e.Name())
-		test := strings.HasSuffix(name, "_test.go") && e.Name()[0] != '_' && e.Name()[0] != '.'
+		test := isTest(name)
 		excluded := slices.Contains(ignored, name)
 		if !test && !excluded && !slices.Contains(p.GoFiles, name) {
 			continue
@@ -89,6 +88,7 @@ func scanPackage(p *packages.Package) (*candidate, error) {
 		}
 		if Replaceable(name, src) {
 			c.hasOutput = true
+			c.testOutput = c.testOutput || isTest(name)
 			continue
 		}
 		if !directive.Mentions(src) {
@@ -110,6 +110,13 @@ func scanPackage(p *packages.Package) (*candidate, error) {
 	}
 	c.name = sourcesName(c, p)
 	return c, nil
+}
+
+// isIgnoredSource reports whether a file that the go command ignores is a Go file that it
+// could compile under other build constraints.
+func isIgnoredSource(name string) bool {
+	base := filepath.Base(name)
+	return filepath.Ext(base) == ".go" && base[0] != '_' && base[0] != '.'
 }
 
 // sourcesName is the package name of the first source that has one.

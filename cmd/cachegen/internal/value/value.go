@@ -68,6 +68,9 @@ const skipHint = "give it a type with exported data, or leave it out with the ta
 // check looks at type t, met at p.
 func (c *checker) check(p place, t types.Type) {
 	t = types.Unalias(t)
+	if _, ok := t.(*types.TypeParam); ok {
+		return // the type that stands for it is not known before the program runs
+	}
 	if named, ok := t.(*types.Named); ok {
 		if isTime(named) {
 			if p.key {
@@ -125,8 +128,6 @@ func (c *checker) check(p place, t types.Type) {
 			Hint = "use a concrete type, or give the type that holds it MarshalMsgpack and UnmarshalMsgpack"
 	case *types.Chan, *types.Signature:
 		c.addf(p, "%s cannot be encoded", c.name(t)).Hint = skipHint
-	case *types.TypeParam:
-		c.addf(p, "type parameter %s cannot be checked", c.name(t))
 	}
 }
 
@@ -147,7 +148,7 @@ func (c *checker) fields(p place, t types.Type, s *types.Struct) {
 		exported = exported || f.Exported() || f.Embedded()
 		tag := strings.Split(reflect.StructTag(s.Tag(i)).Get("msgpack"), ",")
 		switch {
-		case tag[0] == "-" || f.Name() == "_":
+		case tag[0] == "-" || f.Name() == "_" || settings(f):
 			continue
 		case !f.Exported() && !f.Embedded():
 			lost = append(lost, f)

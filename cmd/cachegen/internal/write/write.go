@@ -37,10 +37,14 @@ type Change struct {
 // Compare returns what has to change in dir so that it contains exactly files, of
 // all the files that the generator could have written; sorted by name. A file that
 // somebody else wrote and that stands in the way is a problem, and then nothing is
-// to be changed.
-func Compare(dir string, files []File, problems *diag.List) ([]Change, error) {
+// to be changed. What is in kept is left alone, and so is, with tests, what does not
+// belong to tests, or else what does.
+func Compare(dir string, files []File, kept []string, tests bool, problems *diag.List) ([]Change, error) {
 	var changes []Change
 	wanted := map[string]bool{}
+	for _, name := range kept {
+		wanted[name] = true
+	}
 	before := problems.Len()
 	for _, f := range files {
 		wanted[f.Name] = true
@@ -61,7 +65,7 @@ func Compare(dir string, files []File, problems *diag.List) ([]Change, error) {
 	if problems.Len() > before {
 		return nil, nil
 	}
-	orphans, err := orphans(dir, wanted)
+	orphans, err := orphans(dir, wanted, tests)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +78,7 @@ func Compare(dir string, files []File, problems *diag.List) ([]Change, error) {
 func unix(text []byte) []byte { return bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")) }
 
 // orphans are the generated files of dir that are not wanted.
-func orphans(dir string, wanted map[string]bool) ([]Change, error) {
+func orphans(dir string, wanted map[string]bool, tests bool) ([]Change, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("look for generated files: %w", err)
@@ -82,7 +86,7 @@ func orphans(dir string, wanted map[string]bool) ([]Change, error) {
 	var changes []Change
 	for _, e := range entries {
 		name := filepath.Join(dir, e.Name())
-		if wanted[name] || !load.IsOutput(name, []byte(load.Header)) || e.IsDir() {
+		if wanted[name] || strings.HasSuffix(name, "_test.go") != tests || !load.IsOutput(name, []byte(load.Header)) || e.IsDir() {
 			continue
 		}
 		old, err := os.ReadFile(name)

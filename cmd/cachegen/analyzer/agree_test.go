@@ -1,0 +1,157 @@
+package analyzer
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/tools/go/analysis"
+	"golang.org/x/tools/go/analysis/checker"
+	"golang.org/x/tools/go/packages"
+	"golang.org/x/tools/txtar"
+
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/check"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
+)
+
+// The sources of all scripts of the command get the diagnostics from the analyzer that
+// the command has for them: the same places, words and hints.
+func TestAgreesWithTheCommand(t *testing.T) {
+	scripts, err := filepath.Glob("../testdata/script/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	t.Setenv("GOFLAGS", "-mod=mod")
+	t.Setenv("GOPROXY", "off")
+	t.Setenv("GOWORK", "off")
+	t.Setenv("CGO_ENABLED", "0")
+	compared := 0
+	for _, script := range scripts {
+		archive, err := txtar.ParseFile(script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		if !extract(t, archive, dir) {
+			continue
+		}
+		t.Run(strings.TrimSuffix(filepath.Base(script), ".txtar"), func(t *testing.T) {
+			want, ok := byCommand(t, dir)
+			if !ok {
+				t.Skip("the command does not get as far as to the directives")
+			}
+			compared += len(want)
+			got := byAnalyzer(t, dir)
+			for _, d := range want {
+				if strings.HasSuffix(script, "elsewhere.txtar") && strings.Contains(d, "[target]") {
+					continue // what is in another package takes two, too
+				}
+				if !slices.Contains(got, d) {
+					t.Errorf("only the command says:\n%s", d)
+				}
+			}
+			for _, d := range got {
+				if !slices.Contains(want, d) {
+					t.Errorf("only the analyzer says:\n%s", d)
+				}
+			}
+		})
+	}
+	if compared < 200 {
+		t.Errorf("compared %d diagnostics, and the scripts have more", compared)
+	}
+}
+
+// extract writes the files of a script, and reports whether there is one of Go.
+func extract(t *testing.T, archive *txtar.Archive, dir string) (found bool) {
+	t.Helper()
+	write := func(name string, text []byte) {
+		name = filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("go.mod", []byte("module example.com/app\n\ngo 1.26\n"))
+	for _, f := range archive.Files {
+		found = found || filepath.Ext(f.Name) == ".go"
+		write(f.Name, f.Data)
+	}
+	return found
+}
+
+// byCommand are the diagnostics that the command has and an analyzer can have.
+func byCommand(t *testing.T, dir string) ([]string, bool) {
+	t.Helper()
+	loaded, err := load.Load(context.Background(), load.Config{Dir: dir, Patterns: []string{"./..."}})
+	if err != nil {
+		return nil, false
+	}
+	for _, d := range loaded.Problems.All() {
+		if d.Code == diag.Syntax && strings.HasPrefix(d.Message, "a file with") {
+			return nil, false
+		}
+	}
+	check.Packages(loaded.Packages, loaded.Problems)
+	var list []string
+	for _, d := range loaded.Problems.All() {
+		elsewhere := func(r diag.Related) bool { return filepath.Dir(r.Pos.Filename) != filepath.Dir(d.Pos.Filename) }
+		if slices.ContainsFunc(d.Related, elsewhere) {
+			continue // it takes two packages
+		}
+		if d.Code == diag.Excluded {
+			continue // that is about this run of the command
+		}
+		warning := ""
+		if d.Warning {
+			warning = "warning: "
+		}
+		text := fmt.Sprintf("%s: %s%s [%s]", d.Pos, warning, d.Message, d.Code)
+		for _, hint := range d.Hints {
+			text += "\n\t" + hint
+		}
+		for _, r := range d.Related {
+			text += fmt.Sprintf("\n%s: %s", r.Pos, r.Message)
+		}
+		list = append(list, text)
+	}
+	return list, true
+}
+
+func byAnalyzer(t *testing.T, dir string) []string {
+	t.Helper()
+	loaded, err := packages.Load(&packages.Config{Mode: packages.LoadSyntax | packages.NeedModule, Dir: dir, Tests: true}, "./...")
+	if err != nil {
+		t.Fatal(err)
+	}
+	graph, err := checker.Analyze([]*analysis.Analyzer{Analyzer}, loaded, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, act := range graph.Roots {
+		if act.Err != nil {
+			t.Errorf("%s: %v", act.Package.ID, act.Err)
+		}
+		at := act.Package.Fset.PositionFor
+		for _, d := range act.Diagnostics {
+			pos := at(d.Pos, false)
+			pos.Offset = 0
+			text := fmt.Sprintf("%s: %s", pos, d.Message)
+			for _, r := range d.Related {
+				text += fmt.Sprintf("\n%s: %s", at(r.Pos, false), r.Message)
+			}
+			if !slices.Contains(list, text) { // a package is checked again with its tests
+				list = append(list, text)
+			}
+		}
+	}
+	return list
+}

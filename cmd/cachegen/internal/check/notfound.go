@@ -1,0 +1,104 @@
+package check
+
+import (
+	"go/token"
+	"go/types"
+	"slices"
+	"strings"
+
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/directive"
+)
+
+// notFound is how a loader says that there is nothing to load.
+type notFound struct {
+	sentinel *types.Var // an error
+	nilValue bool       // the value nil
+}
+
+func (n notFound) none() bool { return n.sentinel == nil && !n.nilValue }
+
+// readNotFound reads notfound= of a cached function, and checks that notfoundttl
+// belongs to something. A function with an ok result says by that what is not there.
+func (p *pack) readNotFound(c *cache) {
+	own := true
+	for _, d := range c.levels() {
+		if arg, ok := d.Option("notfound"); ok {
+			p.notFoundOption(c, arg, own)
+			break
+		}
+		own = false
+	}
+	if arg, ok := c.d.Option("notfoundttl"); ok && c.notFound.none() && !c.hasOK() && !c.broken {
+		p.addf(arg.Pos, diag.Option, "nothing says when there is no value, so %s has no effect", arg.Text).
+			Hintf("add notfound=sql.ErrNoRows, or what else %s returns then, or notfound=nil", c.name())
+	}
+}
+
+// notFoundOption reads one option. own says that it is the function's, not its type's.
+func (p *pack) notFoundOption(c *cache, arg directive.Arg, own bool) {
+	switch {
+	case c.hasOK():
+		if own {
+			p.addf(arg.Pos, diag.Option, "%s says by its bool result that there is nothing", c.name()).
+				Hintf("leave notfound out; notfoundttl is how long that is remembered")
+		}
+		return
+	case arg.Value == "nil":
+		switch {
+		case canBeNil(c.value()):
+			c.notFound.nilValue = true
+		case own:
+			p.addf(arg.ValuePos, diag.Option, "%s is never nil", p.name(c.value())).
+				Hintf("name the error that %s returns when there is nothing, such as notfound=sql.ErrNoRows", c.name())
+		}
+		return
+	}
+	c.notFound.sentinel = p.sentinel(c, arg)
+	c.broken = c.broken || c.notFound.sentinel == nil
+}
+
+// sentinel finds the error variable that an option names: one of this package, or of
+// one that the package imports.
+func (p *pack) sentinel(c *cache, arg directive.Arg) *types.Var {
+	names := strings.Split(arg.Value, ".")
+	if len(names) > 2 || slices.ContainsFunc(names, func(n string) bool { return !token.IsIdentifier(n) }) {
+		p.addf(arg.ValuePos, diag.Option, "%q is not the name of an error", arg.Value).
+			Hintf("write nil, or the name of a variable, such as sql.ErrNoRows or ErrNotFound")
+		return nil
+	}
+	scope, at := p.Types.Scope(), arg.ValuePos
+	if len(names) == 2 {
+		pkg := p.imported(c.file, names[0])
+		if pkg == nil {
+			p.addf(at, diag.Option, "no file of this package imports a package %s", names[0]).
+				Hintf("import it: where nothing else needs it, as _")
+			return nil
+		}
+		scope, at = pkg.Scope(), at+token.Pos(len(names[0])+1)
+	}
+	name := names[len(names)-1]
+	switch obj := scope.Lookup(name).(type) {
+	case nil:
+	case *types.Var:
+		if !types.AssignableTo(obj.Type(), types.Universe.Lookup("error").Type()) {
+			p.addf(at, diag.Option, "%s is of type %s and no error", arg.Value, p.name(obj.Type()))
+			return nil
+		}
+		if obj.Pkg() == p.Types || obj.Exported() {
+			return obj
+		}
+	default:
+		p.addf(at, diag.Option, "%s is not a variable", arg.Value).
+			Hintf("name a sentinel: an error that errors.Is finds in what %s returns", c.name())
+		return nil
+	}
+	var errs []string
+	for _, n := range scope.Names() {
+		if v, ok := scope.Lookup(n).(*types.Var); ok && isError(v.Type()) && (v.Exported() || v.Pkg() == p.Types) {
+			errs = append(errs, n)
+		}
+	}
+	p.addf(at, diag.Option, "there is no error %s", arg.Value).Suggest(name, errs)
+	return nil
+}

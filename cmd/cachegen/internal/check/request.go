@@ -1,0 +1,73 @@
+package check
+
+import (
+	"go/types"
+	"slices"
+	"strings"
+
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
+)
+
+// requestTypes are types whose values end with the request that they belong to, by
+// import path, without a version, and name.
+var requestTypes = map[string][]string{
+	"database/sql":                      {"Tx", "Conn", "Rows", "Row"},
+	"net/http":                          {"Request", "ResponseWriter"},
+	"context":                           {"Context"},
+	"github.com/jmoiron/sqlx":           {"Tx", "Conn", "Rows", "Row"},
+	"github.com/jackc/pgx":              {"Tx", "Rows", "Row"},
+	"github.com/jackc/pgx/pgxpool":      {"Conn", "Tx"},
+	"gorm.io/gorm":                      {"DB"}, // a session
+	"github.com/gin-gonic/gin":          {"Context"},
+	"github.com/labstack/echo":          {"Context"},
+	"github.com/gofiber/fiber":          {"Ctx"},
+	"github.com/valyala/fasthttp":       {"RequestCtx"},
+	"google.golang.org/grpc":            {"ServerStream"},
+	"go.mongodb.org/mongo-driver/mongo": {"SessionContext", "Session"},
+}
+
+// requestScoped reports parameters that end with their request in a function that
+// may be loaded in the background, when that is over. Only the directive can rule
+// that out: a store may give a grace period to all of its caches.
+func (p *pack) requestScoped(c *cache) {
+	for _, v := range c.params {
+		if !endsWithRequest(v.elem()) {
+			continue
+		}
+		c.foreground = true
+		refreshed := c.options.Refresh != nil && !c.options.Refresh.Zero()
+		if !refreshed && c.options.Grace != nil && *c.options.Grace == 0 {
+			continue
+		}
+		d := p.addf(v.typeExpr.Pos(), diag.Request, "%s ends with its request, and %s can be loaded in the background", p.name(v.elem()), c.name())
+		if refreshed {
+			d.Hintf("take what outlives the request, or leave out refresh and write grace=0")
+		} else {
+			d.Hintf("take what outlives the request, or write grace=0: then it is not")
+		}
+	}
+}
+
+// endsWithRequest reports whether t is one of the types above, or a transaction of
+// whatever package.
+func endsWithRequest(t types.Type) bool {
+	n := named(t)
+	if n == nil || n.Obj().Pkg() == nil {
+		return false
+	}
+	path := versionless(n.Obj().Pkg().Path())
+	if slices.Contains(requestTypes[path], n.Obj().Name()) {
+		return true
+	}
+	methods := types.NewMethodSet(t)
+	return methods.Lookup(nil, "Commit") != nil && methods.Lookup(nil, "Rollback") != nil
+}
+
+// versionless is an import path without the elements that say a major version.
+func versionless(path string) string {
+	elements := slices.DeleteFunc(strings.Split(path, "/"), func(e string) bool {
+		number, ok := strings.CutPrefix(e, "v")
+		return ok && number != "" && strings.Trim(number, "0123456789") == ""
+	})
+	return strings.Join(elements, "/")
+}

@@ -1,0 +1,151 @@
+package value
+
+import (
+	"go/types"
+	"slices"
+
+	"github.com/cachegen/cachegen/templates"
+)
+
+// constants are types of the standard library that refer to what nobody changes:
+// copies by assignment may share that.
+var constants = []string{
+	"time.Time", "net/netip.Addr", "net/netip.AddrPort", "net/netip.Prefix", "unique.Handle",
+}
+
+// pointees are types that are handed around as pointers, through which nobody changes
+// them.
+var pointees = []string{"time.Location", "net/url.Userinfo", "regexp.Regexp"}
+
+// settable are types whose Set copies another value into them.
+var settable = []string{"math/big.Int", "math/big.Rat", "math/big.Float"}
+
+func oneOf(t types.Type, list []string) bool {
+	named, ok := types.Unalias(t).(*types.Named)
+	return ok && named.Obj().Pkg() != nil && slices.Contains(list, named.Obj().Pkg().Path()+"."+named.Obj().Name())
+}
+
+// shares reports whether a copy of a t by assignment can be changed through the original.
+func shares(t types.Type) bool {
+	if oneOf(t, constants) {
+		return false
+	}
+	switch u := t.Underlying().(type) {
+	case *types.Pointer:
+		return !oneOf(u.Elem(), pointees)
+	case *types.Slice, *types.Map, *types.Interface:
+		return true
+	case *types.Array:
+		return u.Len() > 0 && shares(u.Elem())
+	case *types.Struct:
+		for f := range u.Fields() {
+			if shares(f.Type()) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// refers reports whether a t refers to memory besides its own place.
+func refers(t types.Type) bool {
+	if oneOf(t, constants) {
+		return false
+	}
+	switch u := t.Underlying().(type) {
+	case *types.Basic:
+		return u.Kind() == types.String
+	case *types.Array:
+		return u.Len() > 0 && refers(u.Elem())
+	case *types.Struct:
+		for f := range u.Fields() {
+			if refers(f.Type()) {
+				return true
+			}
+		}
+		return false
+	}
+	return shares(t)
+}
+
+// locked returns the lock in a value of type t, which must not be copied then; nil if
+// there is none.
+func locked(t types.Type) types.Type {
+	t = types.Unalias(t)
+	if types.IsInterface(t) {
+		return nil
+	}
+	if named, ok := t.(*types.Named); ok {
+		own, pointer := types.NewMethodSet(named), types.NewMethodSet(types.NewPointer(named))
+		if isLock(pointer) && !isLock(own) {
+			return t
+		}
+	}
+	switch u := t.Underlying().(type) {
+	case *types.Array:
+		return locked(u.Elem())
+	case *types.Struct:
+		for f := range u.Fields() {
+			if lock := locked(f.Type()); lock != nil {
+				return lock
+			}
+		}
+	}
+	return nil
+}
+
+func isLock(set *types.MethodSet) bool {
+	for _, name := range []string{"Lock", "Unlock"} {
+		m := set.Lookup(nil, name)
+		if m == nil {
+			return false
+		}
+		if sig := m.Type().(*types.Signature); sig.Params().Len()+sig.Results().Len() > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// seen reports whether package pkg can refer to a field.
+func seen(f *types.Var, pkg *types.Package) bool {
+	return f.Name() != "_" && (f.Exported() || f.Pkg() == pkg)
+}
+
+// hidden returns the first field of s that pkg cannot refer to and that has, or else nil.
+func hidden(s *types.Struct, pkg *types.Package, has func(types.Type) bool) *types.Var {
+	for f := range s.Fields() {
+		if f.Name() != "_" && !seen(f, pkg) && has(f.Type()) {
+			return f
+		}
+	}
+	return nil
+}
+
+// clone is the method with which to copy a t as a whole.
+func clone(t types.Type) (c templates.Clone, ok bool) {
+	if oneOf(t, settable) {
+		return templates.Clone{Method: "Set"}, true
+	}
+	if named, is := types.Unalias(t).(*types.Named); !is || types.IsInterface(named) {
+		return c, false
+	}
+	methods := types.NewMethodSet(types.NewPointer(t))
+	for _, name := range []string{"Clone", "Copy", "DeepCopy"} {
+		m := methods.Lookup(nil, name)
+		if m == nil || len(m.Index()) > 1 { // an embedded field's copies that field
+			continue
+		}
+		sig := m.Type().(*types.Signature)
+		if sig.Params().Len() != 0 || sig.Results().Len() != 1 {
+			continue
+		}
+		switch result := sig.Results().At(0).Type(); {
+		case types.Identical(result, t):
+			return templates.Clone{Method: name}, true
+		case types.Identical(result, types.NewPointer(t)):
+			return templates.Clone{Method: name, Pointer: true}, true
+		}
+	}
+	return c, false
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/check"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
+)
+
+// list prints the cached functions of packages. Those that have problems are left out,
+// and the problems printed.
+func list(ctx context.Context, c *call) int {
+	var src source
+	src.register(c.flags)
+	asJSON := c.flags.Bool("json", false, "print a JSON array")
+	if code, ok := c.parse(); !ok {
+		return code
+	}
+	if err := src.resolve(); err != nil {
+		return fail(c.stderr, err)
+	}
+	patterns := c.flags.Args()
+	if len(patterns) == 0 {
+		patterns = []string{"./..."}
+	}
+	loaded, err := load.Load(ctx, load.Config{Dir: src.dir, Tags: src.tags, Patterns: patterns})
+	if err != nil {
+		return fail(c.stderr, err)
+	}
+	functions := check.Functions(loaded.Packages, loaded.Problems)
+	for i := range functions {
+		f := &functions[i]
+		f.File = diag.Relative(f.File, src.dir)
+		if f.Batch != nil {
+			f.Batch.File = diag.Relative(f.Batch.File, src.dir)
+		}
+		for j := range f.InvalidatedBy {
+			f.InvalidatedBy[j].File = diag.Relative(f.InvalidatedBy[j].File, src.dir)
+		}
+	}
+	show := listText
+	if *asJSON {
+		show = listJSON
+	}
+	if err := show(c.stdout, functions); err != nil {
+		return fail(c.stderr, err)
+	}
+	if err := loaded.Problems.Print(c.stderr, src.dir); err != nil {
+		return fail(c.stderr, err)
+	}
+	if loaded.Problems.Errors() > 0 {
+		return exitProblems
+	}
+	return exitOK
+}
+
+func listJSON(w io.Writer, functions []check.Function) error {
+	if functions == nil {
+		functions = []check.Function{} // [], not null
+	}
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "\t")
+	return e.Encode(functions)
+}
+
+// listText writes a block for each function. What is not given is not shown.
+func listText(w io.Writer, functions []check.Function) error {
+	var b bytes.Buffer
+	for i, f := range functions {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "%s.%s  %s\n", f.Package, f.Label(), place(f.Place))
+		line := func(label, text string) {
+			if text != "" {
+				fmt.Fprintf(&b, "\t%-16s%s\n", label, text)
+			}
+		}
+		line("key", f.Key)
+		line("value", f.Value)
+		line("fingerprint", f.Fingerprint)
+		line("store", f.Store)
+		line("namespace", f.Namespace)
+		line("ttl", f.TTL)
+		line("l1ttl", f.L1TTL)
+		line("jitter", f.Jitter)
+		line("refresh", f.Refresh)
+		line("grace", f.Grace)
+		line("gracebackoff", f.GraceBackoff)
+		line("timeout", f.Timeout)
+		line("hardtimeout", f.HardTimeout)
+		line("locktimeout", f.LockTimeout)
+		line("notfound", f.NotFound)
+		line("notfoundttl", f.NotFoundTTL)
+		line("errorttl", f.ErrorTTL)
+		if f.Shared {
+			line("shared", "yes")
+		}
+		line("tags", strings.Join(f.Tags, " "))
+		line("ignored", strings.Join(f.Ignored, " "))
+		if f.Batch != nil {
+			line("batch", f.Batch.Label()+"  "+place(*f.Batch))
+		}
+		if len(f.InvalidatedBy) == 0 {
+			line("invalidated by", "nothing")
+		}
+		for j, by := range f.InvalidatedBy {
+			label := "invalidated by"
+			if j > 0 {
+				label = ""
+			}
+			name := by.Label()
+			if by.Package != f.Package {
+				name = by.Package + "." + name
+			}
+			line(label, fmt.Sprintf("%s  %s %s  %s", name, by.Verb, by.Target, place(by.Place)))
+		}
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func place(p check.Place) string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
