@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/wire"
 )
 
 // This file was written for this version of the runtime. If the next line does
@@ -61,6 +62,7 @@ var settingsCache = runtime.Declare(runtime.Definition[SettingsKey, Settings]{
 	Options: []runtime.Option{
 		runtime.TTL(time.Hour),
 	},
+	Value: &settingsValue,
 })
 
 // BindCaches opens the caches of this package's functions on stores. It fails
@@ -121,4 +123,50 @@ func HasSettings(ctx context.Context, name string) (bool, error) {
 // if there was no fresh one.
 func PullSettings(ctx context.Context, name string) (settings Settings, ok bool, err error) {
 	return settingsCache.Pull(ctx, SettingsKey{Name: name})
+}
+
+// settingsValue encodes, decodes, copies and measures cached values of type
+// Settings.
+var settingsValue = runtime.Value[Settings]{
+	Fingerprint: 0x393dd786ef1fa2ac,
+	Encode: func(e *wire.Encoder, v Settings) {
+		encodeSettings(e, &v)
+	},
+	Decode: func(d *wire.Decoder) (v Settings) {
+		decodeSettings(d, &v)
+		return v
+	},
+	Size: func(v Settings) (n int) {
+		n += sizeSettings(&v)
+		return n
+	},
+}
+
+// encodeSettings writes a Settings.
+func encodeSettings(e *wire.Encoder, v *Settings) {
+	e.Struct(2)
+	e.Key("Title")
+	e.String(v.Title)
+	e.Key("PageSize")
+	e.Int(int64(v.PageSize))
+}
+
+// decodeSettings reads a Settings into v, which is zero.
+func decodeSettings(d *wire.Decoder, v *Settings) {
+	for range d.Struct() {
+		switch d.Key() {
+		case "Title":
+			v.Title = d.String()
+		case "PageSize":
+			v.PageSize = d.Int()
+		default:
+			d.Skip()
+		}
+	}
+}
+
+// sizeSettings returns how many bytes v refers to.
+func sizeSettings(v *Settings) (n int) {
+	n += len(v.Title)
+	return n
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/wire"
 )
 
 // This file was written for this version of the runtime. If the next line does
@@ -97,39 +98,47 @@ func TeamTag(teamID int64) runtime.Tag {
 	return runtime.Tag(b)
 }
 
-// userCache describes the cache of [UserRepo.FindUser].
-var userCache = runtime.Definition[UserKey, *User]{
-	Name:      "github.com/cachegen/cachegen/example/users.UserRepo.FindUser",
-	Pattern:   "user:{id}",
-	IntPrefix: "user:",
-	Namespace: "users",
-	Options: []runtime.Option{
-		runtime.TTL(5 * time.Minute),
-		runtime.Grace(6 * time.Hour),
-		runtime.Timeout(200 * time.Millisecond),
-		runtime.HardTimeout(10 * time.Second),
-	},
-	ResultTags: func(user *User) []runtime.Tag {
-		if user == nil {
-			return nil
-		}
-		return []runtime.Tag{TeamTag(user.TeamID)}
-	},
+// UserDefinition describes the cache of [UserRepo.FindUser], for [runtime.Open]
+// where there is no CachedUserRepo.
+func UserDefinition() runtime.Definition[UserKey, *User] {
+	return runtime.Definition[UserKey, *User]{
+		Name:      "github.com/cachegen/cachegen/example/users.UserRepo.FindUser",
+		Pattern:   "user:{id}",
+		IntPrefix: "user:",
+		Namespace: "users",
+		Options: []runtime.Option{
+			runtime.TTL(5 * time.Minute),
+			runtime.Grace(6 * time.Hour),
+			runtime.Timeout(200 * time.Millisecond),
+			runtime.HardTimeout(10 * time.Second),
+		},
+		Value: &userValue,
+		ResultTags: func(user *User) []runtime.Tag {
+			if user == nil {
+				return nil
+			}
+			return []runtime.Tag{TeamTag(user.TeamID)}
+		},
+	}
 }
 
-// teamCache describes the cache of [UserRepo.FindTeam].
-var teamCache = runtime.Definition[TeamKey, *Team]{
-	Name:      "github.com/cachegen/cachegen/example/users.UserRepo.FindTeam",
-	Pattern:   "team:{id}",
-	IntPrefix: "team:",
-	Namespace: "users",
-	Options: []runtime.Option{
-		runtime.TTL(5 * time.Minute),
-		runtime.Grace(6 * time.Hour),
-	},
-	Tags: func(k TeamKey) []runtime.Tag {
-		return []runtime.Tag{TeamTag(k.ID)}
-	},
+// TeamDefinition describes the cache of [UserRepo.FindTeam], for [runtime.Open]
+// where there is no CachedUserRepo.
+func TeamDefinition() runtime.Definition[TeamKey, *Team] {
+	return runtime.Definition[TeamKey, *Team]{
+		Name:      "github.com/cachegen/cachegen/example/users.UserRepo.FindTeam",
+		Pattern:   "team:{id}",
+		IntPrefix: "team:",
+		Namespace: "users",
+		Options: []runtime.Option{
+			runtime.TTL(5 * time.Minute),
+			runtime.Grace(6 * time.Hour),
+		},
+		Value: &teamValue,
+		Tags: func(k TeamKey) []runtime.Tag {
+			return []runtime.Tag{TeamTag(k.ID)}
+		},
+	}
 }
 
 // CachedUserRepo is a [UserRepo] with a cache in front of its loaders. Methods
@@ -151,10 +160,10 @@ type CachedUserRepo struct {
 func NewCachedUserRepo(repo *UserRepo, stores runtime.Stores) (*CachedUserRepo, error) {
 	c := &CachedUserRepo{UserRepo: repo}
 	var err error
-	if c.User, err = runtime.Open(stores, userCache); err != nil {
+	if c.User, err = runtime.Open(stores, UserDefinition()); err != nil {
 		return nil, err
 	}
-	if c.Team, err = runtime.Open(stores, teamCache); err != nil {
+	if c.Team, err = runtime.Open(stores, TeamDefinition()); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -310,4 +319,145 @@ func (c *CachedUserRepo) MoveTeam(ctx context.Context, from, to int64) error {
 		return err
 	}
 	return c.User.DeleteByTag(ctx, TeamTag(from), TeamTag(to))
+}
+
+// teamValue encodes, decodes, copies and measures cached values of type *Team.
+var teamValue = runtime.Value[*Team]{
+	Fingerprint: 0x9cd40e088d5c857e,
+	Encode: func(e *wire.Encoder, v *Team) {
+		if v == nil {
+			e.Nil()
+		} else {
+			encodeTeam(e, v)
+		}
+	},
+	Decode: func(d *wire.Decoder) (v *Team) {
+		if !d.Nil() {
+			v = new(Team)
+			decodeTeam(d, v)
+		}
+		return v
+	},
+	Copy: func(v *Team) *Team {
+		if v != nil {
+			x := *v
+			v = &x
+		}
+		return v
+	},
+	Size: func(v *Team) (n int) {
+		if v != nil {
+			n += wire.PointerSize(v)
+			n += sizeTeam(v)
+		}
+		return n
+	},
+}
+
+// userValue encodes, decodes, copies and measures cached values of type *User.
+var userValue = runtime.Value[*User]{
+	Fingerprint: 0x95c3d18381b1d348,
+	Encode: func(e *wire.Encoder, v *User) {
+		if v == nil {
+			e.Nil()
+		} else {
+			encodeUser(e, v)
+		}
+	},
+	Decode: func(d *wire.Decoder) (v *User) {
+		if !d.Nil() {
+			v = new(User)
+			decodeUser(d, v)
+		}
+		return v
+	},
+	Copy: func(v *User) *User {
+		if v != nil {
+			x := *v
+			v = &x
+		}
+		return v
+	},
+	Size: func(v *User) (n int) {
+		if v != nil {
+			n += wire.PointerSize(v)
+			n += sizeUser(v)
+		}
+		return n
+	},
+}
+
+// encodeTeam writes a Team.
+func encodeTeam(e *wire.Encoder, v *Team) {
+	e.Struct(3)
+	e.Key("ID")
+	e.Int(v.ID)
+	e.Key("Name")
+	e.String(v.Name)
+	e.Key("Users")
+	e.Int(int64(v.Users))
+}
+
+// decodeTeam reads a Team into v, which is zero.
+func decodeTeam(d *wire.Decoder, v *Team) {
+	for range d.Struct() {
+		switch d.Key() {
+		case "ID":
+			v.ID = d.Int64()
+		case "Name":
+			v.Name = d.String()
+		case "Users":
+			v.Users = d.Int()
+		default:
+			d.Skip()
+		}
+	}
+}
+
+// sizeTeam returns how many bytes v refers to.
+func sizeTeam(v *Team) (n int) {
+	n += len(v.Name)
+	return n
+}
+
+// encodeUser writes a User.
+func encodeUser(e *wire.Encoder, v *User) {
+	e.Struct(5)
+	e.Key("ID")
+	e.Int(v.ID)
+	e.Key("Name")
+	e.String(v.Name)
+	e.Key("TeamID")
+	e.Int(v.TeamID)
+	e.Key("Team")
+	e.String(v.Team)
+	e.Key("Created")
+	e.Time(v.Created)
+}
+
+// decodeUser reads a User into v, which is zero.
+func decodeUser(d *wire.Decoder, v *User) {
+	for range d.Struct() {
+		switch d.Key() {
+		case "ID":
+			v.ID = d.Int64()
+		case "Name":
+			v.Name = d.String()
+		case "TeamID":
+			v.TeamID = d.Int64()
+		case "Team":
+			v.Team = d.String()
+		case "Created":
+			v.Created = d.Time()
+		default:
+			d.Skip()
+		}
+	}
+}
+
+// sizeUser returns how many bytes v refers to.
+func sizeUser(v *User) (n int) {
+	n += len(v.Name)
+	n += len(v.Team)
+	return n
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/wire"
 )
 
 // This file was written for this version of the runtime. If the next line does
@@ -192,69 +193,85 @@ func PricesTag() runtime.Tag {
 	return "prices"
 }
 
-// productCache describes the cache of [Products.FindProduct].
-var productCache = runtime.Definition[ProductKey, *Product]{
-	Name:      "github.com/cachegen/cachegen/generated_test/catalog.Products.FindProduct",
-	Pattern:   "product:{id}",
-	IntPrefix: "product:",
-	Namespace: "catalog",
-	Shared:    true,
-	Options: []runtime.Option{
-		runtime.TTL(10 * time.Minute),
-		runtime.Grace(time.Hour),
-	},
-	ResultTags: func(product *Product) []runtime.Tag {
-		if product == nil {
-			return nil
-		}
-		tags := []runtime.Tag{CategoryTag(product.Category)}
-		if product.Brand != nil {
-			tags = append(tags, BrandTag(product.Brand.ID))
-		}
-		return tags
-	},
+// ProductDefinition describes the cache of [Products.FindProduct], for
+// [runtime.Open] where there is no CachedProducts.
+func ProductDefinition() runtime.Definition[ProductKey, *Product] {
+	return runtime.Definition[ProductKey, *Product]{
+		Name:      "github.com/cachegen/cachegen/generated_test/catalog.Products.FindProduct",
+		Pattern:   "product:{id}",
+		IntPrefix: "product:",
+		Namespace: "catalog",
+		Shared:    true,
+		Options: []runtime.Option{
+			runtime.TTL(10 * time.Minute),
+			runtime.Grace(time.Hour),
+		},
+		Value: &productValue,
+		ResultTags: func(product *Product) []runtime.Tag {
+			if product == nil {
+				return nil
+			}
+			tags := []runtime.Tag{CategoryTag(product.Category)}
+			if product.Brand != nil {
+				tags = append(tags, BrandTag(product.Brand.ID))
+			}
+			return tags
+		},
+	}
 }
 
-// priceCache describes the cache of [Products.GetPrice].
-var priceCache = runtime.Definition[PriceKey, int64]{
-	Name:      "github.com/cachegen/cachegen/generated_test/catalog.Products.GetPrice",
-	Pattern:   "price:{locale}:{id}",
-	Namespace: "catalog",
-	Options: []runtime.Option{
-		runtime.TTL(time.Minute),
-		runtime.Grace(time.Hour),
-	},
-	Tags: func(PriceKey) []runtime.Tag {
-		return []runtime.Tag{PricesTag()}
-	},
+// PriceDefinition describes the cache of [Products.GetPrice], for
+// [runtime.Open] where there is no CachedProducts.
+func PriceDefinition() runtime.Definition[PriceKey, int64] {
+	return runtime.Definition[PriceKey, int64]{
+		Name:      "github.com/cachegen/cachegen/generated_test/catalog.Products.GetPrice",
+		Pattern:   "price:{locale}:{id}",
+		Namespace: "catalog",
+		Options: []runtime.Option{
+			runtime.TTL(time.Minute),
+			runtime.Grace(time.Hour),
+		},
+		Value: &int64Value,
+		Tags: func(PriceKey) []runtime.Tag {
+			return []runtime.Tag{PricesTag()}
+		},
+	}
 }
 
-// productByNameCache describes the cache of [Products.FindProductByName].
-var productByNameCache = runtime.Definition[ProductByNameKey, *Product]{
-	Name:      "github.com/cachegen/cachegen/generated_test/catalog.Products.FindProductByName",
-	Pattern:   "byname:{name}",
-	Namespace: "catalog",
-	Shared:    true,
-	Options: []runtime.Option{
-		runtime.TTL(10 * time.Minute),
-		runtime.Grace(time.Hour),
-	},
+// ProductByNameDefinition describes the cache of [Products.FindProductByName],
+// for [runtime.Open] where there is no CachedProducts.
+func ProductByNameDefinition() runtime.Definition[ProductByNameKey, *Product] {
+	return runtime.Definition[ProductByNameKey, *Product]{
+		Name:      "github.com/cachegen/cachegen/generated_test/catalog.Products.FindProductByName",
+		Pattern:   "byname:{name}",
+		Namespace: "catalog",
+		Shared:    true,
+		Options: []runtime.Option{
+			runtime.TTL(10 * time.Minute),
+			runtime.Grace(time.Hour),
+		},
+		Value: &productValue,
+	}
 }
 
-// listingCache describes the cache of [Products.Search].
-var listingCache = runtime.Definition[ListingKey, []string]{
-	Name:      "github.com/cachegen/cachegen/generated_test/catalog.Products.Search",
-	Pattern:   "search:{recv.region}:{filter.Category}:{filter.Page}",
-	Namespace: "catalog",
-	Options: []runtime.Option{
-		runtime.TTL(10 * time.Minute),
-		runtime.Grace(time.Hour),
-		runtime.Timeout(50 * time.Millisecond),
-		runtime.HardTimeout(time.Second),
-	},
-	Tags: func(k ListingKey) []runtime.Tag {
-		return []runtime.Tag{CategoryTag(k.FilterCategory)}
-	},
+// ListingDefinition describes the cache of [Products.Search], for
+// [runtime.Open] where there is no CachedProducts.
+func ListingDefinition() runtime.Definition[ListingKey, []string] {
+	return runtime.Definition[ListingKey, []string]{
+		Name:      "github.com/cachegen/cachegen/generated_test/catalog.Products.Search",
+		Pattern:   "search:{recv.region}:{filter.Category}:{filter.Page}",
+		Namespace: "catalog",
+		Options: []runtime.Option{
+			runtime.TTL(10 * time.Minute),
+			runtime.Grace(time.Hour),
+			runtime.Timeout(50 * time.Millisecond),
+			runtime.HardTimeout(time.Second),
+		},
+		Value: &stringSliceValue,
+		Tags: func(k ListingKey) []runtime.Tag {
+			return []runtime.Tag{CategoryTag(k.FilterCategory)}
+		},
+	}
 }
 
 // CachedProducts is a [Products] with a cache in front of its loaders. Methods
@@ -282,16 +299,16 @@ type CachedProducts struct {
 func NewCachedProducts(products *Products, stores runtime.Stores) (*CachedProducts, error) {
 	c := &CachedProducts{Products: products}
 	var err error
-	if c.Product, err = runtime.Open(stores, productCache); err != nil {
+	if c.Product, err = runtime.Open(stores, ProductDefinition()); err != nil {
 		return nil, err
 	}
-	if c.Price, err = runtime.Open(stores, priceCache); err != nil {
+	if c.Price, err = runtime.Open(stores, PriceDefinition()); err != nil {
 		return nil, err
 	}
-	if c.ProductByName, err = runtime.Open(stores, productByNameCache); err != nil {
+	if c.ProductByName, err = runtime.Open(stores, ProductByNameDefinition()); err != nil {
 		return nil, err
 	}
-	if c.Listing, err = runtime.Open(stores, listingCache); err != nil {
+	if c.Listing, err = runtime.Open(stores, ListingDefinition()); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -607,13 +624,17 @@ var countryCache = runtime.Declare(runtime.Definition[countryKey, country]{
 	Options: []runtime.Option{
 		runtime.TTL(runtime.Forever),
 	},
+	Value: &countryValue,
 })
 
 // BindCaches opens the caches of this package's functions on stores. It fails
 // if stores lacks a store that a function names. Before, the functions fail
 // with [runtime.ErrNotBound]. A second call binds them to other stores.
 func BindCaches(stores runtime.Stores) error {
-	return countryCache.Bind(stores)
+	return errors.Join(
+		countryCache.Bind(stores),
+		weightCache.Bind(stores),
+	)
 }
 
 // getOrSetCountry is [lookUpCountry] through the cache, under the key
@@ -678,4 +699,220 @@ func cachedMoveCountry(ctx context.Context, addr netip.Addr) error {
 		return err
 	}
 	return countryCache.Delete(ctx, countryKey{Addr: addr})
+}
+
+// countryValue encodes, decodes, copies and measures cached values of type
+// country.
+var countryValue = runtime.Value[country]{
+	Fingerprint: 0x14b4910f02d2ab86,
+	Encode: func(e *wire.Encoder, v country) {
+		encodeCountry(e, &v)
+	},
+	Decode: func(d *wire.Decoder) (v country) {
+		decodeCountry(d, &v)
+		return v
+	},
+	Size: func(v country) (n int) {
+		n += sizeCountry(&v)
+		return n
+	},
+}
+
+// int64Value encodes, decodes, copies and measures cached values of type int64.
+var int64Value = runtime.Value[int64]{
+	Fingerprint: 0x798a70e7e635242d,
+	Encode: func(e *wire.Encoder, v int64) {
+		e.Int(v)
+	},
+	Decode: func(d *wire.Decoder) int64 {
+		return d.Int64()
+	},
+}
+
+// productValue encodes, decodes, copies and measures cached values of type
+// *Product.
+var productValue = runtime.Value[*Product]{
+	Fingerprint: 0x375347a53010abfb,
+	Encode: func(e *wire.Encoder, v *Product) {
+		if v == nil {
+			e.Nil()
+		} else {
+			encodeProduct(e, v)
+		}
+	},
+	Decode: func(d *wire.Decoder) (v *Product) {
+		if !d.Nil() {
+			v = new(Product)
+			decodeProduct(d, v)
+		}
+		return v
+	},
+	Size: func(v *Product) (n int) {
+		if v != nil {
+			n += wire.PointerSize(v)
+			n += sizeProduct(v)
+		}
+		return n
+	},
+}
+
+// stringSliceValue encodes, decodes, copies and measures cached values of type
+// []string.
+var stringSliceValue = runtime.Value[[]string]{
+	Fingerprint: 0xb7fefedc4fa4cd27,
+	Encode: func(e *wire.Encoder, v []string) {
+		e.Slice(len(v), v == nil)
+		for i := range v {
+			e.String(v[i])
+		}
+	},
+	Decode: func(d *wire.Decoder) (v []string) {
+		if !d.Nil() {
+			n := d.Slice()
+			v = make([]string, 0, wire.Cap[string](d, n))
+			for ; n > 0 && d.OK(); n-- {
+				v = append(v, d.String())
+			}
+		}
+		return v
+	},
+	Copy: func(v []string) []string {
+		v = wire.CloneSlice(v)
+		return v
+	},
+	Size: func(v []string) (n int) {
+		n += wire.SliceSize(v)
+		for i := range v {
+			n += len(v[i])
+		}
+		return n
+	},
+}
+
+// encodeBrand writes a Brand.
+func encodeBrand(e *wire.Encoder, v *Brand) {
+	e.Struct(2)
+	e.Key("ID")
+	e.Int(v.ID)
+	e.Key("Name")
+	e.String(v.Name)
+}
+
+// decodeBrand reads a Brand into v, which is zero.
+func decodeBrand(d *wire.Decoder, v *Brand) {
+	for range d.Struct() {
+		switch d.Key() {
+		case "ID":
+			v.ID = d.Int64()
+		case "Name":
+			v.Name = d.String()
+		default:
+			d.Skip()
+		}
+	}
+}
+
+// sizeBrand returns how many bytes v refers to.
+func sizeBrand(v *Brand) (n int) {
+	n += len(v.Name)
+	return n
+}
+
+// encodeCountry writes a country.
+func encodeCountry(e *wire.Encoder, v *country) {
+	e.Struct(1)
+	e.Key("Code")
+	e.String(v.Code)
+}
+
+// decodeCountry reads a country into v, which is zero.
+func decodeCountry(d *wire.Decoder, v *country) {
+	for range d.Struct() {
+		switch d.Key() {
+		case "Code":
+			v.Code = d.String()
+		default:
+			d.Skip()
+		}
+	}
+}
+
+// sizeCountry returns how many bytes v refers to.
+func sizeCountry(v *country) (n int) {
+	n += len(v.Code)
+	return n
+}
+
+// encodeProduct writes a Product.
+func encodeProduct(e *wire.Encoder, v *Product) {
+	e.Struct(7)
+	e.Key("ID")
+	e.Int(int64(v.ID))
+	e.Key("Name")
+	e.String(v.Name)
+	e.Key("Category")
+	e.String(v.Category)
+	e.Key("Cents")
+	e.Int(v.Cents)
+	e.Key("Labels")
+	e.Slice(len(v.Labels), v.Labels == nil)
+	for i := range v.Labels {
+		e.String(v.Labels[i])
+	}
+	e.Key("Brand")
+	if v.Brand == nil {
+		e.Nil()
+	} else {
+		encodeBrand(e, v.Brand)
+	}
+	e.Key("Changed")
+	e.Time(v.Changed)
+}
+
+// decodeProduct reads a Product into v, which is zero.
+func decodeProduct(d *wire.Decoder, v *Product) {
+	for range d.Struct() {
+		switch d.Key() {
+		case "ID":
+			v.ID = ProductID(d.Int64())
+		case "Name":
+			v.Name = d.String()
+		case "Category":
+			v.Category = d.String()
+		case "Cents":
+			v.Cents = d.Int64()
+		case "Labels":
+			if !d.Nil() {
+				n := d.Slice()
+				v.Labels = make([]string, 0, wire.Cap[string](d, n))
+				for ; n > 0 && d.OK(); n-- {
+					v.Labels = append(v.Labels, d.String())
+				}
+			}
+		case "Brand":
+			if !d.Nil() {
+				v.Brand = new(Brand)
+				decodeBrand(d, v.Brand)
+			}
+		case "Changed":
+			v.Changed = d.Time()
+		default:
+			d.Skip()
+		}
+	}
+}
+
+// sizeProduct returns how many bytes v refers to.
+func sizeProduct(v *Product) (n int) {
+	n += len(v.Name)
+	n += len(v.Category)
+	n += wire.SliceSize(v.Labels)
+	for i := range v.Labels {
+		n += len(v.Labels[i])
+	}
+	if v.Brand != nil {
+		n += wire.PointerSize(v.Brand)
+		n += sizeBrand(v.Brand)
+	}
+	return n
 }

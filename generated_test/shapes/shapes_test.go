@@ -1,0 +1,143 @@
+package shapes
+
+import (
+	"bytes"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/wire"
+)
+
+// A subject is a value type under test.
+type subject struct {
+	name  string
+	check func(t *testing.T, s *source)        // all that holds of one random value
+	bytes func(t testing.TB, s *source) []byte // an encoded random value
+	read  func(data []byte) error
+}
+
+func of[V any](name string, value *runtime.Value[V]) subject {
+	random := func(s *source) (v V) {
+		s.fill(reflect.ValueOf(&v).Elem(), 0, false)
+		return v
+	}
+	encode := func(t testing.TB, v V) []byte {
+		data, err := wire.Marshal(v, value.Encode)
+		if err != nil {
+			t.Fatalf("%+v: %v", v, err)
+		}
+		return data
+	}
+	return subject{
+		name: name,
+		check: func(t *testing.T, s *source) {
+			in := random(s)
+			data := encode(t, in)
+			if again := encode(t, in); !bytes.Equal(data, again) {
+				t.Fatalf("encoded twice, %+v gives other bytes", in)
+			}
+			out, err := wire.Unmarshal(data, value.Decode)
+			if err != nil {
+				t.Fatalf("%+v: %v", in, err)
+			}
+			wantSame(t, "decoded", out, in, false)
+			if again := encode(t, out); !bytes.Equal(data, again) {
+				t.Fatalf("decoded and encoded, %+v gives other bytes", in)
+			}
+			if value.Copy != nil {
+				copied := value.Copy(in)
+				wantSame(t, "copied", copied, in, false)
+				wantApart(t, in, copied)
+			}
+			if value.Size != nil && value.Size(in) < 0 {
+				t.Fatalf("the size of %+v is %d", in, value.Size(in))
+			}
+			s.utc = true
+			in = random(s)
+			s.utc = false
+			var plain V
+			if err := msgpack.Unmarshal(encode(t, in), &plain); err != nil {
+				t.Fatalf("plain msgpack reads %+v: %v", in, err)
+			}
+			wantSame(t, "plain msgpack", plain, in, true)
+		},
+		bytes: func(t testing.TB, s *source) []byte { return encode(t, random(s)) },
+		read: func(data []byte) error {
+			_, err := wire.Unmarshal(data, value.Decode)
+			return err
+		},
+	}
+}
+
+var subjects = []subject{
+	of("everything", &everythingValue), of("containers", &containersValue), of("node", &nodeValue), of("tree", &treeValue),
+	of("list", &listValue), of("page", &pageItemValue), of("embedding", &embeddingValue),
+	of("tagged", &taggedSliceValue), of("sparse", &sparseByStringValue), of("marshaling", &marshalingValue),
+	of("foreign", &foreignValue), of("guarded", &guardedValue), of("shadows", &shadowsValue), of("time", &timeValue),
+	of("count", &uint16Value), of("labels", &structValue),
+}
+
+// What is decoded is equal to what was encoded, equal values have equal bytes, plain
+// msgpack reads them, and a copy is equal and shares nothing that can be changed.
+func TestRandomValues(t *testing.T) {
+	for _, subject := range subjects {
+		t.Run(subject.name, func(t *testing.T) {
+			for seed := range uint64(200) {
+				subject.check(t, newSource(seed))
+			}
+		})
+	}
+}
+
+// Bytes that were cut or changed are an error or another value, never a panic.
+func TestDamagedBytes(t *testing.T) {
+	for _, subject := range subjects {
+		t.Run(subject.name, func(t *testing.T) {
+			wanted := func(err error) {
+				if err != nil && strings.Contains(err.Error(), "panic") {
+					t.Fatal(err)
+				}
+			}
+			for seed := range uint64(20) {
+				s := newSource(seed)
+				data := subject.bytes(t, s)
+				for n := range min(len(data), 300) {
+					err := subject.read(data[:n])
+					if err == nil {
+						t.Fatalf("%d of %d bytes are read without an error", n, len(data))
+					}
+					wanted(err)
+				}
+				if err := subject.read(append(bytes.Clone(data), 0xc0)); err == nil {
+					t.Fatal("what follows the value is not noticed")
+				}
+				for range 200 {
+					damaged := bytes.Clone(data)
+					for range 1 + s.IntN(3) {
+						damaged[s.IntN(len(damaged))] = byte(s.IntN(256))
+					}
+					wanted(subject.read(damaged))
+				}
+			}
+		})
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, subject := range subjects {
+		for seed := range uint64(2) {
+			f.Add(subject.bytes(f, newSource(seed)))
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, subject := range subjects {
+			if err := subject.read(data); err != nil && strings.Contains(err.Error(), "panic") {
+				t.Errorf("%s: %v", subject.name, err)
+			}
+		}
+	})
+}
