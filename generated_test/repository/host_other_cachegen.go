@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/wire"
 )
 
 // This file was written for this version of the runtime. If the next line does
@@ -63,6 +64,7 @@ func SystemDefinition() runtime.Definition[SystemKey, string] {
 		Options: []runtime.Option{
 			runtime.TTL(runtime.Forever),
 		},
+		Value: &stringValue,
 	}
 }
 
@@ -143,4 +145,20 @@ func (c *CachedHost) HasSystem(ctx context.Context, verbose bool) (bool, error) 
 // there was no fresh one.
 func (c *CachedHost) PullSystem(ctx context.Context, verbose bool) (system string, ok bool, err error) {
 	return c.System.Pull(ctx, SystemKey{Verbose: verbose})
+}
+
+// stringValue encodes, decodes, copies and measures cached values of type
+// string.
+var stringValue = runtime.Value[string]{
+	Fingerprint: 0x0da17806c5d7b5bf,
+	Encode: func(e *wire.Encoder, v string) {
+		e.String(v)
+	},
+	Decode: func(d *wire.Decoder) string {
+		return d.String()
+	},
+	Size: func(v string) (n int) {
+		n += len(v)
+		return n
+	},
 }
