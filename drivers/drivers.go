@@ -3,8 +3,8 @@
 // Three small interfaces are mandatory for their roles: [L1], a bounded memory
 // tier inside one process; [L2], a tier that processes share; and [Bus], which
 // carries messages between them. What only some drivers can do is an extra
-// interface that the runtime looks for with a type assertion: [Adder], [Pruner],
-// [Checker].
+// interface that the runtime looks for with a type assertion: [Adder], [Swapper],
+// [Pruner], [Checker].
 //
 // A driver moves bytes and knows nothing of entries, tags, grace or loaders.
 // Everything here takes many keys at once, so that a batch costs one round trip.
@@ -20,6 +20,11 @@ import (
 
 // ErrClosed is wrapped by what an [L2] or a [Bus] returns after its Close.
 var ErrClosed = errors.New("closed")
+
+// ErrRefused is wrapped by what an [L2] returns because of what it was asked for and
+// not because something is wrong with it, such as a value beyond its size limit. The
+// same call would fail again.
+var ErrRefused = errors.New("refused")
 
 // A Checker is a driver of any role whose constructor returns nothing but the
 // driver, so that it can be written in place, and that keeps what was wrong with
@@ -94,6 +99,25 @@ type Adder interface {
 	// returns for each the value that is stored after the call: the item's own,
 	// or the one that was there before.
 	AddMany(ctx context.Context, items []Item) ([][]byte, error)
+}
+
+// A Swapper is an L2 that can change a value only where it is still the one that
+// the caller has read. Pulls take a value once among all processes with it, and an
+// expiry does not overwrite what somebody has stored meanwhile.
+type Swapper interface {
+	// SwapMany carries out each swap whose key holds what it expects, atomically for
+	// each key, and returns for each whether it did.
+	SwapMany(ctx context.Context, swaps []Swap) ([]bool, error)
+}
+
+// A Swap replaces the value of one key.
+type Swap struct {
+	Key string
+	// Old is what the key has to hold, byte for byte; nil: it has to be absent.
+	Old []byte
+	// New is what it is to hold then, for TTL; see [Item]. Nil removes the key.
+	New []byte
+	TTL time.Duration
 }
 
 // A Pruner is an L2 that keeps items past their TTL until it is told to remove them.

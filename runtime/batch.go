@@ -6,19 +6,20 @@ import (
 	"fmt"
 )
 
-// GetMany returns those of keys that have a fresh value in the cache, with one look
-// at the shared tier. It never loads and never returns a stale value. Errors are
-// those of [Cache.Get]; with them it returns what it has found.
-func (c *Cache[K, V]) GetMany(ctx context.Context, keys ...K) (map[K]V, error) {
+// GetMany returns those of keys that have a fresh value in the cache, or, with
+// [AllowStale], a stale one, with one look at the shared tier. It never loads. Errors
+// are those of [Cache.Get]; with them it returns what it has found.
+func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, options ...CallOption) (map[K]V, error) {
 	k, err := c.core()
 	if err != nil {
 		return nil, err
 	}
+	given := given(k.settings, options)
 	b := c.batch(k, keys, false)
 	if len(b.wants) == 0 {
 		return b.result, b.err()
 	}
-	items, err := k.getMany(ctx, b.wants)
+	items, err := k.getMany(ctx, b.wants, &given)
 	b.failed(err)
 	for i, it := range items {
 		if it == nil {
@@ -43,9 +44,10 @@ func (c *Cache[K, V]) GetMany(ctx context.Context, keys ...K) (map[K]V, error) {
 //
 // What holds for the load of GetOrSet holds here for each key: cancellation (when
 // nobody waits for any of its keys), timeouts, panics, grace values. An error of
-// load, whichever it is, is the failure of all the keys it was asked for. With an
-// error, which joins those of several loads, the result has the keys that were
-// found all the same; otherwise errors are those of GetOrSet.
+// load, whichever it is, is the failure of all the keys it was asked for, unless it is
+// a [PartialError]. With an error, which joins those of several loads, the result has
+// the keys that were found all the same; otherwise errors are those of GetOrSet.
+// [BatchMax] bounds how many keys load is asked for at a time.
 func (c *Cache[K, V]) GetOrSetMany(ctx context.Context, keys []K, load func(ctx context.Context, missing []K) (map[K]V, error), options ...CallOption) (map[K]V, error) {
 	k, err := c.core()
 	if err != nil {
@@ -54,15 +56,13 @@ func (c *Cache[K, V]) GetOrSetMany(ctx context.Context, keys []K, load func(ctx 
 	if load == nil {
 		return nil, fmt.Errorf("cachegen: GetOrSetMany of %s: the loader is nil", c.label())
 	}
-	var given call
-	for _, o := range options {
-		if o != nil {
-			o.applyToCall(&given)
-		}
-	}
-	given.settings = given.or(k.settings)
+	given := given(k.settings, options)
 	b := c.batch(k, keys, given.forceFresh)
 	if len(b.wants) == 0 {
+		return b.result, b.err()
+	}
+	if k.function.off.Load() {
+		loadPast(ctx, b, b.open, load)
 		return b.result, b.err()
 	}
 	for i, key := range b.open {
@@ -75,13 +75,16 @@ func (c *Cache[K, V]) GetOrSetMany(ctx context.Context, keys []K, load func(ctx 
 			missing[i] = open[p.n]
 		}
 		values, err := load(ctx, missing)
-		if err != nil {
+		var partial *PartialError
+		if errors.As(err, &partial) {
+			err = partial.Err
+		} else if err != nil {
 			return err
 		}
 		for _, p := range parts {
 			p.value, p.found = lookUp(values, open[p.n])
 		}
-		return nil
+		return err
 	}}
 	searches, err := k.getOrSetMany(ctx, &rq, b.wants)
 	b.failed(err)
@@ -101,16 +104,25 @@ func (c *Cache[K, V]) GetOrSetMany(ctx context.Context, keys []K, load func(ctx 
 			}
 		}
 	}
-	if len(strange) > 0 { // another handle caches another type under these keys: load past it
-		values, err := load(ctx, strange)
-		b.failed(err)
-		for _, key := range strange {
-			if v, ok := values[key]; ok && err == nil {
-				b.result[key] = v
-			}
-		}
+	if len(strange) > 0 { // another handle caches another type under these keys
+		loadPast(ctx, b, strange, load)
 	}
 	return b.result, b.err()
+}
+
+// loadPast loads keys past the cache.
+func loadPast[K comparable, V any](ctx context.Context, b *batch[K, V], keys []K, load func(context.Context, []K) (map[K]V, error)) {
+	values, err := load(apart(ctx), keys)
+	b.failed(err)
+	var partial *PartialError
+	if err != nil && !errors.As(err, &partial) {
+		return
+	}
+	for _, key := range keys {
+		if v, ok := values[key]; ok {
+			b.result[key] = v
+		}
+	}
 }
 
 // lookUp returns the value of a key without making a value of what is not there.

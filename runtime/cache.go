@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"sync/atomic"
 )
 
@@ -140,26 +141,34 @@ func (c *Cache[K, V]) bind(s *Store, namespace []string) error {
 		return err
 	}
 	d := &c.definition
+	fn, overrides := s.function(d.Name)
 	var given call
-	for _, o := range d.Options {
+	for _, o := range slices.Concat(d.Options, overrides) {
 		if o == nil {
 			return fmt.Errorf("cachegen: open %s: a nil option", c.label())
 		}
 		o.applyToCall(&given)
 	}
-	set := s.options(given.settings)
+	set, codec := s.options(given.settings), s.valueCodec()
 	if err := set.check(); err != nil {
 		return fmt.Errorf("cachegen: open %s in store %s: %w", c.label(), s.name, err)
 	}
 	k := &binding[K]{appendKey: appendKey, core: core{
 		store: s, name: d.fullName(), namespace: namespace,
+		function:    fn,
 		settings:    set,
-		fingerprint: d.Value.fingerprint(s.codec),
+		fingerprint: d.Value.fingerprint(codec),
 		shares:      !d.Shared && d.Value.shares(),
-		decode:      d.Value.decoder(s.codec),
-		encode:      d.Value.encoder(s.codec),
+		decode:      d.Value.decoder(codec),
+		encode:      d.Value.encoder(codec),
 		size:        d.Value.size(),
 	}}
+	if d.Value == nil || d.Value.Copy != nil {
+		k.copy = func(v any) any {
+			typed, _ := v.(V)
+			return d.Value.copy(typed)
+		}
+	}
 	if d.ResultTags != nil {
 		k.resultTags = func(v any) []Tag {
 			typed, _ := v.(V)
@@ -232,14 +241,20 @@ func (c *Cache[K, V]) at(key K) (*binding[K], string, error) {
 
 // options applies a call's options to the cache's own, and adds the key's tags.
 func (c *Cache[K, V]) options(k *binding[K], key K, options []CallOption) call {
+	given := given(k.settings, options)
+	given.tags = c.tags(key, given.tags)
+	return given
+}
+
+// given applies a call's options to those of a cache.
+func given(own settings, options []CallOption) call {
 	var given call
 	for _, o := range options {
 		if o != nil {
 			o.applyToCall(&given)
 		}
 	}
-	given.settings = given.or(k.settings)
-	given.tags = c.tags(key, given.tags)
+	given.settings = given.or(own)
 	return given
 }
 
@@ -306,6 +321,9 @@ func (c *Cache[K, V]) GetOrSet(ctx context.Context, key K, load func(context.Con
 	if load == nil {
 		return zero, fmt.Errorf("cachegen: GetOrSet of %s: the loader is nil", c.label())
 	}
+	if k.function.off.Load() {
+		return load(apart(ctx))
+	}
 	call := c.options(k, key, options)
 	rq := request{set: call.settings, forceFresh: call.forceFresh, load: func(ctx context.Context, parts []*part) error {
 		v, err := load(ctx)
@@ -328,7 +346,7 @@ func (c *Cache[K, V]) GetOrSet(ctx context.Context, key K, load func(context.Con
 		}
 	}
 	// Another handle caches another type under this key: load past it.
-	return load(ctx)
+	return load(apart(ctx))
 }
 
 // GetOrSetForever is [Cache.GetOrSet] with a TTL that never ends.
@@ -336,15 +354,17 @@ func (c *Cache[K, V]) GetOrSetForever(ctx context.Context, key K, load func(cont
 	return c.GetOrSet(ctx, key, load, append(slices.Clip(options), TTL(Forever))...)
 }
 
-// Get returns the value of key if a fresh one is cached. It never loads and never
-// returns a stale value. Trouble with the shared tier is logged and is a miss; an
-// error is ctx's, the key's, [ErrClosed] or [ErrNotBound].
-func (c *Cache[K, V]) Get(ctx context.Context, key K) (v V, ok bool, err error) {
+// Get returns the value of key if a fresh one is cached, or, with [AllowStale], a
+// stale one. It never loads. Trouble with the shared tier is logged and is a miss,
+// unless [SuppressL2Errors] says otherwise; else an error is ctx's, the key's,
+// [ErrClosed] or [ErrNotBound].
+func (c *Cache[K, V]) Get(ctx context.Context, key K, options ...CallOption) (v V, ok bool, err error) {
 	k, full, err := c.at(key)
 	if err != nil {
 		return v, false, err
 	}
-	it, err := k.get(ctx, full)
+	given := given(k.settings, options)
+	it, err := k.get(ctx, full, &given)
 	if it == nil || err != nil {
 		return v, false, err
 	}
@@ -359,7 +379,7 @@ func (c *Cache[K, V]) Has(ctx context.Context, key K) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	it, err := k.get(ctx, full)
+	it, err := k.get(ctx, full, &call{settings: k.settings})
 	return it != nil, err
 }
 
@@ -391,8 +411,10 @@ func (c *Cache[K, V]) SetForever(ctx context.Context, key K, v V, options ...Cal
 }
 
 // Pull returns the value of key and deletes it. Of several callers in a process
-// that pull one value at a time, one gets it. Errors are those of [Cache.Get], and
-// those of [Cache.Delete]: then the value is returned, but is not gone everywhere.
+// that pull one value at a time, one gets it, and so of several processes if their
+// shared tier can compare and swap (see drivers.Swapper). Errors are those of
+// [Cache.Get], and those of [Cache.Delete]: then the value is returned, but may not be
+// gone everywhere.
 func (c *Cache[K, V]) Pull(ctx context.Context, key K) (v V, ok bool, err error) {
 	k, full, err := c.at(key)
 	if err != nil {
@@ -413,18 +435,18 @@ func (c *Cache[K, V]) Delete(ctx context.Context, key K) error { return c.Delete
 
 // DeleteMany removes keys everywhere, in one round trip. See [Cache.Delete].
 func (c *Cache[K, V]) DeleteMany(ctx context.Context, keys ...K) error {
-	return c.each(keys, func(s *Store, full []string) error { return s.remove(ctx, full) })
+	return c.each(keys, func(k *binding[K], full []string) error { return k.store.remove(ctx, full, k.settings.skipBus) })
 }
 
 // Expire makes keys stale everywhere. A value with a grace period may still stand
 // in for a load that fails or is slow. See [Cache.Delete].
 func (c *Cache[K, V]) Expire(ctx context.Context, keys ...K) error {
-	return c.each(keys, func(s *Store, full []string) error { return s.age(ctx, full) })
+	return c.each(keys, func(k *binding[K], full []string) error { return k.store.age(ctx, full, k.settings.skipBus) })
 }
 
 // each resolves keys and hands those that have a text to do, so that one bad key
 // does not keep the others from being invalidated.
-func (c *Cache[K, V]) each(keys []K, do func(*Store, []string) error) error {
+func (c *Cache[K, V]) each(keys []K, do func(*binding[K], []string) error) error {
 	k, err := c.core()
 	if err != nil {
 		return err
@@ -439,7 +461,7 @@ func (c *Cache[K, V]) each(keys []K, do func(*Store, []string) error) error {
 		}
 		full = append(full, text)
 	}
-	return errors.Join(append(errs, do(k.store, full))...)
+	return errors.Join(append(errs, do(k, full))...)
 }
 
 // Clear removes every entry of this cache: for an ad-hoc one, every entry of its
@@ -450,7 +472,7 @@ func (c *Cache[K, V]) Clear(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return k.store.restamp(ctx, "clear", []string{k.ownStamp()}, false)
+	return k.store.clear(ctx, k.ownStamp(), InvalidationEvent{Namespace: strings.Join(k.namespace, "/"), Cache: k.name})
 }
 
 // ClearNamespace is [Namespace.Clear] of the store's namespace of that name.

@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
@@ -22,6 +23,7 @@ type core struct {
 	baseHash    uint64
 	scopeHash   uint64
 	statics     []*stamp.Cell // of the store, the namespaces and the cache
+	function    *function
 	settings    settings
 	fingerprint uint64
 	shares      bool // copies of a value share memory: hits are copied
@@ -29,7 +31,9 @@ type core struct {
 	encode     func(any) ([]byte, error)
 	decode     func([]byte) (any, error)
 	size       func(any) int
+	copy       func(any) any   // nil if assignment copies
 	resultTags func(any) []Tag // nil if there are none
+	setsTags   atomic.Bool     // its loader has set tags before
 	notFound   error           // what a loader means by it: there is nothing; nil if nothing
 	absent     func(any) bool  // whether a value means so; nil if none does
 }
@@ -147,10 +151,7 @@ func (c *core) hit(text []byte) *item {
 	if it == nil || len(it.key) != len(c.base)+len(key) || it.key[len(c.base):] != key || it.key[:len(c.base)] != c.base {
 		return nil
 	}
-	if s.good(it) || s.serves(it) {
-		return it
-	}
-	return nil
+	return c.served(it)
 }
 
 // hitInt is hit for a key that is the cache's scope and n.
@@ -163,10 +164,19 @@ func (c *core) hitInt(n int64) *item {
 	if it == nil || it.num != n || it.scope != c.scope || c.scope == "" {
 		return nil
 	}
-	if s.good(it) || s.serves(it) {
-		return it
+	return c.served(it)
+}
+
+// served returns an item that was found on the fast path if it may be served there.
+func (c *core) served(it *item) *item {
+	s := c.store
+	if c.function.off.Load() || !s.good(it) && !s.serves(it) {
+		return nil
 	}
-	return nil
+	if s.hooks.Load().Hit != nil {
+		c.sayHit(it, TierL1, false)
+	}
+	return it
 }
 
 // serves reports whether the fast path may serve an item that is not known to be
@@ -220,7 +230,11 @@ func (s *Store) judgeAll(ctx context.Context, items []*item) []verdict {
 	// While the shared tier does not answer, what is known here stands: the cache
 	// must not be the outage.
 	cells = distinct(cells)
-	if _, err := s.fetch(ctx, nil, cells); err != nil && ctx.Err() == nil {
+	limit := s.l2Timeout
+	if s.l2Soft > 0 {
+		limit = min(limit, s.l2Soft)
+	}
+	if _, err := s.fetch(ctx, limit, nil, cells); err != nil && ctx.Err() == nil {
 		s.warn("shared tier: read stamps", err)
 		s.prolong(cells)
 	}

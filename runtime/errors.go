@@ -21,6 +21,9 @@ var (
 	// ErrNotFound is for loaders that have no error of their own for it: there is
 	// nothing. See [Definition] and [Found].
 	ErrNotFound = errors.New("cachegen: not found")
+	// ErrL2Paused is the cause of an [L2Error] while the shared tier is left alone
+	// because it has failed before; see [L2CircuitBreakerDuration].
+	ErrL2Paused = errors.New("it has failed before and is left alone for a while")
 	// ErrTimeout is returned when a loader exceeds its hard timeout and no grace
 	// value can stand in. errors.Is also takes it for context.DeadlineExceeded.
 	ErrTimeout error = timeout{}
@@ -50,12 +53,65 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
+// A LoadError is what [OnLoadError] gets.
+type LoadError struct {
+	Store, Cache string // Cache is empty for an ad-hoc one
+	Keys         []string
+	Err          error
+	Background   bool // nobody waits for the load
+}
+
+// Error names the cache, the first keys and the cause.
+func (e *LoadError) Error() string {
+	return fmt.Sprintf("cachegen: load %s of %s in store %s: %v", some(e.Keys), e.Cache, e.Store, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *LoadError) Unwrap() error { return e.Err }
+
+// An L2Error says that the shared tier of a store has failed.
+type L2Error struct {
+	Store string
+	Op    string // read, write, delete, add, swap
+	Err   error  // [ErrL2Paused] if it was not even asked
+}
+
+// Error names the store, the operation and the cause.
+func (e *L2Error) Error() string {
+	return fmt.Sprintf("shared tier of store %s: %s: %v", e.Store, e.Op, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *L2Error) Unwrap() error { return e.Err }
+
+// A PartialError is for loaders of many keys that could load some of them only: with
+// it, [Cache.GetOrSetMany] takes what they return. Keys that are not in there have
+// failed with Err. See [Partial].
+type PartialError struct{ Err error }
+
+// Partial returns a [PartialError], or nil if err is nil.
+func Partial(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &PartialError{err}
+}
+
+// Error is the cause's.
+func (e *PartialError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *PartialError) Unwrap() error { return e.Err }
+
 // An InvalidationError says that entries could not be removed or replaced in the
 // shared tier, or that other processes could not be told. What the annotated
 // function did has happened all the same. This process's memory has dropped the
-// entries; other processes, or the shared tier, may still serve them until their TTL.
+// entries, and the store keeps trying to reach the others; until then it does not
+// read the entries from the shared tier, but other processes may serve them until
+// their TTL. [Store.Close] tries once more and returns an InvalidationError for what
+// has been lost.
 type InvalidationError struct {
-	Op      string   // delete, expire, set, delete by tag, expire by tag, clear
+	Op      string   // delete, expire, set, delete by tag, expire by tag, clear, close
 	Store   string   // name of the store
 	Targets []string // keys or tags
 	Err     error
@@ -63,13 +119,15 @@ type InvalidationError struct {
 
 // Error names the operation, the store, the first targets and the cause.
 func (e *InvalidationError) Error() string {
-	shown := e.Targets
-	more := ""
-	if len(shown) > 3 {
-		more = fmt.Sprintf(" and %d more", len(shown)-3)
-		shown = shown[:3]
+	return fmt.Sprintf("cachegen: %s %s in store %s: %v", e.Op, some(e.Targets), e.Store, e.Err)
+}
+
+// some names the first of names.
+func some(names []string) string {
+	if len(names) <= 3 {
+		return strings.Join(names, ", ")
 	}
-	return fmt.Sprintf("cachegen: %s %s%s in store %s: %v", e.Op, strings.Join(shown, ", "), more, e.Store, e.Err)
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:3], ", "), len(names)-3)
 }
 
 // Unwrap returns the cause.

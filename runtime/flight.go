@@ -18,10 +18,12 @@ type loading struct {
 	rq       *request
 	crew     flight.Crew
 	parts    []*part
+	refresh  bool
 	panicked *PanicError // the load's own; written before any flight lands with it
 }
 
-// A loader brings the values of parts. An error is the failure of all of them.
+// A loader brings the values of parts. An error is the failure of those that it has
+// not given one.
 type loader func(ctx context.Context, parts []*part) error
 
 // A part is one key of a load.
@@ -33,19 +35,23 @@ type part struct {
 	cells    []*stamp.Cell
 	stamps   []stampRef // from before the load
 
-	// What the loader says: a value, or its error that means there is none, or neither.
-	value any
-	found bool
-	none  error
+	// What the loader says: a value, or its error that means there is none, or nothing
+	// of that; and whether it has failed.
+	value  any
+	found  bool
+	none   error
+	failed error
+	entry  *LoadEntry // what else it says
 
 	// What the flight lands with.
 	it  *item
 	err error
 
-	older bool // a tier has something that what was loaded replaces
-	keep  bool // the item is worth keeping
-	drop  bool // nothing is to be kept, not even what was there
-	kept  bool // one of the two has been done; guarded by the key's stripe
+	older      bool // a tier has something that what was loaded replaces
+	keep       bool // the item is worth keeping
+	drop       bool // nothing is to be kept, not even what was there
+	skipShared bool // memory alone is to keep it
+	kept       bool // one of the two has been done; guarded by the key's stripe
 }
 
 func (p *part) land(it *item) {
@@ -119,7 +125,7 @@ func (c *core) obtain(ctx context.Context, cancel context.CancelCauseFunc, l *lo
 	if len(open) == 0 {
 		return
 	}
-	open, anyTag, shared := c.fromShared(ctx, l, open)
+	open, anyTag, errShared := c.fromShared(ctx, l, open)
 	for _, p := range open {
 		p.stamps = current(p.cells)
 	}
@@ -133,24 +139,37 @@ func (c *core) obtain(ctx context.Context, cancel context.CancelCauseFunc, l *lo
 		}
 		return
 	}
-	if err := c.call(ctx, cancel, l, open); err != nil {
-		c.failure(ctx, l, open, err)
+	if errShared != nil && !l.rq.set.suppressL2 {
+		c.failure(ctx, l, open, fmt.Errorf("cachegen: %w", errShared))
 		return
 	}
+	c.call(ctx, cancel, l, open)
+	loaded := open[:0]
 	for _, p := range open {
+		if p.failed != nil {
+			c.failure(ctx, l, []*part{p}, p.failed)
+			continue
+		}
 		c.decide(p, l.rq.set, started)
+		loaded = append(loaded, p)
 	}
 	// What has been loaded is worth keeping although its caller may be gone.
 	ctx = context.WithoutCancel(ctx)
-	read := c.tagResults(ctx, open, known, anyTag)
+	read := c.tagResults(ctx, loaded, known, anyTag)
 	// Under stamps that only this process knows nobody could use it.
-	s.save(ctx, c, open, shared && read)
+	s.save(ctx, c, loaded, errShared == nil && read)
+}
+
+// anyTag is what [Store.anyTagKey] held before a load, if it was read.
+type anyTag struct {
+	value []byte
+	read  bool
 }
 
 // fromShared lands the parts that the shared tier has a fresh value for, and
-// returns the others; with them what [Store.anyTagKey] held, if it matters, and
-// whether the shared tier answered.
-func (c *core) fromShared(ctx context.Context, l *loading, parts []*part) (open []*part, anyTag []byte, ok bool) {
+// returns the others; with them [Store.anyTagKey], if it matters, and why the shared
+// tier did not answer.
+func (c *core) fromShared(ctx context.Context, l *loading, parts []*part) (open []*part, any anyTag, err error) {
 	s := c.store
 	keys := make([]string, len(parts), len(parts)+1)
 	var cells []*stamp.Cell
@@ -158,18 +177,26 @@ func (c *core) fromShared(ctx context.Context, l *loading, parts []*part) (open 
 		keys[i] = p.key
 		cells = append(cells, p.cells...)
 	}
-	if c.resultTags != nil {
+	if any.read = c.resultTags != nil || c.setsTags.Load(); any.read {
 		keys = append(keys, s.anyTagKey())
 	}
-	data, err := s.fetch(ctx, keys, distinct(cells))
+	limit := s.l2Timeout
+	if s.l2Soft > 0 && !slices.ContainsFunc(parts, func(p *part) bool { return !p.fallback.ready() }) {
+		limit = min(limit, s.l2Soft)
+	}
+	data, err := s.fetch(ctx, limit, keys, distinct(cells))
 	if err != nil {
 		s.warn("shared tier: read", err)
-		return parts, nil, false
+		return parts, anyTag{}, err
 	}
-	if c.resultTags != nil {
-		anyTag = data[len(parts)]
+	if any.read {
+		any.value = data[len(parts)]
 	}
-	items := c.received(ctx, l.rq.set, keys[:len(parts)], data[:len(parts)])
+	items, err := c.received(ctx, l.rq.set, keys[:len(parts)], data[:len(parts)])
+	if err != nil {
+		s.warn("shared tier: read", err)
+		return parts, anyTag{}, err
+	}
 	for i, p := range parts {
 		p.older = p.older || data[i] != nil
 		it, worth := items[i], dead
@@ -192,7 +219,7 @@ func (c *core) fromShared(ctx context.Context, l *loading, parts []*part) (open 
 		}
 		open = append(open, p)
 	}
-	return open, anyTag, true
+	return open, any, nil
 }
 
 // failure lands parts whose load has failed.
@@ -201,16 +228,20 @@ func (c *core) failure(ctx context.Context, l *loading, parts []*part, err error
 	if cancelled && errors.Is(err, ctx.Err()) {
 		err = context.Cause(ctx)
 	}
+	set := l.rq.set
 	for _, p := range parts {
+		if p.entry != nil {
+			set = p.entry.given.or(l.rq.set)
+		}
 		if g := p.fallback; c.store.standsIn(context.WithoutCancel(ctx), g) {
-			g.it.backOff(l.rq.set.graceBackoff)
+			g.it.backOff(set.graceBackoff)
 			c.store.warn("load failed, serving the value there is", err, "cache", c.name)
 			p.it, p.err = g.it, nil
 			continue
 		}
 		p.it, p.err = nil, err
 		if !cancelled && l.panicked == nil {
-			c.remember(p, l.rq.set, err)
+			c.remember(p, set, err)
 		}
 	}
 }
@@ -218,9 +249,10 @@ func (c *core) failure(ctx context.Context, l *loading, parts []*part, err error
 // backOff lets the loader alone for a while.
 func (it *item) backOff(d time.Duration) { it.retryAt.Store(deadline(now(), int64(d))) }
 
-// call runs the loader. It returns when the loader does, although those who wait
-// may have been told of a timeout before.
-func (c *core) call(ctx context.Context, cancel context.CancelCauseFunc, l *loading, parts []*part) (err error) {
+// call runs the loader, several times if it is to be asked for so many keys only at a
+// time, and sees to it that each part has what became of it. It returns when the
+// loader does, although those who wait may have been told of a timeout before.
+func (c *core) call(ctx context.Context, cancel context.CancelCauseFunc, l *loading, parts []*part) {
 	if l.rq.set.hard > 0 {
 		timer := time.AfterFunc(l.rq.set.hard, func() {
 			cancel(ErrTimeout)
@@ -230,6 +262,55 @@ func (c *core) call(ctx context.Context, cancel context.CancelCauseFunc, l *load
 		})
 		defer timer.Stop()
 	}
+	chunk := len(parts)
+	if l.rq.set.batchMax > 0 {
+		chunk = l.rq.set.batchMax
+	}
+	for some := range slices.Chunk(parts, chunk) {
+		if l.panicked != nil || ctx.Err() != nil && some[0] != parts[0] {
+			for _, p := range some {
+				if p.failed = context.Cause(ctx); l.panicked != nil {
+					p.failed = l.panicked
+				}
+			}
+			continue
+		}
+		c.callOnce(ctx, l, some)
+	}
+}
+
+// callOnce runs the loader for parts.
+func (c *core) callOnce(ctx context.Context, l *loading, parts []*part) {
+	s := c.store
+	e := &LoadEntry{store: s}
+	if c.shares {
+		e.copy = c.copy
+	}
+	if len(parts) == 1 {
+		e.part = parts[0]
+	}
+	for _, p := range parts {
+		p.entry = e
+	}
+	began := time.Now()
+	err := c.guarded(context.WithValue(ctx, loadEntryKey{}, e), l, parts)
+	e.end()
+	all := err == nil && e.failure != nil
+	if all {
+		err = e.failure
+	}
+	if err != nil {
+		for _, p := range parts {
+			if all || !p.found && p.none == nil {
+				p.failed = err
+			}
+		}
+	}
+	c.sayLoaded(l, parts, time.Since(began), err)
+}
+
+// guarded turns a panic of the loader into its error.
+func (c *core) guarded(ctx context.Context, l *loading, parts []*part) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			l.panicked = &PanicError{Value: p, Stack: debug.Stack()}
@@ -237,6 +318,24 @@ func (c *core) call(ctx context.Context, cancel context.CancelCauseFunc, l *load
 		}
 	}()
 	return l.rq.load(ctx, parts)
+}
+
+// sayLoaded tells of a loader that has returned.
+func (c *core) sayLoaded(l *loading, parts []*part, took time.Duration, err error) {
+	s := c.store
+	hook := s.hooks.Load().Loaded
+	if hook == nil && (err == nil || l.rq.set.onLoadError == nil) {
+		return
+	}
+	keys := make([]string, len(parts))
+	for i, p := range parts {
+		keys[i] = p.key
+	}
+	background := l.crew.Background()
+	if err != nil {
+		emit(s, l.rq.set.onLoadError, &LoadError{Store: s.name, Cache: c.name, Keys: keys, Err: err, Background: background})
+	}
+	emit(s, hook, LoadEvent{Store: s.name, Cache: c.name, Keys: keys, Took: took, Err: err, Refresh: l.refresh, Background: background})
 }
 
 // overdue lands a part whose load goes on beyond its hard timeout.
@@ -258,8 +357,19 @@ func (c *core) overdue(l *loading, p *part) {
 
 // decide makes of what the loader has said of a part what its flight lands with.
 func (c *core) decide(p *part, set settings, started int64) {
+	e := p.entry
+	set = e.given.or(set)
 	is, value, ttl := present, p.value, set.ttl
 	p.err = nil
+	if len(e.given.tags) > 0 {
+		c.setsTags.Store(true)
+	}
+	if e.notModified != nil {
+		p.it = c.renewed(e.notModified, set, started, p.stamps)
+		p.it.born, p.skipShared = p.flight.ID, set.skipL2Write
+		p.keep = ttl > 0 && !e.skip
+		return
+	}
 	switch {
 	case p.found && (c.absent == nil || !c.absent(p.value)):
 	case p.none != nil:
@@ -278,6 +388,11 @@ func (c *core) decide(p *part, set settings, started int64) {
 		value, ttl = nil, set.missingTTL()
 	}
 	p.it = c.newItem(p.key, value, is, set, started, p.stamps)
+	p.it.born = p.flight.ID
+	p.skipShared = set.skipL2Write
+	if e.skip {
+		return
+	}
 	p.keep = ttl > 0
 	p.drop = is != present && !p.keep
 }
@@ -329,18 +444,19 @@ func (c *core) newItem(key string, value any, is presence, set settings, started
 // if one of them has changed since the flight began, or, of one that was not known
 // here at known, if another process may have changed it since anyTag was read. It
 // returns false if the shared tier did not tell the stamps.
-func (c *core) tagResults(ctx context.Context, parts []*part, known uint64, anyTag []byte) (read bool) {
-	if c.resultTags == nil {
-		return true
-	}
+func (c *core) tagResults(ctx context.Context, parts []*part, known uint64, any anyTag) (read bool) {
 	s := c.store
 	tagged := make([][]*stamp.Cell, len(parts))
 	var all []*stamp.Cell
 	for i, p := range parts {
-		if p.it == nil || p.it.presence != present {
+		if p.it == nil {
 			continue
 		}
-		if tags := c.resultTags(p.it.value); len(tags) > 0 {
+		tags := p.entry.given.tags
+		if c.resultTags != nil && p.it.presence == present && p.entry.notModified == nil { // which has its own
+			tags = append(tags[:len(tags):len(tags)], c.resultTags(p.it.value)...)
+		}
+		if len(tags) > 0 {
 			tagged[i] = c.cells(tags)[len(c.statics):]
 			all = append(all, tagged[i]...)
 		}
@@ -349,13 +465,16 @@ func (c *core) tagResults(ctx context.Context, parts []*part, known uint64, anyT
 		return true
 	}
 	all = distinct(all)
-	_, err := s.fetch(ctx, nil, all)
+	_, err := s.fetch(ctx, s.l2Timeout, nil, all)
 	unknown := func(cell *stamp.Cell) bool { return !cell.KnownSince(known) }
 	sure := true
 	if s.l2 != nil && err == nil && slices.ContainsFunc(all, unknown) {
-		var data [][]byte
-		if data, err = s.getMany(ctx, []string{s.anyTagKey()}); err == nil { // after the stamps: see restampShared
-			sure = bytes.Equal(data[0], anyTag)
+		sure = any.read
+		if any.read {
+			var data [][]byte
+			if data, err = s.getMany(ctx, []string{s.anyTagKey()}); err == nil { // after the stamps: see restampShared
+				sure = bytes.Equal(data[0], any.value)
+			}
 		}
 	}
 	if err != nil {

@@ -23,10 +23,12 @@ type item struct {
 	staleUntil  int64 // not before freshUntil
 	grace       int64 // how long it may be stale
 	loadStarted int64
-	kept        int64 // when this process got hold of it
-	lookAgain   int64 // when the shared tier has to be asked again although it is fresh
-	refreshAt   int64 // when it is due to be loaded anew although it is fresh
-	expired     bool  // by a user
+	kept        int64  // when this process got hold of it
+	lookAgain   int64  // when the shared tier has to be asked again although it is fresh
+	refreshAt   int64  // when it is due to be loaded anew although it is fresh
+	born        uint64 // the flight that loaded it; 0 if none did
+	fetched     bool   // from the shared tier
+	expired     bool   // by a user
 	presence    presence
 	stamps      []stampRef
 	size        int
@@ -168,7 +170,7 @@ func (it *item) aged(t int64) *item {
 		value: it.value, size: it.size, stamps: it.stamps,
 		freshUntil: h.FreshUntil, staleUntil: h.StaleUntil, grace: it.grace,
 		loadStarted: it.loadStarted, kept: it.kept, lookAgain: it.lookAgain, refreshAt: never,
-		expired: true, presence: it.presence,
+		expired: true, presence: it.presence, fetched: it.fetched,
 	}
 }
 

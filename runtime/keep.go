@@ -20,6 +20,9 @@ func (s *Store) save(ctx context.Context, c *core, parts []*part, shared bool) {
 		switch {
 		case p.keep:
 			s.keepLoaded(p, p.it)
+			if p.kept {
+				emit(s, s.hooks.Load().Written, WriteEvent{Store: s.name, Cache: c.name, Key: p.key, Loaded: true})
+			}
 		case p.drop:
 			s.keepLoaded(p, nil)
 		}
@@ -35,6 +38,8 @@ func (s *Store) share(ctx context.Context, c *core, parts []*part) {
 	for _, p := range parts {
 		var written drivers.Item
 		switch {
+		case p.keep && p.skipShared:
+			continue
 		case p.keep:
 			var err error
 			if written, err = c.pack(p.it); err != nil {
@@ -67,14 +72,33 @@ func (s *Store) share(ctx context.Context, c *core, parts []*part) {
 	s.await(turn)
 	var errs [2]error
 	if len(write) > 0 {
-		errs[0] = s.setMany(ctx, write)
+		errs[0] = s.fill(ctx, write)
 	}
 	if len(remove) > 0 {
 		errs[1] = s.deleteMany(ctx, remove)
 	}
 	if err := errors.Join(errs[:]...); err != nil {
 		s.warn("shared tier: write", err)
+		return
 	}
+	for _, it := range write { // what was there is replaced
+		s.pending.Overtaken(keyTarget(it.Key))
+	}
+	s.pending.Overtaken(targets(remove, keyTarget)...)
+}
+
+// fill writes items that have been loaded. One that the tier refuses is kept in
+// memory only, and does not keep the others from being written.
+func (s *Store) fill(ctx context.Context, items []drivers.Item) error {
+	err := s.setMany(ctx, items)
+	if len(items) == 1 || !errors.Is(err, drivers.ErrRefused) {
+		return err
+	}
+	var errs []error
+	for _, it := range items {
+		errs = append(errs, s.setMany(ctx, []drivers.Item{it}))
+	}
+	return errors.Join(errs...)
 }
 
 // await waits for a turn. Those before it take three operations at most (see

@@ -30,6 +30,7 @@ type load = flight.Flight[*item]
 // error, or with both if the loader has just said that there is nothing.
 type search struct {
 	want
+	tier     Tier // that has answered; none if it was a loader
 	fallback fallback
 	flight   *load
 	joined   bool     // the caller waits for the flight, rather than for its end
@@ -42,6 +43,24 @@ type search struct {
 }
 
 func (q *search) end(it *item, err error) { q.it, q.err, q.ended = it, err, true }
+
+// endWith ends a search with an item of memory.
+func (q *search) endWith(it *item) {
+	q.end(it, nil)
+	q.tier = TierL1
+}
+
+// tierOf returns the tier that an item which a flight brought comes from: none if it
+// has just been loaded.
+func (q *search) tierOf(it *item) Tier {
+	switch {
+	case it == nil || it.born == q.flight.ID:
+		return 0
+	case it.fetched && it != q.fallback.it:
+		return TierL2
+	}
+	return TierL1
+}
 
 // A fallback is an item that can stand in for a load.
 type fallback struct {
@@ -75,12 +94,26 @@ func (c *core) getOrSet(ctx context.Context, rq *request, w want) (*item, error)
 	if !rq.forceFresh {
 		it, t := s.find(w.key, w.hash), now()
 		if it != nil && s.look(it, t) == fresh && t < it.dueAt() {
+			if s.hooks.Load().Hit != nil {
+				c.sayHit(it, TierL1, false)
+			}
 			return it, nil
 		}
 	}
 	q := search{want: w}
 	c.bring(ctx, rq, []*search{&q})
+	c.say(&q)
 	return q.it, q.err
+}
+
+// say tells how a search has ended.
+func (c *core) say(q *search) {
+	switch {
+	case q.tier == 0:
+		c.sayMiss(q.key)
+	case c.store.hooks.Load().Hit != nil:
+		c.sayHit(q.it, q.tier, now() >= q.it.freshUntil || q.it.expired)
+	}
 }
 
 // getOrSetMany is getOrSet for several keys.
@@ -94,6 +127,9 @@ func (c *core) getOrSetMany(ctx context.Context, rq *request, wants []want) ([]*
 		searches[i] = &search{want: w}
 	}
 	c.bring(ctx, rq, searches)
+	for _, q := range searches {
+		c.say(q)
+	}
 	return searches, nil
 }
 
@@ -144,16 +180,16 @@ func (c *core) recall(ctx context.Context, rq *request, open []*search) {
 		q.fallback = fallback{}
 		switch {
 		case verdict == fresh:
-			q.end(it, nil)
+			q.endWith(it)
 			if it.due(now()) {
 				behind = append(behind, q)
 			}
 		case verdict >= suspect && now() < it.retryAt.Load():
-			q.end(it, nil)
+			q.endWith(it)
 		case verdict == suspect:
 			q.fallback = fallback{it, true}
 		case verdict == stale && rq.set.soft == 0:
-			q.end(it, nil)
+			q.endWith(it)
 			behind = append(behind, q)
 		case verdict == stale:
 			q.fallback = fallback{it, false}
@@ -230,12 +266,15 @@ func (c *core) await(ctx context.Context, rq *request, open []*search, came uint
 			continue
 		case err == errUnloaded:
 			continue // this caller's own loader may know of it
+		case err != nil && it == nil && rq.set.suppressL2 && isL2Error(err):
+			continue // this caller would not have failed for that
 		case err != nil && it == nil && f.Forced:
 			continue // somebody else wanted it loaded; to this caller a cached value will do
 		case came > f.Epoch && c.outdated(it, q.tags, f.Epoch):
 			continue // invalidated after its load had begun and before this caller came
 		}
 		q.end(it, err)
+		q.tier = q.tierOf(it)
 		if err == nil && it.due(now()) {
 			behind = append(behind, q)
 		}
@@ -279,7 +318,7 @@ func (c *core) refresh(ctx context.Context, rq *request, behind []*search) {
 	if len(behind) == 0 || !s.spare.TryAcquire(1) {
 		return
 	}
-	own := &loading{rq: rq}
+	own := &loading{rq: rq, refresh: true}
 	for _, q := range behind {
 		if f, leader, _ := s.flights.Join(q.key, true, &own.crew, s.stamps.Epoch); leader {
 			f.Offer(q.it) // to those that would find it in the shared tier, were there no flight
@@ -400,7 +439,7 @@ func (c *core) standBy(ctx context.Context, q *search, rq *request, since time.T
 	case <-late:
 		switch {
 		case (g.ready() || !pass) && c.store.standsIn(ctx, g):
-			q.end(g.it, nil)
+			q.endWith(g.it)
 		case g.ready(): // it has ended meanwhile: the caller waits as one who has none
 			q.fallback = fallback{}
 			c.standBy(ctx, q, rq, time.Now())

@@ -57,7 +57,7 @@ func wantNothing(t *testing.T, c *runtime.Cache[int, *int]) {
 	if v, ok, err := c.Pull(t.Context(), 7); v != nil || ok || err != nil {
 		t.Errorf("Pull: %v, %v, %v, want nothing", v, ok, err)
 	}
-	if found, err := c.GetMany(t.Context(), 7); len(found) != 0 || err != nil {
+	if found, err := c.GetMany(t.Context(), []int{7}); len(found) != 0 || err != nil {
 		t.Errorf("GetMany: %v, %v, want nothing", found, err)
 	}
 }

@@ -19,6 +19,7 @@ const (
 	DefaultL2Timeout    = time.Second
 	DefaultStampTrust   = 3 * time.Second
 	DefaultBackground   = 256
+	DefaultL2Pause      = 5 * time.Second
 )
 
 // A StoreOption configures [NewStore].
@@ -35,6 +36,17 @@ type Option interface {
 	StoreOption
 	StoresOption
 	CallOption
+}
+
+// A SharedOption is for one store, or for all of [NewStores] that are silent.
+type SharedOption interface {
+	StoreOption
+	StoresOption
+}
+
+type sharedOption struct {
+	storeOption
+	storesOption
 }
 
 type option func(*settings)
@@ -141,11 +153,48 @@ func L1TTL(d time.Duration) Option {
 	return option(func(s *settings) { s.l1TTL = d; s.given |= givenL1TTL })
 }
 
+// SuppressL2Errors says what becomes of a read that the shared tier fails: with
+// true, the default, it is a miss, which is logged; with false, the caller of
+// GetOrSet, Get and the like gets an [L2Error], unless a grace value can stand in.
+// Failures to store what has been loaded are logged either way, and those of
+// invalidations are errors either way.
+func SuppressL2Errors(suppress bool) Option {
+	return option(func(s *settings) { s.suppressL2 = suppress; s.given |= givenSuppressL2 })
+}
+
+// SkipL2Write keeps values in the memory of this process. What Set replaces in the
+// shared tier is removed there all the same. The default is false.
+func SkipL2Write(skip bool) Option {
+	return option(func(s *settings) { s.skipL2Write = skip; s.given |= givenSkipL2Write })
+}
+
+// SkipBusNotify keeps changes of entries from being told to other processes, which
+// then serve what is in their memory until its TTL or [L1TTL]. What is invalidated
+// by tag, namespace or clear is told all the same. The default is false.
+func SkipBusNotify(skip bool) Option {
+	return option(func(s *settings) { s.skipBus = skip; s.given |= givenSkipBus })
+}
+
+// OnLoadError is called when a loader has failed, also when a grace value stands in
+// for it and in the background, and before anyone is told. It may be called by
+// several goroutines at a time. Nil, the default, is none.
+func OnLoadError(f func(*LoadError)) Option {
+	return option(func(s *settings) { s.onLoadError = f; s.given |= givenOnLoadError })
+}
+
+// BatchMax is how many keys the loader of [Cache.GetOrSetMany] is asked for at most
+// at a time. It is called several times, one after the other, for more of them; a
+// call that fails is the failure of its own keys only. Zero, the default, is no limit.
+func BatchMax(n int) Option {
+	return option(func(s *settings) { s.batchMax = n; s.given |= givenBatchMax })
+}
+
 // call is everything that one call says.
 type call struct {
 	settings
 	tags       []Tag
 	forceFresh bool
+	allowStale bool
 }
 
 type callOption func(*call)
@@ -162,6 +211,12 @@ func ForceFresh() CallOption {
 	return callOption(func(c *call) { c.forceFresh = true })
 }
 
+// AllowStale lets Get and GetMany return a value in its grace period. It is for
+// them only: GetOrSet serves such values by itself.
+func AllowStale() CallOption {
+	return callOption(func(c *call) { c.allowStale = true })
+}
+
 // storeConfig is what NewStore's options add up to.
 type storeConfig struct {
 	settings
@@ -173,8 +228,11 @@ type storeConfig struct {
 	logger      *slog.Logger
 	maxLoadTime time.Duration
 	l2Timeout   time.Duration
+	l2Soft      time.Duration
+	breakFor    time.Duration
 	stampTrust  time.Duration
 	background  int
+	hooks       []Hooks
 	refused     []string // options that were given nil
 }
 
@@ -211,16 +269,28 @@ func Prefix(prefix string) StoreOption {
 	return storeOption(func(c *storeConfig) { c.prefix = prefix })
 }
 
-// WithCodec replaces [MsgPack]. [NewStore] refuses nil.
-func WithCodec(codec Codec) StoreOption {
-	return storeOption(func(c *storeConfig) { c.codec = codec; c.refuse(codec == nil, "WithCodec") })
+// WithCodec replaces [MsgPack]. [NewStore] and [NewStores] refuse nil. Caches that
+// were opened before NewStores keep what they have.
+func WithCodec(codec Codec) SharedOption {
+	return sharedOption{
+		func(c *storeConfig) { c.codec = codec; c.refuse(codec == nil, "WithCodec") },
+		func(c *storesConfig) {
+			c.codec = codec
+			if codec == nil {
+				c.refused = append(c.refused, "WithCodec")
+			}
+		},
+	}
 }
 
 // Logger says where a store reports what callers do not see: loads that fail
 // behind a grace value, tiers that do not answer. The default, and nil, is
 // slog.Default().
-func Logger(logger *slog.Logger) StoreOption {
-	return storeOption(func(c *storeConfig) { c.logger = logger })
+func Logger(logger *slog.Logger) SharedOption {
+	return sharedOption{
+		func(c *storeConfig) { c.logger = logger },
+		func(c *storesConfig) { c.logger = logger },
+	}
 }
 
 // MaxLoadTime is how long a load may hold its key. A load that takes longer is
@@ -241,6 +311,31 @@ func MaxBackground(n int) StoreOption {
 // The default is 1 s; [NewStore] refuses zero or less.
 func L2Timeout(d time.Duration) StoreOption {
 	return storeOption(func(c *storeConfig) { c.l2Timeout = d })
+}
+
+// L2SoftTimeout bounds a read of the shared tier where there is something to fall
+// back to: a grace value. Then it goes on as if the tier did not have the key. Zero,
+// the default, is no bound but [L2Timeout].
+func L2SoftTimeout(d time.Duration) StoreOption {
+	return storeOption(func(c *storeConfig) { c.l2Soft = d })
+}
+
+// L2CircuitBreakerDuration is how long the shared tier is left alone after 3
+// operations on it in a row have failed or exceeded [L2Timeout]. Meanwhile reads go
+// on without it and invalidations are kept for later; see [InvalidationError]. Then
+// one operation tries whether it answers again. The default is 5 s; zero never
+// leaves it alone.
+func L2CircuitBreakerDuration(d time.Duration) StoreOption {
+	return storeOption(func(c *storeConfig) { c.breakFor = d })
+}
+
+// WithHooks lets a program see what a store does, or all stores of [NewStores].
+// Given more than once, all are called.
+func WithHooks(h Hooks) SharedOption {
+	return sharedOption{
+		func(c *storeConfig) { c.hooks = append(c.hooks, h) },
+		func(c *storesConfig) { c.hooks = c.hooks.and(h) },
+	}
 }
 
 // StampTrust bounds how long this process believes what it knows of tags,

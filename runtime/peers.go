@@ -51,7 +51,9 @@ func (s *Store) tell(ctx context.Context, m busmsg.Message) error {
 	m.Origin = s.peers.origin
 	ctx, cancel := context.WithTimeout(ctx, s.l2Timeout)
 	defer cancel()
-	return s.bus.Publish(ctx, s.channel(), busmsg.Append(nil, &m))
+	err := s.bus.Publish(ctx, s.channel(), busmsg.Append(nil, &m))
+	emit(s, s.hooks.Load().Published, BusEvent{s.name, m.Kind.String(), m.Names, err})
+	return err
 }
 
 // trust returns until when a stamp learnt now is believed.
@@ -107,6 +109,7 @@ func (p *peers) Up() {
 		s.l1.Clear()
 	}
 	p.deafSince.Store(0)
+	s.retries.hurry()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	select {
@@ -144,6 +147,7 @@ func (p *peers) Message(b []byte) {
 	if m.Origin == p.origin {
 		return
 	}
+	emit(s, s.hooks.Load().Received, BusEvent{s.name, m.Kind.String(), m.Names, nil})
 	switch m.Kind {
 	case busmsg.Drop:
 		s.settle(m.Names, func(_ int, hash uint64, _ generation.Mark) { s.l1.Delete(hash) })

@@ -48,5 +48,5 @@ func (s *Store) warn(message string, err error, attrs ...any) {
 	if held > 0 {
 		attrs = append(attrs, "more", held)
 	}
-	s.logger.Warn("cachegen: "+message, attrs...)
+	s.log.Load().Warn("cachegen: "+message, attrs...)
 }

@@ -2,21 +2,26 @@ package runtime
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/cachegen/cachegen/runtime/internal/generation"
 )
 
-// get returns a fresh item of key from memory or the shared tier, or nil.
-func (c *core) get(ctx context.Context, key string) (*item, error) {
-	items, err := c.getMany(ctx, []want{{key: key, hash: c.store.hash(key)}})
+// get returns an item of key from memory or the shared tier, or nil: a fresh one, or
+// a stale one if the call wants that too.
+func (c *core) get(ctx context.Context, key string, call *call) (*item, error) {
+	items, err := c.getMany(ctx, []want{{key: key, hash: c.store.hash(key)}}, call)
 	return items[0], err
 }
 
 // getMany is get for several keys, with one look at the shared tier. With an error
 // it returns what memory had.
-func (c *core) getMany(ctx context.Context, wants []want) ([]*item, error) {
+func (c *core) getMany(ctx context.Context, wants []want, call *call) ([]*item, error) {
 	s := c.store
 	items := make([]*item, len(wants))
+	if c.function.off.Load() {
+		return items, nil
+	}
 	if !s.gate.enter() {
 		return items, ErrClosed
 	}
@@ -24,38 +29,73 @@ func (c *core) getMany(ctx context.Context, wants []want) ([]*item, error) {
 	for i, w := range wants {
 		items[i] = s.find(w.key, w.hash)
 	}
+	grace := make([]fallback, len(wants)) // what a call that wants stale values falls back to
 	var open []int
 	for i, verdict := range s.judgeAll(ctx, items) {
 		if verdict != fresh {
+			if call.allowStale && verdict >= suspect {
+				grace[i].it = items[i]
+			}
 			items[i] = nil
 			open = append(open, i)
 		}
 	}
-	if s.l2 != nil && len(open) > 0 {
-		if err := c.getShared(ctx, wants, open, items); err != nil {
-			return values(items), err
+	tiers := make([]Tier, len(wants))
+	for i, it := range items {
+		if it != nil {
+			tiers[i] = TierL1
 		}
 	}
-	return values(items), nil
+	var err error
+	if s.l2 != nil && len(open) > 0 {
+		err = c.getShared(ctx, wants, open, call, func(i int, it *item, verdict verdict) {
+			switch {
+			case verdict == fresh:
+				items[i], tiers[i] = it, TierL2
+			case call.allowStale && verdict == stale && (grace[i].it == nil || !grace[i].it.supersedes(it)):
+				grace[i].it, tiers[i] = it, TierL2
+			}
+		})
+	}
+	for i := range items {
+		stale := items[i] == nil && s.standsIn(ctx, grace[i])
+		if stale {
+			items[i], tiers[i] = grace[i].it, max(tiers[i], TierL1)
+		}
+		switch {
+		case items[i] == nil:
+			c.sayMiss(wants[i].key)
+		case s.hooks.Load().Hit != nil:
+			c.sayHit(items[i], tiers[i], stale)
+		}
+	}
+	return values(items), err
 }
 
-// getShared fills in those of items that open names and the shared tier has.
-func (c *core) getShared(ctx context.Context, wants []want, open []int, items []*item) error {
+// getShared finds those items that open names and the shared tier has.
+func (c *core) getShared(ctx context.Context, wants []want, open []int, call *call, found func(int, *item, verdict)) error {
 	s := c.store
 	keys := make([]string, len(open))
 	marks := make([]generation.Mark, len(open))
 	for j, i := range open {
 		keys[j], marks[j] = wants[i].key, s.stripes.Mark(wants[i].hash) // before the read
 	}
-	data, err := s.fetch(ctx, keys, c.statics)
+	data, err := s.fetch(ctx, s.l2Timeout, keys, c.statics)
+	var items []*item
+	if err == nil {
+		items, err = c.received(ctx, c.settings, keys, data)
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		s.warn("shared tier: read", err)
+		if !call.suppressL2 {
+			return fmt.Errorf("cachegen: %w", err)
+		}
 		return nil
 	}
-	for j, it := range c.received(ctx, c.settings, keys, data) {
+	for j, it := range items {
 		if it == nil {
 			continue
 		}
@@ -67,9 +107,7 @@ func (c *core) getShared(ctx context.Context, wants []want, open []int, items []
 				}
 			})
 		}
-		if verdict == fresh {
-			items[open[j]] = it
-		}
+		found(open[j], it, verdict)
 	}
 	return nil
 }
@@ -82,31 +120,4 @@ func values(items []*item) []*item {
 		}
 	}
 	return items
-}
-
-func (c *core) pullAlone(ctx context.Context, key string, end func(taken bool)) (it *item, err error) {
-	defer func() { end(it != nil) }() // a driver may panic
-	if it, err = c.get(ctx, key); it != nil && err == nil {
-		err = c.store.remove(ctx, []string{key})
-	}
-	return it, err
-}
-
-// pull returns what get does and deletes it. Of those who pull the same key
-// meanwhile, one at a time tries, until one has got it: it is gone then.
-func (c *core) pull(ctx context.Context, key string) (*item, error) {
-	for {
-		other, end := c.store.once.begin(key)
-		if end != nil {
-			return c.pullAlone(ctx, key, end)
-		}
-		select {
-		case <-other.done:
-			if other.taken {
-				return nil, nil
-			}
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
 }

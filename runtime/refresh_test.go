@@ -95,7 +95,7 @@ func TestOnlyGetOrSetRefreshes(t *testing.T) {
 				if ok, err := c.Has(t.Context(), 7); !ok || err != nil {
 					t.Errorf("Has of a value that is due: %v, %v", ok, err)
 				}
-				if found, err := c.GetMany(t.Context(), 7); len(found) != 1 || err != nil {
+				if found, err := c.GetMany(t.Context(), []int{7}); len(found) != 1 || err != nil {
 					t.Errorf("GetMany of a value that is due: %v, %v", found, err)
 				}
 				synctest.Wait()

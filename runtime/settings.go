@@ -13,9 +13,12 @@ type settings struct {
 	ttl, grace, graceBackoff, soft, hard time.Duration
 	errorTTL, lock, notFoundTTL, l1TTL   time.Duration
 	refresh, jitter                      span
+	suppressL2, skipL2Write, skipBus     bool
+	onLoadError                          func(*LoadError)
+	batchMax                             int
 }
 
-type setting uint16
+type setting uint32
 
 const (
 	givenTTL setting = 1 << iota
@@ -29,11 +32,16 @@ const (
 	givenL1TTL
 	givenRefresh
 	givenJitter
+	givenSuppressL2
+	givenSkipL2Write
+	givenSkipBus
+	givenOnLoadError
+	givenBatchMax
 )
 
 var defaults = settings{
 	given: ^givenNotFoundTTL, // that is the TTL
-	ttl:   DefaultTTL, graceBackoff: DefaultGraceBackoff,
+	ttl:   DefaultTTL, graceBackoff: DefaultGraceBackoff, suppressL2: true,
 }
 
 // or fills what s leaves open from the next level.
@@ -49,6 +57,11 @@ func (s settings) or(next settings) settings {
 	take(&s, next, givenL1TTL, &s.l1TTL, next.l1TTL)
 	take(&s, next, givenRefresh, &s.refresh, next.refresh)
 	take(&s, next, givenJitter, &s.jitter, next.jitter)
+	take(&s, next, givenSuppressL2, &s.suppressL2, next.suppressL2)
+	take(&s, next, givenSkipL2Write, &s.skipL2Write, next.skipL2Write)
+	take(&s, next, givenSkipBus, &s.skipBus, next.skipBus)
+	take(&s, next, givenOnLoadError, &s.onLoadError, next.onLoadError)
+	take(&s, next, givenBatchMax, &s.batchMax, next.batchMax)
 	return s
 }
 
@@ -80,6 +93,9 @@ func (s settings) check() error {
 		if given.p < 0 || given.p > 99 {
 			return fmt.Errorf("%s %d is not from 1 to 99, nor 0 for none", given.name, given.p)
 		}
+	}
+	if s.batchMax < 0 {
+		return fmt.Errorf("BatchMax %d is negative", s.batchMax)
 	}
 	if s.hard > 0 && s.soft >= s.hard {
 		return fmt.Errorf("Timeout %v is not below HardTimeout %v", s.soft, s.hard)

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"slices"
+	"strings"
 )
 
 // A Space is where a cache's entries live: a *[Store] or a *[Namespace] of one.
@@ -33,24 +34,47 @@ func (n *Namespace) Namespace(name string) *Namespace {
 // one write, however many there are. An error is an [InvalidationError] or
 // [ErrClosed].
 func (n *Namespace) Clear(ctx context.Context) error {
-	return n.store.restamp(ctx, "clear", []string{namespaceStamp + joinNamespace(n.path)}, false)
+	return n.store.clear(ctx, namespaceStamp+joinNamespace(n.path), InvalidationEvent{Namespace: strings.Join(n.path, "/")})
 }
 
 // Clear removes every entry of the store, as [Namespace.Clear] does.
 func (s *Store) Clear(ctx context.Context) error {
-	return s.restamp(ctx, "clear", []string{storeStamp}, false)
+	return s.clear(ctx, storeStamp, InvalidationEvent{})
+}
+
+// clear changes one stamp and tells of it.
+func (s *Store) clear(ctx context.Context, name string, e InvalidationEvent) error {
+	err := s.restamp(ctx, "clear", []string{name}, false)
+	if err != ErrClosed {
+		e.Store, e.Err = s.name, err
+		emit(s, s.hooks.Load().Cleared, e)
+	}
+	return err
+}
+
+// byTag is [Store.restamp] for tags.
+func (s *Store) byTag(ctx context.Context, op string, tags []Tag, expire bool, hook func(InvalidationEvent)) error {
+	err := s.restamp(ctx, op, tagNames(tags), expire)
+	if hook != nil && len(tags) > 0 && err != ErrClosed {
+		names := make([]string, len(tags))
+		for i, t := range tags {
+			names[i] = string(t)
+		}
+		emit(s, hook, InvalidationEvent{Store: s.name, Tags: names, Err: err})
+	}
+	return err
 }
 
 // DeleteByTag removes every entry that has one of tags, in the time of one write,
 // however many there are. An error is an [InvalidationError] or [ErrClosed]. No
 // tags are nothing to do.
 func (s *Store) DeleteByTag(ctx context.Context, tags ...Tag) error {
-	return s.restamp(ctx, "delete by tag", tagNames(tags), false)
+	return s.byTag(ctx, "delete by tag", tags, false, s.hooks.Load().Deleted)
 }
 
 // ExpireByTag makes every entry that has one of tags stale. Those with a grace
 // period may still stand in for a loader that fails or is slow. Otherwise it is as
 // [Store.DeleteByTag].
 func (s *Store) ExpireByTag(ctx context.Context, tags ...Tag) error {
-	return s.restamp(ctx, "expire by tag", tagNames(tags), true)
+	return s.byTag(ctx, "expire by tag", tags, true, s.hooks.Load().Expired)
 }

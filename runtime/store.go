@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,9 +14,11 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/runtime/internal/breaker"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/flight"
 	"github.com/cachegen/cachegen/runtime/internal/generation"
+	"github.com/cachegen/cachegen/runtime/internal/recovery"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
 
@@ -24,7 +27,9 @@ import (
 type Store struct {
 	name string
 	storeConfig
-	shared atomic.Pointer[settings] // of the Stores that this store is part of
+	set   atomic.Pointer[storeSet] // of the Stores that this store is part of
+	hooks atomic.Pointer[Hooks]
+	log   atomic.Pointer[slog.Logger]
 
 	seed     maphash.Seed
 	clock    clock.Coarse
@@ -36,6 +41,9 @@ type Store struct {
 	spare    *semaphore.Weighted
 	once     onceEach // pulls under way
 	failures failures
+	breaker  breaker.Breaker
+	pending  recovery.Queue // invalidations that have not reached everyone
+	retries  retries
 	keys     keyOwners
 
 	base   context.Context // of work that no caller waits for
@@ -49,11 +57,11 @@ type Store struct {
 // caller's.
 func NewStore(name string, options ...StoreOption) (*Store, error) {
 	c := storeConfig{
-		codec:       MsgPack,
 		maxLoadTime: DefaultMaxLoadTime,
 		l2Timeout:   DefaultL2Timeout,
 		stampTrust:  DefaultStampTrust,
 		background:  DefaultBackground,
+		breakFor:    DefaultL2Pause,
 	}
 	for _, o := range options {
 		if o == nil {
@@ -63,9 +71,6 @@ func NewStore(name string, options ...StoreOption) (*Store, error) {
 	}
 	if err := c.checkStore(name); err != nil {
 		return nil, fmt.Errorf("cachegen: new store %q: %w", name, err)
-	}
-	if c.logger == nil {
-		c.logger = slog.Default()
 	}
 	if c.prefix != "" {
 		c.prefix += ":"
@@ -78,7 +83,14 @@ func NewStore(name string, options ...StoreOption) (*Store, error) {
 		flights:     flight.NewGroup[*item](),
 		spare:       semaphore.NewWeighted(int64(c.background)),
 	}
-	s.logger = s.logger.With("store", name)
+	hooks := none
+	for _, h := range c.hooks {
+		hooks = hooks.and(h)
+	}
+	s.hooks.Store(&hooks)
+	s.setLogger(cmp.Or(c.logger, slog.Default()))
+	s.breaker.Failures, s.breaker.Pause, s.breaker.Changed = breakAfter, c.breakFor, s.breakerChanged
+	s.pending.Max = maxPending
 	s.base, s.cancel = context.WithCancel(context.Background())
 	if c.bus != nil {
 		if err := s.join(); err != nil {
@@ -103,6 +115,10 @@ func (c *storeConfig) checkStore(name string) error {
 		return fmt.Errorf("MaxLoadTime %v is not positive", c.maxLoadTime)
 	case c.l2Timeout <= 0:
 		return fmt.Errorf("L2Timeout %v is not positive", c.l2Timeout)
+	case c.l2Soft < 0:
+		return fmt.Errorf("L2SoftTimeout %v is negative", c.l2Soft)
+	case c.breakFor < 0:
+		return fmt.Errorf("L2CircuitBreakerDuration %v is negative", c.breakFor)
 	case c.stampTrust <= 0:
 		return fmt.Errorf("StampTrust %v is not positive", c.stampTrust)
 	case c.background < 0:
@@ -124,18 +140,42 @@ func (s *Store) Name() string { return s.name }
 // options returns what holds for a cache that says o itself.
 func (s *Store) options(o settings) settings {
 	o = o.or(s.settings)
-	if shared := s.shared.Load(); shared != nil {
-		o = o.or(*shared)
+	if set := s.set.Load(); set != nil {
+		o = o.or(set.settings)
 	}
 	return o.or(defaults)
 }
+
+// valueCodec returns the codec of values that are not given a generated one.
+func (s *Store) valueCodec() Codec {
+	if s.codec != nil {
+		return s.codec
+	}
+	if set := s.set.Load(); set != nil && set.codec != nil {
+		return set.codec
+	}
+	return MsgPack
+}
+
+// function returns that of a definition's name, and the options that replace its own.
+func (s *Store) function(name string) (*function, []Option) {
+	set := s.set.Load()
+	if set == nil || name == "" {
+		return &anonymousFunction, nil
+	}
+	return set.functions.open(name)
+}
+
+func (s *Store) setLogger(l *slog.Logger) { s.log.Store(l.With("store", s.name)) }
 
 func now() int64 { return time.Now().UnixNano() }
 
 // Close stops the store: new loads, writes and reads past the memory tier fail
 // with [ErrClosed]. It waits until running loads have ended and stored what they
-// loaded, or until ctx is done; then it cancels them and says how many there
-// were. It closes the tiers and the bus. Calling it again does nothing.
+// loaded, and tries again to carry out the invalidations that did not reach everyone,
+// until ctx is done, or for 10 s if ctx has no deadline. Then it cancels the loads and
+// says how many there were, and which invalidations are lost, with an
+// [InvalidationError]. It closes the tiers and the bus. Calling it again does nothing.
 func (s *Store) Close(ctx context.Context) error {
 	first, idle := s.gate.close()
 	if !first {
@@ -147,6 +187,7 @@ func (s *Store) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		errs = append(errs, fmt.Errorf("cachegen: close store %s: %d loads were still running: %w", s.name, s.gate.count(), ctx.Err()))
 	}
+	errs = append(errs, s.drain(ctx))
 	s.cancel()
 	if s.peers != nil {
 		s.peers.leave()

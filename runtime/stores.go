@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 )
@@ -13,14 +14,26 @@ import (
 type Stores struct{ set *storeSet }
 
 type storeSet struct {
-	fallback string
-	byName   map[string]*Store
+	fallback  string
+	byName    map[string]*Store
+	settings  settings
+	codec     Codec
+	functions functions
 }
 
 type storesConfig struct {
 	settings
-	stores []*Store
+	stores    []*Store
+	codec     Codec
+	logger    *slog.Logger
+	hooks     Hooks
+	overrides []override
+	refused   []string // options that were given nil
 }
+
+type storesOption func(*storesConfig)
+
+func (o storesOption) applyToStores(c *storesConfig) { o(c) }
 
 // NewStores gathers stores and options that hold for all of them where a store
 // itself is silent. fallback is the name of the default store. It fails if that
@@ -34,10 +47,13 @@ func NewStores(fallback string, parts ...StoresOption) (Stores, error) {
 		}
 		p.applyToStores(&c)
 	}
-	if err := c.check(); err != nil {
+	if err := c.checkStores(); err != nil {
 		return Stores{}, fmt.Errorf("cachegen: new stores: %w", err)
 	}
-	set := &storeSet{fallback: fallback, byName: make(map[string]*Store, len(c.stores))}
+	set := &storeSet{
+		fallback: fallback, byName: make(map[string]*Store, len(c.stores)),
+		settings: c.settings, codec: c.codec, functions: functions{overrides: c.overrides},
+	}
 	for _, s := range c.stores {
 		if s == nil {
 			return Stores{}, errors.New("cachegen: new stores: a nil store")
@@ -56,11 +72,38 @@ func NewStores(fallback string, parts ...StoresOption) (Stores, error) {
 		}
 	}
 	for _, s := range c.stores {
-		if !s.shared.CompareAndSwap(nil, &c.settings) {
+		if !s.set.CompareAndSwap(nil, set) {
 			return Stores{}, fmt.Errorf("cachegen: new stores: store %q is part of other stores", s.name)
+		}
+		hooks := s.hooks.Load().and(c.hooks)
+		s.hooks.Store(&hooks)
+		if c.logger != nil && s.storeConfig.logger == nil {
+			s.setLogger(c.logger)
 		}
 	}
 	return Stores{set}, nil
+}
+
+func (c *storesConfig) checkStores() error {
+	if len(c.refused) > 0 {
+		return fmt.Errorf("%s: given nil", strings.Join(c.refused, ", "))
+	}
+	for _, o := range c.overrides {
+		if o.name == "" {
+			return errors.New("an override of a function without a name")
+		}
+		var given call
+		for _, option := range o.options {
+			if option == nil {
+				return fmt.Errorf("override of %s: a nil option", o.name)
+			}
+			option.applyToCall(&given)
+		}
+		if err := given.check(); err != nil {
+			return fmt.Errorf("override of %s: %w", o.name, err)
+		}
+	}
+	return c.check()
 }
 
 func (set *storeSet) names() string {

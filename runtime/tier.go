@@ -37,8 +37,9 @@ func (s *Store) anyTagKey() string { return s.prefix + "!t" }
 // those stamps of cells that are not trusted, in one round trip. Stamps that the
 // shared tier does not have are made. When it returns an error, cells without a
 // stamp have got one that only this process knows: whatever is stored under it
-// will be judged anew once the shared tier answers.
-func (s *Store) fetch(ctx context.Context, keys []string, cells []*stamp.Cell) (data [][]byte, err error) {
+// will be judged anew once the shared tier answers. Keys with a pending invalidation
+// are taken for absent, and a stamp with one is an error.
+func (s *Store) fetch(ctx context.Context, limit time.Duration, keys []string, cells []*stamp.Cell) (data [][]byte, err error) {
 	if s.l2 == nil {
 		s.provide(cells, math.MaxInt64)
 		return make([][]byte, len(keys)), nil
@@ -52,13 +53,20 @@ func (s *Store) fetch(ctx context.Context, keys []string, cells []*stamp.Cell) (
 		}
 		var ask []string
 		if data == nil {
-			ask = append(ask, keys...)
+			ask = append(ask, s.unblocked(keys)...)
 		}
 		n := len(ask)
 		for _, c := range wanted {
+			if s.blocked(c.Name) {
+				s.provide(cells, t)
+				return nil, &L2Error{s.name, "read", errPending}
+			}
 			ask = append(ask, s.deleteKey(c.Name), s.expireKey(c.Name))
 		}
-		values, err := s.getMany(ctx, ask)
+		var values [][]byte
+		if len(ask) > 0 {
+			values, err = s.getManyWithin(ctx, limit, ask)
+		}
 		var halves []stamp.Value
 		if err == nil {
 			halves, err = s.complete(ctx, wanted, values[n:])
@@ -68,7 +76,7 @@ func (s *Store) fetch(ctx context.Context, keys []string, cells []*stamp.Cell) (
 			return nil, err
 		}
 		if data == nil {
-			data = values[:n:n]
+			data = placed(keys, ask[:n], values[:n:n])
 		}
 		settled := true
 		for i, c := range wanted {
@@ -83,6 +91,35 @@ func (s *Store) fetch(ctx context.Context, keys []string, cells []*stamp.Cell) (
 			return data, nil
 		}
 	}
+}
+
+// unblocked returns keys without those that must not be read from the shared tier.
+func (s *Store) unblocked(keys []string) []string {
+	if s.pending.Len() == 0 {
+		return keys
+	}
+	var out []string
+	for _, key := range keys {
+		if !s.pending.Blocks(keyTarget(key)) {
+			out = append(out, key)
+		}
+	}
+	return out
+}
+
+// placed returns the values of some of keys, in their order, in the places of keys.
+func placed(keys, some []string, values [][]byte) [][]byte {
+	if len(some) == len(keys) {
+		return values
+	}
+	data := make([][]byte, len(keys))
+	for i, key := range keys {
+		if len(some) > 0 && key == some[0] {
+			data[i] = values[0]
+			some, values = some[1:], values[1:]
+		}
+	}
+	return data
 }
 
 // untrusted returns those of cells whose stamps have to be read at t.
@@ -179,56 +216,12 @@ func (s *Store) reread(c *stamp.Cell, trustUntil, t int64) bool {
 			}
 		}()
 		cells := []*stamp.Cell{c}
-		if _, err := s.fetch(s.base, nil, cells); err != nil {
+		if _, err := s.fetch(s.base, s.l2Timeout, nil, cells); err != nil {
 			s.warn("shared tier: read stamps", err)
 			s.prolong(cells)
 		}
 	}()
 	return true
-}
-
-// The operations on the shared tier, each with its time limit.
-
-func (s *Store) getMany(ctx context.Context, keys []string) ([][]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.l2Timeout)
-	defer cancel()
-	values, err := s.l2.GetMany(ctx, keys)
-	if err == nil && len(values) != len(keys) {
-		err = fmt.Errorf("driver returned %d values for %d keys", len(values), len(keys))
-	}
-	return values, err
-}
-
-func (s *Store) setMany(ctx context.Context, items []drivers.Item) error {
-	ctx, cancel := context.WithTimeout(ctx, s.l2Timeout)
-	defer cancel()
-	return s.l2.SetMany(ctx, items)
-}
-
-func (s *Store) deleteMany(ctx context.Context, keys []string) error {
-	ctx, cancel := context.WithTimeout(ctx, s.l2Timeout)
-	defer cancel()
-	return s.l2.DeleteMany(ctx, keys)
-}
-
-// addMany stores what is absent and returns what is stored then. On a tier that
-// cannot do both at once, the last of several processes wins, and what the others
-// stored meanwhile is loaded again.
-func (s *Store) addMany(ctx context.Context, items []drivers.Item) ([][]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.l2Timeout)
-	defer cancel()
-	if a, ok := s.l2.(drivers.Adder); ok {
-		stored, err := a.AddMany(ctx, items)
-		if err == nil && len(stored) != len(items) {
-			err = fmt.Errorf("driver returned %d values for %d items", len(stored), len(items))
-		}
-		return stored, err
-	}
-	stored := make([][]byte, len(items))
-	for i := range items {
-		stored[i] = items[i].Value
-	}
-	return stored, s.l2.SetMany(ctx, items)
 }
 
 var (
@@ -238,17 +231,19 @@ var (
 
 // received makes items of what the shared tier had for keys. Where that was
 // nothing, or nothing readable, it returns nil. The stamps that the entries carry
-// are read if they are not known, all at once.
-func (c *core) received(ctx context.Context, set settings, keys []string, data [][]byte) []*item {
+// are read if they are not known, all at once; it fails if they cannot be.
+func (c *core) received(ctx context.Context, set settings, keys []string, data [][]byte) ([]*item, error) {
+	s := c.store
 	items := make([]*item, len(keys))
 	values := make([][]byte, len(keys))
 	unreadable := func(i int, err error) {
 		items[i] = nil
-		message := "shared tier: entry is unreadable"
-		if errors.Is(err, errForeign) { // during a rolling deploy there are many, and nothing is wrong
+		message, schema := "shared tier: entry is unreadable", errors.Is(err, errForeign)
+		if schema { // during a rolling deploy there are many, and nothing is wrong
 			message = "shared tier: entry has another shape"
 		}
-		c.store.warn(message, err, "cache", c.name)
+		s.warn(message, err, "cache", c.name)
+		emit(s, s.hooks.Load().Unreadable, UnreadableEvent{s.name, c.name, keys[i], schema, err})
 	}
 	var err error
 	for i, b := range data {
@@ -259,13 +254,12 @@ func (c *core) received(ctx context.Context, set settings, keys []string, data [
 			unreadable(i, err)
 		}
 	}
-	err = c.confirm(ctx, items)
+	if err := c.confirm(ctx, items); err != nil {
+		return nil, err
+	}
 	for i, it := range items {
 		switch {
 		case it == nil:
-			continue
-		case err != nil:
-			unreadable(i, err)
 			continue
 		case it.presence == present:
 			v, err := c.decode(values[i])
@@ -277,7 +271,7 @@ func (c *core) received(ctx context.Context, set settings, keys []string, data [
 		}
 		it.size = c.size(it.value) + itemOverhead + len(it.key)
 	}
-	return items
+	return items, nil
 }
 
 // unpack makes an item of what the shared tier holds for key, and returns the bytes
@@ -289,7 +283,7 @@ func (c *core) unpack(set settings, key string, data []byte) (*item, []byte, err
 	}
 	it := &item{
 		key: key, freshUntil: h.FreshUntil, staleUntil: max(h.StaleUntil, h.FreshUntil), grace: max(h.Grace, 0), loadStarted: h.LoadStarted,
-		kept: now(), refreshAt: never, expired: h.Flags&entry.Expired != 0,
+		kept: now(), refreshAt: never, expired: h.Flags&entry.Expired != 0, fetched: true,
 	}
 	known := true
 	switch {
@@ -324,6 +318,11 @@ func (c *core) lookAgain(set settings, t int64) int64 {
 	return deadline(t, int64(set.l1TTL))
 }
 
+func isL2Error(err error) bool {
+	var e *L2Error
+	return errors.As(err, &e)
+}
+
 // confirm reads the stamps that items from the shared tier are to be compared
 // with. An entry with another stamp than the one remembered here, and loaded since
 // that was learnt, may know better: the stamp is then read although it is trusted.
@@ -341,7 +340,7 @@ func (c *core) confirm(ctx context.Context, items []*item) error {
 		return nil
 	}
 	cells = distinct(cells)
-	if _, err := s.fetch(ctx, nil, cells); err != nil {
+	if _, err := s.fetch(ctx, s.l2Timeout, nil, cells); err != nil {
 		return err
 	}
 	var doubted []*stamp.Cell
@@ -362,7 +361,7 @@ func (c *core) confirm(ctx context.Context, items []*item) error {
 	for _, cell := range doubted {
 		s.stamps.Doubt(cell)
 	}
-	_, err := s.fetch(ctx, nil, distinct(doubted))
+	_, err := s.fetch(ctx, s.l2Timeout, nil, distinct(doubted))
 	return err
 }
 

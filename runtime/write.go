@@ -9,21 +9,30 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/busmsg"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/generation"
+	"github.com/cachegen/cachegen/runtime/internal/recovery"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
 
-// change changes keys everywhere. Every change goes the same way: move the keys'
+// A change is what becomes of keys. Every change goes the same way: move the keys'
 // stripes, so that nothing read before is kept after, and take a turn among those
 // who write; write to the shared tier; move again, now for those who read it
 // before that, poison the keys' flights, so that what they bring is not kept and
 // nobody who comes later joins one, and change memory; tell the other processes.
-//
-// It is carried out although ctx is cancelled: the caller has usually changed the
-// source already. memory is told whether this change is surely the one that the
-// shared tier holds now.
-func (s *Store) change(ctx context.Context, op string, kind busmsg.Kind, keys []string,
-	shared func(context.Context) error, memory func(i int, hash uint64, sure bool)) error {
-	if len(keys) == 0 {
+type change struct {
+	op   string
+	kind busmsg.Kind
+	keys []string
+	// shared changes the shared tier. open says that it may still hold what was to go.
+	shared func(context.Context) (open bool, err error)
+	// memory is told whether this change is surely the one that the shared tier holds now.
+	memory func(i int, hash uint64, sure bool)
+	silent bool // the others are not told
+}
+
+// carryOut carries out a change although ctx is cancelled: the caller has usually
+// changed the source already.
+func (s *Store) carryOut(ctx context.Context, c *change) error {
+	if len(c.keys) == 0 {
 		return nil
 	}
 	if !s.gate.enter() {
@@ -31,23 +40,35 @@ func (s *Store) change(ctx context.Context, op string, kind busmsg.Kind, keys []
 	}
 	defer s.gate.leave()
 	ctx = context.WithoutCancel(ctx)
-	err := s.inTurn(ctx, keys, shared, memory)
-	return s.failed(op, keys, err, s.tell(ctx, busmsg.Message{Kind: kind, Names: keys}))
+	err := s.inTurn(ctx, c)
+	var told error
+	if !c.silent {
+		if told = s.tell(ctx, busmsg.Message{Kind: c.kind, Names: c.keys}); told != nil {
+			s.enqueue(targets(c.keys, keyTarget), recovery.Item{Tell: true}, told)
+		}
+	}
+	return s.failed(c.op, c.keys, err, told)
 }
 
-func (s *Store) inTurn(ctx context.Context, keys []string, shared func(context.Context) error, memory func(i int, hash uint64, sure bool)) (err error) {
-	hashes := make([]uint64, len(keys))
-	for i, key := range keys {
+func (s *Store) inTurn(ctx context.Context, c *change) (err error) {
+	hashes := make([]uint64, len(c.keys))
+	for i, key := range c.keys {
 		hashes[i] = s.hash(key)
 	}
 	marks, turn := s.stripes.Change(hashes)
 	defer turn.End()
 	if s.l2 != nil {
 		s.await(turn)
-		err = shared(ctx)
+		var open bool
+		open, err = c.shared(ctx)
+		if open { // before anyone may read it and keep what it has read
+			s.enqueue(targets(c.keys, keyTarget), recovery.Item{Shared: true, Age: c.kind == busmsg.Expire, Tell: s.peers != nil && !c.silent}, err)
+		} else if err == nil {
+			s.pending.Overtaken(targets(c.keys, keyTarget)...)
+		}
 	}
-	s.settle(keys, func(i int, hash uint64, before generation.Mark) {
-		memory(i, hash, err == nil && (s.l2 == nil || before == marks[i]))
+	s.settle(c.keys, func(i int, hash uint64, before generation.Mark) {
+		c.memory(i, hash, err == nil && (s.l2 == nil || before == marks[i]))
 	})
 	return err
 }
@@ -74,18 +95,48 @@ func (s *Store) failed(op string, targets []string, errs ...error) error {
 	return nil
 }
 
+// whole is what a change leaves open if it has failed: all.
+func whole(err error) (open bool, _ error) { return err != nil, err }
+
 // remove deletes keys everywhere.
-func (s *Store) remove(ctx context.Context, keys []string) error {
-	return s.change(ctx, "delete", busmsg.Drop, keys,
-		func(ctx context.Context) error { return s.deleteMany(ctx, keys) },
-		func(_ int, hash uint64, _ bool) { s.l1.Delete(hash) })
+func (s *Store) remove(ctx context.Context, keys []string, silent bool) error {
+	err := s.carryOut(ctx, &change{
+		op: "delete", kind: busmsg.Drop, keys: keys, silent: silent,
+		shared: func(ctx context.Context) (bool, error) { return whole(s.deleteMany(ctx, keys)) },
+		memory: func(_ int, hash uint64, _ bool) { s.l1.Delete(hash) },
+	})
+	if len(keys) > 0 && err != ErrClosed {
+		emit(s, s.hooks.Load().Deleted, InvalidationEvent{Store: s.name, Keys: keys, Err: err})
+	}
+	return err
 }
 
 // age makes keys stale everywhere, keeping their values for the grace they have.
-func (s *Store) age(ctx context.Context, keys []string) error {
-	return s.change(ctx, "expire", busmsg.Expire, keys,
-		func(ctx context.Context) error { return s.ageShared(ctx, keys) },
-		func(i int, hash uint64, _ bool) { s.ageMemory(keys[i], hash) })
+func (s *Store) age(ctx context.Context, keys []string, silent bool) error {
+	err := s.carryOut(ctx, &change{
+		op: "expire", kind: busmsg.Expire, keys: keys, silent: silent,
+		shared: func(ctx context.Context) (bool, error) {
+			var age, drop []string
+			for _, key := range keys {
+				if s.pending.Drops(keyTarget(key)) { // what lies there is to go
+					drop = append(drop, key)
+				} else {
+					age = append(age, key)
+				}
+			}
+			if len(drop) > 0 {
+				if err := s.deleteMany(ctx, drop); err != nil {
+					return true, err
+				}
+			}
+			return whole(s.ageShared(ctx, age))
+		},
+		memory: func(i int, hash uint64, _ bool) { s.ageMemory(keys[i], hash) },
+	})
+	if len(keys) > 0 && err != ErrClosed {
+		emit(s, s.hooks.Load().Expired, InvalidationEvent{Store: s.name, Keys: keys, Err: err})
+	}
+	return err
 }
 
 // ageMemory is called under the stripe's lock.
@@ -101,26 +152,69 @@ func (s *Store) ageMemory(key string, hash uint64) {
 	}
 }
 
+// ageTries is how often an entry that changes meanwhile is looked at anew. Whoever
+// changes it that often has made it younger than what was to be expired.
+const ageTries = 3
+
 // ageShared rewrites the deadlines of keys in the shared tier. What has no grace,
-// or cannot be read, is deleted.
+// or cannot be read, is deleted. If the tier can compare and swap, what another
+// process stores meanwhile is not overwritten with what was there before.
 func (s *Store) ageShared(ctx context.Context, keys []string) error {
-	values, err := s.getMany(ctx, keys)
-	if err != nil {
-		return errors.Join(err, s.deleteMany(ctx, keys)) // without its value it can only go
+	for range ageTries {
+		if len(keys) == 0 {
+			return nil
+		}
+		values, err := s.getMany(ctx, keys)
+		if err != nil {
+			return errors.Join(err, s.deleteMany(ctx, keys)) // without its value it can only go
+		}
+		swaps := agedValues(keys, values)
+		if len(swaps) == 0 {
+			return nil
+		}
+		if !s.swaps() {
+			return s.overwrite(ctx, swaps)
+		}
+		swapped, err := s.swapMany(ctx, swaps)
+		if err != nil {
+			return errors.Join(err, s.deleteMany(ctx, keys))
+		}
+		keys = nil
+		for i, w := range swaps {
+			if !swapped[i] {
+				keys = append(keys, w.Key)
+			}
+		}
 	}
-	var remove []string
-	var rewrite []drivers.Item
+	return s.deleteMany(ctx, keys)
+}
+
+// agedValues returns what values of keys are to be replaced with.
+func agedValues(keys []string, values [][]byte) (swaps []drivers.Swap) {
 	t := now()
 	for i, data := range values {
 		if data == nil {
 			continue
 		}
-		h, value, err := entry.Parse(data)
-		if err != nil || !h.Age(t) {
-			remove = append(remove, keys[i])
-			continue
+		swap := drivers.Swap{Key: keys[i], Old: data}
+		if h, value, err := entry.Parse(data); err == nil && h.Age(t) {
+			swap.New, swap.TTL = entry.Append(nil, &h, value), lifetime(h.StaleUntil)
 		}
-		rewrite = append(rewrite, drivers.Item{Key: keys[i], Value: entry.Append(nil, &h, value), TTL: lifetime(h.StaleUntil)})
+		swaps = append(swaps, swap)
+	}
+	return swaps
+}
+
+// overwrite carries out swaps without comparing.
+func (s *Store) overwrite(ctx context.Context, swaps []drivers.Swap) error {
+	var remove []string
+	var rewrite []drivers.Item
+	for _, w := range swaps {
+		if w.New == nil {
+			remove = append(remove, w.Key)
+		} else {
+			rewrite = append(rewrite, drivers.Item{Key: w.Key, Value: w.New, TTL: w.TTL})
+		}
 	}
 	var errs [2]error
 	if len(rewrite) > 0 {
@@ -139,24 +233,23 @@ func (c *core) set(ctx context.Context, key string, value any, set settings, tag
 	if c.absent != nil && c.absent(value) {
 		is, ttl, value = absent, set.missingTTL(), nil
 	}
-	if ttl <= 0 {
-		return s.remove(ctx, []string{key}) // nothing to keep, and what was there is superseded
+	if ttl <= 0 || c.function.off.Load() {
+		return s.remove(ctx, []string{key}, set.skipBus) // nothing to keep, and what was there is superseded
 	}
 	if c.resultTags != nil && is == present {
 		tags = append(tags[:len(tags):len(tags)], c.resultTags(value)...)
 	}
 	cells := c.cells(tags)
-	_, errStamps := s.fetch(context.WithoutCancel(ctx), nil, cells)
+	var errStamps error
+	if s.gate.enter() {
+		_, errStamps = s.fetch(context.WithoutCancel(ctx), s.l2Timeout, nil, cells)
+		s.gate.leave()
+	}
 	it := c.newItem(key, value, is, set, now(), current(cells))
-	return s.change(ctx, "set", busmsg.Drop, []string{key},
-		func(ctx context.Context) error {
-			written, err := c.pack(it)
-			if err != nil {
-				return errors.Join(err, s.deleteMany(ctx, []string{key}))
-			}
-			return errors.Join(errStamps, s.setMany(ctx, []drivers.Item{written}))
-		},
-		func(_ int, hash uint64, sure bool) {
+	err := s.carryOut(ctx, &change{
+		op: "set", kind: busmsg.Drop, keys: []string{key}, silent: set.skipBus,
+		shared: func(ctx context.Context) (bool, error) { return c.setShared(ctx, it, set, errStamps) },
+		memory: func(_ int, hash uint64, sure bool) {
 			// With two writers of one key, who was last in the shared tier is not known
 			// here: both leave memory to the next reader.
 			if sure {
@@ -164,7 +257,37 @@ func (c *core) set(ctx context.Context, key string, value any, set settings, tag
 			} else {
 				s.l1.Delete(hash)
 			}
-		})
+		},
+	})
+	if err == nil {
+		emit(s, s.hooks.Load().Written, WriteEvent{Store: s.name, Cache: c.name, Key: key})
+	}
+	return err
+}
+
+// setShared stores an item in the shared tier. If that cannot take it, what it is to
+// replace goes all the same.
+func (c *core) setShared(ctx context.Context, it *item, set settings, errStamps error) (open bool, err error) {
+	s := c.store
+	keys := []string{it.key}
+	if set.skipL2Write {
+		return whole(s.deleteMany(ctx, keys))
+	}
+	written, err := c.pack(it)
+	if err != nil {
+		errDelete := s.deleteMany(ctx, keys)
+		return errDelete != nil, errors.Join(err, errDelete)
+	}
+	err = s.setMany(ctx, []drivers.Item{written})
+	if errors.Is(err, drivers.ErrRefused) {
+		s.warn("shared tier: refused", err, "cache", c.name)
+		errDelete := s.deleteMany(ctx, keys)
+		if s.l1 != nil { // memory keeps it
+			err = nil
+		}
+		return errDelete != nil, errors.Join(err, errDelete)
+	}
+	return err != nil, errors.Join(errStamps, err)
 }
 
 // restamp changes the stamps of names, which invalidates all entries under them:
@@ -181,7 +304,13 @@ func (s *Store) restamp(ctx context.Context, op string, names []string, expire b
 	for _, name := range names {
 		s.stamps.Announce(name) // what is loaded from here on may be stored, what was before may not
 	}
+	of := func(name string) recovery.Target { return stampTarget(name, expire) }
 	err := s.restampShared(ctx, names, expire)
+	if err != nil { // before anyone may read the old ones and trust them
+		s.enqueue(targets(names, of), recovery.Item{Shared: true, Tell: s.peers != nil}, err)
+	} else {
+		s.pending.Overtaken(targets(names, of)...)
+	}
 	for _, name := range names {
 		s.stamps.Change(name, expire, s.l2 != nil)
 	}
@@ -189,7 +318,11 @@ func (s *Store) restamp(ctx context.Context, op string, names []string, expire b
 	if expire {
 		kind = busmsg.ExpireStamp
 	}
-	return s.failed(op, names, err, s.tell(ctx, busmsg.Message{Kind: kind, Names: names}))
+	told := s.tell(ctx, busmsg.Message{Kind: kind, Names: names})
+	if told != nil {
+		s.enqueue(targets(names, of), recovery.Item{Tell: true}, told)
+	}
+	return s.failed(op, names, err, told)
 }
 
 func (s *Store) restampShared(ctx context.Context, names []string, expire bool) error {

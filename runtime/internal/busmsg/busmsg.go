@@ -9,6 +9,7 @@ package busmsg
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 )
 
 const version = 1
@@ -26,6 +27,21 @@ const (
 	DeleteStamp                 // the delete half is new
 	ExpireStamp                 // the expire half is new
 )
+
+// String returns what happened in words.
+func (k Kind) String() string {
+	switch k {
+	case Drop:
+		return "drop"
+	case Expire:
+		return "expire"
+	case DeleteStamp:
+		return "delete stamp"
+	case ExpireStamp:
+		return "expire stamp"
+	}
+	return fmt.Sprintf("Kind(%d)", uint8(k))
+}
 
 // A Message is one change.
 type Message struct {

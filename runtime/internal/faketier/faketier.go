@@ -4,6 +4,7 @@
 package faketier
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"maps"
@@ -163,6 +164,29 @@ func (s *Shared) AddMany(ctx context.Context, items []drivers.Item) (values [][]
 		}
 	})
 	return values, err
+}
+
+// SwapMany implements drivers.Swapper.
+func (s *Shared) SwapMany(ctx context.Context, swaps []drivers.Swap) (swapped []bool, err error) {
+	keys := make([]string, len(swaps))
+	for i, w := range swaps {
+		keys[i] = w.Key
+	}
+	err = s.do(ctx, "swap", keys, func() {
+		for _, w := range swaps {
+			now := s.get(w.Key)
+			same := bytes.Equal(now, w.Old) && (now == nil) == (w.Old == nil)
+			swapped = append(swapped, same)
+			switch {
+			case !same:
+			case w.New == nil:
+				delete(s.items, w.Key)
+			default:
+				s.set(drivers.Item{Key: w.Key, Value: w.New, TTL: w.TTL})
+			}
+		}
+	})
+	return swapped, err
 }
 
 // Close implements drivers.L2.

@@ -24,6 +24,7 @@ var ErrDeserted = errors.New("nobody waits for the load any more")
 type Group[T any] struct {
 	seed   maphash.Seed
 	shards [shards]shard[T]
+	last   atomic.Uint64 // ID
 }
 
 type shard[T any] struct {
@@ -36,6 +37,7 @@ type shard[T any] struct {
 // A Flight is the way of one key's value into the cache.
 type Flight[T any] struct {
 	Key    string
+	ID     uint64 // no other flight of the group has it
 	Epoch  uint64 // of the store's stamps when the flight began
 	Forced bool   // loads although there may be a value
 
@@ -94,7 +96,7 @@ func (g *Group[T]) Join(key string, background bool, crew *Crew, epoch func() ui
 	if len(under) > 0 {
 		return under[0], false, false
 	}
-	return s.begin(key, background, crew, epoch), true, true
+	return g.begin(s, key, background, crew, epoch), true, true
 }
 
 // Past returns a flight to f's key that goes past f, which takes too long, and
@@ -114,7 +116,7 @@ func (g *Group[T]) Past(f *Flight[T], crew *Crew, epoch func() uint64) (past *Fl
 			return later, false
 		}
 	}
-	return s.begin(f.Key, false, crew, epoch), true
+	return g.begin(s, f.Key, false, crew, epoch), true
 }
 
 // Replace begins a flight of key in place of those that may be under way, which
@@ -124,14 +126,15 @@ func (g *Group[T]) Replace(key string, crew *Crew, epoch func() uint64) *Flight[
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.poison(key)
-	f := s.begin(key, false, crew, epoch)
+	f := g.begin(s, key, false, crew, epoch)
 	f.Forced = true
 	return f
 }
 
-func (s *shard[T]) begin(key string, background bool, crew *Crew, epoch func() uint64) *Flight[T] {
+// begin is called under s.mu.
+func (g *Group[T]) begin(s *shard[T], key string, background bool, crew *Crew, epoch func() uint64) *Flight[T] {
 	f := &Flight[T]{
-		Key: key, Epoch: epoch(), shard: s, crew: crew, background: background,
+		Key: key, ID: g.last.Add(1), Epoch: epoch(), shard: s, crew: crew, background: background,
 		done: make(chan struct{}), freed: make(chan struct{}), offer: make(chan struct{}),
 	}
 	if !background {

@@ -1,0 +1,106 @@
+package breaker
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func try(b *Breaker, o Outcome) bool {
+	t, ok := b.Allow()
+	if ok {
+		b.Report(t, o)
+	}
+	return ok
+}
+
+func TestFailuresInARowOpenIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var states []State
+		b := &Breaker{Failures: 3, Pause: time.Second, Changed: func(s State) { states = append(states, s) }}
+		for _, o := range []Outcome{Failure, Failure, Success, Failure, Unknown, Failure} {
+			if !try(b, o) {
+				t.Fatal("open before three failures in a row")
+			}
+		}
+		try(b, Failure)
+		if try(b, Success) || b.State() != Open {
+			t.Fatal("not open")
+		}
+		time.Sleep(time.Second - 1)
+		if try(b, Success) {
+			t.Fatal("half open too early")
+		}
+		time.Sleep(1)
+		if !try(b, Success) || b.State() != Closed {
+			t.Fatal("a trial that succeeds does not close it")
+		}
+		if !slices.Equal(states, []State{Open, HalfOpen, Closed}) {
+			t.Fatal(states)
+		}
+	})
+}
+
+func TestOneTriesWhileItIsHalfOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &Breaker{Failures: 1, Pause: time.Second}
+		try(b, Failure)
+		time.Sleep(time.Second)
+		trial, ok := b.Allow()
+		if !ok {
+			t.Fatal("nobody may try")
+		}
+		if try(b, Success) {
+			t.Fatal("a second one may try")
+		}
+		b.Report(trial, Failure)
+		time.Sleep(time.Second - 1)
+		if try(b, Success) {
+			t.Fatal("the pause does not begin anew with the trial's failure")
+		}
+		time.Sleep(1)
+		trial, ok = b.Allow()
+		if !ok {
+			t.Fatal("nobody may try after the second pause")
+		}
+		b.Report(trial, Unknown)
+		if !try(b, Success) || b.State() != Closed {
+			t.Fatal("a trial without an answer keeps the next one from trying")
+		}
+	})
+}
+
+// An operation that hung since before the breaker was opened says nothing of now.
+func TestOutcomesFromBeforeCountNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &Breaker{Failures: 1, Pause: time.Second}
+		early, _ := b.Allow()
+		other, _ := b.Allow()
+		try(b, Failure)
+		b.Report(early, Success)
+		if b.State() != Open {
+			t.Fatal("closed by an outcome from before")
+		}
+		time.Sleep(time.Second)
+		try(b, Success)
+		b.Report(other, Failure)
+		if b.State() != Closed {
+			t.Fatal("opened by an outcome from before")
+		}
+	})
+}
+
+func TestWithoutAPauseItStaysClosed(t *testing.T) {
+	for _, b := range []*Breaker{{}, {Failures: 1}, {Pause: time.Second}} {
+		for range 100 {
+			if !try(b, Failure) {
+				t.Fatal("open")
+			}
+		}
+	}
+}

@@ -1,0 +1,516 @@
+package runtime_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/internal/faketier"
+)
+
+var errDown = errors.New("connection refused")
+
+// A delete that did not reach the shared tier: what lies there must not come back,
+// neither while the tier is away nor when it is there again. Race R32.
+func TestWhatCouldNotBeDeletedIsNotReadAroundTheQueue(t *testing.T) {
+	for name, change := range changes {
+		for _, bus := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, bus), func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					var shared faketier.Shared
+					var wire faketier.Bus
+					options := func() []runtime.StoreOption {
+						o := []runtime.StoreOption{memoryTier(), runtime.L2(&shared), runtime.TTL(time.Hour)}
+						if bus {
+							o = append(o, runtime.WithBus(&wire))
+						}
+						return o
+					}
+					var src source
+					s := newStore(t, options()...)
+					c := newCache[int, int](t, s.Namespace("users"))
+					other := newCache[int, int](t, newStore(t, options()...).Namespace("users"))
+					src.value.Store(1)
+					for _, c := range []*runtime.Cache[int, int]{c, other} {
+						if _, err := c.GetOrSet(t.Context(), 7, src.load, runtime.Tags("team:1")); err != nil {
+							t.Fatal(err)
+						}
+					}
+					src.value.Store(2)
+					// Only writes and deletes fail: whoever asks can read the old value.
+					var cut atomic.Bool
+					cut.Store(true)
+					shared.Before = func(_ context.Context, op string, _ []string) error {
+						if cut.Load() && op != "get" && op != "add" {
+							return errDown
+						}
+						return nil
+					}
+					if err := change(t.Context(), s, c); !errors.Is(err, errDown) {
+						t.Fatalf("got %v", err)
+					}
+					for range 5 {
+						got, err := c.GetOrSet(t.Context(), 7, src.load, runtime.Tags("team:1"))
+						want(t, got, err, 2)
+						if v, ok, err := c.Get(t.Context(), 7); ok && v != 2 || err != nil {
+							t.Fatal(v, ok, err)
+						}
+						time.Sleep(2 * time.Second)
+					}
+					cut.Store(false)
+					time.Sleep(20 * time.Second) // beyond the longest pause between tries, and the trust in stamps
+					synctest.Wait()
+					for _, c := range []*runtime.Cache[int, int]{c, other} {
+						got, err := c.GetOrSet(t.Context(), 7, src.load, runtime.Tags("team:1"))
+						if !bus && c == other && (name == "Delete" || name == "Expire") {
+							continue // nobody tells it of keys
+						}
+						want(t, got, err, 2)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestPendingInvalidationsAreCarriedOutInOrderAndTold(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var bus faketier.Bus
+		var pending []int
+		s := newStore(t, memoryTier(), runtime.L2(&shared), runtime.WithBus(&bus),
+			runtime.WithHooks(runtime.Hooks{Pending: func(e runtime.PendingEvent) { pending = append(pending, e.Pending) }}))
+		c := newCache[string, int](t, s)
+		shared.Down(errDown)
+		for _, key := range []string{"a", "b", "a", "c"} {
+			if err := c.Delete(t.Context(), key); !errors.Is(err, errDown) && !errors.Is(err, runtime.ErrL2Paused) {
+				t.Fatal(err)
+			}
+		}
+		if got := slices.Max(pending); got != 3 {
+			t.Fatalf("%d are pending, want one for each key", got)
+		}
+		var deleted []string
+		shared.Before = func(_ context.Context, op string, keys []string) error {
+			if op == "delete" {
+				deleted = append(deleted, keys...)
+			}
+			return nil
+		}
+		var told atomic.Int64
+		bus.Hold = func([]byte) bool { told.Add(1); return false }
+		shared.Down(nil)
+		time.Sleep(20 * time.Second)
+		if want := []string{"b", "a", "c"}; !slices.Equal(deleted, want) {
+			t.Errorf("deleted %v, want %v", deleted, want)
+		}
+		if told.Load() != 1 {
+			t.Errorf("%d messages, want one for all", told.Load())
+		}
+		if pending[len(pending)-1] != 0 {
+			t.Errorf("pending in the end: %v", pending)
+		}
+	})
+}
+
+// race R29: what a later Set has stored is not deleted by an older Delete that had
+// to wait.
+func TestAPendingDeleteDoesNotRemoveWhatWasSetSince(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		s := newStore(t, runtime.L2(&shared), runtime.L2CircuitBreakerDuration(0))
+		c := newCache[int, int](t, s)
+		shared.Down(errDown)
+		_ = c.Delete(t.Context(), 7)
+		shared.Down(nil)
+		if err := c.Set(t.Context(), 7, 2); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		got, ok, err := c.Get(t.Context(), 7)
+		if !ok {
+			t.Fatal("it is gone")
+		}
+		want(t, got, err, 2)
+	})
+}
+
+// An Expire after a Delete that did not get through must not make the deleted value
+// a grace value.
+func TestAPendingDeleteIsNotWeakenedByAnExpire(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		c := newCache[int, int](t, newStore(t, runtime.L2(&shared), runtime.Grace(time.Hour), runtime.L2CircuitBreakerDuration(0)))
+		if err := c.Set(t.Context(), 7, 1); err != nil {
+			t.Fatal(err)
+		}
+		shared.Down(errDown)
+		_ = c.Delete(t.Context(), 7)
+		shared.Down(nil)
+		if err := c.Expire(t.Context(), 7); err != nil {
+			t.Fatal(err)
+		}
+		if v, ok, err := c.Get(t.Context(), 7, runtime.AllowStale()); ok || err != nil {
+			t.Fatal(v, ok, err)
+		}
+		time.Sleep(time.Minute)
+		if v, ok, err := c.Get(t.Context(), 7, runtime.AllowStale()); ok || err != nil {
+			t.Fatal(v, ok, err)
+		}
+	})
+}
+
+func TestAnExpireThatHadToWaitKeepsTheGrace(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		c := newCache[int, int](t, newStore(t, runtime.L2(&shared), runtime.TTL(time.Hour), runtime.Grace(time.Hour)))
+		if err := c.Set(t.Context(), 7, 1); err != nil {
+			t.Fatal(err)
+		}
+		fail := true
+		shared.Before = func(_ context.Context, op string, _ []string) error {
+			if fail && op != "get" {
+				return errDown
+			}
+			return nil
+		}
+		_ = c.Expire(t.Context(), 7)
+		fail = false
+		time.Sleep(time.Minute)
+		if _, ok, _ := c.Get(t.Context(), 7); ok {
+			t.Fatal("it is fresh still")
+		}
+		v, ok, err := c.Get(t.Context(), 7, runtime.AllowStale())
+		if !ok {
+			t.Fatal("the grace value is gone")
+		}
+		want(t, v, err, 1)
+	})
+}
+
+func TestCloseCarriesOutWhatIsPending(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		s, err := runtime.NewStore("test", runtime.L2(&shared), runtime.Logger(silent))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := newCache[int, int](t, s)
+		if err := c.Set(t.Context(), 7, 1); err != nil {
+			t.Fatal(err)
+		}
+		shared.Down(errDown)
+		for range 5 { // opens the breaker too
+			_ = c.Delete(t.Context(), 7)
+		}
+		shared.Down(nil)
+		if err := s.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := shared.Keys()["7"]; ok {
+			t.Fatal("it is there still")
+		}
+	})
+}
+
+// race R39: what Close could not save it names.
+func TestCloseSaysWhichInvalidationsAreLost(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		s, err := runtime.NewStore("test", runtime.L2(&shared), runtime.Logger(silent))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := newCache[int, int](t, s)
+		shared.Down(errDown)
+		_ = c.Delete(t.Context(), 7)
+		_ = s.DeleteByTag(t.Context(), "team:1")
+		began := time.Now()
+		err = s.Close(context.Background())
+		var lost *runtime.InvalidationError
+		if !errors.As(err, &lost) || lost.Op != "close" || !slices.Equal(lost.Targets, []string{"7", "t:team:1"}) || !errors.Is(err, errDown) {
+			t.Fatalf("got %v", err)
+		}
+		if took := time.Since(began); took < 9*time.Second || took > 11*time.Second {
+			t.Errorf("it tried for %v", took)
+		}
+	})
+}
+
+func TestCloseTriesForAsLongAsItsContextAllows(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		s, err := runtime.NewStore("test", runtime.L2(&shared), runtime.Logger(silent))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := newCache[int, int](t, s)
+		shared.Down(errDown)
+		_ = c.Delete(t.Context(), 7)
+		go func() {
+			time.Sleep(40 * time.Second)
+			shared.Down(nil)
+		}()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := s.Close(ctx); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// Beyond the limit nothing is lost either: the store is cleared instead.
+func TestTooManyPendingInvalidationsClearTheStore(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		s := newStore(t, runtime.L2(&shared), runtime.TTL(time.Hour))
+		c := newCache[string, int](t, s)
+		for _, key := range []string{"first", "bystander"} {
+			if err := c.Set(t.Context(), key, 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		shared.Down(errDown)
+		keys := make([]string, 60_000)
+		for i := range keys {
+			keys[i] = fmt.Sprint("key", i)
+		}
+		_ = c.DeleteMany(t.Context(), append(keys, "first")...)
+		for i := range keys {
+			keys[i] = fmt.Sprint("another", i)
+		}
+		_ = c.DeleteMany(t.Context(), keys...)
+		shared.Down(nil)
+		time.Sleep(time.Minute)
+		for _, key := range []string{"first", "bystander"} {
+			if v, ok, err := c.Get(t.Context(), key); ok || err != nil {
+				t.Errorf("%s: %v, %v, %v", key, v, ok, err)
+			}
+		}
+		if err := c.Set(t.Context(), "first", 2); err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := c.Get(t.Context(), "first")
+		want(t, got, err, 2)
+	})
+}
+
+// The bus is away, the shared tier is not: the change is done, and told later.
+func TestWhatCouldNotBeToldIsToldLater(t *testing.T) {
+	for name, change := range changes {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var shared faketier.Shared
+				var bus lossyBus
+				var src source
+				s, a := process(t, &shared, &bus, runtime.StampTrust(time.Hour))
+				_, b := process(t, &shared, &bus, runtime.StampTrust(time.Hour))
+				src.value.Store(1)
+				if _, err := b.GetOrSet(t.Context(), 7, src.load, runtime.Tags("team:1")); err != nil {
+					t.Fatal(err)
+				}
+				src.value.Store(2)
+				bus.fail.Store(true)
+				if err := change(t.Context(), s, a); !errors.Is(err, errDown) {
+					t.Fatalf("got %v", err)
+				}
+				bus.fail.Store(false)
+				time.Sleep(10 * time.Second)
+				got, err := b.GetOrSet(t.Context(), 7, src.load, runtime.Tags("team:1"))
+				want(t, got, err, 2)
+			})
+		})
+	}
+}
+
+// A lossyBus fails to publish at times; those who listen do not notice.
+type lossyBus struct {
+	faketier.Bus
+	fail atomic.Bool
+}
+
+func (b *lossyBus) Publish(ctx context.Context, channel string, message []byte) error {
+	if b.fail.Load() {
+		return errDown
+	}
+	return b.Bus.Publish(ctx, channel, message)
+}
+
+// Nothing waits for the tier while it is left alone.
+func TestTheBreakerLeavesAFailingTierAlone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var states []string
+		s := newStore(t, memoryTier(), runtime.L2(&shared), runtime.L2CircuitBreakerDuration(10*time.Second), runtime.L2Timeout(time.Second),
+			runtime.WithHooks(runtime.Hooks{Breaker: func(e runtime.BreakerEvent) { states = append(states, e.State) }}))
+		c := newCache[int, int](t, s)
+		hang := true
+		var asked int
+		shared.Before = func(ctx context.Context, op string, keys []string) error {
+			if hang {
+				asked++
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			return nil
+		}
+		load := func(context.Context) (int, error) { return 1, nil }
+		began := time.Now()
+		for k := range 100 {
+			got, err := c.GetOrSet(t.Context(), k, load)
+			want(t, got, err, 1)
+		}
+		if took := time.Since(began); took != 3*time.Second || asked != 3 {
+			t.Fatalf("100 reads took %v and asked %d times, want 3 that time out", took, asked)
+		}
+		time.Sleep(10 * time.Second) // since it was opened
+		for k := range 100 {
+			got, err := c.GetOrSet(t.Context(), 1000+k, load)
+			want(t, got, err, 1)
+		}
+		if asked != 4 {
+			t.Fatalf("asked %d times, want one trial", asked)
+		}
+		hang = false
+		time.Sleep(10 * time.Second)
+		if _, err := c.GetOrSet(t.Context(), 5000, load); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(states, []string{"open", "half-open", "open", "half-open", "closed"}) {
+			t.Fatal(states)
+		}
+		if shared.Keys()["5000"] == nil {
+			t.Fatal("it is not used again")
+		}
+	})
+}
+
+// A caller that gives up says nothing about the tier.
+func TestACallersOwnCancellationDoesNotOpenTheBreaker(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		c := newCache[int, int](t, newStore(t, runtime.L2(&shared)))
+		if err := c.Set(t.Context(), 7, 1); err != nil {
+			t.Fatal(err)
+		}
+		shared.Before = func(ctx context.Context, _ string, _ []string) error { <-ctx.Done(); return ctx.Err() }
+		for range 10 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			if _, _, err := c.Get(ctx, 7); !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatal(err)
+			}
+			cancel()
+		}
+		shared.Before = nil
+		got, ok, err := c.Get(t.Context(), 7)
+		if !ok {
+			t.Fatal("the tier is not asked")
+		}
+		want(t, got, err, 1)
+	})
+}
+
+func TestSuppressL2Errors(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		s := newStore(t, runtime.L2(&shared), runtime.SuppressL2Errors(false), runtime.L2CircuitBreakerDuration(0))
+		c := newCache[int, int](t, s)
+		var src source
+		shared.Down(errDown)
+		var failed *runtime.L2Error
+		if _, err := c.GetOrSet(t.Context(), 7, src.load); !errors.As(err, &failed) || failed.Op != "read" || failed.Store != "test" || !errors.Is(err, errDown) {
+			t.Fatalf("GetOrSet: %v", err)
+		}
+		if !strings.HasPrefix(failed.Error(), "shared tier of store test: read") {
+			t.Error(failed)
+		}
+		wantLoads(t, &src, 0)
+		if _, _, err := c.Get(t.Context(), 7); !errors.Is(err, errDown) {
+			t.Fatalf("Get: %v", err)
+		}
+		if _, _, err := c.Pull(t.Context(), 7); !errors.Is(err, errDown) {
+			t.Fatalf("Pull: %v", err)
+		}
+		if _, err := c.GetOrSetMany(t.Context(), []int{7, 8}, func(context.Context, []int) (map[int]int, error) { return nil, nil }); !errors.Is(err, errDown) {
+			t.Fatalf("GetOrSetMany: %v", err)
+		}
+		// The call decides.
+		if _, err := c.GetOrSet(t.Context(), 7, src.load, runtime.SuppressL2Errors(true)); err != nil {
+			t.Fatal(err)
+		}
+		shared.Down(nil)
+	})
+}
+
+// A reader that does not mind loads for itself what another one's flight failed for.
+func TestAnL2ErrorIsNotSharedWithThoseWhoSuppressIt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		c := newCache[int, int](t, newStore(t, runtime.L2(&shared), runtime.L2CircuitBreakerDuration(0)))
+		release := make(chan struct{})
+		shared.Before = func(context.Context, string, []string) error { <-release; return errDown }
+		var src source
+		src.value.Store(1)
+		strict := make(chan error, 1)
+		go func() {
+			_, err := c.GetOrSet(context.Background(), 7, src.load, runtime.SuppressL2Errors(false))
+			strict <- err
+		}()
+		synctest.Wait()
+		lenient := make(chan error, 1)
+		go func() {
+			_, err := c.GetOrSet(context.Background(), 7, src.load)
+			lenient <- err
+		}()
+		synctest.Wait()
+		close(release)
+		if err := <-strict; !errors.Is(err, errDown) {
+			t.Errorf("strict: %v", err)
+		}
+		if err := <-lenient; err != nil {
+			t.Errorf("lenient: %v", err)
+		}
+		wantLoads(t, &src, 1)
+	})
+}
+
+func TestTheSoftTimeoutOfL2CountsWhereThereIsAGraceValue(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		s := newStore(t, memoryTier(), runtime.L2(&shared), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(time.Minute),
+			runtime.L2SoftTimeout(50*time.Millisecond), runtime.L2Timeout(2*time.Second))
+		c := newCache[int, int](t, s)
+		var src source
+		if _, err := c.GetOrSet(t.Context(), 7, src.load); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		shared.Before = func(ctx context.Context, op string, _ []string) error {
+			if op != "get" {
+				return nil
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		src.value.Store(2)
+		began := time.Now()
+		got, err := c.GetOrSet(t.Context(), 7, src.load)
+		want(t, got, err, 2)
+		if took := time.Since(began); took > 200*time.Millisecond {
+			t.Errorf("with a grace value it took %v", took)
+		}
+		began = time.Now()
+		got, err = c.GetOrSet(t.Context(), 8, src.load)
+		want(t, got, err, 2)
+		if took := time.Since(began); took < 2*time.Second {
+			t.Errorf("without one it took %v", took)
+		}
+	})
+}

@@ -1,0 +1,101 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/runtime/internal/busmsg"
+)
+
+// pull returns what get does and deletes it. Of those who pull the same key
+// meanwhile, one at a time tries, until one has got it: it is gone then.
+func (c *core) pull(ctx context.Context, key string) (*item, error) {
+	for {
+		other, end := c.store.once.begin(key)
+		if end != nil {
+			return c.pullAlone(ctx, key, end)
+		}
+		select {
+		case <-other.done:
+			if other.taken {
+				return nil, nil
+			}
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// pullTries is how often a value is looked at anew that changes while it is pulled.
+const pullTries = 10
+
+func (c *core) pullAlone(ctx context.Context, key string, end func(taken bool)) (it *item, err error) {
+	defer func() { end(it != nil) }() // a driver may panic
+	s := c.store
+	if s.l2 != nil && s.swaps() && !c.settings.skipL2Write && !c.function.off.Load() {
+		for range pullTries {
+			it, lost, err := c.pullShared(ctx, key)
+			if !lost {
+				return it, err
+			}
+		}
+		return nil, nil // others have been taking it all the time
+	}
+	if it, err = c.get(ctx, key, &call{settings: c.settings}); it != nil && err == nil {
+		err = s.remove(ctx, []string{key}, c.settings.skipBus)
+	}
+	return it, err
+}
+
+// errTaken says that a value is not what it was when it was read.
+var errTaken = errors.New("somebody else has changed it")
+
+// pullShared takes a value out of a shared tier that can compare and swap: of all
+// processes that pull it, one gets it. lost says that another has changed it meanwhile.
+func (c *core) pullShared(ctx context.Context, key string) (it *item, lost bool, err error) {
+	s := c.store
+	if !s.gate.enter() {
+		return nil, false, ErrClosed
+	}
+	defer s.gate.leave()
+	data, err := s.fetch(ctx, s.l2Timeout, []string{key}, c.statics)
+	var items []*item
+	if err == nil {
+		items, err = c.received(ctx, c.settings, []string{key}, data)
+	}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, false, ctx.Err()
+	case err != nil: // who may take it cannot be known, so nobody does
+		s.warn("shared tier: read", err)
+		if c.settings.suppressL2 {
+			return nil, false, nil
+		}
+		return nil, false, fmt.Errorf("cachegen: %w", err)
+	}
+	if it = items[0]; it == nil || it.presence != present || s.look(it, now()) != fresh {
+		c.sayMiss(key)
+		return nil, false, nil
+	}
+	err = s.carryOut(ctx, &change{
+		op: "pull", kind: busmsg.Drop, keys: []string{key}, silent: c.settings.skipBus,
+		shared: func(ctx context.Context) (bool, error) {
+			swapped, err := s.swapMany(ctx, []drivers.Swap{{Key: key, Old: data[0]}})
+			if err == nil && !swapped[0] {
+				return false, errTaken
+			}
+			return whole(err)
+		},
+		memory: func(_ int, hash uint64, _ bool) { s.l1.Delete(hash) },
+	})
+	if errors.Is(err, errTaken) {
+		return nil, true, nil
+	}
+	if s.hooks.Load().Hit != nil {
+		c.sayHit(it, TierL2, false)
+	}
+	emit(s, s.hooks.Load().Deleted, InvalidationEvent{Store: s.name, Keys: []string{key}, Err: err})
+	return it, false, err
+}
