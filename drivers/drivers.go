@@ -4,7 +4,7 @@
 // tier inside one process; [L2], a tier that processes share; and [Bus], which
 // carries messages between them. What only some drivers can do is an extra
 // interface that the runtime looks for with a type assertion: [Adder], [Swapper],
-// [Pruner], [Checker].
+// [Leaser], [Scanner], [PrefixDeleter], [Pruner], [Checker].
 //
 // A driver moves bytes and knows nothing of entries, tags, grace or loaders.
 // Everything here takes many keys at once, so that a batch costs one round trip.
@@ -118,6 +118,40 @@ type Swap struct {
 	// New is what it is to hold then, for TTL; see [Item]. Nil removes the key.
 	New []byte
 	TTL time.Duration
+}
+
+// A Leaser is an L2 that lends a key to one process at a time, for as long as that
+// loads the key's value. A lease is beside the value: it does not matter whether there
+// is one, and GetMany does not see it.
+//
+// Whatever changes a key ends its lease in the same step: SetMany, DeleteMany,
+// DeletePrefix, an AddMany that stores and a swap that is carried out. So what was
+// loaded before such a change cannot be stored after it, by whichever process.
+type Leaser interface {
+	// LeaseMany takes the lease of each key that nobody holds one of, for token and for
+	// ttl at most, which a driver may round up, and returns for each whether it did. A
+	// token is not empty and belongs to one load; its holder is not lent a key twice.
+	LeaseMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error)
+	// FillMany stores each item whose key is lent to token, atomically for each key, ends
+	// those leases, and returns for each whether it did.
+	FillMany(ctx context.Context, items []Item, token string) ([]bool, error)
+	// ReleaseMany ends the leases of those keys that are lent to token.
+	ReleaseMany(ctx context.Context, keys []string, token string) error
+}
+
+// A Scanner is an L2 that can say which keys it holds.
+type Scanner interface {
+	// Scan calls f with the keys that begin with prefix, some at a time, until it has
+	// named them all or f fails, with whose error it then ends. Keys that come or go
+	// meanwhile may be named or not; a key may be named twice. f may use the driver.
+	Scan(ctx context.Context, prefix string, f func(keys []string) error) error
+}
+
+// A PrefixDeleter is an L2 that can remove many keys without naming them.
+type PrefixDeleter interface {
+	// DeletePrefix removes the keys that begin with prefix, compared byte by byte, and
+	// returns how many there were. Keys that come meanwhile may stay.
+	DeletePrefix(ctx context.Context, prefix string) (int64, error)
 }
 
 // A Pruner is an L2 that keeps items past their TTL until it is told to remove them.

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
 
 // A LoadEntry is how a loader has a say in what becomes of the value that it loads;
@@ -204,16 +206,17 @@ func (e *LoadEntry) end() *LoadEntry {
 func (c *core) renewed(old *item, set settings, started int64, stamps []stampRef) *item {
 	all := append([]stampRef{}, old.stamps...)
 	for _, ref := range stamps {
-		if strings.HasPrefix(ref.cell.Name, tagStamp) && !carries(old.stamps, ref) {
+		if strings.HasPrefix(ref.cell.Name, tagStamp) && !carries(old.stamps, ref.cell) {
 			all = append(all, ref)
 		}
 	}
 	return c.newItem(old.key, old.value, old.presence, set, started, all)
 }
 
-func carries(stamps []stampRef, ref stampRef) bool {
-	for _, other := range stamps {
-		if other.cell == ref.cell {
+// carries reports whether one of stamps is that of a cell.
+func carries(stamps []stampRef, cell *stamp.Cell) bool {
+	for _, ref := range stamps {
+		if ref.cell == cell {
 			return true
 		}
 	}

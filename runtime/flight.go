@@ -456,10 +456,12 @@ func (c *core) tagResults(ctx context.Context, parts []*part, known uint64, any 
 		if c.resultTags != nil && p.it.presence == present && p.entry.notModified == nil { // which has its own
 			tags = append(tags[:len(tags):len(tags)], c.resultTags(p.it.value)...)
 		}
-		if len(tags) > 0 {
-			tagged[i] = c.cells(tags)[len(c.statics):]
-			all = append(all, tagged[i]...)
+		for _, tag := range tags {
+			if cell := s.stamps.Cell(tagName(tag)); !carries(p.it.stamps, cell) {
+				tagged[i] = append(tagged[i], cell)
+			}
 		}
+		all = append(all, tagged[i]...)
 	}
 	if len(all) == 0 {
 		return true

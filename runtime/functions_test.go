@@ -1,0 +1,261 @@
+package runtime_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/internal/faketier"
+)
+
+const fullName = "example.com/shop/users.Repo.FindUser"
+
+func findUser(options ...runtime.Option) runtime.Definition[int, int] {
+	return runtime.Definition[int, int]{Name: fullName, Pattern: "user:{id}", Options: options}
+}
+
+// Call, then override, then directive, then store, then Stores.
+func TestPrecedenceOfOptions(t *testing.T) {
+	ttl := func(t *testing.T, parts []runtime.StoresOption, store []runtime.StoreOption, directive []runtime.Option, call []runtime.CallOption) time.Duration {
+		var out time.Duration
+		bubble(t, func(t *testing.T) {
+			s := newStore(t, append([]runtime.StoreOption{memoryTier()}, store...)...)
+			stores, err := runtime.NewStores("test", append([]runtime.StoresOption{s}, parts...)...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := runtime.Open(stores, findUser(directive...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Set(t.Context(), 7, 1, call...); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			for {
+				if ok, _ := c.Has(t.Context(), 7); !ok {
+					break
+				}
+				time.Sleep(time.Minute)
+			}
+			out = time.Since(began)
+		})
+		return out
+	}
+	m := func(n int) runtime.Option { return runtime.TTL(time.Duration(n) * time.Minute) }
+	override := runtime.Override("users.Repo.FindUser", m(4))
+	for name, test := range map[string]struct {
+		parts     []runtime.StoresOption
+		store     []runtime.StoreOption
+		directive []runtime.Option
+		call      []runtime.CallOption
+		want      int
+	}{
+		"default":   {want: 30},
+		"stores":    {parts: []runtime.StoresOption{m(2)}, want: 2},
+		"store":     {parts: []runtime.StoresOption{m(2)}, store: []runtime.StoreOption{m(3)}, want: 3},
+		"directive": {parts: []runtime.StoresOption{m(2)}, store: []runtime.StoreOption{m(3)}, directive: []runtime.Option{m(1), m(5)}, want: 5}, // wrap comes first
+		"override":  {parts: []runtime.StoresOption{m(2), override}, store: []runtime.StoreOption{m(3)}, directive: []runtime.Option{m(5)}, want: 4},
+		"last override": {parts: []runtime.StoresOption{override, runtime.Override("FindUser", m(6)), runtime.Override("FindTeam", m(7))},
+			directive: []runtime.Option{m(5)}, want: 6},
+		"call": {parts: []runtime.StoresOption{m(2), override}, store: []runtime.StoreOption{m(3)}, directive: []runtime.Option{m(5)},
+			call: []runtime.CallOption{m(8), m(1)}, want: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := ttl(t, test.parts, test.store, test.directive, test.call); got != time.Duration(test.want)*time.Minute {
+				t.Errorf("got %v, want %dm", got, test.want)
+			}
+		})
+	}
+}
+
+func TestOverridesAreCheckedWhenTheyAreGiven(t *testing.T) {
+	for name, o := range map[string]runtime.StoresOption{
+		"no name":    runtime.Override("", runtime.TTL(1)),
+		"nil option": runtime.Override("F", nil),
+		"TTL -1ns":   runtime.Override("F", runtime.TTL(-1)),
+		"Timeout":    runtime.Override("F", runtime.Timeout(2), runtime.HardTimeout(1)),
+		"BatchMax":   runtime.Override("F", runtime.BatchMax(-1)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := runtime.NewStores("test", newStore(t, memoryTier()), o); err == nil {
+				t.Error("it was taken")
+			}
+		})
+	}
+}
+
+// Together with the directive it may contradict itself; then the cache does not open.
+func TestAnOverrideThatContradictsTheDirectiveIsRefusedWhenTheCacheIsOpened(t *testing.T) {
+	stores, err := runtime.NewStores("test", newStore(t, memoryTier()), runtime.Override("FindUser", runtime.TTL(time.Minute)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := runtime.Open(stores, findUser(runtime.TTL(time.Hour), runtime.L1TTL(10*time.Minute))); err == nil || !strings.Contains(err.Error(), fullName) {
+		t.Error(err)
+	}
+}
+
+func TestAnOverrideOfNoFunctionIsTold(t *testing.T) {
+	stores, err := runtime.NewStores("test", newStore(t, memoryTier()), runtime.Override("users.Repo.FindUser"),
+		runtime.Override("indUser"), runtime.Override("users.Repo.FindUsr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := runtime.Open(stores, findUser()); err != nil {
+		t.Fatal(err)
+	}
+	err = stores.Check()
+	if !errors.Is(err, runtime.ErrUnknownFunction) || !strings.Contains(err.Error(), `"indUser"`) || !strings.Contains(err.Error(), "FindUsr") ||
+		strings.Contains(err.Error(), `"users.Repo.FindUser"`) {
+		t.Error(err)
+	}
+	if got := stores.Functions(); !slices.Equal(got, []string{fullName}) {
+		t.Error(got)
+	}
+}
+
+func TestCachingIsSwitchedOffAndOnWhileRunning(t *testing.T) {
+	for setup, options := range setups {
+		t.Run(setup, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				stores, err := runtime.NewStores("test", newStore(t, options()...))
+				if err != nil {
+					t.Fatal(err)
+				}
+				c, err := runtime.Open(stores, findUser())
+				if err != nil {
+					t.Fatal(err)
+				}
+				var src source
+				src.value.Store(1)
+				read := func(wanted int, loads int64) {
+					t.Helper()
+					got, err := c.GetOrSet(t.Context(), 7, src.load)
+					want(t, got, err, wanted)
+					wantLoads(t, &src, loads)
+				}
+				read(1, 1)
+				read(1, 1)
+				if err := stores.Disable("FindUser"); err != nil {
+					t.Fatal(err)
+				}
+				src.value.Store(2)
+				read(2, 2)
+				read(2, 3)
+				if _, ok := c.HitInt(7); ok {
+					t.Error("a hit")
+				}
+				if _, ok := c.Hit([]byte("7")); ok {
+					t.Error("a hit")
+				}
+				if ok, err := c.Has(t.Context(), 7); ok || err != nil {
+					t.Error(ok, err)
+				}
+				if _, ok, err := c.Pull(t.Context(), 7); ok || err != nil {
+					t.Error(ok, err)
+				}
+				if got, err := c.GetMany(t.Context(), []int{7}); len(got) != 0 || err != nil {
+					t.Error(got, err)
+				}
+				many := func(context.Context, []int) (map[int]int, error) { return map[int]int{7: 2}, runtime.Partial(errSource) }
+				if got, err := c.GetOrSetMany(t.Context(), []int{7}, many); got[7] != 2 || !errors.Is(err, errSource) {
+					t.Error(got, err)
+				}
+				failed := func(context.Context, []int) (map[int]int, error) { return map[int]int{7: 2}, errSource }
+				if got, err := c.GetOrSetMany(t.Context(), []int{7}, failed); len(got) != 0 || !errors.Is(err, errSource) {
+					t.Error(got, err)
+				}
+				// What changes meanwhile is not forgotten.
+				if err := c.Set(t.Context(), 7, 3); err != nil {
+					t.Fatal(err)
+				}
+				if err := stores.Enable(fullName); err != nil {
+					t.Fatal(err)
+				}
+				src.value.Store(4)
+				read(4, 4)
+				read(4, 4)
+			})
+		})
+	}
+}
+
+func TestWhoIsSwitchedOffIsNamed(t *testing.T) {
+	stores, err := runtime.NewStores("test", newStore(t, memoryTier()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{stores.Disable("FindUser"), stores.Enable(""), (runtime.Stores{}).Disable("FindUser")} {
+		if !errors.Is(err, runtime.ErrUnknownFunction) {
+			t.Error(err)
+		}
+	}
+	if (runtime.Stores{}).Functions() != nil || (runtime.Stores{}).Check() != nil {
+		t.Error("the zero Stores has functions")
+	}
+}
+
+// A loader that has a say in its entry has none while its caching is off.
+func TestAFunctionThatIsSwitchedOffHasNoEntry(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		stores, err := runtime.NewStores("test", newStore(t, memoryTier()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		inner, err := runtime.Open(stores, findUser())
+		if err != nil {
+			t.Fatal(err)
+		}
+		outer, err := runtime.Open(stores, runtime.Definition[int, int]{Name: "outer", Pattern: "outer:{id}", Namespace: "outer", Options: []runtime.Option{runtime.TTL(time.Hour)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = stores.Disable(fullName)
+		loads := 0
+		for range 2 {
+			_, err := outer.GetOrSet(t.Context(), 1, func(ctx context.Context) (int, error) {
+				loads++
+				return inner.GetOrSet(ctx, 7, func(ctx context.Context) (int, error) {
+					runtime.Entry(ctx).SetTTL(time.Second)
+					return 1, nil
+				})
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+		}
+		if loads != 1 {
+			t.Error("the inner loader has changed the outer entry")
+		}
+	})
+}
+
+func TestLoggerAndCodecOfStores(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		s := newStore(t, runtime.L2(&shared))
+		stores, err := runtime.NewStores("test", s, runtime.WithCodec(jsonCodec{}), runtime.Logger(silent))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := runtime.Open(stores, findUser())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Set(t.Context(), 7, 12345); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(shared.Keys()["7"]), "12345") {
+			t.Error("the codec was not used")
+		}
+		if _, err := runtime.NewStores("test", newStore(t, memoryTier()), runtime.WithCodec(nil)); err == nil {
+			t.Error("a nil codec was taken")
+		}
+	})
+}
