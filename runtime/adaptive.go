@@ -185,7 +185,7 @@ func (s *Store) reason(g fallback) Reason {
 		}
 	}
 	switch {
-	case g.last:
+	case g.doubtful:
 		return Unconfirmed
 	case t < it.freshUntil:
 		return Due

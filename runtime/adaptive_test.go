@@ -384,7 +384,13 @@ func TestAnEntryThatOutlivesItsLoadTakesNothing(t *testing.T) {
 		}
 		var all sync.WaitGroup
 		for range 4 {
-			all.Go(func() { kept.SetTTL(time.Second); kept.Skip(); kept.Fail(errSource); kept.SetTags("x"); _, _ = kept.Stale() })
+			all.Go(func() {
+				kept.SetTTL(time.Second)
+				kept.Skip()
+				kept.Fail(errSource)
+				kept.SetTags("x")
+				_, _ = kept.Stale()
+			})
 		}
 		all.Wait()
 		time.Sleep(time.Minute)

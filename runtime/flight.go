@@ -200,10 +200,14 @@ func (c *core) fromShared(ctx context.Context, l *loading, parts []*part) (open 
 	for i, p := range parts {
 		p.older = p.older || data[i] != nil
 		it, worth := items[i], dead
-		if it != nil && !p.flight.Forced {
+		if it != nil {
 			worth = s.look(it, now())
 		}
 		switch {
+		case p.flight.Forced:
+			if p.fallback.it == nil && worth >= stale && it.graced() {
+				p.fallback = fallback{it: it, last: true}
+			}
 		case worth == fresh && !(p.renew && it.due(now())):
 			s.keepLoaded(p, it)
 			p.land(it)
@@ -211,7 +215,7 @@ func (c *core) fromShared(ctx context.Context, l *loading, parts []*part) (open 
 		case worth == stale:
 			it = s.keepStale(p, it)
 			if !p.fallback.ready() || it != p.fallback.it && it.supersedes(p.fallback.it) {
-				p.fallback = fallback{it, false}
+				p.fallback = fallback{it: it}
 				if !p.renew { // which has been offered what it is to replace
 					p.flight.Offer(it)
 				}

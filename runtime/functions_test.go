@@ -162,7 +162,9 @@ func TestCachingIsSwitchedOffAndOnWhileRunning(t *testing.T) {
 				if got, err := c.GetMany(t.Context(), []int{7}); len(got) != 0 || err != nil {
 					t.Error(got, err)
 				}
-				many := func(context.Context, []int) (map[int]int, error) { return map[int]int{7: 2}, runtime.Partial(errSource) }
+				many := func(context.Context, []int) (map[int]int, error) {
+					return map[int]int{7: 2}, runtime.Partial(errSource)
+				}
 				if got, err := c.GetOrSetMany(t.Context(), []int{7}, many); got[7] != 2 || !errors.Is(err, errSource) {
 					t.Error(got, err)
 				}

@@ -28,7 +28,12 @@ func memoryTier() runtime.StoreOption {
 // newStore makes a store that is closed with the test.
 func newStore(t testing.TB, options ...runtime.StoreOption) *runtime.Store {
 	t.Helper()
-	s, err := runtime.NewStore("test", append([]runtime.StoreOption{runtime.Logger(silent)}, options...)...)
+	return newNamed(t, "test", options...)
+}
+
+func newNamed(t testing.TB, name string, options ...runtime.StoreOption) *runtime.Store {
+	t.Helper()
+	s, err := runtime.NewStore(name, append([]runtime.StoreOption{runtime.Logger(silent)}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,6 +113,15 @@ func openIn[K comparable, V any](t testing.TB, d runtime.Definition[K, V], optio
 	c, err := runtime.Open(stores, d)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return c
+}
+
+// newCacheIn makes a handle as a caller would that does not keep one.
+func newCacheIn(in runtime.Space) *runtime.Cache[string, int] {
+	c, err := runtime.NewCache[string, int](in)
+	if err != nil {
+		panic(err)
 	}
 	return c
 }

@@ -67,6 +67,8 @@ type fallback struct {
 	it *item
 	// last says that it stands in only when the load has failed, not when it is slow.
 	last bool
+	// doubtful says that it may have been invalidated.
+	doubtful bool
 }
 
 // ready reports whether there is one that stands in for a load that is slow.
@@ -137,7 +139,9 @@ func (c *core) getOrSetMany(ctx context.Context, rq *request, wants []want) ([]*
 // load, for those that nobody else loads.
 func (c *core) bring(ctx context.Context, rq *request, open []*search) {
 	for {
-		if !rq.forceFresh {
+		if rq.forceFresh {
+			c.insure(ctx, open)
+		} else {
 			c.recall(ctx, rq, open)
 			open = stillOpen(open)
 		}
@@ -187,12 +191,12 @@ func (c *core) recall(ctx context.Context, rq *request, open []*search) {
 		case verdict >= suspect && now() < it.retryAt.Load():
 			q.endWith(it)
 		case verdict == suspect:
-			q.fallback = fallback{it, true}
+			q.fallback = fallback{it: it, last: true, doubtful: true}
 		case verdict == stale && rq.set.soft == 0:
 			q.endWith(it)
 			behind = append(behind, q)
 		case verdict == stale:
-			q.fallback = fallback{it, false}
+			q.fallback = fallback{it: it}
 		default:
 			if err := c.failed(ctx, rq, q.key); err != nil {
 				q.end(nil, err)
@@ -200,6 +204,22 @@ func (c *core) recall(ctx context.Context, rq *request, open []*search) {
 		}
 	}
 	c.refresh(ctx, rq, behind)
+}
+
+// insure finds what stands in if a load fails that was asked for although there is a
+// value. It is for that and for nothing else, and only for those who want a grace.
+func (c *core) insure(ctx context.Context, open []*search) {
+	s := c.store
+	items := make([]*item, len(open))
+	for i, q := range open {
+		items[i] = s.find(q.key, q.hash)
+	}
+	for i, verdict := range s.judgeAll(ctx, items) {
+		open[i].fallback = fallback{}
+		if verdict >= suspect && items[i].graced() {
+			open[i].fallback = fallback{it: items[i], last: true, doubtful: verdict == suspect}
+		}
+	}
 }
 
 // board finds a flight for each search. The caller leads those that are not under
@@ -322,7 +342,7 @@ func (c *core) refresh(ctx context.Context, rq *request, behind []*search) {
 	for _, q := range behind {
 		if f, leader, _ := s.flights.Join(q.key, true, &own.crew, s.stamps.Epoch); leader {
 			f.Offer(q.it) // to those that would find it in the shared tier, were there no flight
-			own.parts = append(own.parts, &part{want: q.want, flight: f, fallback: fallback{q.it, false}, renew: true})
+			own.parts = append(own.parts, &part{want: q.want, flight: f, fallback: fallback{it: q.it}, renew: true})
 		}
 	}
 	if len(own.parts) == 0 {
@@ -374,7 +394,7 @@ func (c *core) wait(ctx context.Context, q *search, rq *request, came uint64, si
 			if g.ready() || came > f.Epoch && s.changedSince(it, f.Epoch) {
 				continue
 			}
-			g = fallback{it, false}
+			g = fallback{it: it}
 			patience := rq.set.soft
 			if s.judge(ctx, it) == fresh { // it is only being refreshed
 				patience = 0

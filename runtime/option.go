@@ -206,7 +206,8 @@ func Tags(tags ...Tag) CallOption {
 	return callOption(func(c *call) { c.tags = append(c.tags[:len(c.tags):len(c.tags)], tags...) })
 }
 
-// ForceFresh loads although there is a value, and stores the result.
+// ForceFresh loads although there is a value, and stores the result. If the load
+// fails, a value with a grace period stands in.
 func ForceFresh() CallOption {
 	return callOption(func(c *call) { c.forceFresh = true })
 }
