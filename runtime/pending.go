@@ -61,8 +61,11 @@ func (s *Store) enqueue(targets []recovery.Target, like recovery.Item, err error
 		s.stamps.Change(storeStamp, false, s.l2 != nil)
 		s.warn("too many invalidations are pending, the store will be cleared instead", err)
 	}
-	emit(s, s.hooks.Load().Pending, PendingEvent{s.name, s.pending.Len(), err})
 	s.retries.start(s)
+}
+
+func (s *Store) sayPending(err error) {
+	emit(s, s.hooks.Load().Pending, PendingEvent{s.name, s.pending.Len(), err})
 }
 
 // blocked reports whether a stamp must not be read from the shared tier.
@@ -77,7 +80,7 @@ func (s *Store) replay(ctx context.Context) (err error) {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("driver panicked: %v", p)
 		}
-		emit(s, s.hooks.Load().Pending, PendingEvent{s.name, s.pending.Len(), err})
+		s.sayPending(err)
 	}()
 	items := s.pending.First(s.pending.Len())
 	for len(items) > 0 {

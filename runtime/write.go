@@ -90,6 +90,9 @@ func (s *Store) settle(keys []string, memory func(i int, hash uint64, before gen
 
 func (s *Store) failed(op string, targets []string, errs ...error) error {
 	if err := errors.Join(errs...); err != nil {
+		if s.pending.Len() > 0 {
+			s.sayPending(err)
+		}
 		return &InvalidationError{Op: op, Store: s.name, Targets: targets, Err: err}
 	}
 	return nil

@@ -36,7 +36,7 @@ const (
 type Breaker struct {
 	// Failures is how many failures in a row open it, and Pause for how long. Zero
 	// in one of them keeps it closed. Changed, if not nil, is told of each change of
-	// state, one at a time, in order, and must not call the breaker.
+	// state, one at a time, in order, with no lock held.
 	Failures int
 	Pause    time.Duration
 	Changed  func(State)
@@ -50,8 +50,10 @@ type Breaker struct {
 	state   State
 	failed  int // in a row
 	opened  time.Time
-	trial   uint64 // the ticket of the one who tries while it is half open; 0 if nobody does
-	tickets uint64 // of those who tried
+	trial   uint64  // the ticket of the one who tries while it is half open; 0 if nobody does
+	tickets uint64  // of those who tried
+	news    []State // that Changed has not been told of
+	telling bool    // somebody is telling it
 }
 
 // A Ticket is handed to who is let through, and handed back with the outcome.
@@ -63,7 +65,7 @@ func (b *Breaker) Allow() (Ticket, bool) {
 		return Ticket{opening: b.openings.Load()}, true
 	}
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	if b.state == Closed {
 		return Ticket{opening: b.openings.Load()}, true
 	}
@@ -83,7 +85,7 @@ func (b *Breaker) Report(t Ticket, o Outcome) {
 		return
 	}
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	switch {
 	case b.state == Closed:
 		if t.opening == b.openings.Load() {
@@ -130,22 +132,39 @@ func (b *Breaker) become(s State) {
 	}
 	b.state = s
 	if b.Changed != nil {
-		b.Changed(s)
+		b.news = append(b.news, s)
 	}
+}
+
+// unlock tells what has changed, unless somebody does, and unlocks mu.
+func (b *Breaker) unlock() {
+	defer b.mu.Unlock()
+	if b.telling {
+		return
+	}
+	b.telling = true
+	for len(b.news) > 0 {
+		s := b.news[0]
+		b.news = b.news[1:]
+		b.mu.Unlock()
+		b.Changed(s)
+		b.mu.Lock()
+	}
+	b.telling = false
 }
 
 // State returns what b does at the moment. While nobody comes, it stays open
 // beyond its pause.
 func (b *Breaker) State() State {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	return b.state
 }
 
 // Reset closes b, whatever has been.
 func (b *Breaker) Reset() {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	b.trial, b.failed = 0, 0
 	b.openings.Add(1)
 	b.become(Closed)
