@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
@@ -511,6 +512,83 @@ func TestTheSoftTimeoutOfL2CountsWhereThereIsAGraceValue(t *testing.T) {
 		want(t, got, err, 2)
 		if took := time.Since(began); took < 2*time.Second {
 			t.Errorf("without one it took %v", took)
+		}
+	})
+}
+
+// What is pending for one key does not keep its neighbours from being read.
+func TestAPendingKeyAmongOthers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		c := newCache[int, int](t, newStore(t, runtime.L2(&shared), runtime.L2CircuitBreakerDuration(0)))
+		for k := range 4 {
+			if err := c.Set(t.Context(), k, 10*k); err != nil {
+				t.Fatal(err)
+			}
+		}
+		shared.Down(errDown)
+		_ = c.DeleteMany(t.Context(), 0, 2)
+		shared.Down(nil)
+		got, err := c.GetMany(t.Context(), []int{0, 1, 2, 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantKeys(t, got, 1, 3)
+		before := shared.Calls("get")
+		if got, err := c.GetMany(t.Context(), []int{0, 2}); len(got) != 0 || err != nil {
+			t.Error(got, err)
+		}
+		if shared.Calls("get") != before {
+			t.Error("the tier was asked for what must not be read")
+		}
+	})
+}
+
+// A driver that breaks its contract is a tier that fails.
+func TestADriverThatReturnsTooLittle(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCache[int, int](t, newStore(t, runtime.L2(shortTier{&faketier.Shared{}})))
+		var src source
+		src.value.Store(1)
+		got, err := c.GetOrSet(t.Context(), 7, src.load)
+		want(t, got, err, 1)
+		if _, err := c.GetOrSet(t.Context(), 7, src.load, runtime.SuppressL2Errors(false)); err == nil || !strings.Contains(err.Error(), "0 results for 3 keys") {
+			t.Error(err)
+		}
+	})
+}
+
+type shortTier struct{ drivers.L2 }
+
+func (shortTier) GetMany(context.Context, []string) ([][]byte, error) { return nil, nil }
+
+// A value that cannot be encoded is not stored, and what it replaces goes; if that
+// fails too, it goes later.
+func TestAValueThatCannotBeEncoded(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		c := newCache[int, any](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.L2CircuitBreakerDuration(0)))
+		for _, down := range []bool{false, true} {
+			if err := c.Set(t.Context(), 7, 1); err != nil {
+				t.Fatal(err)
+			}
+			shared.Before = func(_ context.Context, op string, _ []string) error {
+				if down && op == "delete" {
+					return errDown
+				}
+				return nil
+			}
+			if err := c.Set(t.Context(), 7, make(chan int)); err == nil || down != errors.Is(err, errDown) {
+				t.Fatal(err)
+			}
+			if v, ok, err := c.Get(t.Context(), 7); ok || err != nil {
+				t.Error(v, ok, err)
+			}
+			shared.Before = nil
+			time.Sleep(time.Second)
+			if _, ok := shared.Keys()["7"]; ok {
+				t.Error("the old value is there still")
+			}
 		}
 	})
 }

@@ -104,3 +104,36 @@ func TestWithoutAPauseItStaysClosed(t *testing.T) {
 		}
 	}
 }
+
+func TestResetClosesIt(t *testing.T) {
+	b := &Breaker{Failures: 1, Pause: time.Hour}
+	late, _ := b.Allow()
+	try(b, Failure)
+	b.Reset()
+	if b.State() != Closed || !try(b, Success) {
+		t.Fatal("not closed")
+	}
+	b.Report(late, Failure) // from before
+	if b.State() != Closed {
+		t.Fatal("opened by an outcome from before")
+	}
+}
+
+// Whoever is told of a change may use the breaker.
+func TestChangedIsCalledInOrderWithNoLockHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var states []State
+		var b *Breaker
+		b = &Breaker{Failures: 1, Pause: time.Second, Changed: func(s State) {
+			states = append(states, s)
+			if s == Open && len(states) < 3 {
+				time.Sleep(time.Second)
+				try(b, Success) // half open, closed
+			}
+		}}
+		try(b, Failure)
+		if !slices.Equal(states, []State{Open, HalfOpen, Closed}) {
+			t.Fatal(states)
+		}
+	})
+}

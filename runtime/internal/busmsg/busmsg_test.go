@@ -36,3 +36,29 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestDamagedMessagesAreUnreadable(t *testing.T) {
+	whole := Append(nil, &Message{Origin: 7, Kind: Expire, Names: []string{"a", "", "long enough"}})
+	for n := range whole {
+		if m, err := Parse(whole[:n]); err != ErrUnreadable {
+			t.Errorf("%d of %d bytes: %v, %v", n, len(whole), m, err)
+		}
+	}
+	for name, b := range map[string][]byte{
+		"another version": append([]byte{9}, whole[1:]...),
+		"no kind":         Append(nil, &Message{}),
+		"unknown kind":    Append(nil, &Message{Kind: ExpireStamp + 1}),
+		"more":            append(append([]byte{}, whole...), 1),
+		"hostile count":   append(append([]byte{}, whole[:10]...), 0xff, 0xff, 0xff, 0xff, 0x0f),
+		"hostile length":  append(append([]byte{}, whole[:10]...), 1, 0xff, 0xff, 0xff, 0xff, 0x0f),
+	} {
+		if m, err := Parse(b); err != ErrUnreadable {
+			t.Errorf("%s: %v, %v", name, m, err)
+		}
+	}
+	for k, want := range map[Kind]string{Drop: "drop", Expire: "expire", DeleteStamp: "delete stamp", ExpireStamp: "expire stamp", 9: "Kind(9)"} {
+		if k.String() != want {
+			t.Error(k)
+		}
+	}
+}

@@ -41,3 +41,32 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestAgeEndsTheFreshnessAndKeepsTheGrace(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		h         Header
+		at        int64
+		left      bool
+		fresh, to int64
+	}{
+		{"fresh", Header{FreshUntil: 100, StaleUntil: 150, Grace: 50}, 10, true, 10, 60},
+		{"fresh, with less left than its grace", Header{FreshUntil: 100, StaleUntil: 30, Grace: 50}, 10, true, 10, 30},
+		{"stale", Header{FreshUntil: 100, StaleUntil: 150, Grace: 50}, 120, true, 100, 150}, // it does not begin anew
+		{"over", Header{FreshUntil: 100, StaleUntil: 150, Grace: 50}, 150, false, 100, 150},
+		{"without grace", Header{FreshUntil: 100, StaleUntil: 100}, 10, false, 10, 10},
+	} {
+		if left := test.h.Age(test.at); left != test.left || test.h.FreshUntil != test.fresh || test.h.StaleUntil != test.to || test.h.Flags&Expired == 0 {
+			t.Errorf("%s: %v, %+v", test.name, left, test.h)
+		}
+	}
+}
+
+func TestEveryTruncationIsUnreadable(t *testing.T) {
+	whole := Append(nil, &Header{Stamps: []stamp.Named{{Name: "t:x", Value: stamp.New()}}}, []byte("value"))
+	for n := range whole {
+		if _, _, err := Parse(whole[:n]); err != ErrUnreadable {
+			t.Errorf("%d of %d bytes: %v", n, len(whole), err)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"sync"
 	"time"
@@ -117,6 +118,16 @@ func (s *Shared) do(ctx context.Context, op string, keys []string, f func()) err
 	return err
 }
 
+// refuse returns an error for what no tier takes.
+func refuse(items []drivers.Item) error {
+	for _, it := range items {
+		if it.TTL < 0 {
+			return fmt.Errorf("%w: negative TTL of %q", drivers.ErrRefused, it.Key)
+		}
+	}
+	return nil
+}
+
 func keysOf(items []drivers.Item) []string {
 	keys := make([]string, len(items))
 	for i, it := range items {
@@ -137,6 +148,9 @@ func (s *Shared) GetMany(ctx context.Context, keys []string) (values [][]byte, e
 
 // SetMany implements drivers.L2.
 func (s *Shared) SetMany(ctx context.Context, items []drivers.Item) error {
+	if err := refuse(items); err != nil {
+		return err
+	}
 	return s.do(ctx, "set", keysOf(items), func() {
 		for _, it := range items {
 			s.set(it)
@@ -155,6 +169,9 @@ func (s *Shared) DeleteMany(ctx context.Context, keys []string) error {
 
 // AddMany implements drivers.Adder.
 func (s *Shared) AddMany(ctx context.Context, items []drivers.Item) (values [][]byte, err error) {
+	if err := refuse(items); err != nil {
+		return nil, err
+	}
 	err = s.do(ctx, "add", keysOf(items), func() {
 		for _, it := range items {
 			if s.get(it.Key) == nil {
@@ -189,7 +206,7 @@ func (s *Shared) SwapMany(ctx context.Context, swaps []drivers.Swap) (swapped []
 	return swapped, err
 }
 
-// Close implements drivers.L2.
+// Close implements drivers.L2. Other stores may go on to use the tier.
 func (s *Shared) Close() error { return nil }
 
 // A Bus is a drivers.Bus in memory. The zero value is ready and connected. Each
@@ -206,6 +223,13 @@ type Bus struct {
 type subscription struct {
 	channel string
 	l       drivers.Listener
+	calling *sync.Mutex // one call of l at a time
+}
+
+func (s subscription) call(f func(drivers.Listener)) {
+	s.calling.Lock()
+	defer s.calling.Unlock()
+	f(s.l)
 }
 
 // ErrCut is what Publish returns while the bus is cut.
@@ -218,11 +242,13 @@ func (b *Bus) Cut(cut bool) {
 	listeners := maps.Clone(b.listeners)
 	b.mu.Unlock()
 	for _, s := range listeners {
-		if cut {
-			s.l.Down(ErrCut)
-		} else {
-			s.l.Up()
-		}
+		s.call(func(l drivers.Listener) {
+			if cut {
+				l.Down(ErrCut)
+			} else {
+				l.Up()
+			}
+		})
 	}
 }
 
@@ -240,7 +266,7 @@ func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error
 	}
 	for _, s := range listeners {
 		if s.channel == channel {
-			s.l.Message(message)
+			s.call(func(l drivers.Listener) { l.Message(bytes.Clone(message)) })
 		}
 	}
 	return ctx.Err()
@@ -254,16 +280,18 @@ func (b *Bus) Subscribe(channel string, l drivers.Listener) (func(), error) {
 	}
 	id := b.next
 	b.next++
-	b.listeners[id] = subscription{channel, l}
+	own := subscription{channel, l, new(sync.Mutex)}
+	b.listeners[id] = own
 	cut := b.cut
 	b.mu.Unlock()
 	if !cut {
-		l.Up()
+		own.call(drivers.Listener.Up)
 	}
 	return func() {
 		b.mu.Lock()
-		defer b.mu.Unlock()
 		delete(b.listeners, id)
+		b.mu.Unlock()
+		own.call(func(drivers.Listener) {}) // waits for a call under way
 	}, nil
 }
 

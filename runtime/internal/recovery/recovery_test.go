@@ -97,3 +97,17 @@ func TestTheLimit(t *testing.T) {
 		t.Fatal(got)
 	}
 }
+
+func TestDropsTellsWhoseValueHasToGo(t *testing.T) {
+	var q Queue
+	if q.Drops(Target{Key, "a"}) || q.Blocks(Target{Key, "a"}) {
+		t.Error("an empty queue")
+	}
+	q.Overtaken(Target{Key, "a"})
+	aged := key("aged")
+	aged.Age = true
+	q.Add(key("a"), aged, Item{Target: Target{Key, "told"}, Tell: true})
+	if !q.Drops(Target{Key, "a"}) || q.Drops(Target{Key, "aged"}) || q.Drops(Target{Key, "told"}) {
+		t.Error("the wrong ones drop")
+	}
+}

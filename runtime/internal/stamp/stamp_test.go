@@ -97,3 +97,79 @@ func TestUnusedCellsAreForgotten(t *testing.T) {
 	}
 	runtime.KeepAlive(kept)
 }
+
+// What was announced can no longer be stored by who began before.
+func TestAnAnnouncementCountsBeforeTheChange(t *testing.T) {
+	table := NewTable()
+	before := table.Epoch()
+	table.Announce("t:x")
+	if !table.ChangedSince("t:x", before) || table.ChangedSince("t:x", table.Epoch()) {
+		t.Error("the announcement counts for the wrong loads")
+	}
+}
+
+// race R2: of a stamp that was first heard of during a load, nobody here knows what
+// happened to it before.
+func TestKnownSinceTellsWhoWasHeardOfLater(t *testing.T) {
+	table := NewTable()
+	early, late := table.Cell("t:early"), table.Cell("t:late")
+	if _, _, ok := early.Current(); ok || early.KnownSince(table.Known()) {
+		t.Error("a cell without a stamp is known")
+	}
+	table.Provide(early, New(), 1)
+	known := table.Known()
+	table.Learn(late, New(), 1, table.Epoch())
+	if !early.KnownSince(known) || late.KnownSince(known) || !late.KnownSince(table.Known()) {
+		t.Error("early and late are mixed up")
+	}
+}
+
+func TestTrustIsGivenProlongedAndTaken(t *testing.T) {
+	table := NewTable()
+	c := table.Cell("t:x")
+	table.Prolong(c, 5) // nothing to trust
+	table.Doubt(c)
+	v := New()
+	table.Provide(c, v, 1)
+	table.Provide(c, New(), 9) // it has one
+	trusted := func(until int64) {
+		t.Helper()
+		got, trustUntil, ok := c.Current()
+		if !ok || got != v || trustUntil != until {
+			t.Errorf("%v until %d, %v; want until %d", got, trustUntil, ok, until)
+		}
+	}
+	trusted(1)
+	table.Prolong(c, 5)
+	trusted(5)
+	table.Prolong(c, 3)
+	trusted(5)
+	table.Doubt(c)
+	trusted(math.MinInt64)
+	table.Prolong(c, 5)
+	epoch := table.Epoch()
+	table.Distrust()
+	trusted(math.MinInt64)
+	if table.Epoch() == epoch {
+		t.Error("what was found good is not looked at anew")
+	}
+	epoch = table.Epoch()
+	table.Touch()
+	if table.Epoch() == epoch || table.ChangedSince("t:x", epoch) {
+		t.Error("a touch is no change, and moves the epoch")
+	}
+}
+
+// Without a shared tier a change makes a half of its own, which is trusted.
+func TestAChangeWithoutASharedTier(t *testing.T) {
+	table := NewTable()
+	c := table.Cell("t:x")
+	v := New()
+	table.Provide(c, v, math.MaxInt64)
+	table.Change("t:x", true, false)
+	got, trustUntil, _ := c.Current()
+	if got.Delete != v.Delete || got.Expire == v.Expire || trustUntil != math.MaxInt64 {
+		t.Errorf("%v until %d", got, trustUntil)
+	}
+	runtime.KeepAlive(c)
+}

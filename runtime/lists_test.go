@@ -1,0 +1,307 @@
+package runtime_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/internal/faketier"
+)
+
+type (
+	stockKey struct{ ID int64 }
+	stock    struct {
+		ID    int64
+		Count int
+	}
+)
+
+func (k stockKey) AppendText(b []byte) ([]byte, error) { return fmt.Appendf(b, "stock:%d", k.ID), nil }
+
+func toKey(id int64) stockKey { return stockKey{id} }
+
+func TestGetOrSetMapKeepsTheLoadersOwnTypes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCache[stockKey, stock](t, newStore(t, memoryTier()))
+		var asked [][]int64
+		load := func(_ context.Context, ids []int64) (map[int64]stock, error) {
+			asked = append(asked, slices.Sorted(slices.Values(ids)))
+			out := map[int64]stock{}
+			for _, id := range ids {
+				if id < 10 {
+					out[id] = stock{id, int(id)}
+				}
+			}
+			return out, nil
+		}
+		for range 2 {
+			got, err := runtime.GetOrSetMap(t.Context(), c, []int64{1, 2, 2, 99}, toKey, load)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(keys, []int64{1, 2}) || got[2].Count != 2 {
+				t.Error(got)
+			}
+		}
+		if fmt.Sprint(asked) != "[[1 2 99] [99]]" { // that 99 is nowhere is not remembered without a NotFound
+			t.Error(asked)
+		}
+	})
+}
+
+func TestGetOrSetListKeepsTheOrderOfItsArguments(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCache[stockKey, *stock](t, newStore(t, memoryTier()))
+		load := func(_ context.Context, ids []int64) ([]*stock, error) {
+			out := []*stock{nil, {ID: 1000}}
+			for _, id := range slices.Backward(ids) {
+				if id < 10 {
+					out = append(out, &stock{ID: id})
+				}
+			}
+			return out, nil
+		}
+		by := func(s *stock) (int64, bool) {
+			if s == nil {
+				return 0, false
+			}
+			return s.ID, true
+		}
+		for range 2 {
+			got, err := runtime.GetOrSetList(t.Context(), c, []int64{3, 1, 99, 3, 2}, toKey, by, load)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids := make([]int64, len(got))
+			for i, s := range got {
+				ids[i] = s.ID
+			}
+			if !slices.Equal(ids, []int64{3, 1, 2}) {
+				t.Error(ids)
+			}
+		}
+		if _, err := runtime.GetOrSetList(t.Context(), c, []int64{5}, toKey, by, func(context.Context, []int64) ([]*stock, error) { return nil, errSource }); !errors.Is(err, errSource) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestKeysAndEach(t *testing.T) {
+	if got := runtime.Keys([]int64{1, 2}, toKey); !slices.Equal(got, []stockKey{{1}, {2}}) {
+		t.Error(got)
+	}
+	var done []int64
+	err := runtime.Each([]int64{1, 2, 3}, func(id int64) error {
+		done = append(done, id)
+		if id == 2 {
+			return errSource
+		}
+		return nil
+	})
+	if !errors.Is(err, errSource) || len(done) != 3 { // one failure does not keep the others from being invalidated
+		t.Error(err, done)
+	}
+}
+
+func TestClearNamespaceOfACache(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newStore(t, memoryTier())
+		c, other := newCache[int, int](t, s.Namespace("users")), newCache[int, int](t, s.Namespace("teams"))
+		_ = c.Set(t.Context(), 7, 1)
+		_ = other.Set(t.Context(), 7, 1)
+		if err := other.ClearNamespace(t.Context(), "users"); err != nil {
+			t.Fatal(err)
+		}
+		a, _ := c.Has(t.Context(), 7)
+		b, _ := other.Has(t.Context(), 7)
+		if a || !b {
+			t.Error(a, b)
+		}
+		inner, err := c.Namespace("admins")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = inner.Set(t.Context(), 7, 1)
+		_ = c.ClearNamespace(t.Context(), "users")
+		if ok, _ := inner.Has(t.Context(), 7); ok {
+			t.Error("a namespace inside was left")
+		}
+	})
+}
+
+func TestStoresReadyWaitsForEveryBus(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var bus faketier.Bus
+		bus.Cut(true)
+		stores, err := runtime.NewStores("a", newNamed(t, "a", memoryTier(), runtime.WithBus(&bus)), newNamed(t, "b", memoryTier()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := stores.Ready(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		bus.Cut(false)
+		if err := stores.Ready(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := (runtime.Stores{}).Ready(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A tier that cannot compare and swap is written over.
+func TestExpireOnAPlainTier(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		c := newCache[int, int](t, newStore(t, runtime.L2(plainTier{&shared}), runtime.TTL(time.Hour)))
+		_ = c.Set(t.Context(), 1, 1, runtime.Grace(time.Hour))
+		_ = c.Set(t.Context(), 2, 1)
+		if err := c.Expire(t.Context(), 1, 2, 3); err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.GetMany(t.Context(), []int{1, 2, 3}, runtime.AllowStale())
+		if len(got) != 1 || got[1] != 1 || err != nil {
+			t.Error(got, err)
+		}
+		v, ok, err := c.Pull(t.Context(), 1)
+		if ok || err != nil {
+			t.Error("pull takes fresh values only:", v, ok, err)
+		}
+		_ = c.Set(t.Context(), 1, 5)
+		v, ok, err = c.Pull(t.Context(), 1)
+		if !ok || v != 5 || err != nil {
+			t.Error(v, ok, err)
+		}
+	})
+}
+
+// The text of a key and what reads it, part by part.
+func TestScannersRefuseWhatAppendersDoNotWrite(t *testing.T) {
+	address := netip.MustParseAddr("2001:db8::1")
+	text, err := runtime.AppendKeyText([]byte("ip:"), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := runtime.ScanKey("ip:{ip}", string(text))
+	s.Literal("ip")
+	var got netip.Addr
+	s.Text(s.Segment("", ""), &got)
+	if s.Done() != nil || got != address {
+		t.Error(got, s.Done())
+	}
+	if got := runtime.KeyText(stockKey{7}); got != "stock:7" {
+		t.Error(got)
+	}
+	if got := runtime.KeyText(failingText{}); got != "(no text)" {
+		t.Error(got)
+	}
+	if _, err := runtime.AppendKeyText(nil, failingText{}); err == nil {
+		t.Error("a text that fails")
+	}
+	for name, scan := range map[string]func(s *runtime.KeyScanner){
+		"int":        func(s *runtime.KeyScanner) { s.Int("007", 64) },
+		"large int":  func(s *runtime.KeyScanner) { s.Int("300", 8) },
+		"uint":       func(s *runtime.KeyScanner) { s.Uint("-1", 64) },
+		"large uint": func(s *runtime.KeyScanner) { s.Uint("300", 8) },
+		"bool":       func(s *runtime.KeyScanner) { s.Bool("TRUE") },
+		"string":     func(s *runtime.KeyScanner) { _ = s.String("%4") },
+		"escape":     func(s *runtime.KeyScanner) { _ = s.String("%zz") },
+		"lower case": func(s *runtime.KeyScanner) { _ = s.String("%3a") },
+		"text":       func(s *runtime.KeyScanner) { s.Text("nowhere", &netip.Addr{}) },
+		"no text":    func(s *runtime.KeyScanner) { s.Text("%4", &netip.Addr{}) },
+		"segment":    func(s *runtime.KeyScanner) { s.Segment("before-", "") },
+		"literal":    func(s *runtime.KeyScanner) { s.Literal("other") },
+		"end":        func(s *runtime.KeyScanner) { s.Segment("", ""); s.Segment("", "") },
+		"left over":  func(*runtime.KeyScanner) {},
+	} {
+		s := runtime.ScanKey("x:{id}", "x")
+		scan(s)
+		if s.Done() == nil {
+			t.Errorf("%s was taken", name)
+		}
+	}
+	s = runtime.ScanKey("x", "x")
+	if !s.Bool("true") || s.Bool("false") || s.Uint("12", 8) != 12 {
+		t.Error("what is well written is refused")
+	}
+}
+
+type failingText struct{}
+
+func (failingText) AppendText(b []byte) ([]byte, error) { return b, errNoText }
+func (failingText) MarshalText() ([]byte, error)        { return nil, errNoText }
+
+var errNoText = errors.New("no text")
+
+// A key whose text fails, or that has none, is told by name, and does not keep the
+// others of its batch from being invalidated.
+func TestABadKeyAmongGoodOnes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCache[string, int](t, newStore(t, memoryTier()))
+		_ = c.Set(t.Context(), "a", 1)
+		if err := c.DeleteMany(t.Context(), "", "a"); err == nil {
+			t.Error("the empty key was taken")
+		}
+		if ok, _ := c.Has(t.Context(), "a"); ok {
+			t.Error("the good one is there still")
+		}
+		bad := newCache[failingText, int](t, newStore(t, memoryTier()))
+		if _, err := bad.GetMany(t.Context(), []failingText{{}}); !errors.Is(err, errNoText) {
+			t.Error(err)
+		}
+		if _, err := bad.GetOrSetMany(t.Context(), []failingText{{}}, func(context.Context, []failingText) (map[failingText]int, error) { return nil, nil }); !errors.Is(err, errNoText) {
+			t.Error(err)
+		}
+		if _, err := c.GetOrSetMany(t.Context(), []string{"a"}, nil); err == nil {
+			t.Error("a nil loader was taken")
+		}
+		if _, err := c.GetOrSet(t.Context(), "a", nil); err == nil {
+			t.Error("a nil loader was taken")
+		}
+		var unbound runtime.Cache[string, int]
+		for _, err := range []error{
+			errOf(unbound.GetMany(t.Context(), nil)),
+			errOf(unbound.GetOrSetMany(t.Context(), nil, nil)),
+			errOf(unbound.Has(t.Context(), "")), errOf(unbound.Missing(t.Context(), "")), errOf(unbound.Namespace("x")),
+			unbound.Set(t.Context(), "", 1), unbound.Delete(t.Context(), ""), unbound.Expire(t.Context(), ""), unbound.Clear(t.Context()),
+			unbound.ClearNamespace(t.Context(), ""), unbound.DeleteByTag(t.Context()), unbound.ExpireByTag(t.Context()),
+		} {
+			if !errors.Is(err, runtime.ErrNotBound) {
+				t.Error(err)
+			}
+		}
+		if _, ok := unbound.HitInt(1); ok {
+			t.Error("a hit of nothing")
+		}
+	})
+}
+
+func errOf[T any](_ T, err error) error { return err }
+
+func TestErrorTexts(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{&runtime.InvalidationError{Op: "delete", Store: "main", Targets: []string{"a", "b", "c", "d", "e"}, Err: errSource},
+			"cachegen: delete a, b, c and 2 more in store main: source is down"},
+		{&runtime.L2Error{Store: "main", Op: "read", Err: errSource}, "shared tier of store main: read: source is down"},
+		{runtime.Partial(errSource), "source is down"},
+	} {
+		if test.err.Error() != test.want || !errors.Is(test.err, errSource) {
+			t.Errorf("%q", test.err)
+		}
+	}
+	if got := fmt.Sprint(runtime.TierL1, runtime.TierL2, runtime.Tier(9)); got != "L1 L2 Tier(9)" {
+		t.Error(got)
+	}
+}
