@@ -20,6 +20,26 @@
 // survive every copy between tiers. Anything in a shared tier that cannot be read
 // is a miss.
 //
+// # When something is away
+//
+// A shared tier that fails or hangs is left alone for a while, see
+// [L2CircuitBreakerDuration]; reads go on with memory, grace values and loaders. An
+// invalidation that it, or the bus, did not take is an [InvalidationError] for its
+// caller, and the store's to carry out as soon as it can; until then it does not read
+// from the tier what was to go. [Store.Close] tries a last time and says what is lost.
+//
+// # What a loader may say
+//
+// A loader can choose the TTL and the tags of what it loads, keep it from being
+// stored, look at the stale value that it is to replace, and say that this still
+// holds: see [Entry].
+//
+// # What a program may change
+//
+// Options come from the call, else from an [Override], else from the cache's
+// definition, else from the store, else from [NewStores]. [Stores.Disable] switches the
+// caching of one function off while the program runs. [Hooks] tell what happens.
+//
 // # For generated code
 //
 // [Open], [Declare], [Definition], [Cache.Hit], [Cache.HitInt], [KeyBuffer],
