@@ -25,7 +25,8 @@ func (p *pack) allowed() {
 		for _, d := range file.Directives {
 			for _, arg := range d.Options("allow") {
 				if !slices.Contains(diag.Warnings, arg.Value) {
-					p.addf(arg.ValuePos, diag.Option, "%q is not the code of a warning", arg.Value).Suggest(arg.Value, diag.Warnings)
+					p.addf(arg.ValuePos, diag.Option, "%q is not the code of a warning", arg.Value).
+						Choose(arg.Value, diag.Warnings, "")
 				}
 			}
 		}
