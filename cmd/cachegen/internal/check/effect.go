@@ -46,6 +46,13 @@ func (p *pack) withoutEffect(c *cache) {
 			}
 		}
 	}
+	if c.options.Forever {
+		for _, option := range []string{"refresh", "jitter"} {
+			if _, percent, arg, ok := c.d.Amount(option); ok && percent > 0 {
+				warn(arg, "%s has no effect: there is no part of a ttl that never ends", arg.Text)
+			}
+		}
+	}
 	if arg, ok := c.d.Option("hardtimeout"); ok && c.noContext {
 		warn(arg, "%s does not stop %s, which takes no context: callers stop waiting, and it goes on", arg.Text, c.name())
 	}

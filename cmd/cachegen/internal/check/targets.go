@@ -72,6 +72,7 @@ func (p *pack) findTargets() {
 			w.targets = append(w.targets, p.tagTargets(w, t)...)
 		}
 		slices.SortStableFunc(w.targets, func(a, b *target) int { return int(a.pos - b.pos) })
+		p.sameTargets(w)
 	}
 	p.nameHandles()
 }

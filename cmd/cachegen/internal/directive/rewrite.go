@@ -87,6 +87,10 @@ func (p *reader) positional(d *Directive, a *Arg) bool {
 	if verbs[d.Verb].max > 0 {
 		return true
 	}
+	if o, known := options[a.Text]; known && !o.flag {
+		p.addf(a.Pos, diag.Syntax, "%q is not a target", a.Text).Hintf("options are written %s=value", a.Text)
+		return false
+	}
 	right, ok := withColon(d.Verb, a.Text)
 	if ok {
 		p.addf(a.Pos, diag.Syntax, "%q is not a target", a.Text).
