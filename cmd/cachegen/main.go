@@ -27,8 +27,9 @@
 //
 // The command list prints every cached function of the packages, ./... if there are none:
 // its key, value, options and tags, and the functions of all those packages that change or
-// delete its entries. Functions with problems are left out, and the exit code is 1. Its
-// flags are
+// delete its entries. Functions with problems are left out, and the exit code is 1. Those of
+// tests are left out too. A clear or a tag that names no store is taken to be about the first
+// one alone. Its flags are
 //
 //	-C dir      change to dir first
 //	-json       print a JSON array of objects, whose names are stable

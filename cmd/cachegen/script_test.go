@@ -66,6 +66,12 @@ func TestScripts(t *testing.T) {
 					ts.Fatalf("mode of %s is %s, not %s", args[1], got, args[0])
 				}
 			},
+			"bom": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) != 1 {
+					ts.Fatalf("usage: bom file")
+				}
+				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte("\uFEFF"+ts.ReadFile(args[0])), 0o644))
+			},
 			"crlf": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) != 1 {
 					ts.Fatalf("usage: crlf file")

@@ -24,7 +24,8 @@ type argument struct {
 func (p *pack) argument(f *function, c *cache, want *param, x argument, arg directive.Arg) *operand {
 	if value := p.literal(f, x.expr); value != nil {
 		if !representable(value, want.Type()) {
-			p.addf(x.at, diag.Target, "cannot use %s as %s (%s) of %s", x.text, want.source(), p.name(want.Type()), c.name())
+			p.addf(x.at, diag.Target, "cannot use %s as %s (%s) of %s", x.text, want.source(), p.name(want.Type()), c.name()).
+				Hintf("write a value of type %s", p.name(want.Type()))
 			return nil
 		}
 		return &operand{root: literal, literal: x.text, typ: want.Type()}
@@ -43,6 +44,8 @@ func (p *pack) argument(f *function, c *cache, want *param, x argument, arg dire
 		d := p.addf(x.at, diag.Target, "cannot use %s (%s) as %s (%s) of %s", x.text, p.name(o.typ), want.source(), p.name(want.Type()), c.name())
 		if s, ok := o.typ.Underlying().(*types.Slice); ok && p.assignable(s.Elem(), want.Type()) {
 			d.Hintf("for one entry of each, write %s...", x.text)
+		} else {
+			d.Hintf("name something of type %s", p.name(want.Type()))
 		}
 		return nil
 	}

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"go/token"
 	"go/types"
 	"slices"
@@ -46,6 +47,10 @@ func (p *pack) findBatches() {
 		}
 		b.cache = c
 		switch {
+		case call.spread:
+			last := call.args[len(call.args)-1]
+			p.addf(last.at, diag.Target, "a batch loads for a list, and has no dots").Hintf("write %s", last.text)
+			continue
 		case c.p != p || c.recv != b.home():
 			p.addf(arg.Pos, diag.Target, "%s loads for %s, which is not a %s", b.label(), c.label(), b.kind()).
 				Hintf("put the two together")
@@ -57,7 +62,8 @@ func (p *pack) findBatches() {
 		if clone := b.clones[c]; clone != nil {
 			b.cache = clone
 		} else if other := c.batch; other != nil {
-			p.addf(b.d.Pos, diag.Target, "%s has a batch loader, %s", c.label(), other.label()).Relatedf(p.position(other.d.Pos), "%s", other.label())
+			p.addf(b.d.Pos, diag.Target, "%s has a batch loader, %s", c.label(), other.label()).Relatedf(p.position(other.d.Pos), "%s", other.label()).
+				Hintf("remove one of the two directives")
 			continue
 		}
 		if b.declared == nil {
@@ -131,7 +137,8 @@ func (p *pack) batchUnused(b *batch) {
 // list of values that say whose they are.
 func (p *pack) batchResult(b *batch) {
 	if len(b.results) > 1 {
-		p.addf(b.results[1].typeExpr.Pos(), diag.Signature, "%s must return one list or map, and an error: what is not there is left out", b.name())
+		p.addf(b.results[1].typeExpr.Pos(), diag.Signature, "%s must return one list or map, and an error: what is not there is left out", b.name()).
+			Hintf("write a function that does, and annotate that")
 		return
 	}
 	at, want := b.results[0].typeExpr.Pos(), b.cache.value()
@@ -140,28 +147,40 @@ func (p *pack) batchResult(b *batch) {
 	case *types.Map:
 		switch {
 		case !types.Identical(t.Key(), b.elem) || !types.Identical(t.Elem(), want):
-			p.addf(at, diag.Signature, "%s must return a map[%s]%s for %s", b.name(), p.name(b.elem), p.name(want), b.cache.name())
+			p.addf(at, diag.Signature, "%s must return a map[%s]%s for %s", b.name(), p.name(b.elem), p.name(want), b.cache.name()).
+				Hintf("an entry is the same, whoever loads it")
 		case hasBy:
-			p.addf(by.Pos, diag.Option, "by is for lists: the keys of a map say whose the values are")
+			p.addf(by.Pos, diag.Option, "by is for lists: the keys of a map say whose the values are").Hintf("leave it out")
 		}
 	case *types.Slice:
 		switch {
 		case !types.Identical(t.Elem(), want):
-			p.addf(at, diag.Signature, "%s must return a []%s for %s", b.name(), p.name(want), b.cache.name())
+			p.addf(at, diag.Signature, "%s must return a []%s for %s", b.name(), p.name(want), b.cache.name()).
+				Hintf("an entry is the same, whoever loads it")
 		case !hasBy:
 			p.addf(b.d.Pos, diag.Option, "nothing says which key a value in the list belongs to").
-				Hintf("name the field that has the %s: by=%s", p.name(b.elem), p.fieldOf(want, b.elem))
+				Hintf("%s", p.byHint(b))
 		case !types.Comparable(b.elem):
-			p.addf(b.many.typeExpr.Pos(), diag.Signature, "%s is not comparable, so values cannot be found by it", p.name(b.elem))
+			p.addf(b.many.typeExpr.Pos(), diag.Signature, "%s is not comparable, so values cannot be found by it", p.name(b.elem)).
+				Hintf("take a list of what can be compared, such as strings")
 		default:
 			b.by = p.byField(b, by)
 		}
 	default:
-		p.addf(at, diag.Signature, "%s must return a map[%s]%s, or a []%s with by=Field", b.name(), p.name(b.elem), p.name(want), p.name(want))
+		p.addf(at, diag.Signature, "%s must return a map[%s]%s, or a []%s with by=Field", b.name(), p.name(b.elem), p.name(want), p.name(want)).
+			Hintf("write a function that does, and annotate that")
 	}
 }
 
-// fieldOf guesses a field of t that holds an elem.
+// byHint says how a list can tell whose its values are.
+func (p *pack) byHint(b *batch) string {
+	if name := p.fieldOf(b.cache.value(), b.elem); name != "" {
+		return fmt.Sprintf("name the field that has the %s: by=%s", p.name(b.elem), name)
+	}
+	return fmt.Sprintf("return a map[%s]%s", p.name(b.elem), p.name(b.cache.value()))
+}
+
+// fieldOf guesses a field of t that holds an elem; it is empty if there is none.
 func (p *pack) fieldOf(t, elem types.Type) string {
 	if pointer, ok := t.Underlying().(*types.Pointer); ok {
 		t = pointer.Elem()
@@ -173,7 +192,7 @@ func (p *pack) fieldOf(t, elem types.Type) string {
 			}
 		}
 	}
-	return "Field"
+	return ""
 }
 
 // byField resolves by=Field.
@@ -195,7 +214,8 @@ func (p *pack) byField(b *batch, arg directive.Arg) *operand {
 		}
 	}
 	if !types.AssignableTo(o.typ, b.elem) {
-		p.addf(arg.ValuePos, diag.Option, "%s is a %s, and the keys are of type %s", arg.Value, p.name(o.typ), p.name(b.elem))
+		p.addf(arg.ValuePos, diag.Option, "%s is a %s, and the keys are of type %s", arg.Value, p.name(o.typ), p.name(b.elem)).
+			Hintf("%s", p.byHint(b))
 		return nil
 	}
 	return o

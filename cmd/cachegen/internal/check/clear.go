@@ -28,7 +28,7 @@ func (p *pack) clearTargets(w *writer, d *directive.Directive) []*target {
 	}
 	if len(stores) == 0 {
 		p.addf(at, diag.Target, "no cached function of this package is in namespace %s", name).
-			Suggest(name, slices.DeleteFunc(namespaces, func(n string) bool { return n == "" }))
+			Choose(name, slices.DeleteFunc(namespaces, func(n string) bool { return n == "" }), "give one of them namespace="+name)
 		return nil
 	}
 	slices.Sort(stores)

@@ -153,10 +153,12 @@ func (p *pack) annotated(file *load.File, decl *ast.FuncDecl, list []*directive.
 			continue
 		}
 		message := "//cache:" + d.Verb + " cannot stand beside //cache:" + first.Verb + ": a function either reads or writes"
+		hint := "annotate another function with one of them"
 		if d.Verb == first.Verb {
 			message = decl.Name.Name + " has two //cache:" + d.Verb + " directives"
+			hint = "write //cache:with for more lines of one"
 		}
-		p.addf(d.Pos, diag.Verb, "%s", message).Relatedf(p.position(first.Pos), "the //cache:%s", first.Verb)
+		p.addf(d.Pos, diag.Verb, "%s", message).Relatedf(p.position(first.Pos), "the //cache:%s", first.Verb).Hintf("%s", hint)
 	}
 	reads := first.Verb == directive.GetOrSet
 	loads := first.Verb == directive.Batch
@@ -232,13 +234,15 @@ func (p *pack) wrap(file *load.File, d *directive.Directive) {
 	w := p.wrapper(obj)
 	if w.d != nil {
 		p.addf(d.Pos, diag.Verb, "%s has two //cache:wrap directives", name.Name).
-			Relatedf(p.position(w.d.Pos), "the first")
+			Relatedf(p.position(w.d.Pos), "the first").
+			Hintf("write //cache:with for more lines of one")
 		return
 	}
 	w.d, w.file = d, file
 	for _, arg := range d.Positional() {
 		if !token.IsIdentifier(arg.Text) || arg.Text == "_" {
-			p.addf(arg.Pos, diag.Name, "%q is not a name for a type", arg.Text)
+			p.addf(arg.Pos, diag.Name, "%q is not a name for a type", arg.Text).
+				Hintf("write a name of letters and digits, such as Cached%s", upper(name.Name))
 		}
 	}
 	p.contradictions(d, nil)

@@ -25,7 +25,8 @@ func (p *pack) allowed() {
 		for _, d := range file.Directives {
 			for _, arg := range d.Options("allow") {
 				if !slices.Contains(diag.Warnings, arg.Value) {
-					p.addf(arg.ValuePos, diag.Option, "%q is not the code of a warning", arg.Value).Suggest(arg.Value, diag.Warnings)
+					p.addf(arg.ValuePos, diag.Option, "%q is not the code of a warning", arg.Value).
+						Choose(arg.Value, diag.Warnings, "")
 				}
 			}
 		}
@@ -42,6 +43,13 @@ func (p *pack) withoutEffect(c *cache) {
 		for _, option := range []string{"timeout", "gracebackoff"} {
 			if d, arg, ok := c.d.Duration(option); ok && d > 0 {
 				warn(arg, "%s has no effect: with grace=0 no stale value can stand in", arg.Text)
+			}
+		}
+	}
+	if c.options.Forever {
+		for _, option := range []string{"refresh", "jitter"} {
+			if _, percent, arg, ok := c.d.Amount(option); ok && percent > 0 {
+				warn(arg, "%s has no effect: there is no part of a ttl that never ends", arg.Text)
 			}
 		}
 	}

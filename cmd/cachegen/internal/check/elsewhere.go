@@ -26,7 +26,7 @@ func (p *pack) elsewhere(f *function, callee path) (c *cache, found bool) {
 	at := slices.IndexFunc(p.all, func(other *pack) bool { return other.Path == imported.Path() })
 	if at < 0 {
 		if !p.alone {
-			p.addf(callee.pos(0), diag.Target, "%s has no cached functions", imported.Path())
+			p.addf(callee.pos(0), diag.Target, "%s has no cached functions", imported.Path()).Hintf("annotate one there with //cache:getorset")
 		}
 		return nil, true
 	}
@@ -49,9 +49,9 @@ func (p *pack) elsewhere(f *function, callee path) (c *cache, found bool) {
 		}
 		d.Hintf("write %s.%s", head, fit[0].label())
 	case other.Broken:
-		p.addf(callee.pos(0), diag.Target, "%s cannot be found: package %s has problems", callee, other.Path)
+		p.addf(callee.pos(0), diag.Target, "%s cannot be found: package %s has problems", callee, other.Path).Hintf("mend those first")
 	default:
-		p.addf(callee.pos(1), diag.Target, "no cached function %s in package %s", rest, other.Path).Suggest(rest.String(), other.cacheNames())
+		other.chooseTarget(p.addf(callee.pos(1), diag.Target, "no cached function %s in package %s", rest, other.Path), rest)
 	}
 	return nil, true
 }

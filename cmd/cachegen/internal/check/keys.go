@@ -78,7 +78,7 @@ func (p *pack) keySegment(c *cache, s key.Segment) {
 		at := start + token.Pos(s.Value.Offset)
 		switch again := slices.IndexFunc(c.fields, func(f *field) bool { return f.same(o) }); {
 		case again >= 0:
-			p.addf(at, diag.Key, "{%s} is in the key twice", s.Value)
+			p.addf(at, diag.Key, "{%s} is in the key twice", s.Value).Hintf("leave one out: it says nothing that the other does not")
 			c.broken = true
 		case len(o.pointers) > 0:
 			pointer := o.render(s.Value.Path[0].Text).NonNil[0]
@@ -86,7 +86,7 @@ func (p *pack) keySegment(c *cache, s key.Segment) {
 				Hintf("take a value instead of a pointer")
 			c.broken = true
 		case f.Form == templates.Text && p.unnamable(o.typ) != nil:
-			p.addf(at, diag.Placeholder, "{%s}: %s", s.Value, p.whyUnnamable(p.unnamable(o.typ)))
+			p.addf(at, diag.Placeholder, "{%s}: %s", s.Value, p.whyUnnamable(p.unnamable(o.typ))).Hintf("%s", plainHint)
 			c.broken = true
 		}
 		segment.Field = len(c.fields)

@@ -115,7 +115,8 @@ func (p *pack) assignNames() {
 	}
 	for _, name := range shadowed {
 		if h, ok := p.names[name]; ok {
-			p.addf(h.pos, diag.Name, "the package gives %s another meaning, and generated code needs the predeclared one", name)
+			p.addf(h.pos, diag.Name, "the package gives %s another meaning, and generated code needs the predeclared one", name).
+				Hintf("rename it")
 		}
 	}
 	for _, w := range p.wrappers {
@@ -205,7 +206,7 @@ func (p *pack) freeName(c *cache) string {
 // nameEntity finds the entity of a cache, and the package-level names that come from it.
 func (p *pack) nameEntity(c *cache, entities map[string]*cache) {
 	if arg, ok := c.d.Option("name"); ok && !isName(arg.Value) {
-		p.addf(arg.ValuePos, diag.Name, "%q is not a Go name", arg.Value)
+		p.addf(arg.ValuePos, diag.Name, "%q is not a Go name", arg.Value).Hintf("write a name of letters and digits, such as name=User")
 		return
 	}
 	name := c.entity()

@@ -82,7 +82,8 @@ func (p *pack) sentinel(c *cache, arg directive.Arg) *types.Var {
 	case nil:
 	case *types.Var:
 		if !types.AssignableTo(obj.Type(), types.Universe.Lookup("error").Type()) {
-			p.addf(at, diag.Option, "%s is of type %s and no error", arg.Value, p.name(obj.Type()))
+			p.addf(at, diag.Option, "%s is of type %s and no error", arg.Value, p.name(obj.Type())).
+				Hintf("name the error that %s returns when there is nothing", c.name())
 			return nil
 		}
 		if obj.Pkg() == p.Types || obj.Exported() {
@@ -99,6 +100,6 @@ func (p *pack) sentinel(c *cache, arg directive.Arg) *types.Var {
 			errs = append(errs, n)
 		}
 	}
-	p.addf(at, diag.Option, "there is no error %s", arg.Value).Suggest(name, errs)
+	p.addf(at, diag.Option, "there is no error %s", arg.Value).Choose(name, errs, "name the error that "+c.name()+" returns when there is nothing")
 	return nil
 }

@@ -118,7 +118,7 @@ func (p *pack) head(f *function, at path, results bool, code string) *operand {
 	switch name {
 	case "recv":
 		if f.recv == nil {
-			p.addf(at.pos(0), code, "%s has no receiver", f.name())
+			p.addf(at.pos(0), code, "%s has no receiver", f.name()).Hintf("name a parameter, or make it a method")
 			return nil
 		}
 		if len(at.names) == 1 {
@@ -132,7 +132,7 @@ func (p *pack) head(f *function, at path, results bool, code string) *operand {
 			p.addf(at.pos(0), code, "the result is not known before the load and cannot be in a key").
 				Hintf("it can be in a tag: tag=name:{%s}", at)
 		case len(f.results) == 0:
-			p.addf(at.pos(0), code, "%s has no result besides the error", f.name())
+			p.addf(at.pos(0), code, "%s has no result besides the error", f.name()).Hintf("name a parameter, or return a value")
 		case len(f.results) > 1 && !f.reads:
 			p.addf(at.pos(0), code, "%s has several results", f.name()).Hintf("give them names and use those")
 		default:
@@ -149,8 +149,8 @@ func (p *pack) head(f *function, at path, results bool, code string) *operand {
 		}
 	}
 	d := p.addf(at.pos(0), code, "no parameter %q in %s", name, f.name()).Suggest(name, fit)
-	if len(d.Hints) == 0 && len(candidates) > 0 {
-		d.Hintf("there are %s", strings.Join(candidates, ", "))
+	if len(d.Hints) == 0 {
+		d.Choose("", candidates, "give one that name")
 	}
 	return nil
 }
@@ -199,11 +199,15 @@ func (p *pack) step(o *operand, at path, i int, code string) *operand {
 		d := p.addf(at.pos(i), code, "%s has no field %q", p.name(o.typ), name)
 		if index != nil {
 			d.Message = p.name(o.typ) + " has several fields " + name + " at one depth"
+			d.Hintf("name the embedded struct whose field it is")
+			return nil
 		}
-		d.Suggest(name, p.fieldNames(o.typ))
+		whole := path{names: at.names[:i], start: at.start}
+		d.Choose(name, p.fieldNames(o.typ), "it has none that can be used: name "+whole.String()+" alone")
 		return nil
 	case *types.Func:
-		p.addf(at.pos(i), code, "%s is a method of %s, and only fields can be used", found.Name(), p.name(o.typ))
+		p.addf(at.pos(i), code, "%s is a method of %s, and only fields can be used", found.Name(), p.name(o.typ)).
+			Hintf("take what it returns as a parameter")
 		return nil
 	}
 	next := &operand{root: o.root, of: o.of, pointers: slices.Clone(o.pointers)}
@@ -215,7 +219,8 @@ func (p *pack) step(o *operand, at path, i int, code string) *operand {
 		}
 		f := typ.Underlying().(*types.Struct).Field(n)
 		if depth < len(index)-1 && isPointer(f.Type()) && !f.Exported() && f.Pkg() != p.Types {
-			p.addf(at.pos(i), code, "%s is reached through the embedded pointer %s, which can be nil and is not exported", name, f.Name())
+			p.addf(at.pos(i), code, "%s is reached through the embedded pointer %s, which can be nil and is not exported", name, f.Name()).
+				Hintf("take it as a parameter of its own")
 			return nil
 		}
 		typ, current = f.Type(), append(slices.Clone(current), f.Name())

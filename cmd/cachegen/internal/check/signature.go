@@ -74,7 +74,7 @@ func (p *pack) function(file *load.File, decl *ast.FuncDecl, reads bool) *functi
 	}
 	obj, _ := p.Info.Defs[decl.Name].(*types.Func)
 	if obj == nil || name == "_" {
-		p.addf(decl.Name.Pos(), diag.Signature, "a function named %s cannot be called", name)
+		p.addf(decl.Name.Pos(), diag.Signature, "a function named %s cannot be called", name).Hintf("give it a name")
 		return nil
 	}
 	f := &function{file: file, decl: decl, sig: obj.Signature(), reads: reads}
@@ -91,7 +91,7 @@ func (p *pack) function(file *load.File, decl *ast.FuncDecl, reads bool) *functi
 	}
 	for _, v := range append(f.params, f.results...) {
 		if part := p.unnamable(v.Type()); part != nil {
-			p.addf(v.typeExpr.Pos(), diag.Signature, "%s", p.whyUnnamable(part))
+			p.addf(v.typeExpr.Pos(), diag.Signature, "%s", p.whyUnnamable(part)).Hintf("use a type that this package can name")
 			ok = false
 		}
 	}
@@ -125,6 +125,8 @@ func (p *pack) valid(file *load.File, decl *ast.FuncDecl) bool {
 			d := p.addf(at, diag.Signature, "%s", why)
 			if name, undefined := strings.CutPrefix(why, "undefined: "); undefined && p.looksGenerated(name) {
 				d.Hintf("an annotated function cannot name what cachegen generates")
+			} else {
+				d.Hintf("cachegen needs the types of this function: mend what the compiler reports first")
 			}
 		}
 	}
@@ -142,10 +144,10 @@ func (p *pack) receiver(f *function) bool {
 	n := named(f.sig.Recv().Type())
 	switch {
 	case n == nil:
-		p.addf(at, diag.Signature, "the receiver of %s has no named type", f.name())
+		p.addf(at, diag.Signature, "the receiver of %s has no named type", f.name()).Hintf("annotate a method of a type that this package declares")
 		return false
 	case n.Obj().Pkg() != p.Types || n.Obj().Parent() != p.Types.Scope():
-		p.addf(at, diag.Signature, "%s is not a type of this package", p.name(n))
+		p.addf(at, diag.Signature, "%s is not a type of this package", p.name(n)).Hintf("annotate a method of a type that this package declares")
 		return false
 	}
 	f.recv = p.wrapper(n.Obj())
@@ -188,7 +190,8 @@ func (p *pack) takesContext(f *function) bool {
 	}
 	for i := first; i < params.Len(); i++ {
 		if t := params.At(i).Type(); isContext(t) || isPointer(t) && isContext(t.Underlying().(*types.Pointer).Elem()) {
-			p.addf(exprs[i].Pos(), diag.Signature, "%s must take its context.Context first, and only one", f.name())
+			p.addf(exprs[i].Pos(), diag.Signature, "%s must take its context.Context first, and only one", f.name()).
+				Hintf("write func %s(ctx context.Context, …)", f.name())
 			return false
 		}
 		f.params = append(f.params, &param{
@@ -214,6 +217,8 @@ func (p *pack) returnsError(f *function, reads bool) bool {
 		d := p.addf(at, diag.Signature, "%s must return a value and an error", f.name())
 		if n == 3 && hasError {
 			d.Hintf("a bool between them may say whether there is a value")
+		} else {
+			d.Hintf("what it returns is what is cached, and an error says that there is nothing to cache")
 		}
 		return false
 	case !hasError:

@@ -123,7 +123,8 @@ func (p *pack) tagOptions(d *directive.Directive) []directive.Arg {
 	for _, arg := range d.Options("tag") {
 		first := slices.IndexFunc(list, func(a directive.Arg) bool { return a.Value == arg.Value })
 		if first >= 0 {
-			p.addf(arg.Pos, diag.Tag, "tag %s is given twice", arg.Value).Relatedf(p.position(list[first].Pos), "the first")
+			p.addf(arg.Pos, diag.Tag, "tag %s is given twice", arg.Value).Relatedf(p.position(list[first].Pos), "the first").
+				Hintf("leave one out")
 			continue
 		}
 		list = append(list, arg)
@@ -156,7 +157,7 @@ func (p *pack) tagUse(f *function, arg directive.Arg) *tagUse {
 			}
 			if form.Form == templates.Text && p.unnamable(o.typ) != nil {
 				p.addf(use.pos+token.Pos(s.Value.Offset), diag.Placeholder,
-					"{%s}: %s", s.Value, p.whyUnnamable(p.unnamable(o.typ)))
+					"{%s}: %s", s.Value, p.whyUnnamable(p.unnamable(o.typ))).Hintf("%s", plainHint)
 				ok = false
 				continue
 			}

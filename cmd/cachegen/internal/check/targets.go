@@ -72,6 +72,7 @@ func (p *pack) findTargets() {
 			w.targets = append(w.targets, p.tagTargets(w, t)...)
 		}
 		slices.SortStableFunc(w.targets, func(a, b *target) int { return int(a.pos - b.pos) })
+		p.sameTargets(w)
 	}
 	p.nameHandles()
 }
@@ -194,7 +195,8 @@ func (p *pack) spread(w *writer, t *target, want *param, x argument, arg directi
 			}
 		}
 	}
-	p.addf(x.at, diag.Target, "%s is not a parameter with a list of %s", x.text, p.name(want.Type()))
+	p.addf(x.at, diag.Target, "%s is not a parameter with a list of %s", x.text, p.name(want.Type())).
+		Hintf("for one entry, write it without the dots; for many, take a []%s", p.name(want.Type()))
 	return nil
 }
 
@@ -290,11 +292,23 @@ func (p *pack) targetCache(f *function, callee path) *cache {
 		return nil // a cached function whose signature was reported
 	}
 	if p.declares(callee) {
-		p.addf(callee.pos(0), diag.Target, "%s is not cached: it has no //cache:getorset", callee)
+		p.addf(callee.pos(0), diag.Target, "%s is not cached: it has no //cache:getorset", callee).Hintf("annotate it, or leave it out here")
 		return nil
 	}
-	p.addf(callee.pos(0), diag.Target, "no cached function %s in this package", callee).Suggest(callee.String(), p.cacheNames())
+	p.chooseTarget(p.addf(callee.pos(0), diag.Target, "no cached function %s in this package", callee), callee)
 	return nil
+}
+
+// chooseTarget says which of p's cached functions was meant by name, or which there are.
+func (p *pack) chooseTarget(d *diag.Diagnostic, name path) {
+	if d.Suggest(name.String(), p.cacheNames()); len(d.Hints) > 0 {
+		return
+	}
+	var labels []string
+	for _, c := range p.caches {
+		labels = append(labels, c.label())
+	}
+	d.Choose("", labels, "annotate it with //cache:getorset")
 }
 
 // cacheNames are the names of the package's cached functions.
@@ -340,7 +354,8 @@ func (p *pack) fieldsOf(f *function, c *cache, args []*operand, callee path) ([]
 		if field.root == receiver {
 			if f.home() != c.recv {
 				p.addf(callee.pos(0), diag.Target, "the key of %s holds recv.%s, which only methods of %s know",
-					callee, strings.Join(field.path, "."), c.recv.obj.Name())
+					callee, strings.Join(field.path, "."), c.recv.obj.Name()).
+					Hintf("invalidate by a tag, or in a method of %s", c.recv.obj.Name())
 				return nil, false
 			}
 			list = append(list, field.operand)
@@ -367,7 +382,8 @@ func (p *pack) setValue(w *writer, t *target) bool {
 	}
 	want := p.name(t.cache.value())
 	if len(fit) > 1 {
-		p.addf(t.pos, diag.Target, "%s has several results of type %s: it is not clear which to store", w.label(), want)
+		p.addf(t.pos, diag.Target, "%s has several results of type %s: it is not clear which to store", w.label(), want).
+			Hintf("return one, or write //cache:delete %s", t.text)
 		return false
 	}
 	p.addf(t.pos, diag.Target, "%s has no result of type %s to store", w.label(), want).
@@ -408,130 +424,4 @@ func (p *pack) tagTargets(w *writer, t *target) []*target {
 		}
 	}
 	return list
-}
-
-// inStore gives a target that is not an entry the handle through which w reaches a store.
-func (p *pack) inStore(w *writer, t *target, store string) bool {
-	if t.handle = p.storeHandle(w, store); t.handle == nil {
-		p.addf(t.pos, diag.Target, "%s has no way to the store of %s: only generic types have caches in it", w.label(), t.text).
-			Hintf("annotate a function that is not generic, or move this one to the generic type")
-		return false
-	}
-	return true
-}
-
-// storeHandle picks a cache of a store for tags: one that the writer has a handle to
-// anyway, if there is one.
-func (p *pack) storeHandle(w *writer, store string) *cache {
-	rank := func(c *cache) int {
-		switch {
-		case w.recv != nil && c.recv == w.recv:
-			return 0
-		case c.recv == nil:
-			return 1
-		}
-		return 2
-	}
-	var best *cache
-	for _, c := range p.caches {
-		if c.generic() && rank(c) > 0 {
-			continue // which of its caches?
-		}
-		if c.store == store && (best == nil || rank(c) < rank(best)) {
-			best = c
-		}
-	}
-	return best
-}
-
-// nameHandles names what holds the handles on caches that a writer does not have
-// by itself: fields of its wrapper, or package-level variables.
-func (p *pack) nameHandles() {
-	for _, w := range p.writers {
-		for _, t := range w.targets {
-			c := t.cache
-			if c == nil {
-				c = t.handle
-			}
-			switch {
-			case c.recv == nil || c.recv == w.recv || c.names.entity == "":
-			case w.recv != nil:
-				p.foreign(w.recv, c)
-			default:
-				p.handle(w, c)
-			}
-		}
-	}
-	if bound := p.bound(); len(bound) > 0 {
-		c, name := bound[0], p.bindName()
-		p.bind = true
-		if h, ok := p.take(name, c.d.Pos, name+" has"); !ok {
-			p.clash(c.d.Pos, c.label(), name, h).Hintf("rename it: %s opens the caches of functions", name)
-		}
-	}
-}
-
-// bindName is the function that opens the caches of functions. That of a package's tests
-// is apart from the package's own.
-func (p *pack) bindName() string {
-	if p.Test && !strings.HasSuffix(p.Name, "_test") {
-		return "BindTestCaches"
-	}
-	return "BindCaches"
-}
-
-// bound are the package's own caches that BindCaches opens. It opens handles too.
-func (p *pack) bound() []*cache {
-	var list []*cache
-	for _, c := range p.caches {
-		if c.recv == nil {
-			list = append(list, c)
-		}
-	}
-	for _, h := range p.handles {
-		list = append(list, h.cache)
-	}
-	return list
-}
-
-// A handle is a package-level variable with a handle on a method's cache, for functions
-// that have no wrapper.
-type handle struct {
-	cache *cache
-	name  string
-	owner *writer // the first that needs it
-}
-
-// handle returns the package's handle on a method's cache.
-func (p *pack) handle(w *writer, c *cache) *handle {
-	i := slices.IndexFunc(p.handles, func(h *handle) bool { return h.cache == c })
-	if i >= 0 {
-		return p.handles[i]
-	}
-	name := c.names.entity
-	if c.p != p {
-		name = c.p.Name + upper(name)
-	}
-	h := &handle{cache: c, owner: w, name: unused(lower(name)+"Handle", "", func(n string) bool {
-		_, taken := p.names[n]
-		return taken
-	})}
-	p.take(h.name, w.directives[0].Pos, "the handle on the cache of "+c.label()+" has")
-	p.handles = append(p.handles, h)
-	return h
-}
-
-// foreign gives a wrapper a field for the cache of another type, and returns its name.
-func (p *pack) foreign(w *wrapped, c *cache) string {
-	if i := slices.IndexFunc(w.foreign, func(f *foreign) bool { return f.cache == c }); i >= 0 {
-		return w.foreign[i].field
-	}
-	name := c.names.entity
-	if c.p != p {
-		name = c.p.Name + upper(name)
-	}
-	field := unused(lower(name)+"Cache", "", func(n string) bool { return p.member(w, n) != "" })
-	w.names.members[field] = "a handle on the cache of " + c.label()
-	w.foreign = append(w.foreign, &foreign{cache: c, field: field})
-	return field
 }

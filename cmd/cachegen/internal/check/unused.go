@@ -47,7 +47,8 @@ func (p *pack) unusedParams(c *cache) {
 	}
 	for _, i := range list {
 		if !i.used {
-			p.addf(i.arg.ValuePos, diag.Option, "%s is part of the key and cannot be ignored", i.arg.Value)
+			p.addf(i.arg.ValuePos, diag.Option, "%s is part of the key and cannot be ignored", i.arg.Value).
+				Hintf("leave out %s, or take it out of the key", i.arg.Text)
 		}
 	}
 }
@@ -58,7 +59,8 @@ func (p *pack) ignoreOptions(c *cache) []*ignored {
 	first := map[string]directive.Arg{}
 	for _, arg := range c.d.Options("ignore") {
 		if before, again := first[arg.Value]; again {
-			p.addf(arg.Pos, diag.Option, "%s is ignored twice", arg.Value).Relatedf(p.position(before.Pos), "the first")
+			p.addf(arg.Pos, diag.Option, "%s is ignored twice", arg.Value).Relatedf(p.position(before.Pos), "the first").
+				Hintf("leave one out")
 			continue
 		}
 		first[arg.Value] = arg
@@ -85,14 +87,16 @@ func (p *pack) ignoreOption(c *cache, arg directive.Arg) *operand {
 	i := slices.IndexFunc(c.params, func(v *param) bool { return v.source() == head })
 	if i < 0 {
 		if head == c.ctx {
-			p.addf(arg.ValuePos, diag.Option, "the context is never part of a key")
+			p.addf(arg.ValuePos, diag.Option, "the context is never part of a key").Hintf("leave out %s", arg.Text)
 			return nil
 		}
 		var names []string
 		for _, v := range c.params {
-			names = append(names, v.source())
+			if v.source() != "" {
+				names = append(names, v.source())
+			}
 		}
-		p.addf(arg.ValuePos, diag.Placeholder, "no parameter %q in %s", head, c.name()).Suggest(head, names)
+		p.addf(arg.ValuePos, diag.Placeholder, "no parameter %q in %s", head, c.name()).Choose(head, names, "leave it out")
 		return nil
 	}
 	o := &operand{root: parameter, of: c.params[i], typ: c.params[i].Type()}

@@ -77,6 +77,25 @@ func (d *Diagnostic) Suggest(word string, candidates []string) *Diagnostic {
 	return d
 }
 
+// Choose is Suggest that says what there is where nothing is close to word, or otherwise
+// where there is nothing at all.
+func (d *Diagnostic) Choose(word string, candidates []string, otherwise string) *Diagnostic {
+	if _, ok := Nearest(word, candidates); ok {
+		return d.Suggest(word, candidates)
+	}
+	if len(candidates) == 0 {
+		return d.Hintf("%s", otherwise)
+	}
+	rest := ""
+	if len(candidates) > choices {
+		candidates, rest = candidates[:choices], ", …"
+	}
+	return d.Hintf("there are %s%s", strings.Join(candidates, ", "), rest)
+}
+
+// choices is how many candidates a hint names.
+const choices = 10
+
 // Relatedf adds another place that takes part in the problem, and returns d.
 func (d *Diagnostic) Relatedf(pos token.Position, format string, args ...any) *Diagnostic {
 	d.Related = append(d.Related, Related{Pos: pos, Message: fmt.Sprintf(format, args...)})

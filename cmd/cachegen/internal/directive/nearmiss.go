@@ -11,17 +11,36 @@ import (
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
 )
 
-// nearTools are words that people write for the tool's name.
-var nearTools = []string{"cache", "caches", "cached", "cachegen", "caching", "cach", "chache", "cahce", "cace"}
+// nearTools match words that people write for the tool's name, its misspellings included.
+var nearTools = append(slices.Clone(toolWords), misspelt(Tool)...)
+
+var toolWords = []string{"cache", "caches", "cached", "cachegen", "caching", "cach", "chache", "cahce", "cace"}
+
+// misspelt are patterns for word with a letter left out, doubled, replaced, or swapped with the
+// next.
+func misspelt(word string) []string {
+	var list []string
+	for i := range len(word) {
+		before, letter, after := word[:i], word[i:i+1], word[i+1:]
+		list = append(list, before+after, before+letter+letter+after, before+"[a-z]"+after)
+		if after != "" {
+			list = append(list, before+after[:1]+letter+after[1:])
+		}
+	}
+	return list
+}
 
 // miss matches what may be meant as a directive at the beginning of a comment's
 // text: the tool, a separator, and a verb. Tabs are not skipped: text that they
 // indent is an example in documentation.
-var miss = regexp.MustCompile(`^( {0,3}(?:\+ ?|go:)?)(?i:(` + strings.Join(nearTools, "|") + `))( ?[:.\-=/]? ?)([A-Za-z]+)(?:$|[ \t]+(.*)$)`)
+var miss = regexp.MustCompile(`^( {0,3}(?:[+@] ?|/|go:)?)(?i:(` + strings.Join(nearTools, "|") + `))( ?(?:::|[:.\-=/])? ?)([A-Za-z]+)(?:$|[ \t]+(.*)$)`)
 
-// mention is a superset of everything that Parse looks at, for a quick look at a
-// file's bytes.
-var mention = regexp.MustCompile(`(?i)(?://|/\*|\n) {0,3}(?:\+ ?|go:)?(?:` + strings.Join(nearTools, "|") + `) ?[:.\-=/]? ?[a-z]`)
+// mention matches, where a comment or a line begins, a superset of everything that Parse
+// looks at.
+var mention = regexp.MustCompile(`^(?i) {0,3}(?:[+@] ?|/|go:)?(?:` + strings.Join(nearTools, "|") + `) ?(?:::|[:.\-=/])? ?[a-z]`)
+
+// mentionLength is more than the length of any text that mention matches.
+const mentionLength = 32
 
 // Mentions reports whether src may contain a directive or something close to one.
 // It is quick, and wrong only in saying yes.
@@ -29,7 +48,35 @@ func Mentions(src []byte) bool {
 	if bytes.IndexByte(src, '\r') >= 0 {
 		src = bytes.ReplaceAll(src, []byte("\r"), nil) // as Go's scanner does in comments
 	}
-	return mention.Match(src)
+	for i, c := range src {
+		start := i + 1
+		switch {
+		case c == '/' && start < len(src) && (src[start] == '/' || src[start] == '*'):
+			start++
+		case c != '\n':
+			continue
+		}
+		text := src[start:min(start+mentionLength, len(src))]
+		if maybe(text) && mention.Match(text) {
+			return true
+		}
+	}
+	return false
+}
+
+// maybe reports what all that mention matches has in common, because most lines do not:
+// a letter or a mark after at most three spaces, and then ca or ch.
+func maybe(text []byte) bool {
+	text = bytes.TrimLeft(text, " ")
+	if len(text) == 0 || text[0] == '\t' || text[0] == '\n' {
+		return false
+	}
+	for i := 1; i < len(text) && text[i-1] != '\n'; i++ {
+		if text[i-1]|0x20 == 'c' && (text[i]|0x20 == 'a' || text[i]|0x20 == 'h') {
+			return true
+		}
+	}
+	return false
 }
 
 // nearMiss reports a comment that is an ordinary one but was meant as a directive.
@@ -87,7 +134,10 @@ func meantAs(text string) (verb, arguments string, meant bool) {
 	}
 	words := strings.Fields(arguments)
 	punctuated := strings.TrimSpace(separator) != ""
+	separator = strings.ReplaceAll(separator, "::", ":")
 	switch {
+	case !slices.Contains(toolWords, strings.ToLower(tool)):
+		meant = exact && separator == ":" && looksLikeArguments(verb, words)
 	case looksLikeArguments(verb, words):
 		meant = separator == ":" || punctuated && exact || exact && verb == GetOrSet
 	case len(words) > 1:

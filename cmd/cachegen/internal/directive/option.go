@@ -124,7 +124,7 @@ func (p *reader) argument(d *Directive, a *Arg, first map[string]token.Pos) bool
 	case flag && (!known || !o.flag):
 		return p.positional(d, a)
 	case !known:
-		p.addf(a.Pos, diag.Option, "unknown option %q for //cache:%s", name, d.Verb).Suggest(name, optionNames(d.Verb))
+		p.unknownOption(d, a, name)
 		return false
 	case !slices.Contains(o.verbs, d.Verb):
 		problem := p.addf(a.Pos, diag.Option, "option %q does not belong to //cache:%s", name, d.Verb)
@@ -142,7 +142,8 @@ func (p *reader) argument(d *Directive, a *Arg, first map[string]token.Pos) bool
 		return false
 	}
 	if earlier, again := first[name]; again && !o.repeats {
-		p.addf(a.Pos, diag.Option, "option %q is given twice", name).Relatedf(p.position(earlier), "the first")
+		p.addf(a.Pos, diag.Option, "option %q is given twice", name).Relatedf(p.position(earlier), "the first").
+			Hintf("leave one out")
 		return false
 	}
 	first[name] = a.Pos
@@ -158,8 +159,12 @@ func (p *reader) argument(d *Directive, a *Arg, first map[string]token.Pos) bool
 		return false
 	}
 	a.ValuePos += token.Pos(len(name) + 1)
+	if quote := a.Value != "" && (a.Value[0] == '"' || a.Value[0] == '`'); quote && a.Text[0] == name[0] {
+		p.quotedValue(a)
+		return false
+	}
 	if a.Value == "" {
-		p.addf(a.Pos, diag.Option, "option %q has no value", name)
+		p.addf(a.Pos, diag.Option, "option %q has no value", name).Hintf("write %s=VALUE, or leave it out", name)
 		return false
 	}
 	if o.duration {
@@ -204,12 +209,15 @@ func (p *reader) count(d *Directive, refused bool) {
 	}
 	for _, a := range args[min(v.max, len(args)):] {
 		problem := p.addf(a.Pos, diag.Syntax, "unexpected argument %q: //cache:%s takes one, %s", a.Text, d.Verb, v.argument)
+		bare := strings.TrimLeft(a.Text, "-")
 		if o, ok := options[a.Text]; ok && !o.flag {
 			problem.Hintf("options are written %s=value", a.Text)
 		} else if right, ok := withColon(d.Verb, a.Text); ok {
 			problem.Hintf("options are written %s", right).Replace(a.Pos, a.Text, right)
-		} else {
-			problem.Suggest(a.Text, []string{"shared"})
+		} else if bare != a.Text && bare != "" {
+			problem.Hintf("options have no dashes in front: %s", bare).Replace(a.Pos, a.Text, bare)
+		} else if problem.Suggest(a.Text, []string{"shared"}); len(problem.Hints) == 0 {
+			problem.Hintf("remove it, or quote all of an argument that has a space in it")
 		}
 	}
 }

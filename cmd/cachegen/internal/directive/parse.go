@@ -86,7 +86,8 @@ func (p *reader) group(group *ast.CommentGroup, owner owner) []*Directive {
 		d.VerbPos = line.Slash + token.Pos(len("//"+Tool+":"))
 		if d.Verb == With {
 			if len(drafts) == 0 {
-				p.addf(d.Pos, diag.Stray, "//cache:with continues a directive, and there is none above it")
+				p.addf(d.Pos, diag.Stray, "//cache:with continues a directive, and there is none above it").
+					Hintf("it belongs in one doc comment with what it continues, below it")
 				drafts = append(drafts, &draft{bad: true})
 				continue
 			}
@@ -99,7 +100,7 @@ func (p *reader) group(group *ast.CommentGroup, owner owner) []*Directive {
 		d.Args = append(d.Args, args...)
 		d.bad = d.bad || !ok
 		if d.Verb != "" && ok && len(args) == 0 && line.Name == With {
-			p.addf(line.Slash, diag.Syntax, "//cache:with has no arguments")
+			p.addf(line.Slash, diag.Syntax, "//cache:with has no arguments").Hintf("remove the line")
 		}
 	}
 	var good []*Directive
@@ -128,8 +129,14 @@ func (p *reader) verb(d *draft) bool {
 		return true
 	}
 	problem := p.addf(d.VerbPos, diag.Verb, "unknown directive //cache:%s", d.Verb)
+	parts := glued.FindStringSubmatch(d.Verb)
 	if near, ok := nearVerb(d.Verb); ok {
 		problem.Hintf("did you mean //cache:%s?", near).Replace(d.VerbPos, d.Verb, near)
+	} else if meant, ok := synonyms[strings.ToLower(d.Verb)]; ok {
+		problem.Hintf("did you mean //cache:%s?", meant).Replace(d.VerbPos, d.Verb, meant)
+	} else if parts != nil && known(parts[1]) {
+		problem.Hintf("a space stands after the verb: //cache:%s %s", parts[1], parts[2]).
+			Replace(d.VerbPos, d.Verb, parts[1]+" "+parts[2])
 	} else {
 		problem.Hintf("the directives are %s", directives(verbNames))
 	}
@@ -157,7 +164,8 @@ func (p *reader) attach(d *Directive, group *ast.CommentGroup, owner owner) bool
 		}
 		return false
 	case verbs[d.Verb].onType && owner.spec == nil:
-		p.addf(d.Pos, diag.Stray, "//cache:%s belongs on a type, not on a function", d.Verb)
+		p.addf(d.Pos, diag.Stray, "//cache:%s belongs on a type, not on a function", d.Verb).
+			Hintf("//cache:getorset caches what a function returns")
 		return false
 	case !verbs[d.Verb].onType && owner.spec != nil:
 		p.addf(d.Pos, diag.Stray, "//cache:%s belongs on a function or method, not on a type", d.Verb).

@@ -166,6 +166,11 @@ func TestProseIsNotADirective(t *testing.T) {
 		"// //cache:getorset user:{id}",
 		"// The directive cache:getorset user:{id}",
 		"//cached: reads",
+		"// cache: read users(1), then update them",
+		"// ache: delete the entry",
+		"// cathe:getorset",
+		"////cache:getorset user:{id}",
+		"// @cache users",
 		"//nolint:cache",
 		"//go:generate go tool cachegen",
 		"/* cache: the thing */",
@@ -227,6 +232,13 @@ func TestNearMisses(t *testing.T) {
 		"//cache=getorset user:{id}":               "//cache:getorset user:{id}",
 		"//cachegen:expire FindUser(id)":           "//cache:expire FindUser(id)",
 		"//cahce:getorset user:{id}":               "//cache:getorset user:{id}",
+		"//cahe:getorset user:{id}":                "//cache:getorset user:{id}",
+		"//caache:delete FindUser(id)":             "//cache:delete FindUser(id)",
+		"//cacge:delete FindUser(id)":              "//cache:delete FindUser(id)",
+		"//cache::getorset user:{id}":              "//cache:getorset user:{id}",
+		"///cache:getorset user:{id}":              "//cache:getorset user:{id}",
+		"//@cache:getorset user:{id}":              "//cache:getorset user:{id}",
+		"// @cache:delete FindUser(id)":            "//cache:delete FindUser(id)",
 		"// cache:delte FindUser(id)":              "//cache:delete FindUser(id)",
 		"/*cache:getorset user:{id}*/":             "//cache:getorset user:{id}",
 		"//+cache:getorset user:{id}":              "//cache:getorset user:{id}",
@@ -274,5 +286,47 @@ func TestParseDuration(t *testing.T) {
 	}
 	if got, err := ParseDuration("forever", true); err != nil || got != Forever {
 		t.Errorf("forever is %v, %v", got, err)
+	}
+}
+
+// What is written as in other tools, or with a slip, has one hint and the edit that follows it.
+func TestRewrites(t *testing.T) {
+	for text, want := range map[string]string{
+		`//cache:invalidate FindUser(id)`:      `delete`,
+		`//cache:remove FindUser(id)`:          `delete`,
+		`//cache:memoize user:{id}`:            `getorset`,
+		`//cache:put FindUser(id)`:             `set`,
+		`//cache:flush users`:                  `clear`,
+		`//cache:getorset:user:{id} ttl=5m`:    `getorset user:{id}`,
+		`//cache:delete=FindUser(id)`:          `delete FindUser(id)`,
+		`//cache:getorset key=user:{id}`:       `user:{id}`,
+		`//cache:getorset user:{id} --ttl=5m`:  `ttl=5m`,
+		`//cache:getorset user:{id} ttl="5m"`:  `ttl=5m`,
+		"//cache:getorset user:{id} store=`a`": `store=a`,
+		`//cache:getorset u store="a\tb"`:      `"store=a\tb"`,
+		`//cache:delete tag="a"`:               `tag=a`,
+		`//cache:getorset user:{id},ttl=5m`:    `user:{id} ttl=5m`,
+		`//cache:delete F() tag:x`:             `tag=x`,
+		`//cache:getorset user:{id} ttl:5m`:    `ttl=5m`,
+	} {
+		_, _, list := parse(t, "package p\n\n"+text+"\nfunc F() {}\n")
+		all := list.All()
+		if len(all) != 1 || len(all[0].Hints) != 1 || len(all[0].Edits) != 1 || all[0].Edits[0].New != want {
+			t.Errorf("%s: %+v, problems:\n%s", text, all, messages(t, list))
+		}
+	}
+}
+
+// Quotes around the value alone are not taken apart.
+func TestQuotedValues(t *testing.T) {
+	for text, want := range map[string]string{
+		`store="my store"`: `write "store=my store"`,
+		`store="my`:        `write "store=…"`,
+		`store=""`:         `write "store=…"`,
+	} {
+		_, _, list := parse(t, "package p\n\n//cache:getorset u "+text+"\nfunc F() {}\n")
+		if all := list.All(); len(all) != 1 || all[0].Hints[0] != want {
+			t.Errorf("%s: problems:\n%s", text, messages(t, list))
+		}
 	}
 }

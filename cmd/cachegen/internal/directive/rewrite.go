@@ -3,12 +3,53 @@ package directive
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
 )
 
 // What people write who know another tool's syntax, and how it is written here.
+
+// synonyms are words of other tools for the verbs.
+var synonyms = map[string]string{
+	"cached": GetOrSet, "cacheable": GetOrSet, "memoize": GetOrSet, "remember": GetOrSet, "fetch": GetOrSet, "read": GetOrSet,
+	"remove": Delete, "del": Delete, "evict": Delete, "invalidate": Delete, "purge": Delete, "forget": Delete,
+	"put": Set, "store": Set, "update": Set,
+	"flush": Clear,
+	"many":  Batch, "bulk": Batch,
+	"and": With, "continue": With,
+}
+
+// glued matches a verb and an argument with no space between: getorset:user:{id}.
+var glued = regexp.MustCompile(`^([a-z]+)[:=]+(.+)$`)
+
+// unknownOption reports an option that there is not.
+func (p *reader) unknownOption(d *Directive, a *Arg, name string) {
+	problem := p.addf(a.Pos, diag.Option, "unknown option %q for //cache:%s", name, d.Verb)
+	key, isKey := strings.CutPrefix(a.Text, "key=")
+	switch {
+	case isKey && d.Verb == GetOrSet && key != "":
+		problem.Hintf("the key stands alone: %s", key).Replace(a.Pos, a.Text, key)
+	default:
+		problem.Choose(name, optionNames(d.Verb), "it has no options")
+	}
+}
+
+// quotedValue reports quotes around the value of an option instead of around all of it.
+func (p *reader) quotedValue(a *Arg) {
+	problem := p.addf(a.ValuePos, diag.Syntax, "the value of %s is quoted, and the whole argument has to be", a.Key)
+	value, err := strconv.Unquote(a.Value)
+	switch right := a.Key + "=" + value; {
+	case err != nil || value == "":
+		problem.Hintf("write \"%s=…\"", a.Key)
+	case strings.ContainsFunc(value, func(r rune) bool { return unicode.IsSpace(r) || r == '"' || r == '`' }):
+		problem.Hintf("write %s", strconv.Quote(right)).Replace(a.Pos, a.Text, strconv.Quote(right))
+	default:
+		problem.Hintf("write %s", right).Replace(a.Pos, a.Text, right)
+	}
+}
 
 // comma matches a comma in front of an option.
 var comma = regexp.MustCompile(`,(` + strings.Join(allOptions(), "|") + `)=`)
@@ -45,6 +86,10 @@ func withColon(verb, text string) (string, bool) {
 func (p *reader) positional(d *Directive, a *Arg) bool {
 	if verbs[d.Verb].max > 0 {
 		return true
+	}
+	if o, known := options[a.Text]; known && !o.flag {
+		p.addf(a.Pos, diag.Syntax, "%q is not a target", a.Text).Hintf("options are written %s=value", a.Text)
+		return false
 	}
 	right, ok := withColon(d.Verb, a.Text)
 	if ok {

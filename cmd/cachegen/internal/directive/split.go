@@ -30,7 +30,12 @@ func (p *reader) split(text string, pos token.Pos) (args []Arg, ok bool) {
 		}
 		n, problem := argumentLength(text)
 		if problem != "" {
-			p.addf(pos, diag.Syntax, "%s", problem)
+			d := p.addf(pos, diag.Syntax, "%s", problem)
+			if text[0] == '"' || text[0] == '`' {
+				d.Hintf("an argument with spaces is quoted as a whole: \"store=my store\"")
+			} else {
+				d.Hintf("a target ends on its line; more of them can follow on a line of //cache:with")
+			}
 			return args, false
 		}
 		arg := Arg{Text: text[:n], Pos: pos, ValuePos: pos}
@@ -39,7 +44,7 @@ func (p *reader) split(text string, pos token.Pos) (args []Arg, ok bool) {
 			arg.ValuePos++
 		}
 		if arg.Text == "" {
-			p.addf(pos, diag.Syntax, "empty argument")
+			p.addf(pos, diag.Syntax, "empty argument").Hintf("remove it")
 			ok = false
 		} else {
 			args = append(args, arg)
@@ -76,6 +81,10 @@ func argumentLength(text string) (n int, problem string) {
 				return 0, "a quoted string does not end"
 			}
 			size = len(q)
+		case (r == '"' || r == '`') && strings.HasSuffix(text[:n], "="):
+			if q, err := strconv.QuotedPrefix(text[n:]); err == nil {
+				size = len(q) // refused, but as one argument
+			}
 		}
 		n += size
 	}

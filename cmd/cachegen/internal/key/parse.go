@@ -13,7 +13,7 @@ import (
 func Parse(text string) (Pattern, []Problem) {
 	p := &parser{text: text}
 	if text == "" {
-		p.addf(0, "the key is empty")
+		p.addf(0, "the key is empty").Hint = "write something like user:{id}"
 		return Pattern{}, p.problems
 	}
 	pattern := Pattern{Text: text}
@@ -25,6 +25,8 @@ func Parse(text string) (Pattern, []Problem) {
 		p.at++ // the colon
 	}
 }
+
+const placeholders = "placeholders are written {param} or {param.Field}"
 
 type parser struct {
 	text     string
@@ -41,7 +43,8 @@ func (p *parser) addf(offset int, format string, args ...any) *Problem {
 func (p *parser) segment() Segment {
 	s := Segment{Offset: p.at}
 	if p.at < len(p.text) && (p.text[p.at] == '@' || p.text[p.at] == '!') {
-		p.addf(p.at, "segments that begin with %c belong to the runtime", p.text[p.at]).Reserved = true
+		problem := p.addf(p.at, "segments that begin with %c belong to the runtime", p.text[p.at])
+		problem.Reserved, problem.Hint = true, "begin it with another character"
 	}
 	s.Before = p.literal()
 	for first := true; p.at < len(p.text) && p.text[p.at] == '{'; first = false {
@@ -70,9 +73,9 @@ func (p *parser) literal() string {
 		case r == ':' || r == '{':
 			return p.text[start:p.at]
 		case r == '}':
-			p.addf(p.at, "'}' without '{'")
+			p.addf(p.at, "'}' without '{'").Hint = placeholders
 		case r == '%':
-			p.addf(p.at, "'%%' marks escaped bytes and cannot be in a pattern")
+			p.addf(p.at, "'%%' marks escaped bytes and cannot be in a pattern").Hint = "leave it out; " + placeholders
 		case unicode.IsSpace(r) || unicode.IsControl(r):
 			p.addf(p.at, "%q cannot be in a pattern", r).Hint = "use letters, digits, '-', '_' or '.'"
 		}
@@ -89,7 +92,7 @@ func (p *parser) placeholder() *Placeholder {
 	inner := p.text[p.at:]
 	end := strings.IndexAny(inner, "{}")
 	if end < 0 || inner[end] == '{' {
-		p.addf(value.Offset, "'{' without '}'")
+		p.addf(value.Offset, "'{' without '}'").Hint = placeholders
 		if end < 0 {
 			end = len(inner)
 		}

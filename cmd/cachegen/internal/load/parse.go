@@ -135,7 +135,8 @@ func syntaxProblem(list *diag.List, name string, src []byte, err error) {
 		pos.Line += bytes.Count(before, []byte("\n"))
 		pos.Column = len(before) - bytes.LastIndexByte(before, '\n')
 	}
-	list.Addf(pos, diag.Syntax, "a file with //cache: directives cannot be parsed: %s", message)
+	list.Addf(pos, diag.Syntax, "a file with //cache: directives cannot be parsed: %s", message).
+		Hintf("until it can be, the package keeps the generated files that it has")
 }
 
 // rest reports directives in files that are not generated for, and files with
@@ -203,5 +204,6 @@ func (in *input) refuse(name string) {
 		return
 	}
 	in.Problems.Addf(diag.Position(in.Fset, f.Package), diag.Stray,
-		"a file with //cache: directives is not part of the package that the go command loads")
+		"a file with //cache: directives is not part of the package that the go command loads").
+		Hintf("go list says why: the name in its package clause, or a build constraint")
 }
