@@ -21,9 +21,21 @@ type body struct {
 // A spot is a variable, or, if deref, what a variable points to. It is as the source
 // has it: v, v.Items, v.Items[i].
 type spot struct {
-	expr  string
-	deref bool
+	expr   string
+	deref  bool
+	notNil bool // it is known by then that there is no nil
 }
+
+// isNil renders whether there is nil.
+func (s spot) isNil() jen.Code {
+	if s.notNil {
+		return jen.False()
+	}
+	return id(s.value()).Op("==").Nil()
+}
+
+// pointee is what the pointer at a spot points to.
+func (s spot) pointee() spot { return spot{expr: s.value(), deref: true} }
 
 func (s spot) value() string {
 	if s.deref {
@@ -142,14 +154,16 @@ func (b *body) encodeInPlace(at spot, s *Shape) []jen.Code {
 	case ByteArray:
 		return []jen.Code{b.call("Bytes", s.bytes(id(at.operand()+"[:]")))}
 	case Pointer:
-		to := spot{at.value(), true}
-		return []jen.Code{jen.If(id(at.value()).Op("==").Nil()).Block(b.call("Nil")).Else().Block(b.encode(to, s.Elem)...)}
+		if at.notNil {
+			return b.encode(at.pointee(), s.Elem)
+		}
+		return []jen.Code{jen.If(at.isNil()).Block(b.call("Nil")).Else().Block(b.encode(at.pointee(), s.Elem)...)}
 	case Slice:
-		return append([]jen.Code{b.call("Slice", jen.Len(id(at.value())), id(at.value()).Op("==").Nil())}, b.eachIndex(at, s, b.encode)...)
+		return append([]jen.Code{b.call("Slice", jen.Len(id(at.value())), at.isNil())}, b.eachIndex(at, s, b.encode)...)
 	case Array:
 		return append([]jen.Code{b.call("Array", jen.Lit(int(s.Len)))}, b.eachIndex(at, s, b.encode)...)
 	case Map:
-		return append([]jen.Code{b.call("Map", jen.Len(id(at.value())), id(at.value()).Op("==").Nil())}, b.encodeEntries(at, s))
+		return append([]jen.Code{b.call("Map", jen.Len(id(at.value())), at.isNil())}, b.encodeEntries(at, s))
 	case Struct:
 		return b.encodeFields(at, s)
 	}
@@ -235,11 +249,9 @@ func (b *body) encodeFields(at spot, s *Shape) []jen.Code {
 		var inner []jen.Code
 		for _, f := range s.Fields[i:end] {
 			inner = append(inner, b.call("Key", jen.Lit(f.Name)))
-			to, shape := at.field(f.Path...), f.Shape
-			if f.OmitEmpty && shape.Kind == Pointer && shape.Func == "" { // not nil then
-				to, shape = spot{to.expr, true}, shape.Elem
-			}
-			inner = append(inner, b.encode(to, shape)...)
+			to := at.field(f.Path...)
+			to.notNil = f.OmitEmpty
+			inner = append(inner, b.encode(to, f.Shape)...)
 		}
 		condition := s.Fields[i].present(at)
 		if condition == nil {

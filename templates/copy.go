@@ -5,24 +5,42 @@ import "github.com/dave/jennifer/jen"
 // unshare renders what gives the value at a spot, a copy by assignment, memory of its
 // own.
 func (b *body) unshare(at spot, s *Shape) []jen.Code {
-	value := id(at.value())
-	switch {
-	case !s.Shares:
+	if !s.Shares {
 		return nil
-	case s.Clone.Method == "Set":
-		return []jen.Code{value.Clone().Op("=").Op("*").New(typ(s.Type)).Dot("Set").Call(id(at.address()))}
-	case s.Clone.Method != "" && s.Clone.Pointer:
-		return []jen.Code{value.Clone().Op("=").Op("*").Add(id(at.operand())).Dot(s.Clone.Method).Call()}
-	case s.Clone.Method != "":
-		return []jen.Code{value.Clone().Op("=").Add(id(at.operand())).Dot(s.Clone.Method).Call()}
-	case s.ByReflection, s.Kind == Interface:
-		return []jen.Code{value.Clone().Op("=").Add(wire("Copy")).Call(value)}
+	}
+	if copied := b.copied(at, s); copied != nil {
+		return []jen.Code{id(at.value()).Op("=").Add(copied)}
+	}
+	switch {
 	case s.Func != "" && s.Cyclic:
 		return []jen.Code{id("unshare"+s.Func).Call(id(at.address()), b.met())}
 	case s.Func != "":
 		return []jen.Code{id("unshare" + s.Func).Call(id(at.address()))}
 	}
 	return b.unshareInPlace(at, s)
+}
+
+// copied renders the expression that is a copy of the value at a spot; nil if it takes
+// statements.
+func (b *body) copied(at spot, s *Shape) jen.Code {
+	value := id(at.value())
+	switch {
+	case s.Clone.Method == "Set":
+		return jen.Op("*").New(typ(s.Type)).Dot("Set").Call(id(at.address()))
+	case s.Clone.Method != "" && s.Clone.Pointer:
+		return jen.Op("*").Add(id(at.operand())).Dot(s.Clone.Method).Call()
+	case s.Clone.Method != "":
+		return id(at.operand()).Dot(s.Clone.Method).Call()
+	case s.ByReflection, s.Kind == Interface:
+		return wire("Copy").Call(value)
+	case s.Func != "", s.Cyclic:
+		return nil
+	case s.Kind == Bytes, s.Kind == Slice && !s.Elem.Shares:
+		return wire("CloneSlice").Call(value)
+	case s.Kind == Map && !s.Elem.Shares:
+		return wire("CloneMap").Call(value)
+	}
+	return nil
 }
 
 // met is the record of what has been met: the function's, or a new one.
@@ -54,8 +72,12 @@ func (b *body) unshareInPlace(at spot, s *Shape) (code []jen.Code) {
 		}
 		b.block(func() {
 			x := b.local("x", "target")
-			inner := []jen.Code{id(x).Op(":=").Op("*").Add(value)}
-			inner = append(inner, b.unshare(spot{expr: x}, s.Elem)...)
+			var inner []jen.Code
+			if copied := b.copied(at.pointee(), s.Elem); copied != nil {
+				inner = []jen.Code{id(x).Op(":=").Add(copied)}
+			} else {
+				inner = append([]jen.Code{id(x).Op(":=").Op("*").Add(value)}, b.unshare(spot{expr: x}, s.Elem)...)
+			}
 			inner = append(inner, value.Clone().Op("=").Op("&").Add(id(x)))
 			code = []jen.Code{jen.If(value.Clone().Op("!=").Nil()).Block(inner...)}
 		})
@@ -65,7 +87,13 @@ func (b *body) unshareInPlace(at spot, s *Shape) (code []jen.Code) {
 		}
 		b.block(func() {
 			m, k, x := b.local("m", "copied"), b.local("k", "key"), b.local("x", "value")
-			inner := append(b.unshare(spot{expr: x}, s.Elem), id(m).Index(id(k)).Op("=").Add(id(x)))
+			var inner []jen.Code
+			entry := id(m).Index(id(k)).Op("=")
+			if copied := b.copied(spot{expr: x}, s.Elem); copied != nil {
+				inner = []jen.Code{entry.Add(copied)}
+			} else {
+				inner = append(b.unshare(spot{expr: x}, s.Elem), entry.Add(id(x)))
+			}
 			code = []jen.Code{jen.If(value.Clone().Op("!=").Nil()).Block(
 				id(m).Op(":=").Make(typ(s.Type), jen.Len(value)),
 				jen.For(jen.List(id(k), id(x)).Op(":=").Range().Add(value)).Block(inner...),
@@ -89,7 +117,7 @@ func (b *body) unshareFunc(s *Shape) (f jen.Code) {
 		x, seen := b.local("x", "element"), b.local("seen", "met")
 		outer := b.seen
 		b.seen = id(seen)
-		f = jen.Func().Params(id(x).Op("*").Add(typ(s.Type)), id(seen).Add(wire("Seen"))).Block(b.unshare(spot{x, true}, s)...)
+		f = jen.Func().Params(id(x).Op("*").Add(typ(s.Type)), id(seen).Add(wire("Seen"))).Block(b.unshare(spot{expr: x, deref: true}, s)...)
 		b.seen = outer
 	})
 	return f

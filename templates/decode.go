@@ -44,14 +44,13 @@ func (b *body) decodeInPlace(at spot, s *Shape) []jen.Code {
 	case ByteArray:
 		return []jen.Code{b.call("Fill", s.bytes(id(at.operand()+"[:]")))}
 	case Pointer:
-		to := spot{at.value(), true}
 		return []jen.Code{b.unlessNil(append([]jen.Code{
 			id(at.value()).Op("=").New(typ(s.Elem.Type)),
-		}, b.decode(to, s.Elem)...)...)}
+		}, b.decode(at.pointee(), s.Elem)...)...)}
 	case Slice:
 		return []jen.Code{b.unlessNil(b.decodeElements(at, s)...)}
 	case Array:
-		return []jen.Code{jen.If(b.call("Array", jen.Lit(int(s.Len)))).Block(b.eachIndex(at, s, b.decode)...)}
+		return []jen.Code{b.ifArray(int(s.Len), b.eachIndex(at, s, b.decode))}
 	case Map:
 		return []jen.Code{b.unlessNil(b.decodeEntries(at, s)...)}
 	case Struct:
@@ -65,12 +64,27 @@ func (b *body) unlessNil(code ...jen.Code) jen.Code {
 	return jen.If(jen.Op("!").Add(b.call("Nil"))).Block(code...)
 }
 
+// countdown renders the head of a loop for as many times as variable n says. It ends
+// with the first error: n may be what hostile bytes say.
+func (b *body) countdown(start *jen.Statement, n string) jen.Code {
+	return start.Op(";").Add(id(n).Op(">").Lit(0).Op("&&").Add(b.call("OK"))).Op(";").Add(id(n).Op("--"))
+}
+
+// ifArray renders statements that are for an array of n elements.
+func (b *body) ifArray(n int, code []jen.Code) jen.Code {
+	array := b.call("Array", jen.Lit(n))
+	if len(code) == 0 {
+		return array
+	}
+	return jen.If(array).Block(code...)
+}
+
 func (b *body) decodeElements(at spot, s *Shape) (code []jen.Code) {
 	b.block(func() {
 		n, i := b.local("n", "length"), ""
 		inner := b.read(s.Elem)
 		var body []jen.Code
-		loop := jen.Empty().Op(";").Add(id(n).Op(">").Lit(0).Op("&&").Add(b.call("OK"))).Op(";").Add(id(n).Op("--"))
+		loop := b.countdown(jen.Empty(), n)
 		if inner != nil {
 			body = []jen.Code{id(at.value()).Op("=").Append(id(at.value()), inner)}
 		} else {
@@ -133,7 +147,7 @@ func (b *body) decodeEntries(at spot, s *Shape) (code []jen.Code) {
 		code = []jen.Code{
 			id(n).Op(":=").Add(b.call("Map")),
 			id(at.value()).Op("=").Make(typ(s.Type), wire("MapCap").Types(typ(s.Key.Type), typ(s.Elem.Type)).Call(id(b.coder), id(n))),
-			jen.For(jen.Empty().Op(";").Add(id(n).Op(">").Lit(0).Op("&&").Add(b.call("OK"))).Op(";").Add(id(n).Op("--"))).Block(body...),
+			jen.For(b.countdown(jen.Empty(), n)).Block(body...),
 		}
 	})
 	return code
@@ -143,17 +157,19 @@ func (b *body) decodeFields(at spot, s *Shape) jen.Code {
 	if s.AsArray {
 		var code []jen.Code
 		for _, f := range s.Fields {
-			inner := b.decodeField(at, f)
-			if len(f.Pointers) > 0 {
-				inner = []jen.Code{b.unlessNil(inner...)}
+			if inner := b.decodePromoted(at, f); len(f.Pointers) > 0 {
+				code = append(code, b.unlessNil(inner...))
+			} else {
+				code = append(code, inner...)
 			}
-			code = append(code, inner...)
 		}
-		return jen.If(b.call("Array", jen.Lit(len(s.Fields)))).Block(code...)
+		return b.ifArray(len(s.Fields), code)
 	}
 	if len(s.Fields) == 0 {
 		return b.call("Skip")
 	}
+	n := b.local("fields", "inner")
+	defer delete(b.scope, n)
 	var cases []jen.Code
 	for _, f := range s.Fields {
 		names := []jen.Code{jen.Lit(f.Name)}
@@ -163,11 +179,21 @@ func (b *body) decodeFields(at spot, s *Shape) jen.Code {
 		cases = append(cases, jen.Case(names...).Block(b.decodeField(at, f)...))
 	}
 	cases = append(cases, jen.Default().Block(b.call("Skip")))
-	return jen.For(jen.Range().Add(b.call("Struct"))).Block(jen.Switch(b.call("Key")).Block(cases...))
+	return jen.For(b.countdown(id(n).Op(":=").Add(b.call("Struct")), n)).Block(jen.Switch(b.call("Key")).Block(cases...))
 }
 
-// decodeField renders a field, with the embedded pointers on the way to it.
+// decodeField renders a field with a name.
 func (b *body) decodeField(at spot, f WireField) []jen.Code {
+	code := b.decodePromoted(at, f)
+	switch k := f.Shape.Kind; {
+	case len(f.Pointers) == 0, k == Pointer, k == Slice, k == Map, k == Bytes, f.Shape.Marshal != ByStructure:
+		return code
+	}
+	return []jen.Code{b.unlessNil(code...)} // msgpack writes nil for the fields of a nil pointer
+}
+
+// decodePromoted renders a field, with the embedded pointers on the way to it.
+func (b *body) decodePromoted(at spot, f WireField) []jen.Code {
 	var code []jen.Code
 	for _, p := range f.Pointers {
 		embedded := at.field(p.Path...).expr

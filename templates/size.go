@@ -35,9 +35,8 @@ func (b *body) sizeInPlace(at spot, s *Shape) (code []jen.Code) {
 	case Array:
 		return b.eachIndex(at, s, b.size)
 	case Pointer:
-		to := spot{at.value(), true}
 		code = []jen.Code{b.plus(wire("PointerSize").Call(value))}
-		if inner := b.size(to, s.Elem); len(inner) > 0 {
+		if inner := b.size(at.pointee(), s.Elem); len(inner) > 0 {
 			code = []jen.Code{jen.If(value.Clone().Op("!=").Nil()).Block(append(code, inner...)...)}
 		}
 	case Map:
@@ -84,7 +83,7 @@ func (b *body) sizeFunc(s *Shape) (f jen.Code) {
 			params = append(params, id(k).Add(typ(s.Key.Type)))
 		}
 		params = append(params, id(x).Op("*").Add(typ(s.Elem.Type)), id(seen).Add(wire("Seen")))
-		body = append(body, b.size(spot{x, true}, s.Elem)...)
+		body = append(body, b.size(spot{expr: x, deref: true}, s.Elem)...)
 		b.seen, b.sum = outer.seen, outer.sum
 		f = jen.Func().Params(params...).Params(id(sum).Int()).Block(append(body, jen.Return(id(sum)))...)
 	})

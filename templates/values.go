@@ -69,11 +69,11 @@ func hex(n uint64) string {
 // shape renders the functions for a type. They take its address, so that nothing large
 // is moved.
 func (e *emitter) shape(s *Shape) {
-	declare := func(prefix, doc string, result jen.Code, fill func(b *body, at spot) (params, code []jen.Code)) {
+	declare := func(prefix string, doc func(v string) string, result jen.Code, fill func(b *body, at spot) (params, code []jen.Code)) {
 		b := e.body(s)
 		b.scope.use(prefix + s.Func)
 		v := b.local("v", "value")
-		params, code := fill(b, spot{v, true})
+		params, code := fill(b, spot{expr: v, deref: true})
 		head := jen.Func().Id(prefix + s.Func)
 		target := id(v).Op("*").Add(typ(s.Type))
 		if prefix == "encode" || prefix == "decode" {
@@ -84,14 +84,14 @@ func (e *emitter) shape(s *Shape) {
 		if result != nil {
 			head = head.Add(result)
 		}
-		e.declare(prefix+s.Func+" "+doc, head.Block(code...))
+		e.declare(prefix+s.Func+" "+doc(v), head.Block(code...))
 	}
 	if s.NeedCodec {
-		declare("encode", "writes a "+e.prose(s.Type)+".", nil, func(b *body, at spot) (params, code []jen.Code) {
+		declare("encode", func(v string) string { return "writes " + v + "." }, nil, func(b *body, at spot) (params, code []jen.Code) {
 			b.coder = b.local("e", "enc")
 			return []jen.Code{id(b.coder).Op("*").Add(wire("Encoder"))}, b.guarded(s, b.encodeInPlace(at, s))
 		})
-		declare("decode", "reads a "+e.prose(s.Type)+" into v, which is zero.", nil, func(b *body, at spot) (params, code []jen.Code) {
+		declare("decode", func(v string) string { return "reads into " + v + ", which is zero." }, nil, func(b *body, at spot) (params, code []jen.Code) {
 			b.coder = b.local("d", "dec")
 			return []jen.Code{id(b.coder).Op("*").Add(wire("Decoder"))}, b.guarded(s, b.decodeInPlace(at, s))
 		})
@@ -105,7 +105,7 @@ func (e *emitter) shape(s *Shape) {
 		return params
 	}
 	if s.NeedCopy {
-		declare("unshare", "gives v, a copy by assignment, memory of its own.", nil, func(b *body, at spot) (params, code []jen.Code) {
+		declare("unshare", func(v string) string { return "gives " + v + ", a copy by assignment, memory of its own." }, nil, func(b *body, at spot) (params, code []jen.Code) {
 			params = seen(b)
 			return params, b.unshareInPlace(at, s)
 		})
@@ -114,7 +114,7 @@ func (e *emitter) shape(s *Shape) {
 		b := e.body(s)
 		b.scope.use("v")
 		n := b.local("n", "size")
-		declare("size", "returns how many bytes v refers to.", jen.Params(id(n).Int()), func(b *body, at spot) (params, code []jen.Code) {
+		declare("size", func(v string) string { return "returns how many bytes " + v + " refers to." }, jen.Params(id(n).Int()), func(b *body, at spot) (params, code []jen.Code) {
 			b.sum = n
 			b.scope.use(n)
 			params = seen(b)

@@ -387,7 +387,7 @@ var userValue = runtime.Value[*User]{
 	},
 }
 
-// encodeTeam writes a Team.
+// encodeTeam writes v.
 func encodeTeam(e *wire.Encoder, v *Team) {
 	e.Struct(3)
 	e.Key("ID")
@@ -398,9 +398,9 @@ func encodeTeam(e *wire.Encoder, v *Team) {
 	e.Int(int64(v.Users))
 }
 
-// decodeTeam reads a Team into v, which is zero.
+// decodeTeam reads into v, which is zero.
 func decodeTeam(d *wire.Decoder, v *Team) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "ID":
 			v.ID = d.Int64()
@@ -420,7 +420,7 @@ func sizeTeam(v *Team) (n int) {
 	return n
 }
 
-// encodeUser writes a User.
+// encodeUser writes v.
 func encodeUser(e *wire.Encoder, v *User) {
 	e.Struct(5)
 	e.Key("ID")
@@ -435,9 +435,9 @@ func encodeUser(e *wire.Encoder, v *User) {
 	e.Time(v.Created)
 }
 
-// decodeUser reads a User into v, which is zero.
+// decodeUser reads into v, which is zero.
 func decodeUser(d *wire.Decoder, v *User) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "ID":
 			v.ID = d.Int64()

@@ -789,7 +789,7 @@ var stringSliceValue = runtime.Value[[]string]{
 	},
 }
 
-// encodeBrand writes a Brand.
+// encodeBrand writes v.
 func encodeBrand(e *wire.Encoder, v *Brand) {
 	e.Struct(2)
 	e.Key("ID")
@@ -798,9 +798,9 @@ func encodeBrand(e *wire.Encoder, v *Brand) {
 	e.String(v.Name)
 }
 
-// decodeBrand reads a Brand into v, which is zero.
+// decodeBrand reads into v, which is zero.
 func decodeBrand(d *wire.Decoder, v *Brand) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "ID":
 			v.ID = d.Int64()
@@ -818,16 +818,16 @@ func sizeBrand(v *Brand) (n int) {
 	return n
 }
 
-// encodeCountry writes a country.
+// encodeCountry writes v.
 func encodeCountry(e *wire.Encoder, v *country) {
 	e.Struct(1)
 	e.Key("Code")
 	e.String(v.Code)
 }
 
-// decodeCountry reads a country into v, which is zero.
+// decodeCountry reads into v, which is zero.
 func decodeCountry(d *wire.Decoder, v *country) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "Code":
 			v.Code = d.String()
@@ -843,7 +843,7 @@ func sizeCountry(v *country) (n int) {
 	return n
 }
 
-// encodeProduct writes a Product.
+// encodeProduct writes v.
 func encodeProduct(e *wire.Encoder, v *Product) {
 	e.Struct(7)
 	e.Key("ID")
@@ -869,9 +869,9 @@ func encodeProduct(e *wire.Encoder, v *Product) {
 	e.Time(v.Changed)
 }
 
-// decodeProduct reads a Product into v, which is zero.
+// decodeProduct reads into v, which is zero.
 func decodeProduct(d *wire.Decoder, v *Product) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "ID":
 			v.ID = ProductID(d.Int64())

@@ -897,7 +897,7 @@ var stockValue = runtime.Value[*Stock]{
 	},
 }
 
-// encodeLabel writes a Label.
+// encodeLabel writes v.
 func encodeLabel(e *wire.Encoder, v *Label) {
 	e.Struct(2)
 	e.Key("Of")
@@ -908,12 +908,12 @@ func encodeLabel(e *wire.Encoder, v *Label) {
 	e.String(v.Text)
 }
 
-// decodeLabel reads a Label into v, which is zero.
+// decodeLabel reads into v, which is zero.
 func decodeLabel(d *wire.Decoder, v *Label) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "Of":
-			for range d.Struct() {
+			for inner := d.Struct(); inner > 0 && d.OK(); inner-- {
 				switch d.Key() {
 				case "ID":
 					v.Of.ID = ProductID(d.Int64())
@@ -935,7 +935,7 @@ func sizeLabel(v *Label) (n int) {
 	return n
 }
 
-// encodePlace writes a Place.
+// encodePlace writes v.
 func encodePlace(e *wire.Encoder, v *Place) {
 	e.Struct(2)
 	e.Key("Warehouse")
@@ -944,9 +944,9 @@ func encodePlace(e *wire.Encoder, v *Place) {
 	e.Uint(uint64(v.Shelf))
 }
 
-// decodePlace reads a Place into v, which is zero.
+// decodePlace reads into v, which is zero.
 func decodePlace(d *wire.Decoder, v *Place) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "Warehouse":
 			v.Warehouse = d.String()
@@ -964,7 +964,7 @@ func sizePlace(v *Place) (n int) {
 	return n
 }
 
-// encodeStock writes a Stock.
+// encodeStock writes v.
 func encodeStock(e *wire.Encoder, v *Stock) {
 	e.Struct(3)
 	e.Key("SKU")
@@ -975,9 +975,9 @@ func encodeStock(e *wire.Encoder, v *Stock) {
 	e.Int(int64(v.Pieces))
 }
 
-// decodeStock reads a Stock into v, which is zero.
+// decodeStock reads into v, which is zero.
 func decodeStock(d *wire.Decoder, v *Stock) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "SKU":
 			v.SKU = SKU(d.String())

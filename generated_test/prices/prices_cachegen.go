@@ -791,7 +791,7 @@ func (c *CachedDesk) Close() error {
 // decimalBySymbolValue encodes, decodes, copies and measures cached values of
 // type map[Symbol]Decimal.
 var decimalBySymbolValue = runtime.Value[map[Symbol]Decimal]{
-	Fingerprint: 0x723f2021438b04bd,
+	Fingerprint: 0x2a6fcac0c754c79c,
 	Encode: func(e *wire.Encoder, v map[Symbol]Decimal) {
 		e.Map(len(v), v == nil)
 		for _, k := range wire.Keys(v) {
@@ -825,7 +825,7 @@ var decimalBySymbolValue = runtime.Value[map[Symbol]Decimal]{
 // decimalValue encodes, decodes, copies and measures cached values of type
 // Decimal.
 var decimalValue = runtime.Value[Decimal]{
-	Fingerprint: 0x2091cac31f7ef4fc,
+	Fingerprint: 0x028ff117f0b8d4fb,
 	Encode: func(e *wire.Encoder, v Decimal) {
 		e.Text(&v)
 	},
@@ -838,7 +838,7 @@ var decimalValue = runtime.Value[Decimal]{
 // quote2Value encodes, decodes, copies and measures cached values of type
 // Quote.
 var quote2Value = runtime.Value[Quote]{
-	Fingerprint: 0x59930aa397104ef4,
+	Fingerprint: 0x9ca5c52f10b63d09,
 	Encode: func(e *wire.Encoder, v Quote) {
 		encodeQuote(e, &v)
 	},
@@ -859,7 +859,7 @@ var quote2Value = runtime.Value[Quote]{
 // quoteValue encodes, decodes, copies and measures cached values of type
 // *Quote.
 var quoteValue = runtime.Value[*Quote]{
-	Fingerprint: 0x949c2de42df248c6,
+	Fingerprint: 0x8366a97583f8c72d,
 	Encode: func(e *wire.Encoder, v *Quote) {
 		if v == nil {
 			e.Nil()
@@ -906,7 +906,7 @@ var timeSliceValue = runtime.Value[[]time.Time]{
 	},
 }
 
-// encodeLevel writes a Level.
+// encodeLevel writes v.
 func encodeLevel(e *wire.Encoder, v *Level) {
 	e.Struct(2)
 	e.Key("Price")
@@ -915,9 +915,9 @@ func encodeLevel(e *wire.Encoder, v *Level) {
 	e.Uint(v.Amount)
 }
 
-// decodeLevel reads a Level into v, which is zero.
+// decodeLevel reads into v, which is zero.
 func decodeLevel(d *wire.Decoder, v *Level) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "Price":
 			d.Text(&v.Price)
@@ -929,7 +929,7 @@ func decodeLevel(d *wire.Decoder, v *Level) {
 	}
 }
 
-// encodeMarket writes a Market.
+// encodeMarket writes v.
 func encodeMarket(e *wire.Encoder, v *Market) {
 	e.Struct(3)
 	e.Key("Name")
@@ -944,9 +944,9 @@ func encodeMarket(e *wire.Encoder, v *Market) {
 	}
 }
 
-// decodeMarket reads a Market into v, which is zero.
+// decodeMarket reads into v, which is zero.
 func decodeMarket(d *wire.Decoder, v *Market) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "Name":
 			v.Name = d.String()
@@ -978,7 +978,7 @@ func sizeMarket(v *Market) (n int) {
 	return n
 }
 
-// encodeQuote writes a Quote.
+// encodeQuote writes v.
 func encodeQuote(e *wire.Encoder, v *Quote) {
 	if !e.Enter() {
 		return
@@ -1061,13 +1061,13 @@ func encodeQuote(e *wire.Encoder, v *Quote) {
 	}
 }
 
-// decodeQuote reads a Quote into v, which is zero.
+// decodeQuote reads into v, which is zero.
 func decodeQuote(d *wire.Decoder, v *Quote) {
 	if !d.Enter() {
 		return
 	}
 	defer d.Leave()
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "Symbol":
 			v.Symbol = Symbol(d.String())
@@ -1194,8 +1194,7 @@ func unshareQuote(v *Quote, seen wire.Seen) {
 	if v.Book != nil {
 		m := make(map[Side][]Level, len(v.Book))
 		for k, x := range v.Book {
-			x = wire.CloneSlice(x)
-			m[k] = x
+			m[k] = wire.CloneSlice(x)
 		}
 		v.Book = m
 	}
@@ -1205,8 +1204,7 @@ func unshareQuote(v *Quote, seen wire.Seen) {
 			if x != nil {
 				copied := make(map[int][]Tick, len(x))
 				for key, value := range x {
-					value = wire.CloneSlice(value)
-					copied[key] = value
+					copied[key] = wire.CloneSlice(value)
 				}
 				x = copied
 			}
@@ -1276,7 +1274,7 @@ func sizeRatio(v *Ratio) (n int) {
 	return n
 }
 
-// encodeTick writes a Tick.
+// encodeTick writes v.
 func encodeTick(e *wire.Encoder, v *Tick) {
 	e.Struct(2)
 	e.Key("At")
@@ -1285,9 +1283,9 @@ func encodeTick(e *wire.Encoder, v *Tick) {
 	e.Text(&v.Price)
 }
 
-// decodeTick reads a Tick into v, which is zero.
+// decodeTick reads into v, which is zero.
 func decodeTick(d *wire.Decoder, v *Tick) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "At":
 			v.At = d.Time()

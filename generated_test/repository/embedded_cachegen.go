@@ -418,7 +418,7 @@ var stringSliceValue = runtime.Value[[]string]{
 	},
 }
 
-// encodeOrder writes a Order.
+// encodeOrder writes v.
 func encodeOrder(e *wire.Encoder, v *Order) {
 	e.Struct(2)
 	e.Key("ID")
@@ -430,9 +430,9 @@ func encodeOrder(e *wire.Encoder, v *Order) {
 	}
 }
 
-// decodeOrder reads a Order into v, which is zero.
+// decodeOrder reads into v, which is zero.
 func decodeOrder(d *wire.Decoder, v *Order) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "ID":
 			v.ID = d.Int64()

@@ -406,7 +406,7 @@ var pageStringValue = runtime.Value[Page[string]]{
 	},
 }
 
-// encodePageString writes a Page[string].
+// encodePageString writes v.
 func encodePageString(e *wire.Encoder, v *Page[string]) {
 	e.Struct(3)
 	e.Key("Items")
@@ -424,9 +424,9 @@ func encodePageString(e *wire.Encoder, v *Page[string]) {
 	e.Int(int64(v.Total))
 }
 
-// decodePageString reads a Page[string] into v, which is zero.
+// decodePageString reads into v, which is zero.
 func decodePageString(d *wire.Decoder, v *Page[string]) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "Items":
 			if !d.Nil() {

@@ -535,7 +535,7 @@ var userValue = runtime.Value[*User]{
 	},
 }
 
-// encodePageUser writes a UserPage.
+// encodePageUser writes v.
 func encodePageUser(e *wire.Encoder, v *UserPage) {
 	e.Struct(3)
 	e.Key("Items")
@@ -553,9 +553,9 @@ func encodePageUser(e *wire.Encoder, v *UserPage) {
 	e.Int(int64(v.Total))
 }
 
-// decodePageUser reads a UserPage into v, which is zero.
+// decodePageUser reads into v, which is zero.
 func decodePageUser(d *wire.Decoder, v *UserPage) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "Items":
 			if !d.Nil() {
@@ -605,7 +605,7 @@ func sizePageUser(v *UserPage) (n int) {
 	return n
 }
 
-// encodeUser writes a User.
+// encodeUser writes v.
 func encodeUser(e *wire.Encoder, v *User) {
 	e.Struct(3)
 	e.Key("ID")
@@ -619,9 +619,9 @@ func encodeUser(e *wire.Encoder, v *User) {
 	}
 }
 
-// decodeUser reads a User into v, which is zero.
+// decodeUser reads into v, which is zero.
 func decodeUser(d *wire.Decoder, v *User) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "ID":
 			v.ID = d.Int64()

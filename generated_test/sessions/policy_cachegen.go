@@ -166,7 +166,7 @@ var policyValue = runtime.Value[*Policy]{
 	},
 }
 
-// encodePolicy writes a Policy.
+// encodePolicy writes v.
 func encodePolicy(e *wire.Encoder, v *Policy) {
 	e.Struct(3)
 	e.Key("Idle")
@@ -180,9 +180,9 @@ func encodePolicy(e *wire.Encoder, v *Policy) {
 	}
 }
 
-// decodePolicy reads a Policy into v, which is zero.
+// decodePolicy reads into v, which is zero.
 func decodePolicy(d *wire.Decoder, v *Policy) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "Idle":
 			v.Idle = time.Duration(d.Int64())

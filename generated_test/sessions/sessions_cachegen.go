@@ -495,7 +495,7 @@ var intValue = runtime.Value[int]{
 // scopesValue encodes, decodes, copies and measures cached values of type
 // Scopes.
 var scopesValue = runtime.Value[Scopes]{
-	Fingerprint: 0xc1ae4958462340c2,
+	Fingerprint: 0xd7260367a8c5a65c,
 	Encode: func(e *wire.Encoder, v Scopes) {
 		e.Custom(&v)
 	},
@@ -508,7 +508,7 @@ var scopesValue = runtime.Value[Scopes]{
 // sessionValue encodes, decodes, copies and measures cached values of type
 // *Session.
 var sessionValue = runtime.Value[*Session]{
-	Fingerprint: 0x7656852531693b9a,
+	Fingerprint: 0xcde72cccf21cfc34,
 	Encode: func(e *wire.Encoder, v *Session) {
 		if v == nil {
 			e.Nil()
@@ -540,7 +540,7 @@ var sessionValue = runtime.Value[*Session]{
 	},
 }
 
-// encodeSession writes a Session.
+// encodeSession writes v.
 func encodeSession(e *wire.Encoder, v *Session) {
 	n := 6
 	if v.Flash != nil {
@@ -557,7 +557,7 @@ func encodeSession(e *wire.Encoder, v *Session) {
 	e.Custom(&v.Scopes)
 	if v.Flash != nil {
 		e.Key("flash")
-		e.Slice(len(v.Flash), v.Flash == nil)
+		e.Slice(len(v.Flash), false)
 		for i := range v.Flash {
 			e.String(v.Flash[i])
 		}
@@ -572,9 +572,9 @@ func encodeSession(e *wire.Encoder, v *Session) {
 	e.Time(v.Begun)
 }
 
-// decodeSession reads a Session into v, which is zero.
+// decodeSession reads into v, which is zero.
 func decodeSession(d *wire.Decoder, v *Session) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "Token":
 			v.Token = Token(d.String())

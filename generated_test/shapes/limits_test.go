@@ -5,11 +5,14 @@ import (
 	"math"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
 
+	cache "github.com/cachegen/cachegen/runtime"
 	"github.com/cachegen/cachegen/runtime/wire"
 )
 
@@ -124,6 +127,46 @@ func TestHostileLengths(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Nor do they if each of many nested values says so, as one of them alone might.
+func TestHostileNestedLengths(t *testing.T) {
+	const tail = 1 << 20
+	head := func(code byte) []byte { return []byte{code, 0, 0x10, 0, 0} } // a million, or as many as there are bytes
+	next, _ := msgpack.Marshal("Next")
+	children, _ := msgpack.Marshal("Children")
+	empty, _ := msgpack.Marshal("")
+	for name, test := range map[string]struct {
+		level  []byte
+		levels int
+		read   func([]byte) error
+	}{
+		"lists":  {head(0xdd), 300, reader(&listValue)},
+		"trees":  {slices.Concat(head(0xdf), empty), 300, reader(&treeValue)},
+		"slices": {slices.Concat([]byte{0x81}, children, head(0xdd)), 300, reader(&nodeValue)},
+		"fields": {slices.Concat([]byte{0xdf, 0, 0x08, 0, 0}, next), 5000, reader(&nodeValue)},
+	} {
+		data := slices.Concat(bytes.Repeat(test.level, test.levels), bytes.Repeat([]byte{0xc1}, 2*tail))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		start := time.Now()
+		err := test.read(data)
+		took := time.Since(start)
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 20*uint64(len(data)) || err == nil {
+			t.Errorf("%s: %d bytes allocated for %d, error %v", name, n, len(data), err)
+		}
+		if took > 5*time.Second { // a loop for what each level says it has would take minutes
+			t.Errorf("%s: took %v", name, took)
+		}
+	}
+}
+
+func reader[V any](value *cache.Value[V]) func([]byte) error {
+	return func(data []byte) error {
+		_, err := wire.Unmarshal(data, value.Decode)
+		return err
 	}
 }
 

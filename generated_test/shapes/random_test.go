@@ -60,11 +60,12 @@ var own = map[reflect.Type]func(*source) any{
 	reflect.TypeFor[Money]():        func(s *source) any { return Money{int64(s.IntN(100)), []string{"a", "b"}} },
 	reflect.TypeFor[Color]():        func(s *source) any { return Color(s.IntN(8)) },
 	reflect.TypeFor[Pick]():         func(s *source) any { return Pick{s.Int64(), -s.Int64()} },
+	reflect.TypeFor[UUID]():         func(s *source) any { return UUID{byte(s.IntN(256)), 15: byte(s.IntN(256))} },
 	reflect.TypeFor[Blob]():         func(s *source) any { return Blob{s.text()} },
 	reflect.TypeFor[url.URL]():      func(s *source) any { return url.URL{Scheme: "https", Host: "h", Path: "/p", User: url.User("me")} },
 	reflect.TypeFor[net.IP]():       func(s *source) any { return net.IPv4(1, 2, 3, byte(s.IntN(256))) },
 	reflect.TypeFor[big.Int]():      func(s *source) any { return *new(big.Int).Lsh(big.NewInt(s.Int64()), uint(s.IntN(200))) },
-	reflect.TypeFor[other.Odd]():    func(s *source) any { return other.NewOdd([]string{s.text()}, s.IntN(9)) },
+	reflect.TypeFor[other.Odd]():    func(s *source) any { return other.NewOdd([][]string{nil, {}, {s.text(), ""}}[s.IntN(3)], s.IntN(9)) },
 	reflect.TypeFor[other.Cloned](): func(s *source) any { return other.NewCloned([]byte{byte(s.IntN(256))}) },
 	reflect.TypeFor[other.Lock]():   nil,
 	reflect.TypeFor[netip.Addr](): func(s *source) any {

@@ -153,6 +153,29 @@ type Embedding struct {
 	Label string
 }
 
+// Shadowing has a field that hides one of the embedded struct, which is written under
+// its own name then, and embeds a struct of another package.
+type Shadowing struct {
+	ID string
+	Base
+	*other.Thing
+}
+
+// UUID encodes itself as binary, also where it is a key.
+type UUID [16]byte
+
+// MarshalBinary returns the bytes.
+func (u UUID) MarshalBinary() ([]byte, error) { return u[:], nil }
+
+// UnmarshalBinary takes the bytes.
+func (u *UUID) UnmarshalBinary(b []byte) error {
+	if len(b) != len(u) {
+		return errors.New("not a UUID")
+	}
+	copy(u[:], b)
+	return nil
+}
+
 // Tagged has every option of msgpack's tags.
 type Tagged struct {
 	Name    string         `msgpack:"n"`
@@ -251,6 +274,7 @@ type Marshaling struct {
 	Picks  []*Pick
 	Blob   Blob
 	Blobs  map[string]Blob
+	ByUUID map[UUID]*UUID
 }
 
 // Foreign has types of other packages.
@@ -322,6 +346,11 @@ func FindPage(ctx context.Context, id int) (Page[Item], error) { return Page[Ite
 //
 //cache:getorset embedding:{id}
 func FindEmbedding(ctx context.Context, id int) (*Embedding, error) { return nil, nil }
+
+// FindShadowing returns fields that hide others.
+//
+//cache:getorset shadowing:{id}
+func FindShadowing(ctx context.Context, id int) (*Shadowing, error) { return nil, nil }
 
 // FindTagged returns fields with tags.
 //

@@ -32,6 +32,7 @@ var (
 	_ func(context.Context, int) (List, error)                      = FindList
 	_ func(context.Context, int) (Page[Item], error)                = FindPage
 	_ func(context.Context, int) (*Embedding, error)                = FindEmbedding
+	_ func(context.Context, int) (*Shadowing, error)                = FindShadowing
 	_ func(context.Context, int) ([]Tagged, error)                  = FindTagged
 	_ func(context.Context, int) (map[string]*Sparse, error)        = FindSparse
 	_ func(context.Context, int) (*Marshaling, error)               = FindMarshaling
@@ -256,6 +257,37 @@ func ParseEmbeddingKey(text string) (EmbeddingKey, error) {
 	k.ID = int(s.Int(s.Segment("", ""), 0))
 	if err := s.Done(); err != nil {
 		return EmbeddingKey{}, err
+	}
+	return k, nil
+}
+
+// ShadowingKey is the cache key of [FindShadowing]: shadowing:{id}.
+type ShadowingKey struct {
+	ID int
+}
+
+// AppendText appends the key's text, shadowing:{id}, to b. It does not fail.
+func (k ShadowingKey) AppendText(b []byte) ([]byte, error) {
+	b = append(b, "shadowing:"...)
+	b = strconv.AppendInt(b, int64(k.ID), 10)
+	return b, nil
+}
+
+// String returns the key's text, as [ShadowingKey.AppendText] writes it.
+func (k ShadowingKey) String() string {
+	b, _ := k.AppendText(nil)
+	return string(b)
+}
+
+// ParseShadowingKey is the inverse of [ShadowingKey.String]. Text that String
+// cannot have returned is an error.
+func ParseShadowingKey(text string) (ShadowingKey, error) {
+	var k ShadowingKey
+	s := runtime.ScanKey("shadowing:{id}", text)
+	s.Literal("shadowing")
+	k.ID = int(s.Int(s.Segment("", ""), 0))
+	if err := s.Done(); err != nil {
+		return ShadowingKey{}, err
 	}
 	return k, nil
 }
@@ -602,6 +634,15 @@ var embeddingCache = runtime.Declare(runtime.Definition[EmbeddingKey, *Embedding
 	Value:     &embeddingValue,
 })
 
+// shadowingCache is the cache of [FindShadowing]. It works once [BindCaches]
+// has been called.
+var shadowingCache = runtime.Declare(runtime.Definition[ShadowingKey, *Shadowing]{
+	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindShadowing",
+	Pattern:   "shadowing:{id}",
+	IntPrefix: "shadowing:",
+	Value:     &shadowingValue,
+})
+
 // taggedCache is the cache of [FindTagged]. It works once [BindCaches] has been
 // called.
 var taggedCache = runtime.Declare(runtime.Definition[TaggedKey, []Tagged]{
@@ -696,6 +737,7 @@ func BindCaches(stores runtime.Stores) error {
 		listCache.Bind(stores),
 		pageCache.Bind(stores),
 		embeddingCache.Bind(stores),
+		shadowingCache.Bind(stores),
 		taggedCache.Bind(stores),
 		sparseCache.Bind(stores),
 		marshalingCache.Bind(stores),
@@ -1051,6 +1093,56 @@ func HasEmbedding(ctx context.Context, id int) (bool, error) {
 // if there was no fresh one.
 func PullEmbedding(ctx context.Context, id int) (embedding *Embedding, ok bool, err error) {
 	return embeddingCache.Pull(ctx, EmbeddingKey{ID: id})
+}
+
+// GetOrSetShadowing is [FindShadowing] through the cache, under the key
+// shadowing:{id}. opts change the baked-in options for this call. Errors are
+// those of [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
+// [runtime.ErrNotBound].
+func GetOrSetShadowing(ctx context.Context, id int, opts ...runtime.CallOption) (*Shadowing, error) {
+	if len(opts) == 0 {
+		if shadowing, ok := shadowingCache.HitInt(int64(id)); ok {
+			return shadowing, nil
+		}
+	}
+	return shadowingCache.GetOrSet(ctx, ShadowingKey{ID: id}, func(ctx context.Context) (*Shadowing, error) {
+		return FindShadowing(ctx, id)
+	}, opts...)
+}
+
+// GetShadowing returns the cached shadowing; ok is false if there is no fresh
+// entry. It never loads.
+func GetShadowing(ctx context.Context, id int) (shadowing *Shadowing, ok bool, err error) {
+	return shadowingCache.Get(ctx, ShadowingKey{ID: id})
+}
+
+// SetShadowing caches shadowing, which may be nil, as the result of
+// FindShadowing(id). See [runtime.Cache.Set].
+func SetShadowing(ctx context.Context, id int, shadowing *Shadowing, opts ...runtime.CallOption) error {
+	return shadowingCache.Set(ctx, ShadowingKey{ID: id}, shadowing, opts...)
+}
+
+// DeleteShadowing removes the cached shadowing, if any. See
+// [runtime.Cache.Delete].
+func DeleteShadowing(ctx context.Context, id int) error {
+	return shadowingCache.Delete(ctx, ShadowingKey{ID: id})
+}
+
+// ExpireShadowing makes the cached shadowing, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func ExpireShadowing(ctx context.Context, id int) error {
+	return shadowingCache.Expire(ctx, ShadowingKey{ID: id})
+}
+
+// HasShadowing reports whether there is a fresh entry of FindShadowing(id).
+func HasShadowing(ctx context.Context, id int) (bool, error) {
+	return shadowingCache.Has(ctx, ShadowingKey{ID: id})
+}
+
+// PullShadowing returns the cached shadowing and deletes the entry; ok is false
+// if there was no fresh one.
+func PullShadowing(ctx context.Context, id int) (shadowing *Shadowing, ok bool, err error) {
+	return shadowingCache.Pull(ctx, ShadowingKey{ID: id})
 }
 
 // GetOrSetTagged is [FindTagged] through the cache, under the key tagged:{id}.
@@ -1588,7 +1680,7 @@ var everythingValue = runtime.Value[*Everything]{
 // foreignValue encodes, decodes, copies and measures cached values of type
 // *Foreign.
 var foreignValue = runtime.Value[*Foreign]{
-	Fingerprint: 0x31c8d3143c621717,
+	Fingerprint: 0xfc9bae1a031146cd,
 	Encode: func(e *wire.Encoder, v *Foreign) {
 		if v == nil {
 			e.Nil()
@@ -1670,7 +1762,7 @@ var listValue = runtime.Value[List]{
 // marshalingValue encodes, decodes, copies and measures cached values of type
 // *Marshaling.
 var marshalingValue = runtime.Value[*Marshaling]{
-	Fingerprint: 0xaa32d272ed59cfb4,
+	Fingerprint: 0x948818098412c975,
 	Encode: func(e *wire.Encoder, v *Marshaling) {
 		if v == nil {
 			e.Nil()
@@ -1746,6 +1838,41 @@ var pageItemValue = runtime.Value[Page[Item]]{
 	},
 	Size: func(v Page[Item]) (n int) {
 		n += sizePageItem(&v)
+		return n
+	},
+}
+
+// shadowingValue encodes, decodes, copies and measures cached values of type
+// *Shadowing.
+var shadowingValue = runtime.Value[*Shadowing]{
+	Fingerprint: 0xadde6922c5ee727e,
+	Encode: func(e *wire.Encoder, v *Shadowing) {
+		if v == nil {
+			e.Nil()
+		} else {
+			encodeShadowing(e, v)
+		}
+	},
+	Decode: func(d *wire.Decoder) (v *Shadowing) {
+		if !d.Nil() {
+			v = new(Shadowing)
+			decodeShadowing(d, v)
+		}
+		return v
+	},
+	Copy: func(v *Shadowing) *Shadowing {
+		if v != nil {
+			x := *v
+			unshareShadowing(&x)
+			v = &x
+		}
+		return v
+	},
+	Size: func(v *Shadowing) (n int) {
+		if v != nil {
+			n += wire.PointerSize(v)
+			n += sizeShadowing(v)
+		}
 		return n
 	},
 }
@@ -1844,7 +1971,7 @@ var structValue = runtime.Value[struct{ Labels []string }]{
 		}
 	},
 	Decode: func(d *wire.Decoder) (v struct{ Labels []string }) {
-		for range d.Struct() {
+		for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 			switch d.Key() {
 			case "Labels":
 				if !d.Nil() {
@@ -1954,16 +2081,16 @@ var uint16Value = runtime.Value[uint16]{
 	},
 }
 
-// encodeApart writes a Apart.
+// encodeApart writes v.
 func encodeApart(e *wire.Encoder, v *Apart) {
 	e.Struct(1)
 	e.Key("ID")
 	e.String(v.ID)
 }
 
-// decodeApart reads a Apart into v, which is zero.
+// decodeApart reads into v, which is zero.
 func decodeApart(d *wire.Decoder, v *Apart) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "ID":
 			v.ID = d.String()
@@ -1985,13 +2112,36 @@ func sizeBase(v *base) (n int) {
 	return n
 }
 
+// encodeBase2 writes v.
+func encodeBase2(e *wire.Encoder, v *Base) {
+	e.Struct(2)
+	e.Key("ID")
+	e.Int(int64(v.ID))
+	e.Key("Made")
+	e.Time(v.Made)
+}
+
+// decodeBase2 reads into v, which is zero.
+func decodeBase2(d *wire.Decoder, v *Base) {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
+		switch d.Key() {
+		case "ID":
+			v.ID = d.Int()
+		case "Made":
+			v.Made = d.Time()
+		default:
+			d.Skip()
+		}
+	}
+}
+
 // sizeBlob returns how many bytes v refers to.
 func sizeBlob(v *Blob) (n int) {
 	n += len(v.text)
 	return n
 }
 
-// encodeContainers writes a Containers.
+// encodeContainers writes v.
 func encodeContainers(e *wire.Encoder, v *Containers) {
 	e.Struct(19)
 	e.Key("Names")
@@ -2169,9 +2319,9 @@ func encodeContainers(e *wire.Encoder, v *Containers) {
 	}
 }
 
-// decodeContainers reads a Containers into v, which is zero.
+// decodeContainers reads into v, which is zero.
 func decodeContainers(d *wire.Decoder, v *Containers) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "Names":
 			if !d.Nil() {
@@ -2237,8 +2387,7 @@ func decodeContainers(d *wire.Decoder, v *Containers) {
 				}
 			}
 		case "Empty":
-			if d.Array(0) {
-			}
+			d.Array(0)
 		case "ByName":
 			if !d.Nil() {
 				n := d.Map()
@@ -2388,7 +2537,7 @@ func decodeContainers(d *wire.Decoder, v *Containers) {
 				}
 			}
 		case "Any":
-			for range d.Struct() {
+			for inner := d.Struct(); inner > 0 && d.OK(); inner-- {
 				switch d.Key() {
 				case "A":
 					v.Any.A = d.Int()
@@ -2398,7 +2547,7 @@ func decodeContainers(d *wire.Decoder, v *Containers) {
 						v.Any.B = make([]struct{ C *string }, 0, wire.Cap[struct{ C *string }](d, n))
 						for i := 0; i < n && d.OK(); i++ {
 							v.Any.B = append(v.Any.B, struct{ C *string }{})
-							for range d.Struct() {
+							for inner2 := d.Struct(); inner2 > 0 && d.OK(); inner2-- {
 								switch d.Key() {
 								case "C":
 									if !d.Nil() {
@@ -2475,8 +2624,7 @@ func unshareContainers(v *Containers) {
 	if v.ByPair != nil {
 		m := make(map[Pair]map[int]string, len(v.ByPair))
 		for k, x := range v.ByPair {
-			x = wire.CloneMap(x)
-			m[k] = x
+			m[k] = wire.CloneMap(x)
 		}
 		v.ByPair = m
 	}
@@ -2485,8 +2633,7 @@ func unshareContainers(v *Containers) {
 		m := make(map[[2]int8]*[]byte, len(v.ByKey))
 		for k, x := range v.ByKey {
 			if x != nil {
-				target := *x
-				target = wire.CloneSlice(target)
+				target := wire.CloneSlice(*x)
 				x = &target
 			}
 			m[k] = x
@@ -2503,8 +2650,7 @@ func unshareContainers(v *Containers) {
 		v.Deep = &x
 	}
 	if v.Slice != nil {
-		x := *v.Slice
-		x = wire.CloneSlice(x)
+		x := wire.CloneSlice(*v.Slice)
 		v.Slice = &x
 	}
 	if v.Number != nil {
@@ -2517,8 +2663,7 @@ func unshareContainers(v *Containers) {
 			if x != nil {
 				copied := make(map[string][]time.Time, len(x))
 				for key, value := range x {
-					value = wire.CloneSlice(value)
-					copied[key] = value
+					copied[key] = wire.CloneSlice(value)
 				}
 				x = copied
 			}
@@ -2629,7 +2774,7 @@ func sizeContainers(v *Containers) (n int) {
 	return n
 }
 
-// encodeE writes a e.
+// encodeE writes value.
 func encodeE(enc *wire.Encoder, value *e) {
 	enc.Struct(1)
 	enc.Key("D")
@@ -2641,9 +2786,9 @@ func encodeE(enc *wire.Encoder, value *e) {
 	}
 }
 
-// decodeE reads a e into v, which is zero.
+// decodeE reads into value, which is zero.
 func decodeE(d *wire.Decoder, value *e) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "D":
 			if !d.Nil() {
@@ -2662,7 +2807,7 @@ func decodeE(d *wire.Decoder, value *e) {
 	}
 }
 
-// unshareE gives v, a copy by assignment, memory of its own.
+// unshareE gives value, a copy by assignment, memory of its own.
 func unshareE(value *e) {
 	if value.D != nil {
 		m := make(map[k]n, len(value.D))
@@ -2674,7 +2819,7 @@ func unshareE(value *e) {
 	}
 }
 
-// sizeE returns how many bytes v refers to.
+// sizeE returns how many bytes value refers to.
 func sizeE(value *e) (size int) {
 	size += wire.MapSize(value.D)
 	for _, x := range value.D {
@@ -2683,7 +2828,7 @@ func sizeE(value *e) (size int) {
 	return size
 }
 
-// encodeEmbedding writes a Embedding.
+// encodeEmbedding writes v.
 func encodeEmbedding(e *wire.Encoder, v *Embedding) {
 	n := 6
 	if v.Inner != nil {
@@ -2716,9 +2861,9 @@ func encodeEmbedding(e *wire.Encoder, v *Embedding) {
 	e.String(v.Label)
 }
 
-// decodeEmbedding reads a Embedding into v, which is zero.
+// decodeEmbedding reads into v, which is zero.
 func decodeEmbedding(d *wire.Decoder, v *Embedding) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "ID":
 			v.Base.ID = d.Int()
@@ -2781,7 +2926,7 @@ func sizeEmbedding(v *Embedding) (n int) {
 	return n
 }
 
-// encodeEverything writes a Everything.
+// encodeEverything writes v.
 func encodeEverything(e *wire.Encoder, v *Everything) {
 	e.Struct(25)
 	e.Key("B")
@@ -2839,9 +2984,9 @@ func encodeEverything(e *wire.Encoder, v *Everything) {
 	}
 }
 
-// decodeEverything reads a Everything into v, which is zero.
+// decodeEverything reads into v, which is zero.
 func decodeEverything(d *wire.Decoder, v *Everything) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "B":
 			v.B = d.Bool()
@@ -2925,7 +3070,7 @@ func sizeEverything(v *Everything) (n int) {
 	return n
 }
 
-// encodeForeign writes a Foreign.
+// encodeForeign writes v.
 func encodeForeign(e *wire.Encoder, v *Foreign) {
 	e.Struct(13)
 	e.Key("Name")
@@ -2971,9 +3116,9 @@ func encodeForeign(e *wire.Encoder, v *Foreign) {
 	e.Reflect(&v.Odd)
 }
 
-// decodeForeign reads a Foreign into v, which is zero.
+// decodeForeign reads into v, which is zero.
 func decodeForeign(d *wire.Decoder, v *Foreign) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "Name":
 			decodeNullString(d, &v.Name)
@@ -3066,7 +3211,7 @@ func sizeForeign(v *Foreign) (n int) {
 	return n
 }
 
-// encodeGuarded writes a Guarded.
+// encodeGuarded writes v.
 func encodeGuarded(e *wire.Encoder, v *Guarded) {
 	if !e.Enter() {
 		return
@@ -3082,13 +3227,13 @@ func encodeGuarded(e *wire.Encoder, v *Guarded) {
 	}
 }
 
-// decodeGuarded reads a Guarded into v, which is zero.
+// decodeGuarded reads into v, which is zero.
 func decodeGuarded(d *wire.Decoder, v *Guarded) {
 	if !d.Enter() {
 		return
 	}
 	defer d.Leave()
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "ID":
 			v.ID = d.Int()
@@ -3113,7 +3258,7 @@ func sizeGuarded(v *Guarded, seen wire.Seen) (n int) {
 	return n
 }
 
-// encodeI writes a i.
+// encodeI writes value.
 func encodeI(e *wire.Encoder, value *i) {
 	e.Struct(1)
 	e.Key("V")
@@ -3124,9 +3269,9 @@ func encodeI(e *wire.Encoder, value *i) {
 	}
 }
 
-// decodeI reads a i into v, which is zero.
+// decodeI reads into value, which is zero.
 func decodeI(d *wire.Decoder, value *i) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "V":
 			if !d.Nil() {
@@ -3139,7 +3284,7 @@ func decodeI(d *wire.Decoder, value *i) {
 	}
 }
 
-// unshareI gives v, a copy by assignment, memory of its own.
+// unshareI gives value, a copy by assignment, memory of its own.
 func unshareI(value *i) {
 	if value.V != nil {
 		x := *value.V
@@ -3147,7 +3292,7 @@ func unshareI(value *i) {
 	}
 }
 
-// sizeI returns how many bytes v refers to.
+// sizeI returns how many bytes value refers to.
 func sizeI(value *i) (n int) {
 	if value.V != nil {
 		n += wire.PointerSize(value.V)
@@ -3169,7 +3314,7 @@ func sizeInner(v *Inner) (n int) {
 	return n
 }
 
-// encodeItem writes a Item.
+// encodeItem writes v.
 func encodeItem(e *wire.Encoder, v *Item) {
 	e.Struct(3)
 	e.Key("ID")
@@ -3187,9 +3332,9 @@ func encodeItem(e *wire.Encoder, v *Item) {
 	}
 }
 
-// decodeItem reads a Item into v, which is zero.
+// decodeItem reads into v, which is zero.
 func decodeItem(d *wire.Decoder, v *Item) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "ID":
 			v.ID = d.Int64()
@@ -3231,7 +3376,7 @@ func sizeItem(v *Item) (n int) {
 	return n
 }
 
-// encodeList writes a List.
+// encodeList writes v.
 func encodeList(e *wire.Encoder, v *List) {
 	if !e.Enter() {
 		return
@@ -3243,7 +3388,7 @@ func encodeList(e *wire.Encoder, v *List) {
 	}
 }
 
-// decodeList reads a List into v, which is zero.
+// decodeList reads into v, which is zero.
 func decodeList(d *wire.Decoder, v *List) {
 	if !d.Enter() {
 		return
@@ -3270,9 +3415,9 @@ func sizeList(v *List, seen wire.Seen) (n int) {
 	return n
 }
 
-// encodeMarshaling writes a Marshaling.
+// encodeMarshaling writes v.
 func encodeMarshaling(e *wire.Encoder, v *Marshaling) {
-	e.Struct(9)
+	e.Struct(10)
 	e.Key("Money")
 	e.Binary(&v.Money)
 	e.Key("Moneys")
@@ -3316,11 +3461,23 @@ func encodeMarshaling(e *wire.Encoder, v *Marshaling) {
 		x := v.Blobs[k]
 		e.Msgpack(&x)
 	}
+	e.Key("ByUUID")
+	e.Map(len(v.ByUUID), v.ByUUID == nil)
+	for _, x := range wire.Entries(e, v.ByUUID, func(e *wire.Encoder, k UUID) {
+		e.Binary(&k)
+	}) {
+		e.Raw(x.Key)
+		if x.Value == nil {
+			e.Nil()
+		} else {
+			e.Binary(x.Value)
+		}
+	}
 }
 
-// decodeMarshaling reads a Marshaling into v, which is zero.
+// decodeMarshaling reads into v, which is zero.
 func decodeMarshaling(d *wire.Decoder, v *Marshaling) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "Money":
 			d.Binary(&v.Money)
@@ -3379,6 +3536,21 @@ func decodeMarshaling(d *wire.Decoder, v *Marshaling) {
 					v.Blobs[k] = x
 				}
 			}
+		case "ByUUID":
+			if !d.Nil() {
+				n := d.Map()
+				v.ByUUID = make(map[UUID]*UUID, wire.MapCap[UUID, *UUID](d, n))
+				for ; n > 0 && d.OK(); n-- {
+					var k UUID
+					d.Binary(&k)
+					var x *UUID
+					if !d.Nil() {
+						x = new(UUID)
+						d.Binary(x)
+					}
+					v.ByUUID[k] = x
+				}
+			}
 		default:
 			d.Skip()
 		}
@@ -3413,6 +3585,17 @@ func unshareMarshaling(v *Marshaling) {
 		}
 	}
 	v.Blobs = wire.CloneMap(v.Blobs)
+	if v.ByUUID != nil {
+		m := make(map[UUID]*UUID, len(v.ByUUID))
+		for k, x := range v.ByUUID {
+			if x != nil {
+				target := *x
+				x = &target
+			}
+			m[k] = x
+		}
+		v.ByUUID = m
+	}
 }
 
 // sizeMarshaling returns how many bytes v refers to.
@@ -3440,6 +3623,10 @@ func sizeMarshaling(v *Marshaling) (n int) {
 		n += len(k)
 		n += sizeBlob(&x)
 	}
+	n += wire.MapSize(v.ByUUID)
+	for _, x := range v.ByUUID {
+		n += wire.PointerSize(x)
+	}
 	return n
 }
 
@@ -3457,7 +3644,7 @@ func sizeMoney(v *Money) (n int) {
 	return n
 }
 
-// encodeMutual writes a Mutual.
+// encodeMutual writes v.
 func encodeMutual(e *wire.Encoder, v *Mutual) {
 	if !e.Enter() {
 		return
@@ -3477,13 +3664,13 @@ func encodeMutual(e *wire.Encoder, v *Mutual) {
 	encodePageMutual(e, &v.Pages)
 }
 
-// decodeMutual reads a Mutual into v, which is zero.
+// decodeMutual reads into v, which is zero.
 func decodeMutual(d *wire.Decoder, v *Mutual) {
 	if !d.Enter() {
 		return
 	}
 	defer d.Leave()
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "Nodes":
 			if !d.Nil() {
@@ -3523,7 +3710,7 @@ func sizeMutual(v *Mutual, seen wire.Seen) (n int) {
 	return n
 }
 
-// encodeN writes a n.
+// encodeN writes value.
 func encodeN(e *wire.Encoder, value *n) {
 	e.Struct(1)
 	e.Key("I")
@@ -3533,9 +3720,9 @@ func encodeN(e *wire.Encoder, value *n) {
 	}
 }
 
-// decodeN reads a n into v, which is zero.
+// decodeN reads into value, which is zero.
 func decodeN(d *wire.Decoder, value *n) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "I":
 			if !d.Nil() {
@@ -3552,7 +3739,7 @@ func decodeN(d *wire.Decoder, value *n) {
 	}
 }
 
-// unshareN gives v, a copy by assignment, memory of its own.
+// unshareN gives value, a copy by assignment, memory of its own.
 func unshareN(value *n) {
 	value.I = wire.CloneSlice(value.I)
 	for j := range value.I {
@@ -3560,7 +3747,7 @@ func unshareN(value *n) {
 	}
 }
 
-// sizeN returns how many bytes v refers to.
+// sizeN returns how many bytes value refers to.
 func sizeN(value *n) (size int) {
 	size += wire.SliceSize(value.I)
 	for j := range value.I {
@@ -3569,7 +3756,7 @@ func sizeN(value *n) (size int) {
 	return size
 }
 
-// encodeNode writes a Node.
+// encodeNode writes v.
 func encodeNode(e *wire.Encoder, v *Node) {
 	if !e.Enter() {
 		return
@@ -3620,13 +3807,13 @@ func encodeNode(e *wire.Encoder, v *Node) {
 	}
 }
 
-// decodeNode reads a Node into v, which is zero.
+// decodeNode reads into v, which is zero.
 func decodeNode(d *wire.Decoder, v *Node) {
 	if !d.Enter() {
 		return
 	}
 	defer d.Leave()
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "Name":
 			v.Name = d.String()
@@ -3712,7 +3899,7 @@ func sizeNode(v *Node, seen wire.Seen) (n int) {
 	return n
 }
 
-// encodeNullInt writes a sql.Null[int].
+// encodeNullInt writes v.
 func encodeNullInt(e *wire.Encoder, v *sql.Null[int]) {
 	e.Struct(2)
 	e.Key("V")
@@ -3721,9 +3908,9 @@ func encodeNullInt(e *wire.Encoder, v *sql.Null[int]) {
 	e.Bool(v.Valid)
 }
 
-// decodeNullInt reads a sql.Null[int] into v, which is zero.
+// decodeNullInt reads into v, which is zero.
 func decodeNullInt(d *wire.Decoder, v *sql.Null[int]) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "V":
 			v.V = d.Int()
@@ -3735,7 +3922,7 @@ func decodeNullInt(d *wire.Decoder, v *sql.Null[int]) {
 	}
 }
 
-// encodeNullString writes a sql.NullString.
+// encodeNullString writes v.
 func encodeNullString(e *wire.Encoder, v *sql.NullString) {
 	e.Struct(2)
 	e.Key("String")
@@ -3744,9 +3931,9 @@ func encodeNullString(e *wire.Encoder, v *sql.NullString) {
 	e.Bool(v.Valid)
 }
 
-// decodeNullString reads a sql.NullString into v, which is zero.
+// decodeNullString reads into v, which is zero.
 func decodeNullString(d *wire.Decoder, v *sql.NullString) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "String":
 			v.String = d.String()
@@ -3764,7 +3951,7 @@ func sizeNullString(v *sql.NullString) (n int) {
 	return n
 }
 
-// encodePageItem writes a Page[Item].
+// encodePageItem writes v.
 func encodePageItem(e *wire.Encoder, v *Page[Item]) {
 	e.Struct(2)
 	e.Key("Items")
@@ -3776,9 +3963,9 @@ func encodePageItem(e *wire.Encoder, v *Page[Item]) {
 	e.String(v.Next)
 }
 
-// decodePageItem reads a Page[Item] into v, which is zero.
+// decodePageItem reads into v, which is zero.
 func decodePageItem(d *wire.Decoder, v *Page[Item]) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "Items":
 			if !d.Nil() {
@@ -3815,7 +4002,7 @@ func sizePageItem(v *Page[Item]) (n int) {
 	return n
 }
 
-// encodePageMutual writes a Page[*Mutual].
+// encodePageMutual writes v.
 func encodePageMutual(e *wire.Encoder, v *Page[*Mutual]) {
 	if !e.Enter() {
 		return
@@ -3835,13 +4022,13 @@ func encodePageMutual(e *wire.Encoder, v *Page[*Mutual]) {
 	e.String(v.Next)
 }
 
-// decodePageMutual reads a Page[*Mutual] into v, which is zero.
+// decodePageMutual reads into v, which is zero.
 func decodePageMutual(d *wire.Decoder, v *Page[*Mutual]) {
 	if !d.Enter() {
 		return
 	}
 	defer d.Leave()
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "Items":
 			if !d.Nil() {
@@ -3880,7 +4067,7 @@ func sizePageMutual(v *Page[*Mutual], seen wire.Seen) (n int) {
 	return n
 }
 
-// encodePair writes a Pair.
+// encodePair writes v.
 func encodePair(e *wire.Encoder, v *Pair) {
 	e.Struct(2)
 	e.Key("A")
@@ -3889,9 +4076,9 @@ func encodePair(e *wire.Encoder, v *Pair) {
 	e.String(v.B)
 }
 
-// decodePair reads a Pair into v, which is zero.
+// decodePair reads into v, which is zero.
 func decodePair(d *wire.Decoder, v *Pair) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "A":
 			v.A = d.Int()
@@ -3909,16 +4096,16 @@ func sizePair(v *Pair) (n int) {
 	return n
 }
 
-// encodePart writes a other.Part.
+// encodePart writes v.
 func encodePart(e *wire.Encoder, v *other.Part) {
 	e.Struct(1)
 	e.Key("N")
 	e.Int(int64(v.N))
 }
 
-// decodePart reads a other.Part into v, which is zero.
+// decodePart reads into v, which is zero.
 func decodePart(d *wire.Decoder, v *other.Part) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "N":
 			v.N = d.Int()
@@ -3928,7 +4115,7 @@ func decodePart(d *wire.Decoder, v *other.Part) {
 	}
 }
 
-// encodePlan writes a Plan.
+// encodePlan writes v.
 func encodePlan(e *wire.Encoder, v *Plan) {
 	e.Array(4)
 	e.Slice(len(v.Steps), v.Steps == nil)
@@ -3954,7 +4141,7 @@ func encodePlan(e *wire.Encoder, v *Plan) {
 	}
 }
 
-// decodePlan reads a Plan into v, which is zero.
+// decodePlan reads into v, which is zero.
 func decodePlan(d *wire.Decoder, v *Plan) {
 	if d.Array(4) {
 		if !d.Nil() {
@@ -4015,7 +4202,81 @@ func sizePlan(v *Plan) (n int) {
 	return n
 }
 
-// encodeShadows writes a Shadows.
+// encodeShadowing writes v.
+func encodeShadowing(e *wire.Encoder, v *Shadowing) {
+	n := 2
+	if v.Thing != nil {
+		n += 2
+	}
+	e.Struct(n)
+	e.Key("ID")
+	e.String(v.ID)
+	e.Key("Base")
+	encodeBase2(e, &v.Base)
+	if v.Thing != nil {
+		e.Key("Name")
+		e.String(v.Thing.Name)
+		e.Key("Parts")
+		e.Slice(len(v.Thing.Parts), v.Thing.Parts == nil)
+		for i := range v.Thing.Parts {
+			encodePart(e, &v.Thing.Parts[i])
+		}
+	}
+}
+
+// decodeShadowing reads into v, which is zero.
+func decodeShadowing(d *wire.Decoder, v *Shadowing) {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
+		switch d.Key() {
+		case "ID":
+			v.ID = d.String()
+		case "Base":
+			decodeBase2(d, &v.Base)
+		case "Name":
+			if !d.Nil() {
+				if v.Thing == nil {
+					v.Thing = new(other.Thing)
+				}
+				v.Thing.Name = d.String()
+			}
+		case "Parts":
+			if v.Thing == nil {
+				v.Thing = new(other.Thing)
+			}
+			if !d.Nil() {
+				n := d.Slice()
+				v.Thing.Parts = make([]other.Part, 0, wire.Cap[other.Part](d, n))
+				for i := 0; i < n && d.OK(); i++ {
+					v.Thing.Parts = append(v.Thing.Parts, other.Part{})
+					decodePart(d, &v.Thing.Parts[i])
+				}
+			}
+		default:
+			d.Skip()
+		}
+	}
+}
+
+// unshareShadowing gives v, a copy by assignment, memory of its own.
+func unshareShadowing(v *Shadowing) {
+	if v.Thing != nil {
+		x := *v.Thing
+		unshareThing(&x)
+		v.Thing = &x
+	}
+}
+
+// sizeShadowing returns how many bytes v refers to.
+func sizeShadowing(v *Shadowing) (n int) {
+	n += len(v.ID)
+	if v.Thing != nil {
+		n += wire.PointerSize(v.Thing)
+		n += sizeThing(v.Thing)
+	}
+	return n
+}
+
+// encodeShadows writes value.
 func encodeShadows(enc *wire.Encoder, value *Shadows) {
 	enc.Struct(1)
 	enc.Key("X")
@@ -4025,9 +4286,9 @@ func encodeShadows(enc *wire.Encoder, value *Shadows) {
 	}
 }
 
-// decodeShadows reads a Shadows into v, which is zero.
+// decodeShadows reads into value, which is zero.
 func decodeShadows(d *wire.Decoder, value *Shadows) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "X":
 			if !d.Nil() {
@@ -4044,7 +4305,7 @@ func decodeShadows(d *wire.Decoder, value *Shadows) {
 	}
 }
 
-// unshareShadows gives v, a copy by assignment, memory of its own.
+// unshareShadows gives value, a copy by assignment, memory of its own.
 func unshareShadows(value *Shadows) {
 	value.X = wire.CloneSlice(value.X)
 	for j := range value.X {
@@ -4052,7 +4313,7 @@ func unshareShadows(value *Shadows) {
 	}
 }
 
-// sizeShadows returns how many bytes v refers to.
+// sizeShadows returns how many bytes value refers to.
 func sizeShadows(value *Shadows) (size int) {
 	size += wire.SliceSize(value.X)
 	for j := range value.X {
@@ -4061,7 +4322,7 @@ func sizeShadows(value *Shadows) (size int) {
 	return size
 }
 
-// encodeSparse writes a Sparse.
+// encodeSparse writes v.
 func encodeSparse(e *wire.Encoder, v *Sparse) {
 	n := 0
 	if v.A != 0 {
@@ -4084,16 +4345,16 @@ func encodeSparse(e *wire.Encoder, v *Sparse) {
 	}
 	if v.C != nil {
 		e.Key("C")
-		e.Slice(len(v.C), v.C == nil)
+		e.Slice(len(v.C), false)
 		for i := range v.C {
 			encodeItem(e, &v.C[i])
 		}
 	}
 }
 
-// decodeSparse reads a Sparse into v, which is zero.
+// decodeSparse reads into v, which is zero.
 func decodeSparse(d *wire.Decoder, v *Sparse) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "A":
 			v.A = d.Int()
@@ -4142,7 +4403,7 @@ func sizeSparse(v *Sparse) (n int) {
 	return n
 }
 
-// encodeTagged writes a Tagged.
+// encodeTagged writes v.
 func encodeTagged(e *wire.Encoder, v *Tagged) {
 	n := 4
 	if v.Zero != 0 {
@@ -4175,14 +4436,14 @@ func encodeTagged(e *wire.Encoder, v *Tagged) {
 	}
 	if v.None != nil {
 		e.Key("None")
-		e.Slice(len(v.None), v.None == nil)
+		e.Slice(len(v.None), false)
 		for i := range v.None {
 			e.Int(int64(v.None[i]))
 		}
 	}
 	if v.Map != nil {
 		e.Key("Map")
-		e.Map(len(v.Map), v.Map == nil)
+		e.Map(len(v.Map), false)
 		for _, k := range wire.Keys(v.Map) {
 			e.String(k)
 			e.Int(int64(v.Map[k]))
@@ -4212,9 +4473,9 @@ func encodeTagged(e *wire.Encoder, v *Tagged) {
 	encodePlan(e, &v.Plan)
 }
 
-// decodeTagged reads a Tagged into v, which is zero.
+// decodeTagged reads into v, which is zero.
 func decodeTagged(d *wire.Decoder, v *Tagged) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "n":
 			v.Name = d.String()
@@ -4296,7 +4557,7 @@ func sizeTagged(v *Tagged) (n int) {
 	return n
 }
 
-// encodeThing writes a other.Thing.
+// encodeThing writes v.
 func encodeThing(e *wire.Encoder, v *other.Thing) {
 	e.Struct(2)
 	e.Key("Name")
@@ -4308,9 +4569,9 @@ func encodeThing(e *wire.Encoder, v *other.Thing) {
 	}
 }
 
-// decodeThing reads a other.Thing into v, which is zero.
+// decodeThing reads into v, which is zero.
 func decodeThing(d *wire.Decoder, v *other.Thing) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "Name":
 			v.Name = d.String()
@@ -4341,7 +4602,7 @@ func sizeThing(v *other.Thing) (n int) {
 	return n
 }
 
-// encodeTree writes a Tree.
+// encodeTree writes v.
 func encodeTree(e *wire.Encoder, v *Tree) {
 	if !e.Enter() {
 		return
@@ -4355,7 +4616,7 @@ func encodeTree(e *wire.Encoder, v *Tree) {
 	}
 }
 
-// decodeTree reads a Tree into v, which is zero.
+// decodeTree reads into v, which is zero.
 func decodeTree(d *wire.Decoder, v *Tree) {
 	if !d.Enter() {
 		return
@@ -4401,16 +4662,16 @@ func sizeURL(v *url.URL) (n int) {
 	return n
 }
 
-// encodeV writes a v.
+// encodeV writes value.
 func encodeV(e *wire.Encoder, value *v) {
 	e.Struct(1)
 	e.Key("N")
 	e.String(value.N)
 }
 
-// decodeV reads a v into v, which is zero.
+// decodeV reads into value, which is zero.
 func decodeV(d *wire.Decoder, value *v) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "N":
 			value.N = d.String()
@@ -4420,13 +4681,13 @@ func decodeV(d *wire.Decoder, value *v) {
 	}
 }
 
-// sizeV returns how many bytes v refers to.
+// sizeV returns how many bytes value refers to.
 func sizeV(value *v) (n int) {
 	n += len(value.N)
 	return n
 }
 
-// encodeX writes a x.
+// encodeX writes value.
 func encodeX(enc *wire.Encoder, value *x) {
 	enc.Struct(1)
 	enc.Key("E")
@@ -4436,9 +4697,9 @@ func encodeX(enc *wire.Encoder, value *x) {
 	}
 }
 
-// decodeX reads a x into v, which is zero.
+// decodeX reads into value, which is zero.
 func decodeX(d *wire.Decoder, value *x) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "E":
 			if !d.Nil() {
@@ -4455,7 +4716,7 @@ func decodeX(d *wire.Decoder, value *x) {
 	}
 }
 
-// unshareX gives v, a copy by assignment, memory of its own.
+// unshareX gives value, a copy by assignment, memory of its own.
 func unshareX(value *x) {
 	value.E = wire.CloneSlice(value.E)
 	for j := range value.E {
@@ -4463,7 +4724,7 @@ func unshareX(value *x) {
 	}
 }
 
-// sizeX returns how many bytes v refers to.
+// sizeX returns how many bytes value refers to.
 func sizeX(value *x) (size int) {
 	size += wire.SliceSize(value.E)
 	for j := range value.E {

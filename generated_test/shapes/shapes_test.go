@@ -64,6 +64,14 @@ func of[V any](name string, value *runtime.Value[V]) subject {
 				t.Fatalf("plain msgpack reads %+v: %v", in, err)
 			}
 			wantSame(t, "plain msgpack", plain, in, true)
+			data, err = msgpack.Marshal(&in)
+			if err != nil {
+				t.Fatalf("plain msgpack writes %+v: %v", in, err)
+			}
+			if out, err = wire.Unmarshal(data, value.Decode); err != nil {
+				t.Fatalf("what plain msgpack writes of %+v: %v", in, err)
+			}
+			wantSame(t, "written by plain msgpack", out, in, true)
 		},
 		bytes: func(t testing.TB, s *source) []byte { return encode(t, random(s)) },
 		read: func(data []byte) error {
@@ -75,7 +83,7 @@ func of[V any](name string, value *runtime.Value[V]) subject {
 
 var subjects = []subject{
 	of("everything", &everythingValue), of("containers", &containersValue), of("node", &nodeValue), of("tree", &treeValue),
-	of("list", &listValue), of("page", &pageItemValue), of("embedding", &embeddingValue),
+	of("list", &listValue), of("page", &pageItemValue), of("embedding", &embeddingValue), of("shadowing", &shadowingValue),
 	of("tagged", &taggedSliceValue), of("sparse", &sparseByStringValue), of("marshaling", &marshalingValue),
 	of("foreign", &foreignValue), of("guarded", &guardedValue), of("shadows", &shadowsValue), of("time", &timeValue),
 	of("count", &uint16Value), of("labels", &structValue),

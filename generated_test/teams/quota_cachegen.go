@@ -186,7 +186,7 @@ var quotaValue = runtime.Value[Quota]{
 	},
 }
 
-// encodeQuota writes a Quota.
+// encodeQuota writes v.
 func encodeQuota(e *wire.Encoder, v *Quota) {
 	e.Struct(2)
 	e.Key("Seats")
@@ -195,9 +195,9 @@ func encodeQuota(e *wire.Encoder, v *Quota) {
 	e.Uint(v.Storage)
 }
 
-// decodeQuota reads a Quota into v, which is zero.
+// decodeQuota reads into v, which is zero.
 func decodeQuota(d *wire.Decoder, v *Quota) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "Seats":
 			v.Seats = d.Int()

@@ -476,7 +476,7 @@ var userValue = runtime.Value[*User]{
 	},
 }
 
-// encodeUser writes a User.
+// encodeUser writes v.
 func encodeUser(e *wire.Encoder, v *User) {
 	e.Struct(4)
 	e.Key("ID")
@@ -489,9 +489,9 @@ func encodeUser(e *wire.Encoder, v *User) {
 	e.String(v.Email)
 }
 
-// decodeUser reads a User into v, which is zero.
+// decodeUser reads into v, which is zero.
 func decodeUser(d *wire.Decoder, v *User) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "ID":
 			v.ID = d.Int64()

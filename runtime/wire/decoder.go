@@ -4,8 +4,6 @@ import (
 	"encoding"
 	"fmt"
 	"io"
-	"math"
-	"strconv"
 	"unsafe"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -20,6 +18,7 @@ type Decoder struct {
 	err     error
 	depth   int
 	shallow bool // all of the rest is nested less than MaxDepth
+	room    int  // bytes that may still be allocated before there is anything to put there
 }
 
 // input is what a Decoder reads.
@@ -55,6 +54,7 @@ func (r *input) UnreadByte() error {
 
 func (d *Decoder) begin(data []byte) {
 	d.in, d.err, d.depth, d.shallow = input{data: data}, nil, 0, false
+	d.room = 64<<10 + 8*len(data)
 	d.m.Reset(&d.in)
 }
 
@@ -130,103 +130,6 @@ func (d *Decoder) Bool() bool {
 		return false
 	}
 	v, err := d.m.DecodeBool()
-	d.Fail(err)
-	return v
-}
-
-// Int64 and its like read an integer. One that the type cannot hold is an error.
-func (d *Decoder) Int64() int64 {
-	c, ok := d.wanted("an integer")
-	switch {
-	case !ok:
-		return 0
-	case msgpcode.IsFixedNum(c):
-		d.in.at++
-		return int64(int8(c))
-	}
-	v, err := d.m.DecodeInt64()
-	if err == nil && c == msgpcode.Uint64 && v < 0 {
-		err = fmt.Errorf("%d is too large for an int64", uint64(v))
-	}
-	d.Fail(err)
-	return v
-}
-
-func (d *Decoder) signed(bits int) int64 {
-	v := d.Int64()
-	if shift := 64 - bits; v<<shift>>shift != v {
-		d.Fail(fmt.Errorf("%d does not fit %d bits", v, bits))
-	}
-	return v
-}
-
-// Int reads an int.
-func (d *Decoder) Int() int { return int(d.signed(strconv.IntSize)) }
-
-// Int32 reads an int32.
-func (d *Decoder) Int32() int32 { return int32(d.signed(32)) }
-
-// Int16 reads an int16.
-func (d *Decoder) Int16() int16 { return int16(d.signed(16)) }
-
-// Int8 reads an int8.
-func (d *Decoder) Int8() int8 { return int8(d.signed(8)) }
-
-// Uint64 and its like read an unsigned integer. One that the type cannot hold is
-// an error.
-func (d *Decoder) Uint64() uint64 {
-	c, ok := d.wanted("an integer")
-	switch {
-	case !ok:
-		return 0
-	case c <= math.MaxInt8:
-		d.in.at++
-		return uint64(c)
-	}
-	v, err := d.m.DecodeUint64()
-	if err == nil && int64(v) < 0 && c != msgpcode.Uint64 {
-		err = fmt.Errorf("%d is negative", int64(v))
-	}
-	d.Fail(err)
-	return v
-}
-
-func (d *Decoder) unsigned(bits int) uint64 {
-	v := d.Uint64()
-	if shift := 64 - bits; v<<shift>>shift != v {
-		d.Fail(fmt.Errorf("%d does not fit %d bits", v, bits))
-	}
-	return v
-}
-
-// Uint reads a uint.
-func (d *Decoder) Uint() uint { return uint(d.unsigned(strconv.IntSize)) }
-
-// Uint32 reads a uint32.
-func (d *Decoder) Uint32() uint32 { return uint32(d.unsigned(32)) }
-
-// Uint16 reads a uint16.
-func (d *Decoder) Uint16() uint16 { return uint16(d.unsigned(16)) }
-
-// Uint8 reads a uint8.
-func (d *Decoder) Uint8() uint8 { return uint8(d.unsigned(8)) }
-
-// Float32 reads a float32.
-func (d *Decoder) Float32() float32 {
-	if _, ok := d.wanted("a float"); !ok {
-		return 0
-	}
-	v, err := d.m.DecodeFloat32()
-	d.Fail(err)
-	return v
-}
-
-// Float64 reads a float64.
-func (d *Decoder) Float64() float64 {
-	if _, ok := d.wanted("a float"); !ok {
-		return 0
-	}
-	v, err := d.m.DecodeFloat64()
 	d.Fail(err)
 	return v
 }
@@ -438,11 +341,14 @@ func (d *Decoder) foreign() bool {
 }
 
 // Cap is the capacity with which to make a slice for n elements that d is about to
-// read: n, unless what is there looks too short for them.
+// read: n, unless n is more than the bytes of the whole value make likely. What it
+// grants counts against one budget for all of the value: each of many nested slices may
+// say that it has as many elements as bytes are left.
 func Cap[T any](d *Decoder, n int) int {
-	const free = 64 << 10 // bytes
 	size := max(1, int(unsafe.Sizeof(*new(T))))
-	return min(n, max(free, 8*d.rest())/size)
+	n = min(n, d.room/size)
+	d.room -= n * size
+	return n
 }
 
 // MapCap is [Cap] for a map.

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"encoding"
+	"encoding/binary"
 	"math"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -72,7 +73,7 @@ func (e *Encoder) Leave() { e.depth-- }
 // Nil writes that there is no value.
 func (e *Encoder) Nil() {
 	if e.err == nil {
-		e.err = e.m.EncodeNil()
+		e.out.data = append(e.out.data, msgpcode.Nil)
 	}
 }
 
@@ -85,19 +86,43 @@ func (e *Encoder) Bool(v bool) {
 
 // Int writes v in as few bytes as it needs.
 func (e *Encoder) Int(v int64) {
-	switch {
-	case e.err != nil:
-	case 0 <= v && v <= math.MaxInt8:
-		e.out.data = append(e.out.data, byte(v))
+	if v >= 0 {
+		e.Uint(uint64(v))
+		return
+	}
+	if e.err != nil {
+		return
+	}
+	switch b := e.out.data; {
+	case v >= -32:
+		e.out.data = append(b, byte(v))
+	case v >= math.MinInt8:
+		e.out.data = append(b, msgpcode.Int8, byte(v))
+	case v >= math.MinInt16:
+		e.out.data = binary.BigEndian.AppendUint16(append(b, msgpcode.Int16), uint16(v))
+	case v >= math.MinInt32:
+		e.out.data = binary.BigEndian.AppendUint32(append(b, msgpcode.Int32), uint32(v))
 	default:
-		e.err = e.m.EncodeInt(v)
+		e.out.data = binary.BigEndian.AppendUint64(append(b, msgpcode.Int64), uint64(v))
 	}
 }
 
 // Uint writes v in as few bytes as it needs.
 func (e *Encoder) Uint(v uint64) {
-	if e.err == nil {
-		e.err = e.m.EncodeUint(v)
+	if e.err != nil {
+		return
+	}
+	switch b := e.out.data; {
+	case v <= math.MaxInt8:
+		e.out.data = append(b, byte(v))
+	case v <= math.MaxUint8:
+		e.out.data = append(b, msgpcode.Uint8, byte(v))
+	case v <= math.MaxUint16:
+		e.out.data = binary.BigEndian.AppendUint16(append(b, msgpcode.Uint16), uint16(v))
+	case v <= math.MaxUint32:
+		e.out.data = binary.BigEndian.AppendUint32(append(b, msgpcode.Uint32), uint32(v))
+	default:
+		e.out.data = binary.BigEndian.AppendUint64(append(b, msgpcode.Uint64), v)
 	}
 }
 
@@ -144,7 +169,11 @@ func (e *Encoder) length(n int) {
 
 // Struct begins a struct of n fields, each a Key and a value.
 func (e *Encoder) Struct(n int) {
-	if e.err == nil {
+	switch {
+	case e.err != nil:
+	case n <= int(msgpcode.FixedMapMask):
+		e.out.data = append(e.out.data, msgpcode.FixedMapLow|byte(n))
+	default:
 		e.err = e.m.EncodeMapLen(n)
 	}
 }
@@ -167,9 +196,13 @@ func (e *Encoder) Array(n int) { e.Slice(n, false) }
 
 // Slice begins a slice of n elements, or writes nil if isNil.
 func (e *Encoder) Slice(n int, isNil bool) {
-	if isNil {
+	switch {
+	case e.err != nil:
+	case isNil:
 		e.Nil()
-	} else if e.err == nil {
+	case n <= int(msgpcode.FixedArrayMask):
+		e.out.data = append(e.out.data, msgpcode.FixedArrayLow|byte(n))
+	default:
 		e.length(n)
 		e.err = e.m.EncodeArrayLen(n)
 	}

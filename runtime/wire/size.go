@@ -26,8 +26,10 @@ func MapSize[M ~map[K]V, K comparable, V any](m M) int {
 	if m == nil {
 		return 0
 	}
-	slot := unsafe.Sizeof(*new(K)) + unsafe.Sizeof(*new(V)) + 8
-	return 48 + len(m)*int(slot)
+	return value.MapSize(len(m), int(unsafe.Sizeof(struct {
+		_ K
+		_ V
+	}{})))
 }
 
 // Size is what the value that v points to refers to, found by reflection. It is for

@@ -11,7 +11,7 @@
 //	}
 //
 //	func decodeUser(d *wire.Decoder, v *User) {
-//		for range d.Struct() {
+//		for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 //			switch d.Key() {
 //			case "ID":
 //				v.ID = d.Int64()

@@ -250,7 +250,7 @@ var invoiceValue = runtime.Value[Invoice]{
 	},
 }
 
-// encodeInvoice writes a Invoice.
+// encodeInvoice writes v.
 func encodeInvoice(e *wire.Encoder, v *Invoice) {
 	e.Struct(3)
 	e.Key("TeamID")
@@ -261,9 +261,9 @@ func encodeInvoice(e *wire.Encoder, v *Invoice) {
 	e.Int(v.Cents)
 }
 
-// decodeInvoice reads a Invoice into v, which is zero.
+// decodeInvoice reads into v, which is zero.
 func decodeInvoice(d *wire.Decoder, v *Invoice) {
-	for range d.Struct() {
+	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "TeamID":
 			v.TeamID = d.Int64()

@@ -130,6 +130,30 @@ func (c copier) elements(out, v reflect.Value) {
 	}
 }
 
+// MapSize is about how large a map of n entries is, each of a key and a value of slot
+// bytes together: eight slots or more, a power of two, of which a part is never used.
+func MapSize(n, slot int) int {
+	const (
+		header  = 48
+		group   = 8
+		split   = 1024 // from here on it grows by parts
+		control = 1    // a byte for each slot
+	)
+	slots := 0
+	switch {
+	case n == 0:
+	case n <= group:
+		slots = group
+	case n > split*7/8:
+		slots = n + n/2
+	default:
+		for slots = 2 * group; slots*7/8 < n; {
+			slots *= 2
+		}
+	}
+	return header + slots*(slot+control)
+}
+
 // Size estimates how many bytes of memory v keeps alive.
 func Size[V any](v V) int {
 	s := sizer{}
@@ -164,10 +188,9 @@ func (s sizer) size(v reflect.Value) int {
 		if v.IsNil() || s.seen(v) {
 			return 0
 		}
-		n := 48 // the map itself, and below about what a slot costs
-		slot := int(v.Type().Key().Size()+v.Type().Elem().Size()) + 8
+		n := MapSize(v.Len(), int(v.Type().Key().Size()+v.Type().Elem().Size()))
 		for it := v.MapRange(); it.Next(); {
-			n += slot + s.size(it.Key()) + s.size(it.Value())
+			n += s.size(it.Key()) + s.size(it.Value())
 		}
 		return n
 	case reflect.Struct:

@@ -146,7 +146,7 @@ func given(d *directive.Directive, option string) bool {
 // checkValue reports what of the cached value does not survive being stored, or cannot be
 // copied for each caller.
 func (p *pack) checkValue(c *cache) {
-	problems := value.Check(c.value(), p.qualifier)
+	problems := value.Check(c.value(), p.qualifier, p.namable)
 	if p.valueProblems(c, diag.Value, problems); len(problems) == 0 {
 		p.valueProblems(c, diag.Copy, value.Copy(c.value(), p.Types, p.qualifier, c.shared))
 	}

@@ -151,6 +151,8 @@ func (p *pack) unnamable(t types.Type) (part types.Type) {
 	return part
 }
 
+func (p *pack) namable(t types.Type) bool { return p.unnamable(t) == nil }
+
 // whyUnnamable says what is wrong with a part that unnamable returned.
 func (p *pack) whyUnnamable(part types.Type) string {
 	if n := named(part); n != nil && n.Obj().Exported() {

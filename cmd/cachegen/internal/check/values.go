@@ -36,7 +36,7 @@ func (p *pack) findValues() {
 		Text: func(t types.Type) templates.Type {
 			return p.typeText(t, func(pkg *types.Package) { paths[pkg.Path()] = pkg.Name() })
 		},
-		Namable: func(t types.Type) bool { return p.unnamable(t) == nil },
+		Namable: p.namable,
 		Func:    p.functionsFor,
 	}
 	var byType typeutil.Map
@@ -58,7 +58,7 @@ func (p *pack) findValues() {
 		copied := slices.ContainsFunc(v.caches, func(c *cache) bool { return !c.shared })
 		shape := b.Shape(v.typ, copied)
 		v.model = &templates.Value{
-			Type: b.Text(v.typ), Shape: shape, Fingerprint: value.Fingerprint(v.typ), Copy: copied && shape.Shares,
+			Type: b.Text(v.typ), Shape: shape, Fingerprint: value.Fingerprint(v.typ, p.Types), Copy: copied && shape.Shares,
 		}
 		v.model.Variable = p.claim(lower(typeName(v.typ)), v.caches[0].d.Pos, func(name string) []string { return []string{name + "Value"} }) + "Value"
 	}

@@ -32,7 +32,7 @@ func TestAgreesWithMsgpack(t *testing.T) {
 		if pointer {
 			typ = types.NewPointer(typ)
 		}
-		problems := Check(typ, types.RelativeTo(pkg))
+		problems := Check(typ, types.RelativeTo(pkg), namable)
 		err := roundTrip(fixture)
 		switch {
 		case len(problems) == 0 && err != nil:

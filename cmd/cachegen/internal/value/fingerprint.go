@@ -14,9 +14,12 @@ const codecVersion = 1
 
 // Fingerprint is a hash of how values of type t are written: of the kinds, fields,
 // names and options of all that it is made of, but not of what named types are
-// called or where they are declared, unless they encode themselves.
-func Fingerprint(t types.Type) uint64 {
-	d := describer{}
+// called or where they are declared. Of types that encode themselves it takes the name,
+// and what they are made of in memory: with that, their bytes are likely to change. Of
+// those of the standard library it takes the name alone, because Go's releases change
+// their insides, but not their bytes. pkg is the package that the fingerprint is for.
+func Fingerprint(t types.Type, pkg *types.Package) uint64 {
+	d := describer{pkg: pkg}
 	fmt.Fprintf(&d.text, "cachegen %d ", codecVersion)
 	d.describe(t)
 	h := fnv.New64a()
@@ -25,6 +28,7 @@ func Fingerprint(t types.Type) uint64 {
 }
 
 type describer struct {
+	pkg  *types.Package
 	text strings.Builder
 	open typeutil.Map // the types around, with how deep they are
 }
@@ -40,34 +44,84 @@ func (d *describer) describe(t types.Type) {
 		return
 	}
 	if m := encoder(t); m.kind != 0 && !isPointer(t) && !types.IsInterface(t) {
-		// What the bytes are is the type's own business, so its name has to do.
-		fmt.Fprintf(&d.text, "%s %s", pairs[m.kind].marshal, types.TypeString(t, nil))
+		fmt.Fprintf(&d.text, "%s ", pairs[m.kind].marshal)
+		d.memory(t)
 		return
 	}
 	d.open.Set(t, d.open.Len())
 	defer d.open.Delete(t)
+	d.parts(t, d.describe, d.fields)
+}
+
+// parts describes what t is made of, its elements and the fields of structs in the
+// given ways.
+func (d *describer) parts(t types.Type, elem func(types.Type), fields func(*types.Struct)) {
 	switch u := t.Underlying().(type) {
 	case *types.Basic:
 		d.text.WriteString(types.Typ[u.Kind()].Name()) // uint8 for byte
 	case *types.Pointer:
 		d.text.WriteByte('*')
-		d.describe(u.Elem())
+		elem(u.Elem())
 	case *types.Slice:
 		d.text.WriteString("[]")
-		d.describe(u.Elem())
+		elem(u.Elem())
 	case *types.Array:
 		fmt.Fprintf(&d.text, "[%d]", u.Len())
-		d.describe(u.Elem())
+		elem(u.Elem())
 	case *types.Map:
 		d.text.WriteString("map[")
-		d.describe(u.Key())
+		elem(u.Key())
 		d.text.WriteByte(']')
-		d.describe(u.Elem())
+		elem(u.Elem())
 	case *types.Struct:
-		d.fields(u)
+		fields(u)
 	default:
 		d.text.WriteString("?")
 	}
+}
+
+// memory describes a type that encodes itself, and what is behind that.
+func (d *describer) memory(t types.Type) {
+	t = types.Unalias(t)
+	if depth, ok := d.open.At(t).(int); ok {
+		fmt.Fprintf(&d.text, "^%d", d.open.Len()-depth)
+		return
+	}
+	if named, ok := t.(*types.Named); ok {
+		obj := named.Obj()
+		if obj.Pkg() == nil {
+			d.text.WriteString(obj.Name()) // error
+			return
+		}
+		d.text.WriteString(obj.Pkg().Path() + "." + obj.Name())
+		if d.standard(obj.Pkg()) {
+			for arg := range named.TypeArgs().Types() {
+				d.text.WriteByte(' ')
+				d.memory(arg)
+			}
+			return
+		}
+		d.text.WriteByte(' ')
+	}
+	d.open.Set(t, d.open.Len())
+	defer d.open.Delete(t)
+	d.parts(t, d.memory, func(s *types.Struct) {
+		d.text.WriteByte('{')
+		for f := range s.Fields() {
+			d.text.WriteString(f.Name() + " ")
+			d.memory(f.Type())
+			d.text.WriteByte(';')
+		}
+		d.text.WriteByte('}')
+	})
+}
+
+// standard reports whether pkg is of the standard library. Its paths have no dot in
+// front; a module that has none either shares its first word with its own packages.
+func (d *describer) standard(pkg *types.Package) bool {
+	first, _, _ := strings.Cut(pkg.Path(), "/")
+	own, _, _ := strings.Cut(d.pkg.Path(), "/")
+	return !strings.Contains(first, ".") && first != own
 }
 
 func (d *describer) fields(s *types.Struct) {

@@ -168,12 +168,13 @@ func (b *Builder) structure(s *templates.Shape, t types.Type, u *types.Struct) {
 	for _, f := range list {
 		w := templates.WireField{Name: f.name, Aliases: f.aliases, OmitEmpty: f.omitEmpty, Shape: b.shape(f.Type())}
 		for _, v := range f.path {
-			if !seen(v, b.Package) { // promoted, but maybe not visibly so
+			pointer, isPointer := v.Type().Underlying().(*types.Pointer)
+			if !seen(v, b.Package) || isPointer && v != f.Var && !b.Namable(pointer.Elem()) { // promoted, but not for this package
 				s.ByReflection, s.Fields = true, nil
 				return
 			}
 			w.Path = append(w.Path, v.Name())
-			if pointer, ok := v.Type().Underlying().(*types.Pointer); ok && v != f.Var {
+			if isPointer && v != f.Var {
 				at := append([]string(nil), w.Path...)
 				w.Pointers = append(w.Pointers, templates.EmbeddedPointer{Path: at, Elem: b.Text(pointer.Elem())})
 				w.OmitEmpty = false // what is left out must not make it nil

@@ -25,28 +25,36 @@ type Problem struct {
 }
 
 // Check returns what keeps values of type t from being stored and read back, in
-// the order of t's fields. Names in messages are as qualifier gives them. Each
-// named type is looked at once, so that recursive types end.
-func Check(t types.Type, qualifier types.Qualifier) []Problem {
-	c := &checker{qualifier: qualifier}
+// the order of t's fields. Names in messages are as qualifier gives them, and namable
+// reports whether generated code can write a type; what it cannot is encoded by
+// reflection. Each named type is looked at once, so that recursive types end.
+func Check(t types.Type, qualifier types.Qualifier, namable func(types.Type) bool) []Problem {
+	c := &checker{qualifier: qualifier, namable: namable}
 	// The runtime encodes through a pointer to the value.
-	c.check(place{path: types.TypeString(t, qualifier), addressable: true}, t)
+	c.check(place{path: types.TypeString(t, qualifier), manner: manner{addressable: true}}, t)
 	return c.problems
 }
 
 type checker struct {
 	qualifier types.Qualifier
-	seen      [2]typeutil.Map // named types; [1] where they are addressable
+	namable   func(types.Type) bool
+	seen      map[manner]*typeutil.Map // named types
 	problems  []Problem
 }
 
 // A place is where in a value a type was met.
 type place struct {
-	path        string
-	fields      bool // path has left the root for a field
-	field       token.Pos
+	path   string
+	fields bool // path has left the root for a field
+	field  token.Pos
+	manner
+}
+
+// A manner is what matters of a place to what is wrong with a type.
+type manner struct {
 	addressable bool // methods of the pointer can be called when encoding
 	key         bool // in a map's key, which has to compare equal after decoding
+	reflected   bool // encoded by reflection
 }
 
 func (p place) with(suffix string) place {
@@ -65,25 +73,37 @@ func (c *checker) name(t types.Type) string { return types.TypeString(t, c.quali
 
 const skipHint = "give it a type with exported data, or leave it out with the tag `msgpack:\"-\"`"
 
+// met reports whether a type was met in the same manner before.
+func (c *checker) met(m manner, named *types.Named) bool {
+	if c.seen == nil {
+		c.seen = map[manner]*typeutil.Map{}
+	}
+	if c.seen[m] == nil {
+		c.seen[m] = new(typeutil.Map)
+	}
+	return c.seen[m].Set(named, true) != nil
+}
+
 // check looks at type t, met at p.
 func (c *checker) check(p place, t types.Type) {
+	p.reflected = p.reflected || !c.namable(t)
 	t = types.Unalias(t)
 	if _, ok := t.(*types.TypeParam); ok {
 		return // the type that stands for it is not known before the program runs
 	}
 	if named, ok := t.(*types.Named); ok {
 		if isTime(named) {
-			if p.key {
+			switch {
+			case p.key:
 				c.addf(p, "a time.Time in a map's key does not compare equal after decoding").
 					Hint = "use its UnixNano, an int64"
+			case p.reflected:
+				c.addf(p, "a time.Time in a type that generated code cannot name loses its location").
+					Hint = "give the type that holds it MarshalMsgpack and UnmarshalMsgpack, or leave it out with the tag `msgpack:\"-\"`"
 			}
 			return
 		}
-		seen := &c.seen[0]
-		if p.addressable {
-			seen = &c.seen[1]
-		}
-		if seen.Set(named, true) != nil {
+		if c.met(p.manner, named) {
 			return
 		}
 	}
@@ -141,6 +161,9 @@ func (c *checker) basic(p place, t types.Type, u *types.Basic) {
 // fields looks at the fields that are encoded, those of embedded structs included,
 // and at those that are lost.
 func (c *checker) fields(p place, t types.Type, s *types.Struct) {
+	for f := range s.Fields() { // what the package cannot select is promoted by reflection
+		p.reflected = p.reflected || f.Embedded() && !f.Exported() && !c.namable(f.Type())
+	}
 	exported := false
 	var lost []*types.Var
 	for i := range s.NumFields() {

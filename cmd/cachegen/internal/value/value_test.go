@@ -52,11 +52,13 @@ func load(t *testing.T, declarations string) (*types.Package, types.Type) {
 
 var std = importer.ForCompiler(token.NewFileSet(), "source", nil)
 
+func namable(types.Type) bool { return true }
+
 func messages(t *testing.T, declarations string) []string {
 	t.Helper()
 	pkg, v := load(t, declarations)
 	var list []string
-	for _, p := range Check(v, types.RelativeTo(pkg)) {
+	for _, p := range Check(v, types.RelativeTo(pkg), namable) {
 		list = append(list, p.Message)
 	}
 	return list
@@ -174,10 +176,50 @@ func TestDoesNotSurvive(t *testing.T) {
 	}
 }
 
+// What generated code cannot name is left to reflection, which does not know where a
+// time is. The same type is fine where it can be named.
+func TestReflectionLosesLocations(t *testing.T) {
+	const secret = "type secret struct { At time.Time; Next *secret }\n"
+	for _, test := range []struct {
+		declarations string
+		want         []string
+	}{
+		{secret + "type User struct { S map[string][]secret }; var v *User",
+			[]string{"*User.S[][].At: a time.Time in a type that generated code cannot name loses its location"}},
+		{secret + "type User struct { Born time.Time; secret }; var v User",
+			[]string{"User.Born: a time.Time in a type that generated code cannot name loses its location",
+				"User.secret.At: a time.Time in a type that generated code cannot name loses its location"}},
+		{secret + "type Open struct { At time.Time; secret secret `msgpack:\"-\"` }; type User struct { O Open }; var v User", nil},
+	} {
+		pkg, v := load(t, test.declarations)
+		hidden := pkg.Scope().Lookup("secret").Type()
+		var got []string
+		for _, p := range Check(v, types.RelativeTo(pkg), func(t types.Type) bool { return !mentions(t, hidden) }) {
+			got = append(got, p.Message)
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s\ngot  %q\nwant %q", test.declarations, got, test.want)
+		}
+	}
+}
+
+// mentions reports whether who writes t writes part.
+func mentions(t, part types.Type) bool {
+	switch t := t.(type) {
+	case *types.Pointer:
+		return mentions(t.Elem(), part)
+	case *types.Slice:
+		return mentions(t.Elem(), part)
+	case *types.Map:
+		return mentions(t.Key(), part) || mentions(t.Elem(), part)
+	}
+	return types.Identical(t, part)
+}
+
 // A problem inside a value names the field's declaration, so that it can be shown.
 func TestField(t *testing.T) {
 	pkg, v := load(t, "type User struct {\n\tID int\n\tNotify chan int\n}\nvar v *User")
-	problems := Check(v, types.RelativeTo(pkg))
+	problems := Check(v, types.RelativeTo(pkg), namable)
 	if len(problems) != 1 || !problems[0].Field.IsValid() || !strings.Contains(problems[0].Hint, "msgpack:\"-\"") {
 		t.Errorf("got %+v", problems)
 	}
