@@ -87,11 +87,11 @@ func (e *emitter) shape(s *Shape) {
 		e.declare(prefix+s.Func+" "+doc, head.Block(code...))
 	}
 	if s.NeedCodec {
-		declare("encode", "writes a "+e.prose(s.Type)+".", nil, func(b *body, at spot) (params, code []jen.Code) {
+		declare("encode", "writes "+withArticle(e.prose(s.Type))+".", nil, func(b *body, at spot) (params, code []jen.Code) {
 			b.coder = b.local("e", "enc")
 			return []jen.Code{id(b.coder).Op("*").Add(wire("Encoder"))}, b.guarded(s, b.encodeInPlace(at, s))
 		})
-		declare("decode", "reads a "+e.prose(s.Type)+" into v, which is zero.", nil, func(b *body, at spot) (params, code []jen.Code) {
+		declare("decode", "reads "+withArticle(e.prose(s.Type))+" into v, which is zero.", nil, func(b *body, at spot) (params, code []jen.Code) {
 			b.coder = b.local("d", "dec")
 			return []jen.Code{id(b.coder).Op("*").Add(wire("Decoder"))}, b.guarded(s, b.decodeInPlace(at, s))
 		})

@@ -418,7 +418,7 @@ var stringSliceValue = runtime.Value[[]string]{
 	},
 }
 
-// encodeOrder writes a Order.
+// encodeOrder writes an Order.
 func encodeOrder(e *wire.Encoder, v *Order) {
 	e.Struct(2)
 	e.Key("ID")
@@ -430,7 +430,7 @@ func encodeOrder(e *wire.Encoder, v *Order) {
 	}
 }
 
-// decodeOrder reads a Order into v, which is zero.
+// decodeOrder reads an Order into v, which is zero.
 func decodeOrder(d *wire.Decoder, v *Order) {
 	for range d.Struct() {
 		switch d.Key() {

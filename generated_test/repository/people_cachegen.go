@@ -216,7 +216,7 @@ func NewCachedDirectory(directory Directory, stores runtime.Stores) (*CachedDire
 	return c, nil
 }
 
-// cachedArchive is a [archive] with a cache in front of its loaders. Methods
+// cachedArchive is an [archive] with a cache in front of its loaders. Methods
 // that have nothing to do with a cache are those of archive. archive's own
 // methods do not see the cache: a call from inside archive goes past it.
 type cachedArchive struct {

@@ -1954,14 +1954,14 @@ var uint16Value = runtime.Value[uint16]{
 	},
 }
 
-// encodeApart writes a Apart.
+// encodeApart writes an Apart.
 func encodeApart(e *wire.Encoder, v *Apart) {
 	e.Struct(1)
 	e.Key("ID")
 	e.String(v.ID)
 }
 
-// decodeApart reads a Apart into v, which is zero.
+// decodeApart reads an Apart into v, which is zero.
 func decodeApart(d *wire.Decoder, v *Apart) {
 	for range d.Struct() {
 		switch d.Key() {
@@ -2629,7 +2629,7 @@ func sizeContainers(v *Containers) (n int) {
 	return n
 }
 
-// encodeE writes a e.
+// encodeE writes an e.
 func encodeE(enc *wire.Encoder, value *e) {
 	enc.Struct(1)
 	enc.Key("D")
@@ -2641,7 +2641,7 @@ func encodeE(enc *wire.Encoder, value *e) {
 	}
 }
 
-// decodeE reads a e into v, which is zero.
+// decodeE reads an e into v, which is zero.
 func decodeE(d *wire.Decoder, value *e) {
 	for range d.Struct() {
 		switch d.Key() {
@@ -2683,7 +2683,7 @@ func sizeE(value *e) (size int) {
 	return size
 }
 
-// encodeEmbedding writes a Embedding.
+// encodeEmbedding writes an Embedding.
 func encodeEmbedding(e *wire.Encoder, v *Embedding) {
 	n := 6
 	if v.Inner != nil {
@@ -2716,7 +2716,7 @@ func encodeEmbedding(e *wire.Encoder, v *Embedding) {
 	e.String(v.Label)
 }
 
-// decodeEmbedding reads a Embedding into v, which is zero.
+// decodeEmbedding reads an Embedding into v, which is zero.
 func decodeEmbedding(d *wire.Decoder, v *Embedding) {
 	for range d.Struct() {
 		switch d.Key() {
@@ -2781,7 +2781,7 @@ func sizeEmbedding(v *Embedding) (n int) {
 	return n
 }
 
-// encodeEverything writes a Everything.
+// encodeEverything writes an Everything.
 func encodeEverything(e *wire.Encoder, v *Everything) {
 	e.Struct(25)
 	e.Key("B")
@@ -2839,7 +2839,7 @@ func encodeEverything(e *wire.Encoder, v *Everything) {
 	}
 }
 
-// decodeEverything reads a Everything into v, which is zero.
+// decodeEverything reads an Everything into v, which is zero.
 func decodeEverything(d *wire.Decoder, v *Everything) {
 	for range d.Struct() {
 		switch d.Key() {
@@ -3113,7 +3113,7 @@ func sizeGuarded(v *Guarded, seen wire.Seen) (n int) {
 	return n
 }
 
-// encodeI writes a i.
+// encodeI writes an i.
 func encodeI(e *wire.Encoder, value *i) {
 	e.Struct(1)
 	e.Key("V")
@@ -3124,7 +3124,7 @@ func encodeI(e *wire.Encoder, value *i) {
 	}
 }
 
-// decodeI reads a i into v, which is zero.
+// decodeI reads an i into v, which is zero.
 func decodeI(d *wire.Decoder, value *i) {
 	for range d.Struct() {
 		switch d.Key() {
@@ -3169,7 +3169,7 @@ func sizeInner(v *Inner) (n int) {
 	return n
 }
 
-// encodeItem writes a Item.
+// encodeItem writes an Item.
 func encodeItem(e *wire.Encoder, v *Item) {
 	e.Struct(3)
 	e.Key("ID")
@@ -3187,7 +3187,7 @@ func encodeItem(e *wire.Encoder, v *Item) {
 	}
 }
 
-// decodeItem reads a Item into v, which is zero.
+// decodeItem reads an Item into v, which is zero.
 func decodeItem(d *wire.Decoder, v *Item) {
 	for range d.Struct() {
 		switch d.Key() {
@@ -3909,14 +3909,14 @@ func sizePair(v *Pair) (n int) {
 	return n
 }
 
-// encodePart writes a other.Part.
+// encodePart writes an other.Part.
 func encodePart(e *wire.Encoder, v *other.Part) {
 	e.Struct(1)
 	e.Key("N")
 	e.Int(int64(v.N))
 }
 
-// decodePart reads a other.Part into v, which is zero.
+// decodePart reads an other.Part into v, which is zero.
 func decodePart(d *wire.Decoder, v *other.Part) {
 	for range d.Struct() {
 		switch d.Key() {
@@ -4296,7 +4296,7 @@ func sizeTagged(v *Tagged) (n int) {
 	return n
 }
 
-// encodeThing writes a other.Thing.
+// encodeThing writes an other.Thing.
 func encodeThing(e *wire.Encoder, v *other.Thing) {
 	e.Struct(2)
 	e.Key("Name")
@@ -4308,7 +4308,7 @@ func encodeThing(e *wire.Encoder, v *other.Thing) {
 	}
 }
 
-// decodeThing reads a other.Thing into v, which is zero.
+// decodeThing reads an other.Thing into v, which is zero.
 func decodeThing(d *wire.Decoder, v *other.Thing) {
 	for range d.Struct() {
 		switch d.Key() {
