@@ -45,3 +45,14 @@ func list(items []string, conjunction string) string {
 	last := len(items) - 1
 	return strings.Join(items[:last], ", ") + " " + conjunction + " " + items[last]
 }
+
+// article is a or an, as the first letter of a name asks for. Names that begin with U
+// are mostly users, units and UUIDs.
+func article(name string) string {
+	if strings.ContainsAny(name[:1], "AEIOaeio") {
+		return "an"
+	}
+	return "a"
+}
+
+func withArticle(name string) string { return article(name) + " " + name }

@@ -110,7 +110,7 @@ func (b *body) unshareInPlace(at spot, s *Shape) (code []jen.Code) {
 
 // unshareFunc renders a function that does for elements what unshare does.
 func (b *body) unshareFunc(s *Shape) (f jen.Code) {
-	if s.Func != "" && s.Cyclic {
+	if s.Func != "" && s.Cyclic && s.NeedCopy {
 		return id("unshare" + s.Func)
 	}
 	b.block(func() {

@@ -65,7 +65,7 @@ func (b *body) sizeInPlace(at spot, s *Shape) (code []jen.Code) {
 
 // sizeFunc renders a function that does for what s holds what size does.
 func (b *body) sizeFunc(s *Shape) (f jen.Code) {
-	if s.Kind != Map && s.Elem.Func != "" && s.Elem.Cyclic {
+	if s.Kind != Map && s.Elem.Func != "" && s.Elem.Cyclic && s.Elem.NeedSize {
 		return id("size" + s.Elem.Func)
 	}
 	b.block(func() {

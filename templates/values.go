@@ -87,11 +87,13 @@ func (e *emitter) shape(s *Shape) {
 		e.declare(prefix+s.Func+" "+doc(v), head.Block(code...))
 	}
 	if s.NeedCodec {
-		declare("encode", func(v string) string { return "writes " + v + "." }, nil, func(b *body, at spot) (params, code []jen.Code) {
+		declare("encode", func(string) string { return "writes " + withArticle(e.prose(s.Type)) + "." }, nil, func(b *body, at spot) (params, code []jen.Code) {
 			b.coder = b.local("e", "enc")
 			return []jen.Code{id(b.coder).Op("*").Add(wire("Encoder"))}, b.guarded(s, b.encodeInPlace(at, s))
 		})
-		declare("decode", func(v string) string { return "reads into " + v + ", which is zero." }, nil, func(b *body, at spot) (params, code []jen.Code) {
+		declare("decode", func(v string) string {
+			return "reads " + withArticle(e.prose(s.Type)) + " into " + v + ", which is zero."
+		}, nil, func(b *body, at spot) (params, code []jen.Code) {
 			b.coder = b.local("d", "dec")
 			return []jen.Code{id(b.coder).Op("*").Add(wire("Decoder"))}, b.guarded(s, b.decodeInPlace(at, s))
 		})

@@ -28,7 +28,7 @@ func (e *emitter) wrapper(w *Wrapper) {
 		what = "methods that keep caches in step"
 	}
 	e.declare(sentences(
-		w.Name+" is a ["+w.Type+"] with "+what+".",
+		w.Name+" is "+article(w.Type)+" ["+w.Type+"] with "+what+".",
 		"Methods that have nothing to do with a cache are those of "+w.Type+".",
 		w.Type+"'s own methods do not see the cache: a call from inside "+w.Type+" goes past it."),
 		jen.Type().Id(w.Name).Add(typeParams(w.TypeParams)).Struct(fields...))

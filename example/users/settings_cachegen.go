@@ -142,7 +142,7 @@ var settingsValue = runtime.Value[Settings]{
 	},
 }
 
-// encodeSettings writes v.
+// encodeSettings writes a Settings.
 func encodeSettings(e *wire.Encoder, v *Settings) {
 	e.Struct(2)
 	e.Key("Title")
@@ -151,7 +151,7 @@ func encodeSettings(e *wire.Encoder, v *Settings) {
 	e.Int(int64(v.PageSize))
 }
 
-// decodeSettings reads into v, which is zero.
+// decodeSettings reads a Settings into v, which is zero.
 func decodeSettings(d *wire.Decoder, v *Settings) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {

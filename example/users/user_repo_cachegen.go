@@ -387,7 +387,7 @@ var userValue = runtime.Value[*User]{
 	},
 }
 
-// encodeTeam writes v.
+// encodeTeam writes a Team.
 func encodeTeam(e *wire.Encoder, v *Team) {
 	e.Struct(3)
 	e.Key("ID")
@@ -398,7 +398,7 @@ func encodeTeam(e *wire.Encoder, v *Team) {
 	e.Int(int64(v.Users))
 }
 
-// decodeTeam reads into v, which is zero.
+// decodeTeam reads a Team into v, which is zero.
 func decodeTeam(d *wire.Decoder, v *Team) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -420,7 +420,7 @@ func sizeTeam(v *Team) (n int) {
 	return n
 }
 
-// encodeUser writes v.
+// encodeUser writes a User.
 func encodeUser(e *wire.Encoder, v *User) {
 	e.Struct(5)
 	e.Key("ID")
@@ -435,7 +435,7 @@ func encodeUser(e *wire.Encoder, v *User) {
 	e.Time(v.Created)
 }
 
-// decodeUser reads into v, which is zero.
+// decodeUser reads a User into v, which is zero.
 func decodeUser(d *wire.Decoder, v *User) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {

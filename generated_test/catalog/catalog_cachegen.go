@@ -789,7 +789,7 @@ var stringSliceValue = runtime.Value[[]string]{
 	},
 }
 
-// encodeBrand writes v.
+// encodeBrand writes a Brand.
 func encodeBrand(e *wire.Encoder, v *Brand) {
 	e.Struct(2)
 	e.Key("ID")
@@ -798,7 +798,7 @@ func encodeBrand(e *wire.Encoder, v *Brand) {
 	e.String(v.Name)
 }
 
-// decodeBrand reads into v, which is zero.
+// decodeBrand reads a Brand into v, which is zero.
 func decodeBrand(d *wire.Decoder, v *Brand) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -818,14 +818,14 @@ func sizeBrand(v *Brand) (n int) {
 	return n
 }
 
-// encodeCountry writes v.
+// encodeCountry writes a country.
 func encodeCountry(e *wire.Encoder, v *country) {
 	e.Struct(1)
 	e.Key("Code")
 	e.String(v.Code)
 }
 
-// decodeCountry reads into v, which is zero.
+// decodeCountry reads a country into v, which is zero.
 func decodeCountry(d *wire.Decoder, v *country) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -843,7 +843,7 @@ func sizeCountry(v *country) (n int) {
 	return n
 }
 
-// encodeProduct writes v.
+// encodeProduct writes a Product.
 func encodeProduct(e *wire.Encoder, v *Product) {
 	e.Struct(7)
 	e.Key("ID")
@@ -869,7 +869,7 @@ func encodeProduct(e *wire.Encoder, v *Product) {
 	e.Time(v.Changed)
 }
 
-// decodeProduct reads into v, which is zero.
+// decodeProduct reads a Product into v, which is zero.
 func decodeProduct(d *wire.Decoder, v *Product) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {

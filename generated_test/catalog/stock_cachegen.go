@@ -897,7 +897,7 @@ var stockValue = runtime.Value[*Stock]{
 	},
 }
 
-// encodeLabel writes v.
+// encodeLabel writes a Label.
 func encodeLabel(e *wire.Encoder, v *Label) {
 	e.Struct(2)
 	e.Key("Of")
@@ -908,7 +908,7 @@ func encodeLabel(e *wire.Encoder, v *Label) {
 	e.String(v.Text)
 }
 
-// decodeLabel reads into v, which is zero.
+// decodeLabel reads a Label into v, which is zero.
 func decodeLabel(d *wire.Decoder, v *Label) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -935,7 +935,7 @@ func sizeLabel(v *Label) (n int) {
 	return n
 }
 
-// encodePlace writes v.
+// encodePlace writes a Place.
 func encodePlace(e *wire.Encoder, v *Place) {
 	e.Struct(2)
 	e.Key("Warehouse")
@@ -944,7 +944,7 @@ func encodePlace(e *wire.Encoder, v *Place) {
 	e.Uint(uint64(v.Shelf))
 }
 
-// decodePlace reads into v, which is zero.
+// decodePlace reads a Place into v, which is zero.
 func decodePlace(d *wire.Decoder, v *Place) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -964,7 +964,7 @@ func sizePlace(v *Place) (n int) {
 	return n
 }
 
-// encodeStock writes v.
+// encodeStock writes a Stock.
 func encodeStock(e *wire.Encoder, v *Stock) {
 	e.Struct(3)
 	e.Key("SKU")
@@ -975,7 +975,7 @@ func encodeStock(e *wire.Encoder, v *Stock) {
 	e.Int(int64(v.Pieces))
 }
 
-// decodeStock reads into v, which is zero.
+// decodeStock reads a Stock into v, which is zero.
 func decodeStock(d *wire.Decoder, v *Stock) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {

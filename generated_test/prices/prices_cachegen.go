@@ -906,7 +906,7 @@ var timeSliceValue = runtime.Value[[]time.Time]{
 	},
 }
 
-// encodeLevel writes v.
+// encodeLevel writes a Level.
 func encodeLevel(e *wire.Encoder, v *Level) {
 	e.Struct(2)
 	e.Key("Price")
@@ -915,7 +915,7 @@ func encodeLevel(e *wire.Encoder, v *Level) {
 	e.Uint(v.Amount)
 }
 
-// decodeLevel reads into v, which is zero.
+// decodeLevel reads a Level into v, which is zero.
 func decodeLevel(d *wire.Decoder, v *Level) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -929,7 +929,7 @@ func decodeLevel(d *wire.Decoder, v *Level) {
 	}
 }
 
-// encodeMarket writes v.
+// encodeMarket writes a Market.
 func encodeMarket(e *wire.Encoder, v *Market) {
 	e.Struct(3)
 	e.Key("Name")
@@ -944,7 +944,7 @@ func encodeMarket(e *wire.Encoder, v *Market) {
 	}
 }
 
-// decodeMarket reads into v, which is zero.
+// decodeMarket reads a Market into v, which is zero.
 func decodeMarket(d *wire.Decoder, v *Market) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -978,7 +978,7 @@ func sizeMarket(v *Market) (n int) {
 	return n
 }
 
-// encodeQuote writes v.
+// encodeQuote writes a Quote.
 func encodeQuote(e *wire.Encoder, v *Quote) {
 	if !e.Enter() {
 		return
@@ -1061,7 +1061,7 @@ func encodeQuote(e *wire.Encoder, v *Quote) {
 	}
 }
 
-// decodeQuote reads into v, which is zero.
+// decodeQuote reads a Quote into v, which is zero.
 func decodeQuote(d *wire.Decoder, v *Quote) {
 	if !d.Enter() {
 		return
@@ -1274,7 +1274,7 @@ func sizeRatio(v *Ratio) (n int) {
 	return n
 }
 
-// encodeTick writes v.
+// encodeTick writes a Tick.
 func encodeTick(e *wire.Encoder, v *Tick) {
 	e.Struct(2)
 	e.Key("At")
@@ -1283,7 +1283,7 @@ func encodeTick(e *wire.Encoder, v *Tick) {
 	e.Text(&v.Price)
 }
 
-// decodeTick reads into v, which is zero.
+// decodeTick reads a Tick into v, which is zero.
 func decodeTick(d *wire.Decoder, v *Tick) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {

@@ -418,7 +418,7 @@ var stringSliceValue = runtime.Value[[]string]{
 	},
 }
 
-// encodeOrder writes v.
+// encodeOrder writes an Order.
 func encodeOrder(e *wire.Encoder, v *Order) {
 	e.Struct(2)
 	e.Key("ID")
@@ -430,7 +430,7 @@ func encodeOrder(e *wire.Encoder, v *Order) {
 	}
 }
 
-// decodeOrder reads into v, which is zero.
+// decodeOrder reads an Order into v, which is zero.
 func decodeOrder(d *wire.Decoder, v *Order) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {

@@ -406,7 +406,7 @@ var pageStringValue = runtime.Value[Page[string]]{
 	},
 }
 
-// encodePageString writes v.
+// encodePageString writes a Page[string].
 func encodePageString(e *wire.Encoder, v *Page[string]) {
 	e.Struct(3)
 	e.Key("Items")
@@ -424,7 +424,7 @@ func encodePageString(e *wire.Encoder, v *Page[string]) {
 	e.Int(int64(v.Total))
 }
 
-// decodePageString reads into v, which is zero.
+// decodePageString reads a Page[string] into v, which is zero.
 func decodePageString(d *wire.Decoder, v *Page[string]) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {

@@ -216,7 +216,7 @@ func NewCachedDirectory(directory Directory, stores runtime.Stores) (*CachedDire
 	return c, nil
 }
 
-// cachedArchive is a [archive] with a cache in front of its loaders. Methods
+// cachedArchive is an [archive] with a cache in front of its loaders. Methods
 // that have nothing to do with a cache are those of archive. archive's own
 // methods do not see the cache: a call from inside archive goes past it.
 type cachedArchive struct {
@@ -535,7 +535,7 @@ var userValue = runtime.Value[*User]{
 	},
 }
 
-// encodePageUser writes v.
+// encodePageUser writes a UserPage.
 func encodePageUser(e *wire.Encoder, v *UserPage) {
 	e.Struct(3)
 	e.Key("Items")
@@ -553,7 +553,7 @@ func encodePageUser(e *wire.Encoder, v *UserPage) {
 	e.Int(int64(v.Total))
 }
 
-// decodePageUser reads into v, which is zero.
+// decodePageUser reads a UserPage into v, which is zero.
 func decodePageUser(d *wire.Decoder, v *UserPage) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -605,7 +605,7 @@ func sizePageUser(v *UserPage) (n int) {
 	return n
 }
 
-// encodeUser writes v.
+// encodeUser writes a User.
 func encodeUser(e *wire.Encoder, v *User) {
 	e.Struct(3)
 	e.Key("ID")
@@ -619,7 +619,7 @@ func encodeUser(e *wire.Encoder, v *User) {
 	}
 }
 
-// decodeUser reads into v, which is zero.
+// decodeUser reads a User into v, which is zero.
 func decodeUser(d *wire.Decoder, v *User) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {

@@ -166,7 +166,7 @@ var policyValue = runtime.Value[*Policy]{
 	},
 }
 
-// encodePolicy writes v.
+// encodePolicy writes a Policy.
 func encodePolicy(e *wire.Encoder, v *Policy) {
 	e.Struct(3)
 	e.Key("Idle")
@@ -180,7 +180,7 @@ func encodePolicy(e *wire.Encoder, v *Policy) {
 	}
 }
 
-// decodePolicy reads into v, which is zero.
+// decodePolicy reads a Policy into v, which is zero.
 func decodePolicy(d *wire.Decoder, v *Policy) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {

@@ -540,7 +540,7 @@ var sessionValue = runtime.Value[*Session]{
 	},
 }
 
-// encodeSession writes v.
+// encodeSession writes a Session.
 func encodeSession(e *wire.Encoder, v *Session) {
 	n := 6
 	if v.Flash != nil {
@@ -572,7 +572,7 @@ func encodeSession(e *wire.Encoder, v *Session) {
 	e.Time(v.Begun)
 }
 
-// decodeSession reads into v, which is zero.
+// decodeSession reads a Session into v, which is zero.
 func decodeSession(d *wire.Decoder, v *Session) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {

@@ -2081,14 +2081,14 @@ var uint16Value = runtime.Value[uint16]{
 	},
 }
 
-// encodeApart writes v.
+// encodeApart writes an Apart.
 func encodeApart(e *wire.Encoder, v *Apart) {
 	e.Struct(1)
 	e.Key("ID")
 	e.String(v.ID)
 }
 
-// decodeApart reads into v, which is zero.
+// decodeApart reads an Apart into v, which is zero.
 func decodeApart(d *wire.Decoder, v *Apart) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -2112,7 +2112,7 @@ func sizeBase(v *base) (n int) {
 	return n
 }
 
-// encodeBase2 writes v.
+// encodeBase2 writes a Base.
 func encodeBase2(e *wire.Encoder, v *Base) {
 	e.Struct(2)
 	e.Key("ID")
@@ -2121,7 +2121,7 @@ func encodeBase2(e *wire.Encoder, v *Base) {
 	e.Time(v.Made)
 }
 
-// decodeBase2 reads into v, which is zero.
+// decodeBase2 reads a Base into v, which is zero.
 func decodeBase2(d *wire.Decoder, v *Base) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -2141,7 +2141,7 @@ func sizeBlob(v *Blob) (n int) {
 	return n
 }
 
-// encodeContainers writes v.
+// encodeContainers writes a Containers.
 func encodeContainers(e *wire.Encoder, v *Containers) {
 	e.Struct(19)
 	e.Key("Names")
@@ -2319,7 +2319,7 @@ func encodeContainers(e *wire.Encoder, v *Containers) {
 	}
 }
 
-// decodeContainers reads into v, which is zero.
+// decodeContainers reads a Containers into v, which is zero.
 func decodeContainers(d *wire.Decoder, v *Containers) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -2774,7 +2774,7 @@ func sizeContainers(v *Containers) (n int) {
 	return n
 }
 
-// encodeE writes value.
+// encodeE writes an e.
 func encodeE(enc *wire.Encoder, value *e) {
 	enc.Struct(1)
 	enc.Key("D")
@@ -2786,7 +2786,7 @@ func encodeE(enc *wire.Encoder, value *e) {
 	}
 }
 
-// decodeE reads into value, which is zero.
+// decodeE reads an e into value, which is zero.
 func decodeE(d *wire.Decoder, value *e) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -2828,7 +2828,7 @@ func sizeE(value *e) (size int) {
 	return size
 }
 
-// encodeEmbedding writes v.
+// encodeEmbedding writes an Embedding.
 func encodeEmbedding(e *wire.Encoder, v *Embedding) {
 	n := 6
 	if v.Inner != nil {
@@ -2861,7 +2861,7 @@ func encodeEmbedding(e *wire.Encoder, v *Embedding) {
 	e.String(v.Label)
 }
 
-// decodeEmbedding reads into v, which is zero.
+// decodeEmbedding reads an Embedding into v, which is zero.
 func decodeEmbedding(d *wire.Decoder, v *Embedding) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -2926,7 +2926,7 @@ func sizeEmbedding(v *Embedding) (n int) {
 	return n
 }
 
-// encodeEverything writes v.
+// encodeEverything writes an Everything.
 func encodeEverything(e *wire.Encoder, v *Everything) {
 	e.Struct(25)
 	e.Key("B")
@@ -2984,7 +2984,7 @@ func encodeEverything(e *wire.Encoder, v *Everything) {
 	}
 }
 
-// decodeEverything reads into v, which is zero.
+// decodeEverything reads an Everything into v, which is zero.
 func decodeEverything(d *wire.Decoder, v *Everything) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -3070,7 +3070,7 @@ func sizeEverything(v *Everything) (n int) {
 	return n
 }
 
-// encodeForeign writes v.
+// encodeForeign writes a Foreign.
 func encodeForeign(e *wire.Encoder, v *Foreign) {
 	e.Struct(13)
 	e.Key("Name")
@@ -3116,7 +3116,7 @@ func encodeForeign(e *wire.Encoder, v *Foreign) {
 	e.Reflect(&v.Odd)
 }
 
-// decodeForeign reads into v, which is zero.
+// decodeForeign reads a Foreign into v, which is zero.
 func decodeForeign(d *wire.Decoder, v *Foreign) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -3211,7 +3211,7 @@ func sizeForeign(v *Foreign) (n int) {
 	return n
 }
 
-// encodeGuarded writes v.
+// encodeGuarded writes a Guarded.
 func encodeGuarded(e *wire.Encoder, v *Guarded) {
 	if !e.Enter() {
 		return
@@ -3227,7 +3227,7 @@ func encodeGuarded(e *wire.Encoder, v *Guarded) {
 	}
 }
 
-// decodeGuarded reads into v, which is zero.
+// decodeGuarded reads a Guarded into v, which is zero.
 func decodeGuarded(d *wire.Decoder, v *Guarded) {
 	if !d.Enter() {
 		return
@@ -3258,7 +3258,7 @@ func sizeGuarded(v *Guarded, seen wire.Seen) (n int) {
 	return n
 }
 
-// encodeI writes value.
+// encodeI writes an i.
 func encodeI(e *wire.Encoder, value *i) {
 	e.Struct(1)
 	e.Key("V")
@@ -3269,7 +3269,7 @@ func encodeI(e *wire.Encoder, value *i) {
 	}
 }
 
-// decodeI reads into value, which is zero.
+// decodeI reads an i into value, which is zero.
 func decodeI(d *wire.Decoder, value *i) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -3314,7 +3314,7 @@ func sizeInner(v *Inner) (n int) {
 	return n
 }
 
-// encodeItem writes v.
+// encodeItem writes an Item.
 func encodeItem(e *wire.Encoder, v *Item) {
 	e.Struct(3)
 	e.Key("ID")
@@ -3332,7 +3332,7 @@ func encodeItem(e *wire.Encoder, v *Item) {
 	}
 }
 
-// decodeItem reads into v, which is zero.
+// decodeItem reads an Item into v, which is zero.
 func decodeItem(d *wire.Decoder, v *Item) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -3376,7 +3376,7 @@ func sizeItem(v *Item) (n int) {
 	return n
 }
 
-// encodeList writes v.
+// encodeList writes a List.
 func encodeList(e *wire.Encoder, v *List) {
 	if !e.Enter() {
 		return
@@ -3388,7 +3388,7 @@ func encodeList(e *wire.Encoder, v *List) {
 	}
 }
 
-// decodeList reads into v, which is zero.
+// decodeList reads a List into v, which is zero.
 func decodeList(d *wire.Decoder, v *List) {
 	if !d.Enter() {
 		return
@@ -3415,7 +3415,7 @@ func sizeList(v *List, seen wire.Seen) (n int) {
 	return n
 }
 
-// encodeMarshaling writes v.
+// encodeMarshaling writes a Marshaling.
 func encodeMarshaling(e *wire.Encoder, v *Marshaling) {
 	e.Struct(10)
 	e.Key("Money")
@@ -3475,7 +3475,7 @@ func encodeMarshaling(e *wire.Encoder, v *Marshaling) {
 	}
 }
 
-// decodeMarshaling reads into v, which is zero.
+// decodeMarshaling reads a Marshaling into v, which is zero.
 func decodeMarshaling(d *wire.Decoder, v *Marshaling) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -3644,7 +3644,7 @@ func sizeMoney(v *Money) (n int) {
 	return n
 }
 
-// encodeMutual writes v.
+// encodeMutual writes a Mutual.
 func encodeMutual(e *wire.Encoder, v *Mutual) {
 	if !e.Enter() {
 		return
@@ -3664,7 +3664,7 @@ func encodeMutual(e *wire.Encoder, v *Mutual) {
 	encodePageMutual(e, &v.Pages)
 }
 
-// decodeMutual reads into v, which is zero.
+// decodeMutual reads a Mutual into v, which is zero.
 func decodeMutual(d *wire.Decoder, v *Mutual) {
 	if !d.Enter() {
 		return
@@ -3710,7 +3710,7 @@ func sizeMutual(v *Mutual, seen wire.Seen) (n int) {
 	return n
 }
 
-// encodeN writes value.
+// encodeN writes a n.
 func encodeN(e *wire.Encoder, value *n) {
 	e.Struct(1)
 	e.Key("I")
@@ -3720,7 +3720,7 @@ func encodeN(e *wire.Encoder, value *n) {
 	}
 }
 
-// decodeN reads into value, which is zero.
+// decodeN reads a n into value, which is zero.
 func decodeN(d *wire.Decoder, value *n) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -3756,7 +3756,7 @@ func sizeN(value *n) (size int) {
 	return size
 }
 
-// encodeNode writes v.
+// encodeNode writes a Node.
 func encodeNode(e *wire.Encoder, v *Node) {
 	if !e.Enter() {
 		return
@@ -3807,7 +3807,7 @@ func encodeNode(e *wire.Encoder, v *Node) {
 	}
 }
 
-// decodeNode reads into v, which is zero.
+// decodeNode reads a Node into v, which is zero.
 func decodeNode(d *wire.Decoder, v *Node) {
 	if !d.Enter() {
 		return
@@ -3899,7 +3899,7 @@ func sizeNode(v *Node, seen wire.Seen) (n int) {
 	return n
 }
 
-// encodeNullInt writes v.
+// encodeNullInt writes a sql.Null[int].
 func encodeNullInt(e *wire.Encoder, v *sql.Null[int]) {
 	e.Struct(2)
 	e.Key("V")
@@ -3908,7 +3908,7 @@ func encodeNullInt(e *wire.Encoder, v *sql.Null[int]) {
 	e.Bool(v.Valid)
 }
 
-// decodeNullInt reads into v, which is zero.
+// decodeNullInt reads a sql.Null[int] into v, which is zero.
 func decodeNullInt(d *wire.Decoder, v *sql.Null[int]) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -3922,7 +3922,7 @@ func decodeNullInt(d *wire.Decoder, v *sql.Null[int]) {
 	}
 }
 
-// encodeNullString writes v.
+// encodeNullString writes a sql.NullString.
 func encodeNullString(e *wire.Encoder, v *sql.NullString) {
 	e.Struct(2)
 	e.Key("String")
@@ -3931,7 +3931,7 @@ func encodeNullString(e *wire.Encoder, v *sql.NullString) {
 	e.Bool(v.Valid)
 }
 
-// decodeNullString reads into v, which is zero.
+// decodeNullString reads a sql.NullString into v, which is zero.
 func decodeNullString(d *wire.Decoder, v *sql.NullString) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -3951,7 +3951,7 @@ func sizeNullString(v *sql.NullString) (n int) {
 	return n
 }
 
-// encodePageItem writes v.
+// encodePageItem writes a Page[Item].
 func encodePageItem(e *wire.Encoder, v *Page[Item]) {
 	e.Struct(2)
 	e.Key("Items")
@@ -3963,7 +3963,7 @@ func encodePageItem(e *wire.Encoder, v *Page[Item]) {
 	e.String(v.Next)
 }
 
-// decodePageItem reads into v, which is zero.
+// decodePageItem reads a Page[Item] into v, which is zero.
 func decodePageItem(d *wire.Decoder, v *Page[Item]) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -4002,7 +4002,7 @@ func sizePageItem(v *Page[Item]) (n int) {
 	return n
 }
 
-// encodePageMutual writes v.
+// encodePageMutual writes a Page[*Mutual].
 func encodePageMutual(e *wire.Encoder, v *Page[*Mutual]) {
 	if !e.Enter() {
 		return
@@ -4022,7 +4022,7 @@ func encodePageMutual(e *wire.Encoder, v *Page[*Mutual]) {
 	e.String(v.Next)
 }
 
-// decodePageMutual reads into v, which is zero.
+// decodePageMutual reads a Page[*Mutual] into v, which is zero.
 func decodePageMutual(d *wire.Decoder, v *Page[*Mutual]) {
 	if !d.Enter() {
 		return
@@ -4067,7 +4067,7 @@ func sizePageMutual(v *Page[*Mutual], seen wire.Seen) (n int) {
 	return n
 }
 
-// encodePair writes v.
+// encodePair writes a Pair.
 func encodePair(e *wire.Encoder, v *Pair) {
 	e.Struct(2)
 	e.Key("A")
@@ -4076,7 +4076,7 @@ func encodePair(e *wire.Encoder, v *Pair) {
 	e.String(v.B)
 }
 
-// decodePair reads into v, which is zero.
+// decodePair reads a Pair into v, which is zero.
 func decodePair(d *wire.Decoder, v *Pair) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -4096,14 +4096,14 @@ func sizePair(v *Pair) (n int) {
 	return n
 }
 
-// encodePart writes v.
+// encodePart writes an other.Part.
 func encodePart(e *wire.Encoder, v *other.Part) {
 	e.Struct(1)
 	e.Key("N")
 	e.Int(int64(v.N))
 }
 
-// decodePart reads into v, which is zero.
+// decodePart reads an other.Part into v, which is zero.
 func decodePart(d *wire.Decoder, v *other.Part) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -4115,7 +4115,7 @@ func decodePart(d *wire.Decoder, v *other.Part) {
 	}
 }
 
-// encodePlan writes v.
+// encodePlan writes a Plan.
 func encodePlan(e *wire.Encoder, v *Plan) {
 	e.Array(4)
 	e.Slice(len(v.Steps), v.Steps == nil)
@@ -4141,7 +4141,7 @@ func encodePlan(e *wire.Encoder, v *Plan) {
 	}
 }
 
-// decodePlan reads into v, which is zero.
+// decodePlan reads a Plan into v, which is zero.
 func decodePlan(d *wire.Decoder, v *Plan) {
 	if d.Array(4) {
 		if !d.Nil() {
@@ -4202,7 +4202,7 @@ func sizePlan(v *Plan) (n int) {
 	return n
 }
 
-// encodeShadowing writes v.
+// encodeShadowing writes a Shadowing.
 func encodeShadowing(e *wire.Encoder, v *Shadowing) {
 	n := 2
 	if v.Thing != nil {
@@ -4224,7 +4224,7 @@ func encodeShadowing(e *wire.Encoder, v *Shadowing) {
 	}
 }
 
-// decodeShadowing reads into v, which is zero.
+// decodeShadowing reads a Shadowing into v, which is zero.
 func decodeShadowing(d *wire.Decoder, v *Shadowing) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -4276,7 +4276,7 @@ func sizeShadowing(v *Shadowing) (n int) {
 	return n
 }
 
-// encodeShadows writes value.
+// encodeShadows writes a Shadows.
 func encodeShadows(enc *wire.Encoder, value *Shadows) {
 	enc.Struct(1)
 	enc.Key("X")
@@ -4286,7 +4286,7 @@ func encodeShadows(enc *wire.Encoder, value *Shadows) {
 	}
 }
 
-// decodeShadows reads into value, which is zero.
+// decodeShadows reads a Shadows into value, which is zero.
 func decodeShadows(d *wire.Decoder, value *Shadows) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -4322,7 +4322,7 @@ func sizeShadows(value *Shadows) (size int) {
 	return size
 }
 
-// encodeSparse writes v.
+// encodeSparse writes a Sparse.
 func encodeSparse(e *wire.Encoder, v *Sparse) {
 	n := 0
 	if v.A != 0 {
@@ -4352,7 +4352,7 @@ func encodeSparse(e *wire.Encoder, v *Sparse) {
 	}
 }
 
-// decodeSparse reads into v, which is zero.
+// decodeSparse reads a Sparse into v, which is zero.
 func decodeSparse(d *wire.Decoder, v *Sparse) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -4403,7 +4403,7 @@ func sizeSparse(v *Sparse) (n int) {
 	return n
 }
 
-// encodeTagged writes v.
+// encodeTagged writes a Tagged.
 func encodeTagged(e *wire.Encoder, v *Tagged) {
 	n := 4
 	if v.Zero != 0 {
@@ -4473,7 +4473,7 @@ func encodeTagged(e *wire.Encoder, v *Tagged) {
 	encodePlan(e, &v.Plan)
 }
 
-// decodeTagged reads into v, which is zero.
+// decodeTagged reads a Tagged into v, which is zero.
 func decodeTagged(d *wire.Decoder, v *Tagged) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -4557,7 +4557,7 @@ func sizeTagged(v *Tagged) (n int) {
 	return n
 }
 
-// encodeThing writes v.
+// encodeThing writes an other.Thing.
 func encodeThing(e *wire.Encoder, v *other.Thing) {
 	e.Struct(2)
 	e.Key("Name")
@@ -4569,7 +4569,7 @@ func encodeThing(e *wire.Encoder, v *other.Thing) {
 	}
 }
 
-// decodeThing reads into v, which is zero.
+// decodeThing reads an other.Thing into v, which is zero.
 func decodeThing(d *wire.Decoder, v *other.Thing) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -4602,7 +4602,7 @@ func sizeThing(v *other.Thing) (n int) {
 	return n
 }
 
-// encodeTree writes v.
+// encodeTree writes a Tree.
 func encodeTree(e *wire.Encoder, v *Tree) {
 	if !e.Enter() {
 		return
@@ -4616,7 +4616,7 @@ func encodeTree(e *wire.Encoder, v *Tree) {
 	}
 }
 
-// decodeTree reads into v, which is zero.
+// decodeTree reads a Tree into v, which is zero.
 func decodeTree(d *wire.Decoder, v *Tree) {
 	if !d.Enter() {
 		return
@@ -4662,14 +4662,14 @@ func sizeURL(v *url.URL) (n int) {
 	return n
 }
 
-// encodeV writes value.
+// encodeV writes a v.
 func encodeV(e *wire.Encoder, value *v) {
 	e.Struct(1)
 	e.Key("N")
 	e.String(value.N)
 }
 
-// decodeV reads into value, which is zero.
+// decodeV reads a v into value, which is zero.
 func decodeV(d *wire.Decoder, value *v) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
@@ -4687,7 +4687,7 @@ func sizeV(value *v) (n int) {
 	return n
 }
 
-// encodeX writes value.
+// encodeX writes a x.
 func encodeX(enc *wire.Encoder, value *x) {
 	enc.Struct(1)
 	enc.Key("E")
@@ -4697,7 +4697,7 @@ func encodeX(enc *wire.Encoder, value *x) {
 	}
 }
 
-// decodeX reads into value, which is zero.
+// decodeX reads a x into value, which is zero.
 func decodeX(d *wire.Decoder, value *x) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {

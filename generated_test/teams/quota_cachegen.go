@@ -186,7 +186,7 @@ var quotaValue = runtime.Value[Quota]{
 	},
 }
 
-// encodeQuota writes v.
+// encodeQuota writes a Quota.
 func encodeQuota(e *wire.Encoder, v *Quota) {
 	e.Struct(2)
 	e.Key("Seats")
@@ -195,7 +195,7 @@ func encodeQuota(e *wire.Encoder, v *Quota) {
 	e.Uint(v.Storage)
 }
 
-// decodeQuota reads into v, which is zero.
+// decodeQuota reads a Quota into v, which is zero.
 func decodeQuota(d *wire.Decoder, v *Quota) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {

@@ -476,7 +476,7 @@ var userValue = runtime.Value[*User]{
 	},
 }
 
-// encodeUser writes v.
+// encodeUser writes a User.
 func encodeUser(e *wire.Encoder, v *User) {
 	e.Struct(4)
 	e.Key("ID")
@@ -489,7 +489,7 @@ func encodeUser(e *wire.Encoder, v *User) {
 	e.String(v.Email)
 }
 
-// decodeUser reads into v, which is zero.
+// decodeUser reads a User into v, which is zero.
 func decodeUser(d *wire.Decoder, v *User) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {

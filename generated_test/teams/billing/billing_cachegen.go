@@ -250,7 +250,7 @@ var invoiceValue = runtime.Value[Invoice]{
 	},
 }
 
-// encodeInvoice writes v.
+// encodeInvoice writes an Invoice.
 func encodeInvoice(e *wire.Encoder, v *Invoice) {
 	e.Struct(3)
 	e.Key("TeamID")
@@ -261,7 +261,7 @@ func encodeInvoice(e *wire.Encoder, v *Invoice) {
 	e.Int(v.Cents)
 }
 
-// decodeInvoice reads into v, which is zero.
+// decodeInvoice reads an Invoice into v, which is zero.
 func decodeInvoice(d *wire.Decoder, v *Invoice) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {

@@ -60,7 +60,7 @@ func (p *pack) form(t types.Type, path string) (form, *noForm) {
 	if isNamed(t, "time", "Time") {
 		return form{}, &noForm{
 			why:  "the text of a time.Time depends on its location and precision",
-			hint: "take an integer, such as its Unix()",
+			hint: "take an integer, such as its Unix(), or a type of your own with MarshalText and UnmarshalText",
 		}
 	}
 	switch u := t.Underlying().(type) {
@@ -84,12 +84,23 @@ func (p *pack) form(t types.Type, path string) (form, *noForm) {
 			return form{}, &noForm{why: "a context is no part of a key", hint: "take what the key depends on as a parameter"}
 		}
 		return form{}, &noForm{why: name + " is an interface and has no stable text", hint: "use a concrete type"}
-	case *types.Slice, *types.Map, *types.Chan, *types.Signature:
+	case *types.Slice:
+		hint := "take a string that is made of its elements"
+		if isByte(u.Elem()) {
+			hint = "take it as a string, such as that of hex.EncodeToString"
+		}
+		return form{}, &noForm{why: name + " has no stable text", hint: hint}
+	case *types.Map, *types.Chan, *types.Signature:
 		return form{}, &noForm{why: name + " has no stable text", hint: plainHint}
 	case *types.Struct, *types.Array:
 		return p.text(t, name, path)
 	}
 	return form{}, &noForm{why: name + " has no stable text", hint: plainHint}
+}
+
+func isByte(t types.Type) bool {
+	u, ok := t.Underlying().(*types.Basic)
+	return ok && u.Kind() == types.Byte
 }
 
 // keyValues reports whether every type that satisfies a constraint is an integer, a

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
 	"github.com/cachegen/cachegen/templates"
@@ -144,20 +143,20 @@ func (s *scope) nameResults(f *function) {
 // valueName is what code calls a value of type t: a *User user, a []User users. For types
 // without a name it is fallback.
 func (p *pack) valueName(t types.Type, fallback string) string {
-	plural := ""
 	t = types.Unalias(t)
-	if slice, ok := t.(*types.Slice); ok {
-		t, plural = slice.Elem(), "s"
+	slice, many := t.(*types.Slice)
+	if many {
+		t = slice.Elem()
 	}
 	n := named(t)
 	if n == nil || n.Obj().Pkg() == nil {
 		return fallback
 	}
 	name := lower(n.Obj().Name())
-	if strings.HasSuffix(name, "s") {
-		return name
+	if many {
+		return plural(name)
 	}
-	return name + plural
+	return name
 }
 
 // params writes parameters or results for the model.

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"go/token"
 	"go/types"
 	"slices"
@@ -63,8 +64,12 @@ func (p *pack) notFoundOption(c *cache, arg directive.Arg, own bool) {
 func (p *pack) sentinel(c *cache, arg directive.Arg) *types.Var {
 	names := strings.Split(arg.Value, ".")
 	if len(names) > 2 || slices.ContainsFunc(names, func(n string) bool { return !token.IsIdentifier(n) }) {
-		p.addf(arg.ValuePos, diag.Option, "%q is not the name of an error", arg.Value).
-			Hintf("write nil, or the name of a variable, such as sql.ErrNoRows or ErrNotFound")
+		d := p.addf(arg.ValuePos, diag.Option, "%q is not the name of an error", arg.Value)
+		if strings.HasPrefix(arg.Value, "*") {
+			d.Hintf("%s", p.sentinelHint(c))
+		} else {
+			d.Hintf("write nil, or the name of a variable, such as sql.ErrNoRows or ErrNotFound")
+		}
 		return nil
 	}
 	scope, at := p.Types.Scope(), arg.ValuePos
@@ -91,7 +96,7 @@ func (p *pack) sentinel(c *cache, arg directive.Arg) *types.Var {
 		}
 	default:
 		p.addf(at, diag.Option, "%s is not a variable", arg.Value).
-			Hintf("name a sentinel: an error that errors.Is finds in what %s returns", c.name())
+			Hintf("%s", p.sentinelHint(c))
 		return nil
 	}
 	var errs []string
@@ -102,4 +107,11 @@ func (p *pack) sentinel(c *cache, arg directive.Arg) *types.Var {
 	}
 	p.addf(at, diag.Option, "there is no error %s", arg.Value).Choose(name, errs, "name the error that "+c.name()+" returns when there is nothing")
 	return nil
+}
+
+// sentinelHint is the advice where somebody names what tells errors apart otherwise: their
+// type, or a function.
+func (p *pack) sentinelHint(c *cache) string {
+	return fmt.Sprintf("name a sentinel, an error that errors.Is finds in what %s returns; "+
+		"if it returns none, let it return (%s, bool, error), with false when there is nothing", c.name(), p.name(c.value()))
 }

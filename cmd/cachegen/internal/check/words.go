@@ -94,6 +94,21 @@ func prose(name string) string {
 	return strings.Join(list, " ")
 }
 
+// plural is what several of a name are called: user becomes users, entry entries. One
+// that ends with an s may be several already.
+func plural(name string) string {
+	stem, y := strings.CutSuffix(name, "y")
+	switch {
+	case y && stem != "" && !strings.ContainsAny(stem[len(stem)-1:], "aeiou"):
+		return stem + "ies"
+	case strings.HasSuffix(name, "ss"), strings.HasSuffix(name, "x"), strings.HasSuffix(name, "ch"), strings.HasSuffix(name, "sh"):
+		return name + "es"
+	case strings.HasSuffix(name, "s"):
+		return name
+	}
+	return name + "s"
+}
+
 // camel joins the words of a literal, user-list, into an exported name, UserList. It
 // is empty if the literal has no letter or digit.
 func camel(literal string) string {

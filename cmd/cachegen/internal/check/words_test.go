@@ -61,3 +61,13 @@ func TestCamel(t *testing.T) {
 		}
 	}
 }
+
+func TestPlural(t *testing.T) {
+	for name, want := range map[string]string{
+		"user": "users", "entry": "entries", "key": "keys", "address": "addresses", "box": "boxes", "match": "matches", "news": "news", "y": "ys",
+	} {
+		if got := plural(name); got != want {
+			t.Errorf("plural(%s) = %s, want %s", name, got, want)
+		}
+	}
+}

@@ -164,17 +164,15 @@ func (c *checker) fields(p place, t types.Type, s *types.Struct) {
 	for f := range s.Fields() { // what the package cannot select is promoted by reflection
 		p.reflected = p.reflected || f.Embedded() && !f.Exported() && !c.namable(f.Type())
 	}
-	exported := false
-	var lost []*types.Var
+	lost, exported := unexported(s)
+	defer c.lost(p, t, lost, exported)
+	if len(lost) > 0 && c.foreign(lost[0]) {
+		return // the remedy is for t as a whole, whatever else is wrong in it
+	}
 	for i := range s.NumFields() {
 		f := s.Field(i)
-		exported = exported || f.Exported() || f.Embedded()
 		tag := strings.Split(reflect.StructTag(s.Tag(i)).Get("msgpack"), ",")
-		switch {
-		case tag[0] == "-" || f.Name() == "_" || settings(f):
-			continue
-		case !f.Exported() && !f.Embedded():
-			lost = append(lost, f)
+		if tag[0] == "-" || settings(f) || !f.Exported() && !f.Embedded() {
 			continue
 		}
 		at := p.to(f)
@@ -188,8 +186,28 @@ func (c *checker) fields(p place, t types.Type, s *types.Struct) {
 		}
 		c.check(at, f.Type())
 	}
-	c.lost(p, t, lost, exported)
 }
+
+// unexported lists the fields of s that are lost without a tag saying that they may
+// be, and reports whether s has others.
+func unexported(s *types.Struct) (lost []*types.Var, others bool) {
+	for i := range s.NumFields() {
+		f := s.Field(i)
+		if f.Exported() || f.Embedded() {
+			others = true
+			continue
+		}
+		tag, _, _ := strings.Cut(reflect.StructTag(s.Tag(i)).Get("msgpack"), ",")
+		if tag != "-" && f.Name() != "_" && !settings(f) {
+			lost = append(lost, f)
+		}
+	}
+	return lost, others
+}
+
+// foreign reports whether a field is of another package, whose types whoever reads
+// the message may not be able to change.
+func (c *checker) foreign(f *types.Var) bool { return c.qualifier(f.Pkg()) != "" }
 
 // to is the place of a field.
 func (p place) to(f *types.Var) place {
@@ -201,18 +219,30 @@ func (p place) to(f *types.Var) place {
 func (c *checker) lost(p place, t types.Type, fields []*types.Var, others bool) {
 	switch {
 	case len(fields) == 0:
+	case c.foreign(fields[0]):
+		what := "has unexported fields, such as " + fields[0].Name() + ", which are not encoded"
+		if !others {
+			what = "has no exported field, so nothing of it is encoded"
+		}
+		c.addf(p, "%s %s", c.name(t), what).Hint = c.foreignHint(p, t)
 	case !others:
 		c.addf(p, "%s has no exported field, so nothing of it is encoded", c.name(t)).
 			Hint = "export its fields, give it MarshalMsgpack and UnmarshalMsgpack, or leave it out with the tag `msgpack:\"-\"`"
-	case c.qualifier(fields[0].Pkg()) != "": // whoever reads this cannot change those fields
-		c.addf(p, "%s has unexported fields, such as %s, which are not encoded", c.name(t), fields[0].Name()).
-			Hint = "give the type that holds it MarshalMsgpack and UnmarshalMsgpack, or tag the field `msgpack:\"-\"` if it may be lost"
 	default:
 		for _, f := range fields {
 			c.addf(p.to(f), "an unexported field is not encoded").
 				Hint = "export it, give the type MarshalMsgpack and UnmarshalMsgpack, or tag it `msgpack:\"-\"` if it may be lost"
 		}
 	}
+}
+
+// foreignHint is the advice for a type t of another package that is not encoded whole.
+func (c *checker) foreignHint(p place, t types.Type) string {
+	own := "if its package is yours, give " + c.name(t) + " MarshalMsgpack and UnmarshalMsgpack; "
+	if !p.fields {
+		return own + "if not, return a type of your own with what is needed of it"
+	}
+	return own + "if not, give them to the type that holds it, or tag the field `msgpack:\"-\"` if it may be lost"
 }
 
 // embedded reports whether an embedded type that is not exported can be decoded:
