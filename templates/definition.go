@@ -211,6 +211,9 @@ func (o Options) codes() []jen.Code {
 	add("LockTimeout", o.LockTimeout)
 	add("NotFoundTTL", o.NotFoundTTL)
 	add("ErrorTTL", o.ErrorTTL)
+	if o.BatchMax > 0 {
+		codes = append(codes, run("BatchMax").Call(jen.Lit(o.BatchMax)))
+	}
 	return codes
 }
 

@@ -226,7 +226,9 @@ func (e *emitter) found(c *Cache) (ok string, results []jen.Code) {
 
 func (e *emitter) get(c *Cache) {
 	ok, results := e.found(c)
-	e.keyed(c, c.Get, "returns the cached "+c.Article+"; "+ok+" is false if there is no fresh entry. It never loads.", "Get", results...)
+	opts := e.cacheScope(c).use(ok).local("opts", "callOpts")
+	e.keyedWith(c, c.Get, "returns the cached "+c.Article+"; "+ok+" is false if there is no fresh entry, nor, with [runtime.AllowStale], a stale one. It never loads.", "Get",
+		[]jen.Code{jen.Id(opts).Op("...").Add(run("CallOption"))}, []jen.Code{jen.Id(opts).Op("...")}, results...)
 }
 
 func (e *emitter) pull(c *Cache) {

@@ -230,6 +230,7 @@ type Options struct {
 	LockTimeout, NotFoundTTL, ErrorTTL                    *time.Duration
 	Refresh, Jitter                                       *Amount
 	Forever                                               bool // ttl=forever; TTL is nil
+	BatchMax                                              int  // of the batch loader; 0 for no limit
 }
 
 // An Amount is a duration or, if Percent is not zero, a part of the TTL.

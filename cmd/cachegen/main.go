@@ -101,6 +101,8 @@
 //
 // Of batch alone:
 //
+//	max=N             the loader of a batch is asked for at most N keys at a time, several times if need be; a call that
+//	                  fails is the failure of its own keys
 //	by=Field          which field of a value in a list has the element of the key that it belongs to
 //
 // Of all directives:

@@ -91,9 +91,9 @@ func GetOrSetSettings(ctx context.Context, name string, opts ...runtime.CallOpti
 }
 
 // GetSettings returns the cached settings; ok is false if there is no fresh
-// entry. It never loads.
-func GetSettings(ctx context.Context, name string) (settings Settings, ok bool, err error) {
-	return settingsCache.Get(ctx, SettingsKey{Name: name})
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetSettings(ctx context.Context, name string, opts ...runtime.CallOption) (settings Settings, ok bool, err error) {
+	return settingsCache.Get(ctx, SettingsKey{Name: name}, opts...)
 }
 
 // SetSettings caches settings as the result of LoadSettings(name). See

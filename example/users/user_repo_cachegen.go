@@ -188,10 +188,10 @@ func (c *CachedUserRepo) GetOrSetUser(ctx context.Context, id int64, opts ...run
 	}, opts...)
 }
 
-// GetUser returns the cached user; ok is false if there is no fresh entry. It
-// never loads.
-func (c *CachedUserRepo) GetUser(ctx context.Context, id int64) (user *User, ok bool, err error) {
-	return c.User.Get(ctx, UserKey{ID: id})
+// GetUser returns the cached user; ok is false if there is no fresh entry, nor,
+// with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedUserRepo) GetUser(ctx context.Context, id int64, opts ...runtime.CallOption) (user *User, ok bool, err error) {
+	return c.User.Get(ctx, UserKey{ID: id}, opts...)
 }
 
 // SetUser caches user, which may be nil, as the result of FindUser(id). See
@@ -241,10 +241,10 @@ func (c *CachedUserRepo) GetOrSetTeam(ctx context.Context, id int64, opts ...run
 	}, opts...)
 }
 
-// GetTeam returns the cached team; ok is false if there is no fresh entry. It
-// never loads.
-func (c *CachedUserRepo) GetTeam(ctx context.Context, id int64) (team *Team, ok bool, err error) {
-	return c.Team.Get(ctx, TeamKey{ID: id})
+// GetTeam returns the cached team; ok is false if there is no fresh entry, nor,
+// with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedUserRepo) GetTeam(ctx context.Context, id int64, opts ...runtime.CallOption) (team *Team, ok bool, err error) {
+	return c.Team.Get(ctx, TeamKey{ID: id}, opts...)
 }
 
 // SetTeam caches team, which may be nil, as the result of FindTeam(id). See

@@ -335,9 +335,9 @@ func (c *CachedProducts) GetOrSetProduct(ctx context.Context, id ProductID, opts
 }
 
 // GetProduct returns the cached product; ok is false if there is no fresh
-// entry. It never loads.
-func (c *CachedProducts) GetProduct(ctx context.Context, id ProductID) (product *Product, ok bool, err error) {
-	return c.Product.Get(ctx, ProductKey{ID: id})
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedProducts) GetProduct(ctx context.Context, id ProductID, opts ...runtime.CallOption) (product *Product, ok bool, err error) {
+	return c.Product.Get(ctx, ProductKey{ID: id}, opts...)
 }
 
 // SetProduct caches product, which may be nil, as the result of
@@ -393,9 +393,9 @@ func (c *CachedProducts) GetOrSetPrice(ctx context.Context, id ProductID, locale
 }
 
 // GetCachedPrice returns the cached price; ok is false if there is no fresh
-// entry. It never loads.
-func (c *CachedProducts) GetCachedPrice(ctx context.Context, id ProductID, locale Locale) (cents int64, ok bool, err error) {
-	return c.Price.Get(ctx, PriceKey{Locale: locale, ID: id})
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedProducts) GetCachedPrice(ctx context.Context, id ProductID, locale Locale, opts ...runtime.CallOption) (cents int64, ok bool, err error) {
+	return c.Price.Get(ctx, PriceKey{Locale: locale, ID: id}, opts...)
 }
 
 // SetPrice caches cents as the result of GetPrice(id, locale). See
@@ -450,9 +450,9 @@ func (c *CachedProducts) GetOrSetProductByName(ctx context.Context, name string,
 }
 
 // GetProductByName returns the cached product by name; ok is false if there is
-// no fresh entry. It never loads.
-func (c *CachedProducts) GetProductByName(ctx context.Context, name string) (product *Product, ok bool, err error) {
-	return c.ProductByName.Get(ctx, ProductByNameKey{Name: name})
+// no fresh entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedProducts) GetProductByName(ctx context.Context, name string, opts ...runtime.CallOption) (product *Product, ok bool, err error) {
+	return c.ProductByName.Get(ctx, ProductByNameKey{Name: name}, opts...)
 }
 
 // SetProductByName caches product, which may be nil, as the result of
@@ -511,9 +511,9 @@ func (c *CachedProducts) GetOrSetListing(ctx context.Context, filter Filter, opt
 }
 
 // GetListing returns the cached listing; ok is false if there is no fresh
-// entry. It never loads.
-func (c *CachedProducts) GetListing(ctx context.Context, filter Filter) (names []string, ok bool, err error) {
-	return c.Listing.Get(ctx, ListingKey{Region: c.Products.region, FilterCategory: filter.Category, FilterPage: filter.Page})
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedProducts) GetListing(ctx context.Context, filter Filter, opts ...runtime.CallOption) (names []string, ok bool, err error) {
+	return c.Listing.Get(ctx, ListingKey{Region: c.Products.region, FilterCategory: filter.Category, FilterPage: filter.Page}, opts...)
 }
 
 // SetListing caches names, which may be nil, as the result of Search(filter).
@@ -658,9 +658,9 @@ func getOrSetCountry(ctx context.Context, addr netip.Addr, trace string, opts ..
 }
 
 // getCountry returns the cached country; ok is false if there is no fresh
-// entry. It never loads.
-func getCountry(ctx context.Context, addr netip.Addr) (value country, ok bool, err error) {
-	return countryCache.Get(ctx, countryKey{Addr: addr})
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func getCountry(ctx context.Context, addr netip.Addr, opts ...runtime.CallOption) (value country, ok bool, err error) {
+	return countryCache.Get(ctx, countryKey{Addr: addr}, opts...)
 }
 
 // setCountry caches value as the result of lookUpCountry(addr). See

@@ -361,10 +361,10 @@ func (c *CachedWarehouses) GetOrSetStock(ctx context.Context, warehouse string, 
 	}, opts...)
 }
 
-// GetStock returns the cached stock; ok is false if there is no fresh entry. It
-// never loads.
-func (c *CachedWarehouses) GetStock(ctx context.Context, warehouse string, sku SKU) (stock *Stock, ok bool, err error) {
-	return c.Stock.Get(ctx, StockKey{Warehouse: warehouse, Sku: sku})
+// GetStock returns the cached stock; ok is false if there is no fresh entry,
+// nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedWarehouses) GetStock(ctx context.Context, warehouse string, sku SKU, opts ...runtime.CallOption) (stock *Stock, ok bool, err error) {
+	return c.Stock.Get(ctx, StockKey{Warehouse: warehouse, Sku: sku}, opts...)
 }
 
 // SetStock caches stock, which may be nil, as the result of
@@ -418,10 +418,10 @@ func (c *CachedWarehouses) GetOrSetRate(ctx context.Context, list string, curren
 	}, opts...)
 }
 
-// GetRate returns the cached rate; ok is false if there is no fresh entry. It
-// never loads.
-func (c *CachedWarehouses) GetRate(ctx context.Context, list string, currency Currency) (rate int64, ok bool, err error) {
-	return c.Rate.Get(ctx, RateKey{List: list, Currency: currency})
+// GetRate returns the cached rate; ok is false if there is no fresh entry, nor,
+// with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedWarehouses) GetRate(ctx context.Context, list string, currency Currency, opts ...runtime.CallOption) (rate int64, ok bool, err error) {
+	return c.Rate.Get(ctx, RateKey{List: list, Currency: currency}, opts...)
 }
 
 // SetCachedRate caches rate as the result of FindRate(list, currency). See
@@ -472,10 +472,10 @@ func (c *CachedWarehouses) GetOrSetLabel(ctx context.Context, id ProductID, opts
 	}, opts...)
 }
 
-// GetLabel returns the cached label; ok is false if there is no fresh entry. It
-// never loads.
-func (c *CachedWarehouses) GetLabel(ctx context.Context, id ProductID) (label Label, ok bool, err error) {
-	return c.Label.Get(ctx, LabelKey{ID: id})
+// GetLabel returns the cached label; ok is false if there is no fresh entry,
+// nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedWarehouses) GetLabel(ctx context.Context, id ProductID, opts ...runtime.CallOption) (label Label, ok bool, err error) {
+	return c.Label.Get(ctx, LabelKey{ID: id}, opts...)
 }
 
 // SetLabel caches label as the result of LoadLabel(id). See
@@ -530,9 +530,9 @@ func (c *CachedWarehouses) GetOrSetPartner(ctx context.Context, name string, opt
 }
 
 // GetPartner returns the cached partner; ok is false if there is no fresh
-// entry. It never loads.
-func (c *CachedWarehouses) GetPartner(ctx context.Context, name string) (pieces int, ok bool, err error) {
-	return c.Partner.Get(ctx, PartnerKey{Name: name})
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedWarehouses) GetPartner(ctx context.Context, name string, opts ...runtime.CallOption) (pieces int, ok bool, err error) {
+	return c.Partner.Get(ctx, PartnerKey{Name: name}, opts...)
 }
 
 // SetPartner caches pieces as the result of QueryPartner(name). See
@@ -586,10 +586,10 @@ func (c *CachedWarehouses) GetOrSetReport(ctx context.Context, warehouse string,
 	}, opts...)
 }
 
-// GetReport returns the cached report; ok is false if there is no fresh entry.
-// It never loads.
-func (c *CachedWarehouses) GetReport(ctx context.Context, warehouse string) (pieces int, ok bool, err error) {
-	return c.Report.Get(ctx, ReportKey{Warehouse: warehouse})
+// GetReport returns the cached report; ok is false if there is no fresh entry,
+// nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedWarehouses) GetReport(ctx context.Context, warehouse string, opts ...runtime.CallOption) (pieces int, ok bool, err error) {
+	return c.Report.Get(ctx, ReportKey{Warehouse: warehouse}, opts...)
 }
 
 // SetReport caches pieces as the result of LoadReport(warehouse). See
@@ -783,10 +783,10 @@ func GetOrSetWeight(ctx context.Context, sku SKU, opts ...runtime.CallOption) (i
 	}, opts...)
 }
 
-// GetWeight returns the cached weight; ok is false if there is no fresh entry.
-// It never loads.
-func GetWeight(ctx context.Context, sku SKU) (weight int, ok bool, err error) {
-	return weightCache.Get(ctx, WeightKey{Sku: sku})
+// GetWeight returns the cached weight; ok is false if there is no fresh entry,
+// nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetWeight(ctx context.Context, sku SKU, opts ...runtime.CallOption) (weight int, ok bool, err error) {
+	return weightCache.Get(ctx, WeightKey{Sku: sku}, opts...)
 }
 
 // SetWeight caches weight as the result of FindWeight(sku). See

@@ -386,10 +386,10 @@ func (c *CachedBoard) GetOrSetQuote(ctx context.Context, symbol Symbol, opts ...
 	}, opts...)
 }
 
-// GetQuote returns the cached quote; ok is false if there is no fresh entry. It
-// never loads.
-func (c *CachedBoard) GetQuote(ctx context.Context, symbol Symbol) (quote *Quote, ok bool, err error) {
-	return c.Quote.Get(ctx, QuoteKey{Symbol: symbol})
+// GetQuote returns the cached quote; ok is false if there is no fresh entry,
+// nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedBoard) GetQuote(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (quote *Quote, ok bool, err error) {
+	return c.Quote.Get(ctx, QuoteKey{Symbol: symbol}, opts...)
 }
 
 // SetQuote caches quote, which may be nil, as the result of FindQuote(symbol).
@@ -444,10 +444,10 @@ func (c *CachedBoard) GetOrSetAbove(ctx context.Context, price Decimal, opts ...
 	}, opts...)
 }
 
-// GetAbove returns the cached above; ok is false if there is no fresh entry. It
-// never loads.
-func (c *CachedBoard) GetAbove(ctx context.Context, price Decimal) (symbols map[Symbol]Decimal, ok bool, err error) {
-	return c.Above.Get(ctx, AboveKey{Price: price})
+// GetAbove returns the cached above; ok is false if there is no fresh entry,
+// nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedBoard) GetAbove(ctx context.Context, price Decimal, opts ...runtime.CallOption) (symbols map[Symbol]Decimal, ok bool, err error) {
+	return c.Above.Get(ctx, AboveKey{Price: price}, opts...)
 }
 
 // SetAbove caches symbols, which may be nil, as the result of
@@ -500,10 +500,10 @@ func (c *CachedBoard) GetOrSetLast(ctx context.Context, symbol Symbol, opts ...r
 	}, opts...)
 }
 
-// GetLast returns the cached last; ok is false if there is no fresh entry. It
-// never loads.
-func (c *CachedBoard) GetLast(ctx context.Context, symbol Symbol) (last Decimal, ok bool, err error) {
-	return c.Last.Get(ctx, LastKey{Symbol: symbol})
+// GetLast returns the cached last; ok is false if there is no fresh entry, nor,
+// with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedBoard) GetLast(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (last Decimal, ok bool, err error) {
+	return c.Last.Get(ctx, LastKey{Symbol: symbol}, opts...)
 }
 
 // SetLast caches last as the result of FindLast(symbol). See
@@ -557,10 +557,10 @@ func (c *CachedBoard) GetOrSetTimes(ctx context.Context, symbol Symbol, opts ...
 	}, opts...)
 }
 
-// GetTimes returns the cached times; ok is false if there is no fresh entry. It
-// never loads.
-func (c *CachedBoard) GetTimes(ctx context.Context, symbol Symbol) (times []time.Time, ok bool, err error) {
-	return c.Times.Get(ctx, TimesKey{Symbol: symbol})
+// GetTimes returns the cached times; ok is false if there is no fresh entry,
+// nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedBoard) GetTimes(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (times []time.Time, ok bool, err error) {
+	return c.Times.Get(ctx, TimesKey{Symbol: symbol}, opts...)
 }
 
 // SetTimes caches times, which may be nil, as the result of FindTimes(symbol).
@@ -614,10 +614,10 @@ func (c *CachedDesk) GetOrSetDraft(ctx context.Context, symbol Symbol, opts ...r
 	}, opts...)
 }
 
-// GetDraft returns the cached draft; ok is false if there is no fresh entry. It
-// never loads.
-func (c *CachedDesk) GetDraft(ctx context.Context, symbol Symbol) (quote Quote, ok bool, err error) {
-	return c.Draft.Get(ctx, DraftKey{Symbol: symbol})
+// GetDraft returns the cached draft; ok is false if there is no fresh entry,
+// nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedDesk) GetDraft(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (quote Quote, ok bool, err error) {
+	return c.Draft.Get(ctx, DraftKey{Symbol: symbol}, opts...)
 }
 
 // SetDraft caches quote as the result of LoadDraft(symbol). See

@@ -216,10 +216,10 @@ func (c *CachedBase) GetOrSetOrder(ctx context.Context, id int64, opts ...runtim
 	}, opts...))
 }
 
-// GetOrder returns the cached order; found is false if there is no fresh entry.
-// It never loads.
-func (c *CachedBase) GetOrder(ctx context.Context, id int64) (order Order, found bool, err error) {
-	return c.Order.Get(ctx, OrderKey{ID: id})
+// GetOrder returns the cached order; found is false if there is no fresh entry,
+// nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedBase) GetOrder(ctx context.Context, id int64, opts ...runtime.CallOption) (order Order, found bool, err error) {
+	return c.Order.Get(ctx, OrderKey{ID: id}, opts...)
 }
 
 // SetOrder caches order as the result of FindOrder(id). See
@@ -273,10 +273,10 @@ func (c *CachedShop) GetOrSetLines(ctx context.Context, id int64, opts ...runtim
 	}, opts...)
 }
 
-// GetLines returns the cached lines; ok is false if there is no fresh entry. It
-// never loads.
-func (c *CachedShop) GetLines(ctx context.Context, id int64) (lines []string, ok bool, err error) {
-	return c.Lines.Get(ctx, LinesKey{Number: c.Shop.Number, ID: id})
+// GetLines returns the cached lines; ok is false if there is no fresh entry,
+// nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedShop) GetLines(ctx context.Context, id int64, opts ...runtime.CallOption) (lines []string, ok bool, err error) {
+	return c.Lines.Get(ctx, LinesKey{Number: c.Shop.Number, ID: id}, opts...)
 }
 
 // SetLines caches lines, which may be nil, as the result of FindLines(id). See

@@ -217,9 +217,9 @@ func GetOrSetConverted[N Number](ctx context.Context, text string, opts ...runti
 }
 
 // GetConverted returns the cached converted; ok is false if there is no fresh
-// entry. It never loads.
-func GetConverted[N Number](ctx context.Context, text string) (converted N, ok bool, err error) {
-	return convertedCache[N]().Get(ctx, ConvertedKey{Text: text})
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetConverted[N Number](ctx context.Context, text string, opts ...runtime.CallOption) (converted N, ok bool, err error) {
+	return convertedCache[N]().Get(ctx, ConvertedKey{Text: text}, opts...)
 }
 
 // SetConverted caches converted as the result of Convert(text). See
@@ -269,10 +269,10 @@ func GetOrSetPair[A ID, B ID](ctx context.Context, a A, b B, opts ...runtime.Cal
 	}, opts...)
 }
 
-// GetPair returns the cached pair; ok is false if there is no fresh entry. It
-// never loads.
-func GetPair[A ID, B ID](ctx context.Context, a A, b B) (page Page[string], ok bool, err error) {
-	return pairCache[A, B]().Get(ctx, PairKey[A, B]{A: a, B: b})
+// GetPair returns the cached pair; ok is false if there is no fresh entry, nor,
+// with [runtime.AllowStale], a stale one. It never loads.
+func GetPair[A ID, B ID](ctx context.Context, a A, b B, opts ...runtime.CallOption) (page Page[string], ok bool, err error) {
+	return pairCache[A, B]().Get(ctx, PairKey[A, B]{A: a, B: b}, opts...)
 }
 
 // SetPair caches page as the result of LoadPair(a, b). See [runtime.Cache.Set].
@@ -320,10 +320,10 @@ func getOrSetCount(ctx context.Context, of Alias, opts ...runtime.CallOption) (i
 	}, opts...)
 }
 
-// getCount returns the cached count; ok is false if there is no fresh entry. It
-// never loads.
-func getCount(ctx context.Context, of Alias) (n int64, ok bool, err error) {
-	return countCache.Get(ctx, countKey{Of: of})
+// getCount returns the cached count; ok is false if there is no fresh entry,
+// nor, with [runtime.AllowStale], a stale one. It never loads.
+func getCount(ctx context.Context, of Alias, opts ...runtime.CallOption) (n int64, ok bool, err error) {
+	return countCache.Get(ctx, countKey{Of: of}, opts...)
 }
 
 // setCount caches n as the result of count(of). See [runtime.Cache.Set].

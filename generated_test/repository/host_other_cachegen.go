@@ -113,10 +113,10 @@ func (c *CachedHost) GetOrSetSystem(ctx context.Context, verbose bool, opts ...r
 	}, opts...)
 }
 
-// GetSystem returns the cached system; ok is false if there is no fresh entry.
-// It never loads.
-func (c *CachedHost) GetSystem(ctx context.Context, verbose bool) (system string, ok bool, err error) {
-	return c.System.Get(ctx, SystemKey{Verbose: verbose})
+// GetSystem returns the cached system; ok is false if there is no fresh entry,
+// nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedHost) GetSystem(ctx context.Context, verbose bool, opts ...runtime.CallOption) (system string, ok bool, err error) {
+	return c.System.Get(ctx, SystemKey{Verbose: verbose}, opts...)
 }
 
 // SetSystem caches system as the result of LoadSystem(verbose). See

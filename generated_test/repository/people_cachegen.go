@@ -261,10 +261,10 @@ func (c *CachedDirectory) GetOrSetUser(ctx context.Context, name Alias, opts ...
 	}, opts...)
 }
 
-// GetUser returns the cached user; ok is false if there is no fresh entry. It
-// never loads.
-func (c *CachedDirectory) GetUser(ctx context.Context, name Alias) (user *User, ok bool, err error) {
-	return c.User.Get(ctx, UserKey{Site: c.Directory.Site, Name: name})
+// GetUser returns the cached user; ok is false if there is no fresh entry, nor,
+// with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedDirectory) GetUser(ctx context.Context, name Alias, opts ...runtime.CallOption) (user *User, ok bool, err error) {
+	return c.User.Get(ctx, UserKey{Site: c.Directory.Site, Name: name}, opts...)
 }
 
 // SetUser caches user, which may be nil, as the result of FindUser(name). See
@@ -319,9 +319,9 @@ func (c *CachedDirectory) GetOrSetInitials(ctx context.Context, name UserName, o
 }
 
 // GetInitials returns the cached initials; ok is false if there is no fresh
-// entry. It never loads.
-func (c *CachedDirectory) GetInitials(ctx context.Context, name UserName) (initials []rune, ok bool, err error) {
-	return c.Initials.Get(ctx, InitialsKey{Site: c.Directory.Site, Name: name})
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedDirectory) GetInitials(ctx context.Context, name UserName, opts ...runtime.CallOption) (initials []rune, ok bool, err error) {
+	return c.Initials.Get(ctx, InitialsKey{Site: c.Directory.Site, Name: name}, opts...)
 }
 
 // SetInitials caches initials, which may be nil, as the result of
@@ -374,9 +374,9 @@ func (c *cachedArchive) getOrSetArchived(ctx context.Context, number int, opts .
 }
 
 // getArchived returns the cached archived; ok is false if there is no fresh
-// entry. It never loads.
-func (c *cachedArchive) getArchived(ctx context.Context, number int) (page UserPage, ok bool, err error) {
-	return c.archived.Get(ctx, archivedKey{Number: number})
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *cachedArchive) getArchived(ctx context.Context, number int, opts ...runtime.CallOption) (page UserPage, ok bool, err error) {
+	return c.archived.Get(ctx, archivedKey{Number: number}, opts...)
 }
 
 // setArchived caches page as the result of readPage(number). See

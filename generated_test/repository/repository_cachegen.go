@@ -183,10 +183,10 @@ func (c *CachedRepo[K, V]) GetOrSetRow(ctx context.Context, id K, opts ...runtim
 	}, opts...)
 }
 
-// GetRow returns the cached row; ok is false if there is no fresh entry. It
-// never loads.
-func (c *CachedRepo[K, V]) GetRow(ctx context.Context, id K) (row V, ok bool, err error) {
-	return c.Row.Get(ctx, RowKey[K]{ID: id})
+// GetRow returns the cached row; ok is false if there is no fresh entry, nor,
+// with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedRepo[K, V]) GetRow(ctx context.Context, id K, opts ...runtime.CallOption) (row V, ok bool, err error) {
+	return c.Row.Get(ctx, RowKey[K]{ID: id}, opts...)
 }
 
 // SetRow caches row as the result of Find(id). See [runtime.Cache.Set].
@@ -239,10 +239,10 @@ func (c *CachedRepo[K, V]) GetOrSetPage(ctx context.Context, number, size int, o
 	}, opts...)
 }
 
-// GetPage returns the cached page; ok is false if there is no fresh entry. It
-// never loads.
-func (c *CachedRepo[K, V]) GetPage(ctx context.Context, number, size int) (page Page[K], ok bool, err error) {
-	return c.Page.Get(ctx, PageKey{Number: number, Size: size})
+// GetPage returns the cached page; ok is false if there is no fresh entry, nor,
+// with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedRepo[K, V]) GetPage(ctx context.Context, number, size int, opts ...runtime.CallOption) (page Page[K], ok bool, err error) {
+	return c.Page.Get(ctx, PageKey{Number: number, Size: size}, opts...)
 }
 
 // SetPage caches page as the result of ListPage(number, size). See

@@ -93,10 +93,10 @@ func GetOrSetPolicy(ctx context.Context, name PolicyName, opts ...runtime.CallOp
 	}, opts...)
 }
 
-// GetPolicy returns the cached policy; ok is false if there is no fresh entry.
-// It never loads.
-func GetPolicy(ctx context.Context, name PolicyName) (policy *Policy, ok bool, err error) {
-	return policyCache.Get(ctx, PolicyKey{Name: name})
+// GetPolicy returns the cached policy; ok is false if there is no fresh entry,
+// nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetPolicy(ctx context.Context, name PolicyName, opts ...runtime.CallOption) (policy *Policy, ok bool, err error) {
+	return policyCache.Get(ctx, PolicyKey{Name: name}, opts...)
 }
 
 // SetPolicy caches policy, which may be nil, as the result of LoadPolicy(name).

@@ -273,9 +273,9 @@ func (c *CachedSessions) GetOrSetSession(ctx context.Context, token Token, opts 
 }
 
 // GetSession returns the cached session; found is false if there is no fresh
-// entry. It never loads.
-func (c *CachedSessions) GetSession(ctx context.Context, token Token) (session *Session, found bool, err error) {
-	return c.Session.Get(ctx, SessionKey{Token: token})
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedSessions) GetSession(ctx context.Context, token Token, opts ...runtime.CallOption) (session *Session, found bool, err error) {
+	return c.Session.Get(ctx, SessionKey{Token: token}, opts...)
 }
 
 // SetSession caches session, which may be nil, as the result of
@@ -330,10 +330,10 @@ func (c *CachedSessions) GetOrSetCount(ctx context.Context, user UserID, realm R
 	}, opts...)
 }
 
-// GetCount returns the cached count; ok is false if there is no fresh entry. It
-// never loads.
-func (c *CachedSessions) GetCount(ctx context.Context, user UserID, realm Realm, live bool) (n int, ok bool, err error) {
-	return c.Count.Get(ctx, CountKey{User: user, Realm: realm, Live: live})
+// GetCount returns the cached count; ok is false if there is no fresh entry,
+// nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedSessions) GetCount(ctx context.Context, user UserID, realm Realm, live bool, opts ...runtime.CallOption) (n int, ok bool, err error) {
+	return c.Count.Get(ctx, CountKey{User: user, Realm: realm, Live: live}, opts...)
 }
 
 // SetCount caches n as the result of CountSessions(user, realm, live). See
@@ -394,9 +394,9 @@ func (c *CachedSessions) GetOrSetDevice(ctx context.Context, device DeviceID, op
 }
 
 // GetDevice returns the cached device; found is false if there is no fresh
-// entry. It never loads.
-func (c *CachedSessions) GetDevice(ctx context.Context, device DeviceID) (scopes Scopes, found bool, err error) {
-	return c.Device.Get(ctx, DeviceKey{Device: device})
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedSessions) GetDevice(ctx context.Context, device DeviceID, opts ...runtime.CallOption) (scopes Scopes, found bool, err error) {
+	return c.Device.Get(ctx, DeviceKey{Device: device}, opts...)
 }
 
 // SetDevice caches scopes as the result of FindDevice(device). See

@@ -766,9 +766,9 @@ func GetOrSetEverything(ctx context.Context, id int, opts ...runtime.CallOption)
 }
 
 // GetEverything returns the cached everything; ok is false if there is no fresh
-// entry. It never loads.
-func GetEverything(ctx context.Context, id int) (everything *Everything, ok bool, err error) {
-	return everythingCache.Get(ctx, EverythingKey{ID: id})
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetEverything(ctx context.Context, id int, opts ...runtime.CallOption) (everything *Everything, ok bool, err error) {
+	return everythingCache.Get(ctx, EverythingKey{ID: id}, opts...)
 }
 
 // SetEverything caches everything, which may be nil, as the result of
@@ -816,9 +816,9 @@ func GetOrSetContainers(ctx context.Context, id int, opts ...runtime.CallOption)
 }
 
 // GetContainers returns the cached containers; ok is false if there is no fresh
-// entry. It never loads.
-func GetContainers(ctx context.Context, id int) (containers Containers, ok bool, err error) {
-	return containersCache.Get(ctx, ContainersKey{ID: id})
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetContainers(ctx context.Context, id int, opts ...runtime.CallOption) (containers Containers, ok bool, err error) {
+	return containersCache.Get(ctx, ContainersKey{ID: id}, opts...)
 }
 
 // SetContainers caches containers as the result of FindContainers(id). See
@@ -865,10 +865,10 @@ func GetOrSetNode(ctx context.Context, id int, opts ...runtime.CallOption) (*Nod
 	}, opts...)
 }
 
-// GetNode returns the cached node; ok is false if there is no fresh entry. It
-// never loads.
-func GetNode(ctx context.Context, id int) (node *Node, ok bool, err error) {
-	return nodeCache.Get(ctx, NodeKey{ID: id})
+// GetNode returns the cached node; ok is false if there is no fresh entry, nor,
+// with [runtime.AllowStale], a stale one. It never loads.
+func GetNode(ctx context.Context, id int, opts ...runtime.CallOption) (node *Node, ok bool, err error) {
+	return nodeCache.Get(ctx, NodeKey{ID: id}, opts...)
 }
 
 // SetNode caches node, which may be nil, as the result of FindNode(id). See
@@ -914,10 +914,10 @@ func GetOrSetTree(ctx context.Context, id int, opts ...runtime.CallOption) (Tree
 	}, opts...)
 }
 
-// GetTree returns the cached tree; ok is false if there is no fresh entry. It
-// never loads.
-func GetTree(ctx context.Context, id int) (tree Tree, ok bool, err error) {
-	return treeCache.Get(ctx, TreeKey{ID: id})
+// GetTree returns the cached tree; ok is false if there is no fresh entry, nor,
+// with [runtime.AllowStale], a stale one. It never loads.
+func GetTree(ctx context.Context, id int, opts ...runtime.CallOption) (tree Tree, ok bool, err error) {
+	return treeCache.Get(ctx, TreeKey{ID: id}, opts...)
 }
 
 // SetTree caches tree, which may be nil, as the result of FindTree(id). See
@@ -963,10 +963,10 @@ func GetOrSetList(ctx context.Context, id int, opts ...runtime.CallOption) (List
 	}, opts...)
 }
 
-// GetList returns the cached list; ok is false if there is no fresh entry. It
-// never loads.
-func GetList(ctx context.Context, id int) (list List, ok bool, err error) {
-	return listCache.Get(ctx, ListKey{ID: id})
+// GetList returns the cached list; ok is false if there is no fresh entry, nor,
+// with [runtime.AllowStale], a stale one. It never loads.
+func GetList(ctx context.Context, id int, opts ...runtime.CallOption) (list List, ok bool, err error) {
+	return listCache.Get(ctx, ListKey{ID: id}, opts...)
 }
 
 // SetList caches list, which may be nil, as the result of FindList(id). See
@@ -1012,10 +1012,10 @@ func GetOrSetPage(ctx context.Context, id int, opts ...runtime.CallOption) (Page
 	}, opts...)
 }
 
-// GetPage returns the cached page; ok is false if there is no fresh entry. It
-// never loads.
-func GetPage(ctx context.Context, id int) (page Page[Item], ok bool, err error) {
-	return pageCache.Get(ctx, PageKey{ID: id})
+// GetPage returns the cached page; ok is false if there is no fresh entry, nor,
+// with [runtime.AllowStale], a stale one. It never loads.
+func GetPage(ctx context.Context, id int, opts ...runtime.CallOption) (page Page[Item], ok bool, err error) {
+	return pageCache.Get(ctx, PageKey{ID: id}, opts...)
 }
 
 // SetPage caches page as the result of FindPage(id). See [runtime.Cache.Set].
@@ -1061,9 +1061,9 @@ func GetOrSetEmbedding(ctx context.Context, id int, opts ...runtime.CallOption) 
 }
 
 // GetEmbedding returns the cached embedding; ok is false if there is no fresh
-// entry. It never loads.
-func GetEmbedding(ctx context.Context, id int) (embedding *Embedding, ok bool, err error) {
-	return embeddingCache.Get(ctx, EmbeddingKey{ID: id})
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetEmbedding(ctx context.Context, id int, opts ...runtime.CallOption) (embedding *Embedding, ok bool, err error) {
+	return embeddingCache.Get(ctx, EmbeddingKey{ID: id}, opts...)
 }
 
 // SetEmbedding caches embedding, which may be nil, as the result of
@@ -1111,9 +1111,9 @@ func GetOrSetShadowing(ctx context.Context, id int, opts ...runtime.CallOption) 
 }
 
 // GetShadowing returns the cached shadowing; ok is false if there is no fresh
-// entry. It never loads.
-func GetShadowing(ctx context.Context, id int) (shadowing *Shadowing, ok bool, err error) {
-	return shadowingCache.Get(ctx, ShadowingKey{ID: id})
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetShadowing(ctx context.Context, id int, opts ...runtime.CallOption) (shadowing *Shadowing, ok bool, err error) {
+	return shadowingCache.Get(ctx, ShadowingKey{ID: id}, opts...)
 }
 
 // SetShadowing caches shadowing, which may be nil, as the result of
@@ -1160,10 +1160,10 @@ func GetOrSetTagged(ctx context.Context, id int, opts ...runtime.CallOption) ([]
 	}, opts...)
 }
 
-// GetTagged returns the cached tagged; ok is false if there is no fresh entry.
-// It never loads.
-func GetTagged(ctx context.Context, id int) (taggeds []Tagged, ok bool, err error) {
-	return taggedCache.Get(ctx, TaggedKey{ID: id})
+// GetTagged returns the cached tagged; ok is false if there is no fresh entry,
+// nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetTagged(ctx context.Context, id int, opts ...runtime.CallOption) (taggeds []Tagged, ok bool, err error) {
+	return taggedCache.Get(ctx, TaggedKey{ID: id}, opts...)
 }
 
 // SetTagged caches taggeds, which may be nil, as the result of FindTagged(id).
@@ -1209,10 +1209,10 @@ func GetOrSetSparse(ctx context.Context, id int, opts ...runtime.CallOption) (ma
 	}, opts...)
 }
 
-// GetSparse returns the cached sparse; ok is false if there is no fresh entry.
-// It never loads.
-func GetSparse(ctx context.Context, id int) (sparse map[string]*Sparse, ok bool, err error) {
-	return sparseCache.Get(ctx, SparseKey{ID: id})
+// GetSparse returns the cached sparse; ok is false if there is no fresh entry,
+// nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetSparse(ctx context.Context, id int, opts ...runtime.CallOption) (sparse map[string]*Sparse, ok bool, err error) {
+	return sparseCache.Get(ctx, SparseKey{ID: id}, opts...)
 }
 
 // SetSparse caches sparse, which may be nil, as the result of FindSparse(id).
@@ -1259,9 +1259,9 @@ func GetOrSetMarshaling(ctx context.Context, id int, opts ...runtime.CallOption)
 }
 
 // GetMarshaling returns the cached marshaling; ok is false if there is no fresh
-// entry. It never loads.
-func GetMarshaling(ctx context.Context, id int) (marshaling *Marshaling, ok bool, err error) {
-	return marshalingCache.Get(ctx, MarshalingKey{ID: id})
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetMarshaling(ctx context.Context, id int, opts ...runtime.CallOption) (marshaling *Marshaling, ok bool, err error) {
+	return marshalingCache.Get(ctx, MarshalingKey{ID: id}, opts...)
 }
 
 // SetMarshaling caches marshaling, which may be nil, as the result of
@@ -1309,9 +1309,9 @@ func GetOrSetForeign(ctx context.Context, id int, opts ...runtime.CallOption) (*
 }
 
 // GetForeign returns the cached foreign; ok is false if there is no fresh
-// entry. It never loads.
-func GetForeign(ctx context.Context, id int) (foreign *Foreign, ok bool, err error) {
-	return foreignCache.Get(ctx, ForeignKey{ID: id})
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetForeign(ctx context.Context, id int, opts ...runtime.CallOption) (foreign *Foreign, ok bool, err error) {
+	return foreignCache.Get(ctx, ForeignKey{ID: id}, opts...)
 }
 
 // SetForeign caches foreign, which may be nil, as the result of
@@ -1358,9 +1358,9 @@ func GetOrSetGuarded(ctx context.Context, id int, opts ...runtime.CallOption) (*
 }
 
 // GetGuarded returns the cached guarded; ok is false if there is no fresh
-// entry. It never loads.
-func GetGuarded(ctx context.Context, id int) (guarded *Guarded, ok bool, err error) {
-	return guardedCache.Get(ctx, GuardedKey{ID: id})
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetGuarded(ctx context.Context, id int, opts ...runtime.CallOption) (guarded *Guarded, ok bool, err error) {
+	return guardedCache.Get(ctx, GuardedKey{ID: id}, opts...)
 }
 
 // SetGuarded caches guarded, which may be nil, as the result of
@@ -1407,9 +1407,9 @@ func GetOrSetShadows(ctx context.Context, id int, opts ...runtime.CallOption) (S
 }
 
 // GetShadows returns the cached shadows; ok is false if there is no fresh
-// entry. It never loads.
-func GetShadows(ctx context.Context, id int) (shadows Shadows, ok bool, err error) {
-	return shadowsCache.Get(ctx, ShadowsKey{ID: id})
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetShadows(ctx context.Context, id int, opts ...runtime.CallOption) (shadows Shadows, ok bool, err error) {
+	return shadowsCache.Get(ctx, ShadowsKey{ID: id}, opts...)
 }
 
 // SetShadows caches shadows as the result of FindShadows(id). See
@@ -1455,10 +1455,10 @@ func GetOrSetTime(ctx context.Context, id int, opts ...runtime.CallOption) (time
 	}, opts...)
 }
 
-// GetTime returns the cached time; ok is false if there is no fresh entry. It
-// never loads.
-func GetTime(ctx context.Context, id int) (value time.Time, ok bool, err error) {
-	return timeCache.Get(ctx, TimeKey{ID: id})
+// GetTime returns the cached time; ok is false if there is no fresh entry, nor,
+// with [runtime.AllowStale], a stale one. It never loads.
+func GetTime(ctx context.Context, id int, opts ...runtime.CallOption) (value time.Time, ok bool, err error) {
+	return timeCache.Get(ctx, TimeKey{ID: id}, opts...)
 }
 
 // SetTime caches value as the result of FindTime(id). See [runtime.Cache.Set].
@@ -1503,10 +1503,10 @@ func GetOrSetCount(ctx context.Context, id int, opts ...runtime.CallOption) (uin
 	}, opts...)
 }
 
-// GetCount returns the cached count; ok is false if there is no fresh entry. It
-// never loads.
-func GetCount(ctx context.Context, id int) (count uint16, ok bool, err error) {
-	return countCache.Get(ctx, CountKey{ID: id})
+// GetCount returns the cached count; ok is false if there is no fresh entry,
+// nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCount(ctx context.Context, id int, opts ...runtime.CallOption) (count uint16, ok bool, err error) {
+	return countCache.Get(ctx, CountKey{ID: id}, opts...)
 }
 
 // SetCount caches count as the result of FindCount(id). See
@@ -1552,10 +1552,10 @@ func GetOrSetLabels(ctx context.Context, id int, opts ...runtime.CallOption) (st
 	}, opts...)
 }
 
-// GetLabels returns the cached labels; ok is false if there is no fresh entry.
-// It never loads.
-func GetLabels(ctx context.Context, id int) (labels struct{ Labels []string }, ok bool, err error) {
-	return labelsCache.Get(ctx, LabelsKey{ID: id})
+// GetLabels returns the cached labels; ok is false if there is no fresh entry,
+// nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetLabels(ctx context.Context, id int, opts ...runtime.CallOption) (labels struct{ Labels []string }, ok bool, err error) {
+	return labelsCache.Get(ctx, LabelsKey{ID: id}, opts...)
 }
 
 // SetLabels caches labels as the result of FindLabels(id). See

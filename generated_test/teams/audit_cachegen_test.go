@@ -89,10 +89,10 @@ func getOrSetAudit(ctx context.Context, teamID int64, opts ...runtime.CallOption
 	}, opts...)
 }
 
-// getAudit returns the cached audit; ok is false if there is no fresh entry. It
-// never loads.
-func getAudit(ctx context.Context, teamID int64) (audit string, ok bool, err error) {
-	return auditCache.Get(ctx, auditKey{TeamID: teamID})
+// getAudit returns the cached audit; ok is false if there is no fresh entry,
+// nor, with [runtime.AllowStale], a stale one. It never loads.
+func getAudit(ctx context.Context, teamID int64, opts ...runtime.CallOption) (audit string, ok bool, err error) {
+	return auditCache.Get(ctx, auditKey{TeamID: teamID}, opts...)
 }
 
 // setAudit caches audit as the result of loadAudit(teamID). See

@@ -104,10 +104,10 @@ func GetOrSetQuota(ctx context.Context, teamID int64, opts ...runtime.CallOption
 	}, opts...)
 }
 
-// GetQuota returns the cached quota; ok is false if there is no fresh entry. It
-// never loads.
-func GetQuota(ctx context.Context, teamID int64) (quota Quota, ok bool, err error) {
-	return quotaCache.Get(ctx, QuotaKey{TeamID: teamID})
+// GetQuota returns the cached quota; ok is false if there is no fresh entry,
+// nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetQuota(ctx context.Context, teamID int64, opts ...runtime.CallOption) (quota Quota, ok bool, err error) {
+	return quotaCache.Get(ctx, QuotaKey{TeamID: teamID}, opts...)
 }
 
 // SetQuota caches quota as the result of LoadQuota(teamID). See

@@ -240,10 +240,10 @@ func (c *CachedUserRepo) GetOrSetUser(ctx context.Context, id int64, opts ...run
 	}, opts...)
 }
 
-// GetUser returns the cached user; ok is false if there is no fresh entry. It
-// never loads.
-func (c *CachedUserRepo) GetUser(ctx context.Context, id int64) (user *User, ok bool, err error) {
-	return c.User.Get(ctx, UserKey{ID: id})
+// GetUser returns the cached user; ok is false if there is no fresh entry, nor,
+// with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedUserRepo) GetUser(ctx context.Context, id int64, opts ...runtime.CallOption) (user *User, ok bool, err error) {
+	return c.User.Get(ctx, UserKey{ID: id}, opts...)
 }
 
 // SetUser caches user, which may be nil, as the result of FindUser(id). See
@@ -299,9 +299,9 @@ func (c *CachedUserRepo) GetOrSetUserByEmail(ctx context.Context, email, reason 
 }
 
 // GetUserByEmail returns the cached user by email; ok is false if there is no
-// fresh entry. It never loads.
-func (c *CachedUserRepo) GetUserByEmail(ctx context.Context, email string) (user *User, ok bool, err error) {
-	return c.UserByEmail.Get(ctx, UserByEmailKey{Email: email})
+// fresh entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedUserRepo) GetUserByEmail(ctx context.Context, email string, opts ...runtime.CallOption) (user *User, ok bool, err error) {
+	return c.UserByEmail.Get(ctx, UserByEmailKey{Email: email}, opts...)
 }
 
 // SetUserByEmail caches user, which may be nil, as the result of
@@ -354,9 +354,9 @@ func (c *CachedUserRepo) GetOrSetMembers(ctx context.Context, teamID int64, opts
 }
 
 // GetMembers returns the cached members; ok is false if there is no fresh
-// entry. It never loads.
-func (c *CachedUserRepo) GetMembers(ctx context.Context, teamID int64) (members []User, ok bool, err error) {
-	return c.Members.Get(ctx, MembersKey{TeamID: teamID})
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedUserRepo) GetMembers(ctx context.Context, teamID int64, opts ...runtime.CallOption) (members []User, ok bool, err error) {
+	return c.Members.Get(ctx, MembersKey{TeamID: teamID}, opts...)
 }
 
 // SetMembers caches members, which may be nil, as the result of

@@ -135,9 +135,9 @@ func (c *CachedDesk) GetOrSetInvoice(ctx context.Context, teamID int64, opts ...
 }
 
 // GetInvoice returns the cached invoice; ok is false if there is no fresh
-// entry. It never loads.
-func (c *CachedDesk) GetInvoice(ctx context.Context, teamID int64) (invoice Invoice, ok bool, err error) {
-	return c.Invoice.Get(ctx, InvoiceKey{TeamID: teamID})
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedDesk) GetInvoice(ctx context.Context, teamID int64, opts ...runtime.CallOption) (invoice Invoice, ok bool, err error) {
+	return c.Invoice.Get(ctx, InvoiceKey{TeamID: teamID}, opts...)
 }
 
 // SetInvoice caches invoice as the result of LoadInvoice(teamID). See

@@ -108,10 +108,10 @@ func GetOrSetLookup(ctx context.Context, kind pkgerrors.Kind, at stdtime.Month, 
 	}, opts...)
 }
 
-// GetLookup returns the cached lookup; ok is false if there is no fresh entry.
-// It never loads.
-func GetLookup(ctx context.Context, kind pkgerrors.Kind, at stdtime.Month) (lookup *pkgerrors.Kind, ok bool, err error) {
-	return lookupCache.Get(ctx, LookupKey{Kind: kind, At: at})
+// GetLookup returns the cached lookup; ok is false if there is no fresh entry,
+// nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetLookup(ctx context.Context, kind pkgerrors.Kind, at stdtime.Month, opts ...runtime.CallOption) (lookup *pkgerrors.Kind, ok bool, err error) {
+	return lookupCache.Get(ctx, LookupKey{Kind: kind, At: at}, opts...)
 }
 
 // SetLookup caches lookup, which may be nil, as the result of Lookup(kind, at).

@@ -433,9 +433,9 @@ func (c *CachedRepo) GetOrSetAccounts(ctx context.Context, filter Filter, key Sl
 }
 
 // GetAccounts returns the cached accounts; found is false if there is no fresh
-// entry. It never loads.
-func (c *CachedRepo) GetAccounts(ctx context.Context, filter Filter, key Slug, ok Enabled) (accounts []Account, found bool, err error) {
-	return c.Accounts.Get(ctx, AccountsKey{Tenant: c.Repo.tenant, FilterTeam: filter.Team, Key: key, OK: ok})
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedRepo) GetAccounts(ctx context.Context, filter Filter, key Slug, ok Enabled, callOpts ...runtime.CallOption) (accounts []Account, found bool, err error) {
+	return c.Accounts.Get(ctx, AccountsKey{Tenant: c.Repo.tenant, FilterTeam: filter.Team, Key: key, OK: ok}, callOpts...)
 }
 
 // SetAccounts caches accounts, which may be nil, as the result of
@@ -501,12 +501,12 @@ func (c *CachedRepo) GetOrSetHost(ctx context.Context, addr netip.Addr, opts ...
 }
 
 // GetCachedHost returns the cached host; ok is false if there is no fresh
-// entry. It never loads.
-func (c *CachedRepo) GetCachedHost(ctx context.Context, addr netip.Addr) (host struct {
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedRepo) GetCachedHost(ctx context.Context, addr netip.Addr, opts ...runtime.CallOption) (host struct {
 	Name string
 	Seen time.Time
 }, ok bool, err error) {
-	return c.Host.Get(ctx, HostKey{Addr: addr})
+	return c.Host.Get(ctx, HostKey{Addr: addr}, opts...)
 }
 
 // SetHost caches host as the result of GetHost(addr). See [runtime.Cache.Set].
@@ -563,10 +563,10 @@ func (c *CachedRepo) getOrSetLimit(ctx context.Context, team TeamID, visit func(
 	}, opts...)
 }
 
-// getLimit returns the cached limit; ok is false if there is no fresh entry. It
-// never loads.
-func (c *CachedRepo) getLimit(ctx context.Context, team TeamID) (limit int, ok bool, err error) {
-	return c.limit.Get(ctx, limitKey{Team: team})
+// getLimit returns the cached limit; ok is false if there is no fresh entry,
+// nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedRepo) getLimit(ctx context.Context, team TeamID, opts ...runtime.CallOption) (limit int, ok bool, err error) {
+	return c.limit.Get(ctx, limitKey{Team: team}, opts...)
 }
 
 // setLimit caches limit as the result of findLimit(team). See
@@ -620,9 +620,9 @@ func (c *CachedRepo) GetOrSetSettings(ctx context.Context, opts ...runtime.CallO
 }
 
 // GetSettings returns the cached settings; ok is false if there is no fresh
-// entry. It never loads.
-func (c *CachedRepo) GetSettings(ctx context.Context) (settings map[string]string, ok bool, err error) {
-	return c.SettingsEntry.Get(ctx, SettingsKey{})
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedRepo) GetSettings(ctx context.Context, opts ...runtime.CallOption) (settings map[string]string, ok bool, err error) {
+	return c.SettingsEntry.Get(ctx, SettingsKey{}, opts...)
 }
 
 // SetSettings caches settings, which may be nil, as the result of Settings().
@@ -676,10 +676,10 @@ func (c *CachedRepo) GetOrSetBare(ctx context.Context, n int, opts ...runtime.Ca
 	}, opts...)
 }
 
-// GetBare returns the cached bare; ok is false if there is no fresh entry. It
-// never loads.
-func (c *CachedRepo) GetBare(ctx context.Context, n int) (bare string, ok bool, err error) {
-	return c.BareText.Get(ctx, BareKey{N: n})
+// GetBare returns the cached bare; ok is false if there is no fresh entry, nor,
+// with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedRepo) GetBare(ctx context.Context, n int, opts ...runtime.CallOption) (bare string, ok bool, err error) {
+	return c.BareText.Get(ctx, BareKey{N: n}, opts...)
 }
 
 // SetBare caches bare as the result of Bare(n). See [runtime.Cache.Set].
@@ -729,9 +729,9 @@ func (c *CachedRepo) GetOrSetPromoted(ctx context.Context, id int64, opts ...run
 }
 
 // GetPromoted returns the cached account; ok is false if there is no fresh
-// entry. It never loads.
-func (c *CachedRepo) GetPromoted(ctx context.Context, id int64) (account *Account, ok bool, err error) {
-	return c.Promoted.Get(ctx, PromotedKey{ID: id})
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedRepo) GetPromoted(ctx context.Context, id int64, opts ...runtime.CallOption) (account *Account, ok bool, err error) {
+	return c.Promoted.Get(ctx, PromotedKey{ID: id}, opts...)
 }
 
 // SetPromoted caches account, which may be nil, as the result of Promote(id).

@@ -129,10 +129,10 @@ func (c *CachedUserRepo) GetOrSetUser(ctx context.Context, id int64, opts ...run
 	}, opts...)
 }
 
-// GetUser returns the cached user; ok is false if there is no fresh entry. It
-// never loads.
-func (c *CachedUserRepo) GetUser(ctx context.Context, id int64) (user *User, ok bool, err error) {
-	return c.User.Get(ctx, UserKey{ID: id})
+// GetUser returns the cached user; ok is false if there is no fresh entry, nor,
+// with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedUserRepo) GetUser(ctx context.Context, id int64, opts ...runtime.CallOption) (user *User, ok bool, err error) {
+	return c.User.Get(ctx, UserKey{ID: id}, opts...)
 }
 
 // SetUser caches user, which may be nil, as the result of FindUser(id). See
@@ -266,10 +266,10 @@ func GetOrSetConfig(ctx context.Context, name string, opts ...runtime.CallOption
 	}, opts...)
 }
 
-// GetConfig returns the cached config; ok is false if there is no fresh entry.
-// It never loads.
-func GetConfig(ctx context.Context, name string) (config Config, ok bool, err error) {
-	return configCache.Get(ctx, ConfigKey{Name: name})
+// GetConfig returns the cached config; ok is false if there is no fresh entry,
+// nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetConfig(ctx context.Context, name string, opts ...runtime.CallOption) (config Config, ok bool, err error) {
+	return configCache.Get(ctx, ConfigKey{Name: name}, opts...)
 }
 
 // SetConfig caches config as the result of LoadConfig(name). See

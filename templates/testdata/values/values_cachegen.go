@@ -145,10 +145,10 @@ func (c *CachedRates) GetOrSetRate(ctx context.Context, currency string, opts ..
 	}, opts...)
 }
 
-// GetRate returns the cached rate; ok is false if there is no fresh entry. It
-// never loads.
-func (c *CachedRates) GetRate(ctx context.Context, currency string) (rate Rate, ok bool, err error) {
-	return c.Rate.Get(ctx, RateKey{Currency: currency})
+// GetRate returns the cached rate; ok is false if there is no fresh entry, nor,
+// with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedRates) GetRate(ctx context.Context, currency string, opts ...runtime.CallOption) (rate Rate, ok bool, err error) {
+	return c.Rate.Get(ctx, RateKey{Currency: currency}, opts...)
 }
 
 // SetRate caches rate as the result of FindRate(currency). See
@@ -308,10 +308,10 @@ func getOrSetDay(ctx context.Context, day string, opts ...runtime.CallOption) (i
 	}, opts...)
 }
 
-// getDay returns the cached day; ok is false if there is no fresh entry. It
-// never loads.
-func getDay(ctx context.Context, day string) (total int, ok bool, err error) {
-	return dayCache.Get(ctx, dayKey{Day: day})
+// getDay returns the cached day; ok is false if there is no fresh entry, nor,
+// with [runtime.AllowStale], a stale one. It never loads.
+func getDay(ctx context.Context, day string, opts ...runtime.CallOption) (total int, ok bool, err error) {
+	return dayCache.Get(ctx, dayKey{Day: day}, opts...)
 }
 
 // setDay caches total as the result of loadDay(day). See [runtime.Cache.Set].
@@ -360,9 +360,9 @@ func GetOrSetCountDays(ctx context.Context, opts ...runtime.CallOption) (int, er
 }
 
 // GetCountDays returns the cached number of days; ok is false if there is no
-// fresh entry. It never loads.
-func GetCountDays(ctx context.Context) (days int, ok bool, err error) {
-	return countDaysCache.Get(ctx, CountDaysKey{})
+// fresh entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCountDays(ctx context.Context, opts ...runtime.CallOption) (days int, ok bool, err error) {
+	return countDaysCache.Get(ctx, CountDaysKey{}, opts...)
 }
 
 // SetCountDays caches days as the result of CountDays(). See

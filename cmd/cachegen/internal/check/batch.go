@@ -5,6 +5,7 @@ import (
 	"go/token"
 	"go/types"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
@@ -83,6 +84,9 @@ func (p *pack) findBatches() {
 			p.addf(call.callee.pos(0), diag.Target, "no argument of %s is a list of keys", call.callee).
 				Hintf("give one of its parameters a []%s", p.name(c.keyParams[0].Type()))
 			continue
+		}
+		if most, ok := b.d.Option("max"); ok {
+			b.cache.options.BatchMax, _ = strconv.Atoi(most.Value) // which the directive has checked
 		}
 		if b.args, ok = p.fieldsOf(b.function, c, args, call.callee); ok {
 			p.batchUnused(b)

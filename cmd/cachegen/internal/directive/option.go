@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
@@ -18,6 +19,7 @@ type option struct {
 	duration bool
 	forever  bool // the duration may be forever
 	percent  bool // the duration may be a percentage of the ttl
+	count    bool // a number, 1 or more
 }
 
 var reads = []string{GetOrSet, Wrap}
@@ -42,6 +44,7 @@ var options = map[string]option{
 	"ignore":       {verbs: []string{GetOrSet, Batch}, repeats: true},
 	"tag":          {verbs: []string{GetOrSet, Wrap, Delete, Expire}, repeats: true},
 	"by":           {verbs: []string{Batch}},
+	"max":          {verbs: []string{Batch}, count: true},
 	"allow":        {verbs: []string{GetOrSet, Wrap, Batch, Set, Delete, Expire, Clear}, repeats: true},
 }
 
@@ -166,6 +169,12 @@ func (p *reader) argument(d *Directive, a *Arg, first map[string]token.Pos) bool
 	if a.Value == "" {
 		p.addf(a.Pos, diag.Option, "option %q has no value", name).Hintf("write %s=VALUE, or leave it out", name)
 		return false
+	}
+	if o.count {
+		if n, err := strconv.Atoi(a.Value); err != nil || n < 1 {
+			p.addf(a.ValuePos, diag.Option, "%s: %q is not a number from 1 on", name, a.Value).Hintf("write %s=100, or leave it out for no limit", name)
+			return false
+		}
 	}
 	if o.duration {
 		if _, _, err := o.amount(a.Value); err != nil {
