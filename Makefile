@@ -29,9 +29,10 @@ servers:
 	@.ci/install
 
 check:
-	@unformatted=$$(gofmt -l $$($(GOFILES))); test -z "$$unformatted" || { echo "gofmt -w has to be run on:"; echo "$$unformatted"; exit 1; }
+	@unformatted=$$(gofmt -s -l $$($(GOFILES))); test -z "$$unformatted" || { echo "gofmt -s -w has to be run on:"; echo "$$unformatted"; exit 1; }
 	go vet ./...
 	go run $(STATICCHECK) ./...
+	.ci/generated $(STATICCHECK)
 	go run ./cmd/cachegen -check ./...
 	go mod tidy -diff
 	@set -e; for m in $(MODULES); do echo "cd $$m && go vet ./... && go mod tidy -diff"; (cd $$m && go vet ./... && go mod tidy -diff); done

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/check"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
@@ -85,24 +88,50 @@ func (g *generation) generate(loaded *load.Result) {
 			packages[pkg.Dir] = append(packages[pkg.Dir], pkg)
 		}
 	}
+	made := renderAll(loaded.Packages, plans)
 	for _, dir := range dirs {
-		g.directory(dir, packages[dir], plans)
+		g.directory(dir, packages[dir], made)
 	}
 }
 
-func (g *generation) directory(dir string, packages []*load.Package, plans map[*load.File]*templates.File) {
+// A rendering is the files of one package, or why there are none.
+type rendering struct {
+	files []write.File
+	err   error
+}
+
+// renderAll renders packages side by side: it is most of the work besides loading them.
+func renderAll(packages []*load.Package, plans map[*load.File]*templates.File) map[*load.Package]*rendering {
+	made := map[*load.Package]*rendering{}
+	var all errgroup.Group
+	all.SetLimit(runtime.GOMAXPROCS(0))
+	for _, pkg := range packages {
+		if pkg.Broken || pkg.Context {
+			continue
+		}
+		r := &rendering{}
+		made[pkg] = r
+		all.Go(func() error {
+			r.files, r.err = render(pkg, plans)
+			return nil
+		})
+	}
+	_ = all.Wait() // each has its own error
+	return made
+}
+
+func (g *generation) directory(dir string, packages []*load.Package, made map[*load.Package]*rendering) {
 	var files []write.File
 	var kept []string
 	for _, pkg := range packages {
 		if pkg.Broken {
 			return
 		}
-		made, err := render(pkg, plans)
-		if err != nil {
+		if err := made[pkg].err; err != nil {
 			g.fail(err)
 			return
 		}
-		files, kept = append(files, made...), append(kept, pkg.Kept...)
+		files, kept = append(files, made[pkg].files...), append(kept, pkg.Kept...)
 	}
 	changes, err := write.Compare(dir, files, kept, packages[0].Test, g.problems)
 	g.fail(err)

@@ -27,7 +27,15 @@
 // return it. What decoding allocates is bounded by a constant and a multiple of the
 // bytes that are really there, and so is how deep it goes.
 //
-// A pointer to nil (to a nil pointer, slice or map) comes back as a nil pointer.
+// What is decoded is equal to what was encoded, with these exceptions. A pointer to nil
+// (to a nil pointer, slice or map) comes back as a nil pointer. Pointers to one thing
+// come back as pointers to equal things, and a cycle is not encoded at all. A time loses
+// its monotonic reading, and its location where this machine does not know it, but not
+// its zone. Fields with the tag "-" are zero. What a type's own methods lose is lost, and
+// so is what msgpack loses by reflection where generated code cannot name a type.
+//
+// Copies, which are made without encoding, have none of these but one: only in values of
+// recursive types do pointers to one thing stay pointers to one thing.
 package wire
 
 import (
