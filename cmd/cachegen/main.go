@@ -171,8 +171,9 @@
 // # What is generated
 //
 // The entity is the function's name without its first word, if that is Find, Get,
-// Load, Fetch, Read, Lookup, LookUp, Query, Select, List or Search; name= overrides
-// it. For FindUser it is User, and there are
+// Load, Fetch, Read, Lookup, LookUp, Query, Select, List or Search; if nothing is left
+// of the name, as of Get, it is the type of the value, where that has a name; name=
+// overrides it. For FindUser it is User, and there are
 //
 //	UserKey, ParseUserKey  the typed key, with String and AppendText, and their inverse
 //	TeamTag                for the tag team:{…}, a constructor
@@ -192,7 +193,7 @@
 // unexported: getOrSetUser.
 //
 // Functions and types may be generic. Each list of type arguments has a cache of its own,
-// in a namespace of its own.
+// in a namespace of its own; clear, in a method of a generic type, is for all of them.
 //
 // A helper whose name the wrapped type, or for plain functions the package, has
 // already is called GetCachedUser, SetCachedUser, GetOrSetCachedUser and so on, and a field

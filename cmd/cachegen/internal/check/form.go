@@ -157,10 +157,10 @@ func (p *pack) text(t types.Type, name, path string) (form, *noForm) {
 	case hasMethod(t, "String", nil, []types.Type{types.Typ[types.String]}):
 		return form{}, &noForm{
 			why:  "the String method of " + name + " need not tell its values apart",
-			hint: "add MarshalText and UnmarshalText",
+			hint: p.textHint(t),
 		}
 	}
-	hint := "add MarshalText and UnmarshalText"
+	hint := p.textHint(t)
 	if _, ok := t.Underlying().(*types.Struct); ok {
 		n := named(t)
 		if foreign := n != nil && n.Obj().Pkg() != p.Types; foreign && len(p.fieldNames(t)) == 0 {
@@ -169,6 +169,15 @@ func (p *pack) text(t types.Type, name, path string) (form, *noForm) {
 		hint = fmt.Sprintf("name its fields, {%s.Field}, or %s", path, hint)
 	}
 	return form{}, &noForm{why: name + " has no text form", hint: hint}
+}
+
+// textHint is the advice for a type that lacks a text form, which may be of a package that
+// whoever reads it cannot change.
+func (p *pack) textHint(t types.Type) string {
+	if n := named(t); n == nil || n.Obj().Pkg() == p.Types {
+		return "add MarshalText and UnmarshalText"
+	}
+	return "take a string, or a type that has MarshalText and UnmarshalText"
 }
 
 // hasMethod reports whether a method of t has exactly these parameters and results.

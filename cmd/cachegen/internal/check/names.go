@@ -168,6 +168,11 @@ func (c *cache) entity() string {
 	if arg, ok := c.d.Option("name"); ok && isName(arg.Value) {
 		return sameCase(arg.Value, c.name())
 	}
+	if slices.Contains(verbs, upper(c.name())) {
+		if name := c.p.valueName(c.value(), ""); name != "" {
+			return sameCase(name, c.name())
+		}
+	}
 	return entity(c.name())
 }
 

@@ -215,8 +215,8 @@ func (p *pack) returnsError(f *function, reads bool) bool {
 	switch {
 	case reads && (n != 2 && !withOK || !hasError):
 		d := p.addf(at, diag.Signature, "%s must return a value and an error", f.name())
-		if n == 3 && hasError {
-			d.Hintf("a bool between them may say whether there is a value")
+		if n > 2 && hasError {
+			d.Hintf("put its values into one struct; a bool before the error may say whether there is a value")
 		} else {
 			d.Hintf("what it returns is what is cached, and an error says that there is nothing to cache")
 		}

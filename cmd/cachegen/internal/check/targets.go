@@ -126,7 +126,7 @@ func (p *pack) call(f *function, arg directive.Arg, what string) (*call, *cache)
 	}
 	if c.generic() && (c.recv == nil || c.recv != f.recv) {
 		p.addf(callee.pos(0), diag.Target, "%s is generic: which of its caches is meant cannot be told here", callee).
-			Hintf("invalidate by a tag, or in a method of the same type")
+			Hintf("name it in a method of the same type, or invalidate by a tag")
 		return nil, nil
 	}
 	found := &call{callee: callee, spread: written.Ellipsis.IsValid()}

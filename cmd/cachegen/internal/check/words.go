@@ -14,7 +14,8 @@ import (
 var verbs = []string{"Find", "Get", "Load", "Fetch", "Read", "Lookup", "LookUp", "Query", "Select", "List", "Search"}
 
 // entity is the name under which a function's value is cached: its own name without
-// the leading verb, in upper or lower case as the function is.
+// the leading verb, in upper or lower case as the function is. One that is nothing but a
+// verb keeps it.
 func entity(function string) string {
 	name := upper(function)
 	for _, verb := range verbs {

@@ -238,7 +238,7 @@ func (c *checker) lost(p place, t types.Type, fields []*types.Var, others bool) 
 
 // foreignHint is the advice for a type t of another package that is not encoded whole.
 func (c *checker) foreignHint(p place, t types.Type) string {
-	own := "if its package is yours, give " + c.name(t) + " MarshalMsgpack and UnmarshalMsgpack; "
+	own := "if its package is yours, give " + c.name(t) + " MarshalBinary and UnmarshalBinary; "
 	if !p.fields {
 		return own + "if not, return a type of your own with what is needed of it"
 	}
