@@ -1,0 +1,99 @@
+package runtime_test
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/internal/faketier"
+)
+
+// What the model of the runtime has found, reduced.
+
+func taggedByResult() runtime.Definition[int, int] {
+	return runtime.Definition[int, int]{Name: "n", ResultTags: func(int) []runtime.Tag { return []runtime.Tag{"t"} }}
+}
+
+// The result of a load that was invalidated on its way is due for a refresh when it
+// arrives. Those who join the refresh must not be offered it.
+func TestARefreshOffersNothingThatWasInvalidated(t *testing.T) {
+	for name, change := range map[string]func(context.Context, *runtime.Cache[int, int]) error{
+		"Delete":      func(ctx context.Context, c *runtime.Cache[int, int]) error { return c.Delete(ctx, 7) },
+		"DeleteByTag": func(ctx context.Context, c *runtime.Cache[int, int]) error { return c.DeleteByTag(ctx, "t") },
+		"Clear":       func(ctx context.Context, c *runtime.Cache[int, int]) error { return c.Clear(ctx) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var shared faketier.Shared
+				var slow atomic.Bool
+				shared.Before = func(_ context.Context, op string, keys []string) error {
+					if op == "get" && slices.Contains(keys, "!d:t:t") && slow.CompareAndSwap(true, false) {
+						time.Sleep(2 * time.Second)
+					}
+					return nil
+				}
+				c := openIn(t, taggedByResult(), memoryTier(), runtime.L2(&shared), runtime.L2Timeout(10*time.Second), runtime.TTL(time.Hour), runtime.RefreshAfter(time.Second))
+				var src source
+				src.value.Store(1)
+				slow.Store(true)
+				go c.GetOrSet(t.Context(), 7, src.load)
+				synctest.Wait() // the load has ended, and its tag's stamp is being read
+				src.value.Store(2)
+				if err := change(t.Context(), c); err != nil {
+					t.Fatal(err)
+				}
+				src.delay.Store(int64(time.Minute))
+				time.Sleep(3 * time.Second) // the result has arrived and is being refreshed
+				got, err := c.GetOrSet(t.Context(), 7, src.load)
+				want(t, got, err, 2)
+			})
+		})
+	}
+}
+
+// A stale value that stands in for a caller's load must not stand in for those who
+// join that load after the value was deleted.
+func TestWhatWasDeletedStandsInForNobodyWhoCameLater(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var slow atomic.Bool
+		shared.Before = func(_ context.Context, op string, keys []string) error {
+			if op == "get" && slices.Contains(keys, "!d:t:u") && slow.CompareAndSwap(true, false) {
+				time.Sleep(500 * time.Millisecond)
+			}
+			return nil
+		}
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.TTL(time.Hour), runtime.Grace(time.Hour)))
+		ctx := t.Context()
+		if err := c.Set(ctx, 7, 1, runtime.TTL(8*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Set(ctx, 8, 1, runtime.Tags("u")); err != nil {
+			t.Fatal(err)
+		}
+		for range 9 { // the stamps of 7 stay trusted, that of u does not
+			time.Sleep(time.Second)
+			if _, _, err := c.Get(ctx, 7); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		slow.Store(true)
+		go c.GetOrSetMany(ctx, []int{7, 8}, func(context.Context, []int) (map[int]int, error) {
+			time.Sleep(time.Second)
+			return nil, errSource
+		}, runtime.Timeout(time.Minute))
+		synctest.Wait() // 7 is stale, and the stamp of 8 is being read
+		if err := c.Delete(ctx, 7); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(700 * time.Millisecond) // the load is under way
+		if got, err := c.GetOrSet(ctx, 7, func(context.Context) (int, error) { return 2, nil }); err == nil && got != 2 {
+			t.Errorf("got %d after a Delete", got)
+		}
+	})
+}
