@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -132,4 +133,25 @@ func TestOneLoadAfterAnInvalidationByATagOfTheResult(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A loader that ends at once when its hard timeout cancels it does not keep the
+// timeout from being remembered.
+func TestAHardTimeoutThatTheLoaderHeedsIsRemembered(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.ErrorTTL(time.Hour), runtime.HardTimeout(time.Second)))
+		var loads atomic.Int64
+		heed := func(ctx context.Context) (int, error) { loads.Add(1); <-ctx.Done(); return 0, ctx.Err() }
+		const keys = 300 // which of the two comes first is up to the scheduler
+		for key := range keys {
+			for range 2 {
+				if _, err := c.GetOrSet(t.Context(), key, heed); !errors.Is(err, runtime.ErrTimeout) {
+					t.Fatalf("got %v", err)
+				}
+			}
+		}
+		if n := loads.Load(); n != keys {
+			t.Errorf("%d loads of %d keys", n, keys)
+		}
+	})
 }
