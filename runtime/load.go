@@ -253,7 +253,7 @@ func (c *core) await(ctx context.Context, rq *request, open []*search, came uint
 			continue // invalidated after its load had begun and before this caller came
 		}
 		q.end(it, err)
-		if err == nil && it.due(now()) {
+		if t := now(); err == nil && it.due(t) && c.store.look(it, t) == fresh { // a load of what stands in has just failed
 			behind = append(behind, q)
 		}
 	}

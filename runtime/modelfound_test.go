@@ -155,3 +155,22 @@ func TestAHardTimeoutThatTheLoaderHeedsIsRemembered(t *testing.T) {
 		}
 	})
 }
+
+// A value that has just stood in for a load that failed is not loaded once more
+// because it is due.
+func TestOneLoadByACallerWhoseLoadFails(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var src source
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.L1TTL(3*time.Second), runtime.RefreshAfter(5*time.Second), runtime.GraceBackoff(0)))
+		got, err := c.GetOrSet(t.Context(), 7, src.load)
+		want(t, got, err, 0)
+		shared.Evict("7")
+		src.fail.Store(true)
+		time.Sleep(6 * time.Second)
+		got, err = c.GetOrSet(t.Context(), 7, src.load)
+		want(t, got, err, 0)
+		synctest.Wait()
+		wantLoads(t, &src, 2)
+	})
+}
