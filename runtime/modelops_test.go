@@ -119,7 +119,8 @@ func (n *node) change(ctx context.Context, rng *rand.Rand, row int, given calls)
 	c := change{process: n.process, rows: []int{row}}
 	var do func() error
 	everything := func(int) bool { return true }
-	likeRow := func(other int) bool { return groupTag(other) == groupTag(row) }
+	group := groupTag(row % n.groups)
+	likeRow := func(other int) bool { return groupTag(other%n.groups) == group }
 	switch op := rng.IntN(100); {
 	case op < 20:
 		c.op, c.byKey = "Delete", true
@@ -138,13 +139,13 @@ func (n *node) change(ctx context.Context, rng *rand.Rand, row int, given calls)
 		do = func() error { return n.store.DeleteByTag(ctx, rowTag(row)) }
 	case op < 74:
 		c.op, c.byResult, c.rows = "DeleteByTag of the result", true, rowsWhere(likeRow)
-		do = func() error { return n.store.DeleteByTag(ctx, "other", groupTag(row)) }
+		do = func() error { return n.store.DeleteByTag(ctx, "other", group) }
 	case op < 79:
 		c.op, c.soft = "ExpireByTag of the row", true
 		do = func() error { return n.store.ExpireByTag(ctx, rowTag(row)) }
 	case op < 86:
 		c.op, c.soft, c.byResult, c.rows = "ExpireByTag of the result", true, true, rowsWhere(likeRow)
-		do = func() error { return n.store.ExpireByTag(ctx, groupTag(row)) }
+		do = func() error { return n.store.ExpireByTag(ctx, group) }
 	case op < 90:
 		c.op, c.rows = "Cache.Clear", rowsWhere(func(other int) bool { return other < outerRows == (row < outerRows) })
 		do = func() error { return n.cache(row).Clear(ctx) }

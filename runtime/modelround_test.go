@@ -58,6 +58,7 @@ type scene struct {
 	l1TTL       time.Duration
 	pace        time.Duration // between the operations of a worker, at most
 	spread      int           // rows that are used
+	groups      int           // tags that only values tell
 	seed        uint64
 	workers     [][]uint64 // the seeds of the operations of each
 }
@@ -104,6 +105,7 @@ func drawScene(rt *rapid.T) scene {
 		s.options = append(s.options, runtime.L1TTL(s.l1TTL))
 	}
 	s.pace, s.spread = pick[time.Duration](rng, 1, 3, 8)*time.Millisecond, pick(rng, 1, 2, modelRows, modelRows)
+	s.groups = pick(rng, 2, modelRows) // of more, a process hears late
 	for range rapid.IntRange(2, 8).Draw(rt, "workers") {
 		s.workers = append(s.workers, rapid.SliceOfN(rapid.Uint64(), 10, 40).Draw(rt, "operations"))
 	}
@@ -147,8 +149,8 @@ type node struct {
 	ear     *ear
 }
 
-func rowTag(row int) runtime.Tag   { return runtime.Tag(fmt.Sprint("row:", row)) }
-func groupTag(row int) runtime.Tag { return runtime.Tag(fmt.Sprint("group:", row%2)) }
+func rowTag(row int) runtime.Tag { return runtime.Tag(fmt.Sprint("row:", row)) }
+func groupTag(n int) runtime.Tag { return runtime.Tag(fmt.Sprint("group:", n)) }
 
 // cache returns the cache that row is in.
 func (n *node) cache(row int) *runtime.Cache[int, modelRow] {
@@ -191,7 +193,7 @@ func (r *round) open(rt *rapid.T, process int) *node {
 	n.outer, err = runtime.Open(stores, runtime.Definition[int, modelRow]{
 		Name: "rows", Namespace: "rows", NotFound: errNoRow, Options: r.options,
 		Tags:       func(row int) []runtime.Tag { return []runtime.Tag{rowTag(row)} },
-		ResultTags: func(v modelRow) []runtime.Tag { return []runtime.Tag{groupTag(v.Row)} },
+		ResultTags: func(v modelRow) []runtime.Tag { return []runtime.Tag{groupTag(v.Row % r.groups)} },
 	})
 	if err != nil {
 		rt.Fatal(err)

@@ -40,7 +40,7 @@ func (s *sequence) cache(process, row int) *runtime.Cache[int, int] {
 func tagsOf(row, value int, given []runtime.Tag) []runtime.Tag {
 	tags := append([]runtime.Tag{rowTag(row)}, given...)
 	if value >= 0 {
-		tags = append(tags, groupTag(value))
+		tags = append(tags, groupTag(value%2))
 	}
 	return tags
 }
@@ -88,7 +88,7 @@ func (s *sequence) open(rt *rapid.T, given []runtime.StoreOption, options []runt
 	outer, err := runtime.Open(stores, runtime.Definition[int, int]{
 		Name: "rows", Namespace: "rows", Options: options, NotFound: errNoRow,
 		Tags:       func(row int) []runtime.Tag { return []runtime.Tag{rowTag(row)} },
-		ResultTags: func(value int) []runtime.Tag { return []runtime.Tag{groupTag(value)} },
+		ResultTags: func(value int) []runtime.Tag { return []runtime.Tag{groupTag(value % 2)} },
 	})
 	if err != nil {
 		rt.Fatal(err)
