@@ -244,7 +244,7 @@ func (c *core) failure(ctx context.Context, l *loading, parts []*part, err error
 			continue
 		}
 		p.it, p.err = nil, err
-		if !cancelled && l.panicked == nil {
+		if (!cancelled || err == ErrTimeout) && l.panicked == nil { // a loader may heed its timeout before overdue is done
 			c.remember(p, set, err)
 		}
 	}

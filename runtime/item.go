@@ -28,6 +28,7 @@ type item struct {
 	refreshAt   int64  // when it is due to be loaded anew although it is fresh
 	born        uint64 // the flight that loaded it; 0 if none did
 	fetched     bool   // from the shared tier
+	private     bool   // the shared tier has not been given it
 	expired     bool   // by a user
 	presence    presence
 	stamps      []stampRef
@@ -170,7 +171,7 @@ func (it *item) aged(t int64) *item {
 		value: it.value, size: it.size, stamps: it.stamps,
 		freshUntil: h.FreshUntil, staleUntil: h.StaleUntil, grace: it.grace,
 		loadStarted: it.loadStarted, kept: it.kept, lookAgain: it.lookAgain, refreshAt: never,
-		expired: true, presence: it.presence, fetched: it.fetched,
+		expired: true, presence: it.presence, fetched: it.fetched, private: it.private,
 	}
 }
 

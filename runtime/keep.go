@@ -15,6 +15,12 @@ import (
 func (s *Store) save(ctx context.Context, c *core, parts []*part, shared bool) {
 	if s.l2 != nil && shared {
 		s.share(ctx, c, parts)
+	} else {
+		for _, p := range parts {
+			if p.it != nil {
+				p.it.private = true
+			}
+		}
 	}
 	for _, p := range parts {
 		switch {
@@ -39,10 +45,12 @@ func (s *Store) share(ctx context.Context, c *core, parts []*part) {
 		var written drivers.Item
 		switch {
 		case p.keep && p.skipShared:
+			p.it.private = true
 			continue
 		case p.keep:
 			var err error
 			if written, err = c.pack(p.it); err != nil {
+				p.it.private = true
 				s.warn("encode", err, "cache", c.name)
 				continue
 			}
@@ -78,6 +86,11 @@ func (s *Store) share(ctx context.Context, c *core, parts []*part) {
 		errs[1] = s.deleteMany(ctx, remove)
 	}
 	if err := errors.Join(errs[:]...); err != nil {
+		for _, p := range ready { // perhaps: what was written before the failure is taken for private too
+			if p.it != nil {
+				p.it.private = true
+			}
+		}
 		s.warn("shared tier: write", err)
 		return
 	}

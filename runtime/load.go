@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime/internal/flight"
+	"github.com/cachegen/cachegen/runtime/internal/generation"
 )
 
 // A request is what a call that may load says besides its keys.
@@ -30,7 +31,9 @@ type load = flight.Flight[*item]
 // error, or with both if the loader has just said that there is nothing.
 type search struct {
 	want
-	tier     Tier // that has answered; none if it was a loader
+	tier     Tier            // that has answered; none if it was a loader
+	mark     generation.Mark // of the key's stripe
+	epoch    uint64          // and of the stamps, before the search began
 	fallback fallback
 	flight   *load
 	joined   bool     // the caller waits for the flight, rather than for its end
@@ -40,6 +43,13 @@ type search struct {
 	ended bool
 	it    *item
 	err   error
+}
+
+// untouched reports whether nothing has been invalidated since the search began by
+// which it would be. Once the search has a flight, what is invalidated later
+// reaches those who join that.
+func (s *Store) untouched(q *search, it *item) bool {
+	return s.stripes.Mark(q.hash) == q.mark && !s.changedSince(it, q.epoch)
 }
 
 func (q *search) end(it *item, err error) { q.it, q.err, q.ended = it, err, true }
@@ -139,6 +149,9 @@ func (c *core) getOrSetMany(ctx context.Context, rq *request, wants []want) ([]*
 // load, for those that nobody else loads.
 func (c *core) bring(ctx context.Context, rq *request, open []*search) {
 	for {
+		for _, q := range open {
+			q.epoch, q.mark = c.store.stamps.Epoch(), c.store.stripes.Mark(q.hash)
+		}
 		if rq.forceFresh {
 			c.insure(ctx, open)
 		} else {
@@ -241,7 +254,11 @@ func (c *core) board(ctx context.Context, rq *request, open []*search) {
 		}
 		if leader {
 			q.own = own
-			own.parts = append(own.parts, &part{want: q.want, flight: q.flight, fallback: q.fallback})
+			p := &part{want: q.want, flight: q.flight}
+			if g := q.fallback; g.it != nil && s.untouched(q, g.it) { // it is for those who join, too
+				p.fallback = g
+			}
+			own.parts = append(own.parts, p)
 		}
 	}
 	if len(own.parts) > 0 {
@@ -295,7 +312,7 @@ func (c *core) await(ctx context.Context, rq *request, open []*search, came uint
 		}
 		q.end(it, err)
 		q.tier = q.tierOf(it)
-		if err == nil && it.due(now()) {
+		if t := now(); err == nil && it.due(t) && c.store.look(it, t) == fresh { // a load of what stands in has just failed
 			behind = append(behind, q)
 		}
 	}
@@ -341,8 +358,12 @@ func (c *core) refresh(ctx context.Context, rq *request, behind []*search) {
 	own := &loading{rq: rq, refresh: true}
 	for _, q := range behind {
 		if f, leader, _ := s.flights.Join(q.key, true, &own.crew, s.stamps.Epoch); leader {
-			f.Offer(q.it) // to those that would find it in the shared tier, were there no flight
-			own.parts = append(own.parts, &part{want: q.want, flight: f, fallback: fallback{it: q.it}, renew: true})
+			p := &part{want: q.want, flight: f, renew: true}
+			if s.untouched(q, q.it) {
+				f.Offer(q.it) // to those that would find it in the shared tier, were there no flight
+				p.fallback = fallback{it: q.it}
+			}
+			own.parts = append(own.parts, p)
 		}
 	}
 	if len(own.parts) == 0 {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/internal/busmsg"
+	"github.com/cachegen/cachegen/runtime/internal/generation"
 )
 
 // pull returns what get does and deletes it. Of those who pull the same key
@@ -34,19 +35,45 @@ const pullTries = 10
 func (c *core) pullAlone(ctx context.Context, key string, end func(taken bool)) (it *item, err error) {
 	defer func() { end(it != nil) }() // a driver may panic
 	s := c.store
-	if s.l2 != nil && s.swaps() && !c.settings.skipL2Write && !c.function.off.Load() {
+	if s.l2 != nil && s.swaps() && !c.function.off.Load() {
 		for range pullTries {
 			it, lost, err := c.pullShared(ctx, key)
-			if !lost {
-				return it, err
+			switch {
+			case lost: // others have been taking it all the time
+				continue
+			case it == nil && err == nil:
+				it, err = c.pullPrivate(ctx, key)
 			}
+			if it == nil && err == nil {
+				c.sayMiss(key)
+			}
+			return it, err
 		}
-		return nil, nil // others have been taking it all the time
+		return nil, nil
 	}
 	if it, err = c.get(ctx, key, &call{settings: c.settings}); it != nil && err == nil {
 		err = s.remove(ctx, []string{key}, c.settings.skipBus)
 	}
 	return it, err
+}
+
+// pullPrivate takes what memory alone has ever had. Anything else in memory that the
+// shared tier does not have any more is gone: somebody may have pulled it.
+func (c *core) pullPrivate(ctx context.Context, key string) (*item, error) {
+	s := c.store
+	it := s.find(key, s.hash(key))
+	if it == nil {
+		return nil, nil
+	}
+	taken := it.private && it.presence == present && s.judge(ctx, it) == fresh
+	if !taken {
+		s.settle([]string{key}, func(_ int, hash uint64, _ generation.Mark) { s.l1.Delete(hash) })
+		return nil, nil
+	}
+	if s.hooks.Load().Hit != nil {
+		c.sayHit(it, TierL1, false)
+	}
+	return it, s.remove(ctx, []string{key}, c.settings.skipBus)
 }
 
 // errTaken says that a value is not what it was when it was read.
@@ -76,7 +103,6 @@ func (c *core) pullShared(ctx context.Context, key string) (it *item, lost bool,
 		return nil, false, fmt.Errorf("cachegen: %w", err)
 	}
 	if it = items[0]; it == nil || it.presence != present || s.look(it, now()) != fresh {
-		c.sayMiss(key)
 		return nil, false, nil
 	}
 	err = s.carryOut(ctx, &change{

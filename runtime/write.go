@@ -274,6 +274,7 @@ func (c *core) setShared(ctx context.Context, it *item, set settings, errStamps 
 	s := c.store
 	keys := []string{it.key}
 	if set.skipL2Write {
+		it.private = true
 		return whole(s.deleteMany(ctx, keys))
 	}
 	written, err := c.pack(it)
@@ -286,7 +287,7 @@ func (c *core) setShared(ctx context.Context, it *item, set settings, errStamps 
 		s.warn("shared tier: refused", err, "cache", c.name)
 		errDelete := s.deleteMany(ctx, keys)
 		if s.l1 != nil { // memory keeps it
-			err = nil
+			err, it.private = nil, true
 		}
 		return errDelete != nil, errors.Join(err, errDelete)
 	}

@@ -62,7 +62,7 @@ type Named struct {
 type Cell struct {
 	Name  string
 	state atomic.Pointer[state]
-	known atomic.Uint64 // the count of cells that were given a first stamp, at that moment
+	known atomic.Uint64 // the count of cells that were given a first stamp, or one from the shared tier after a change, at that moment
 	// Refreshing is set while someone reads the stamp anew in the background.
 	Refreshing atomic.Bool
 }
@@ -70,6 +70,15 @@ type Cell struct {
 type state struct {
 	Value
 	trustUntil int64
+	// made says that a half was made here because of a change: what the shared tier
+	// holds since is not known.
+	made bool
+}
+
+// until returns s with another trust.
+func (s state) until(trustUntil int64) *state {
+	s.trustUntil = trustUntil
+	return &s
 }
 
 // Current returns the stamp and until when it is believed without looking at the
@@ -100,7 +109,8 @@ type Table struct {
 	// epoch moves with every change of any stamp. An entry that was found valid
 	// at an epoch is valid as long as the epoch stands.
 	epoch atomic.Uint64
-	// known counts cells that were given their first stamp.
+	// known counts cells that were given their first stamp, or that of the shared
+	// tier after a change.
 	known atomic.Uint64
 	// change serialises what moves the epoch.
 	change sync.Mutex
@@ -205,7 +215,7 @@ func (t *Table) Change(name string, expire, shared bool) {
 	if !shared {
 		trustUntil = old.trustUntil
 	}
-	t.set(c, v, trustUntil)
+	t.set(c, &state{v, trustUntil, shared})
 }
 
 // existing returns the cell of name if there is one.
@@ -218,10 +228,10 @@ func (t *Table) existing(name string) *Cell {
 
 // set installs a stamp that differs. The order matters: see ChangedSince, and
 // readers that look at the epoch last.
-func (t *Table) set(c *Cell, v Value, trustUntil int64) {
+func (t *Table) set(c *Cell, s *state) {
 	next := t.epoch.Load() + 1
 	t.stripe(c.Name).Store(next)
-	c.state.Store(&state{v, trustUntil})
+	c.state.Store(s)
 	t.epoch.Store(next)
 }
 
@@ -238,9 +248,12 @@ func (t *Table) Learn(c *Cell, v Value, trustUntil int64, epoch uint64) bool {
 	case old == nil:
 		t.first(c, v, trustUntil)
 	case old.Value == v:
-		c.state.Store(&state{v, trustUntil}) // nothing that is stored here changes its meaning
+		c.state.Store(&state{v, trustUntil, false}) // nothing that is stored here changes its meaning
+	case old.made: // the change is known already, and whether there was another is not
+		t.first(c, v, trustUntil)
+		t.epoch.Store(t.epoch.Load() + 1)
 	default:
-		t.set(c, v, trustUntil)
+		t.set(c, &state{v, trustUntil, false})
 	}
 	return true
 }
@@ -248,7 +261,7 @@ func (t *Table) Learn(c *Cell, v Value, trustUntil int64, epoch uint64) bool {
 // first is called under change.
 func (t *Table) first(c *Cell, v Value, trustUntil int64) {
 	c.known.Store(t.known.Add(1))
-	c.state.Store(&state{v, trustUntil})
+	c.state.Store(&state{v, trustUntil, false})
 }
 
 // Known returns a number to ask [Cell.KnownSince] about.
@@ -272,7 +285,7 @@ func (t *Table) Prolong(c *Cell, trustUntil int64) {
 	t.change.Lock()
 	defer t.change.Unlock()
 	if s := c.state.Load(); s != nil && s.trustUntil < trustUntil {
-		c.state.Store(&state{s.Value, trustUntil})
+		c.state.Store(s.until(trustUntil))
 	}
 }
 
@@ -281,7 +294,7 @@ func (t *Table) Doubt(c *Cell) {
 	t.change.Lock()
 	defer t.change.Unlock()
 	if s := c.state.Load(); s != nil {
-		c.state.Store(&state{s.Value, math.MinInt64})
+		c.state.Store(s.until(math.MinInt64))
 	}
 }
 
@@ -295,7 +308,7 @@ func (t *Table) Distrust() {
 		for _, p := range shard.cells {
 			if c := p.Value(); c != nil {
 				if s := c.state.Load(); s != nil {
-					c.state.Store(&state{s.Value, math.MinInt64})
+					c.state.Store(s.until(math.MinInt64))
 				}
 			}
 		}
