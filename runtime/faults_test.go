@@ -2,7 +2,6 @@ package runtime_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,14 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
-
-var _ = json.Marshal
-var _ = errors.New
-var _ drivers.Item
 
 func TestASlowSetDoesNotLandAfterADelete(t *testing.T) {
 	bubble(t, func(t *testing.T) {

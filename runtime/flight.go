@@ -144,7 +144,7 @@ func (c *core) obtain(ctx context.Context, cancel context.CancelCauseFunc, l *lo
 		return
 	}
 	c.call(ctx, cancel, l, open)
-	loaded := open[:0]
+	loaded := make([]*part, 0, len(open)) // not in place: the hard timeout looks at open
 	for _, p := range open {
 		if p.failed != nil {
 			c.failure(ctx, l, []*part{p}, p.failed)

@@ -144,7 +144,7 @@ func TestADeleteBehindAFillAndAnExpire(t *testing.T) {
 	})
 }
 
-// D
+// A driver that panics in a pull does not keep the next one waiting.
 func TestAPanicInAPullHoldsUpNobody(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
@@ -181,7 +181,8 @@ func TestStandingByOutlivesTheGrace(t *testing.T) {
 	})
 }
 
-// E
+// The hard timeout asks the shared tier in a goroutine of its own, where nobody else
+// catches a driver's panic.
 func TestADriversPanicAtTheHardTimeout(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
