@@ -70,7 +70,7 @@ var (
 
 var (
 	errNoClient = errors.New("redis: the client is nil")
-	errEmptyKey = errors.New("an empty key has no place in a Ring")
+	errEmptyKey = fmt.Errorf("%w: an empty key has no place in a Ring", drivers.ErrRefused)
 )
 
 // New returns a shared tier on client, which stays the caller's to close. It does

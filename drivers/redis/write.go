@@ -43,7 +43,7 @@ func setArguments(item drivers.Item, more ...any) ([]any, error) {
 	args = append(args, more...)
 	switch {
 	case item.TTL < 0:
-		return nil, fmt.Errorf("negative ttl %s", item.TTL)
+		return nil, fmt.Errorf("%w: negative ttl %s", drivers.ErrRefused, item.TTL)
 	case item.TTL > 0:
 		args = append(args, "px", milliseconds(item.TTL))
 	}
@@ -183,7 +183,7 @@ return false`
 
 func evalAdd(item drivers.Item) ([]any, error) {
 	if item.TTL < 0 {
-		return nil, fmt.Errorf("negative ttl %s", item.TTL)
+		return nil, fmt.Errorf("%w: negative ttl %s", drivers.ErrRefused, item.TTL)
 	}
 	return []any{"eval", addScript, 1, item.Key, bytes.Clone(item.Value), milliseconds(item.TTL)}, nil
 }
