@@ -25,6 +25,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -38,6 +39,8 @@ type process struct {
 	args  func(port string) []string
 	ready string                  // what the program prints when it listens
 	ping  func(addr string) error // whether it really answers
+	as    *syscall.SysProcAttr    // whom the program runs as, if not nil
+	dir   string                  // its working directory, if not empty
 	port  string
 	cmd   *exec.Cmd
 	done  chan struct{} // closed when cmd has ended
@@ -84,6 +87,7 @@ func (p *process) start() error {
 func (p *process) launch(port string) error {
 	p.port = port
 	p.cmd = exec.Command(p.name, p.args(port)...)
+	p.cmd.SysProcAttr, p.cmd.Dir = p.as, p.dir
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		return fmt.Errorf("%s: %w", p.name, err)
