@@ -30,27 +30,36 @@ func (silent) Printf(context.Context, string, ...any) {}
 // dial returns a client that the test closes.
 func dial(t testing.TB, server *servers.RedisServer) *goredis.Client {
 	t.Helper()
-	client := goredis.NewClient(&goredis.Options{Addr: server.Addr()})
+	client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), ReadTimeout: slow, WriteTimeout: slow})
 	t.Cleanup(func() { client.Close() })
 	return client
 }
 
+// slow is for machines that take seconds for a value of 64 MB.
+const slow = 20 * time.Second
+
+// all is what the driver can do with every kind of client.
+const all = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans | drivertest.DeletesPrefixes
+
+// quick leaves the largest values to one kind of client.
+var quick = drivertest.Limits{LargestValue: 1 << 20}
+
 func TestConformance(t *testing.T) {
 	server := servers.Redis(t)
+	drivertest.L2(t, func(t *testing.T) drivers.L2 { return New(dial(t, server), Options{}) }, all)
 	for name, configure := range map[string]func(*Driver){
-		"Default":        func(*Driver) {},
 		"NoAutoPipeline": func(d *Driver) { d.shared = false },
 		// What Cluster and Ring clients get: no command that names two keys.
 		"PerKey": func(d *Driver) { d.oneNode = false },
-		// Servers older than SET NX GET and UNLINK.
-		"OldServer": func(d *Driver) { d.noSetNXGet.Store(true); d.noUnlink.Store(true) },
+		// Servers without UNLINK.
+		"OldServer": func(d *Driver) { d.noUnlink.Store(true) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			drivertest.L2(t, func(t *testing.T) drivers.L2 {
 				d := New(dial(t, server), Options{})
 				configure(d)
 				return d
-			})
+			}, all, quick)
 		})
 	}
 	t.Run("RESP2", func(t *testing.T) {
@@ -58,7 +67,7 @@ func TestConformance(t *testing.T) {
 			client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), Protocol: 2})
 			t.Cleanup(func() { client.Close() })
 			return New(client, Options{})
-		})
+		}, all, quick)
 	})
 	t.Run("Ring", func(t *testing.T) {
 		other := servers.Redis(t)
@@ -66,7 +75,7 @@ func TestConformance(t *testing.T) {
 			ring := goredis.NewRing(&goredis.RingOptions{Addrs: map[string]string{"a": server.Addr(), "b": other.Addr()}})
 			t.Cleanup(func() { ring.Close() })
 			return New(ring, Options{})
-		}, drivertest.Limits{NoEmptyKey: true})
+		}, drivertest.Limits{NoEmptyKey: true, LargestValue: 1 << 20}, all)
 	})
 }
 
