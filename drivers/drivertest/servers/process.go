@@ -37,10 +37,11 @@ const startTimeout = 30 * time.Second
 type process struct {
 	name  string
 	args  func(port string) []string
-	ready string                  // what the program prints when it listens
-	ping  func(addr string) error // whether it really answers
-	as    *syscall.SysProcAttr    // whom the program runs as, if not nil
-	dir   string                  // its working directory, if not empty
+	ready string                          // what the program prints when it listens
+	ping  func(addr string) error         // whether it really answers
+	as    *syscall.SysProcAttr            // whom the program runs as, if not nil
+	dir   string                          // its working directory, if not empty
+	free  func() (port string, err error) // chooses a port, freePort if nil
 	port  string
 	cmd   *exec.Cmd
 	done  chan struct{} // closed when cmd has ended
@@ -74,7 +75,11 @@ func (p *process) start() error {
 	var err error
 	for range 5 {
 		var port string
-		if port, err = freePort(); err != nil {
+		free := freePort
+		if p.free != nil {
+			free = p.free
+		}
+		if port, err = free(); err != nil {
 			return fmt.Errorf("%s: choosing a port: %w", p.name, err)
 		}
 		if err = p.launch(port); err == nil {
