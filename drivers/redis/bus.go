@@ -73,6 +73,9 @@ func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error
 	if err == nil {
 		// The copy is for a call that its context ends before the client has sent it.
 		cmd := goredis.NewIntCmd(ctx, "publish", channel, bytes.Clone(message))
+		// All by the node of a Cluster that the subscribers of the channel ask: what
+		// goes through several nodes arrives in any order.
+		cmd.SetFirstKeyPos(1)
 		err = within.Do(ctx, func() error { return b.client.Process(ctx, cmd) })
 	}
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -147,6 +148,10 @@ func TestForeignTypeReadsAsAbsentAndCanBeReplaced(t *testing.T) {
 	if _, err := d.AddMany(ctx, []drivers.Item{{Key: "list"}}); err == nil {
 		t.Error("added over a list")
 	}
+	swaps := []drivers.Swap{{Key: "list", New: []byte("x")}, {Key: "list", Old: []byte{}}, {Key: "list", Old: []byte("x")}}
+	if swapped, err := d.SwapMany(ctx, swaps); err != nil || slices.Contains(swapped, true) {
+		t.Errorf("swapped a list: %v, %v", swapped, err)
+	}
 	if err := d.SetMany(ctx, []drivers.Item{{Key: "list", Value: []byte("x")}}); err != nil {
 		t.Error(err)
 	}
@@ -172,33 +177,23 @@ func TestCommandsThatTheServerLacks(t *testing.T) {
 	}
 }
 
-func TestErrorsNameTheOperation(t *testing.T) {
-	client := goredis.NewClient(&goredis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1})
-	defer client.Close()
+// A server forgets its scripts when it restarts, and may be told to.
+func TestScriptsThatTheServerForgets(t *testing.T) {
+	client := dial(t, servers.Redis(t))
 	d := New(client, Options{})
 	ctx := t.Context()
-	_, get := d.GetMany(ctx, []string{"a", "b"})
-	_, add := d.AddMany(ctx, []drivers.Item{{Key: "a"}})
-	for want, err := range map[string]error{
-		"redis: get 2 keys: ":   get,
-		"redis: add 1 key: ":    add,
-		"redis: set 1 key: ":    d.SetMany(ctx, []drivers.Item{{Key: "a"}}),
-		"redis: delete 1 key: ": d.DeleteMany(ctx, []string{"a"}),
-	} {
-		if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "refused") {
-			t.Errorf("error %v, want %q and that the connection was refused", err, want)
+	for range 2 {
+		if err := client.ScriptFlush(ctx).Err(); err != nil {
+			t.Fatal(err)
+		}
+		stored, err := d.AddMany(ctx, []drivers.Item{{Key: "a", Value: []byte("x")}, {Key: "b", Value: []byte("y")}})
+		if err != nil || string(stored[0]) != "x" || string(stored[1]) != "y" {
+			t.Errorf("%q, %v", stored, err)
 		}
 	}
-}
-
-func TestWrongPasswordIsAnError(t *testing.T) {
-	server := servers.Redis(t, "--requirepass", "secret")
-	d := New(dial(t, server), Options{})
-	if _, err := d.GetMany(t.Context(), []string{"a"}); err == nil || !strings.Contains(err.Error(), "NOAUTH") {
-		t.Errorf("one key: %v", err)
-	}
-	if err := d.SetMany(t.Context(), []drivers.Item{{Key: "a"}, {Key: "b"}}); err == nil || !strings.Contains(err.Error(), "NOAUTH") {
-		t.Errorf("two keys: %v", err)
+	evals, err := client.Info(ctx, "commandstats").Result()
+	if err != nil || !strings.Contains(evals, "cmdstat_eval:calls=4,") {
+		t.Errorf("want 4 scripts sent whole: %s, %v", evals, err)
 	}
 }
 
@@ -303,9 +298,21 @@ func TestABatchIsOneRoundTrip(t *testing.T) {
 		"get":      func() error { _, err := d.GetMany(ctx, keys); return err },
 		"get some": func() error { _, err := d.GetMany(ctx, keys[:5]); return err },
 		"add":      func() error { _, err := d.AddMany(ctx, items); return err },
-		"delete":   func() error { return d.DeleteMany(ctx, keys) },
+		"swap": func() error {
+			var swaps []drivers.Swap
+			for _, key := range keys {
+				swaps = append(swaps, drivers.Swap{Key: key, New: []byte("x")})
+			}
+			_, err := d.SwapMany(ctx, swaps)
+			return err
+		},
+		"lease":   func() error { _, err := d.LeaseMany(ctx, keys, "t", time.Hour); return err },
+		"fill":    func() error { _, err := d.FillMany(ctx, items, "t"); return err },
+		"release": func() error { return d.ReleaseMany(ctx, keys, "t") },
+		"delete":  func() error { return d.DeleteMany(ctx, keys) },
 	} {
-		if err := do(); err != nil { // opens connections, whose greeting is counted too
+		// Opens connections, whose greeting is counted too, and tells the server the script.
+		if err := do(); err != nil {
 			t.Fatal(err)
 		}
 		before := trips.commands.Load() + trips.pipelines.Load()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha1"
 	"encoding/hex"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 )
@@ -66,6 +67,13 @@ type once struct{ *goredis.Cmd }
 
 func (once) NoRetry() bool { return true }
 
+// A Cluster that moves a slot answers TRYAGAIN, and carries nothing out, while a key
+// and its lease are not both in one place.
+const (
+	maxTries  = 8
+	firstWait = 20 * time.Millisecond // doubled each time: 2.5 s in all
+)
+
 // run executes a script for many keys, in one pipeline, and returns the replies.
 // The server may never have seen the script, or have forgotten it; then it is sent.
 func (d *Driver) run(ctx context.Context, s *script, calls []call) ([]*goredis.Cmd, error) {
@@ -73,38 +81,51 @@ func (d *Driver) run(ctx context.Context, s *script, calls []call) ([]*goredis.C
 		return nil, err
 	}
 	replies := make([]*goredis.Cmd, len(calls))
-	send := func(which []int, command, script string) error {
+	which := make([]int, len(calls))
+	for i := range which {
+		which[i] = i
+	}
+	command, body, wait := "evalsha", s.sum, firstWait
+	for try := 1; len(which) > 0; try++ {
 		cmds := make([]goredis.Cmder, len(which))
 		for n, i := range which {
-			args := append(make([]any, 0, 5+len(calls[i].args)), command, script, 2, calls[i].key, leaseKey(calls[i].key))
+			args := append(make([]any, 0, 5+len(calls[i].args)), command, body, 2, calls[i].key, leaseKey(calls[i].key))
 			replies[i] = goredis.NewCmd(ctx, append(args, calls[i].args...)...)
 			cmds[n] = once{replies[i]}
 		}
-		return d.execute(ctx, cmds)
-	}
-	all := make([]int, len(calls))
-	for i := range all {
-		all[i] = i
-	}
-	if len(calls) == 0 {
-		return nil, nil
-	}
-	if err := send(all, "evalsha", s.sum); err != nil {
-		return nil, err
-	}
-	var unknown []int
-	for i, reply := range replies {
-		if goredis.HasErrorPrefix(reply.Err(), "NOSCRIPT") {
-			unknown = append(unknown, i)
+		if err := d.execute(ctx, cmds); err != nil {
+			return nil, err
 		}
-	}
-	if unknown == nil {
-		return replies, nil
-	}
-	if err := send(unknown, "eval", s.text); err != nil {
-		return nil, err
+		var again []int
+		moving := false
+		for _, i := range which {
+			err := replies[i].Err()
+			later := goredis.HasErrorPrefix(err, "TRYAGAIN") && try < maxTries
+			if later || goredis.HasErrorPrefix(err, "NOSCRIPT") && command == "evalsha" {
+				again = append(again, i)
+			}
+			moving = moving || later
+		}
+		if moving {
+			if err := sleep(ctx, wait); err != nil {
+				return nil, err
+			}
+			wait *= 2
+		}
+		which, command, body = again, "eval", s.text
 	}
 	return replies, nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // decide is run for scripts that return whether they did what was asked.
