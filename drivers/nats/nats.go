@@ -187,8 +187,9 @@ func (d *Driver) failed(operation string, keys int, err error) error {
 	case errors.Is(err, gonats.ErrMaxPayload), errors.As(err, &api) && api.ErrorCode == codeTooLarge:
 		err = fmt.Errorf("%w: %w", drivers.ErrRefused, err)
 	case errors.Is(err, context.DeadlineExceeded):
-		// The server answers a request that is not allowed with an error on the
-		// connection, and the request waits in vain.
+		// A read of a bucket that is gone gets no answer. Neither does a request that is
+		// not allowed: the server sends an error on the connection instead.
+		d.unbind()
 		if d.conn != nil {
 			if last := d.conn.LastError(); errors.Is(last, gonats.ErrPermissionViolation) {
 				err = fmt.Errorf("%w (%w)", err, last)
@@ -255,18 +256,26 @@ func (d *Driver) open(ctx context.Context) (jetstream.Stream, error) {
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return nil, fmt.Errorf("there is no such bucket: %w", err)
-	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, gonats.ErrNoResponders):
-		return nil, fmt.Errorf("the server runs without JetStream: %w", err)
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), errors.Is(err, gonats.ErrNoResponders):
+		return nil, fmt.Errorf("the server runs without JetStream, or this account does: %w", err)
 	case err != nil:
 		return nil, fmt.Errorf("open it: %w", err)
 	}
-	switch config := stream.CachedInfo().Config; {
-	case config.MaxMsgsPerSubject < 1 || config.Mirror != nil:
-		return nil, fmt.Errorf("stream %s is not one that a bucket can be written with", name)
-	case config.AllowDirect && config.Replicas > 1:
-		return nil, fmt.Errorf("it answers reads from any of its %d replicas, which may miss a write: turn off allow_direct of stream %s", config.Replicas, name)
+	if err := usable(stream.CachedInfo().Config); err != nil {
+		return nil, err
 	}
 	return stream, nil
+}
+
+func usable(config jetstream.StreamConfig) error {
+	switch {
+	case config.MaxMsgsPerSubject < 1 || config.Mirror != nil:
+		return fmt.Errorf("stream %s is not that of a bucket, or a mirror", config.Name)
+	case config.AllowDirect && config.Replicas > 1:
+		return fmt.Errorf("it answers reads from any of its %d replicas, which may miss a write: turn off allow_direct of stream %s",
+			config.Replicas, config.Name)
+	}
+	return nil
 }
 
 // config is what makes a stream a bucket.

@@ -57,21 +57,3 @@ func TestFaults(t *testing.T) {
 		return New(dial(t, server), Options{})
 	}, faults(t, server))
 }
-
-func TestBusConformance(t *testing.T) {
-	server := servers.NATS(t)
-	drivertest.Bus(t, func(t *testing.T) drivers.Bus {
-		b := NewBus(dial(t, server))
-		t.Cleanup(func() { b.Close() })
-		return b
-	})
-}
-
-func TestBusFaults(t *testing.T) {
-	server := servers.NATS(t)
-	drivertest.BusFaults(t, func(t *testing.T) drivers.Bus {
-		b := NewBus(dial(t, server), BusOptions{PingInterval: 100 * time.Millisecond})
-		t.Cleanup(func() { b.Close() })
-		return b
-	}, faults(t, server))
-}

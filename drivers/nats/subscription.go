@@ -28,6 +28,10 @@ type subscription struct {
 	subject string
 	ping    time.Duration
 
+	// Of the watcher alone: the server's refusal, and the session that it is of.
+	refusal   error
+	refusedBy uint64
+
 	// nats.go delivers messages from a goroutine of its own, the watcher tells of the
 	// connection: one at a time, and no message while down.
 	mu       sync.Mutex
@@ -105,6 +109,12 @@ func (s *subscription) check(ctx context.Context) error {
 		}
 		return denied(s.conn, s.subject)
 	})
+	// The connection has room for one such error, which another can replace.
+	if errors.Is(err, gonats.ErrPermissionViolation) {
+		s.refusal, s.refusedBy = err, before
+	} else if err == nil && s.refusal != nil && s.refusedBy == before {
+		err = s.refusal
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%w for %s", errSilent, 2*s.ping)
 	}
