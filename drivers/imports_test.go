@@ -8,9 +8,11 @@ import (
 
 // A program pays for the drivers that it uses and for no other.
 func TestDriversDoNotPullEachOtherIn(t *testing.T) {
-	libraries := []string{"github.com/redis/go-redis", "github.com/maypok86/otter", "modernc.org/sqlite", "database/sql", "testing"}
+	libraries := []string{"github.com/redis/go-redis", "github.com/maypok86/otter", "modernc.org/sqlite", "database/sql",
+		"github.com/aws/aws-sdk-go-v2", "github.com/nats-io/nats.go", "testing"}
 	for driver, own := range map[string]string{
 		".": "", "./memory": "github.com/maypok86/otter", "./redis": "github.com/redis/go-redis", "./sqlite": "database/sql",
+		"./dynamodb": "github.com/aws/aws-sdk-go-v2", "./nats": "github.com/nats-io/nats.go",
 	} {
 		out, err := exec.Command("go", "list", "-deps", driver).CombinedOutput()
 		if err != nil {
