@@ -205,3 +205,18 @@ type Listener interface {
 	// Message delivers one message. The listener may keep it.
 	Message(message []byte)
 }
+
+// A KeyListener is a [Listener] that wants to hear, too, of keys of the shared tier
+// that somebody changes without publishing a message: by hand, or with a program that
+// does not use this library. A bus that can see that, and has been told to look, calls
+// it; others treat it like any Listener.
+type KeyListener interface {
+	Listener
+	// KeyPrefix returns what the keys begin with that the listener wants to hear of.
+	// It never changes.
+	KeyPrefix() string
+	// Changed says that keys were written, or have gone, be it by this process. It is
+	// called like Message, between Up and Down. A key may be named several times for
+	// one change, or without one.
+	Changed(keys []string)
+}

@@ -120,10 +120,9 @@ func TestAClusterThatLacksAMaster(t *testing.T) {
 		t.Errorf("ready: %v", err)
 	}
 	lost.Restart(t)
-	for tick := time.NewTicker(100 * time.Millisecond); ; <-tick.C {
-		if err = d.SetMany(ctx, items); err == nil || ctx.Err() != nil {
-			break
-		}
+	server.Await(t)
+	if err := d.SetMany(ctx, items); err != nil {
+		t.Fatal(err)
 	}
 	if got, err := d.GetMany(ctx, []string{"key7"}); err != nil || string(got[0]) != "x" {
 		t.Errorf("after the restart: %q, %v", got, err)

@@ -58,6 +58,12 @@ func (c *RedisClusterServers) Restart(t testing.TB) {
 	for _, s := range c.Masters {
 		s.Restart(t)
 	}
+	c.Await(t)
+}
+
+// Await waits until the servers are a Cluster again, after one was restarted alone.
+func (c *RedisClusterServers) Await(t testing.TB) {
+	t.Helper()
 	if err := c.await(); err != nil {
 		t.Fatalf("redis cluster: %v", err)
 	}
