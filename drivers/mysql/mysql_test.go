@@ -70,22 +70,26 @@ func openStore(t testing.TB, db *sql.DB, options Options) *Driver {
 const everything = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans |
 	drivertest.DeletesPrefixes | drivertest.Prunes
 
+// The largest values are sent once, not in each way to use a server.
+var small = drivertest.Limits{LargestValue: 1 << 20}
+
 // Each handle has connections of its own, as each process has.
 func TestConformance(t *testing.T) {
 	dsn := server(t).DSN()
 	for name, c := range map[string]struct {
 		parameters string
 		options    Options
+		limits     drivertest.Limits
 	}{
-		"Prepared":     {"", Options{}},
-		"Interpolated": {"?interpolateParams=true", Options{Table: "unprepared", Unprepared: true}},
+		"Prepared":     {"", Options{}, drivertest.Limits{}},
+		"Interpolated": {"?interpolateParams=true", Options{Table: "unprepared", Unprepared: true}, small},
 		// The server then counts rows that it has found, not those it has changed.
-		"FoundRows": {"?clientFoundRows=true&sql_mode=''", Options{Table: "found"}},
+		"FoundRows": {"?clientFoundRows=true&sql_mode=''", Options{Table: "found"}, small},
 	} {
 		t.Run(name, func(t *testing.T) {
 			drivertest.L2(t, func(t *testing.T) drivers.L2 {
 				return openStore(t, openDB(t, dsn+c.parameters), c.options)
-			}, everything)
+			}, everything, c.limits)
 		})
 	}
 }

@@ -76,22 +76,26 @@ func openStore(t testing.TB, db *sql.DB, options Options) *Driver {
 const everything = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans |
 	drivertest.DeletesPrefixes | drivertest.Prunes
 
+// The largest values are sent once, not in each way to use a server.
+var small = drivertest.Limits{LargestValue: 1 << 20}
+
 // Each handle has connections of its own, as each process has.
 func TestConformance(t *testing.T) {
 	url := server(t).URL()
 	for name, c := range map[string]struct {
 		parameters string
 		options    Options
+		limits     drivertest.Limits
 	}{
-		"Prepared":   {"", Options{}},
-		"Unprepared": {"&default_query_exec_mode=exec", Options{Table: "unprepared", Unprepared: true}},
+		"Prepared":   {"", Options{}, drivertest.Limits{}},
+		"Unprepared": {"&default_query_exec_mode=exec", Options{Table: "unprepared", Unprepared: true}, small},
 		// Every statement may find that another has won.
-		"Serializable": {"&default_transaction_isolation=serializable", Options{Table: "serializable"}},
+		"Serializable": {"&default_transaction_isolation=serializable", Options{Table: "serializable"}, small},
 	} {
 		t.Run(name, func(t *testing.T) {
 			drivertest.L2(t, func(t *testing.T) drivers.L2 {
 				return openStore(t, openDB(t, url+c.parameters), c.options)
-			}, everything)
+			}, everything, c.limits)
 		})
 	}
 }

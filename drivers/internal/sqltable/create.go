@@ -46,10 +46,10 @@ func (t *Table) create(ctx context.Context) error {
 	switch wrong := t.probe(ctx); {
 	case wrong == nil:
 		return nil // also where another process has made it in between
-	case err != nil:
-		return fmt.Errorf("create it: %w", err)
-	default:
+	case err == nil || t.ask(ctx, "1") == nil:
 		return fmt.Errorf("it is not the table of Schema: %w", wrong)
+	default:
+		return fmt.Errorf("create it: %w", err)
 	}
 }
 
@@ -84,6 +84,11 @@ func (t *Table) probe(ctx context.Context) error {
 	if t.OnDuplicateKey {
 		columns += ", mark"
 	}
+	return t.ask(ctx, columns)
+}
+
+// ask fails unless the table has columns.
+func (t *Table) ask(ctx context.Context, columns string) error {
 	rows, err := t.db.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s LIMIT 0", columns, t.from))
 	if err != nil {
 		return err

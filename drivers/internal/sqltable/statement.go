@@ -164,7 +164,7 @@ func lifetime(ttl time.Duration) int64 {
 func (t *Table) groups(n, limit int, size func(i int) int, f func(from, to int) error) error {
 	bytes := maxBytes
 	if most := t.limit.Load(); most > 0 {
-		bytes = int(min(int64(bytes), most/2))
+		bytes = int(min(int64(bytes), most/4)) // escaping can double them
 	}
 	for from := 0; from < n; {
 		to, sum := from, 0
