@@ -2,7 +2,6 @@ package drivertest
 
 import (
 	"strings"
-	"testing"
 
 	"github.com/cachegen/cachegen/drivers"
 )
@@ -101,15 +100,4 @@ func (l Limits) longest() int {
 		return min(l.MaxKey, 64<<10)
 	}
 	return 64 << 10
-}
-
-// capabilities logs what the store can do, checks what it must, and returns it.
-func capabilities(t *testing.T, store drivers.L2, required Capability) Capability {
-	t.Helper()
-	have := Of(store)
-	t.Logf("capabilities of %T: %s", store, have)
-	if missing := required &^ have; missing != 0 {
-		t.Errorf("%T lacks %s", store, missing)
-	}
-	return have
 }

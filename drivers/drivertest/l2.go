@@ -24,9 +24,14 @@ func L2(t *testing.T, open func(t *testing.T) drivers.L2, opts ...Option) {
 			test(t, l2{L2: open(t), t: t, ctx: testContext(t), limit: o.limit, prefix: unique("l2") + ":", open: open})
 		})
 	}
-	var have Capability
+	first := open(t)
+	have := Of(first)
+	must(t, "Close", first.Close())
 	run("Capabilities", func(t *testing.T, s l2) {
-		have = capabilities(t, s.L2, o.required)
+		t.Logf("capabilities of %T: %s", s.L2, have)
+		if missing := o.required &^ have; missing != 0 {
+			t.Errorf("%T lacks %s", s.L2, missing)
+		}
 		if _, shared := s.another(); !shared {
 			t.Log("handles do not share their data: concurrency is tested on one")
 		}
