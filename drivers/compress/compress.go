@@ -10,6 +10,21 @@
 // wrapper can be put around a tier that is in use: it reads what is there. Taken off
 // again, what is compressed is unreadable, which the runtime takes for a miss.
 //
+// # Figures
+//
+// What records as JSON take in the tier, and what time of a processor (the benchmark of
+// this package measures both):
+//
+//	bytes      stored   compress   decompress
+//	   512      60 %        8 µs         3 µs
+//	  1024      47 %        8 µs         4 µs
+//	  4096      33 %       21 µs         9 µs
+//	 16384      27 %       74 µs        27 µs
+//	 65536      25 %      260 µs        80 µs
+//
+// Below 1 KB the time of a value grows faster than what it saves, hence
+// [DefaultThreshold]. On a fast network the gain is the tier's memory rather than time.
+//
 // # Limits
 //
 // A tier that swaps costs a read more for each swap that expects a value. What cannot be
@@ -44,8 +59,7 @@ const (
 // Options of [New]. The zero value is usable.
 type Options struct {
 	// Threshold is the length in bytes from which on values are compressed;
-	// [DefaultThreshold] if zero. The benchmark of this package has figures to
-	// choose by.
+	// [DefaultThreshold] if zero.
 	Threshold int
 	// MaxSize bounds a value before it is compressed, and so the memory that a few
 	// bytes from the tier can make a reader take: an integer followed by b, kb, mb, gb
@@ -74,7 +88,7 @@ type coding struct {
 
 func (o Options) coding() (*coding, error) {
 	if o.Threshold < 0 {
-		return nil, fmt.Errorf("Threshold is %d, must not be negative", o.Threshold)
+		return nil, fmt.Errorf("option Threshold is %d, must not be negative", o.Threshold)
 	}
 	if o.Threshold == 0 {
 		o.Threshold = DefaultThreshold

@@ -137,13 +137,8 @@ func (r *reading) readValue() ([]byte, error) {
 	return value, nil
 }
 
-// verify returns [errDamaged] if the value of path is.
-func verify(path string) error {
-	r, err := read(path)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
+// verify returns [errDamaged] if the value is.
+func (r *reading) verify() error {
 	sum := crc32.New(table)
 	if _, err := io.Copy(sum, io.NewSectionReader(r, headerSize+int64(len(r.key)), r.value)); err != nil {
 		return err

@@ -81,7 +81,7 @@ var (
 )
 
 // maxBusy bounds the threads that a disk which does not answer can hold.
-const maxBusy = 256
+const maxBusy = 64
 
 // New returns a shared tier in the directory dir. It does not touch it; the first
 // write makes it if it is not there.

@@ -120,28 +120,89 @@ func (d *Driver) DeletePrefix(ctx context.Context, prefix string) (int64, error)
 // Prune implements [drivers.Pruner]. It reads every file, and removes those that are
 // damaged and what processes left behind that were killed, too; these do not count.
 func (d *Driver) Prune(ctx context.Context) (int64, error) {
-	return d.eachShard(ctx, "prune", func(s *shard) (n int64, err error) {
-		// Whoever has the lock has none under way.
-		if err := s.remove(filepath.Join(s.path, tempName)); err != nil {
+	var total int64
+	for i := range shards {
+		var n int64
+		err := d.execute(ctx, "prune", 0, func() (err error) {
+			n, err = d.pruneShard(ctx, i)
+			return err
+		})
+		if err != nil {
+			return total, err // n may still be written to
+		}
+		total += n
+	}
+	return total, nil
+}
+
+// pruneShard looks first and takes the lock for what it removes alone.
+func (d *Driver) pruneShard(ctx context.Context, i int) (n int64, err error) {
+	t := now()
+	var spent []string
+	for _, ending := range []string{leaseName, entryName} {
+		err := list(d.shardPath(i), ending, "", func(path string, _ header, _ error) error {
+			state, err := inspect(path, t)
+			if state == ended || state == damaged {
+				spent = append(spent, path)
+			}
+			return errors.Join(ctx.Err(), err)
+		})
+		if err != nil {
 			return 0, err
 		}
-		t := now()
-		for _, ending := range []string{leaseName, entryName} {
-			err := list(s.path, ending, "", func(path string, h header, damaged error) error {
-				if damaged == nil && h.live(t) {
-					if damaged = verify(path); damaged == nil || !errors.Is(damaged, errDamaged) {
-						return errors.Join(ctx.Err(), damaged)
-					}
-				}
-				if damaged == nil && ending == entryName {
-					n++
-				}
-				return errors.Join(ctx.Err(), s.remove(path))
-			})
-			if err != nil {
-				return n, err
+	}
+	err = d.locked(ctx, i, false, func(s *shard) error {
+		// Whoever has the lock has none under way.
+		if err := s.remove(filepath.Join(s.path, tempName)); err != nil {
+			return err
+		}
+		for _, path := range spent {
+			state, err := inspect(path, t)
+			switch {
+			case err != nil:
+				return err
+			case state == whole:
+				continue // it is another by now
+			case state == ended && strings.HasSuffix(path, entryName):
+				n++
+			}
+			if err := s.remove(path); err != nil {
+				return err
 			}
 		}
-		return n, nil
+		return nil
 	})
+	return n, err
+}
+
+// A state is what a file is worth.
+type state int
+
+const (
+	whole state = iota
+	ended
+	damaged
+	gone
+)
+
+func inspect(path string, now int64) (state, error) {
+	r, err := read(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return gone, nil
+	case errors.Is(err, errDamaged):
+		return damaged, nil
+	case err != nil:
+		return whole, err
+	}
+	defer r.Close()
+	if !r.live(now) {
+		return ended, nil
+	}
+	if err := r.verify(); errors.Is(err, errDamaged) {
+		return damaged, nil
+	} else if err != nil {
+		return whole, err
+	}
+	return whole, nil
 }

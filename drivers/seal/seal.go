@@ -82,12 +82,12 @@ type secret struct {
 
 func newCoding(keys [][]byte) (coding, error) {
 	if len(keys) == 0 {
-		return nil, errors.New("no Keys")
+		return nil, errors.New("option Keys is empty")
 	}
 	c := make(coding, len(keys))
 	for i, key := range keys {
 		if len(key) != 32 {
-			return nil, fmt.Errorf("Keys[%d] has %d bytes, must have 32", i, len(key))
+			return nil, fmt.Errorf("option Keys[%d] has %d bytes, must have 32", i, len(key))
 		}
 		id, err := hkdf.Key(sha256.New, key, nil, "cachegen seal key id", idSize)
 		if err != nil {
