@@ -13,7 +13,7 @@ import (
 
 // needed is every command that the driver sends. UNLINK is not among them: a server
 // without it is sent DEL.
-var needed = []string{"get", "mget", "set", "del", "scan", "eval", "evalsha"}
+var needed = []string{"get", "mget", "set", "del", "scan", "eval", "evalsha", "multi", "exec"}
 
 // Ready asks every server that holds keys whether the driver can work with it: it
 // has to be reachable, to take the client's credentials, to know the commands that

@@ -15,17 +15,25 @@
 // The driver can lend keys ([drivers.Leaser]): one process at a time loads a value.
 // A lease is a key beside the entry's, named like it with ":!lease" and three more
 // characters at the end, which keep it in the entry's slot of a Cluster and under
-// the same prefix. So every write is a short Lua script, sent by its checksum
-// (EVALSHA) and whole where the server does not have it; only reads, and deletions
-// on a single server, are plain commands. Keys that are named like leases are refused.
+// the same prefix. Keys that are named like leases are refused.
+//
+// A write ends its key's lease in the same step. So writes are short Lua scripts, sent
+// by their checksum (EVALSHA), and whole where the server does not have it; on a
+// single server SetMany of several items is a transaction. Only reads, and deletions
+// on a single server, are plain commands.
+//
+// # Changes from outside
+//
+// A bus carries what programs say that use this library. With [BusOptions].Tracking
+// it also tells what others do to a store's keys, such as a DEL by hand.
 //
 // # Servers
 //
-// Redis from version 4 on, Valkey, and others that run Lua scripts and whose scripts
-// may write under any key they are given. [Driver.Ready] asks all servers whether
+// Redis from version 4 on (tested: 7), Valkey, and others that run Lua scripts which
+// may write under the keys they are given. [Driver.Ready] asks all servers whether
 // they know the commands that the driver needs; a program may call it when it starts.
 // Users of an access control list need the rights +get +mget +set +del +unlink
-// +eval +evalsha +scan, and for Ready +ping, +command|info and +role.
+// +eval +evalsha +scan +multi +exec, and for Ready +ping, +command|info and +role.
 //
 // # Limits
 //
@@ -35,8 +43,8 @@
 //
 // go-redis cannot interrupt a command that it has sent. When a context ends, a
 // call returns at once and its command is left to the client's ReadTimeout; a
-// write so left may still take effect. Writes are not sent twice: one whose
-// connection breaks is an error, although the client would retry it.
+// write so left may still take effect. Scripts are not sent twice: one whose
+// connection breaks is an error, although the client retries other commands.
 //
 // A client that reads from replicas breaks the promise that a read sees every
 // finished write: leave ReadOnly, RouteByLatency and RouteRandomly off. Replication

@@ -103,7 +103,8 @@ func TestAFullServer(t *testing.T) {
 	_, lease := d.LeaseMany(ctx, []string{"b"}, "t", time.Hour)
 	_, fill := d.FillMany(ctx, big, "t")
 	for words, err := range map[string]error{
-		"redis: set 1 key: OOM": d.SetMany(ctx, big), "redis: add 1 key: OOM": add, "redis: swap 1 key: OOM": swap,
+		"redis: set 1 key: OOM": d.SetMany(ctx, big), "redis: set 2 keys: OOM": d.SetMany(ctx, append(big, old...)),
+		"redis: add 1 key: OOM": add, "redis: swap 1 key: OOM": swap,
 		"redis: lease 1 key: OOM": lease, "redis: fill 1 key: OOM": fill,
 	} {
 		if err == nil || !strings.HasPrefix(err.Error(), words) || errors.Is(err, drivers.ErrRefused) {
@@ -148,7 +149,7 @@ func TestTheDocumentedRightsSuffice(t *testing.T) {
 	admin := dial(t, server)
 	ctx := t.Context()
 	rules := []any{"acl", "setuser", "cachegen", "on", ">pw", "resetkeys", "~app:*", "resetchannels", "-@all"}
-	for _, right := range strings.Fields("+get +mget +set +del +unlink +eval +evalsha +scan +ping +command|info +role") {
+	for _, right := range strings.Fields("+get +mget +set +del +unlink +eval +evalsha +scan +multi +exec +ping +command|info +role") {
 		rules = append(rules, right)
 	}
 	if err := admin.Do(ctx, rules...).Err(); err != nil {
@@ -162,7 +163,7 @@ func TestTheDocumentedRightsSuffice(t *testing.T) {
 	filled, fill := d.FillMany(ctx, item, "t")
 	got, get := d.GetMany(ctx, []string{"app:1", "app:2"})
 	n, prefix := d.DeletePrefix(ctx, "app:")
-	if err := errors.Join(d.Ready(ctx), lease, fill, get, prefix, d.SetMany(ctx, item), d.DeleteMany(ctx, []string{"app:1"})); err != nil {
+	if err := errors.Join(d.Ready(ctx), lease, fill, get, prefix, d.SetMany(ctx, append(item, drivers.Item{Key: "app:2"})), d.DeleteMany(ctx, []string{"app:1"})); err != nil {
 		t.Error(err)
 	}
 	if !filled[0] || string(got[0]) != "x" || n != 1 {

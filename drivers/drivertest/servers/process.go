@@ -13,6 +13,8 @@
 // A server whose program is not installed skips the test, with a message that
 // says how to install it. With CACHEGEN_SERVERS=require in the environment the
 // test fails instead, so that a build machine cannot pass by skipping.
+// CACHEGEN_REDIS_SERVER names a program to start in place of redis-server, such as
+// valkey-server.
 package servers
 
 import (

@@ -2,13 +2,21 @@ package servers
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
 )
+
+// redisProgram is redis-server, or what CACHEGEN_REDIS_SERVER names in its place, such
+// as valkey-server.
+func redisProgram() string {
+	return cmp.Or(os.Getenv("CACHEGEN_REDIS_SERVER"), "redis-server")
+}
 
 // RedisServer is a redis-server process that keeps nothing on disk unless its
 // arguments say so.
@@ -20,7 +28,7 @@ type RedisServer struct {
 // arguments of its command line, such as "--maxmemory", "1mb".
 func Redis(t testing.TB, args ...string) *RedisServer {
 	t.Helper()
-	requireBinary(t, "redis-server", redisInstall)
+	requireBinary(t, redisProgram(), redisInstall)
 	s, err := StartRedis(t.TempDir(), args...)
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +48,7 @@ func StartRedis(dir string, args ...string) (*RedisServer, error) {
 
 func newRedis(dir string, args ...string) *RedisServer {
 	return &RedisServer{process{
-		name: "redis-server",
+		name: redisProgram(),
 		args: func(port string) []string {
 			return append([]string{
 				"--port", port, "--bind", "127.0.0.1", "--dir", dir,

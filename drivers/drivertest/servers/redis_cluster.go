@@ -18,7 +18,7 @@ type RedisClusterServers struct {
 // serves every slot. args are further arguments of each server's command line.
 func RedisCluster(t testing.TB, args ...string) *RedisClusterServers {
 	t.Helper()
-	requireBinary(t, "redis-server", redisInstall)
+	requireBinary(t, redisProgram(), redisInstall)
 	c := new(RedisClusterServers)
 	for range 3 {
 		s := newRedis(t.TempDir(), append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", "5000"}, args...)...)

@@ -22,8 +22,7 @@ const SentinelMaster = "cachegen"
 // until the Sentinel knows the replica.
 func RedisSentinel(t testing.TB) *RedisSentinelServers {
 	t.Helper()
-	requireBinary(t, "redis-server", redisInstall)
-	requireBinary(t, "redis-sentinel", "apt-get install redis-sentinel, brew install redis, or https://redis.io/downloads")
+	requireBinary(t, redisProgram(), redisInstall)
 	s := new(RedisSentinelServers)
 	start := func(server *RedisServer) *RedisServer {
 		if err := server.start(); err != nil {
@@ -60,9 +59,9 @@ func newSentinel(dir, masterPort string) (*RedisServer, error) {
 		return nil, err
 	}
 	return &RedisServer{process{
-		name: "redis-sentinel",
+		name: redisProgram(),
 		args: func(port string) []string {
-			return []string{file, "--port", port, "--bind", "127.0.0.1", "--dir", dir, "--daemonize", "no"}
+			return []string{file, "--sentinel", "--port", port, "--bind", "127.0.0.1", "--dir", dir, "--daemonize", "no"}
 		},
 		ready: "+monitor master",
 		ping:  pingRedis,
