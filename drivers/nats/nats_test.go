@@ -1,6 +1,8 @@
 package nats
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"testing"
 	"time"
 
@@ -38,8 +40,14 @@ const all = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.
 func TestConformance(t *testing.T) {
 	server := servers.NATS(t)
 	drivertest.L2(t, func(t *testing.T) drivers.L2 {
-		return New(dial(t, server), Options{})
+		// One for each subtest: walks are not the longer for what others have left.
+		return New(dial(t, server), Options{Bucket: bucketFor(t)})
 	}, limits, all)
+}
+
+func bucketFor(t *testing.T) string {
+	sum := sha256.Sum256([]byte(t.Name()))
+	return hex.EncodeToString(sum[:8])
 }
 
 func faults(t *testing.T, server *servers.NATSServer) drivertest.Faults {

@@ -35,6 +35,7 @@ type walk struct {
 	stream   jetstream.Stream
 	consumer string
 	inbox    *gonats.Subscription
+	pending  uint64 // messages when it began
 	heard    uint64 // messages so far
 }
 
@@ -91,7 +92,7 @@ func (d *Driver) begin(ctx context.Context, w *walk, stream jetstream.Stream, fi
 	if err != nil {
 		return err
 	}
-	w.stream, w.consumer = stream, consumer.CachedInfo().Name
+	w.stream, w.consumer, w.pending = stream, consumer.CachedInfo().Name, consumer.CachedInfo().NumPending
 	w.inbox, err = d.conn.SubscribeSync(d.conn.NewInbox())
 	return err
 }
@@ -111,8 +112,10 @@ func (d *Driver) next(ctx context.Context, w *walk, prefix string) (all []found,
 		}
 		switch status := m.Header.Get("Status"); status {
 		case "":
-		case "404", "408": // no more at present
-			return all, n > 0, nil
+		case "404", "408":
+			// There was no more at that moment. Others may be writing all the time, so
+			// that a page without any message need not ever come.
+			return all, n > 0 && w.heard < w.pending, nil
 		default:
 			return nil, false, fmt.Errorf("the server answered with %s %s", status, m.Header.Get("Description"))
 		}
