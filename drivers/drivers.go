@@ -63,28 +63,38 @@ type Item struct {
 	Key   string
 	Value []byte
 	// TTL is how long the item is kept. Zero keeps it for ever. A driver may
-	// round it up to its own precision, never down, and never to zero. Negative
-	// is an error.
+	// round it up to its own precision, never down, and never to zero, and keep
+	// for ever what is to be kept longer than it can count. Negative is refused.
 	TTL time.Duration
 }
 
-// An L2 is a tier that several processes share.
+// An L2 is a tier that several processes share. What follows holds for the
+// capabilities too.
 //
 // Keys and values are arbitrary bytes, and keys are compared byte by byte. A
-// value written is read back byte for byte. Methods are called by many
-// goroutines at once, honour their context's deadline and cancellation, and
-// name the operation in their errors. After an error the caller does not know
-// which of the keys took effect.
+// value written is read back byte for byte. What a driver documents that it does
+// not take, such as keys or values beyond a size, it refuses ([ErrRefused]) and
+// stores nothing of. A batch may be of any size, and of no keys; only GetMany and
+// DeleteMany may be asked for one key twice in a batch.
 //
-// Once a write has returned nil, every read that starts later, in any process,
-// sees it or a later one.
+// Methods are called by many goroutines at once. Each key's change is atomic: at
+// any time, and after a crash of either side, a key has its old value whole or
+// its new one. A batch as a whole need not be atomic. Once a write has returned
+// nil, every read that starts later, in any process, sees it or a later one.
+//
+// A method returns soon after its context has ended, with an error that wraps the
+// context's; on a context that has ended already it does nothing. A write that is
+// given up so may still take effect a little later. After Close a method fails with
+// [ErrClosed]. Errors begin with the driver's name and a colon, and say what was
+// being done with the method's first word: "redis: get 2 keys: …". After an error
+// the caller does not know which of the keys took effect.
 type L2 interface {
 	// GetMany returns one value for each key, in their order; nil where the key
 	// is absent or past its TTL. A present empty value is not nil. The caller
 	// owns the result.
 	GetMany(ctx context.Context, keys []string) ([][]byte, error)
-	// SetMany stores items. Each is stored whole or not at all; the batch as a
-	// whole need not be atomic. The driver does not keep or change the values.
+	// SetMany stores items, in place of what their keys had. The driver does not
+	// keep or change the values.
 	SetMany(ctx context.Context, items []Item) error
 	// DeleteMany removes keys. Absent keys are no error.
 	DeleteMany(ctx context.Context, keys []string) error
@@ -125,12 +135,14 @@ type Swap struct {
 // is one, and GetMany does not see it.
 //
 // Whatever changes a key ends its lease in the same step: SetMany, DeleteMany,
-// DeletePrefix, an AddMany that stores and a swap that is carried out. So what was
-// loaded before such a change cannot be stored after it, by whichever process.
+// DeletePrefix, an AddMany that stores and a swap that is carried out, whether the
+// key had a value or not. So what was loaded before such a change cannot be stored
+// after it, by whichever process. A value's TTL and Prune leave leases alone.
 type Leaser interface {
 	// LeaseMany takes the lease of each key that nobody holds one of, for token and for
 	// ttl at most, which a driver may round up, and returns for each whether it did. A
-	// token is not empty and belongs to one load; its holder is not lent a key twice.
+	// token belongs to one load; its holder is not lent a key twice. An empty token is
+	// refused, here and below, and so is a ttl that is not positive.
 	LeaseMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error)
 	// FillMany stores each item whose key is lent to token, atomically for each key, ends
 	// those leases, and returns for each whether it did.
@@ -142,8 +154,9 @@ type Leaser interface {
 // A Scanner is an L2 that can say which keys it holds.
 type Scanner interface {
 	// Scan calls f with the keys that begin with prefix, some at a time, until it has
-	// named them all or f fails, with whose error it then ends. Keys that come or go
-	// meanwhile may be named or not; a key may be named twice. f may use the driver.
+	// named them all or f fails, with an error that wraps f's. Keys that come or go
+	// meanwhile may be named or not; a key may be named twice, one past its TTL not at
+	// all. f may use the driver, and is not called after ctx has ended.
 	Scan(ctx context.Context, prefix string, f func(keys []string) error) error
 }
 
@@ -191,4 +204,19 @@ type Listener interface {
 	Down(err error)
 	// Message delivers one message. The listener may keep it.
 	Message(message []byte)
+}
+
+// A KeyListener is a [Listener] that wants to hear, too, of keys of the shared tier
+// that somebody changes without publishing a message: by hand, or with a program that
+// does not use this library. A bus that can see that, and has been told to look, calls
+// it; others treat it like any Listener.
+type KeyListener interface {
+	Listener
+	// KeyPrefix returns what the keys begin with that the listener wants to hear of.
+	// It never changes.
+	KeyPrefix() string
+	// Changed says that keys were written, or have gone, be it by this process. It is
+	// called like Message, between Up and Down. A key may be named several times for
+	// one change, or without one.
+	Changed(keys []string)
 }

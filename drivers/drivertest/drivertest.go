@@ -6,16 +6,24 @@
 //			store := mystore.New(testAddress(t))
 //			t.Cleanup(func() { store.Close() })
 //			return store
-//		})
+//		}, drivertest.Adds|drivertest.Leases)
 //	}
 //
-// The open function is called for each subtest. What it returns may share its data
-// with what it returned before: the tests choose keys and channels that nobody
-// else uses. Capabilities ([drivers.Adder], [drivers.Pruner]) are tested when the
-// store has them.
+// The open function is called for each subtest, and again where a test wants a
+// second handle. What it returns may share its data with what it returned before,
+// and should where the driver's purpose is to share: the tests choose keys and
+// channels that nobody else uses, and tests of concurrency then run through
+// several handles.
+//
+// Each capability that the store has is tested, and the list is logged (go test
+// -v). A driver's test names the ones that must be there ([Adds] and the others),
+// so that it fails when one gets lost. [Limits] say what the store is documented
+// not to take; that it refuses what is beyond them is tested too.
 //
 // [L2Faults] and [BusFaults] run against a server that the test can stop and
 // pause; package servers starts some.
+//
+// The example is a whole driver of a third party.
 package drivertest
 
 import (
@@ -31,13 +39,6 @@ import (
 // patience bounds every wait for something that must happen. It is long because
 // build machines are slow; no test waits for all of it unless it fails.
 const patience = 20 * time.Second
-
-// Limits are what a store is documented not to take. The zero value has none.
-type Limits struct {
-	MaxKey     int // bytes; 0: the tests use keys up to 64 KB
-	MaxValue   int // bytes; 0: the tests use values up to 16 MB
-	NoEmptyKey bool
-}
 
 // Faults breaks the server behind a driver and mends it. Nil functions are faults
 // that the server cannot have; what needs them is left out.
@@ -99,12 +100,17 @@ func mustEqual(t *testing.T, what string, got, want []byte) {
 	}
 }
 
-func brief(b []byte) string {
+func brief[T string | []byte](b T) string {
 	switch {
-	case b == nil:
-		return "absent"
 	case len(b) > 40:
 		return fmt.Sprintf("%q… (%d bytes)", b[:40], len(b))
+	case len(b) == 0 && isNil(b):
+		return "absent"
 	}
 	return fmt.Sprintf("%q", b)
+}
+
+func isNil(b any) bool {
+	data, ok := b.([]byte)
+	return ok && data == nil
 }

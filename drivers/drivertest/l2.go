@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"math"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,18 +12,31 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// L2 tests a shared tier. limits, at most one, are what the store's documentation
-// says it does not take.
-func L2(t *testing.T, open func(t *testing.T) drivers.L2, limits ...Limits) {
-	var limit Limits
-	if len(limits) > 0 {
-		limit = limits[0]
+// L2 tests a shared tier. options are the capabilities that it must have, and its
+// [Limits].
+func L2(t *testing.T, open func(t *testing.T) drivers.L2, opts ...Option) {
+	var o options
+	for _, option := range opts {
+		option.apply(&o)
 	}
 	run := func(name string, test func(t *testing.T, s l2)) {
 		t.Run(name, func(t *testing.T) {
-			test(t, l2{L2: open(t), t: t, ctx: testContext(t), limit: limit, prefix: unique("l2") + ":"})
+			test(t, l2{L2: open(t), t: t, ctx: testContext(t), limit: o.limit, prefix: unique("l2") + ":", open: open})
 		})
 	}
+	first := open(t)
+	have := Of(first)
+	must(t, "Close", first.Close())
+	run("Capabilities", func(t *testing.T, s l2) {
+		t.Logf("capabilities of %T: %s", s.L2, have)
+		if missing := o.required &^ have; missing != 0 {
+			t.Errorf("%T lacks %s", s.L2, missing)
+		}
+		if _, shared := s.another(); !shared {
+			t.Log("handles do not share their data: concurrency is tested on one")
+		}
+	})
+
 	run("NoKeys", l2NoKeys)
 	run("RoundTrip", l2RoundTrip)
 	run("EmptyIsNotAbsent", l2Empty)
@@ -33,18 +44,41 @@ func L2(t *testing.T, open func(t *testing.T) drivers.L2, limits ...Limits) {
 	run("KeysAreBytes", l2Keys)
 	run("ValuesAreBytes", l2Values)
 	run("LargeValue", l2Large)
-	run("DeleteAbsent", func(t *testing.T, s l2) { s.delete(s.key("never"), s.key("set")) })
+	run("DeleteAbsent", func(t *testing.T, s l2) {
+		s.delete(s.key("never"), s.key("set"))
+		s.delete(s.key("twice"), s.key("twice"))
+	})
 	run("CallerOwnsValues", l2Ownership)
 	run("TTLEnds", l2TTL)
 	run("ShortestAndLongestTTL", l2ExtremeTTL)
 	run("OverwriteReplacesTTL", l2OverwriteTTL)
-	run("NegativeTTLIsRefused", l2NegativeTTL)
 	run("WritesAreSeenByLaterReads", l2Visibility)
 	run("ConcurrentUse", l2Concurrent)
 	run("EndedContext", l2EndedContext)
 	run("CloseTwice", l2Close)
-	l2Adder(t, run)
-	l2Pruner(t, run)
+	run("Refused/NegativeTTL", refusedTTL)
+	if o.limit.MaxKey > 0 || o.limit.NoEmptyKey {
+		run("Refused/Key", refusedKey)
+	}
+	if o.limit.MaxValue > 0 {
+		run("Refused/Value", refusedValue)
+	}
+	run("ErrorsNameStoreAndOperation", l2Errors)
+
+	for _, capability := range []struct {
+		of    Capability
+		tests func(run func(string, func(*testing.T, l2)))
+	}{
+		{Adds, l2Adder}, {Swaps, l2Swapper}, {Leases, l2Leaser},
+		{Scans, l2Scanner}, {DeletesPrefixes, l2PrefixDeleter}, {Prunes, l2Pruner},
+	} {
+		if have&capability.of != 0 {
+			capability.tests(run)
+		}
+	}
+	if have&Leases != 0 {
+		leaseChanges(run, have)
+	}
 }
 
 // l2 is a store in a test: calls that fail the test rather than return an error.
@@ -54,9 +88,37 @@ type l2 struct {
 	ctx    context.Context
 	limit  Limits
 	prefix string // no other test has keys with it
+	open   func(t *testing.T) drivers.L2
 }
 
 func (s l2) key(name string) string { return s.prefix + name }
+
+// another returns a second handle to the same data, or the store itself and false
+// where what open returns shares no data.
+func (s l2) another() (store drivers.L2, shared bool) {
+	s.t.Helper()
+	probe := s.key("probe")
+	s.set(drivers.Item{Key: probe, Value: []byte("x"), TTL: time.Hour})
+	other := s.open(s.t)
+	values, err := other.GetMany(s.ctx, []string{probe})
+	must(s.t, "GetMany by another handle", err)
+	s.delete(probe)
+	if values[0] == nil {
+		return s.L2, false
+	}
+	return other, true
+}
+
+// handles returns n handles to the same data, of which several may be one.
+func (s l2) handles(n int) []drivers.L2 {
+	s.t.Helper()
+	all := []drivers.L2{s.L2}
+	for len(all) < n {
+		other, _ := s.another()
+		all = append(all, other)
+	}
+	return all
+}
 
 func (s l2) get(keys ...string) [][]byte {
 	s.t.Helper()
@@ -149,68 +211,6 @@ func l2Batch(t *testing.T, s l2) {
 	mustEqual(t, "the same key again", twice[2], fmt.Append(nil, n-1))
 }
 
-func l2Keys(t *testing.T, s l2) {
-	var all []byte
-	for b := range 256 {
-		all = append(all, byte(b))
-	}
-	longest := 64 << 10
-	if s.limit.MaxKey > 0 {
-		longest = s.limit.MaxKey
-	}
-	names := []string{
-		"a", "A", "a ", " a", "a\x00", "a\x00b", "\x00", "ä", "a\u0308", "\xff\xfe", "%", "_", "*", "?", "[a]", `\`, `'`, `"`, "`",
-		"{x}y", "a:b", "a/b", "../a", "1", "01", "1.0", string(all), "\r\n",
-	}
-	keys := []string{strings.Repeat("k", longest), strings.Repeat("k", longest-1)}
-	for _, name := range names {
-		keys = append(keys, s.key(name))
-	}
-	if !s.limit.NoEmptyKey {
-		// The only key that other tests can have too.
-		s.delete("")
-		keys = append(keys, "")
-	}
-	for i, key := range keys {
-		s.expect(key, nil)
-		s.set(drivers.Item{Key: key, Value: fmt.Append(nil, i), TTL: time.Hour})
-	}
-	for i, got := range s.get(keys...) {
-		mustEqual(t, "key "+brief([]byte(keys[i])), got, fmt.Append(nil, i))
-	}
-	for i, key := range keys {
-		s.delete(key)
-		s.expect(key, nil)
-		if i+1 < len(keys) {
-			s.expect(keys[i+1], fmt.Append(nil, i+1))
-		}
-	}
-}
-
-func l2Values(t *testing.T, s l2) {
-	var all []byte
-	for b := range 256 {
-		all = append(all, byte(b))
-	}
-	for i, value := range [][]byte{all, {0}, []byte("\xff\xfe"), []byte("a\x00b"), []byte("12"), []byte("null"), []byte("'\"\r\n")} {
-		key := s.key(fmt.Sprint(i))
-		s.set(drivers.Item{Key: key, Value: value})
-		s.expect(key, value)
-	}
-}
-
-func l2Large(t *testing.T, s l2) {
-	size := 16 << 20
-	if s.limit.MaxValue > 0 {
-		size = min(size, s.limit.MaxValue)
-	}
-	value := bytes.Repeat([]byte("0123456789abcdef"), size/16)
-	s.set(drivers.Item{Key: s.key("large"), Value: value}, drivers.Item{Key: s.key("small"), Value: []byte("x")})
-	s.expect(s.key("large"), value)
-	s.expect(s.key("small"), []byte("x"))
-	s.delete(s.key("large"))
-}
-
 func l2Ownership(t *testing.T, s l2) {
 	value := []byte("mine")
 	s.set(drivers.Item{Key: s.key("a"), Value: value})
@@ -219,58 +219,6 @@ func l2Ownership(t *testing.T, s l2) {
 	mustEqual(t, "after the caller changed what it had stored", got, []byte("mine"))
 	copy(got, "YYYY")
 	s.expect(s.key("a"), []byte("mine"))
-}
-
-func l2TTL(t *testing.T, s l2) {
-	const ttl = 300 * time.Millisecond
-	start := time.Now()
-	s.set(
-		drivers.Item{Key: s.key("short"), Value: []byte("x"), TTL: ttl},
-		drivers.Item{Key: s.key("long"), Value: []byte("x"), TTL: time.Hour},
-		drivers.Item{Key: s.key("ever"), Value: []byte("x")},
-	)
-	s.waitAbsent(s.key("short"))
-	// The clock of a server is not read at the instant of the call.
-	if lived := time.Since(start); lived < ttl-20*time.Millisecond {
-		t.Errorf("gone after %s of %s", lived, ttl)
-	}
-	s.expect(s.key("long"), []byte("x"))
-	s.expect(s.key("ever"), []byte("x"))
-	s.set(drivers.Item{Key: s.key("short"), Value: []byte("y")})
-	s.expect(s.key("short"), []byte("y"))
-}
-
-func l2ExtremeTTL(t *testing.T, s l2) {
-	s.set(
-		drivers.Item{Key: s.key("shortest"), Value: []byte("x"), TTL: 1},
-		drivers.Item{Key: s.key("century"), Value: []byte("x"), TTL: 100 * 365 * 24 * time.Hour},
-		drivers.Item{Key: s.key("longest"), Value: []byte("x"), TTL: math.MaxInt64},
-	)
-	s.waitAbsent(s.key("shortest"))
-	s.expect(s.key("century"), []byte("x"))
-	s.expect(s.key("longest"), []byte("x"))
-	s.delete(s.key("century"), s.key("longest"))
-}
-
-// l2OverwriteTTL knows that a TTL has ended when a key that was set after it, with
-// the same TTL, is gone.
-func l2OverwriteTTL(t *testing.T, s l2) {
-	const ttl = 50 * time.Millisecond
-	s.set(drivers.Item{Key: s.key("kept"), Value: []byte("1"), TTL: ttl})
-	s.set(drivers.Item{Key: s.key("kept"), Value: []byte("2")})
-	s.set(drivers.Item{Key: s.key("ended"), Value: []byte("1")})
-	s.set(drivers.Item{Key: s.key("ended"), Value: []byte("2"), TTL: ttl})
-	s.set(drivers.Item{Key: s.key("sentinel"), Value: []byte("x"), TTL: ttl})
-	s.waitAbsent(s.key("sentinel"))
-	s.expect(s.key("kept"), []byte("2"))
-	s.waitAbsent(s.key("ended"))
-}
-
-func l2NegativeTTL(t *testing.T, s l2) {
-	if err := s.SetMany(s.ctx, []drivers.Item{{Key: s.key("a"), Value: []byte("x"), TTL: -1}}); err == nil {
-		t.Error("SetMany took a negative TTL")
-	}
-	s.expect(s.key("a"), nil)
 }
 
 // l2Visibility: a read that starts after a write has returned sees it or a later one.
@@ -341,47 +289,4 @@ func l2Concurrent(t *testing.T, s l2) {
 		})
 	}
 	wg.Wait()
-}
-
-// operations is everything the store can do.
-func (s l2) operations() map[string]func(context.Context) error {
-	x, y := s.key("x"), s.key("y")
-	items := []drivers.Item{{Key: x, Value: []byte("x")}}
-	all := map[string]func(context.Context) error{
-		"SetMany":    func(ctx context.Context) error { return s.SetMany(ctx, items) },
-		"DeleteMany": func(ctx context.Context) error { return s.DeleteMany(ctx, []string{x}) },
-		"GetMany":    func(ctx context.Context) error { _, err := s.GetMany(ctx, []string{x, y}); return err },
-		"GetMany of one key": func(ctx context.Context) error {
-			_, err := s.GetMany(ctx, []string{x})
-			return err
-		},
-	}
-	if a, ok := s.L2.(drivers.Adder); ok {
-		all["AddMany"] = func(ctx context.Context) error { _, err := a.AddMany(ctx, items); return err }
-	}
-	if p, ok := s.L2.(drivers.Pruner); ok {
-		all["Prune"] = func(ctx context.Context) error { _, err := p.Prune(ctx); return err }
-	}
-	return all
-}
-
-func l2EndedContext(t *testing.T, s l2) {
-	cancelled, cancel := context.WithCancel(s.ctx)
-	cancel()
-	late, cancel := context.WithDeadline(s.ctx, time.Now())
-	defer cancel()
-	for name, operation := range s.operations() {
-		mustFail(t, name, operation(cancelled), context.Canceled)
-		mustFail(t, name, operation(late), context.DeadlineExceeded)
-	}
-	s.expect(s.key("x"), nil)
-}
-
-func l2Close(t *testing.T, s l2) {
-	s.set(drivers.Item{Key: s.key("x"), Value: []byte("x"), TTL: time.Hour})
-	must(t, "Close", s.Close())
-	must(t, "second Close", s.Close())
-	for name, operation := range s.operations() {
-		mustFail(t, name+" after Close", operation(s.ctx), drivers.ErrClosed)
-	}
 }

@@ -1,11 +1,10 @@
 package memory
 
 import (
-	"errors"
 	"fmt"
 	"math"
-	"strconv"
-	"strings"
+
+	"github.com/cachegen/cachegen/drivers/internal/bytesize"
 )
 
 // A budget is what Options say, in the terms of the eviction policy, whose
@@ -75,34 +74,11 @@ func (b *budget) weigh(size int) (uint32, bool) {
 	return uint32(min(max((n+b.unit-1)/b.unit, b.minWeight), b.weight)), true
 }
 
-// kb is 1024 bytes, as memory is sold and as kib says without doubt.
-var units = []struct {
-	suffix string
-	bytes  uint64
-}{
-	{"kib", 1 << 10}, {"mib", 1 << 20}, {"gib", 1 << 30}, {"tib", 1 << 40},
-	{"kb", 1 << 10}, {"mb", 1 << 20}, {"gb", 1 << 30}, {"tb", 1 << 40},
-	{"b", 1}, {"", 1},
-}
-
-var errSize = errors.New(`want a positive integer followed by b, kb, mb, gb or tb, such as "100mb"`)
-
 // parseSize returns the bytes that text says, 0 if it is empty.
 func parseSize(option, text string) (uint64, error) {
-	if text == "" {
-		return 0, nil
+	n, err := bytesize.Parse(option, text)
+	if err != nil {
+		return 0, fmt.Errorf("memory: %w", err)
 	}
-	s := strings.ToLower(strings.TrimSpace(text))
-	for _, u := range units {
-		digits, ok := strings.CutSuffix(s, u.suffix)
-		if !ok {
-			continue
-		}
-		n, err := strconv.ParseUint(strings.TrimSpace(digits), 10, 63)
-		if err != nil || n == 0 || n > math.MaxInt64/u.bytes {
-			break
-		}
-		return n * u.bytes, nil
-	}
-	return 0, fmt.Errorf("memory: %s %q: %w", option, text, errSize)
+	return n, nil
 }

@@ -1,8 +1,12 @@
 package memory_test
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"time"
 
+	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/memory"
 )
 
@@ -19,4 +23,31 @@ func ExampleNew_unusableOptions() {
 	tier := memory.New(memory.Options{MaxSize: "plenty"})
 	fmt.Println(tier.Err())
 	// Output: memory: MaxSize "plenty": want a positive integer followed by b, kb, mb, gb or tb, such as "100mb"
+}
+
+// A program that starts with what its last run had.
+func ExampleL2_Snapshot() {
+	var file bytes.Buffer // in place of a file
+	ctx := context.Background()
+
+	last := memory.NewL2(memory.L2Options{MaxSize: "10mb"})
+	err := last.SetMany(ctx, []drivers.Item{{Key: "user:1", Value: []byte("Ada"), TTL: time.Hour}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	last.Close() // the store does it
+	if err := last.Snapshot(&file); err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	next := memory.NewL2(memory.L2Options{MaxSize: "10mb"})
+	n, err := next.Restore(&file)
+	fmt.Println(n, err)
+	values, err := next.GetMany(ctx, []string{"user:1"})
+	fmt.Printf("%q %v\n", values, err)
+	// Output:
+	// 1 <nil>
+	// ["Ada"] <nil>
 }

@@ -6,12 +6,24 @@
 // github.com/maypok86/otter) and drops the rest when its budget is full. A read
 // takes no lock and allocates nothing.
 //
+// A program of one process that is to start with what it had gives its store an [L2]
+// besides, and keeps its snapshot:
+//
+//	shared := memory.NewL2(memory.L2Options{MaxSize: "100mb"})
+//	n, err := shared.Restore(file) // then remove the file
+//	store, err := runtime.NewStore("main", runtime.L1(memory.New(memory.Options{})), runtime.L2(shared))
+//	…
+//	err = store.Close(ctx)
+//	err = shared.Snapshot(file)
+//
 // # Limits
 //
 // The budget counts the sizes that the runtime passes for its entries, which are
 // estimates of their footprint, not what the Go heap measures. Eviction runs just
-// after a write, so the budget can be exceeded for a moment. Nothing is kept
-// across a restart of the process.
+// after a write, so the budget can be exceeded for a moment.
+//
+// An [L2] holds encoded copies and is one process's own: other processes do not see it,
+// and a process that is killed leaves no snapshot. Package file keeps both promises.
 package memory
 
 import (
@@ -53,6 +65,7 @@ type Driver struct {
 
 var (
 	_ drivers.L1      = (*Driver)(nil)
+	_ drivers.Ranger  = (*Driver)(nil)
 	_ drivers.Checker = (*Driver)(nil)
 )
 
@@ -113,6 +126,20 @@ func (d *Driver) Clear() { d.items.InvalidateAll() }
 // Len returns the approximate number of items. Right after a write it can count
 // items that are about to be evicted.
 func (d *Driver) Len() int { return d.items.EstimatedSize() }
+
+// Range implements [drivers.Ranger]. It keeps eviction waiting while it puts the items
+// in their order, not while it calls f.
+func (d *Driver) Range(f func(item any) bool) {
+	var values []any
+	for entry := range d.items.Hottest() {
+		values = append(values, entry.Value.value)
+	}
+	for _, value := range values {
+		if !f(value) {
+			return
+		}
+	}
+}
 
 // Close removes every item and keeps none from now on.
 func (d *Driver) Close() error {

@@ -1,8 +1,6 @@
 package memory
 
 import (
-	"errors"
-	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -121,25 +119,6 @@ func TestUnusableOptionsAreReportedAndHarmless(t *testing.T) {
 		if err := d.Close(); err != nil {
 			t.Error(err)
 		}
-	}
-}
-
-func TestParseSize(t *testing.T) {
-	for text, want := range map[string]uint64{
-		"": 0, "1": 1, "1b": 1, "100mb": 100 << 20, "100MB": 100 << 20, "100 MiB": 100 << 20, " 2kb ": 2 << 10,
-		"3kib": 3 << 10, "4GB": 4 << 30, "5gib": 5 << 30, "6tb": 6 << 40,
-	} {
-		got, err := parseSize("MaxSize", text)
-		if err != nil || got != want {
-			t.Errorf("%q: %d, %v, want %d", text, got, err, want)
-		}
-	}
-	_, err := parseSize("MaxSize", "8388608tb")
-	if !errors.Is(err, errSize) {
-		t.Errorf("2^63 bytes: %v", err)
-	}
-	if got, err := parseSize("MaxSize", "9223372036854775807"); err != nil || got != math.MaxInt64 {
-		t.Errorf("2^63-1 bytes: %d, %v", got, err)
 	}
 }
 

@@ -2,7 +2,9 @@ package redis
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/drivertest/servers"
@@ -55,6 +57,35 @@ func BenchmarkGet1(b *testing.B) {
 	b.Run("go-redis", func(b *testing.B) {
 		for b.Loop() {
 			client.Get(ctx, "k")
+		}
+	})
+}
+
+// BenchmarkSet100 shows what it costs that a write ends leases in the same step.
+func BenchmarkSet100(b *testing.B) {
+	client := dial(b, servers.Redis(b))
+	ctx := b.Context()
+	d := New(client, Options{})
+	var items []drivers.Item
+	for i := range 100 {
+		items = append(items, drivers.Item{Key: fmt.Sprint("user:", i), Value: bytes.Repeat([]byte("v"), 200), TTL: time.Hour})
+	}
+	b.Run("driver", func(b *testing.B) {
+		for b.Loop() {
+			if err := d.SetMany(ctx, items); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("go-redis", func(b *testing.B) {
+		for b.Loop() {
+			pipe := client.Pipeline()
+			for _, item := range items {
+				pipe.Set(ctx, item.Key, item.Value, item.TTL)
+			}
+			if _, err := pipe.Exec(ctx); err != nil {
+				b.Fatal(err)
+			}
 		}
 	})
 }

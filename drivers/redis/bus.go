@@ -22,6 +22,19 @@ type BusOptions struct {
 	// alive. A connection that has been silent for two intervals is given up, so a
 	// network that drops packets without a word is noticed within three.
 	PingInterval time.Duration
+	// Tracking makes the bus tell listeners that want to know ([drivers.KeyListener])
+	// of every key that anybody changes on the server, with any program: by hand in
+	// redis-cli, too. It is the server's client-side caching (CLIENT TRACKING in
+	// broadcasting mode, Redis 6 and later) for the listener's prefix, over a
+	// connection of its own to each server that holds keys.
+	//
+	// A store drops a key from memory when it hears of it. The server does not say
+	// who changed it: what this process has written itself is dropped too, and read
+	// from the shared tier once more.
+	//
+	// While a server that holds keys cannot be tracked, the subscription is down.
+	// Servers that join a Cluster are tracked within five seconds.
+	Tracking bool
 }
 
 // Bus implements [drivers.Bus] on PUBLISH and SUBSCRIBE. Each subscription holds a
@@ -30,6 +43,7 @@ type BusOptions struct {
 type Bus struct {
 	client goredis.UniversalClient
 	ping   time.Duration
+	track  bool
 	err    error
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -48,8 +62,11 @@ var (
 // bus. It does not connect. Of options, at most one is used.
 func NewBus(client goredis.UniversalClient, options ...BusOptions) *Bus {
 	b := &Bus{client: client, ping: DefaultPingInterval}
-	if len(options) > 0 && options[0].PingInterval != 0 {
-		b.ping = options[0].PingInterval
+	if len(options) > 0 {
+		b.track = options[0].Tracking
+		if options[0].PingInterval != 0 {
+			b.ping = options[0].PingInterval
+		}
 	}
 	if c, ok := client.(*goredis.Client); client == nil || ok && c == nil {
 		b.err = errNoClient
@@ -73,6 +90,9 @@ func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error
 	if err == nil {
 		// The copy is for a call that its context ends before the client has sent it.
 		cmd := goredis.NewIntCmd(ctx, "publish", channel, bytes.Clone(message))
+		// All by the node of a Cluster that the subscribers of the channel ask: what
+		// goes through several nodes arrives in any order.
+		cmd.SetFirstKeyPos(1)
 		err = within.Do(ctx, func() error { return b.client.Process(ctx, cmd) })
 	}
 	if err != nil {
@@ -95,11 +115,17 @@ func (b *Bus) Subscribe(channel string, l drivers.Listener) (unsubscribe func(),
 		return nil, fmt.Errorf("redis: subscribe to %q: %w", channel, drivers.ErrClosed)
 	}
 	ctx, cancel := context.WithCancel(b.ctx)
-	s := &subscription{client: b.client, channel: channel, listener: l, ping: b.ping}
+	s := &subscription{client: b.client, channel: channel, listener: l, ping: b.ping, take: func(m *goredis.Message) {
+		l.Message([]byte(m.Payload))
+	}}
+	run := s.run
+	if keys, ok := l.(drivers.KeyListener); ok && b.track {
+		run = tracked(s, keys)
+	}
 	done := make(chan struct{})
 	b.running.Go(func() {
 		defer close(done)
-		s.run(ctx)
+		run(ctx)
 	})
 	return func() {
 		cancel()

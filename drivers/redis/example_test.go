@@ -56,3 +56,58 @@ func ExampleNewBus() {
 		fmt.Fprintln(os.Stderr, err)
 	}
 }
+
+// A store that lends keys keeps other processes from loading what this one loads.
+func ExampleDriver_LeaseMany() {
+	client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: []string{"localhost:7000"}})
+	defer client.Close()
+	store := redis.New(client, redis.Options{})
+	defer store.Close()
+	ctx, keys, token := context.Background(), []string{"user:1"}, "unique to this load"
+
+	lent, err := store.LeaseMany(ctx, keys, token, 10*time.Second)
+	if err != nil || !lent[0] {
+		return // somebody else is loading: wait for the value
+	}
+	loaded := []byte("Ada")
+	filled, err := store.FillMany(ctx, []drivers.Item{{Key: keys[0], Value: loaded, TTL: time.Hour}}, token)
+	if err == nil && !filled[0] {
+		fmt.Println("changed while it was loaded: not stored")
+	}
+}
+
+// A program that would rather not start without its shared tier.
+func ExampleDriver_Ready() {
+	client := goredis.NewFailoverClient(&goredis.FailoverOptions{MasterName: "cache", SentinelAddrs: []string{"localhost:26379"}})
+	defer client.Close()
+	store := redis.New(client, redis.Options{})
+	defer store.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := store.Ready(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// keyPrinter also shows keys that others change.
+type keyPrinter struct{ printer }
+
+func (keyPrinter) KeyPrefix() string     { return "user:" }
+func (keyPrinter) Changed(keys []string) { fmt.Println("changed", keys) }
+
+func ExampleBusOptions_tracking() {
+	client := goredis.NewClient(&goredis.Options{Addr: "localhost:6379"})
+	defer client.Close()
+
+	bus := redis.NewBus(client, redis.BusOptions{Tracking: true})
+	defer bus.Close()
+	unsubscribe, err := bus.Subscribe("users", keyPrinter{})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
+	defer unsubscribe()
+	// redis-cli DEL user:1 now prints "changed [user:1]".
+}

@@ -34,6 +34,11 @@ func (d *Driver) getMany(ctx context.Context, keys []string) ([][]byte, error) {
 	if len(keys) == 0 {
 		return [][]byte{}, nil
 	}
+	for _, key := range keys {
+		if err := d.check(key); err != nil {
+			return nil, err
+		}
+	}
 	var cmds []goredis.Cmder
 	if d.oneNode && len(keys) > 1 {
 		for rest := keys; len(rest) > 0; {
@@ -44,9 +49,6 @@ func (d *Driver) getMany(ctx context.Context, keys []string) ([][]byte, error) {
 	} else {
 		cmds = make([]goredis.Cmder, len(keys))
 		for i, key := range keys {
-			if err := d.check(key); err != nil {
-				return nil, err
-			}
 			cmds[i] = goredis.NewStringCmd(ctx, "get", key)
 		}
 	}

@@ -10,18 +10,49 @@
 // Concurrent reads share round trips through go-redis's automatic pipelining.
 // A batch is one round trip, or one for each node of a Cluster or Ring.
 //
+// # Leases
+//
+// The driver can lend keys ([drivers.Leaser]): one process at a time loads a value.
+// A lease is a key beside the entry's, named like it with ":!lease" and three more
+// characters at the end, which keep it in the entry's slot of a Cluster and under
+// the same prefix. Keys that are named like leases are refused.
+//
+// A write ends its key's lease in the same step. So writes are short Lua scripts, sent
+// by their checksum (EVALSHA), and whole where the server does not have it; on a
+// single server SetMany of several items is a transaction. Only reads, and deletions
+// on a single server, are plain commands.
+//
+// # Changes from outside
+//
+// A bus carries what programs say that use this library. With [BusOptions].Tracking
+// it also tells what others do to a store's keys, such as a DEL by hand.
+//
+// # Servers
+//
+// Redis from version 4 on (tested: 7), Valkey, and others that run Lua scripts which
+// may write under the keys they are given. [Driver.Ready] asks all servers whether
+// they know the commands that the driver needs; a program may call it when it starts.
+// Users of an access control list need the rights +get +mget +set +del +unlink
+// +eval +evalsha +scan +multi +exec, and for Ready +ping, +command|info and +role.
+//
 // # Limits
 //
-// A TTL is rounded up to a millisecond; a value holds up to 512 MB. Keys are used
-// as they are: prefixes are the runtime's business. A Ring takes no empty key.
+// A TTL is rounded up to a millisecond. A key or value holds up to 512 MB
+// (proto-max-bulk-len); more is refused ([drivers.ErrRefused]). Keys are used as
+// they are: prefixes are the runtime's business. A Ring takes no empty key.
 //
 // go-redis cannot interrupt a command that it has sent. When a context ends, a
 // call returns at once and its command is left to the client's ReadTimeout; a
-// write so left may still take effect.
+// write so left may still take effect. Scripts are not sent twice: one whose
+// connection breaks is an error, although the client retries other commands.
 //
 // A client that reads from replicas breaks the promise that a read sees every
-// finished write: leave ReadOnly, RouteByLatency and RouteRandomly off. A server
-// that evicts (maxmemory-policy) costs loads, never correctness.
+// finished write: leave ReadOnly, RouteByLatency and RouteRandomly off. Replication
+// is asynchronous: a failover, of Sentinel or of a Cluster, can lose the last
+// writes before it, deletions too. A Ring uses other shards while one is down, and
+// finds that one's old values again afterwards. A server that evicts
+// (maxmemory-policy) costs loads, never correctness; one that is full and does not
+// evict fails writes with OOM, while reads and deletions go on.
 package redis
 
 import (
@@ -44,8 +75,9 @@ type Options struct {
 	NoAutoPipeline bool
 }
 
-// Driver implements [drivers.L2] and [drivers.Adder]. It opens no connection
-// itself and leaves the client open. The first read starts the client's automatic
+// Driver implements [drivers.L2], [drivers.Adder], [drivers.Swapper],
+// [drivers.Leaser], [drivers.Scanner] and [drivers.PrefixDeleter]. It opens no
+// connection itself and leaves the client open. The first read starts the client's automatic
 // pipeline, which belongs to the client and ends with it.
 type Driver struct {
 	client  goredis.UniversalClient
@@ -58,19 +90,22 @@ type Driver struct {
 	pipelineMu sync.Mutex
 	pipeline   *goredis.AutoPipeliner
 
-	// What the server turned out not to know.
-	noUnlink, noSetNXGet atomic.Bool
+	noUnlink atomic.Bool // the server does not know UNLINK
 }
 
 var (
-	_ drivers.L2      = (*Driver)(nil)
-	_ drivers.Adder   = (*Driver)(nil)
-	_ drivers.Checker = (*Driver)(nil)
+	_ drivers.L2            = (*Driver)(nil)
+	_ drivers.Adder         = (*Driver)(nil)
+	_ drivers.Swapper       = (*Driver)(nil)
+	_ drivers.Leaser        = (*Driver)(nil)
+	_ drivers.Scanner       = (*Driver)(nil)
+	_ drivers.PrefixDeleter = (*Driver)(nil)
+	_ drivers.Checker       = (*Driver)(nil)
 )
 
 var (
 	errNoClient = errors.New("redis: the client is nil")
-	errEmptyKey = errors.New("an empty key has no place in a Ring")
+	errEmptyKey = fmt.Errorf("%w: an empty key has no place in a Ring", drivers.ErrRefused)
 )
 
 // New returns a shared tier on client, which stays the caller's to close. It does
@@ -108,14 +143,6 @@ func (d *Driver) begin(ctx context.Context) error {
 		return drivers.ErrClosed
 	}
 	return ctx.Err()
-}
-
-// check refuses a key that the client would lose.
-func (d *Driver) check(key string) error {
-	if d.ring && key == "" {
-		return errEmptyKey
-	}
-	return nil
 }
 
 // failed says what was being done to how many keys.

@@ -30,6 +30,7 @@ type subscription struct {
 	client  goredis.UniversalClient
 	channel string
 	ping    time.Duration
+	take    func(*goredis.Message) // hands a message to the listener
 
 	// The watcher of a silent connection reports it while the reader may be stuck
 	// in the client, so the listener is called by two goroutines: one at a time,
@@ -180,7 +181,7 @@ func (s *subscription) deliver(ctx context.Context, m *goredis.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if ctx.Err() == nil && s.state == up {
-		s.listener.Message([]byte(m.Payload))
+		s.take(m)
 	}
 }
 

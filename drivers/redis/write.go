@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -12,42 +11,79 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// SetMany implements [drivers.L2]. A batch is one pipeline, not one transaction.
+// SetMany implements [drivers.L2].
 func (d *Driver) SetMany(ctx context.Context, items []drivers.Item) error {
-	if err := d.setMany(ctx, items); err != nil {
+	calls, err := d.storing(items)
+	switch {
+	case err != nil:
+	case d.oneNode && len(items) > 1:
+		err = d.setTogether(ctx, calls)
+	default:
+		_, err = d.decide(ctx, setScript, calls)
+	}
+	if err != nil {
 		return failed("set", len(items), err)
 	}
 	return nil
 }
 
-func (d *Driver) setMany(ctx context.Context, items []drivers.Item) error {
-	cmds := make([]goredis.Cmder, len(items))
-	for i, item := range items {
-		if err := d.check(item.Key); err != nil {
-			return err
-		}
-		args, err := setArguments(item)
-		if err != nil {
-			return err
-		}
-		cmds[i] = goredis.NewStatusCmd(ctx, args...)
+// setTogether stores several items in transactions, which cost a server less than a
+// script for each.
+func (d *Driver) setTogether(ctx context.Context, calls []call) error {
+	if err := d.begin(ctx); err != nil {
+		return err
 	}
-	return d.write(ctx, cmds)
+	var cmds []goredis.Cmder
+	for len(calls) > 0 {
+		cmds = append(cmds, goredis.NewStatusCmd(ctx, "multi"))
+		leases := []any{"del"}
+		for size := 0; len(calls) > 0 && len(leases) <= chunk && size < maxTogether; calls = calls[1:] {
+			key, value, ttl := calls[0].key, calls[0].args[0].([]byte), calls[0].args[1].(int64)
+			args := []any{"set", key, value}
+			if ttl > 0 {
+				args = append(args, "px", ttl)
+			}
+			cmds = append(cmds, goredis.NewStatusCmd(ctx, args...))
+			leases = append(leases, leaseKey(key))
+			size += len(value)
+		}
+		cmds = append(cmds, goredis.NewStatusCmd(ctx, leases...), goredis.NewSliceCmd(ctx, "exec"))
+	}
+	if err := d.execute(ctx, cmds); err != nil {
+		return err
+	}
+	for _, cmd := range cmds {
+		if err := cmd.Err(); err != nil {
+			return err
+		}
+		if exec, ok := cmd.(*goredis.SliceCmd); ok {
+			for _, reply := range exec.Val() {
+				if err, ok := reply.(error); ok {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
-// setArguments is the SET of item. It copies the value: after its context ended,
-// a call leaves its command behind, and the caller may use its memory again.
-func setArguments(item drivers.Item, more ...any) ([]any, error) {
-	args := make([]any, 0, 7)
-	args = append(args, "set", item.Key, bytes.Clone(item.Value))
-	args = append(args, more...)
-	switch {
-	case item.TTL < 0:
-		return nil, fmt.Errorf("negative ttl %s", item.TTL)
-	case item.TTL > 0:
-		args = append(args, "px", milliseconds(item.TTL))
+// maxTogether is after how many bytes of values a transaction takes no more: the
+// server keeps them until its end.
+const maxTogether = 1 << 20
+
+// storing is what scripts are given that store items. It copies the values: after
+// its context has ended, a call leaves its commands behind, and the caller may use
+// its memory again.
+func (d *Driver) storing(items []drivers.Item, more ...any) ([]call, error) {
+	calls := make([]call, len(items))
+	for i, item := range items {
+		if err := d.checkItem(item); err != nil {
+			return nil, err
+		}
+		args := append(make([]any, 0, 5), bytes.Clone(item.Value), milliseconds(item.TTL))
+		calls[i] = call{item.Key, append(args, more...)}
 	}
-	return args, nil
+	return calls, nil
 }
 
 // milliseconds rounds up, so that no TTL becomes zero.
@@ -57,62 +93,6 @@ func milliseconds(ttl time.Duration) int64 {
 		ms++
 	}
 	return ms
-}
-
-// DeleteMany implements [drivers.L2].
-func (d *Driver) DeleteMany(ctx context.Context, keys []string) error {
-	if err := d.deleteMany(ctx, keys); err != nil {
-		return failed("delete", len(keys), err)
-	}
-	return nil
-}
-
-func (d *Driver) deleteMany(ctx context.Context, keys []string) error {
-	// UNLINK frees the memory of large values in the background.
-	if !d.noUnlink.Load() {
-		err := d.remove(ctx, "unlink", keys)
-		if !goredis.HasErrorPrefix(err, "unknown command") {
-			return err
-		}
-		d.noUnlink.Store(true)
-	}
-	return d.remove(ctx, "del", keys)
-}
-
-func (d *Driver) remove(ctx context.Context, command string, keys []string) error {
-	perCommand := 1
-	if d.oneNode {
-		perCommand = chunk
-	}
-	var cmds []goredis.Cmder
-	for len(keys) > 0 {
-		if err := d.check(keys[0]); err != nil {
-			return err
-		}
-		n := min(len(keys), perCommand)
-		cmds = append(cmds, goredis.NewIntCmd(ctx, arguments(command, keys[:n])...))
-		keys = keys[n:]
-	}
-	return d.write(ctx, cmds)
-}
-
-// write executes commands whose replies say only whether they succeeded.
-func (d *Driver) write(ctx context.Context, cmds []goredis.Cmder) error {
-	if err := d.begin(ctx); err != nil {
-		return err
-	}
-	if len(cmds) == 0 {
-		return nil
-	}
-	if err := d.execute(ctx, cmds); err != nil {
-		return err
-	}
-	for _, cmd := range cmds {
-		if err := cmd.Err(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // AddMany implements [drivers.Adder].
@@ -125,41 +105,17 @@ func (d *Driver) AddMany(ctx context.Context, items []drivers.Item) ([][]byte, e
 }
 
 func (d *Driver) addMany(ctx context.Context, items []drivers.Item) ([][]byte, error) {
-	// One command from Redis 7 on; before, NX and GET exclude each other.
-	if !d.noSetNXGet.Load() {
-		values, err := d.add(ctx, items, setNXGet)
-		if !goredis.HasErrorPrefix(err, "syntax error") {
-			return values, err
-		}
-		d.noSetNXGet.Store(true)
-	}
-	return d.add(ctx, items, evalAdd)
-}
-
-func (d *Driver) add(ctx context.Context, items []drivers.Item, arguments func(drivers.Item) ([]any, error)) ([][]byte, error) {
-	if err := d.begin(ctx); err != nil {
+	calls, err := d.storing(items)
+	if err != nil {
 		return nil, err
 	}
-	if len(items) == 0 {
-		return [][]byte{}, nil
-	}
-	cmds := make([]goredis.Cmder, len(items))
-	for i, item := range items {
-		if err := d.check(item.Key); err != nil {
-			return nil, err
-		}
-		args, err := arguments(item)
-		if err != nil {
-			return nil, err
-		}
-		cmds[i] = goredis.NewStringCmd(ctx, args...)
-	}
-	if err := d.execute(ctx, cmds); err != nil {
+	replies, err := d.run(ctx, addScript, calls)
+	if err != nil {
 		return nil, err
 	}
 	values := make([][]byte, len(items))
-	for i, cmd := range cmds {
-		before, err := cmd.(*goredis.StringCmd).Result()
+	for i, reply := range replies {
+		before, err := reply.Text()
 		switch {
 		case errors.Is(err, goredis.Nil):
 			values[i] = append([]byte{}, items[i].Value...)
@@ -172,18 +128,100 @@ func (d *Driver) add(ctx context.Context, items []drivers.Item, arguments func(d
 	return values, nil
 }
 
-// Both return the value that was there before, or nil where they stored the item's.
-
-func setNXGet(item drivers.Item) ([]any, error) { return setArguments(item, "nx", "get") }
-
-const addScript = `local before = redis.call('get', KEYS[1])
-if before then return before end
-if ARGV[2] == '0' then redis.call('set', KEYS[1], ARGV[1]) else redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2]) end
-return false`
-
-func evalAdd(item drivers.Item) ([]any, error) {
-	if item.TTL < 0 {
-		return nil, fmt.Errorf("negative ttl %s", item.TTL)
+// SwapMany implements [drivers.Swapper].
+func (d *Driver) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
+	swapped, err := d.swapMany(ctx, swaps)
+	if err != nil {
+		return nil, failed("swap", len(swaps), err)
 	}
-	return []any{"eval", addScript, 1, item.Key, bytes.Clone(item.Value), milliseconds(item.TTL)}, nil
+	return swapped, nil
+}
+
+func (d *Driver) swapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
+	calls := make([]call, len(swaps))
+	for i, s := range swaps {
+		if err := d.checkItem(drivers.Item{Key: s.Key, Value: s.New, TTL: s.TTL}); err != nil {
+			return nil, err
+		}
+		calls[i] = call{s.Key, []any{bytes.Clone(s.New), milliseconds(s.TTL), bytes.Clone(s.Old), s.Old != nil, s.New != nil}}
+	}
+	return d.decide(ctx, swapScript, calls)
+}
+
+// DeleteMany implements [drivers.L2].
+func (d *Driver) DeleteMany(ctx context.Context, keys []string) error {
+	for _, key := range keys {
+		if err := d.check(key); err != nil {
+			return failed("delete", len(keys), err)
+		}
+	}
+	if err := d.deleteMany(ctx, keys); err != nil {
+		return failed("delete", len(keys), err)
+	}
+	return nil
+}
+
+func (d *Driver) deleteMany(ctx context.Context, keys []string) error {
+	if !d.oneNode {
+		_, err := d.remove(ctx, keys)
+		return err
+	}
+	return d.unlinking(func(command string) error {
+		// One command for many keys, without a script: it does not say which there
+		// were, and nobody asks.
+		var cmds []goredis.Cmder
+		for rest := keys; len(rest) > 0; {
+			n := min(len(rest), chunk)
+			args := make([]any, 1, 1+2*n)
+			args[0] = command
+			for _, key := range rest[:n] {
+				args = append(args, key, leaseKey(key))
+			}
+			cmds = append(cmds, goredis.NewIntCmd(ctx, args...))
+			rest = rest[n:]
+		}
+		if err := d.begin(ctx); err != nil || len(cmds) == 0 {
+			return err
+		}
+		if err := d.execute(ctx, cmds); err != nil {
+			return err
+		}
+		for _, cmd := range cmds {
+			if err := cmd.Err(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// remove deletes keys with their leases and returns how many had a value.
+func (d *Driver) remove(ctx context.Context, keys []string) (n int64, err error) {
+	calls := make([]call, len(keys))
+	err = d.unlinking(func(command string) error {
+		for i, key := range keys {
+			calls[i] = call{key, []any{command}}
+		}
+		removed, err := d.decide(ctx, deleteScript, calls)
+		for _, one := range removed {
+			if one {
+				n++
+			}
+		}
+		return err
+	})
+	return n, err
+}
+
+// unlinking calls f with UNLINK, which frees the memory of large values in the
+// background, or with DEL on a server that does not know it.
+func (d *Driver) unlinking(f func(command string) error) error {
+	if !d.noUnlink.Load() {
+		err := f("unlink")
+		if !unknownCommand(err) {
+			return err
+		}
+		d.noUnlink.Store(true)
+	}
+	return f("del")
 }

@@ -14,8 +14,10 @@
 // for each other; in the other modes give the connections a busy_timeout, without
 // which constant reads can starve a writer.
 //
-// A TTL is rounded up to a millisecond of the machine's clock. Items past their
-// TTL are absent at once but take space until Prune or a new value.
+// A TTL is rounded up to a millisecond of the machine's clock, and a millisecond
+// more. Items past their TTL are absent at once but take space until Prune or a new
+// value; Options.PruneEvery prunes in the background. A key and its value may have
+// a gigabyte together, or what SQLITE_MAX_LENGTH says.
 //
 // An in-memory database belongs to one connection: call db.SetMaxOpenConns(1) on
 // it, and do not use the store within a transaction of that connection, which it
@@ -23,23 +25,19 @@
 package sqlite
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/internal/sqltable"
 )
 
 // Defaults of [Options].
 const (
-	DefaultTable       = "cachegen"
-	DefaultBusyTimeout = 5 * time.Second
+	DefaultTable       = sqltable.DefaultTable
+	DefaultBusyTimeout = sqltable.DefaultBusyTimeout
 )
 
 // Options of a [Driver]. The zero value is usable.
@@ -54,122 +52,98 @@ type Options struct {
 	// database; [DefaultBusyTimeout] if zero. The operation's context can end it
 	// sooner. The busy_timeout of the database's connections comes before it.
 	BusyTimeout time.Duration
+	// PruneEvery is about how often items past their TTL are removed in the
+	// background, until Close. Zero is never.
+	PruneEvery time.Duration
+	// OnPrune is told what each removal in the background did, if not nil. It must
+	// not call Close.
+	OnPrune func(removed int64, err error)
 }
 
-// Driver implements [drivers.L2], [drivers.Adder] and [drivers.Pruner].
-type Driver struct {
-	db          *sql.DB
-	table       string
-	busyTimeout time.Duration
-	err         error
-	closed      atomic.Bool
+type table = sqltable.Table
 
-	// creating is full while somebody makes the table: a lock that those who wait
-	// for can stop waiting for.
-	creating chan struct{}
-	created  atomic.Bool
+// Driver implements [drivers.L2], [drivers.Adder], [drivers.Swapper],
+// [drivers.Leaser], [drivers.Scanner], [drivers.PrefixDeleter], [drivers.Pruner] and
+// [drivers.Checker].
+type Driver struct{ *table }
 
-	mu         sync.Mutex // guards statements
-	statements map[string]*sql.Stmt
-}
-
-var (
-	_ drivers.L2      = (*Driver)(nil)
-	_ drivers.Adder   = (*Driver)(nil)
-	_ drivers.Pruner  = (*Driver)(nil)
-	_ drivers.Checker = (*Driver)(nil)
-)
-
-// Names are quoted wherever they are used; the limit keeps them readable, and away
-// from the schema.table form that index names cannot have.
-var tableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
-// New returns a shared tier in db, which stays the caller's to close. It does not
-// touch the database.
+// New returns a shared tier in db, which stays the caller's to close, after the
+// driver. It does not touch the database.
 func New(db *sql.DB, options Options) *Driver {
-	d := &Driver{
-		db:          db,
-		table:       options.Table,
-		busyTimeout: options.BusyTimeout,
-		creating:    make(chan struct{}, 1),
-		statements:  make(map[string]*sql.Stmt),
-	}
-	if d.table == "" {
-		d.table = DefaultTable
-	}
-	if d.busyTimeout == 0 {
-		d.busyTimeout = DefaultBusyTimeout
-	}
-	d.created.Store(options.SkipCreate)
-	switch {
-	case db == nil:
-		d.err = errors.New("sqlite: the database is nil")
-	case !tableName.MatchString(d.table) || strings.HasPrefix(strings.ToLower(d.table), "sqlite_"):
-		d.err = fmt.Errorf("sqlite: table %q: want letters, digits and underscores, not beginning with a digit or sqlite_", d.table)
-	case d.busyTimeout < 0:
-		d.err = fmt.Errorf("sqlite: BusyTimeout is %s, must not be negative", d.busyTimeout)
-	}
-	d.closed.Store(d.err != nil)
-	return d
-}
-
-// Err returns what makes the driver unusable, or nil.
-func (d *Driver) Err() error { return d.err }
-
-// Close releases the prepared statements. Calls under way fail; later ones too,
-// with [drivers.ErrClosed].
-func (d *Driver) Close() error {
-	d.closed.Store(true)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	var errs []error
-	for _, statement := range d.statements {
-		errs = append(errs, statement.Close())
-	}
-	clear(d.statements)
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("sqlite: close: %w", err)
-	}
-	return nil
+	return &Driver{sqltable.New(db, &dialect, sqltable.Options{
+		Table: options.Table, SkipCreate: options.SkipCreate, BusyTimeout: options.BusyTimeout,
+		PruneEvery: options.PruneEvery, OnPrune: options.OnPrune,
+	})}
 }
 
 // Schema returns the statements that make the table, for programs that keep their
 // schema in migrations and set SkipCreate. An empty table is [DefaultTable].
 //
-// expires is a Unix time in milliseconds, 0 where the item is kept for ever.
+// Times in it are in milliseconds since 1970; an item that is kept for ever has one
+// that does not come.
 func Schema(table string) []string {
 	if table == "" {
 		table = DefaultTable
 	}
+	return schema(table)
+}
+
+func schema(table string) []string {
 	return []string{
 		fmt.Sprintf(`CREATE TABLE IF NOT EXISTS "%s" (
-	key BLOB NOT NULL PRIMARY KEY,
+	name BLOB NOT NULL PRIMARY KEY,
 	value BLOB NOT NULL,
-	expires INTEGER NOT NULL
+	expires INTEGER NOT NULL,
+	lease BLOB,
+	lease_until INTEGER NOT NULL DEFAULT 0
 )`, table),
-		fmt.Sprintf(`CREATE INDEX IF NOT EXISTS "%s_expires" ON "%s" (expires) WHERE expires > 0`, table, table),
+		fmt.Sprintf(`CREATE INDEX IF NOT EXISTS "%[1]s_expires" ON "%[1]s" (expires)`, table),
 	}
 }
 
-// create makes the table unless it was made before.
-func (d *Driver) create(ctx context.Context) error {
-	if d.created.Load() {
-		return nil
+var dialect = sqltable.Dialect{
+	Name:  "sqlite",
+	Quote: `"`,
+	// A number of milliseconds is how SQLite keeps 'now'; only the result needs
+	// rounding, back to it.
+	Now:      "CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)",
+	Reserved: "sqlite_",
+	Schema:   schema,
+	Busy:     busy,
+	TooLarge: tooLarge,
+}
+
+// code returns the primary result code in err, of whichever driver: by a method
+// where the driver offers it, else by what sqlite3_errmsg has said for decades.
+func code(err error) int {
+	var coded interface{ Code() int }
+	if errors.As(err, &coded) {
+		return coded.Code() & 0xff
 	}
-	select {
-	case d.creating <- struct{}{}:
-		defer func() { <-d.creating }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if d.created.Load() {
-		return nil
-	}
-	for _, statement := range Schema(d.table) {
-		if _, err := d.db.ExecContext(ctx, statement); err != nil {
-			return fmt.Errorf("create it: %w", err)
+	for text, code := range resultTexts {
+		if strings.Contains(err.Error(), text) {
+			return code
 		}
 	}
-	d.created.Store(true)
-	return nil
+	return 0
 }
+
+const (
+	resultBusy   = 5
+	resultLocked = 6
+	resultTooBig = 18
+)
+
+var resultTexts = map[string]int{
+	"database is locked":        resultBusy,
+	"database table is locked":  resultLocked,
+	"database schema is locked": resultLocked,
+	"string or blob too big":    resultTooBig,
+}
+
+func busy(err error) bool {
+	c := code(err)
+	return c == resultBusy || c == resultLocked
+}
+
+func tooLarge(err error) bool { return code(err) == resultTooBig }

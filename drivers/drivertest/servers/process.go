@@ -13,6 +13,8 @@
 // A server whose program is not installed skips the test, with a message that
 // says how to install it. With CACHEGEN_SERVERS=require in the environment the
 // test fails instead, so that a build machine cannot pass by skipping.
+// CACHEGEN_REDIS_SERVER names a program to start in place of redis-server, such as
+// valkey-server.
 package servers
 
 import (
@@ -25,6 +27,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -36,8 +39,11 @@ const startTimeout = 30 * time.Second
 type process struct {
 	name  string
 	args  func(port string) []string
-	ready string                  // what the program prints when it listens
-	ping  func(addr string) error // whether it really answers
+	ready string                          // what the program prints when it listens
+	ping  func(addr string) error         // whether it really answers
+	as    *syscall.SysProcAttr            // whom the program runs as, if not nil
+	dir   string                          // its working directory, if not empty
+	free  func() (port string, err error) // chooses a port, freePort if nil
 	port  string
 	cmd   *exec.Cmd
 	done  chan struct{} // closed when cmd has ended
@@ -71,7 +77,11 @@ func (p *process) start() error {
 	var err error
 	for range 5 {
 		var port string
-		if port, err = freePort(); err != nil {
+		free := freePort
+		if p.free != nil {
+			free = p.free
+		}
+		if port, err = free(); err != nil {
 			return fmt.Errorf("%s: choosing a port: %w", p.name, err)
 		}
 		if err = p.launch(port); err == nil {
@@ -84,6 +94,7 @@ func (p *process) start() error {
 func (p *process) launch(port string) error {
 	p.port = port
 	p.cmd = exec.Command(p.name, p.args(port)...)
+	p.cmd.SysProcAttr, p.cmd.Dir = p.as, p.dir
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		return fmt.Errorf("%s: %w", p.name, err)

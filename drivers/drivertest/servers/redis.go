@@ -1,10 +1,22 @@
 package servers
 
 import (
+	"bufio"
+	"cmp"
 	"fmt"
+	"io"
+	"net"
+	"os"
 	"strings"
 	"testing"
+	"time"
 )
+
+// redisProgram is redis-server, or what CACHEGEN_REDIS_SERVER names in its place, such
+// as valkey-server.
+func redisProgram() string {
+	return cmp.Or(os.Getenv("CACHEGEN_REDIS_SERVER"), "redis-server")
+}
 
 // RedisServer is a redis-server process that keeps nothing on disk unless its
 // arguments say so.
@@ -16,7 +28,7 @@ type RedisServer struct {
 // arguments of its command line, such as "--maxmemory", "1mb".
 func Redis(t testing.TB, args ...string) *RedisServer {
 	t.Helper()
-	requireBinary(t, "redis-server", "apt-get install redis-server, brew install redis, or https://redis.io/downloads")
+	requireBinary(t, redisProgram(), redisInstall)
 	s, err := StartRedis(t.TempDir(), args...)
 	if err != nil {
 		t.Fatal(err)
@@ -25,11 +37,18 @@ func Redis(t testing.TB, args ...string) *RedisServer {
 	return s
 }
 
+const redisInstall = "apt-get install redis-server, brew install redis, or https://redis.io/downloads"
+
 // StartRedis starts a redis-server that works in dir, for programs that are not
 // tests. The caller ends it with Stop.
 func StartRedis(dir string, args ...string) (*RedisServer, error) {
-	s := &RedisServer{process{
-		name: "redis-server",
+	s := newRedis(dir, args...)
+	return s, s.start()
+}
+
+func newRedis(dir string, args ...string) *RedisServer {
+	return &RedisServer{process{
+		name: redisProgram(),
 		args: func(port string) []string {
 			return append([]string{
 				"--port", port, "--bind", "127.0.0.1", "--dir", dir,
@@ -39,7 +58,6 @@ func StartRedis(dir string, args ...string) (*RedisServer, error) {
 		ready: "Ready to accept connections",
 		ping:  pingRedis,
 	}}
-	return s, s.start()
 }
 
 // URL returns the address as REDIS_URL and redis.ParseURL write it.
@@ -55,4 +73,54 @@ func pingRedis(addr string) error {
 		return fmt.Errorf("answered PING with %q", answer)
 	}
 	return nil
+}
+
+// info asks a server that needs no password for a text such as CLUSTER INFO, and
+// returns it.
+func info(addr, request string) (text string, err error) {
+	c, err := net.DialTimeout("tcp", addr, startTimeout)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(startTimeout)); err != nil {
+		return "", err
+	}
+	if _, err := io.WriteString(c, request+"\r\n"); err != nil {
+		return "", err
+	}
+	r := bufio.NewReader(c)
+	first, err := r.ReadString('\n')
+	if err != nil {
+		return "", err
+	}
+	var size int
+	if _, err := fmt.Sscanf(first, "$%d", &size); err != nil || size < 0 {
+		return "", fmt.Errorf("answered %s with %q", request, first)
+	}
+	body := make([]byte, size)
+	_, err = io.ReadFull(r, body)
+	return string(body), err
+}
+
+// await polls until what info returns contains each of the texts.
+func await(addr, request string, texts ...string) error {
+	var answer string
+	var err error
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(startTimeout); time.Now().Before(end); <-tick.C {
+		missing := len(texts)
+		if answer, err = info(addr, request); err == nil {
+			for _, text := range texts {
+				if strings.Contains(answer, text) {
+					missing--
+				}
+			}
+			if missing == 0 {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("%s at %s has no %q after %s: %v\n%s", request, addr, texts, startTimeout, err, answer)
 }

@@ -29,3 +29,29 @@ func TestRedisThatCannotStartSaysWhy(t *testing.T) {
 	}
 	t.Log(err)
 }
+
+func TestAClusterServesAllSlotsAlsoAfterARestart(t *testing.T) {
+	c := RedisCluster(t)
+	if n := len(c.Addrs()); n != 3 {
+		t.Fatalf("%d masters", n)
+	}
+	c.Stop()
+	if err := pingRedis(c.Addrs()[0]); err == nil {
+		t.Fatal("a stopped server answers")
+	}
+	c.Restart(t)
+}
+
+func TestASentinelReplacesItsMaster(t *testing.T) {
+	s := RedisSentinel(t)
+	first := s.Master(t)
+	if first != s.Servers[0] {
+		t.Fatal("another master at the start")
+	}
+	s.Failover(t)
+	if s.Master(t) == first {
+		t.Fatal("the killed master is still the master")
+	}
+	first.Restart(t)
+	s.AwaitReplica(t, first)
+}

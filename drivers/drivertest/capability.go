@@ -1,0 +1,103 @@
+package drivertest
+
+import (
+	"strings"
+
+	"github.com/cachegen/cachegen/drivers"
+)
+
+// An Option of [L2] is a [Capability] or [Limits].
+type Option interface{ apply(*options) }
+
+type options struct {
+	required Capability
+	limit    Limits
+}
+
+// A Capability is one or several of the interfaces that a shared tier may have
+// besides [drivers.L2]. As an option of [L2] it says which ones must be there.
+type Capability uint
+
+// The capabilities. Combine them with |.
+const (
+	Adds            Capability = 1 << iota // [drivers.Adder]
+	Swaps                                  // [drivers.Swapper]
+	Leases                                 // [drivers.Leaser]
+	Scans                                  // [drivers.Scanner]
+	DeletesPrefixes                        // [drivers.PrefixDeleter]
+	Prunes                                 // [drivers.Pruner]
+)
+
+var capabilityNames = []string{"Adder", "Swapper", "Leaser", "Scanner", "PrefixDeleter", "Pruner"}
+
+// String returns the names of the interfaces.
+func (c Capability) String() string {
+	var names []string
+	for i, name := range capabilityNames {
+		if c&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	if names == nil {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+func (c Capability) apply(o *options) { o.required |= c }
+
+// Of returns the capabilities of store.
+func Of(store drivers.L2) (c Capability) {
+	if _, ok := store.(drivers.Adder); ok {
+		c |= Adds
+	}
+	if _, ok := store.(drivers.Swapper); ok {
+		c |= Swaps
+	}
+	if _, ok := store.(drivers.Leaser); ok {
+		c |= Leases
+	}
+	if _, ok := store.(drivers.Scanner); ok {
+		c |= Scans
+	}
+	if _, ok := store.(drivers.PrefixDeleter); ok {
+		c |= DeletesPrefixes
+	}
+	if _, ok := store.(drivers.Pruner); ok {
+		c |= Prunes
+	}
+	return c
+}
+
+// Limits are what a store is documented not to take. The zero value has none. A
+// write beyond them has to be refused (see [drivers.ErrRefused]); what a read or a
+// delete of such a key does is the driver's choice.
+type Limits struct {
+	MaxKey     int // bytes; 0: the tests use keys up to 64 KB
+	MaxValue   int // bytes; 0: the tests use values up to 64 MB
+	NoEmptyKey bool
+	// LargestValue bounds the values that the tests use, in bytes, where larger
+	// ones are taken but take too long. 0: 64 MB.
+	LargestValue int
+}
+
+func (l Limits) apply(o *options) { o.limit = l }
+
+// largest returns the size of the largest value to use in a test.
+func (l Limits) largest() int {
+	size := 64 << 20
+	for _, limit := range []int{l.MaxValue, l.LargestValue} {
+		if limit > 0 {
+			size = min(size, limit)
+		}
+	}
+	return size
+}
+
+// longest returns the length of the longest key to use in a test.
+func (l Limits) longest() int {
+	if l.MaxKey > 0 {
+		return min(l.MaxKey, 64<<10)
+	}
+	return 64 << 10
+}

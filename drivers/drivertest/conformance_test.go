@@ -1,0 +1,103 @@
+package drivertest_test
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/drivertest"
+)
+
+const everything = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans | drivertest.DeletesPrefixes | drivertest.Prunes
+
+func TestTheExampleConforms(t *testing.T) {
+	drivertest.L2(t, func(t *testing.T) drivers.L2 {
+		store := &Store{items: make(map[string]item)}
+		t.Cleanup(func() { store.Close() })
+		return store
+	})
+}
+
+// bugEnv tells a copy of this program which bug the reference is to have.
+const bugEnv = "CACHEGEN_DRIVERTEST_BUG"
+
+func TestTheReferenceConforms(t *testing.T) {
+	bug := os.Getenv(bugEnv)
+	var limits drivertest.Limits
+	switch bug {
+	case "keys beyond the limit":
+		limits.MaxKey = 1000
+	case "values beyond the limit":
+		limits.MaxValue = 1000
+	case "an empty key":
+		limits.NoEmptyKey = true
+	}
+	shared := newReference(bug)
+	drivertest.L2(t, func(t *testing.T) drivers.L2 {
+		if bug == "lacks a capability" {
+			return struct{ drivers.L2 }{shared.another()}
+		}
+		return shared.another()
+	}, everything, limits)
+}
+
+func TestHandlesNeedNotShareTheirData(t *testing.T) {
+	drivertest.L2(t, func(t *testing.T) drivers.L2 { return newReference("") }, everything, drivertest.Limits{LargestValue: 1 << 20})
+}
+
+// Each bug fails the tests that are named after what it breaks.
+func TestBrokenStoresFail(t *testing.T) {
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	slots := make(chan struct{}, 2)
+	for bug, test := range map[string]string{
+		"lacks a capability":              "Capabilities",
+		"works after Close":               "CloseTwice",
+		"errors without a name":           "ErrorsNameStoreAndOperation",
+		"ignores case":                    "KeysAreBytes",
+		"drops trailing spaces":           "KeysAreBytes",
+		"repairs UTF-8":                   "KeysAreBytes",
+		"takes negative TTLs":             "Refused/NegativeTTL",
+		"keys beyond the limit":           "Refused/Key",
+		"an empty key":                    "Refused/Key",
+		"values beyond the limit":         "Refused/Value",
+		"keeps the caller's memory":       "CallerOwnsValues",
+		"adds over what is there":         "Add/OnlyWhereAbsent",
+		"swaps empty for absent":          "Swap/AbsentAndEmpty",
+		"compares and swaps in two steps": "Swap/OneWinner",
+		"lends to everybody":              "Lease/OneWinner",
+		"lends twice to its holder":       "Lease/OneHolder",
+		"fills without a lease":           "Lease/OneHolder",
+		"releases for anybody":            "Lease/Release",
+		"prunes leases":                   "Lease/IsBesideTheValue",
+		"set keeps leases":                "Lease/EndedBy/SetMany",
+		"delete keeps leases":             "Lease/EndedBy/DeleteMany",
+		"add keeps leases":                "Lease/EndedBy/DeleteMany_and_AddMany",
+		"swap keeps leases":               "Lease/EndedBy/SwapMany",
+		"fill keeps leases":               "Lease/OneHolder",
+		"prefix keeps leases":             "Lease/EndedBy/DeletePrefix",
+		"prefixes ignore case":            "Scan/PrefixesAreBytes",
+		"prefixes are patterns":           "DeletePrefix/PrefixesAreBytes",
+		"scans what has ended":            "Scan/NotWhatHasEnded",
+		"swallows a callback's error":     "Scan/EndsWithAnError",
+	} {
+		running.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			pattern := "^TestTheReferenceConforms$/^" + strings.ReplaceAll(test, "/", "$/^") + "$"
+			cmd := exec.Command(program, "-test.run", pattern, "-test.v")
+			cmd.Env = append(os.Environ(), bugEnv+"="+bug)
+			out, err := cmd.CombinedOutput()
+			if err == nil || !strings.Contains(string(out), "--- FAIL: TestTheReferenceConforms/"+test) {
+				t.Errorf("a store that %s passes %s: %v\n%s", bug, test, err, out)
+			}
+		})
+	}
+	running.Wait()
+}

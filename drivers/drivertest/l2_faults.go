@@ -1,0 +1,76 @@
+package drivertest
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cachegen/cachegen/drivers"
+)
+
+// L2Faults tests what a shared tier does while its server is away. The tests use
+// one server one after the other; open connects to it.
+func L2Faults(t *testing.T, open func(t *testing.T) drivers.L2, faults Faults) {
+	store := func(t *testing.T) l2 {
+		return l2{L2: open(t), t: t, ctx: testContext(t), prefix: unique("l2") + ":"}
+	}
+	if faults.Pause != nil {
+		t.Run("SilentServer", func(t *testing.T) { l2Silent(t, store(t), faults) })
+	}
+	if faults.Stop != nil {
+		t.Run("StoppedServer", func(t *testing.T) { l2Stopped(t, store(t), faults) })
+	}
+}
+
+// l2Silent: nobody waits longer for a silent server than its context says.
+func l2Silent(t *testing.T, s l2, faults Faults) {
+	s.set(drivers.Item{Key: s.key("a"), Value: []byte("x")})
+	faults.Pause()
+	resume := sync.OnceFunc(faults.Resume)
+	defer resume()
+
+	var wg sync.WaitGroup
+	for name, operation := range s.operations() {
+		prompt := func(ctx context.Context, want error) {
+			start := time.Now()
+			mustFail(t, name, operation.run(ctx), want)
+			if took := time.Since(start); took > patience/4 {
+				t.Errorf("%s: returned after %s", name, took)
+			}
+		}
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(s.ctx, 50*time.Millisecond)
+			defer cancel()
+			prompt(ctx, context.DeadlineExceeded)
+		})
+		wg.Go(func() {
+			ctx, cancel := context.WithCancel(s.ctx)
+			time.AfterFunc(50*time.Millisecond, cancel)
+			prompt(ctx, context.Canceled)
+		})
+	}
+	wg.Wait()
+
+	resume()
+	s.expect(s.key("a"), []byte("x"))
+}
+
+func l2Stopped(t *testing.T, s l2, faults Faults) {
+	s.set(drivers.Item{Key: s.key("a"), Value: []byte("x")})
+	faults.Stop()
+	restart := sync.OnceFunc(faults.Restart)
+	defer restart()
+	ctx, cancel := context.WithTimeout(s.ctx, patience/4)
+	defer cancel()
+	for name, operation := range s.operations() {
+		if operation.run(ctx) == nil {
+			t.Errorf("%s succeeded without a server", name)
+		}
+	}
+	restart()
+	eventually(t, "the store works again", func() bool {
+		return s.SetMany(s.ctx, []drivers.Item{{Key: s.key("b"), Value: []byte("y")}}) == nil
+	})
+	s.expect(s.key("b"), []byte("y"))
+}

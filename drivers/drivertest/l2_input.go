@@ -1,0 +1,158 @@
+package drivertest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cachegen/cachegen/drivers"
+)
+
+// everyByte holds each byte once.
+func everyByte() string {
+	var all [256]byte
+	for b := range all {
+		all[b] = byte(b)
+	}
+	return string(all[:])
+}
+
+// awkwardNames are different keys to who compares bytes, and are the same, or
+// patterns of each other, to who does not.
+func awkwardNames() []string {
+	return []string{
+		"a", "A", "a ", "a  ", " a", "a\t", "a\x00", "a\x00b", "\x00", "ä", "Ä", "a\u0308", "ß", "ss", "\xff", "\xff\xfe", "\xc3",
+		"%", "_", "%%", "a%", "a_", "*", "?", "a*", "a?", "[a]", "[a-z]", "[^a]", "[", "]", "^", `\`, `\\`, `\*`, `a\`,
+		`'`, `"`, "`", "''", "--", ";", "$1", "?1", ":a", "@a",
+		"{", "}", "{}", "{}a", "{x}", "{x}y", "{x", "x}", "x}y", "}{", "{{x}}", "{{x}}y", "a{x}b{y}", "a{}b{y}",
+		"a:b", "a/b", "../a", "..", ".", "a.", "CON", "nul.txt", "1", "01", "1.0", everyByte(), "\r\n", "\n",
+	}
+}
+
+func l2Keys(t *testing.T, s l2) {
+	longest := s.limit.longest()
+	keys := []string{strings.Repeat("k", longest), strings.Repeat("k", longest-1), strings.Repeat("k", longest-1) + "K"}
+	for _, name := range awkwardNames() {
+		keys = append(keys, s.key(name), name+s.prefix)
+	}
+	if !s.limit.NoEmptyKey {
+		// The only keys that other tests can have too, with the longest.
+		keys = append(keys, "")
+	}
+	s.delete(keys...)
+	for i, key := range keys {
+		s.expect(key, nil)
+		s.set(drivers.Item{Key: key, Value: fmt.Append(nil, i), TTL: time.Hour})
+	}
+	for i, got := range s.get(keys...) {
+		mustEqual(t, "key "+brief(keys[i]), got, fmt.Append(nil, i))
+	}
+	for i, key := range keys {
+		s.delete(key)
+		s.expect(key, nil)
+		if i+1 < len(keys) {
+			s.expect(keys[i+1], fmt.Append(nil, i+1))
+		}
+	}
+}
+
+func l2Values(t *testing.T, s l2) {
+	for i, value := range []string{everyByte(), "\x00", "\xff\xfe", "a\x00b", "a ", "12", "null", "'\"\r\n", `\x00`, "\x1f\x8b"} {
+		key := s.key(fmt.Sprint(i))
+		s.set(drivers.Item{Key: key, Value: []byte(value)})
+		s.expect(key, []byte(value))
+	}
+}
+
+// l2Large is the one test that takes its time.
+func l2Large(t *testing.T, s l2) {
+	ctx, cancel := context.WithTimeout(t.Context(), 6*patience)
+	defer cancel()
+	s.ctx = ctx
+	size := s.limit.largest()
+	value := bytes.Repeat([]byte("0123456789abcdef"), size/16+1)[:size]
+	s.set(drivers.Item{Key: s.key("large"), Value: value}, drivers.Item{Key: s.key("small"), Value: []byte("x")})
+	got := s.get(s.key("small"), s.key("large"))
+	mustEqual(t, "the small value", got[0], []byte("x"))
+	mustEqual(t, "the large value", got[1], value)
+	s.set(drivers.Item{Key: s.key("large"), Value: []byte("y")})
+	s.expect(s.key("large"), []byte("y"))
+}
+
+// writes is every operation that stores item, refused or not.
+func (s l2) writes(item drivers.Item) map[string]func(context.Context) error {
+	all := map[string]func(context.Context) error{
+		"SetMany": func(ctx context.Context) error { return s.SetMany(ctx, []drivers.Item{item}) },
+	}
+	if a, ok := s.L2.(drivers.Adder); ok {
+		all["AddMany"] = func(ctx context.Context) error { _, err := a.AddMany(ctx, []drivers.Item{item}); return err }
+	}
+	if w, ok := s.L2.(drivers.Swapper); ok {
+		all["SwapMany"] = func(ctx context.Context) error {
+			_, err := w.SwapMany(ctx, []drivers.Swap{{Key: item.Key, New: append([]byte{}, item.Value...), TTL: item.TTL}})
+			return err
+		}
+	}
+	if l, ok := s.L2.(drivers.Leaser); ok {
+		all["FillMany"] = func(ctx context.Context) error { _, err := l.FillMany(ctx, []drivers.Item{item}, "token"); return err }
+	}
+	return all
+}
+
+func (s l2) refuses(what string, item drivers.Item) {
+	s.t.Helper()
+	for name, write := range s.writes(item) {
+		mustFail(s.t, name+" of "+what, write(s.ctx), drivers.ErrRefused)
+	}
+}
+
+func refusedTTL(t *testing.T, s l2) {
+	s.refuses("a negative TTL", drivers.Item{Key: s.key("a"), Value: []byte("x"), TTL: -1})
+	s.expect(s.key("a"), nil)
+}
+
+func refusedKey(t *testing.T, s l2) {
+	if s.limit.NoEmptyKey {
+		s.refuses("an empty key", drivers.Item{Value: []byte("x")})
+	}
+	if s.limit.MaxKey > 0 {
+		s.refuses("a key that is too long", drivers.Item{Key: strings.Repeat("k", s.limit.MaxKey+1), Value: []byte("x")})
+	}
+}
+
+// refusedValue: what is refused leaves alone what was there.
+func refusedValue(t *testing.T, s l2) {
+	s.set(drivers.Item{Key: s.key("a"), Value: []byte("old")})
+	s.refuses("a value that is too large", drivers.Item{Key: s.key("a"), Value: make([]byte, s.limit.MaxValue+1)})
+	s.expect(s.key("a"), []byte("old"))
+}
+
+// l2Errors: whoever reads a log must see which store failed at what.
+func l2Errors(t *testing.T, s l2) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	cancel()
+	store := ""
+	for name, operation := range s.operations() {
+		err := operation.run(ctx)
+		if err == nil {
+			t.Errorf("%s with an ended context: no error", name)
+			continue
+		}
+		driver, rest, found := strings.Cut(err.Error(), ":")
+		if !found || driver == "" || strings.ContainsAny(driver, " \n") {
+			t.Errorf("%s: error %q, want the driver's name and a colon first", name, err)
+		}
+		if store == "" {
+			store = driver
+		}
+		if driver != store {
+			t.Errorf("%s: the error begins with %q, that of another operation with %q", name, driver, store)
+		}
+		if !strings.Contains(rest, operation.verb) {
+			t.Errorf("%s: error %q does not name the operation with the word %q", name, err, operation.verb)
+		}
+	}
+}

@@ -1,0 +1,321 @@
+package drivertest
+
+import (
+	"fmt"
+	"math"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cachegen/cachegen/drivers"
+)
+
+// leasing is a store that can lend keys.
+type leasing struct {
+	l2
+	drivers.Leaser
+}
+
+func (s leasing) check(operation string, keys int, got, want []bool, err error) {
+	s.t.Helper()
+	must(s.t, operation, err)
+	if len(got) != keys {
+		s.t.Fatalf("%s of %d keys returned %d results", operation, keys, len(got))
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			s.t.Errorf("%s, key %d: %v, want %v", operation, i, got[i], want[i])
+		}
+	}
+}
+
+// lease checks which of the keys token is lent.
+func (s leasing) lease(token string, want []bool, keys ...string) {
+	s.t.Helper()
+	got, err := s.LeaseMany(s.ctx, keys, token, time.Hour)
+	s.check("LeaseMany for "+token, len(keys), got, want, err)
+}
+
+// fill checks which of the items token may store.
+func (s leasing) fill(token string, want []bool, items ...drivers.Item) {
+	s.t.Helper()
+	got, err := s.FillMany(s.ctx, items, token)
+	s.check("FillMany for "+token, len(items), got, want, err)
+}
+
+func (s leasing) release(token string, keys ...string) {
+	s.t.Helper()
+	must(s.t, "ReleaseMany for "+token, s.ReleaseMany(s.ctx, keys, token))
+}
+
+// prune removes what has ended, if the store keeps it.
+func (s leasing) prune() {
+	s.t.Helper()
+	if pruner, ok := s.L2.(drivers.Pruner); ok {
+		_, err := pruner.Prune(s.ctx)
+		must(s.t, "Prune", err)
+	}
+}
+
+func l2Leaser(run func(string, func(*testing.T, l2))) {
+	lease := func(name string, test func(t *testing.T, s leasing)) {
+		run("Lease/"+name, func(t *testing.T, s l2) { test(t, leasing{s, s.L2.(drivers.Leaser)}) })
+	}
+	lease("NoKeys", func(t *testing.T, s leasing) {
+		s.lease("t", nil)
+		s.fill("t", nil)
+		s.release("t")
+	})
+	lease("OneHolder", leaseOneHolder)
+	lease("IsBesideTheValue", leaseBeside)
+	lease("Release", leaseRelease)
+	lease("MixedBatch", leaseMixed)
+	lease("LargeBatch", leaseBatch)
+	lease("Ends", leaseEnds)
+	lease("ShortestAndLongest", leaseExtreme)
+	lease("FillKeepsItsTTL", leaseFillTTL)
+	lease("KeysAndTokensAreBytes", leaseBytes)
+	lease("Refused", leaseRefused)
+	lease("OneWinner", leaseOneWinner)
+	lease("FillAgainstWrites", leaseAgainstWrites)
+}
+
+func leaseOneHolder(t *testing.T, s leasing) {
+	a := s.key("a")
+	s.fill("t1", no, drivers.Item{Key: a, Value: []byte("never lent")})
+	s.lease("t1", yes, a)
+	s.lease("t2", no, a)
+	s.lease("t1", no, a)
+	s.fill("t2", no, drivers.Item{Key: a, Value: []byte("lent to another")})
+	s.expect(a, nil)
+	s.fill("t1", yes, drivers.Item{Key: a, Value: []byte("one")})
+	s.expect(a, []byte("one"))
+	s.fill("t1", no, drivers.Item{Key: a, Value: []byte("two")})
+	s.expect(a, []byte("one"))
+	s.lease("t2", yes, a)
+	s.fill("t2", yes, drivers.Item{Key: a})
+	s.expect(a, []byte{})
+}
+
+// leaseBeside: neither hides the other.
+func leaseBeside(t *testing.T, s leasing) {
+	full, bare := s.key("full"), s.key("bare")
+	s.set(drivers.Item{Key: full, Value: []byte("old"), TTL: time.Hour})
+	s.lease("t1", []bool{true, true}, full, bare)
+	s.expect(full, []byte("old"))
+	s.expect(bare, nil)
+	s.prune()
+	if scanner, ok := s.L2.(drivers.Scanner); ok {
+		if got := (scanning{s.l2, scanner}).scan(s.prefix); len(got) != 1 || !got[full] {
+			t.Errorf("scan names %v, want only what has a value", got)
+		}
+	}
+	s.lease("t2", []bool{false, false}, full, bare)
+	s.fill("t1", []bool{true, true}, drivers.Item{Key: full, Value: []byte("new")}, drivers.Item{Key: bare, Value: []byte("new")})
+	s.expect(full, []byte("new"))
+	s.expect(bare, []byte("new"))
+
+	// A value that ends while its key is lent.
+	short := s.key("short")
+	s.set(drivers.Item{Key: short, Value: []byte("old"), TTL: 30 * time.Millisecond})
+	s.lease("t1", yes, short)
+	s.waitAbsent(short)
+	s.prune()
+	s.lease("t2", no, short)
+	s.fill("t1", yes, drivers.Item{Key: short, Value: []byte("new")})
+	s.expect(short, []byte("new"))
+}
+
+func leaseRelease(t *testing.T, s leasing) {
+	a := s.key("a")
+	s.release("t1", a)
+	s.lease("t1", yes, a)
+	s.release("t2", a)
+	s.lease("t2", no, a)
+	s.release("t1", a)
+	s.fill("t1", no, drivers.Item{Key: a, Value: []byte("x")})
+	s.lease("t2", yes, a)
+	s.release("t1", a)
+	s.fill("t2", yes, drivers.Item{Key: a, Value: []byte("x")})
+	s.release("t2", a)
+	s.expect(a, []byte("x"))
+}
+
+func leaseMixed(t *testing.T, s leasing) {
+	a, b, c := s.key("a"), s.key("b"), s.key("c")
+	s.lease("t1", yes, b)
+	s.lease("t2", []bool{true, false, true}, a, b, c)
+	s.fill("t2", []bool{true, false}, drivers.Item{Key: a, Value: []byte("2")}, drivers.Item{Key: b, Value: []byte("2")})
+	s.fill("t1", []bool{false, true, false},
+		drivers.Item{Key: a, Value: []byte("1")}, drivers.Item{Key: b, Value: []byte("1")}, drivers.Item{Key: c, Value: []byte("1")})
+	s.expect(a, []byte("2"))
+	s.expect(b, []byte("1"))
+	s.expect(c, nil)
+	s.release("t2", a, b, c)
+	s.lease("t3", []bool{true, true, true}, a, b, c)
+}
+
+func leaseBatch(t *testing.T, s leasing) {
+	const n = 1000
+	var keys, odd []string
+	var items []drivers.Item
+	var first, second []bool
+	for i := range n {
+		key := s.key(fmt.Sprint(i))
+		keys = append(keys, key)
+		items = append(items, drivers.Item{Key: key, Value: fmt.Append(nil, i), TTL: time.Hour})
+		if i%2 == 1 {
+			odd = append(odd, key)
+			first = append(first, true)
+		}
+		second = append(second, i%2 == 0)
+	}
+	s.lease("t1", first, odd...)
+	s.lease("t2", second, keys...)
+	s.fill("t2", second, items...)
+	for i, got := range s.get(keys...) {
+		var want []byte
+		if second[i] {
+			want = items[i].Value
+		}
+		mustEqual(t, fmt.Sprintf("key %d", i), got, want)
+	}
+	s.release("t1", keys...)
+	s.lease("t3", []bool{true, true}, keys[0], keys[1])
+}
+
+// leaseEnds: a process that died does not keep its keys, and a slow one that comes
+// back does not store what it loaded.
+func leaseEnds(t *testing.T, s leasing) {
+	const ttl = 200 * time.Millisecond
+	a := s.key("a")
+	start := time.Now()
+	got, err := s.LeaseMany(s.ctx, []string{a}, "t1", ttl)
+	s.check("LeaseMany", 1, got, yes, err)
+	eventually(t, "the lease ends", func() bool {
+		got, err := s.LeaseMany(s.ctx, []string{a}, "t2", time.Hour)
+		must(t, "LeaseMany", err)
+		return got[0]
+	})
+	// The clock of a server is not read at the instant of the call.
+	if held := time.Since(start); held < ttl-20*time.Millisecond {
+		t.Errorf("the lease ended after %s of %s", held, ttl)
+	}
+	s.fill("t1", no, drivers.Item{Key: a, Value: []byte("late")})
+	s.release("t1", a)
+	s.expect(a, nil)
+	s.fill("t2", yes, drivers.Item{Key: a, Value: []byte("x")})
+	s.expect(a, []byte("x"))
+}
+
+func leaseExtreme(t *testing.T, s leasing) {
+	for name, ttl := range map[string]time.Duration{"shortest": 1, "century": 100 * 365 * 24 * time.Hour, "longest": math.MaxInt64} {
+		got, err := s.LeaseMany(s.ctx, []string{s.key(name)}, "t1", ttl)
+		s.check("LeaseMany, "+name, 1, got, yes, err)
+	}
+	eventually(t, "the shortest lease ends", func() bool {
+		got, err := s.LeaseMany(s.ctx, []string{s.key("shortest")}, "t2", time.Hour)
+		must(t, "LeaseMany", err)
+		return got[0]
+	})
+	s.lease("t2", []bool{false, false}, s.key("century"), s.key("longest"))
+	s.fill("t1", yes, drivers.Item{Key: s.key("longest"), Value: []byte("x")})
+}
+
+func leaseFillTTL(t *testing.T, s leasing) {
+	const ttl = 50 * time.Millisecond
+	a, b := s.key("a"), s.key("b")
+	s.lease("t", []bool{true, true}, a, b)
+	s.fill("t", []bool{true, true}, drivers.Item{Key: a, Value: []byte("x")}, drivers.Item{Key: b, Value: []byte("x"), TTL: ttl})
+	s.waitAbsent(b)
+	s.expect(a, []byte("x"))
+}
+
+func leaseBytes(t *testing.T, s leasing) {
+	var keys []string
+	for _, name := range awkwardNames() {
+		keys = append(keys, s.key(name), name+s.prefix)
+	}
+	long := make([]byte, s.limit.longest())
+	for i := range long {
+		long[i] = 'l'
+	}
+	keys = append(keys, string(long))
+	if !s.limit.NoEmptyKey {
+		keys = append(keys, "")
+	}
+	s.delete(keys...)
+	for _, key := range keys {
+		s.lease(everyByte(), yes, key)
+	}
+	for i, key := range keys {
+		s.fill("t", no, drivers.Item{Key: key, Value: []byte("t")})
+		s.fill(everyByte(), yes, drivers.Item{Key: key, Value: fmt.Append(nil, i)})
+		s.expect(key, fmt.Append(nil, i))
+	}
+	s.delete(keys...)
+	a := s.key("token")
+	s.lease("t", yes, a)
+	for _, other := range []string{"T", "t ", "t\x00", " t"} {
+		s.fill(other, no, drivers.Item{Key: a, Value: []byte("x")})
+	}
+	s.fill("t", yes, drivers.Item{Key: a, Value: []byte("x")})
+}
+
+func leaseRefused(t *testing.T, s leasing) {
+	keys := []string{s.key("a")}
+	for _, ttl := range []time.Duration{0, -1} {
+		_, err := s.LeaseMany(s.ctx, keys, "t", ttl)
+		mustFail(t, fmt.Sprintf("LeaseMany for %s", ttl), err, drivers.ErrRefused)
+	}
+	_, err := s.LeaseMany(s.ctx, keys, "", time.Hour)
+	mustFail(t, "LeaseMany without a token", err, drivers.ErrRefused)
+	_, err = s.FillMany(s.ctx, []drivers.Item{{Key: keys[0], Value: []byte("x")}}, "")
+	mustFail(t, "FillMany without a token", err, drivers.ErrRefused)
+	mustFail(t, "ReleaseMany without a token", s.ReleaseMany(s.ctx, keys, ""), drivers.ErrRefused)
+	s.lease("t", yes, keys...)
+}
+
+// leaseOneWinner: of many who ask for a key, one is lent it.
+func leaseOneWinner(t *testing.T, s leasing) {
+	const callers, keys, rounds = 12, 5, 5
+	handles := s.handles(3)
+	for round := range rounds {
+		var names []string
+		for k := range keys {
+			names = append(names, s.key(fmt.Sprint(round, "/", k)))
+		}
+		results := make([][]bool, callers)
+		start := make(chan struct{})
+		var wg sync.WaitGroup
+		for c := range callers {
+			leaser := handles[c%len(handles)].(drivers.Leaser)
+			wg.Go(func() {
+				<-start
+				got, err := leaser.LeaseMany(s.ctx, names, fmt.Sprint("t", c), time.Hour)
+				if err != nil || len(got) != keys {
+					t.Errorf("LeaseMany: %v, %v", got, err)
+					return
+				}
+				results[c] = got
+			})
+		}
+		close(start)
+		wg.Wait()
+		if t.Failed() {
+			return
+		}
+		for k, name := range names {
+			var winners []int
+			for c := range callers {
+				if results[c][k] {
+					winners = append(winners, c)
+				}
+			}
+			if len(winners) != 1 {
+				t.Fatalf("key %d is lent to callers %v", k, winners)
+			}
+			s.fill(fmt.Sprint("t", winners[0]), yes, drivers.Item{Key: name, Value: []byte("x"), TTL: time.Hour})
+		}
+	}
+}

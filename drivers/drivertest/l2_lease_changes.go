@@ -1,0 +1,157 @@
+package drivertest
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cachegen/cachegen/drivers"
+)
+
+// leaseChanges: what was loaded before a change cannot be stored after it. Each
+// change is made through another handle than the lease was taken with.
+func leaseChanges(run func(string, func(*testing.T, l2)), have Capability) {
+	ends := func(name string, needs Capability, change func(s leasing, by drivers.L2, key string) error) {
+		if needs&^have != 0 {
+			return
+		}
+		run("Lease/EndedBy/"+name, func(t *testing.T, s l2) {
+			other, _ := s.another()
+			for _, before := range [][]byte{nil, []byte("old")} {
+				for _, suffix := range []string{"", "{", "}", "{}x", "{x}y", "a}b{", "*", " ", "\x00", "%"} {
+					leaseEndedBy(leasing{s, s.L2.(drivers.Leaser)}, other, before, s.key(fmt.Sprint(before != nil, "/", suffix)), change)
+				}
+			}
+		})
+	}
+	keeps := func(name string, needs Capability, attempt func(s leasing, by drivers.L2, key string) error) {
+		if needs&^have != 0 {
+			return
+		}
+		run("Lease/KeptBy/"+name, func(t *testing.T, l l2) {
+			s := leasing{l, l.L2.(drivers.Leaser)}
+			other, _ := s.another()
+			a := s.key("a")
+			s.set(drivers.Item{Key: a, Value: []byte("old")})
+			s.lease("t", yes, a)
+			must(t, name, attempt(s, other, a))
+			s.expect(a, []byte("old"))
+			s.lease("t2", no, a)
+			s.fill("t", yes, drivers.Item{Key: a, Value: []byte("loaded")})
+			s.expect(a, []byte("loaded"))
+		})
+	}
+
+	ends("SetMany", 0, func(s leasing, by drivers.L2, key string) error {
+		return by.SetMany(s.ctx, []drivers.Item{{Key: key, Value: []byte("new"), TTL: time.Hour}})
+	})
+	ends("DeleteMany", 0, func(s leasing, by drivers.L2, key string) error {
+		return by.DeleteMany(s.ctx, []string{s.key("other"), key})
+	})
+	ends("DeletePrefix", DeletesPrefixes, func(s leasing, by drivers.L2, key string) error {
+		_, err := by.(drivers.PrefixDeleter).DeletePrefix(s.ctx, key)
+		return err
+	})
+	ends("SwapMany", Swaps, func(s leasing, by drivers.L2, key string) error {
+		swapped, err := by.(drivers.Swapper).SwapMany(s.ctx, []drivers.Swap{{Key: key, Old: s.get(key)[0], New: []byte("new")}})
+		if err == nil && !swapped[0] {
+			err = fmt.Errorf("not swapped")
+		}
+		return err
+	})
+	ends("SwapMany that removes", Swaps, func(s leasing, by drivers.L2, key string) error {
+		swapped, err := by.(drivers.Swapper).SwapMany(s.ctx, []drivers.Swap{{Key: key, Old: s.get(key)[0]}})
+		if err == nil && !swapped[0] {
+			err = fmt.Errorf("not swapped")
+		}
+		return err
+	})
+	// It stores only where nothing is.
+	ends("DeleteMany and AddMany", Adds, func(s leasing, by drivers.L2, key string) error {
+		s.delete(key)
+		s.release("t", key)
+		s.lease("t", yes, key)
+		_, err := by.(drivers.Adder).AddMany(s.ctx, []drivers.Item{{Key: key, Value: []byte("new")}})
+		return err
+	})
+
+	keeps("GetMany", 0, func(s leasing, by drivers.L2, key string) error {
+		_, err := by.GetMany(s.ctx, []string{key})
+		return err
+	})
+	keeps("AddMany over a value", Adds, func(s leasing, by drivers.L2, key string) error {
+		_, err := by.(drivers.Adder).AddMany(s.ctx, []drivers.Item{{Key: key, Value: []byte("new")}})
+		return err
+	})
+	keeps("SwapMany of another value", Swaps, func(s leasing, by drivers.L2, key string) error {
+		_, err := by.(drivers.Swapper).SwapMany(s.ctx, []drivers.Swap{{Key: key, Old: []byte("x"), New: []byte("new")}, {Key: key + "x"}})
+		return err
+	})
+	keeps("FillMany of another token", 0, func(s leasing, by drivers.L2, key string) error {
+		_, err := by.(drivers.Leaser).FillMany(s.ctx, []drivers.Item{{Key: key, Value: []byte("new")}}, "t2")
+		return err
+	})
+	keeps("DeletePrefix of another prefix", DeletesPrefixes, func(s leasing, by drivers.L2, key string) error {
+		_, err := by.(drivers.PrefixDeleter).DeletePrefix(s.ctx, key+"x")
+		return err
+	})
+}
+
+func leaseEndedBy(s leasing, other drivers.L2, before []byte, key string, change func(leasing, drivers.L2, string) error) {
+	s.t.Helper()
+	if before != nil {
+		s.set(drivers.Item{Key: key, Value: before})
+	}
+	s.lease("t", yes, key)
+	must(s.t, "change", change(s, other, key))
+	after := s.get(key)[0]
+	s.fill("t", no, drivers.Item{Key: key, Value: []byte("loaded before the change")})
+	s.expect(key, after)
+	s.lease("t2", yes, key)
+	s.fill("t2", yes, drivers.Item{Key: key, Value: []byte("loaded after the change")})
+	s.expect(key, []byte("loaded after the change"))
+}
+
+// leaseAgainstWrites: a fill and a write of one key that meet. Whichever comes
+// first, what the write stored is there in the end.
+func leaseAgainstWrites(t *testing.T, s leasing) {
+	const rounds = 60
+	handles := s.handles(2)
+	for round := range rounds {
+		key := s.key(fmt.Sprint(round))
+		s.lease("t", yes, key)
+		start := make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			<-start
+			if _, err := handles[0].(drivers.Leaser).FillMany(s.ctx, []drivers.Item{{Key: key, Value: []byte("loaded")}}, "t"); err != nil {
+				t.Errorf("FillMany: %v", err)
+			}
+		})
+		deletes := round%2 == 1
+		wg.Go(func() {
+			<-start
+			var err error
+			if deletes {
+				err = handles[1].DeleteMany(s.ctx, []string{key})
+			} else {
+				err = handles[1].SetMany(s.ctx, []drivers.Item{{Key: key, Value: []byte("written")}})
+			}
+			if err != nil {
+				t.Errorf("write: %v", err)
+			}
+		})
+		close(start)
+		wg.Wait()
+		if deletes {
+			s.expect(key, nil)
+		} else {
+			s.expect(key, []byte("written"))
+		}
+		s.lease("t2", yes, key)
+		if t.Failed() {
+			return
+		}
+	}
+}

@@ -1,0 +1,78 @@
+package drivertest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/cachegen/cachegen/drivers"
+)
+
+// An operation is something that a store can do.
+type operation struct {
+	verb string // the word for it in errors
+	run  func(context.Context) error
+}
+
+// operations is everything the store can do.
+func (s l2) operations() map[string]operation {
+	x, y := s.key("x"), s.key("y")
+	keys := []string{x}
+	items := []drivers.Item{{Key: x, Value: []byte("x")}}
+	all := map[string]operation{
+		"SetMany":            {"set", func(ctx context.Context) error { return s.SetMany(ctx, items) }},
+		"DeleteMany":         {"delete", func(ctx context.Context) error { return s.DeleteMany(ctx, keys) }},
+		"GetMany":            {"get", func(ctx context.Context) error { _, err := s.GetMany(ctx, []string{x, y}); return err }},
+		"GetMany of one key": {"get", func(ctx context.Context) error { _, err := s.GetMany(ctx, keys); return err }},
+	}
+	if a, ok := s.L2.(drivers.Adder); ok {
+		all["AddMany"] = operation{"add", func(ctx context.Context) error { _, err := a.AddMany(ctx, items); return err }}
+	}
+	if w, ok := s.L2.(drivers.Swapper); ok {
+		all["SwapMany"] = operation{"swap", func(ctx context.Context) error {
+			_, err := w.SwapMany(ctx, []drivers.Swap{{Key: x, New: []byte("x")}})
+			return err
+		}}
+	}
+	if l, ok := s.L2.(drivers.Leaser); ok {
+		all["LeaseMany"] = operation{"lease", func(ctx context.Context) error {
+			_, err := l.LeaseMany(ctx, keys, "token", time.Minute)
+			return err
+		}}
+		all["FillMany"] = operation{"fill", func(ctx context.Context) error { _, err := l.FillMany(ctx, items, "token"); return err }}
+		all["ReleaseMany"] = operation{"release", func(ctx context.Context) error { return l.ReleaseMany(ctx, keys, "token") }}
+	}
+	if c, ok := s.L2.(drivers.Scanner); ok {
+		all["Scan"] = operation{"scan", func(ctx context.Context) error {
+			return c.Scan(ctx, s.prefix, func([]string) error { return nil })
+		}}
+	}
+	if p, ok := s.L2.(drivers.PrefixDeleter); ok {
+		all["DeletePrefix"] = operation{"delete", func(ctx context.Context) error { _, err := p.DeletePrefix(ctx, s.prefix); return err }}
+	}
+	if p, ok := s.L2.(drivers.Pruner); ok {
+		all["Prune"] = operation{"prune", func(ctx context.Context) error { _, err := p.Prune(ctx); return err }}
+	}
+	return all
+}
+
+func l2EndedContext(t *testing.T, s l2) {
+	cancelled, cancel := context.WithCancel(s.ctx)
+	cancel()
+	late, cancel := context.WithDeadline(s.ctx, time.Now())
+	defer cancel()
+	for name, operation := range s.operations() {
+		mustFail(t, name, operation.run(cancelled), context.Canceled)
+		mustFail(t, name, operation.run(late), context.DeadlineExceeded)
+	}
+	s.expect(s.key("x"), nil)
+}
+
+func l2Close(t *testing.T, s l2) {
+	s.set(drivers.Item{Key: s.key("x"), Value: []byte("x"), TTL: time.Hour})
+	must(t, "Close", s.Close())
+	must(t, "second Close", s.Close())
+	for name, operation := range s.operations() {
+		mustFail(t, name+" after Close", operation.run(s.ctx), drivers.ErrClosed)
+	}
+}

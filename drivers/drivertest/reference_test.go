@@ -1,0 +1,329 @@
+package drivertest_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cachegen/cachegen/drivers"
+)
+
+// A reference is a store with every capability, as plain as can be. bug names one
+// thing that it does wrong.
+type reference struct {
+	mu     *sync.Mutex // several handles have one, with one data
+	data   *data
+	closed bool
+	bug    string
+}
+
+type data struct {
+	items  map[string]item
+	leases map[string]lease
+}
+
+type lease struct {
+	token string
+	until time.Time
+}
+
+func newReference(bug string) *reference {
+	return &reference{mu: new(sync.Mutex), data: &data{make(map[string]item), make(map[string]lease)}, bug: bug}
+}
+
+func (r *reference) another() *reference { return &reference{mu: r.mu, data: r.data, bug: r.bug} }
+
+func (r *reference) do(ctx context.Context, verb string, f func() error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	err := ctx.Err()
+	if r.closed && r.bug != "works after Close" {
+		err = drivers.ErrClosed
+	}
+	if err == nil {
+		err = f()
+	}
+	if err != nil && r.bug == "errors without a name" {
+		return err
+	}
+	if err != nil {
+		return fmt.Errorf("reference: %s: %w", verb, err)
+	}
+	return nil
+}
+
+// at finds what a key has, which is nil when it is past its TTL.
+func (r *reference) at(key string) []byte {
+	it, ok := r.data.items[r.name(key)]
+	if !ok || !it.until.IsZero() && !time.Now().Before(it.until) {
+		return nil
+	}
+	return append([]byte{}, it.value...)
+}
+
+func (r *reference) name(key string) string {
+	switch r.bug {
+	case "ignores case":
+		return strings.ToLower(key)
+	case "drops trailing spaces":
+		return strings.TrimRight(key, " ")
+	case "repairs UTF-8":
+		return strings.ToValidUTF8(key, "\uFFFD")
+	}
+	return key
+}
+
+// changed ends the lease of a key, unless the bug is that the operation does not.
+func (r *reference) changed(by, key string) {
+	if r.bug != by+" keeps leases" {
+		delete(r.data.leases, r.name(key))
+	}
+}
+
+func (r *reference) put(it drivers.Item) error {
+	var until time.Time
+	if it.TTL < 0 && r.bug != "takes negative TTLs" {
+		return fmt.Errorf("%w: negative ttl %s", drivers.ErrRefused, it.TTL)
+	} else if it.TTL > 0 {
+		until = time.Now().Add(it.TTL)
+	}
+	value := bytes.Clone(it.Value)
+	if r.bug == "keeps the caller's memory" {
+		value = it.Value
+	}
+	r.data.items[r.name(it.Key)] = item{value, until}
+	return nil
+}
+
+func (r *reference) GetMany(ctx context.Context, keys []string) (values [][]byte, err error) {
+	err = r.do(ctx, "get", func() error {
+		for _, key := range keys {
+			values = append(values, r.at(key))
+		}
+		return nil
+	})
+	return values, err
+}
+
+func (r *reference) SetMany(ctx context.Context, items []drivers.Item) error {
+	return r.do(ctx, "set", func() error {
+		for _, it := range items {
+			if err := r.put(it); err != nil {
+				return err
+			}
+			r.changed("set", it.Key)
+		}
+		return nil
+	})
+}
+
+func (r *reference) DeleteMany(ctx context.Context, keys []string) error {
+	return r.do(ctx, "delete", func() error {
+		for _, key := range keys {
+			delete(r.data.items, r.name(key))
+			r.changed("delete", key)
+		}
+		return nil
+	})
+}
+
+func (r *reference) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	return nil
+}
+
+func (r *reference) AddMany(ctx context.Context, items []drivers.Item) (values [][]byte, err error) {
+	err = r.do(ctx, "add", func() error {
+		for _, it := range items {
+			if r.at(it.Key) == nil || r.bug == "adds over what is there" {
+				if err := r.put(it); err != nil {
+					return err
+				}
+				r.changed("add", it.Key)
+			}
+			values = append(values, r.at(it.Key))
+		}
+		return nil
+	})
+	return values, err
+}
+
+func (r *reference) SwapMany(ctx context.Context, swaps []drivers.Swap) (done []bool, err error) {
+	var seen [][]byte
+	if r.bug == "compares and swaps in two steps" {
+		keys := make([]string, len(swaps))
+		for i, s := range swaps {
+			keys[i] = s.Key
+		}
+		if seen, err = r.GetMany(ctx, keys); err != nil {
+			return nil, fmt.Errorf("reference: swap: %w", err)
+		}
+		time.Sleep(time.Millisecond) // so that another comes between
+	}
+	err = r.do(ctx, "swap", func() error {
+		for i, s := range swaps {
+			now := r.at(s.Key)
+			if seen != nil {
+				now = seen[i]
+			}
+			same := bytes.Equal(now, s.Old) && ((now == nil) == (s.Old == nil) || r.bug == "swaps empty for absent")
+			done = append(done, same)
+			if !same {
+				if s.TTL < 0 {
+					return r.put(drivers.Item{TTL: s.TTL})
+				}
+				continue
+			}
+			r.changed("swap", s.Key)
+			if s.New == nil {
+				delete(r.data.items, r.name(s.Key))
+			} else if err := r.put(drivers.Item{Key: s.Key, Value: s.New, TTL: s.TTL}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return done, err
+}
+
+// lent returns the token of who holds the lease of key.
+func (r *reference) lent(key string) string {
+	l, ok := r.data.leases[r.name(key)]
+	if !ok || !time.Now().Before(l.until) {
+		return ""
+	}
+	return l.token
+}
+
+func refuseToken(token string) error {
+	if token == "" {
+		return fmt.Errorf("%w: the token is empty", drivers.ErrRefused)
+	}
+	return nil
+}
+
+func (r *reference) LeaseMany(ctx context.Context, keys []string, token string, ttl time.Duration) (got []bool, err error) {
+	err = r.do(ctx, "lease", func() error {
+		if ttl <= 0 {
+			return fmt.Errorf("%w: ttl %s", drivers.ErrRefused, ttl)
+		}
+		for _, key := range keys {
+			holder := r.lent(key)
+			free := holder == "" || holder == token && r.bug == "lends twice to its holder" || r.bug == "lends to everybody"
+			got = append(got, free)
+			if free {
+				r.data.leases[r.name(key)] = lease{token, time.Now().Add(ttl)}
+			}
+		}
+		return refuseToken(token)
+	})
+	return got, err
+}
+
+func (r *reference) FillMany(ctx context.Context, items []drivers.Item, token string) (filled []bool, err error) {
+	err = r.do(ctx, "fill", func() error {
+		for _, it := range items {
+			mine := r.lent(it.Key) == token || r.bug == "fills without a lease"
+			filled = append(filled, mine)
+			if it.TTL < 0 || mine {
+				if err := r.put(it); err != nil {
+					return err
+				}
+				r.changed("fill", it.Key)
+			}
+		}
+		return refuseToken(token)
+	})
+	return filled, err
+}
+
+func (r *reference) ReleaseMany(ctx context.Context, keys []string, token string) error {
+	return r.do(ctx, "release", func() error {
+		for _, key := range keys {
+			if r.lent(key) == token || r.bug == "releases for anybody" {
+				delete(r.data.leases, r.name(key))
+			}
+		}
+		return refuseToken(token)
+	})
+}
+
+func (r *reference) begins(key, prefix string) bool {
+	if r.bug == "prefixes ignore case" {
+		key, prefix = strings.ToLower(key), strings.ToLower(prefix)
+	}
+	if stem, wild := strings.CutSuffix(prefix, "*"); wild && r.bug == "prefixes are patterns" {
+		prefix = stem
+	}
+	return strings.HasPrefix(key, prefix)
+}
+
+func (r *reference) Scan(ctx context.Context, prefix string, f func(keys []string) error) error {
+	var all []string
+	err := r.do(ctx, "scan", func() error {
+		for key := range r.data.items {
+			if r.begins(key, prefix) && (r.at(key) != nil || r.bug == "scans what has ended") {
+				all = append(all, key)
+			}
+		}
+		return nil
+	})
+	for page := range slices.Chunk(all, 100) {
+		if err == nil && ctx.Err() == nil {
+			if err = f(page); err != nil && r.bug != "swallows a callback's error" {
+				err = fmt.Errorf("reference: scan: %w", err)
+			} else if err != nil {
+				err = errors.New("reference: scan: failed")
+			}
+		}
+	}
+	if err == nil && ctx.Err() != nil {
+		err = fmt.Errorf("reference: scan: %w", ctx.Err())
+	}
+	return err
+}
+
+func (r *reference) DeletePrefix(ctx context.Context, prefix string) (n int64, err error) {
+	err = r.do(ctx, "delete prefix", func() error {
+		for key := range r.data.items {
+			if r.begins(key, prefix) {
+				delete(r.data.items, key)
+				n++
+			}
+		}
+		for key := range r.data.leases {
+			if r.begins(key, prefix) {
+				r.changed("prefix", key)
+			}
+		}
+		return nil
+	})
+	return n, err
+}
+
+func (r *reference) Prune(ctx context.Context) (n int64, err error) {
+	err = r.do(ctx, "prune", func() error {
+		for key := range r.data.items {
+			if r.at(key) == nil {
+				delete(r.data.items, key)
+				n++
+				r.pruned(key)
+			}
+		}
+		return nil
+	})
+	return n, err
+}
+
+func (r *reference) pruned(key string) {
+	if r.bug == "prunes leases" {
+		delete(r.data.leases, key)
+	}
+}

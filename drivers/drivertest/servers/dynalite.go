@@ -1,0 +1,93 @@
+package servers
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+const installNode = "run .ci/install-node-servers, which needs Node 20 and npm"
+
+// DynaliteServer is a dynalite process, which speaks DynamoDB's protocol. It keeps its
+// tables in memory and loses them when it stops.
+type DynaliteServer struct {
+	process
+}
+
+// Dynalite starts dynalite for the duration of the test.
+func Dynalite(t testing.TB) *DynaliteServer {
+	t.Helper()
+	requireBinary(t, "node", installNode)
+	requireFile(t, dynaliteProgram(), installNode)
+	s, err := StartDynalite()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// StartDynalite starts dynalite for what lives longer than a test. The caller ends it
+// with Stop.
+func StartDynalite() (*DynaliteServer, error) {
+	s := &DynaliteServer{process{
+		name: "node",
+		args: func(port string) []string {
+			return []string{
+				dynaliteProgram(), "--host", "127.0.0.1", "--port", port,
+				"--createTableMs", "0", "--deleteTableMs", "0", "--updateTableMs", "0",
+			}
+		},
+		ready: "Dynalite listening at",
+		ping:  pingDynamoDB,
+	}}
+	return s, s.start()
+}
+
+// URL returns the address as a base endpoint of the AWS SDK.
+func (s *DynaliteServer) URL() string { return "http://" + s.Addr() }
+
+func dynaliteProgram() string {
+	return filepath.Join(nodeServers(), "node_modules", "dynalite", "cli.js")
+}
+
+// nodeServers is where the servers that npm installs are: CACHEGEN_NODE_SERVERS, or a
+// directory in the user's cache.
+func nodeServers() string {
+	if dir := os.Getenv("CACHEGEN_NODE_SERVERS"); dir != "" {
+		return dir
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = os.TempDir()
+	}
+	return filepath.Join(cache, "cachegen-test", "node")
+}
+
+func requireFile(t testing.TB, path, install string) {
+	t.Helper()
+	if _, err := os.Stat(path); err == nil {
+		return
+	}
+	message := fmt.Sprintf("%s is not there: %s", path, install)
+	if os.Getenv("CACHEGEN_SERVERS") == "require" {
+		t.Fatal(message)
+	}
+	t.Skip(message)
+}
+
+// pingDynamoDB is content with any answer: a request without a signature is refused.
+func pingDynamoDB(addr string) error {
+	client := http.Client{Timeout: startTimeout}
+	defer client.CloseIdleConnections()
+	answer, err := client.Get("http://" + addr + "/")
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	_, err = io.Copy(io.Discard, answer.Body)
+	return err
+}

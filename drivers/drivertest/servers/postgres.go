@@ -1,0 +1,111 @@
+package servers
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// PostgresServer is a PostgreSQL cluster with one superuser, cachegen, whose password
+// is secret, and a database of that name. It does not sync to disk.
+type PostgresServer struct {
+	process
+	directory string
+}
+
+// Postgres starts a PostgreSQL server for the duration of the test. args are further
+// arguments of its command line, such as "-c", "default_transaction_read_only=on".
+func Postgres(t testing.TB, args ...string) *PostgresServer {
+	t.Helper()
+	RequirePostgres(t)
+	s, err := StartPostgres(args...)
+	return forTest(t, s, err)
+}
+
+// RequirePostgres skips or fails the test if PostgreSQL is not installed. It is for
+// tests that share a server of [StartPostgres].
+func RequirePostgres(t testing.TB) {
+	t.Helper()
+	requireBinary(t, postgresProgram("postgres"), "apt-get install postgresql, brew install postgresql, or https://www.postgresql.org/download")
+}
+
+// StartPostgres starts a PostgreSQL server for what lives longer than a test. The
+// caller ends it with Close.
+func StartPostgres(args ...string) (*PostgresServer, error) {
+	dir, as, err := dataDir("postgres", "postgres", "nobody")
+	if err != nil {
+		return nil, err
+	}
+	s := &PostgresServer{directory: dir, process: process{
+		name: postgresProgram("postgres"),
+		args: func(port string) []string {
+			return append([]string{
+				"-D", filepath.Join(dir, "data"), "-p", port, "-c", "listen_addresses=127.0.0.1",
+				"-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "full_page_writes=off",
+			}, args...)
+		},
+		ready: "ready to accept connections",
+		// The answer to whether the server speaks TLS is one byte.
+		ping: func(addr string) error { return pingGreeting(addr, []byte{0, 0, 0, 8, 4, 210, 22, 47}) },
+		as:   as.attributes,
+		dir:  dir,
+	}}
+	if err := s.initialize(as); err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	if err := s.start(); err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *PostgresServer) initialize(as user) error {
+	password := filepath.Join(s.directory, "password")
+	if err := os.WriteFile(password, []byte("secret\n"), 0o600); err != nil {
+		return err
+	}
+	if err := as.own(password); err != nil {
+		return err
+	}
+	return run(s.directory, as, postgresProgram("initdb"), "-D", filepath.Join(s.directory, "data"),
+		"-U", "cachegen", "--pwfile", password, "-A", "scram-sha-256", "-E", "UTF8", "--locale", "C", "--no-sync")
+}
+
+// URL returns the address as Postgres's drivers take it.
+func (s *PostgresServer) URL() string {
+	return fmt.Sprintf("postgres://cachegen:secret@%s/postgres?sslmode=disable", s.Addr())
+}
+
+// Stop ends the server as a crash would: connections break, and the next start
+// recovers from the log. On a stopped server it does nothing.
+func (s *PostgresServer) Stop() {
+	if s.cmd == nil {
+		return
+	}
+	// Killing it would leave the processes of its connections for a while, and with
+	// them the data directory locked.
+	if s.cmd.Process.Signal(syscall.SIGQUIT) == nil {
+		patience := time.NewTimer(startTimeout)
+		defer patience.Stop()
+		select {
+		case <-s.done:
+		case <-patience.C:
+		}
+	}
+	s.process.Stop()
+}
+
+// Close stops the server and removes its data.
+func (s *PostgresServer) Close() {
+	s.Stop()
+	os.RemoveAll(s.directory)
+}
+
+func postgresProgram(name string) string {
+	return find(name, "/usr/lib/postgresql/*/bin/"+name, "/opt/homebrew/opt/postgresql*/bin/"+name, "/usr/local/pgsql/bin/"+name)
+}

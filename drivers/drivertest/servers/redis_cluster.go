@@ -1,0 +1,143 @@
+package servers
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// RedisClusterServers is a Redis Cluster of three masters without replicas.
+type RedisClusterServers struct {
+	Masters []*RedisServer
+}
+
+// RedisCluster starts a Cluster for the duration of the test and waits until it
+// serves every slot. args are further arguments of each server's command line.
+func RedisCluster(t testing.TB, args ...string) *RedisClusterServers {
+	t.Helper()
+	requireBinary(t, redisProgram(), redisInstall)
+	c := new(RedisClusterServers)
+	for range 3 {
+		s := newRedis(t.TempDir(), append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", "5000"}, args...)...)
+		s.free = freePortPair
+		if err := s.start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Stop)
+		c.Masters = append(c.Masters, s)
+	}
+	if err := c.form(); err != nil {
+		t.Fatalf("redis cluster: %v", err)
+	}
+	return c
+}
+
+// Addrs returns the addresses of the masters.
+func (c *RedisClusterServers) Addrs() []string {
+	var all []string
+	for _, s := range c.Masters {
+		all = append(all, s.Addr())
+	}
+	return all
+}
+
+// Stop kills every server.
+func (c *RedisClusterServers) Stop() {
+	for _, s := range c.Masters {
+		s.Stop()
+	}
+}
+
+// Restart starts the stopped servers again, without their data, and waits until
+// they are a Cluster again.
+func (c *RedisClusterServers) Restart(t testing.TB) {
+	t.Helper()
+	for _, s := range c.Masters {
+		s.Restart(t)
+	}
+	c.Await(t)
+}
+
+// Await waits until the servers are a Cluster again, after one was restarted alone.
+func (c *RedisClusterServers) Await(t testing.TB) {
+	t.Helper()
+	if err := c.await(); err != nil {
+		t.Fatalf("redis cluster: %v", err)
+	}
+}
+
+// Pause and Resume are those of every server.
+func (c *RedisClusterServers) Pause(t testing.TB) {
+	t.Helper()
+	for _, s := range c.Masters {
+		s.Pause(t)
+	}
+}
+
+// Resume lets paused servers go on.
+func (c *RedisClusterServers) Resume(t testing.TB) {
+	t.Helper()
+	for _, s := range c.Masters {
+		s.Resume(t)
+	}
+}
+
+// form shares the slots out and makes the servers known to each other.
+func (c *RedisClusterServers) form() error {
+	const slots = 16384
+	for i, s := range c.Masters {
+		var add strings.Builder
+		add.WriteString("CLUSTER ADDSLOTS")
+		for slot := i * slots / len(c.Masters); slot < (i+1)*slots/len(c.Masters); slot++ {
+			fmt.Fprintf(&add, " %d", slot)
+		}
+		for _, request := range []string{
+			fmt.Sprint("CLUSTER SET-CONFIG-EPOCH ", i+1),
+			add.String(),
+			"CLUSTER MEET 127.0.0.1 " + c.Masters[0].port,
+		} {
+			answer, err := exchange(s.Addr(), request+"\r\n")
+			if err == nil && !strings.HasPrefix(answer, "+OK") {
+				err = errors.New(strings.TrimSpace(answer))
+			}
+			if err != nil {
+				return fmt.Errorf("%.40s: %w", request, err)
+			}
+		}
+	}
+	return c.await()
+}
+
+func (c *RedisClusterServers) await() error {
+	for _, s := range c.Masters {
+		err := await(s.Addr(), "CLUSTER INFO", "cluster_state:ok", fmt.Sprint("cluster_known_nodes:", len(c.Masters)))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// freePortPair chooses a port whose number plus 10000, where the servers of a
+// Cluster talk to each other, is free too.
+func freePortPair() (string, error) {
+	for range 100 {
+		port, err := freePort()
+		if err != nil {
+			return "", err
+		}
+		n, err := strconv.Atoi(port)
+		if err != nil || n+10000 > 65535 {
+			continue
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(n+10000)))
+		if err == nil {
+			l.Close()
+			return port, nil
+		}
+	}
+	return "", errors.New("no two free ports 10000 apart")
+}

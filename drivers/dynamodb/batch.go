@@ -1,0 +1,177 @@
+package dynamodb
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	sdk "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cachegen/cachegen/drivers"
+)
+
+// What one request of DynamoDB takes.
+const (
+	maxRead  = 100
+	maxWrite = 25
+)
+
+// GetMany implements [drivers.L2].
+func (d *Driver) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
+	values, err := d.getMany(ctx, keys)
+	if err != nil {
+		return nil, d.failed(ctx, "get", len(keys), err)
+	}
+	return values, nil
+}
+
+func (d *Driver) getMany(ctx context.Context, keys []string) ([][]byte, error) {
+	if err := d.begin(ctx); err != nil {
+		return nil, err
+	}
+	// DynamoDB does not take a key twice in a request.
+	positions := make(map[string][]int, len(keys))
+	unique := make([]attributes, 0, len(keys))
+	for i, key := range keys {
+		k := stored(key)
+		if positions[string(k)] == nil {
+			unique = append(unique, attributes{d.key: binary(k)})
+		}
+		positions[string(k)] = append(positions[string(k)], i)
+	}
+	values := make([][]byte, len(keys))
+	err := inChunks(ctx, unique, maxRead, func(ctx context.Context, pending []attributes) error {
+		return d.read(ctx, pending, func(item attributes) error {
+			k, ok := item[d.key].(*types.AttributeValueMemberB)
+			if !ok {
+				return fmt.Errorf("attribute %s is a %T, not binary", d.key, item[d.key])
+			}
+			value, err := d.value(item)
+			if err != nil || value == nil {
+				return err
+			}
+			for n, i := range positions[string(k.Value)] {
+				if n > 0 {
+					value = bytes.Clone(value) // each is the caller's
+				}
+				values[i] = value
+			}
+			return nil
+		})
+	})
+	return values, err
+}
+
+// read calls f with the items of pending, as they come.
+func (d *Driver) read(ctx context.Context, pending []attributes, f func(attributes) error) error {
+	return patiently(ctx, len(pending), func() (int, error) {
+		out, err := d.client.BatchGetItem(ctx, &sdk.BatchGetItemInput{
+			RequestItems: map[string]types.KeysAndAttributes{d.table: d.wanted(pending)},
+		})
+		if err != nil {
+			return 0, err
+		}
+		for _, item := range out.Responses[d.table] {
+			if err := f(item); err != nil {
+				return 0, err
+			}
+		}
+		pending = out.UnprocessedKeys[d.table].Keys
+		return len(pending), nil
+	})
+}
+
+// wanted leaves out the lease.
+func (d *Driver) wanted(keys []attributes) types.KeysAndAttributes {
+	projection := "#key, #value, #expires"
+	return types.KeysAndAttributes{
+		Keys:                     keys,
+		ConsistentRead:           new(true),
+		ProjectionExpression:     &projection,
+		ExpressionAttributeNames: map[string]string{"#key": d.key, "#value": valueAttribute, "#expires": expiresAttribute},
+	}
+}
+
+// SetMany implements [drivers.L2]. Of items with the same key, the last one is stored.
+func (d *Driver) SetMany(ctx context.Context, items []drivers.Item) error {
+	return d.failed(ctx, "set", len(items), d.setMany(ctx, items))
+}
+
+func (d *Driver) setMany(ctx context.Context, items []drivers.Item) error {
+	if err := d.begin(ctx); err != nil {
+		return err
+	}
+	requests := make([]types.WriteRequest, 0, len(items))
+	position := make(map[string]int, len(items))
+	for _, item := range items {
+		a, err := d.item(item)
+		if err != nil {
+			return err
+		}
+		request := types.WriteRequest{PutRequest: &types.PutRequest{Item: a}}
+		if i, again := position[item.Key]; again {
+			requests[i] = request
+			continue
+		}
+		position[item.Key] = len(requests)
+		requests = append(requests, request)
+	}
+	return d.write(ctx, requests)
+}
+
+// DeleteMany implements [drivers.L2].
+func (d *Driver) DeleteMany(ctx context.Context, keys []string) error {
+	return d.failed(ctx, "delete", len(keys), d.deleteMany(ctx, keys))
+}
+
+func (d *Driver) deleteMany(ctx context.Context, keys []string) error {
+	if err := d.begin(ctx); err != nil {
+		return err
+	}
+	requests := make([]types.WriteRequest, 0, len(keys))
+	seen := make(map[string]bool, len(keys))
+	for _, key := range keys {
+		if !seen[key] {
+			seen[key] = true
+			requests = append(requests, types.WriteRequest{DeleteRequest: &types.DeleteRequest{Key: d.keyOf(key)}})
+		}
+	}
+	return d.write(ctx, requests)
+}
+
+// write carries out requests, no two of which name the same key.
+func (d *Driver) write(ctx context.Context, requests []types.WriteRequest) error {
+	return inChunks(ctx, requests, maxWrite, func(ctx context.Context, pending []types.WriteRequest) error {
+		return patiently(ctx, len(pending), func() (int, error) {
+			out, err := d.client.BatchWriteItem(ctx, &sdk.BatchWriteItemInput{
+				RequestItems: map[string][]types.WriteRequest{d.table: pending},
+			})
+			if err != nil {
+				return 0, err
+			}
+			pending = out.UnprocessedItems[d.table]
+			return len(pending), nil
+		})
+	})
+}
+
+// inChunks calls f with at most size of all at a time, for several at once.
+func inChunks[T any](ctx context.Context, all []T, size int, f func(context.Context, []T) error) error {
+	if len(all) == 0 {
+		return nil
+	}
+	if len(all) <= size {
+		return f(ctx, all)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(Concurrency)
+	for len(all) > 0 {
+		n := min(len(all), size)
+		chunk := all[:n:n]
+		group.Go(func() error { return f(ctx, chunk) })
+		all = all[n:]
+	}
+	return group.Wait()
+}

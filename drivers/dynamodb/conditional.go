@@ -1,0 +1,199 @@
+package dynamodb
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	sdk "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cachegen/cachegen/drivers"
+)
+
+// A condition is what DynamoDB checks in the same step as a write.
+type condition struct {
+	expression string
+	names      map[string]string
+	values     attributes
+}
+
+// isAbsent and isPresent are what value says, in DynamoDB's words.
+func isAbsent() condition {
+	return condition{
+		"attribute_not_exists(#expires) OR #expires <= :now",
+		map[string]string{"#expires": expiresAttribute},
+		attributes{":now": number(time.Now().UnixMilli())},
+	}
+}
+
+func isPresent(value []byte) condition {
+	c := condition{
+		"#expires > :now AND attribute_not_exists(#value)",
+		map[string]string{"#expires": expiresAttribute, "#value": valueAttribute},
+		attributes{":now": number(time.Now().UnixMilli())},
+	}
+	if len(value) > 0 {
+		c.expression = "#expires > :now AND #value = :old"
+		c.values[":old"] = binary(value)
+	}
+	return c
+}
+
+// put stores item if c holds, and returns whether it did and, where DynamoDB tells,
+// what is there instead.
+func (d *Driver) put(ctx context.Context, item attributes, c condition, tell types.ReturnValuesOnConditionCheckFailure, options ...func(*sdk.Options)) (done bool, instead attributes, err error) {
+	_, err = d.client.PutItem(ctx, &sdk.PutItemInput{
+		TableName: &d.table, Item: item,
+		ConditionExpression: &c.expression, ExpressionAttributeNames: c.names, ExpressionAttributeValues: c.values,
+		ReturnValuesOnConditionCheckFailure: tell,
+	}, options...)
+	if failed, ok := conditionFailed(err); ok {
+		return false, failed.Item, nil
+	}
+	return err == nil, nil, err
+}
+
+func conditionFailed(err error) (*types.ConditionalCheckFailedException, bool) {
+	var failed *types.ConditionalCheckFailedException
+	ok := errors.As(err, &failed)
+	return failed, ok
+}
+
+// AddMany implements [drivers.Adder].
+func (d *Driver) AddMany(ctx context.Context, items []drivers.Item) ([][]byte, error) {
+	values, err := d.addMany(ctx, items)
+	if err != nil {
+		return nil, d.failed(ctx, "add", len(items), err)
+	}
+	return values, nil
+}
+
+func (d *Driver) addMany(ctx context.Context, items []drivers.Item) ([][]byte, error) {
+	if err := d.begin(ctx); err != nil {
+		return nil, err
+	}
+	for _, item := range items {
+		if _, err := d.item(item); err != nil {
+			return nil, err
+		}
+	}
+	values := make([][]byte, len(items))
+	err := eachKey(ctx, len(items), func(i int) string { return items[i].Key }, func(ctx context.Context, i int) (err error) {
+		values[i], err = d.add(ctx, items[i])
+		return err
+	})
+	return values, err
+}
+
+// add tries until it has stored the item or seen another: one that kept it from being
+// stored can be gone when it is read.
+func (d *Driver) add(ctx context.Context, it drivers.Item) ([]byte, error) {
+	for {
+		item, err := d.item(it)
+		if err != nil {
+			return nil, err
+		}
+		// The SDK may repeat it: what it then finds is the item's own value.
+		done, instead, err := d.put(ctx, item, isAbsent(), types.ReturnValuesOnConditionCheckFailureAllOld)
+		if err != nil {
+			return nil, err
+		}
+		if done {
+			return append([]byte{}, it.Value...), nil
+		}
+		if instead == nil { // an older server
+			out, err := d.client.GetItem(ctx, &sdk.GetItemInput{TableName: &d.table, Key: d.keyOf(it.Key), ConsistentRead: new(true)})
+			if err != nil {
+				return nil, err
+			}
+			instead = out.Item
+		}
+		if value, err := d.value(instead); err != nil || value != nil {
+			return value, err
+		}
+	}
+}
+
+// SwapMany implements [drivers.Swapper]. Swaps of the same key are carried out in
+// their order.
+func (d *Driver) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
+	done, err := d.swapMany(ctx, swaps)
+	if err != nil {
+		return nil, d.failed(ctx, "swap", len(swaps), err)
+	}
+	return done, nil
+}
+
+func (d *Driver) swapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
+	if err := d.begin(ctx); err != nil {
+		return nil, err
+	}
+	for _, swap := range swaps {
+		if _, err := d.item(drivers.Item{Key: swap.Key, Value: swap.New, TTL: swap.TTL}); err != nil {
+			return nil, err
+		}
+	}
+	done := make([]bool, len(swaps))
+	err := eachKey(ctx, len(swaps), func(i int) string { return swaps[i].Key }, func(ctx context.Context, i int) (err error) {
+		done[i], err = d.swap(ctx, swaps[i])
+		return err
+	})
+	return done, err
+}
+
+func (d *Driver) swap(ctx context.Context, swap drivers.Swap) (bool, error) {
+	c := isAbsent()
+	if swap.Old != nil {
+		if len(swap.Old) > MaxValue {
+			return false, nil // nothing that large is there
+		}
+		c = isPresent(swap.Old)
+	}
+	if swap.New == nil {
+		_, err := d.client.DeleteItem(ctx, &sdk.DeleteItemInput{
+			TableName: &d.table, Key: d.keyOf(swap.Key),
+			ConditionExpression: &c.expression, ExpressionAttributeNames: c.names, ExpressionAttributeValues: c.values,
+		}, once)
+		if _, ok := conditionFailed(err); ok {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	item, err := d.item(drivers.Item{Key: swap.Key, Value: swap.New, TTL: swap.TTL})
+	if err != nil {
+		return false, err
+	}
+	done, _, err := d.put(ctx, item, c, types.ReturnValuesOnConditionCheckFailureNone, once)
+	return done, err
+}
+
+// eachKey calls f for 0 to n-1: for different keys several at once, for the same key
+// one after the other.
+func eachKey(ctx context.Context, n int, key func(int) string, f func(context.Context, int) error) error {
+	if n == 1 {
+		return f(ctx, 0)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(Concurrency)
+	same := make(map[string][]int, n)
+	for i := range n {
+		same[key(i)] = append(same[key(i)], i)
+	}
+	for i := range n {
+		indexes := same[key(i)]
+		if indexes[0] != i {
+			continue
+		}
+		group.Go(func() error {
+			for _, i := range indexes {
+				if err := f(ctx, i); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}

@@ -1,0 +1,132 @@
+package dynamodb
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	sdk "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/cachegen/cachegen/drivers"
+)
+
+// A lease is two attributes of the item, so that whatever replaces the item ends it.
+
+// LeaseMany implements [drivers.Leaser]. A token holds 256 bytes.
+func (d *Driver) LeaseMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error) {
+	lent := make([]bool, len(keys))
+	err := d.begin(ctx)
+	if err == nil {
+		err = checkToken(token)
+	}
+	if err == nil && ttl <= 0 {
+		err = fmt.Errorf("%w: the lease's ttl is %s, must be positive", drivers.ErrRefused, ttl)
+	}
+	if err == nil {
+		err = eachKey(ctx, len(keys), func(i int) string { return keys[i] }, func(ctx context.Context, i int) (err error) {
+			lent[i], err = d.lease(ctx, keys[i], token, ttl)
+			return err
+		})
+	}
+	if err != nil {
+		return nil, d.failed(ctx, "lease", len(keys), err)
+	}
+	return lent, nil
+}
+
+func checkToken(token string) error {
+	if token == "" || len(token) > maxToken {
+		return fmt.Errorf("%w: the lease's token has %d bytes, must have 1 to %d", drivers.ErrRefused, len(token), maxToken)
+	}
+	return nil
+}
+
+func (d *Driver) lease(ctx context.Context, key, token string, ttl time.Duration) (bool, error) {
+	now := time.Now()
+	until := now.Add(ttl)
+	return d.update(ctx, key,
+		// An item that comes into being with the lease goes with it.
+		"SET #lease = :token, #until = :until, #ttl = if_not_exists(#ttl, :ttl)",
+		condition{
+			"attribute_not_exists(#lease) OR #until <= :now",
+			map[string]string{"#lease": leaseAttribute, "#until": leaseUntilAttribute, "#ttl": d.ttl},
+			attributes{
+				":token": binary([]byte(token)), ":now": number(now.UnixMilli()),
+				":until": number(milliseconds(until)), ":ttl": number(seconds(until)),
+			},
+		})
+}
+
+// update changes the item of key, which comes into being if need be, if c holds, and
+// returns whether it did.
+func (d *Driver) update(ctx context.Context, key, expression string, c condition) (bool, error) {
+	_, err := d.client.UpdateItem(ctx, &sdk.UpdateItemInput{
+		TableName: &d.table, Key: d.keyOf(key), UpdateExpression: &expression,
+		ConditionExpression: &c.expression, ExpressionAttributeNames: c.names, ExpressionAttributeValues: c.values,
+	}, once)
+	if _, ok := conditionFailed(err); ok {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// FillMany implements [drivers.Leaser].
+func (d *Driver) FillMany(ctx context.Context, items []drivers.Item, token string) ([]bool, error) {
+	filled, err := d.fillMany(ctx, items, token)
+	if err != nil {
+		return nil, d.failed(ctx, "fill", len(items), err)
+	}
+	return filled, nil
+}
+
+func (d *Driver) fillMany(ctx context.Context, items []drivers.Item, token string) ([]bool, error) {
+	if err := d.begin(ctx); err != nil {
+		return nil, err
+	}
+	if err := checkToken(token); err != nil {
+		return nil, err
+	}
+	for _, item := range items {
+		if _, err := d.item(item); err != nil {
+			return nil, err
+		}
+	}
+	filled := make([]bool, len(items))
+	err := eachKey(ctx, len(items), func(i int) string { return items[i].Key }, func(ctx context.Context, i int) error {
+		item, err := d.item(items[i])
+		if err != nil {
+			return err
+		}
+		filled[i], _, err = d.put(ctx, item, isLent(token), types.ReturnValuesOnConditionCheckFailureNone, once)
+		return err
+	})
+	return filled, err
+}
+
+func isLent(token string) condition {
+	return condition{
+		"#lease = :token AND #until > :now",
+		map[string]string{"#lease": leaseAttribute, "#until": leaseUntilAttribute},
+		attributes{":token": binary([]byte(token)), ":now": number(time.Now().UnixMilli())},
+	}
+}
+
+// ReleaseMany implements [drivers.Leaser].
+func (d *Driver) ReleaseMany(ctx context.Context, keys []string, token string) error {
+	err := d.begin(ctx)
+	if err == nil {
+		err = checkToken(token)
+	}
+	if err == nil {
+		err = eachKey(ctx, len(keys), func(i int) string { return keys[i] }, func(ctx context.Context, i int) error {
+			_, err := d.update(ctx, keys[i], "REMOVE #lease, #until", condition{
+				"#lease = :token",
+				map[string]string{"#lease": leaseAttribute, "#until": leaseUntilAttribute},
+				attributes{":token": binary([]byte(token))},
+			})
+			return err
+		})
+	}
+	return d.failed(ctx, "release", len(keys), err)
+}

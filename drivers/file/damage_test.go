@@ -1,0 +1,111 @@
+package file
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/cachegen/cachegen/drivers"
+)
+
+// damages are what can become of a file.
+func damages(whole []byte) map[string][]byte {
+	all := map[string][]byte{
+		"empty": {}, "foreign": []byte("#!/bin/sh\nexit 1\n"), "zeros": make([]byte, len(whole)),
+		"longer": append(bytes.Clone(whole), 'x'), "large and foreign": bytes.Repeat([]byte("x"), 1<<20),
+	}
+	for n := 1; n < len(whole); n++ {
+		all[fmt.Sprintf("the first %d bytes", n)] = whole[:n]
+	}
+	for i := range whole {
+		flipped := bytes.Clone(whole)
+		flipped[i] ^= 1 << (i % 8)
+		all[fmt.Sprintf("a bit flipped in byte %d", i)] = flipped
+	}
+	return all
+}
+
+func TestADamagedFileIsAbsentAndPruned(t *testing.T) {
+	dir := t.TempDir()
+	d := open(t, dir, Options{NoSync: true})
+	set(t, d, "key", "a value", time.Hour)
+	set(t, d, "other", "is whole", 0)
+	path := d.entryPath(placeOf("key"))
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, data := range damages(whole) {
+		t.Run(what, func(t *testing.T) {
+			damage := func() {
+				if err := os.WriteFile(path, data, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			damage()
+			expect(t, d, "key", "")
+			// It can be in nobody's way.
+			swapped, err := d.SwapMany(t.Context(), []drivers.Swap{{Key: "key", New: []byte("new")}})
+			if err != nil || !swapped[0] {
+				t.Errorf("swap: %v, %v", swapped, err)
+			}
+			expect(t, d, "key", "new")
+			damage()
+			if n, err := d.Prune(t.Context()); err != nil || n != 0 {
+				t.Errorf("prune: %d, %v", n, err)
+			}
+			if _, err := os.Stat(path); err == nil {
+				t.Error("it is still there")
+			}
+			expect(t, d, "other", "is whole")
+		})
+	}
+}
+
+func TestADamagedLeaseIsNone(t *testing.T) {
+	d := open(t, t.TempDir(), Options{NoSync: true})
+	if lent, err := d.LeaseMany(t.Context(), []string{"a"}, "gone", time.Hour); err != nil || !lent[0] {
+		t.Fatal(lent, err)
+	}
+	path := filepath.Join(d.shardPath(placeOf("a").shard), placeOf("a").name+leaseName)
+	if err := os.Truncate(path, 40); err != nil {
+		t.Fatal(err)
+	}
+	if lent, err := d.LeaseMany(t.Context(), []string{"a"}, "next", time.Hour); err != nil || !lent[0] {
+		t.Error(lent, err)
+	}
+}
+
+func TestPruneRemovesLeftoversAndNothingOfOthers(t *testing.T) {
+	dir := t.TempDir()
+	d := open(t, dir, Options{NoSync: true})
+	set(t, d, "ended", "x", time.Nanosecond)
+	set(t, d, "kept", "x", time.Hour)
+	for _, key := range []string{"ended", "kept"} {
+		if lent, err := d.LeaseMany(t.Context(), []string{key}, "t", time.Nanosecond); err != nil || !lent[0] {
+			t.Fatal(lent, err)
+		}
+	}
+	shard := d.shardPath(placeOf("kept").shard)
+	others := []string{filepath.Join(dir, "notes.txt"), filepath.Join(dir, "ff.txt"), filepath.Join(shard, "notes.txt"), filepath.Join(shard, "a.entry")}
+	for _, path := range append(others, filepath.Join(shard, tempName)) {
+		if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := d.Prune(t.Context()); err != nil || n != 1 {
+		t.Errorf("prune: %d, %v, want the one item", n, err)
+	}
+	if left := append(files(t, dir, tempName), files(t, dir, "*"+leaseName)...); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+	for _, path := range others {
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+	}
+	expect(t, d, "kept", "x")
+}

@@ -1,0 +1,180 @@
+package file
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"time"
+)
+
+// A file is a header, a key and a value. Integers are big-endian: magic (4 bytes),
+// checksum of the header from here on and of the key (4), when it ends in nanoseconds
+// since 1970 (8), length of the value (8), length of the key (4), checksum of the value
+// (4); then key and value. Checksums are CRC-32C.
+const (
+	magic      = 0xCA6EF101
+	headerSize = 32
+	summedFrom = 8
+)
+
+// forever is when something ends that does not.
+const forever = math.MaxInt64
+
+// maxKey is what a header is believed to say of a key's length.
+const maxKey = 64 << 20
+
+var table = crc32.MakeTable(crc32.Castagnoli)
+
+// errDamaged says that a file is not one that this driver has written completely.
+var errDamaged = errors.New("damaged")
+
+// A header is all of a file but the value.
+type header struct {
+	key   string
+	ends  int64
+	value int64 // length
+	sum   uint32
+}
+
+func (h header) live(now int64) bool { return now < h.ends }
+
+// end returns when something ends that is kept for ttl from now on.
+func end(now int64, ttl time.Duration) int64 {
+	if ttl == 0 || int64(ttl) >= forever-now {
+		return forever
+	}
+	return now + int64(ttl)
+}
+
+// image returns the bytes of a file.
+func image(key string, value []byte, ends int64) []byte {
+	b := make([]byte, 0, headerSize+len(key)+len(value))
+	b = binary.BigEndian.AppendUint32(b, magic)
+	b = binary.BigEndian.AppendUint32(b, 0)
+	b = binary.BigEndian.AppendUint64(b, uint64(ends))
+	b = binary.BigEndian.AppendUint64(b, uint64(len(value)))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(key)))
+	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(value, table))
+	b = append(b, key...)
+	binary.BigEndian.PutUint32(b[4:], crc32.Checksum(b[summedFrom:], table))
+	return append(b, value...)
+}
+
+// firstRead is how much of a file is read at once, with luck all of it.
+const firstRead = 4 << 10
+
+// A reading is an open file whose header has been read.
+type reading struct {
+	*os.File
+	header
+	begin []byte // of the file: at least header and key
+}
+
+// read opens a file. An error wraps [fs.ErrNotExist] if there is none.
+func read(path string) (*reading, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	r := &reading{File: f}
+	if err := r.readHeader(); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *reading) readHeader() error {
+	info, err := r.Stat()
+	if err != nil {
+		return err
+	}
+	size := info.Size()
+	if !info.Mode().IsRegular() || size < headerSize {
+		return errDamaged
+	}
+	b := make([]byte, min(size, firstRead))
+	if _, err := r.ReadAt(b, 0); err != nil {
+		return cut(err)
+	}
+	n := int64(binary.BigEndian.Uint32(b[24:]))
+	r.ends = int64(binary.BigEndian.Uint64(b[8:]))
+	r.value = int64(binary.BigEndian.Uint64(b[16:]))
+	r.sum = binary.BigEndian.Uint32(b[28:])
+	// The length of the whole bounds what is allocated for its parts.
+	if binary.BigEndian.Uint32(b) != magic || n > maxKey || r.value < 0 || r.value != size-headerSize-n {
+		return errDamaged
+	}
+	if have := int64(len(b)); have < headerSize+n {
+		b = append(b, make([]byte, headerSize+n-have)...)
+		if _, err := r.ReadAt(b[have:], have); err != nil {
+			return cut(err)
+		}
+	}
+	if crc32.Checksum(b[summedFrom:headerSize+n], table) != binary.BigEndian.Uint32(b[4:]) {
+		return errDamaged
+	}
+	r.key, r.begin = string(b[headerSize:headerSize+n]), b
+	return nil
+}
+
+// readValue reads what follows the key.
+func (r *reading) readValue() ([]byte, error) {
+	value := make([]byte, r.value)
+	have := copy(value, r.begin[headerSize+len(r.key):])
+	if have < len(value) {
+		if _, err := r.ReadAt(value[have:], int64(len(r.begin))); err != nil {
+			return nil, cut(err)
+		}
+	}
+	if crc32.Checksum(value, table) != r.sum {
+		return nil, errDamaged
+	}
+	return value, nil
+}
+
+// verify returns [errDamaged] if the value is.
+func (r *reading) verify() error {
+	sum := crc32.New(table)
+	if _, err := io.Copy(sum, io.NewSectionReader(r, headerSize+int64(len(r.key)), r.value)); err != nil {
+		return err
+	}
+	if sum.Sum32() != r.sum {
+		return errDamaged
+	}
+	return nil
+}
+
+// cut returns the error for a file that has become shorter than it was.
+func cut(err error) error {
+	if errors.Is(err, io.EOF) {
+		return errDamaged
+	}
+	return err
+}
+
+// load returns the value that path has for key at a time, nil if there is none. What
+// is damaged counts as none.
+func load(path, key string, now int64) ([]byte, error) {
+	r, err := read(path)
+	if err != nil {
+		return nil, absent(err)
+	}
+	defer r.Close()
+	if r.key != key || !r.live(now) {
+		return nil, nil
+	}
+	value, err := r.readValue()
+	return value, absent(err)
+}
+
+func absent(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errDamaged) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,92 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cachegen/cachegen/drivers"
+)
+
+// A lease is a file beside the entry whose value is the token. It need not outlive the
+// machine: neither do those who load.
+
+func (s *shard) holder(p place, key string) (token []byte, err error) {
+	return load(s.lease(p), key, now())
+}
+
+// LeaseMany implements [drivers.Leaser].
+func (d *Driver) LeaseMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error) {
+	keys = slices.Clone(keys)
+	lent := make([]bool, len(keys))
+	err := d.execute(ctx, "lease", len(keys), func() error {
+		if err := checkToken(token); err != nil {
+			return err
+		}
+		if ttl <= 0 {
+			return fmt.Errorf("ttl %s: %w", ttl, drivers.ErrRefused)
+		}
+		return d.inShards(ctx, len(keys), func(i int) string { return keys[i] }, true, func(s *shard, p place, i int) error {
+			holder, err := s.holder(p, keys[i])
+			if err != nil || holder != nil {
+				return err
+			}
+			lent[i] = true
+			return s.writeFile(s.lease(p), image(keys[i], []byte(token), end(now(), ttl)), false, nil)
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return lent, nil
+}
+
+// FillMany implements [drivers.Leaser].
+func (d *Driver) FillMany(ctx context.Context, items []drivers.Item, token string) ([]bool, error) {
+	items = own(items)
+	filled := make([]bool, len(items))
+	err := d.execute(ctx, "fill", len(items), func() error {
+		ends, err := d.check(items)
+		if err = errors.Join(err, checkToken(token)); err != nil {
+			return err
+		}
+		return d.inShards(ctx, len(items), keyOf(items), false, func(s *shard, p place, i int) error {
+			holder, err := s.holder(p, items[i].Key)
+			if err != nil || holder == nil || string(holder) != token {
+				return err
+			}
+			filled[i] = true
+			return s.write(p, items[i].Key, items[i].Value, ends[i])
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return filled, nil
+}
+
+// ReleaseMany implements [drivers.Leaser].
+func (d *Driver) ReleaseMany(ctx context.Context, keys []string, token string) error {
+	keys = slices.Clone(keys)
+	return d.execute(ctx, "release", len(keys), func() error {
+		if err := checkToken(token); err != nil {
+			return err
+		}
+		return d.inShards(ctx, len(keys), func(i int) string { return keys[i] }, false, func(s *shard, p place, i int) error {
+			holder, err := s.holder(p, keys[i])
+			if err != nil || holder == nil || string(holder) != token {
+				return err
+			}
+			return s.remove(s.lease(p))
+		})
+	})
+}
+
+func checkToken(token string) error {
+	if token == "" {
+		return fmt.Errorf("an empty token: %w", drivers.ErrRefused)
+	}
+	return nil
+}

@@ -1,0 +1,205 @@
+package file
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cachegen/cachegen/drivers"
+)
+
+// A disk that is to sync many files does so sooner when it knows of them at once.
+const (
+	parallelWrites = 32
+	parallelReads  = 8
+	readsEach      = 16 // fewer are not worth a goroutine
+)
+
+func now() int64 { return time.Now().UnixNano() }
+
+// inShards runs f for each of n keys, those of one shard under its lock and in their
+// order.
+func (d *Driver) inShards(ctx context.Context, n int, key func(int) string, create bool, f func(s *shard, p place, i int) error) error {
+	places := make([]place, n)
+	members := make(map[int][]int)
+	for i := range n {
+		places[i] = placeOf(key(i))
+		members[places[i].shard] = append(members[places[i].shard], i)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelWrites)
+	for number, indexes := range members {
+		group.Go(func() error {
+			return d.locked(ctx, number, create, func(s *shard) error {
+				for _, i := range indexes {
+					if err := ctx.Err(); err != nil {
+						return err
+					}
+					if err := f(s, places[i], i); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		})
+	}
+	return group.Wait()
+}
+
+// GetMany implements [drivers.L2].
+func (d *Driver) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
+	keys = slices.Clone(keys)
+	values := make([][]byte, len(keys))
+	err := d.execute(ctx, "get", len(keys), func() error {
+		group, ctx := errgroup.WithContext(ctx)
+		group.SetLimit(parallelReads)
+		t := now()
+		for first := 0; first < len(keys); first += readsEach {
+			group.Go(func() error {
+				for i := first; i < min(first+readsEach, len(keys)); i++ {
+					if err := ctx.Err(); err != nil {
+						return err
+					}
+					var err error
+					if values[i], err = d.get(ctx, keys[i], t); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+		return group.Wait()
+	})
+	if err != nil {
+		return nil, err // values may still be written to
+	}
+	return values, nil
+}
+
+func (d *Driver) get(ctx context.Context, key string, now int64) (value []byte, err error) {
+	p := placeOf(key)
+	if !readersLock {
+		return load(d.entryPath(p), key, now)
+	}
+	err = d.locked(ctx, p.shard, false, func(s *shard) (err error) {
+		value, err = load(s.entry(p), key, now)
+		return err
+	})
+	return value, err
+}
+
+// SetMany implements [drivers.L2].
+func (d *Driver) SetMany(ctx context.Context, items []drivers.Item) error {
+	items = own(items)
+	return d.execute(ctx, "set", len(items), func() error {
+		ends, err := d.check(items)
+		if err != nil {
+			return err
+		}
+		return d.inShards(ctx, len(items), keyOf(items), true, func(s *shard, p place, i int) error {
+			return s.write(p, items[i].Key, items[i].Value, ends[i])
+		})
+	})
+}
+
+// DeleteMany implements [drivers.L2].
+func (d *Driver) DeleteMany(ctx context.Context, keys []string) error {
+	keys = slices.Clone(keys)
+	return d.execute(ctx, "delete", len(keys), func() error {
+		return d.inShards(ctx, len(keys), func(i int) string { return keys[i] }, false, func(s *shard, p place, _ int) error {
+			return s.delete(p)
+		})
+	})
+}
+
+// AddMany implements [drivers.Adder].
+func (d *Driver) AddMany(ctx context.Context, items []drivers.Item) ([][]byte, error) {
+	items = own(items)
+	stored := make([][]byte, len(items))
+	err := d.execute(ctx, "add", len(items), func() error {
+		ends, err := d.check(items)
+		if err != nil {
+			return err
+		}
+		return d.inShards(ctx, len(items), keyOf(items), true, func(s *shard, p place, i int) (err error) {
+			if stored[i], err = load(s.entry(p), items[i].Key, now()); err != nil || stored[i] != nil {
+				return err
+			}
+			stored[i] = items[i].Value
+			return s.write(p, items[i].Key, items[i].Value, ends[i])
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return stored, nil
+}
+
+// SwapMany implements [drivers.Swapper].
+func (d *Driver) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
+	swaps = slices.Clone(swaps)
+	items := make([]drivers.Item, len(swaps))
+	for i, w := range swaps {
+		swaps[i].Old, swaps[i].New = bytes.Clone(w.Old), bytes.Clone(w.New)
+		items[i] = drivers.Item{Key: w.Key, Value: w.New, TTL: w.TTL}
+	}
+	swapped := make([]bool, len(swaps))
+	err := d.execute(ctx, "swap", len(swaps), func() error {
+		ends, err := d.check(items)
+		if err != nil {
+			return err
+		}
+		return d.inShards(ctx, len(swaps), keyOf(items), true, func(s *shard, p place, i int) error {
+			w := swaps[i]
+			value, err := load(s.entry(p), w.Key, now())
+			if err != nil || (value == nil) != (w.Old == nil) || !bytes.Equal(value, w.Old) {
+				return err
+			}
+			swapped[i] = true
+			if w.New == nil {
+				return s.delete(p)
+			}
+			return s.write(p, w.Key, w.New, ends[i])
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return swapped, nil
+}
+
+// check returns when items end, or why they are refused.
+func (d *Driver) check(items []drivers.Item) ([]int64, error) {
+	ends := make([]int64, len(items))
+	t := now()
+	for i, it := range items {
+		size := headerSize + int64(len(it.Key)) + int64(len(it.Value))
+		switch {
+		case it.TTL < 0:
+			return nil, fmt.Errorf("negative ttl %s: %w", it.TTL, drivers.ErrRefused)
+		case len(it.Key) > maxKey:
+			return nil, fmt.Errorf("a key of %d bytes: %w", len(it.Key), drivers.ErrRefused)
+		case d.limit > 0 && onDisk(size) > d.limit:
+			return nil, fmt.Errorf("a value of %d bytes, and MaxSize is %d: %w", len(it.Value), d.limit, drivers.ErrRefused)
+		}
+		ends[i] = end(t, it.TTL)
+	}
+	return ends, nil
+}
+
+// own copies items.
+func own(items []drivers.Item) []drivers.Item {
+	items = slices.Clone(items)
+	for i := range items {
+		items[i].Value = append([]byte{}, items[i].Value...)
+	}
+	return items
+}
+
+func keyOf(items []drivers.Item) func(int) string {
+	return func(i int) string { return items[i].Key }
+}

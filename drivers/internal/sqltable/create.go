@@ -1,0 +1,99 @@
+package sqltable
+
+import (
+	"context"
+	"fmt"
+)
+
+// prepare does what has to be done once: it makes the table and asks for the limit
+// of statements.
+func (t *Table) prepare(ctx context.Context) error {
+	if t.prepared.Load() {
+		return nil
+	}
+	select {
+	case t.preparing <- struct{}{}:
+		defer func() { <-t.preparing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if t.prepared.Load() {
+		return nil
+	}
+	if !t.options.SkipCreate {
+		if err := t.patiently(ctx, func() error { return t.create(ctx) }); err != nil {
+			return err
+		}
+	}
+	if t.MaxStatement != "" {
+		var limit int64
+		if err := t.db.QueryRowContext(ctx, t.MaxStatement).Scan(&limit); err != nil {
+			return fmt.Errorf("%s: %w", t.MaxStatement, err)
+		}
+		t.limit.Store(limit)
+	}
+	t.prepared.Store(true)
+	return nil
+}
+
+// create makes the table unless it is there: where it is, the user need not have
+// the right to make it, and the database may be read-only.
+func (t *Table) create(ctx context.Context) error {
+	if t.probe(ctx) == nil {
+		return nil
+	}
+	err := t.executeSchema(ctx)
+	switch wrong := t.probe(ctx); {
+	case wrong == nil:
+		return nil // also where another process has made it in between
+	case err == nil || t.ask(ctx, "1") == nil:
+		return fmt.Errorf("it is not the table of Schema: %w", wrong)
+	default:
+		return fmt.Errorf("create it: %w", err)
+	}
+}
+
+func (t *Table) executeSchema(ctx context.Context) error {
+	if t.CreateLock == "" {
+		for _, text := range t.Schema(t.table) {
+			if _, err := t.db.ExecContext(ctx, text); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	tx, err := t.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	for _, text := range append([]string{t.CreateLock}, t.Schema(t.table)...) {
+		if _, err := tx.ExecContext(ctx, text); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+// probe fails unless the table has all columns.
+func (t *Table) probe(ctx context.Context) error {
+	columns := "name, value, expires, lease, lease_until"
+	if t.MaxKey > 0 {
+		columns += ", rest"
+	}
+	if t.OnDuplicateKey {
+		columns += ", mark"
+	}
+	return t.ask(ctx, columns)
+}
+
+// ask fails unless the table has columns.
+func (t *Table) ask(ctx context.Context, columns string) error {
+	rows, err := t.db.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s LIMIT 0", columns, t.from))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	rows.Next() // some drivers report only now
+	return rows.Err()
+}

@@ -1,0 +1,217 @@
+package sqltable
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/internal/within"
+)
+
+const (
+	minBusyWait = time.Millisecond
+	maxBusyWait = 50 * time.Millisecond
+)
+
+// execute runs f, which must own what it uses: opening a connection, for one, can
+// wait without a look at the context, so f can be left behind.
+func (t *Table) execute(ctx context.Context, operation string, keys int, f func() error) error {
+	err := ctx.Err()
+	if t.closed.Load() {
+		err = drivers.ErrClosed
+	}
+	if err == nil {
+		err = within.Do(ctx, func() error {
+			if err := t.prepare(ctx); err != nil {
+				return err
+			}
+			return f()
+		})
+	}
+	if err == nil {
+		return nil
+	}
+	switch {
+	case t.closed.Load() && !errors.Is(err, drivers.ErrClosed):
+		err = fmt.Errorf("%w (%w)", drivers.ErrClosed, err)
+	case t.TooLarge(err) && !errors.Is(err, drivers.ErrRefused):
+		err = fmt.Errorf("%w: %w", drivers.ErrRefused, err)
+	}
+	if keys > 0 {
+		noun := "keys"
+		if keys == 1 {
+			noun = "key"
+		}
+		operation = fmt.Sprintf("%s %d %s", operation, keys, noun)
+	}
+	return fmt.Errorf("%s: %s in table %q: %w", t.Name, operation, t.table, err)
+}
+
+// patiently runs f, a single statement or transaction, until the database is not
+// busy.
+func (t *Table) patiently(ctx context.Context, f func() error) error {
+	var deadline time.Time
+	for wait := minBusyWait; ; wait = min(2*wait, maxBusyWait) {
+		err := f()
+		if err == nil || !t.Busy(err) {
+			return err
+		}
+		if deadline.IsZero() {
+			deadline = time.Now().Add(t.options.BusyTimeout)
+		}
+		// Two that met once must not meet again at the same instant.
+		pause := time.NewTimer(wait/2 + rand.N(wait))
+		if time.Until(deadline) < wait {
+			pause.Stop()
+			return err
+		}
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+// prepareText returns a prepared statement, which all connections of the pool share.
+func (t *Table) prepareText(ctx context.Context, text string) (*sql.Stmt, error) {
+	t.mu.Lock()
+	statement := t.statements[text]
+	t.mu.Unlock()
+	if statement != nil {
+		return statement, nil
+	}
+	statement, err := t.db.PrepareContext(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if other := t.statements[text]; other != nil {
+		statement.Close()
+		return other, nil
+	}
+	if t.closed.Load() {
+		statement.Close()
+		return nil, drivers.ErrClosed
+	}
+	t.statements[text] = statement
+	return statement, nil
+}
+
+// exec runs a statement that returns no rows and returns how many it changed.
+func (t *Table) exec(ctx context.Context, s *statement) (n int64, err error) {
+	err = t.patiently(ctx, func() error {
+		n, err = t.execIn(ctx, nil, s)
+		return err
+	})
+	return n, err
+}
+
+// query runs a statement and calls row for each row. It may do so again for the
+// same rows if the database turned out to be busy.
+func (t *Table) query(ctx context.Context, s *statement, row func(*sql.Rows) error) error {
+	return t.patiently(ctx, func() error { return t.queryIn(ctx, nil, s, row) })
+}
+
+func (t *Table) execIn(ctx context.Context, tx *sql.Tx, s *statement) (int64, error) {
+	var result sql.Result
+	var err error
+	switch {
+	case !t.options.Unprepared:
+		var prepared *sql.Stmt
+		if prepared, err = t.prepareText(ctx, s.text.String()); err != nil {
+			return 0, err
+		}
+		if tx != nil {
+			prepared = tx.StmtContext(ctx, prepared)
+		}
+		result, err = prepared.ExecContext(ctx, s.args...)
+	case tx != nil:
+		result, err = tx.ExecContext(ctx, s.text.String(), s.args...)
+	default:
+		result, err = t.db.ExecContext(ctx, s.text.String(), s.args...)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+func (t *Table) queryIn(ctx context.Context, tx *sql.Tx, s *statement, row func(*sql.Rows) error) error {
+	var rows *sql.Rows
+	var err error
+	switch {
+	case !t.options.Unprepared:
+		var prepared *sql.Stmt
+		if prepared, err = t.prepareText(ctx, s.text.String()); err != nil {
+			return err
+		}
+		if tx != nil {
+			prepared = tx.StmtContext(ctx, prepared)
+		}
+		rows, err = prepared.QueryContext(ctx, s.args...)
+	case tx != nil:
+		rows, err = tx.QueryContext(ctx, s.text.String(), s.args...)
+	default:
+		rows, err = t.db.QueryContext(ctx, s.text.String(), s.args...)
+	}
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := row(rows); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	return rows.Close()
+}
+
+// change runs a statement that changes rows of names under a condition, and returns
+// the names of those that it did change. The statement ends where RETURNING could
+// follow, and has set the column mark to mark where there is one.
+func (t *Table) change(ctx context.Context, s *statement, names [][]byte, mark int64) (map[string]bool, error) {
+	changed := make(map[string]bool, len(names))
+	row := func(rows *sql.Rows) error {
+		var name sql.RawBytes
+		if err := rows.Scan(&name); err != nil {
+			return err
+		}
+		changed[string(name)] = true
+		return nil
+	}
+	if !t.OnDuplicateKey {
+		s.add(" RETURNING name")
+		return changed, t.patiently(ctx, func() error {
+			clear(changed)
+			return t.queryIn(ctx, nil, s, row)
+		})
+	}
+	// The rows stay locked between the two statements, so nobody else can have
+	// changed them when they are asked for their mark.
+	ask := t.statement("SELECT name FROM ", t.from, " WHERE name IN ").list(names).add(" AND mark = ").arg(mark)
+	return changed, t.patiently(ctx, func() error {
+		clear(changed)
+		tx, err := t.db.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback()
+		if _, err := t.execIn(ctx, tx, s); err != nil {
+			return err
+		}
+		if err := t.queryIn(ctx, tx, ask, row); err != nil {
+			return err
+		}
+		return tx.Commit()
+	})
+}

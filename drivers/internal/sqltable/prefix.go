@@ -1,0 +1,204 @@
+package sqltable
+
+import (
+	"context"
+	"database/sql"
+	"math/rand/v2"
+	"strconv"
+	"time"
+)
+
+// page is how many rows a scan, a deletion by prefix or a prune handles at a time, so
+// that others get their turn.
+const page = maxKeys
+
+type scanned struct {
+	name []byte
+	key  string
+	live bool
+}
+
+// scan returns the next page of rows whose key begins with prefix, after the name
+// after, in the order of names; nil is the beginning.
+func (t *Table) scan(ctx context.Context, prefix string, after []byte, liveOnly bool) (rows []scanned, err error) {
+	s := t.statement("SELECT name, ", t.restColumn(), ", CASE WHEN expires > ", t.Now, " THEN 1 ELSE 0 END FROM ", t.from, " WHERE 1 = 1")
+	if liveOnly {
+		s.add(" AND expires > ", t.Now)
+	}
+	if t.MaxKey > 0 && len(prefix) > t.MaxKey {
+		between(s, "rest", prefix[t.MaxKey:])
+		prefix = prefix[:t.MaxKey]
+	}
+	between(s, "name", prefix)
+	if after != nil {
+		s.add(" AND name > ").arg(after)
+	}
+	s.add(" ORDER BY name LIMIT ", strconv.Itoa(page))
+	row := func(r *sql.Rows) error {
+		var name []byte
+		var rest sql.RawBytes
+		var live int
+		if err := r.Scan(&name, &rest, &live); err != nil {
+			return err
+		}
+		if name == nil {
+			name = []byte{}
+		}
+		rows = append(rows, scanned{name, t.key(name, rest), live != 0})
+		return nil
+	}
+	err = t.patiently(ctx, func() error {
+		rows = rows[:0]
+		return t.queryIn(ctx, nil, s, row)
+	})
+	return rows, err
+}
+
+// between adds the condition that column begins with prefix: a range, which an index
+// serves, and in which no character means anything else.
+func between(s *statement, column, prefix string) {
+	if prefix == "" {
+		return
+	}
+	s.add(" AND ", column, " >= ").arg([]byte(prefix))
+	if end, ok := successor(prefix); ok {
+		s.add(" AND ", column, " < ").arg(end)
+	}
+}
+
+// Scan implements [drivers.Scanner]. f is called between statements, with nothing
+// locked.
+func (t *Table) Scan(ctx context.Context, prefix string, f func(keys []string) error) error {
+	var after []byte
+	for {
+		var rows []scanned
+		err := t.execute(ctx, "scan", 0, func() (err error) {
+			rows, err = t.scan(ctx, prefix, after, true)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if len(rows) > 0 {
+			keys := make([]string, len(rows))
+			for i := range rows {
+				keys[i] = rows[i].key
+			}
+			if err := f(keys); err != nil {
+				return err
+			}
+		}
+		if len(rows) < page {
+			return nil
+		}
+		after = rows[len(rows)-1].name
+	}
+}
+
+// DeletePrefix implements [drivers.PrefixDeleter]. What an interrupted call removed
+// stays so.
+func (t *Table) DeletePrefix(ctx context.Context, prefix string) (int64, error) {
+	var total int64
+	var after []byte
+	for {
+		var n int64
+		var rows []scanned
+		err := t.execute(ctx, "delete by prefix", 0, func() (err error) {
+			if rows, err = t.scan(ctx, prefix, after, false); err != nil {
+				return err
+			}
+			var live, dead [][]byte
+			for _, row := range rows {
+				if row.live {
+					live = append(live, row.name)
+				} else {
+					dead = append(dead, row.name)
+				}
+			}
+			if _, err = t.remove(ctx, dead, ""); err != nil {
+				return err
+			}
+			n, err = t.remove(ctx, live, "")
+			return err
+		})
+		if err != nil {
+			return total, err // n and rows may still be written to
+		}
+		total += n
+		if len(rows) < page {
+			return total, nil
+		}
+		after = rows[len(rows)-1].name
+	}
+}
+
+// Prune implements [drivers.Pruner]. It removes some hundred items at a time, so that
+// other writers get their turn; what an interrupted Prune removed stays so.
+func (t *Table) Prune(ctx context.Context) (int64, error) {
+	ended := " AND expires <= " + t.Now + " AND lease_until <= " + t.Now
+	var total int64
+	for {
+		var n int64
+		var found int
+		err := t.execute(ctx, "prune", 0, func() (err error) {
+			// Values, and rows that were only a lease and are not counted.
+			var items, leases [][]byte
+			row := func(r *sql.Rows) error {
+				var name []byte
+				var expires int64
+				if err := r.Scan(&name, &expires); err != nil {
+					return err
+				}
+				if name == nil {
+					name = []byte{}
+				}
+				if expires > 0 {
+					items = append(items, name)
+				} else {
+					leases = append(leases, name)
+				}
+				return nil
+			}
+			s := t.statement("SELECT name, expires FROM ", t.from, " WHERE 1 = 1", ended, " LIMIT ", strconv.Itoa(page))
+			err = t.patiently(ctx, func() error {
+				items, leases = items[:0], leases[:0]
+				return t.queryIn(ctx, nil, s, row)
+			})
+			if err != nil {
+				return err
+			}
+			found = len(items) + len(leases)
+			// The condition again: a row may have been written to meanwhile.
+			if _, err = t.remove(ctx, leases, ended); err != nil {
+				return err
+			}
+			n, err = t.remove(ctx, items, ended)
+			return err
+		})
+		if err != nil {
+			return total, err // n and found may still be written to
+		}
+		total += n
+		if found < page {
+			return total, nil
+		}
+	}
+}
+
+// pruneNowAndThen runs until Close.
+func (t *Table) pruneNowAndThen() {
+	for {
+		// The processes that share the table need not all do it at once.
+		wait := time.NewTimer(t.options.PruneEvery/2 + rand.N(t.options.PruneEvery))
+		select {
+		case <-wait.C:
+		case <-t.background.Done():
+			wait.Stop()
+			return
+		}
+		removed, err := t.Prune(t.background)
+		if t.options.OnPrune != nil && t.background.Err() == nil {
+			t.options.OnPrune(removed, err)
+		}
+	}
+}

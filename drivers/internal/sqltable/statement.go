@@ -1,0 +1,206 @@
+package sqltable
+
+import (
+	"fmt"
+	"math/bits"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cachegen/cachegen/drivers"
+)
+
+// Statements come in sizes that are powers of two, so that few of them serve
+// batches of any length. The largest stays below 999 parameters, the limit of
+// old builds of SQLite.
+const (
+	maxKeys  = 512 // that one statement names
+	maxItems = 128 // that one statement stores
+	maxPairs = 64  // that one statement compares or gives values of their own
+	// maxBytes bounds what one statement of several items sends.
+	maxBytes = 4 << 20
+	// overhead is more than what a statement sends of an item besides its key and
+	// value.
+	overhead = 1 << 10
+)
+
+// A statement is its text and its arguments, written side by side.
+type statement struct {
+	numbered bool
+	text     strings.Builder
+	args     []any
+}
+
+func (t *Table) statement(text ...string) *statement {
+	s := &statement{numbered: t.Numbered}
+	return s.add(text...)
+}
+
+func (s *statement) add(text ...string) *statement {
+	for _, part := range text {
+		s.text.WriteString(part)
+	}
+	return s
+}
+
+// arg adds a parameter with its value.
+func (s *statement) arg(value any) *statement {
+	s.args = append(s.args, value)
+	if s.numbered {
+		s.text.WriteByte('$')
+		s.text.WriteString(strconv.Itoa(len(s.args)))
+	} else {
+		s.text.WriteByte('?')
+	}
+	return s
+}
+
+// list adds names in brackets, the last one repeated up to a power of two.
+func (s *statement) list(names [][]byte) *statement {
+	n := 1 << bits.Len(uint(len(names)-1))
+	for i := range n {
+		s.add(separator(i, "(", ","))
+		s.arg(names[min(i, len(names)-1)])
+	}
+	return s.add(")")
+}
+
+// choose adds an expression that is each name's own value.
+func (s *statement) choose(names [][]byte, value func(i int) any, otherwise string) *statement {
+	s.add("CASE name")
+	for i, name := range names {
+		s.add(" WHEN ").arg(name).add(" THEN ").arg(value(i))
+	}
+	return s.add(" ELSE ", otherwise, " END")
+}
+
+func separator(i int, first, later string) string {
+	if i == 0 {
+		return first
+	}
+	return later
+}
+
+// insert adds the beginning of an upsert of keys. values adds the columns value,
+// expires, lease and lease_until of the i-th.
+func (t *Table) insert(keys []string, mark int64, values func(s *statement, i int)) *statement {
+	s := t.statement("INSERT INTO ", t.into, " (name, value, expires, lease, lease_until")
+	if t.MaxKey > 0 {
+		s.add(", rest")
+	}
+	if t.OnDuplicateKey {
+		s.add(", mark")
+	}
+	s.add(") VALUES ")
+	for i, key := range keys {
+		s.add(separator(i, "(", ", (")).arg(t.name(key)).add(", ")
+		values(s, i)
+		if t.MaxKey > 0 {
+			s.add(", ").arg(t.rest(key))
+		}
+		if t.OnDuplicateKey {
+			s.add(", ").arg(mark)
+		}
+		s.add(")")
+	}
+	return s
+}
+
+// overwrite adds the end of an upsert, which changes columns of rows that are there,
+// under a condition if it is not empty. Columns that the condition uses are last.
+func (t *Table) overwrite(s *statement, condition string, columns ...string) *statement {
+	if t.OnDuplicateKey {
+		s.add(" ON DUPLICATE KEY UPDATE ", t.assignment("mark", condition))
+	} else {
+		s.add(" ON CONFLICT (name) DO UPDATE SET ")
+	}
+	for i, column := range columns {
+		if i > 0 || t.OnDuplicateKey {
+			s.add(", ")
+		}
+		s.add(t.assignment(column, condition))
+	}
+	if condition != "" && !t.OnDuplicateKey {
+		s.add(" WHERE ", condition)
+	}
+	return s
+}
+
+// written is every column that a write changes.
+func (t *Table) written() []string {
+	columns := []string{"value", "lease", "lease_until", "expires"}
+	if t.MaxKey > 0 {
+		columns = append([]string{"rest"}, columns...)
+	}
+	return columns
+}
+
+// value adds the columns of insert for an item.
+func (t *Table) value(s *statement, item drivers.Item) {
+	s.arg(item.Value).add(", ", t.Now, " + ").arg(lifetime(item.TTL)).add(", NULL, 0")
+}
+
+func (t *Table) absent() string { return t.stored("expires") + " <= " + t.Now }
+
+// forEver is a time in milliseconds that does not come, with room to add the clock.
+const forEver = 1 << 62
+
+// lifetime is a TTL in milliseconds, such that an item lives for its TTL at least:
+// the clock rounds down, both when it is written and when it is read.
+func lifetime(ttl time.Duration) int64 {
+	if ttl == 0 {
+		return forEver
+	}
+	ms := ttl.Milliseconds() + 1
+	if ttl%time.Millisecond > 0 {
+		ms++
+	}
+	return ms
+}
+
+// groups calls f with ranges of n things that one statement can take, each as many as
+// a power of two, at most limit and not of too many bytes together. f runs at least
+// once for each thing, and stops the rest with its error.
+func (t *Table) groups(n, limit int, size func(i int) int, f func(from, to int) error) error {
+	bytes := maxBytes
+	if most := t.limit.Load(); most > 0 {
+		bytes = int(min(int64(bytes), most/4)) // escaping can double them
+	}
+	for from := 0; from < n; {
+		to, sum := from, 0
+		for to < n && to-from < limit && (to == from || sum+size(to) <= bytes) {
+			sum += size(to)
+			to++
+		}
+		to = from + 1<<(bits.Len(uint(to-from))-1)
+		if err := f(from, to); err != nil {
+			return err
+		}
+		from = to
+	}
+	return nil
+}
+
+// checkSize refuses what does not fit into a statement.
+func (t *Table) checkSize(key string, values ...[]byte) error {
+	size := int64(len(key)) + overhead
+	for _, value := range values {
+		size += int64(len(value))
+	}
+	if limit := t.limit.Load(); limit > 0 && size > limit {
+		return fmt.Errorf("%w: a key and value of %d bytes; %s is %d", drivers.ErrRefused, size-overhead, t.MaxStatement, limit)
+	}
+	if t.MaxItem > 0 && size > t.MaxItem {
+		return fmt.Errorf("%w: a key and value of %d bytes; at most %d are taken", drivers.ErrRefused, size-overhead, t.MaxItem-overhead)
+	}
+	return nil
+}
+
+func checkItems(items []drivers.Item) error {
+	for _, item := range items {
+		if item.TTL < 0 {
+			return fmt.Errorf("%w: negative ttl %s", drivers.ErrRefused, item.TTL)
+		}
+	}
+	return nil
+}

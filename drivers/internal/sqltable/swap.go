@@ -1,0 +1,198 @@
+package sqltable
+
+import (
+	"bytes"
+	"context"
+	"slices"
+
+	"github.com/cachegen/cachegen/drivers"
+)
+
+// SwapMany implements [drivers.Swapper]. Each kind of swap (one that stores over a
+// value, that stores where there is none, that removes) takes statements of its own.
+// Swaps of one key are carried out in their order.
+func (t *Table) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
+	swaps = slices.Clone(swaps)
+	for i := range swaps {
+		swaps[i].Old, swaps[i].New = bytes.Clone(swaps[i].Old), bytes.Clone(swaps[i].New)
+	}
+	done := make([]bool, len(swaps))
+	err := t.execute(ctx, "swap", len(swaps), func() error {
+		for _, swap := range swaps {
+			if err := checkTTL(swap.TTL); err != nil {
+				return err
+			}
+			if err := t.checkSize(swap.Key, swap.Old, swap.New); err != nil {
+				return err
+			}
+		}
+		round := make([]int, 0, len(swaps))
+		in := make(map[string]bool, len(swaps))
+		for i, swap := range swaps {
+			if in[swap.Key] {
+				if err := t.swapDistinct(ctx, swaps, round, done); err != nil {
+					return err
+				}
+				round = round[:0]
+				clear(in)
+			}
+			round = append(round, i)
+			in[swap.Key] = true
+		}
+		return t.swapDistinct(ctx, swaps, round, done)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return done, nil
+}
+
+// swapDistinct carries out those of swaps that round names, whose keys differ.
+func (t *Table) swapDistinct(ctx context.Context, swaps []drivers.Swap, round []int, done []bool) error {
+	var change, remove, add, nothing []int
+	for _, i := range round {
+		switch swap := swaps[i]; {
+		case swap.Old != nil && swap.New != nil:
+			change = append(change, i)
+		case swap.Old != nil:
+			remove = append(remove, i)
+		case swap.New != nil:
+			add = append(add, i)
+		default:
+			nothing = append(nothing, i)
+		}
+	}
+	for _, kind := range []struct {
+		indexes []int
+		run     func(context.Context, []drivers.Swap) ([]bool, error)
+	}{{change, t.swapValues}, {remove, t.swapAway}, {add, t.swapIn}, {nothing, t.swapNothing}} {
+		if len(kind.indexes) == 0 {
+			continue
+		}
+		group := make([]drivers.Swap, len(kind.indexes))
+		for i, at := range kind.indexes {
+			group[i] = swaps[at]
+		}
+		result, err := kind.run(ctx, group)
+		if err != nil {
+			return err
+		}
+		for i, at := range kind.indexes {
+			done[at] = result[i]
+		}
+	}
+	return nil
+}
+
+func swapSize(swaps []drivers.Swap) func(int) int {
+	return func(i int) int { return len(swaps[i].Key) + len(swaps[i].Old) + len(swaps[i].New) + overhead }
+}
+
+func (t *Table) swapNames(swaps []drivers.Swap) [][]byte {
+	names := make([][]byte, len(swaps))
+	for i := range swaps {
+		names[i] = t.name(swaps[i].Key)
+	}
+	return names
+}
+
+// expected adds the condition that rows hold what swaps expect.
+func (t *Table) expected(s *statement, names [][]byte, swaps []drivers.Swap) *statement {
+	s.add(" WHERE expires > ", t.Now)
+	for i := range swaps {
+		s.add(separator(i, " AND (", " OR "), "(name = ").arg(names[i]).add(" AND value = ").arg(swaps[i].Old).add(")")
+	}
+	return s.add(")")
+}
+
+// swapValues replaces values by others.
+func (t *Table) swapValues(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
+	done := make([]bool, len(swaps))
+	return done, t.groups(len(swaps), maxPairs, swapSize(swaps), func(from, to int) error {
+		group, names, mark := swaps[from:to], t.swapNames(swaps[from:to]), newMark()
+		s := t.update(names, mark, func(i int) drivers.Item {
+			return drivers.Item{Value: group[i].New, TTL: group[i].TTL}
+		})
+		return t.changeInto(ctx, done[from:to], t.expected(s, names, group), names, mark)
+	})
+}
+
+// swapAway removes values.
+func (t *Table) swapAway(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
+	limit := maxPairs
+	if t.OnDuplicateKey {
+		limit = 1 // nothing is left that could bear a mark; of one row the count tells
+	}
+	done := make([]bool, len(swaps))
+	return done, t.groups(len(swaps), limit, swapSize(swaps), func(from, to int) error {
+		names := t.swapNames(swaps[from:to])
+		s := t.expected(t.statement("DELETE FROM ", t.from), names, swaps[from:to])
+		if !t.OnDuplicateKey {
+			return t.changeInto(ctx, done[from:to], s, names, 0)
+		}
+		n, err := t.exec(ctx, s)
+		done[from] = n > 0
+		return err
+	})
+}
+
+// swapIn stores values where there are none.
+func (t *Table) swapIn(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
+	items := make([]drivers.Item, len(swaps))
+	for i, swap := range swaps {
+		items[i] = drivers.Item{Key: swap.Key, Value: swap.New, TTL: swap.TTL}
+	}
+	return t.addAbsent(ctx, items)
+}
+
+// swapNothing leaves absent what is absent, and ends its lease as every change does.
+func (t *Table) swapNothing(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
+	keys := make([]string, len(swaps))
+	for i := range swaps {
+		keys[i] = swaps[i].Key
+	}
+	if _, err := t.remove(ctx, t.names(keys), " AND expires <= "+t.Now); err != nil {
+		return nil, err
+	}
+	values := make([][]byte, len(keys))
+	if err := t.get(ctx, keys, values); err != nil {
+		return nil, err
+	}
+	done := make([]bool, len(keys))
+	for i := range values {
+		done[i] = values[i] == nil
+	}
+	return done, nil
+}
+
+// addAbsent stores items, of different keys, where there is no value, and returns
+// for each whether it did.
+func (t *Table) addAbsent(ctx context.Context, items []drivers.Item) ([]bool, error) {
+	done := make([]bool, len(items))
+	return done, t.groups(len(items), maxItems, itemSize(items), func(from, to int) error {
+		group, mark := items[from:to], newMark()
+		keys := itemKeys(group)
+		s := t.insert(keys, mark, func(s *statement, i int) { t.value(s, group[i]) })
+		return t.changeInto(ctx, done[from:to], t.overwrite(s, t.absent(), t.written()...), t.names(keys), mark)
+	})
+}
+
+// update adds the beginning of an update that gives each name a value of its own.
+func (t *Table) update(names [][]byte, mark int64, item func(i int) drivers.Item) *statement {
+	s := t.statement("UPDATE ", t.from, " SET ")
+	if t.OnDuplicateKey {
+		s.add("mark = ").arg(mark).add(", ")
+	}
+	s.add("value = ").choose(names, func(i int) any { return item(i).Value }, "value")
+	s.add(", lease = NULL, lease_until = 0, expires = ", t.Now, " + ")
+	return s.choose(names, func(i int) any { return lifetime(item(i).TTL) }, "expires")
+}
+
+// changeInto is change with its result in the order of names.
+func (t *Table) changeInto(ctx context.Context, done []bool, s *statement, names [][]byte, mark int64) error {
+	changed, err := t.change(ctx, s, names, mark)
+	for i, name := range names {
+		done[i] = changed[string(name)]
+	}
+	return err
+}

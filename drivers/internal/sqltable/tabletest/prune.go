@@ -1,0 +1,92 @@
+package tabletest
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/internal/sqltable"
+)
+
+func backgroundPruning(t *testing.T, b Backend) {
+	db := b.Open(t)
+	pruned := make(chan error, 1)
+	var removed atomic.Int64
+	s := b.open(t, db, sqltable.Options{Table: "t_background", PruneEvery: time.Millisecond, OnPrune: func(n int64, err error) {
+		if removed.Add(n) >= 2 || err != nil {
+			select {
+			case pruned <- err:
+			default:
+			}
+		}
+	}})
+	set(t, s, drivers.Item{Key: "a", TTL: 1}, drivers.Item{Key: "b", TTL: 1}, drivers.Item{Key: "c", TTL: time.Hour})
+	if err := <-pruned; err != nil {
+		t.Fatal(err)
+	}
+	var rows int
+	if err := db.QueryRow("SELECT count(*) FROM t_background").Scan(&rows); err != nil || rows != 1 {
+		t.Errorf("%d rows are left, %v", rows, err)
+	}
+	// Close waits for the end of it; that nothing leaks is checked after all tests.
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func failedPruning(t *testing.T, b Backend) {
+	db := b.Open(t)
+	failed := make(chan error)
+	done := make(chan struct{})
+	s := b.open(t, db, sqltable.Options{Table: "t_failing", SkipCreate: true, PruneEvery: time.Millisecond, OnPrune: func(_ int64, err error) {
+		select {
+		case failed <- err:
+		case <-done:
+		}
+	}})
+	b.mustSay(t, <-failed, "prune", "t_failing")
+	b.mustSay(t, <-failed, "prune", "t_failing") // it goes on
+	execute(t, db, b.Schema("t_failing")...)
+	for err := range failed {
+		if err == nil {
+			break
+		}
+	}
+	close(done)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pruneLeavesLeases: a row stays while either of its value and its lease lasts.
+func pruneLeavesLeases(t *testing.T, b Backend) {
+	db := b.Open(t)
+	s := b.open(t, db, sqltable.Options{Table: "t_leases"})
+	ctx := t.Context()
+	set(t, s, drivers.Item{Key: "ended", TTL: 1})
+	for token, ttl := range map[string]time.Duration{"short": 1, "long": time.Hour} {
+		if got, err := s.LeaseMany(ctx, []string{token, token + " too"}, token, ttl); err != nil || !got[0] || !got[1] {
+			t.Fatal(got, err)
+		}
+	}
+	if got, err := s.LeaseMany(ctx, []string{"ended"}, "long", time.Hour); err != nil || !got[0] {
+		t.Fatal(got, err)
+	}
+	// Until the two short leases are over.
+	for rows := 0; rows != 3; {
+		if n, err := s.Prune(ctx); err != nil || n != 0 {
+			t.Fatalf("pruned %d, %v: rows without a value, or lent", n, err)
+		}
+		if err := db.QueryRowContext(ctx, "SELECT count(*) FROM t_leases").Scan(&rows); err != nil {
+			t.Fatal(err)
+		}
+		if rows < 3 {
+			t.Fatalf("%d rows are left", rows)
+		}
+	}
+	filled, err := s.FillMany(ctx, []drivers.Item{{Key: "ended"}, {Key: "long"}, {Key: "long too"}}, "long")
+	if err != nil || !filled[0] || !filled[1] || !filled[2] {
+		t.Errorf("filled %v, %v", filled, err)
+	}
+}

@@ -1,0 +1,221 @@
+// Package tabletest tests what the drivers on sqltable promise beyond the contract of
+// package drivers, against each kind of database.
+package tabletest
+
+import (
+	"database/sql"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/internal/sqltable"
+)
+
+// A Store is what the drivers are.
+type Store interface {
+	drivers.L2
+	drivers.Adder
+	drivers.Swapper
+	drivers.Leaser
+	drivers.Scanner
+	drivers.PrefixDeleter
+	drivers.Pruner
+	drivers.Checker
+}
+
+// A Backend is a kind of database with its driver.
+type Backend struct {
+	Name   string
+	Quote  string
+	New    func(db *sql.DB, options sqltable.Options) Store
+	Schema func(table string) []string
+	// Open returns another pool of connections to the same database.
+	Open func(t *testing.T) *sql.DB
+}
+
+// Run runs all tests. Their tables have names that begin with "t_".
+func Run(t *testing.T, b Backend) {
+	for name, test := range map[string]func(*testing.T, Backend){
+		"OptionsAreChecked":              optionsAreChecked,
+		"ForeignTable":                   foreignTable,
+		"SkipCreate":                     skipCreate,
+		"TablesAreIsolated":              tablesAreIsolated,
+		"ManyProcessesMakeTheTable":      manyProcesses,
+		"ClosedDatabase":                 closedDatabase,
+		"BatchesInOppositeOrder":         oppositeBatches,
+		"KeysNamedTwice":                 keysNamedTwice,
+		"LongKeysThatDifferLate":         longKeys,
+		"NothingIsHeldDuringTheCallback": oneConnection,
+		"BackgroundPruning":              backgroundPruning,
+		"FailedPruningIsToldAndGoesOn":   failedPruning,
+		"PruneLeavesLeases":              pruneLeavesLeases,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, b) })
+	}
+}
+
+func (b Backend) open(t *testing.T, db *sql.DB, options sqltable.Options) Store {
+	t.Helper()
+	s := b.New(db, options)
+	if err := s.Err(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func execute(t *testing.T, db *sql.DB, statements ...string) {
+	t.Helper()
+	for _, statement := range statements {
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
+func get(t *testing.T, s drivers.L2, key string) []byte {
+	t.Helper()
+	values, err := s.GetMany(t.Context(), []string{key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return values[0]
+}
+
+func set(t *testing.T, s drivers.L2, items ...drivers.Item) {
+	t.Helper()
+	if err := s.SetMany(t.Context(), items); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mustSay checks that an error names the store, the operation and the table, and has
+// something to say about the reason.
+func (b Backend) mustSay(t *testing.T, err error, operation, table string, reasons ...string) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("%s: no error", operation)
+		return
+	}
+	if want := fmt.Sprintf("%s: %s in table %q: ", b.Name, operation, table); !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("error %q, want it to begin with %q", err, want)
+	}
+	for _, reason := range reasons {
+		if !strings.Contains(err.Error(), reason) {
+			t.Errorf("error %q does not say %q", err, reason)
+		}
+	}
+}
+
+func optionsAreChecked(t *testing.T, b Backend) {
+	db := b.Open(t)
+	bad := []Store{b.New(nil, sqltable.Options{}), b.New(db, sqltable.Options{PruneEvery: -1})}
+	for _, table := range []string{"a b", `a"; DROP TABLE b; --`, "a`b", "main.cache", "1st", "ä"} {
+		bad = append(bad, b.New(db, sqltable.Options{Table: table}))
+	}
+	for i, s := range bad {
+		if s.Err() == nil {
+			t.Errorf("options %d: accepted", i)
+		}
+		if _, err := s.GetMany(t.Context(), []string{"a"}); err == nil {
+			t.Errorf("options %d: usable", i)
+		}
+		s.Close()
+	}
+	for _, table := range []string{"t_names", "_t_Names2", "order", "select"} {
+		set(t, b.open(t, db, sqltable.Options{Table: table}), drivers.Item{Key: "a", Value: []byte(table)})
+	}
+}
+
+func foreignTable(t *testing.T, b Backend) {
+	db := b.Open(t)
+	execute(t, db, "CREATE TABLE t_foreign (id INTEGER, value INTEGER)", "INSERT INTO t_foreign VALUES (1, 2)")
+	s := b.open(t, db, sqltable.Options{Table: "t_foreign"})
+	_, err := s.GetMany(t.Context(), []string{"a"})
+	b.mustSay(t, err, "get 1 key", "t_foreign", "name")
+	b.mustSay(t, s.SetMany(t.Context(), make([]drivers.Item, 2)), "set 2 keys", "t_foreign", "name")
+	var value int
+	if err := db.QueryRow("SELECT value FROM t_foreign").Scan(&value); err != nil || value != 2 {
+		t.Errorf("the table has %d, %v", value, err)
+	}
+}
+
+func skipCreate(t *testing.T, b Backend) {
+	db := b.Open(t)
+	s := b.open(t, db, sqltable.Options{Table: "t_skip", SkipCreate: true})
+	_, err := s.GetMany(t.Context(), []string{"a"})
+	b.mustSay(t, err, "get 1 key", "t_skip")
+	execute(t, db, b.Schema("t_skip")...)
+	execute(t, db, b.Schema("t_skip")...) // harmless again
+	set(t, s, drivers.Item{Key: "a", Value: []byte("x")})
+	if got := get(t, s, "a"); string(got) != "x" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func tablesAreIsolated(t *testing.T, b Backend) {
+	db := b.Open(t)
+	one, two := b.open(t, db, sqltable.Options{Table: "t_one"}), b.open(t, db, sqltable.Options{Table: "t_two"})
+	set(t, one, drivers.Item{Key: "a", Value: []byte("x")})
+	if got := get(t, two, "a"); got != nil {
+		t.Errorf("another table has %q", got)
+	}
+	if _, err := two.DeletePrefix(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	if got := get(t, one, "a"); string(got) != "x" {
+		t.Errorf("after another table was emptied: %q", got)
+	}
+}
+
+// manyProcesses, each with its own pool, start on a database that has no table.
+func manyProcesses(t *testing.T, b Backend) {
+	const processes, rounds = 6, 20
+	var wg sync.WaitGroup
+	start := make(chan struct{})
+	for p := range processes {
+		s := b.open(t, b.Open(t), sqltable.Options{Table: "t_many", BusyTimeout: time.Minute})
+		wg.Go(func() {
+			<-start
+			for i := range rounds {
+				key := fmt.Sprint(p, "/", i)
+				if err := s.SetMany(t.Context(), []drivers.Item{{Key: key, Value: []byte(key)}}); err != nil {
+					t.Error(err)
+					return
+				}
+				got, err := s.GetMany(t.Context(), []string{key})
+				if err != nil || string(got[0]) != key {
+					t.Errorf("%q: %q, %v", key, got, err)
+					return
+				}
+			}
+		})
+	}
+	close(start)
+	wg.Wait()
+}
+
+func closedDatabase(t *testing.T, b Backend) {
+	for _, used := range []bool{false, true} {
+		db := b.Open(t)
+		s := b.open(t, db, sqltable.Options{Table: "t_closed"})
+		if used {
+			set(t, s, drivers.Item{Key: "a"})
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		_, err := s.GetMany(t.Context(), []string{"a", "b"})
+		b.mustSay(t, err, "get 2 keys", "t_closed", "closed")
+		b.mustSay(t, s.SetMany(t.Context(), []drivers.Item{{Key: "a"}}), "set 1 key", "t_closed", "closed")
+		_, err = s.Prune(t.Context())
+		b.mustSay(t, err, "prune", "t_closed", "closed")
+	}
+}

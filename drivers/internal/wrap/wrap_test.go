@@ -1,0 +1,228 @@
+package wrap
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/drivertest"
+	"github.com/cachegen/cachegen/drivers/memory"
+)
+
+// salted never stores a value in the same form twice.
+type salted struct{}
+
+var errSalt = errors.New("no salt")
+
+func (salted) Encode(key string, value []byte) ([]byte, error) {
+	if bytes.Equal(value, []byte("refuse me")) {
+		return nil, fmt.Errorf("a bad value: %w", drivers.ErrRefused)
+	}
+	return append([]byte("salt"+rand.Text()), value...), nil
+}
+
+func (salted) Decode(key string, stored []byte) ([]byte, error) {
+	rest, ok := bytes.CutPrefix(stored, []byte("salt"))
+	if !ok || len(rest) < 26 {
+		return nil, errSalt
+	}
+	return rest[26:], nil
+}
+
+const everything = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans | drivertest.DeletesPrefixes | drivertest.Prunes
+
+func newInner() *memory.L2 { return memory.NewL2(memory.L2Options{MaxSize: "300mb"}) }
+
+func TestConformance(t *testing.T) {
+	drivertest.L2(t, func(t *testing.T) drivers.L2 { return New(newInner(), salted{}, Options{Name: "salted"}) }, everything)
+}
+
+// limited returns a tier that has exactly those capabilities.
+func limited(inner drivers.L2, c int) drivers.L2 {
+	w := &wrapper{inner: inner, coding: salted{}}
+	if c&leases != 0 {
+		return combineLeasing(w, c&^leases)
+	}
+	return combineOthers(w, c)
+}
+
+func TestItHasTheCapabilitiesOfItsTier(t *testing.T) {
+	for c := range 64 {
+		inner := limited(newInner(), c)
+		if have := drivertest.Of(inner); int(have) != c {
+			t.Fatalf("%06b: the tier has %s", c, have)
+		}
+		if have := drivertest.Of(New(inner, salted{}, Options{})); int(have) != c {
+			t.Errorf("%06b: has %s", c, have)
+		}
+	}
+}
+
+func TestWhatMakesItUnusableIsTold(t *testing.T) {
+	broken := errors.New("no key")
+	for _, w := range []drivers.L2{
+		New(newInner(), nil, Options{Name: "seal", Err: broken}),
+		New(nil, salted{}, Options{Name: "seal"}),
+		New(memory.NewL2(memory.L2Options{MaxSize: "plenty"}), salted{}, Options{Name: "seal"}),
+	} {
+		err := w.(drivers.Checker).Err()
+		if err == nil || !strings.HasPrefix(err.Error(), "seal: ") && !strings.HasPrefix(err.Error(), "memory: MaxSize") {
+			t.Errorf("error %v", err)
+		}
+		if _, err := w.GetMany(t.Context(), []string{"a"}); !errors.Is(err, drivers.ErrClosed) || !strings.HasPrefix(err.Error(), "seal: get 1 key: ") {
+			t.Errorf("use of it: %v", err)
+		}
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := New(newInner(), salted{}, Options{}).(drivers.Checker).Err(); err != nil {
+		t.Error(err)
+	}
+}
+
+func expect(t *testing.T, d drivers.L2, key, want string) {
+	t.Helper()
+	got, err := d.GetMany(t.Context(), []string{key})
+	if err != nil || (got[0] != nil) != (want != "") || string(got[0]) != want {
+		t.Errorf("%s: %q, %v, want %q", key, got, err, want)
+	}
+}
+
+func plant(t *testing.T, d drivers.L2, key, value string) {
+	t.Helper()
+	if err := d.SetMany(t.Context(), []drivers.Item{{Key: key, Value: []byte(value)}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAnUnreadableValueIsAbsent(t *testing.T) {
+	inner := newInner()
+	var told []string
+	w := New(inner, salted{}, Options{Name: "salted", Unreadable: func(key string, err error) {
+		if !errors.Is(err, errSalt) {
+			t.Errorf("%s: told of %v", key, err)
+		}
+		told = append(told, key)
+	}})
+	plant(t, inner, "a", "foreign")
+	plant(t, w, "b", "readable")
+	got, err := w.GetMany(t.Context(), []string{"a", "b"})
+	if err != nil || got[0] != nil || string(got[1]) != "readable" {
+		t.Errorf("get: %q, %v", got, err)
+	}
+	if len(told) != 1 || told[0] != "a" {
+		t.Errorf("told of %q", told)
+	}
+
+	added, err := w.(drivers.Adder).AddMany(t.Context(), []drivers.Item{{Key: "a", Value: []byte("mine")}, {Key: "b", Value: []byte("mine")}})
+	if err != nil || string(added[0]) != "mine" || string(added[1]) != "readable" {
+		t.Errorf("add: %q, %v", added, err)
+	}
+	expect(t, w, "a", "mine")
+
+	swapper := w.(drivers.Swapper)
+	for _, next := range [][]byte{[]byte("mine"), nil} {
+		plant(t, inner, "a", "foreign")
+		swapped, err := swapper.SwapMany(t.Context(), []drivers.Swap{{Key: "a", Old: []byte("foreign"), New: next}, {Key: "b", New: next}})
+		if err != nil || swapped[0] || swapped[1] {
+			t.Errorf("swap of what is not there: %v, %v", swapped, err)
+		}
+		swapped, err = swapper.SwapMany(t.Context(), []drivers.Swap{{Key: "a", New: next}})
+		if err != nil || !swapped[0] {
+			t.Errorf("swap of an absent key: %v, %v", swapped, err)
+		}
+		expect(t, w, "a", string(next))
+	}
+	expect(t, inner, "a", "")
+}
+
+func TestAnAddOverTheUnreadableFailsWithoutSwaps(t *testing.T) {
+	inner := newInner()
+	plant(t, inner, "a", "salt: not by any means what it says it is")
+	w := New(limited(inner, adds), unreadable{}, Options{Name: "salted"})
+	_, err := w.(drivers.Adder).AddMany(t.Context(), []drivers.Item{{Key: "a", Value: []byte("mine")}})
+	if !errors.Is(err, errInTheWay) || !strings.HasPrefix(err.Error(), "salted: add 1 key: ") {
+		t.Errorf("error %v", err)
+	}
+}
+
+type unreadable struct{ salted }
+
+func (unreadable) Decode(string, []byte) ([]byte, error) { return nil, errSalt }
+
+// meddling is a tier where somebody comes first, so many times, when a swap is tried.
+type meddling struct {
+	*memory.L2
+	times int
+	with  func()
+}
+
+func (m *meddling) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
+	if m.times > 0 {
+		m.times--
+		m.with()
+	}
+	return m.L2.SwapMany(ctx, swaps)
+}
+
+func TestASwapBeginsAgainWhenTheSameValueHasAnotherForm(t *testing.T) {
+	inner := &meddling{L2: newInner()}
+	w := New(inner, salted{}, Options{Name: "salted"})
+	swapper := w.(drivers.Swapper)
+	plant(t, w, "a", "same")
+	inner.times, inner.with = 3, func() { plant(t, w, "a", "same") }
+	if swapped, err := swapper.SwapMany(t.Context(), []drivers.Swap{{Key: "a", Old: []byte("same"), New: []byte("new")}}); err != nil || !swapped[0] {
+		t.Errorf("swap: %v, %v", swapped, err)
+	}
+	expect(t, w, "a", "new")
+
+	inner.times, inner.with = 1, func() { plant(t, w, "a", "another") }
+	if swapped, err := swapper.SwapMany(t.Context(), []drivers.Swap{{Key: "a", Old: []byte("new"), New: []byte("lost")}}); err != nil || swapped[0] {
+		t.Errorf("swap of a changed value: %v, %v", swapped, err)
+	}
+	expect(t, w, "a", "another")
+
+	inner.times, inner.with = 1000, func() { plant(t, w, "a", "another") }
+	_, err := swapper.SwapMany(t.Context(), []drivers.Swap{{Key: "a", Old: []byte("another"), New: []byte("lost")}})
+	if !errors.Is(err, errRestless) {
+		t.Errorf("a swap that never comes first: %v", err)
+	}
+}
+
+func TestAnAddBeginsAgainWhenSomebodyReplacesTheUnreadable(t *testing.T) {
+	inner := &meddling{L2: newInner()}
+	w := New(inner, salted{}, Options{Name: "salted"})
+	plant(t, inner, "a", "foreign")
+	inner.times, inner.with = 1, func() { plant(t, w, "a", "theirs") }
+	added, err := w.(drivers.Adder).AddMany(t.Context(), []drivers.Item{{Key: "a", Value: []byte("mine")}})
+	if err != nil || string(added[0]) != "theirs" {
+		t.Errorf("add: %q, %v", added, err)
+	}
+}
+
+func TestSwapsOfOneKeySeeEachOther(t *testing.T) {
+	w := New(newInner(), salted{}, Options{Name: "salted"})
+	swapped, err := w.(drivers.Swapper).SwapMany(t.Context(), []drivers.Swap{
+		{Key: "a", New: []byte("1")}, {Key: "b", New: []byte("1")}, {Key: "a", Old: []byte("1"), New: []byte("2")}, {Key: "a", Old: []byte("1")},
+	})
+	if want := []bool{true, true, true, false}; err != nil || fmt.Sprint(swapped) != fmt.Sprint(want) {
+		t.Errorf("%v, %v, want %v", swapped, err, want)
+	}
+	expect(t, w, "a", "2")
+}
+
+func TestWhatCannotBeEncodedIsRefused(t *testing.T) {
+	w := New(newInner(), salted{}, Options{Name: "salted"})
+	plant(t, w, "a", "old")
+	err := w.SetMany(t.Context(), []drivers.Item{{Key: "a", Value: []byte("new")}, {Key: "b", Value: []byte("refuse me")}})
+	if !errors.Is(err, drivers.ErrRefused) || !strings.HasPrefix(err.Error(), "salted: set 2 keys: ") {
+		t.Errorf("error %v", err)
+	}
+	expect(t, w, "a", "old")
+}

@@ -1,0 +1,262 @@
+package memory
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/cachegen/cachegen/drivers"
+)
+
+// GetMany implements [drivers.L2].
+func (d *L2) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
+	values := make([][]byte, len(keys))
+	err := d.do(ctx, "get", len(keys), func(now time.Time) error {
+		for i, key := range keys {
+			if it := d.find(key, now); it != nil {
+				values[i] = it.value
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return copies(values), nil
+}
+
+// copies replaces values, which are the tier's, by the caller's own.
+func copies(values [][]byte) [][]byte {
+	for i := range values {
+		values[i] = bytes.Clone(values[i])
+	}
+	return values
+}
+
+// SetMany implements [drivers.L2]. A batch is stored as a whole.
+func (d *L2) SetMany(ctx context.Context, items []drivers.Item) error {
+	own, err := d.own(items)
+	if err != nil {
+		return failed("set", len(items), err)
+	}
+	return d.do(ctx, "set", len(items), func(now time.Time) error {
+		for i, it := range own {
+			d.put(it, end(now, items[i].TTL))
+		}
+		return nil
+	})
+}
+
+// DeleteMany implements [drivers.L2].
+func (d *L2) DeleteMany(ctx context.Context, keys []string) error {
+	return d.do(ctx, "delete", len(keys), func(time.Time) error {
+		for _, key := range keys {
+			d.remove(key)
+		}
+		return nil
+	})
+}
+
+// AddMany implements [drivers.Adder].
+func (d *L2) AddMany(ctx context.Context, items []drivers.Item) ([][]byte, error) {
+	own, err := d.own(items)
+	if err != nil {
+		return nil, failed("add", len(items), err)
+	}
+	values := make([][]byte, len(items))
+	err = d.do(ctx, "add", len(items), func(now time.Time) error {
+		for i, it := range own {
+			if old := d.find(it.key, now); old != nil {
+				values[i] = old.value
+				continue
+			}
+			d.put(it, end(now, items[i].TTL))
+			values[i] = it.value
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return copies(values), nil
+}
+
+// SwapMany implements [drivers.Swapper].
+func (d *L2) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
+	swapped := make([]bool, len(swaps))
+	own := make([]*stored, len(swaps))
+	for i, w := range swaps {
+		if err := d.check(w.Key, w.New, w.TTL); err != nil {
+			return nil, failed("swap", len(swaps), err)
+		}
+		own[i] = &stored{key: w.Key, value: bytes.Clone(w.New)}
+	}
+	err := d.do(ctx, "swap", len(swaps), func(now time.Time) error {
+		for i, w := range swaps {
+			old := d.find(w.Key, now)
+			if (old == nil) != (w.Old == nil) || old != nil && !bytes.Equal(old.value, w.Old) {
+				continue
+			}
+			swapped[i] = true
+			if w.New == nil {
+				d.remove(w.Key)
+			} else {
+				d.put(own[i], end(now, w.TTL))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return swapped, nil
+}
+
+// minSweep is how many leases there may be before any is looked at whether it has ended.
+const minSweep = 1 << 10
+
+// LeaseMany implements [drivers.Leaser].
+func (d *L2) LeaseMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error) {
+	lent := make([]bool, len(keys))
+	err := d.do(ctx, "lease", len(keys), func(now time.Time) error {
+		switch {
+		case token == "":
+			return errToken
+		case ttl <= 0:
+			return fmt.Errorf("ttl %s: %w", ttl, drivers.ErrRefused)
+		}
+		for i, key := range keys {
+			if held, ok := d.leases[key]; !ok || !now.Before(held.ends) {
+				d.leases[key] = lease{token, now.Add(ttl)}
+				lent[i] = true
+			}
+		}
+		if len(d.leases) > d.sweep {
+			d.sweepLeases(now)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return lent, nil
+}
+
+func (d *L2) sweepLeases(now time.Time) {
+	for key, held := range d.leases {
+		if !now.Before(held.ends) {
+			delete(d.leases, key)
+		}
+	}
+	d.sweep = max(2*len(d.leases), minSweep)
+}
+
+// holds reports whether key is lent to token.
+func (d *L2) holds(key, token string, now time.Time) bool {
+	held, ok := d.leases[key]
+	return ok && held.token == token && now.Before(held.ends)
+}
+
+// FillMany implements [drivers.Leaser].
+func (d *L2) FillMany(ctx context.Context, items []drivers.Item, token string) ([]bool, error) {
+	own, err := d.own(items)
+	if err == nil && token == "" {
+		err = errToken
+	}
+	if err != nil {
+		return nil, failed("fill", len(items), err)
+	}
+	filled := make([]bool, len(items))
+	err = d.do(ctx, "fill", len(items), func(now time.Time) error {
+		for i, it := range own {
+			if d.holds(it.key, token, now) {
+				d.put(it, end(now, items[i].TTL))
+				filled[i] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return filled, nil
+}
+
+// ReleaseMany implements [drivers.Leaser].
+func (d *L2) ReleaseMany(ctx context.Context, keys []string, token string) error {
+	return d.do(ctx, "release", len(keys), func(now time.Time) error {
+		if token == "" {
+			return errToken
+		}
+		for _, key := range keys {
+			if d.holds(key, token, now) {
+				delete(d.leases, key)
+			}
+		}
+		return nil
+	})
+}
+
+// scanBatch is how many keys Scan names at a time.
+const scanBatch = 1000
+
+// Scan implements [drivers.Scanner]. The keys are those of one moment.
+func (d *L2) Scan(ctx context.Context, prefix string, f func(keys []string) error) error {
+	var keys []string
+	err := d.do(ctx, "scan", 0, func(now time.Time) error {
+		for key, element := range d.items {
+			if strings.HasPrefix(key, prefix) && element.Value.(*stored).live(now) {
+				keys = append(keys, key)
+			}
+		}
+		return nil
+	})
+	for err == nil && len(keys) > 0 {
+		if err = ctx.Err(); err != nil {
+			return failed("scan", 0, err)
+		}
+		n := min(len(keys), scanBatch)
+		err = f(keys[:n:n])
+		keys = keys[n:]
+	}
+	return err
+}
+
+// DeletePrefix implements [drivers.PrefixDeleter].
+func (d *L2) DeletePrefix(ctx context.Context, prefix string) (n int64, err error) {
+	err = d.do(ctx, "delete a prefix", 0, func(now time.Time) error {
+		d.used = true
+		for key, element := range d.items {
+			if strings.HasPrefix(key, prefix) {
+				if element.Value.(*stored).live(now) {
+					n++
+				}
+				d.remove(key)
+			}
+		}
+		for key := range d.leases {
+			if strings.HasPrefix(key, prefix) {
+				delete(d.leases, key)
+			}
+		}
+		return nil
+	})
+	return n, err
+}
+
+// Prune implements [drivers.Pruner].
+func (d *L2) Prune(ctx context.Context) (n int64, err error) {
+	err = d.do(ctx, "prune", 0, func(now time.Time) error {
+		for _, element := range d.items {
+			if !element.Value.(*stored).live(now) {
+				d.drop(element)
+				n++
+			}
+		}
+		d.sweepLeases(now)
+		return nil
+	})
+	return n, err
+}

@@ -1,0 +1,52 @@
+package mysql_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"time"
+
+	_ "github.com/go-sql-driver/mysql"
+
+	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/mysql"
+)
+
+func Example() {
+	db, err := sql.Open("mysql", os.Getenv("MYSQL_DSN"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer db.Close()
+
+	store := mysql.New(db, mysql.Options{Table: "cache", PruneEvery: time.Hour})
+	defer store.Close()
+	ctx := context.Background()
+	err = store.SetMany(ctx, []drivers.Item{{Key: "user:1", Value: []byte("Ada"), TTL: time.Hour}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	values, err := store.GetMany(ctx, []string{"user:1", "user:2"})
+	fmt.Printf("%q %v %v\n", values[0], values[1] == nil, err)
+}
+
+// Programs that keep their schema in migrations take it from here.
+func ExampleSchema() {
+	for _, statement := range mysql.Schema("cache") {
+		fmt.Println(statement + ";")
+	}
+	// Output:
+	// CREATE TABLE IF NOT EXISTS `cache` (
+	// 	name varbinary(544) NOT NULL PRIMARY KEY,
+	// 	rest longblob,
+	// 	value longblob NOT NULL,
+	// 	expires bigint NOT NULL,
+	// 	lease longblob,
+	// 	lease_until bigint NOT NULL DEFAULT 0,
+	// 	mark bigint NOT NULL DEFAULT 0,
+	// 	INDEX (expires)
+	// ) ENGINE = InnoDB;
+}

@@ -1,0 +1,105 @@
+package mysql
+
+import (
+	"database/sql"
+	"sync"
+	"testing"
+
+	_ "github.com/go-sql-driver/mysql"
+	"go.uber.org/goleak"
+
+	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/drivertest"
+	"github.com/cachegen/cachegen/drivers/drivertest/servers"
+)
+
+// running is the one server of this package's tests, once a test has asked for it.
+var running struct {
+	once   sync.Once
+	server *servers.MariaDBServer
+	err    error
+}
+
+func server(t testing.TB) *servers.MariaDBServer {
+	t.Helper()
+	servers.RequireMariaDB(t)
+	running.once.Do(func() { running.server, running.err = servers.StartMariaDB("--max-allowed-packet=256M") })
+	if running.err != nil {
+		t.Fatal(running.err)
+	}
+	return running.server
+}
+
+// tests stop the server before goroutines are counted.
+type tests struct{ *testing.M }
+
+func (m tests) Run() int {
+	code := m.M.Run()
+	if running.server != nil {
+		running.server.Close()
+	}
+	return code
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(tests{m}) }
+
+func openDB(t testing.TB, dsn string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("mysql", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func openStore(t testing.TB, db *sql.DB, options Options) *Driver {
+	t.Helper()
+	d := New(db, options)
+	if err := d.Err(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+const everything = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans |
+	drivertest.DeletesPrefixes | drivertest.Prunes
+
+// The largest values are sent once, not in each way to use a server.
+var small = drivertest.Limits{LargestValue: 1 << 20}
+
+// Each handle has connections of its own, as each process has.
+func TestConformance(t *testing.T) {
+	dsn := server(t).DSN()
+	for name, c := range map[string]struct {
+		parameters string
+		options    Options
+		limits     drivertest.Limits
+	}{
+		"Prepared":     {"", Options{}, drivertest.Limits{}},
+		"Interpolated": {"?interpolateParams=true", Options{Table: "unprepared", Unprepared: true}, small},
+		// The server then counts rows that it has found, not those it has changed.
+		"FoundRows": {"?clientFoundRows=true&sql_mode=''", Options{Table: "found"}, small},
+	} {
+		t.Run(name, func(t *testing.T) {
+			drivertest.L2(t, func(t *testing.T) drivers.L2 {
+				return openStore(t, openDB(t, dsn+c.parameters), c.options)
+			}, everything, c.limits)
+		})
+	}
+}
+
+func TestFaults(t *testing.T) {
+	s := server(t)
+	drivertest.L2Faults(t, func(t *testing.T) drivers.L2 {
+		return openStore(t, openDB(t, s.DSN()), Options{})
+	}, drivertest.Faults{
+		Stop: s.Stop, Restart: func() { s.Restart(t) },
+		Pause: func() { s.Pause(t) }, Resume: func() { s.Resume(t) },
+	})
+}

@@ -1,0 +1,209 @@
+package mysql
+
+import (
+	"database/sql"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/drivertest/servers"
+	"github.com/cachegen/cachegen/drivers/internal/sqltable"
+	"github.com/cachegen/cachegen/drivers/internal/sqltable/tabletest"
+)
+
+func TestTable(t *testing.T) {
+	dsn := server(t).DSN()
+	tabletest.Run(t, tabletest.Backend{
+		Name: "mysql",
+		New: func(db *sql.DB, o sqltable.Options) tabletest.Store {
+			return New(db, Options{Table: o.Table, SkipCreate: o.SkipCreate, PruneEvery: o.PruneEvery, OnPrune: o.OnPrune})
+		},
+		Schema: Schema,
+		Open:   func(t *testing.T) *sql.DB { return openDB(t, dsn) },
+	})
+}
+
+func mustSay(t *testing.T, err error, want ...string) {
+	t.Helper()
+	for _, text := range want {
+		if err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("error %v, want one with %q", err, text)
+		}
+	}
+}
+
+func execute(t *testing.T, db *sql.DB, statements ...string) {
+	t.Helper()
+	for _, statement := range statements {
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
+func TestReadOnly(t *testing.T) {
+	dsn := server(t).DSN()
+	item := []drivers.Item{{Key: "a", Value: []byte("x")}}
+	if err := openStore(t, openDB(t, dsn), Options{Table: "readonly"}).SetMany(t.Context(), item); err != nil {
+		t.Fatal(err)
+	}
+	db := openDB(t, dsn+"?tx_read_only=1")
+	d := openStore(t, db, Options{Table: "readonly"})
+	got, err := d.GetMany(t.Context(), []string{"a"})
+	if err != nil || string(got[0]) != "x" {
+		t.Errorf("reading: %q, %v", got, err)
+	}
+	item[0].Value = []byte("y")
+	mustSay(t, d.SetMany(t.Context(), item), `mysql: set 1 key in table "readonly": `, "READ ONLY")
+	_, err = d.SwapMany(t.Context(), []drivers.Swap{{Key: "a", Old: []byte("x"), New: []byte("y")}})
+	mustSay(t, err, `mysql: swap 1 key in table "readonly": `, "READ ONLY")
+	if got, err = d.GetMany(t.Context(), []string{"a"}); err != nil || string(got[0]) != "x" {
+		t.Errorf("after it: %q, %v", got, err)
+	}
+	_, err = openStore(t, db, Options{Table: "nowhere"}).GetMany(t.Context(), []string{"a"})
+	mustSay(t, err, `mysql: get 1 key in table "nowhere": create it: `, "READ ONLY")
+}
+
+// Who may use the table need not have the right to make it.
+func TestUsersAndTheirRights(t *testing.T) {
+	s := server(t)
+	db := openDB(t, s.DSN())
+	if err := openStore(t, db, Options{Table: "granted"}).DeleteMany(t.Context(), []string{"a"}); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, db, "CREATE USER app@'%' IDENTIFIED BY 'secret'", "GRANT SELECT, INSERT, UPDATE, DELETE ON cachegen.granted TO app@'%'")
+	app := openDB(t, strings.Replace(s.DSN(), "root", "app:secret", 1))
+	if err := openStore(t, app, Options{Table: "granted"}).SetMany(t.Context(), []drivers.Item{{Key: "a"}}); err != nil {
+		t.Error(err)
+	}
+	err := openStore(t, app, Options{Table: "denied"}).SetMany(t.Context(), []drivers.Item{{Key: "a"}})
+	mustSay(t, err, `mysql: set 1 key in table "denied": create it: `, "denied to user")
+
+	wrong := openDB(t, strings.Replace(s.DSN(), "root", "app:guess", 1))
+	_, err = openStore(t, wrong, Options{}).GetMany(t.Context(), []string{"a"})
+	mustSay(t, err, `mysql: get 1 key in table "cachegen": `, "Access denied for user 'app'")
+	if strings.Contains(err.Error(), "guess") {
+		t.Errorf("the error tells the password: %v", err)
+	}
+}
+
+// The server's limit is known before anything is sent, so a connection that a packet
+// beyond it would break stays whole; and a batch beyond it is sent in parts.
+func TestMaxAllowedPacket(t *testing.T) {
+	s := servers.MariaDB(t, "--max-allowed-packet=1M")
+	for name, parameters := range map[string]string{"Prepared": "", "Interpolated": "?interpolateParams=true"} {
+		t.Run(name, func(t *testing.T) {
+			d := openStore(t, openDB(t, s.DSN()+parameters), Options{Unprepared: name == "Interpolated"})
+			ctx := t.Context()
+			if err := d.SetMany(ctx, []drivers.Item{{Key: "a", Value: []byte("old")}}); err != nil {
+				t.Fatal(err)
+			}
+			large := []drivers.Item{{Key: "b", Value: []byte("x")}, {Key: "a", Value: make([]byte, 64<<20)}}
+			_, added := d.AddMany(ctx, large)
+			_, filled := d.FillMany(ctx, large, "t")
+			_, swapped := d.SwapMany(ctx, []drivers.Swap{{Key: "a", Old: []byte("old"), New: large[1].Value}})
+			for name, err := range map[string]error{"set 2": d.SetMany(ctx, large), "add 2": added, "fill 2": filled, "swap 1": swapped} {
+				if !errors.Is(err, drivers.ErrRefused) {
+					t.Errorf("%s: %v", name, err)
+				}
+				mustSay(t, err, "mysql: "+name+" key", "max_allowed_packet is 1048576")
+			}
+			got, err := d.GetMany(ctx, []string{"a", "b"})
+			if err != nil || string(got[0]) != "old" || got[1] != nil {
+				t.Errorf("after it: %.20q, %v", got, err)
+			}
+
+			var batch []drivers.Item
+			var keys []string
+			for i := range 40 {
+				keys = append(keys, strings.Repeat("k", i+1))
+				batch = append(batch, drivers.Item{Key: keys[i], Value: []byte(strings.Repeat("'", 100<<10))})
+			}
+			if err := d.SetMany(ctx, batch); err != nil {
+				t.Fatal(err)
+			}
+			values, err := d.GetMany(ctx, keys)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, value := range values {
+				if len(value) != 100<<10 {
+					t.Errorf("value %d: %d bytes", i, len(value))
+				}
+			}
+		})
+	}
+}
+
+// The clock must not move with the session's time zone, nor with its summer time.
+func TestTimeZonesDoNotMatter(t *testing.T) {
+	dsn := server(t).DSN()
+	var first int64
+	for _, zone := range []string{"%2B00:00", "-11:00", "%2B13:00"} {
+		var now int64
+		if err := openDB(t, dsn+"?time_zone='"+zone+"'").QueryRow("SELECT " + dialect.Now).Scan(&now); err != nil {
+			t.Fatal(err)
+		}
+		if first == 0 {
+			first = now
+		}
+		if now < first || now-first > 60_000 {
+			t.Errorf("in zone %s the clock says %d, was %d", zone, now, first)
+		}
+	}
+}
+
+// Neither may read the whole table: both run while others wait.
+func TestIndexesAreUsed(t *testing.T) {
+	db := openDB(t, server(t).DSN())
+	d := openStore(t, db, Options{Table: "indexes"})
+	var items []drivers.Item
+	for i := range 2000 { // a small table needs no index
+		items = append(items, drivers.Item{Key: strings.Repeat("x", i%500+1)})
+		items[i].Key += string(rune('a' + i%26))
+	}
+	if err := d.SetMany(t.Context(), items); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, db, "ANALYZE TABLE indexes")
+	for query, want := range map[string]string{
+		"SELECT name FROM indexes WHERE 1 = 1 AND expires <= " + dialect.Now + " AND lease_until <= " + dialect.Now + " LIMIT 512": "expires",
+		"SELECT name FROM indexes WHERE 1 = 1 AND name >= 'a' AND name < 'b' ORDER BY name LIMIT 512":                              "PRIMARY",
+	} {
+		rows, err := db.Query("EXPLAIN " + query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		columns, err := rows.Columns()
+		if err != nil || !rows.Next() {
+			t.Fatal(err, rows.Err())
+		}
+		plan := make(map[string]*sql.NullString)
+		var into []any
+		for _, column := range columns {
+			plan[column] = new(sql.NullString)
+			into = append(into, plan[column])
+		}
+		if err := rows.Scan(into...); err != nil {
+			t.Fatal(err)
+		}
+		rows.Close()
+		if plan["type"].String != "range" || plan["key"].String != want {
+			t.Errorf("%s: type %s, key %s", query, plan["type"].String, plan["key"].String)
+		}
+	}
+}
+
+func TestErrorsThatAreWorthAnotherTry(t *testing.T) {
+	for text, want := range map[string]bool{
+		"Error 1213 (40001): Deadlock found when trying to get lock; try restarting transaction": true,
+		"Error 1020 (HY000): Record has changed since last read in table 'cachegen'":             true,
+		"Error 1205 (HY000): Lock wait timeout exceeded; try restarting transaction":             false,
+		"Error 12130: x": false, "invalid connection": false,
+	} {
+		if got := busy(errors.New(text)); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}

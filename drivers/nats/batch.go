@@ -1,0 +1,134 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	gonats "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cachegen/cachegen/drivers"
+)
+
+// GetMany implements [drivers.L2].
+func (d *Driver) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
+	keys = slices.Clone(keys)
+	values := make([][]byte, len(keys))
+	err := d.run(ctx, "get", len(keys), func(stream jetstream.Stream) error {
+		return each(ctx, len(keys), func(ctx context.Context, i int) error {
+			e, err := d.load(ctx, stream, keys[i])
+			values[i] = e.live(now())
+			return err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return values, nil
+}
+
+// load reads the entry of key.
+func (d *Driver) load(ctx context.Context, stream jetstream.Stream, key string) (entry, error) {
+	return d.loadName(ctx, stream, name(key))
+}
+
+func (d *Driver) loadName(ctx context.Context, stream jetstream.Stream, name string) (entry, error) {
+	m, err := stream.GetLastMsgForSubject(ctx, d.subject+name)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return entry{}, nil
+	}
+	if err != nil {
+		return entry{}, err
+	}
+	return parse(m.Header, m.Data, m.Sequence)
+}
+
+// SetMany implements [drivers.L2]. Of items with the same key, the last one is stored.
+func (d *Driver) SetMany(ctx context.Context, items []drivers.Item) error {
+	keys, entries, err := d.freshAll("set", items)
+	if err != nil {
+		return err
+	}
+	return d.run(ctx, "set", len(items), func(jetstream.Stream) error {
+		if err := d.fits(keys, entries); err != nil {
+			return err
+		}
+		messages := make([]*gonats.Msg, 0, len(keys))
+		position := make(map[string]int, len(keys))
+		for i, key := range keys {
+			m := d.message(key, entries[i])
+			if p, again := position[key]; again {
+				messages[p] = m
+				continue
+			}
+			position[key] = len(messages)
+			messages = append(messages, m)
+		}
+		return d.publish(ctx, messages)
+	})
+}
+
+// freshAll copies what items say.
+func (d *Driver) freshAll(operation string, items []drivers.Item) ([]string, []entry, error) {
+	keys, entries := make([]string, len(items)), make([]entry, len(items))
+	for i, item := range items {
+		e, err := fresh(item)
+		if err != nil {
+			return nil, nil, d.failed(operation, len(items), err)
+		}
+		keys[i], entries[i] = item.Key, e
+	}
+	return keys, entries, nil
+}
+
+// DeleteMany implements [drivers.L2].
+func (d *Driver) DeleteMany(ctx context.Context, keys []string) error {
+	messages := make([]*gonats.Msg, len(keys))
+	for i, key := range keys {
+		messages[i] = d.message(key, entry{})
+	}
+	return d.run(ctx, "delete", len(keys), func(jetstream.Stream) error { return d.publish(ctx, messages) })
+}
+
+// publish stores messages whatever is there.
+func (d *Driver) publish(ctx context.Context, messages []*gonats.Msg) error {
+	return each(ctx, len(messages), func(ctx context.Context, i int) error {
+		_, err := d.js.PublishMsg(ctx, messages[i])
+		return err
+	})
+}
+
+// each calls f for 0 to n-1, several at once.
+func each(ctx context.Context, n int, f func(context.Context, int) error) error {
+	if n == 1 {
+		return f(ctx, 0)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(Concurrency)
+	for i := range n {
+		group.Go(func() error { return f(ctx, i) })
+	}
+	return group.Wait()
+}
+
+// eachKey is each, but one after the other for the same key.
+func eachKey(ctx context.Context, keys []string, f func(context.Context, int) error) error {
+	same := make(map[string][]int, len(keys))
+	var order []string
+	for i, key := range keys {
+		if same[key] == nil {
+			order = append(order, key)
+		}
+		same[key] = append(same[key], i)
+	}
+	return each(ctx, len(order), func(ctx context.Context, n int) error {
+		for _, i := range same[order[n]] {
+			if err := f(ctx, i); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,114 @@
+package nats
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/cachegen/cachegen/drivers"
+)
+
+// JetStream's codes for a message that is not the last one of its subject any more; a
+// replicated stream has one of its own.
+const (
+	codeWrongSequence           = 10071
+	codeWrongSequenceReplicated = 10164
+)
+
+// change replaces the entry of key by what decide makes of the one that is there, with
+// nothing in between. decide says false to leave it; it may be asked several times.
+func (d *Driver) change(ctx context.Context, stream jetstream.Stream, key string, decide func(entry) (entry, bool)) (changed bool, err error) {
+	for {
+		before, err := d.load(ctx, stream, key)
+		if err != nil {
+			return false, err
+		}
+		after, ok := decide(before)
+		if !ok {
+			return false, nil
+		}
+		if done, err := d.replace(ctx, key, before.sequence, after); done || err != nil {
+			return done, err
+		}
+	}
+}
+
+// replace puts e in the place of the message with that sequence number, and returns
+// whether it did: somebody else can have been first.
+func (d *Driver) replace(ctx context.Context, key string, sequence uint64, e entry) (bool, error) {
+	_, err := d.js.PublishMsg(ctx, d.message(key, e), jetstream.WithExpectLastSequencePerSubject(sequence))
+	var api *jetstream.APIError
+	if errors.As(err, &api) && (api.ErrorCode == codeWrongSequence || api.ErrorCode == codeWrongSequenceReplicated) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// AddMany implements [drivers.Adder].
+func (d *Driver) AddMany(ctx context.Context, items []drivers.Item) ([][]byte, error) {
+	keys, entries, err := d.freshAll("add", items)
+	if err != nil {
+		return nil, err
+	}
+	values := make([][]byte, len(items))
+	err = d.run(ctx, "add", len(items), func(stream jetstream.Stream) error {
+		if err := d.fits(keys, entries); err != nil {
+			return err
+		}
+		return eachKey(ctx, keys, func(ctx context.Context, i int) error {
+			added, err := d.change(ctx, stream, keys[i], func(e entry) (entry, bool) {
+				values[i] = e.live(now())
+				return entries[i], values[i] == nil
+			})
+			if added {
+				values[i] = entries[i].value
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return values, nil
+}
+
+// SwapMany implements [drivers.Swapper]. Swaps of the same key are carried out in
+// their order.
+func (d *Driver) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
+	items := make([]drivers.Item, len(swaps))
+	swaps = slices.Clone(swaps)
+	for i, swap := range swaps {
+		items[i] = drivers.Item{Key: swap.Key, Value: swap.New, TTL: swap.TTL}
+		swaps[i].Old = bytes.Clone(swap.Old)
+	}
+	keys, entries, err := d.freshAll("swap", items)
+	if err != nil {
+		return nil, err
+	}
+	done := make([]bool, len(swaps))
+	err = d.run(ctx, "swap", len(swaps), func(stream jetstream.Stream) error {
+		if err := d.fits(keys, entries); err != nil {
+			return err
+		}
+		return eachKey(ctx, keys, func(ctx context.Context, i int) (err error) {
+			done[i], err = d.change(ctx, stream, keys[i], func(e entry) (entry, bool) {
+				value, old := e.live(now()), swaps[i].Old
+				if (value == nil) != (old == nil) || !bytes.Equal(value, old) {
+					return entry{}, false
+				}
+				if swaps[i].New == nil {
+					return entry{}, true
+				}
+				return entries[i], true
+			})
+			return err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return done, nil
+}

@@ -1,0 +1,132 @@
+package nats
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	gonats "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/cachegen/cachegen/drivers"
+)
+
+const (
+	expiresHeader    = "Cachegen-Expires"     // Unix milliseconds; none: kept for ever
+	leaseHeader      = "Cachegen-Lease"       // the token, escaped
+	leaseUntilHeader = "Cachegen-Lease-Until" // Unix milliseconds
+	keyHeader        = "Cachegen-Key"         // how many bytes in front of the value are the key, where the name is its hash
+
+	// What a bucket says of a key that has no value.
+	operationHeader = "KV-Operation"
+	deleted         = "DEL"
+
+	maxToken = 256
+)
+
+// An entry is what the bucket holds for one key: a value, a lease or both, in one
+// message, so that whatever replaces it ends the lease.
+type entry struct {
+	sequence   uint64 // of the message; 0: there is none
+	longKey    string // where the name is its hash
+	value      []byte // nil: there is none
+	expires    int64  // Unix milliseconds; 0: never
+	lease      string
+	leaseUntil int64
+}
+
+// live returns the value, or nil if it is past its TTL.
+func (e *entry) live(now int64) []byte {
+	if e.expires != 0 && e.expires <= now {
+		return nil
+	}
+	return e.value
+}
+
+func (e *entry) lent(now int64) bool { return e.lease != "" && e.leaseUntil > now }
+
+// message is what puts e in the place of what is there for key.
+func (d *Driver) message(key string, e entry) *gonats.Msg {
+	name := name(key)
+	m := &gonats.Msg{Subject: d.subject + name, Header: gonats.Header{}, Data: e.value}
+	if e.value == nil {
+		m.Header.Set(operationHeader, deleted)
+	} else if e.expires != 0 {
+		m.Header.Set(expiresHeader, strconv.FormatInt(e.expires, 10))
+	}
+	if e.lease != "" {
+		m.Header.Set(leaseHeader, escape(e.lease))
+		m.Header.Set(leaseUntilHeader, strconv.FormatInt(e.leaseUntil, 10))
+	}
+	if hashed(name) {
+		m.Header.Set(keyHeader, strconv.Itoa(len(key)))
+		m.Data = append([]byte(key), e.value...)
+	}
+	return m
+}
+
+// parse is the opposite. A message of other tools is a value that is kept for ever.
+func parse(header gonats.Header, data []byte, sequence uint64) (entry, error) {
+	e := entry{sequence: sequence}
+	var keyLength int64
+	for name, field := range map[string]*int64{expiresHeader: &e.expires, leaseUntilHeader: &e.leaseUntil, keyHeader: &keyLength} {
+		text := header.Get(name)
+		if text == "" {
+			continue
+		}
+		var err error
+		if *field, err = strconv.ParseInt(text, 10, 64); err != nil {
+			return entry{}, fmt.Errorf("header %s: %w", name, err)
+		}
+	}
+	if token := header.Get(leaseHeader); token != "" {
+		var err error
+		if e.lease, err = unescape(token); err != nil {
+			return entry{}, fmt.Errorf("header %s: %w", leaseHeader, err)
+		}
+	}
+	if keyLength < 0 || keyLength > int64(len(data)) {
+		return entry{}, fmt.Errorf("header %s: %d, of %d bytes", keyHeader, keyLength, len(data))
+	}
+	e.longKey, data = string(data[:keyLength]), data[keyLength:]
+	// The server's own markers, of a bucket with a TTL, say why instead.
+	if header.Get(operationHeader) == "" && header.Get(jetstream.MarkerReasonHeader) == "" {
+		e.value = append([]byte{}, data...) // never nil
+	}
+	return e, nil
+}
+
+// fresh is the entry of an item that is stored now.
+func fresh(item drivers.Item) (entry, error) {
+	if item.TTL < 0 {
+		return entry{}, fmt.Errorf("%w: negative ttl %s", drivers.ErrRefused, item.TTL)
+	}
+	e := entry{value: append([]byte{}, item.Value...)} // a call may be left behind
+	if item.TTL > 0 {
+		e.expires = deadline(item.TTL)
+	}
+	return e, nil
+}
+
+// fits refuses values that the server would refuse, or could not lend the keys of.
+func (d *Driver) fits(keys []string, entries []entry) error {
+	room := int(d.conn.MaxPayload()) - Overhead
+	for i, key := range keys {
+		limit := room
+		if hashed(name(key)) {
+			limit -= len(key)
+		}
+		if size := len(entries[i].value); size > limit {
+			return fmt.Errorf("%w: the value of key %s has %d bytes, and the server's max_payload leaves room for %d",
+				drivers.ErrRefused, brief(key), size, max(limit, 0))
+		}
+	}
+	return nil
+}
+
+// deadline rounds up: nothing ends before its TTL.
+func deadline(ttl time.Duration) int64 {
+	return time.Now().Add(ttl).Add(time.Millisecond - 1).UnixMilli()
+}
+
+func now() int64 { return time.Now().UnixMilli() }

@@ -1,0 +1,128 @@
+package nats
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+const (
+	// maxName is the longest name that a key has by itself. The server allows 4096
+	// bytes for a whole command.
+	maxName = 1024
+
+	// An empty word stands for nothing in a subject, so it is written like this; "="
+	// has two digits behind it everywhere else.
+	emptyWord = "="
+	// hashedWord is in front of hashes, where no key has it.
+	hashedWord = "=="
+)
+
+// name is the key as the bucket knows it: different keys have different names, and
+// keys that begin with the same words have names that do.
+func name(key string) string {
+	if len(key) <= maxName {
+		words := strings.Split(key, ":")
+		for i, word := range words {
+			words[i] = escapeWord(word)
+		}
+		if name := strings.Join(words, "."); len(name) <= maxName {
+			return name
+		}
+	}
+	sum := sha256.Sum256([]byte(key))
+	return hashedWord + "." + base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+func hashed(name string) bool { return strings.HasPrefix(name, hashedWord+".") }
+
+// keyOf is the opposite of name, where that is not a hash.
+func keyOf(name string) (string, error) {
+	words := strings.Split(name, ".")
+	for i, word := range words {
+		if word == emptyWord {
+			words[i] = ""
+			continue
+		}
+		var err error
+		if words[i], err = unescape(word); err != nil {
+			return "", err
+		}
+	}
+	return strings.Join(words, ":"), nil
+}
+
+// wordsOf are the whole words that the name of every key with prefix begins with, each
+// with a dot behind it.
+func wordsOf(prefix string) string {
+	whole, _, found := cutLast(prefix, ":")
+	if !found || len(whole) > maxName {
+		return ""
+	}
+	if name := name(whole); !hashed(name) {
+		return name + "."
+	}
+	return ""
+}
+
+func cutLast(text, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(text, sep)
+	if i < 0 {
+		return text, "", false
+	}
+	return text[:i], text[i+len(sep):], true
+}
+
+func escapeWord(word string) string {
+	if word == "" {
+		return emptyWord
+	}
+	return escape(word)
+}
+
+const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-/"
+
+func escape(text string) string {
+	var b strings.Builder
+	for i := range len(text) {
+		if c := text[i]; strings.IndexByte(plain, c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "=%02X", c)
+		}
+	}
+	return b.String()
+}
+
+var errEscape = errors.New("is not escaped as the driver does it")
+
+func unescape(text string) (string, error) {
+	var b strings.Builder
+	for i := 0; i < len(text); i++ {
+		if text[i] != '=' {
+			b.WriteByte(text[i])
+			continue
+		}
+		if i+2 >= len(text) {
+			return "", fmt.Errorf("%q %w", text, errEscape)
+		}
+		c, err := hex.DecodeString(text[i+1 : i+3])
+		if err != nil {
+			return "", fmt.Errorf("%q %w", text, errEscape)
+		}
+		b.WriteByte(c[0])
+		i += 2
+	}
+	return b.String(), nil
+}
+
+func brief(key string) string {
+	if len(key) > 64 {
+		return fmt.Sprintf("%q…", key[:64])
+	}
+	return strconv.Quote(key)
+}

@@ -1,0 +1,246 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	gonats "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/cachegen/cachegen/drivers/internal/within"
+)
+
+const (
+	// page is how many keys a walk reads at a time.
+	page = 512
+	// walkPatience is how long the server keeps a walk's place between two pages.
+	walkPatience = 5 * time.Minute
+	// answerPatience bounds the wait for a message where a context does not.
+	answerPatience = 5 * time.Second
+)
+
+// A key that a walk has found, with an entry that is without its value.
+type found struct {
+	key string
+	entry
+}
+
+// A walk goes once through the names under a filter, with the last message of each. A
+// key that is written meanwhile comes again, behind the others, so that a walk to the
+// end has seen every key that was there all the time.
+type walk struct {
+	stream   jetstream.Stream
+	consumer string
+	inbox    *gonats.Subscription
+	pending  uint64 // messages when it began
+	heard    uint64 // messages so far
+}
+
+// walk calls visit with the entries of all keys that begin with prefix, some at a time.
+func (d *Driver) walk(ctx context.Context, operation, prefix string, visit func(jetstream.Stream, []found) error) error {
+	words := wordsOf(prefix)
+	filters := []string{d.subject + words + ">"}
+	if words != "" {
+		filters = append(filters, d.subject+hashedWord+".>")
+	}
+	for _, filter := range filters {
+		if err := d.walkFilter(ctx, operation, prefix, filter, visit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Driver) walkFilter(ctx context.Context, operation, prefix, filter string, visit func(jetstream.Stream, []found) error) error {
+	w := &walk{}
+	err := d.run(ctx, operation, -1, func(stream jetstream.Stream) error { return d.begin(ctx, w, stream, filter) })
+	if err != nil {
+		return err
+	}
+	// If ctx has ended, the server finds out by itself.
+	defer within.Do(ctx, func() error { return w.stream.DeleteConsumer(ctx, w.consumer) })
+	defer w.inbox.Unsubscribe()
+	for more := true; more; {
+		var all []found
+		err := d.run(ctx, operation, -1, func(jetstream.Stream) (err error) {
+			all, more, err = d.next(ctx, w, prefix)
+			return err
+		})
+		if err == nil && len(all) > 0 {
+			err = visit(w.stream, all)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Driver) begin(ctx context.Context, w *walk, stream jetstream.Stream, filter string) error {
+	consumer, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+		DeliverPolicy:     jetstream.DeliverLastPerSubjectPolicy,
+		AckPolicy:         jetstream.AckNonePolicy,
+		FilterSubject:     filter,
+		HeadersOnly:       true,
+		MemoryStorage:     true,
+		Replicas:          1,
+		InactiveThreshold: walkPatience,
+	})
+	if err != nil {
+		return err
+	}
+	w.stream, w.consumer, w.pending = stream, consumer.CachedInfo().Name, consumer.CachedInfo().NumPending
+	w.inbox, err = d.conn.SubscribeSync(d.conn.NewInbox())
+	return err
+}
+
+// next returns the next page of those that begin with prefix, and whether there may be
+// more. The Fetch of nats.go does not tell an end from an answer that does not come.
+func (d *Driver) next(ctx context.Context, w *walk, prefix string) (all []found, more bool, err error) {
+	subject := "$JS.API.CONSUMER.MSG.NEXT.KV_" + d.options.Bucket + "." + w.consumer
+	request := fmt.Appendf(nil, `{"batch":%d,"no_wait":true}`, page)
+	if err := d.conn.PublishRequest(subject, w.inbox.Subject, request); err != nil {
+		return nil, false, err
+	}
+	for n := range page {
+		m, err := d.await(ctx, w.inbox)
+		if err != nil {
+			return nil, false, err
+		}
+		switch status := m.Header.Get("Status"); status {
+		case "":
+		case "404", "408":
+			// There was no more at that moment. Others may be writing all the time, so
+			// that a page without any message need not ever come.
+			return all, n > 0 && w.heard < w.pending, nil
+		default:
+			return nil, false, fmt.Errorf("the server answered with %s %s", status, m.Header.Get("Description"))
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return nil, false, err
+		}
+		if w.heard++; meta.Sequence.Consumer != w.heard {
+			return nil, false, errors.New("the connection broke meanwhile")
+		}
+		it, ok, err := d.found(ctx, w.stream, m, meta.Sequence.Stream, prefix)
+		if err != nil {
+			return nil, false, err
+		}
+		if ok {
+			all = append(all, it)
+		}
+	}
+	return all, true, nil
+}
+
+func (d *Driver) await(ctx context.Context, inbox *gonats.Subscription) (*gonats.Msg, error) {
+	limited, cancel := context.WithTimeout(ctx, answerPatience)
+	defer cancel()
+	m, err := inbox.NextMsgWithContext(limited)
+	if limited.Err() != nil && ctx.Err() == nil {
+		return nil, fmt.Errorf("%w for %s", errSilent, answerPatience)
+	}
+	return m, err
+}
+
+func (d *Driver) found(ctx context.Context, stream jetstream.Stream, m *gonats.Msg, sequence uint64, prefix string) (found, bool, error) {
+	name := strings.TrimPrefix(m.Subject, d.subject)
+	if hashed(name) {
+		// The key is where the value is.
+		e, err := d.loadName(ctx, stream, name)
+		return found{e.longKey, e}, e.sequence != 0 && strings.HasPrefix(e.longKey, prefix), err
+	}
+	key, err := keyOf(name)
+	if err != nil || !strings.HasPrefix(key, prefix) {
+		return found{}, false, nil // with an error, it is not the driver's
+	}
+	e, err := parse(m.Header, nil, sequence)
+	return found{key, e}, true, err
+}
+
+// Scan implements [drivers.Scanner].
+func (d *Driver) Scan(ctx context.Context, prefix string, f func(keys []string) error) error {
+	return d.walk(ctx, "scan", prefix, func(_ jetstream.Stream, all []found) error {
+		var keys []string
+		now := now()
+		for _, it := range all {
+			if it.live(now) != nil {
+				keys = append(keys, it.key)
+			}
+		}
+		if len(keys) == 0 {
+			return nil
+		}
+		return f(keys)
+	})
+}
+
+// DeletePrefix implements [drivers.PrefixDeleter].
+func (d *Driver) DeletePrefix(ctx context.Context, prefix string) (int64, error) {
+	var count int64
+	err := d.walk(ctx, "delete prefix", prefix, func(_ jetstream.Stream, all []found) error {
+		removed := make([]bool, len(all))
+		err := d.run(ctx, "delete prefix", len(all), func(stream jetstream.Stream) error {
+			return each(ctx, len(all), func(ctx context.Context, i int) (err error) {
+				removed[i], err = d.remove(ctx, stream, all[i])
+				return err
+			})
+		})
+		if err != nil {
+			return err
+		}
+		for _, done := range removed {
+			if done {
+				count++
+			}
+		}
+		return nil
+	})
+	return count, err
+}
+
+// remove deletes what it is, or what has come instead, and returns whether it had a value.
+func (d *Driver) remove(ctx context.Context, stream jetstream.Stream, it found) (live bool, err error) {
+	gone := func(e entry) (entry, bool) {
+		now := now()
+		live = e.live(now) != nil
+		return entry{}, live || e.lent(now)
+	}
+	if _, ok := gone(it.entry); !ok {
+		return false, nil
+	}
+	if done, err := d.replace(ctx, it.key, it.sequence, entry{}); done || err != nil {
+		return live, err
+	}
+	_, err = d.change(ctx, stream, it.key, gone)
+	return live, err
+}
+
+// Prune implements [drivers.Pruner]. It also removes what deletes have left behind.
+func (d *Driver) Prune(ctx context.Context) (int64, error) {
+	var count int64
+	err := d.walk(ctx, "prune", "", func(stream jetstream.Stream, all []found) error {
+		var ended []found
+		now := now()
+		for _, it := range all {
+			if it.live(now) != nil || it.lent(now) {
+				continue
+			}
+			ended = append(ended, it)
+			if it.value != nil {
+				count++
+			}
+		}
+		return d.run(ctx, "prune", len(ended), func(jetstream.Stream) error {
+			return each(ctx, len(ended), func(ctx context.Context, i int) error {
+				// Up to what the walk has seen: a later value stays.
+				return stream.Purge(ctx, jetstream.WithPurgeSubject(d.subject+name(ended[i].key)), jetstream.WithPurgeSequence(ended[i].sequence+1))
+			})
+		})
+	})
+	return count, err
+}

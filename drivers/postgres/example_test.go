@@ -1,0 +1,51 @@
+package postgres_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/postgres"
+)
+
+func Example() {
+	db, err := sql.Open("pgx", os.Getenv("DATABASE_URL"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer db.Close()
+
+	store := postgres.New(db, postgres.Options{Table: "cache", PruneEvery: time.Hour})
+	defer store.Close()
+	ctx := context.Background()
+	err = store.SetMany(ctx, []drivers.Item{{Key: "user:1", Value: []byte("Ada"), TTL: time.Hour}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	values, err := store.GetMany(ctx, []string{"user:1", "user:2"})
+	fmt.Printf("%q %v %v\n", values[0], values[1] == nil, err)
+}
+
+// Programs that keep their schema in migrations take it from here.
+func ExampleSchema() {
+	for _, statement := range postgres.Schema("cache") {
+		fmt.Println(statement + ";")
+	}
+	// Output:
+	// CREATE TABLE IF NOT EXISTS "cache" (
+	// 	name bytea NOT NULL PRIMARY KEY,
+	// 	rest bytea,
+	// 	value bytea NOT NULL,
+	// 	expires bigint NOT NULL,
+	// 	lease bytea,
+	// 	lease_until bigint NOT NULL DEFAULT 0
+	// );
+	// CREATE INDEX IF NOT EXISTS "cache_expires" ON "cache" (expires);
+}

@@ -1,0 +1,136 @@
+// Package pgxbus is a bus on PostgreSQL's LISTEN and NOTIFY, for programs whose shared
+// tier is a table of package postgres and that want no other server. It takes a pool
+// of github.com/jackc/pgx/v5.
+//
+//	pool, err := pgxpool.New(ctx, os.Getenv("DATABASE_URL"))
+//	store, err := runtime.NewStore("main",
+//		runtime.L2(postgres.New(stdlib.OpenDBFromPool(pool), postgres.Options{})),
+//		runtime.WithBus(pgxbus.New(pool, pgxbus.Options{})))
+//
+// # Limits
+//
+// Each subscription holds a connection of its own, beside the pool, and needs one that
+// is its own on the server too: not a pooler that gives each transaction another one,
+// and not a replica.
+//
+// A notification has at most 8000 bytes of text, so a message is sent in Base64, and
+// one of more than 5900 bytes in several notifications of one transaction. Postgres
+// serializes the commits of transactions that notify; hundreds of messages a second
+// are fine, tens of thousands are not.
+package pgxbus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/cachegen/cachegen/drivers"
+)
+
+// DefaultPingInterval is what [Options] with zero mean.
+const DefaultPingInterval = time.Second
+
+// Options of a [Bus]. The zero value is usable.
+type Options struct {
+	// PingInterval is how often a subscription asks whether its connection is alive,
+	// while it hears nothing. No answer within the same time gives it up, so a
+	// network that drops packets without a word is noticed within two intervals.
+	PingInterval time.Duration
+}
+
+// Bus implements [drivers.Bus]. Each subscription has a goroutine that keeps it up
+// until the subscription or the bus ends: reconnecting with a back-off of at most two
+// seconds.
+type Bus struct {
+	pool   *pgxpool.Pool
+	ping   time.Duration
+	err    error
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+
+	mu      sync.Mutex // guards closed, and running against Close's Wait
+	closed  bool
+	running sync.WaitGroup
+}
+
+var (
+	_ drivers.Bus     = (*Bus)(nil)
+	_ drivers.Checker = (*Bus)(nil)
+)
+
+// New returns a bus on pool, which stays the caller's to close, after the bus. Messages
+// are published through the pool; subscriptions connect as it does. New does not
+// connect.
+func New(pool *pgxpool.Pool, options Options) *Bus {
+	b := &Bus{pool: pool, ping: options.PingInterval}
+	switch {
+	case pool == nil:
+		b.err = errors.New("postgres: the pool is nil")
+	case b.ping < 0:
+		b.err = fmt.Errorf("postgres: PingInterval is %s, must not be negative", b.ping)
+	case b.ping == 0:
+		b.ping = DefaultPingInterval
+	}
+	b.closed = b.err != nil
+	b.ctx, b.cancel = context.WithCancel(context.Background())
+	return b
+}
+
+// Err returns what makes the bus unusable, or nil.
+func (b *Bus) Err() error { return b.err }
+
+// Publish implements [drivers.Bus]. It says nothing about whether anybody listens.
+func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error {
+	err := ctx.Err()
+	if b.isClosed() {
+		err = drivers.ErrClosed
+	}
+	if err == nil {
+		_, err = b.pool.Exec(ctx, "SELECT pg_notify($1, part) FROM unnest($2::text[]) AS part", identifier(channel), split(message))
+	}
+	if err != nil {
+		return fmt.Errorf("postgres: publish on %q: %w", channel, err)
+	}
+	return nil
+}
+
+func (b *Bus) isClosed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.closed
+}
+
+// Subscribe implements [drivers.Bus].
+func (b *Bus) Subscribe(channel string, l drivers.Listener) (unsubscribe func(), err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil, fmt.Errorf("postgres: subscribe to %q: %w", channel, drivers.ErrClosed)
+	}
+	ctx, cancel := context.WithCancel(b.ctx)
+	s := &subscription{pool: b.pool, channel: channel, listener: l, ping: b.ping}
+	done := make(chan struct{})
+	b.running.Go(func() {
+		defer close(done)
+		s.run(ctx)
+	})
+	return func() {
+		cancel()
+		<-done
+	}, nil
+}
+
+// Close implements [drivers.Bus]. It returns when no listener is called any more,
+// and must not be called from one.
+func (b *Bus) Close() error {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	b.cancel()
+	b.running.Wait()
+	return nil
+}

@@ -1,0 +1,111 @@
+package postgres
+
+import (
+	"database/sql"
+	"os"
+	"sync"
+	"testing"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+	"go.uber.org/goleak"
+
+	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/drivertest"
+	"github.com/cachegen/cachegen/drivers/drivertest/servers"
+)
+
+// running is the one server of this package's tests, once a test has asked for it.
+var running struct {
+	once   sync.Once
+	server *servers.PostgresServer
+	err    error
+}
+
+func server(t testing.TB) *servers.PostgresServer {
+	t.Helper()
+	servers.RequirePostgres(t)
+	running.once.Do(func() { running.server, running.err = servers.StartPostgres() })
+	if running.err != nil {
+		t.Fatal(running.err)
+	}
+	return running.server
+}
+
+// tests stop the server before goroutines are counted.
+type tests struct{ *testing.M }
+
+func (m tests) Run() int {
+	code := m.M.Run()
+	if running.server != nil {
+		running.server.Close()
+	}
+	return code
+}
+
+func TestMain(m *testing.M) {
+	if os.Getenv("PGPASSFILE") == "" {
+		os.Setenv("PGPASSFILE", os.DevNull) // not the passwords of whoever runs this
+	}
+	goleak.VerifyTestMain(tests{m})
+}
+
+func openDB(t testing.TB, url string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func openStore(t testing.TB, db *sql.DB, options Options) *Driver {
+	t.Helper()
+	d := New(db, options)
+	if err := d.Err(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+const everything = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans |
+	drivertest.DeletesPrefixes | drivertest.Prunes
+
+// The largest values are sent once, not in each way to use a server.
+var small = drivertest.Limits{LargestValue: 1 << 20}
+
+// Each handle has connections of its own, as each process has.
+func TestConformance(t *testing.T) {
+	url := server(t).URL()
+	for name, c := range map[string]struct {
+		parameters string
+		options    Options
+		limits     drivertest.Limits
+	}{
+		"Prepared":   {"", Options{}, drivertest.Limits{}},
+		"Unprepared": {"&default_query_exec_mode=exec", Options{Table: "unprepared", Unprepared: true}, small},
+		// Every statement may find that another has won.
+		"Serializable": {"&default_transaction_isolation=serializable", Options{Table: "serializable"}, small},
+	} {
+		t.Run(name, func(t *testing.T) {
+			drivertest.L2(t, func(t *testing.T) drivers.L2 {
+				return openStore(t, openDB(t, url+c.parameters), c.options)
+			}, everything, c.limits)
+		})
+	}
+}
+
+func TestFaults(t *testing.T) {
+	s := server(t)
+	drivertest.L2Faults(t, func(t *testing.T) drivers.L2 {
+		return openStore(t, openDB(t, s.URL()), Options{})
+	}, drivertest.Faults{
+		Stop: s.Stop, Restart: func() { s.Restart(t) },
+		Pause: func() { s.Pause(t) }, Resume: func() { s.Resume(t) },
+	})
+}

@@ -1,0 +1,70 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cachegen/cachegen/drivers"
+)
+
+var errNoToken = fmt.Errorf("%w: the token is empty", drivers.ErrRefused)
+
+// LeaseMany implements [drivers.Leaser].
+func (d *Driver) LeaseMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error) {
+	var err error
+	if ttl <= 0 {
+		err = fmt.Errorf("%w: a lease for %s", drivers.ErrRefused, ttl)
+	}
+	lent, err := d.lending(ctx, leaseScript, keys, token, err, milliseconds(ttl))
+	if err != nil {
+		return nil, failed("lease", len(keys), err)
+	}
+	return lent, nil
+}
+
+// FillMany implements [drivers.Leaser].
+func (d *Driver) FillMany(ctx context.Context, items []drivers.Item, token string) ([]bool, error) {
+	filled, err := d.fillMany(ctx, items, token)
+	if err != nil {
+		return nil, failed("fill", len(items), err)
+	}
+	return filled, nil
+}
+
+func (d *Driver) fillMany(ctx context.Context, items []drivers.Item, token string) ([]bool, error) {
+	if token == "" {
+		return nil, errNoToken
+	}
+	calls, err := d.storing(items, token)
+	if err != nil {
+		return nil, err
+	}
+	return d.decide(ctx, fillScript, calls)
+}
+
+// ReleaseMany implements [drivers.Leaser].
+func (d *Driver) ReleaseMany(ctx context.Context, keys []string, token string) error {
+	if _, err := d.lending(ctx, releaseScript, keys, token, nil); err != nil {
+		return failed("release", len(keys), err)
+	}
+	return nil
+}
+
+// lending runs a script about leases alone, unless err says why not.
+func (d *Driver) lending(ctx context.Context, s *script, keys []string, token string, err error, more ...any) ([]bool, error) {
+	if token == "" {
+		err = errNoToken
+	}
+	calls := make([]call, len(keys))
+	for i, key := range keys {
+		if err == nil {
+			err = d.check(key)
+		}
+		calls[i] = call{key, append([]any{token}, more...)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d.decide(ctx, s, calls)
+}

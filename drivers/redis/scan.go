@@ -1,0 +1,131 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/cachegen/cachegen/drivers/internal/within"
+)
+
+// page is how many keys of its own the server looks at for one reply to SCAN.
+const page = 1000
+
+// Scan implements [drivers.Scanner]. It walks over every key of each master, others
+// than those with prefix too, with SCAN, which keeps the server from nothing else. A
+// key that moves from one node of a Cluster to another meanwhile may be missed.
+func (d *Driver) Scan(ctx context.Context, prefix string, f func(keys []string) error) error {
+	err := d.scan(ctx, prefix, func(found []string) error {
+		found = slices.DeleteFunc(found, func(key string) bool { _, is := leaseOf(key); return is })
+		if len(found) == 0 {
+			return nil
+		}
+		return f(found)
+	})
+	if err != nil {
+		return fmt.Errorf("redis: scan for prefix %s: %w", shown(prefix), err)
+	}
+	return nil
+}
+
+// DeletePrefix implements [drivers.PrefixDeleter], with the work and the limits of
+// [Driver.Scan]. The memory of the values is freed in the background.
+func (d *Driver) DeletePrefix(ctx context.Context, prefix string) (int64, error) {
+	var n int64
+	err := d.scan(ctx, prefix, func(found []string) error {
+		// A lease alone has to end too.
+		for i, key := range found {
+			if entry, is := leaseOf(key); is {
+				found[i] = entry
+			}
+		}
+		slices.Sort(found)
+		removed, err := d.remove(ctx, slices.Compact(found))
+		n += removed
+		return err
+	})
+	if err != nil {
+		return n, fmt.Errorf("redis: delete prefix %s: %w", shown(prefix), err)
+	}
+	return n, nil
+}
+
+// scan calls f with keys and leases that begin with prefix.
+func (d *Driver) scan(ctx context.Context, prefix string, f func(found []string) error) error {
+	if err := d.begin(ctx); err != nil {
+		return err
+	}
+	var nodes []*goredis.Client
+	err := within.Do(ctx, func() (err error) { nodes, err = masters(ctx, d.client); return err })
+	if err != nil {
+		return err
+	}
+	pattern := globEscaper.Replace(prefix) + "*"
+	for _, node := range nodes {
+		for cursor := uint64(0); ; {
+			cmd := goredis.NewScanCmd(ctx, node.Process, "scan", cursor, "match", pattern, "count", page)
+			if err := within.Do(ctx, func() error { return node.Process(ctx, cmd) }); err != nil {
+				return fmt.Errorf("%s: %w", node.Options().Addr, err)
+			}
+			var found []string
+			found, cursor = cmd.Val()
+			// The server's patterns are not trusted with what gets deleted.
+			found = slices.DeleteFunc(found, func(key string) bool { return !strings.HasPrefix(key, prefix) })
+			if len(found) > 0 {
+				if err := f(found); err != nil {
+					return err
+				}
+			}
+			if err := d.begin(ctx); err != nil {
+				return err
+			}
+			if cursor == 0 {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+var globEscaper = strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`, `\`, `\\`)
+
+// masters returns a client for each server that holds keys.
+func masters(ctx context.Context, client goredis.UniversalClient) ([]*goredis.Client, error) {
+	var mu sync.Mutex
+	var all []*goredis.Client
+	add := func(_ context.Context, node *goredis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, node)
+		return nil
+	}
+	switch c := client.(type) {
+	case *goredis.Client:
+		return []*goredis.Client{c}, nil
+	case interface{ GetShardClients() []*goredis.Client }: // a Ring: shards that are down too
+		all = c.GetShardClients()
+	case interface {
+		ForEachMaster(context.Context, func(context.Context, *goredis.Client) error) error
+	}:
+		if err := c.ForEachMaster(ctx, add); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, fmt.Errorf("a %T does not say which servers it has", client)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("the client knows of no server")
+	}
+	return all, nil
+}
+
+func shown(prefix string) string {
+	if len(prefix) > 80 {
+		return fmt.Sprintf("%q… (%d bytes)", prefix[:80], len(prefix))
+	}
+	return fmt.Sprintf("%q", prefix)
+}

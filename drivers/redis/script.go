@@ -1,0 +1,146 @@
+package redis
+
+import (
+	"context"
+	"crypto/sha1"
+	"encoding/hex"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// A script changes one key (KEYS[1]) and its lease (KEYS[2]) in one step. The
+// server keeps scripts by their checksum, until it restarts.
+type script struct{ text, sum string }
+
+func newScript(text string) *script {
+	sum := sha1.Sum([]byte(text))
+	return &script{text, hex.EncodeToString(sum[:])}
+}
+
+// store is the end of scripts that store ARGV[1] for ARGV[2] milliseconds and end
+// the lease.
+const store = `
+if ARGV[2] == '0' then redis.call('set', KEYS[1], ARGV[1]) else redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2]) end
+redis.call('del', KEYS[2])
+`
+
+var (
+	setScript = newScript(store + `return 1`)
+
+	// Returns the value that was there before, or nil where it stored.
+	addScript = newScript(`local before = redis.call('get', KEYS[1])
+if before then return before end` + store + `return false`)
+
+	// A key of another type holds nothing that could be expected. ARGV[3] is what is
+	// expected and ARGV[4] whether anything is; ARGV[5] whether there is a new value.
+	swapScript = newScript(`local now = redis.pcall('get', KEYS[1])
+if type(now) == 'table' then return 0 end
+if ARGV[4] == '1' then
+  if now ~= ARGV[3] then return 0 end
+elseif now then return 0 end
+if ARGV[5] == '0' then redis.call('del', KEYS[1], KEYS[2]) return 1 end` + store + `return 1`)
+
+	leaseScript = newScript(`if redis.call('set', KEYS[2], ARGV[1], 'nx', 'px', ARGV[2]) then return 1 end
+return 0`)
+
+	// ARGV[3] is the token.
+	fillScript = newScript(`if redis.call('get', KEYS[2]) ~= ARGV[3] then return 0 end` + store + `return 1`)
+
+	releaseScript = newScript(`if redis.call('get', KEYS[2]) ~= ARGV[1] then return 0 end
+return redis.call('del', KEYS[2])`)
+
+	// ARGV[1] is UNLINK or DEL. Returns whether there was a value.
+	deleteScript = newScript(`redis.call('del', KEYS[2])
+return redis.call(ARGV[1], KEYS[1])`)
+)
+
+// A call is what a script is given for one key.
+type call struct {
+	key  string
+	args []any
+}
+
+// once is a command that is not sent again after a broken connection: it may have
+// been carried out, and would then say that it was not.
+type once struct{ *goredis.Cmd }
+
+func (once) NoRetry() bool { return true }
+
+// A Cluster that moves a slot answers TRYAGAIN, and carries nothing out, while a key
+// and its lease are not both in one place.
+const (
+	maxTries  = 8
+	firstWait = 20 * time.Millisecond // doubled each time: 2.5 s in all
+)
+
+// run executes a script for many keys, in one pipeline, and returns the replies.
+// The server may never have seen the script, or have forgotten it; then it is sent.
+func (d *Driver) run(ctx context.Context, s *script, calls []call) ([]*goredis.Cmd, error) {
+	if err := d.begin(ctx); err != nil {
+		return nil, err
+	}
+	replies := make([]*goredis.Cmd, len(calls))
+	which := make([]int, len(calls))
+	for i := range which {
+		which[i] = i
+	}
+	command, body, wait := "evalsha", s.sum, firstWait
+	for try := 1; len(which) > 0; try++ {
+		cmds := make([]goredis.Cmder, len(which))
+		for n, i := range which {
+			args := append(make([]any, 0, 5+len(calls[i].args)), command, body, 2, calls[i].key, leaseKey(calls[i].key))
+			replies[i] = goredis.NewCmd(ctx, append(args, calls[i].args...)...)
+			cmds[n] = once{replies[i]}
+		}
+		if err := d.execute(ctx, cmds); err != nil {
+			return nil, err
+		}
+		var again []int
+		moving := false
+		for _, i := range which {
+			err := replies[i].Err()
+			later := goredis.HasErrorPrefix(err, "TRYAGAIN") && try < maxTries
+			if later || goredis.HasErrorPrefix(err, "NOSCRIPT") && command == "evalsha" {
+				again = append(again, i)
+			}
+			moving = moving || later
+		}
+		if moving {
+			if err := sleep(ctx, wait); err != nil {
+				return nil, err
+			}
+			wait *= 2
+		}
+		which, command, body = again, "eval", s.text
+	}
+	return replies, nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// decide is run for scripts that return whether they did what was asked.
+func (d *Driver) decide(ctx context.Context, s *script, calls []call) ([]bool, error) {
+	replies, err := d.run(ctx, s, calls)
+	if err != nil {
+		return nil, err
+	}
+	did := make([]bool, len(replies))
+	for i, reply := range replies {
+		n, err := reply.Int64()
+		if err != nil {
+			return nil, err
+		}
+		did[i] = n != 0
+	}
+	return did, nil
+}

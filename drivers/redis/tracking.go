@@ -1,0 +1,234 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/internal/within"
+)
+
+// invalidations is the channel on which a server names keys that have changed, to
+// connections that it tracks keys for and that speak the older protocol.
+const invalidations = "__redis__:invalidate"
+
+// lookAgain is how often a bus asks a Cluster which servers hold keys.
+const lookAgain = 5 * time.Second
+
+// A tracking is a subscription with several sources: the channel of the bus, and
+// each server that holds keys. Its listener is up while it hears all of them.
+type tracking struct {
+	bus      *subscription
+	listener drivers.KeyListener
+
+	mu     sync.Mutex // held while the listener is called
+	state  state
+	silent map[*source]bool // sources that are not heard now
+}
+
+// tracked returns the run function of a subscription that tracks keys too.
+func tracked(bus *subscription, l drivers.KeyListener) func(context.Context) {
+	t := &tracking{bus: bus, listener: l, silent: make(map[*source]bool)}
+	channel := t.add("")
+	bus.listener = channel
+	bus.take = func(m *goredis.Message) { channel.deliver(func() { l.Message([]byte(m.Payload)) }) }
+	servers := t.add("the servers") // up once they are all known
+	return func(ctx context.Context) {
+		var running sync.WaitGroup
+		running.Go(func() { bus.run(ctx) })
+		running.Go(func() { t.follow(ctx, servers) })
+		running.Wait()
+	}
+}
+
+// follow tracks the servers that hold keys, whichever these are, until ctx ends.
+func (t *tracking) follow(ctx context.Context, known *source) {
+	type tracked struct {
+		stop   context.CancelFunc
+		done   chan struct{}
+		source *source
+	}
+	current := make(map[string]tracked)
+	stop := func(addr string) {
+		current[addr].stop()
+		<-current[addr].done
+	}
+	defer func() {
+		for addr := range current {
+			stop(addr)
+		}
+	}()
+	for {
+		var nodes []*goredis.Client
+		err := within.Do(ctx, func() (err error) { nodes, err = masters(ctx, t.bus.client); return err })
+		if ctx.Err() != nil {
+			return
+		}
+		wait := lookAgain
+		if err != nil {
+			known.Down(err)
+			wait = maxBackoff
+		} else {
+			there := make(map[string]bool)
+			for _, node := range nodes {
+				addr := node.Options().Addr
+				there[addr] = true
+				if _, ok := current[addr]; ok {
+					continue
+				}
+				nodeCtx, cancel := context.WithCancel(ctx)
+				one := tracked{cancel, make(chan struct{}), t.add(addr)}
+				current[addr] = one
+				go func() {
+					defer close(one.done)
+					t.track(nodeCtx, node, one.source)
+				}()
+			}
+			for addr := range current {
+				if !there[addr] {
+					stop(addr)
+					t.remove(current[addr].source)
+					delete(current, addr)
+				}
+			}
+			known.Up()
+		}
+		if _, single := t.bus.client.(*goredis.Client); single {
+			<-ctx.Done()
+			return
+		}
+		if sleep(ctx, wait) != nil {
+			return
+		}
+	}
+}
+
+// track listens to what one server says about keys.
+func (t *tracking) track(ctx context.Context, node *goredis.Client, s *source) {
+	client := trackingClient(node.Options(), t.listener.KeyPrefix())
+	defer client.Close()
+	sub := &subscription{client: client, channel: invalidations, listener: s, ping: t.bus.ping, take: func(m *goredis.Message) {
+		keys := entries(m.PayloadSlice)
+		if len(keys) > 0 {
+			s.deliver(func() { t.listener.Changed(keys) })
+		}
+	}}
+	sub.run(ctx)
+}
+
+// entries leaves out leases: a load that begins or ends changes no entry.
+func entries(keys []string) []string {
+	var all []string
+	for _, key := range keys {
+		if _, is := leaseOf(key); !is {
+			all = append(all, key)
+		}
+	}
+	return all
+}
+
+// trackingClient is a client like another, whose connections are told of changed
+// keys. In the older protocol these are messages of a channel, which a subscription
+// reads as any other, as soon as they come; of the newer one's push messages, go-redis
+// takes notice only when it has a command to send.
+func trackingClient(like *goredis.Options, prefix string) *goredis.Client {
+	o := *like
+	o.Protocol = 2
+	o.MinIdleConns = 0
+	o.ClientSideCache, o.ClientSideCacheConfig = nil, nil
+	o.PushNotificationProcessor = nil
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	o.OnConnect = func(ctx context.Context, cn *goredis.Conn) error {
+		if like.OnConnect != nil {
+			if err := like.OnConnect(ctx, cn); err != nil {
+				return err
+			}
+		}
+		id, err := cn.ClientID(ctx).Result()
+		if err == nil {
+			err = cn.Do(ctx, "client", "tracking", "on", "redirect", id, "bcast", "prefix", prefix).Err()
+		}
+		if err != nil {
+			return fmt.Errorf("tracking keys: %w", err)
+		}
+		return nil
+	}
+	return goredis.NewClient(&o)
+}
+
+// A source is the [drivers.Listener] of one of the subscriptions behind a tracking.
+type source struct {
+	t    *tracking
+	name string // of what is tracked; empty for the channel of the bus
+}
+
+var errUntracked = errors.New("not tracked yet")
+
+func (s *source) reason(err error) error {
+	if s.name == "" {
+		return err
+	}
+	return fmt.Errorf("redis: tracking keys of %s: %w", s.name, err)
+}
+
+func (t *tracking) add(name string) *source {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := &source{t, name}
+	t.silent[s] = true
+	if t.state == up { // a server that has joined a Cluster
+		t.state = down
+		t.listener.Down(s.reason(errUntracked))
+	}
+	return s
+}
+
+// remove forgets a source that holds no keys any more.
+func (t *tracking) remove(s *source) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.silent, s)
+	t.settle()
+}
+
+// settle says that the listener hears everything, if it has not been said and is so.
+func (t *tracking) settle() {
+	if len(t.silent) == 0 && t.state != up {
+		t.state = up
+		t.listener.Up()
+	}
+}
+
+func (s *source) Up() {
+	s.t.mu.Lock()
+	defer s.t.mu.Unlock()
+	delete(s.t.silent, s)
+	s.t.settle()
+}
+
+func (s *source) Down(err error) {
+	s.t.mu.Lock()
+	defer s.t.mu.Unlock()
+	s.t.silent[s] = true
+	if s.t.state != down {
+		s.t.state = down
+		s.t.listener.Down(s.reason(err))
+	}
+}
+
+// Message is not called: subscriptions hand their messages to deliver.
+func (s *source) Message([]byte) {}
+
+func (s *source) deliver(tell func()) {
+	s.t.mu.Lock()
+	defer s.t.mu.Unlock()
+	if s.t.state == up {
+		tell()
+	}
+}
