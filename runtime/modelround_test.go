@@ -229,14 +229,19 @@ func playScene(rt *rapid.T, s scene) (*round, []string) {
 	close(over)
 	<-troubled
 	r.calm.Store(true)
-	for _, pause := range []time.Duration{3 * busLatency, 2*modelTrust + 5*modelL2Timeout} {
-		time.Sleep(pause)
-		for _, n := range r.nodes {
-			for row := range modelRows {
-				n.get(context.Background(), row)
-				n.getOrSet(context.Background(), row, calls{delay: time.Microsecond, ttl: time.Hour})
-			}
+	settled := 2*modelTrust + 5*modelL2Timeout
+	if r.cuts { // who hears nothing has had to look again by now
+		time.Sleep(settled)
+		r.readAll()
+	}
+	for _, n := range r.nodes {
+		if n.ear != nil {
+			n.ear.hush(false)
 		}
+	}
+	for _, pause := range []time.Duration{3 * busLatency, settled} {
+		time.Sleep(pause)
+		r.readAll()
 	}
 	for _, n := range r.nodes {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -248,16 +253,21 @@ func playScene(rt *rapid.T, s scene) (*round, []string) {
 	return r, append(r.broken, r.check(s.bounds())...)
 }
 
+// readAll reads every row in every process.
+func (r *round) readAll() {
+	for _, n := range r.nodes {
+		for row := range modelRows {
+			n.get(context.Background(), row)
+			n.getOrSet(context.Background(), row, calls{delay: time.Microsecond, ttl: time.Hour})
+		}
+	}
+}
+
 // trouble is what happens to the tiers by itself until over is closed.
 func (r *round) trouble(over chan struct{}) {
 	for {
 		select {
 		case <-over:
-			for _, n := range r.nodes {
-				if n.ear != nil {
-					n.ear.hush(false)
-				}
-			}
 			return
 		case <-time.After(r.chance.some(10 * time.Millisecond)):
 		}
