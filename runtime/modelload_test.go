@@ -81,7 +81,9 @@ func (n *node) getOrSet(ctx context.Context, row int, c calls) {
 	}
 	switch {
 	case forcing == nil:
-	case err != nil || c.ttl <= 0 || n.l2 || n.cuts || n.processes > 1:
+	case err != nil || v.Made < r.start: // a grace value has stood in for a load that failed
+		n.promisesNothing(forcing)
+	case c.ttl <= 0 || n.l2 || n.cuts || n.processes > 1:
 		n.promisesNothing(forcing)
 	default:
 		n.ended(forcing, nil)

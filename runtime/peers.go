@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -77,11 +78,16 @@ func (s *Store) deafUntil(it *item) int64 {
 	return deadline(max(since, it.kept), int64(s.stampTrust))
 }
 
-// Ready waits until the store hears its bus, or until ctx is done. A program need
-// not wait: until then entries in memory are served for a short time only, and
-// what was loaded before may have to be loaded again. Without a bus it returns at
-// once.
+// Ready asks the shared tier whether it has all that it needs, if its driver can tell,
+// and waits until the store hears its bus, or until ctx is done. A program need not
+// wait: until then entries in memory are served for a short time only, and what was
+// loaded before may have to be loaded again.
 func (s *Store) Ready(ctx context.Context) error {
+	if tier, ok := s.l2.(interface{ Ready(context.Context) error }); ok {
+		if err := tier.Ready(ctx); err != nil {
+			return fmt.Errorf("cachegen: store %s: shared tier: %w", s.name, err)
+		}
+	}
 	if s.peers == nil {
 		return nil
 	}
@@ -157,5 +163,32 @@ func (p *peers) Message(b []byte) {
 		for _, name := range m.Names {
 			s.stamps.Change(name, m.Kind == busmsg.ExpireStamp, s.l2 != nil)
 		}
+	}
+}
+
+// KeyPrefix is what the keys begin with that the store wants to hear of.
+func (p *peers) KeyPrefix() string { return p.store.prefix }
+
+// Changed takes over what anybody has changed in the shared tier: by hand, or this
+// process itself, which the server does not tell apart.
+func (p *peers) Changed(keys []string) {
+	s := p.store
+	var entries []string
+	for _, key := range keys {
+		name, ok := strings.CutPrefix(key, s.prefix)
+		stamp, reserved := strings.CutPrefix(name, "!")
+		switch {
+		case !ok:
+		case !reserved:
+			entries = append(entries, key)
+		case strings.HasPrefix(stamp, "d:"):
+			s.stamps.Change(stamp[2:], false, s.l2 != nil)
+		case strings.HasPrefix(stamp, "x:"):
+			s.stamps.Change(stamp[2:], true, s.l2 != nil)
+		}
+	}
+	if len(entries) > 0 {
+		emit(s, s.hooks.Load().Received, BusEvent{s.name, "changed", entries, nil})
+		s.settle(entries, func(_ int, hash uint64, _ generation.Mark) { s.l1.Delete(hash) })
 	}
 }
