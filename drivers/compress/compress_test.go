@@ -25,7 +25,7 @@ func TestConformance(t *testing.T) {
 	const everything = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans | drivertest.DeletesPrefixes | drivertest.Prunes
 	for name, options := range map[string]Options{"Default": {}, "Everything": {Threshold: 1}} {
 		t.Run(name, func(t *testing.T) {
-			drivertest.L2(t, func(t *testing.T) drivers.L2 { return New(newTier(), options) }, everything)
+			drivertest.L2(t, func(t *testing.T) drivers.L2 { return New(newTier(), options) }, everything, drivertest.Limits{LargestValue: 16 << 20})
 		})
 	}
 }

@@ -101,16 +101,17 @@ func (d *Driver) writeForEver(ctx context.Context) error {
 // A process that is killed at any instant loses the act it was at, at most, and leaves
 // nothing damaged.
 func TestKilledWhileItWrites(t *testing.T) {
-	rounds := 300
-	if testing.Short() {
-		rounds = 30
-	}
+	// A process of a test with the race detector takes seconds to start on a busy
+	// machine: there, fewer have to do.
+	const most, fewest, enough = 150, 15, 30 * time.Second
 	for name, arg := range map[string]string{"Sync": "sync", "NoSync": ""} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			state := make(map[string][]byte)
-			interrupted, next := 0, act(0)
-			for range rounds / 2 {
+			began := time.Now()
+			kills, interrupted, next := 0, 0, act(0)
+			for kills < fewest || kills < most && time.Since(began) < enough {
+				kills++
 				next = killWriter(t, dir, arg, next, state)
 				if len(files(t, dir, tempName)) > 0 {
 					interrupted++
@@ -119,7 +120,7 @@ func TestKilledWhileItWrites(t *testing.T) {
 					return
 				}
 			}
-			t.Logf("%d acts, %d of %d kills in the middle of one", next, interrupted, rounds/2)
+			t.Logf("%d acts, %d of %d kills in the middle of one", next, interrupted, kills)
 			if interrupted == 0 {
 				t.Error("no kill came in the middle of a write: nothing was tested")
 			}

@@ -22,7 +22,8 @@
 //
 // Items past their TTL are absent at once but take space until [Driver.Prune] or
 // Options.MaxSize removes them. The time is the machine's clock. [Driver.Scan] and
-// [Driver.DeletePrefix] read the beginning of every file. Files can be read by the
+// [Driver.DeletePrefix] go through the names of all files and open those whose keys begin
+// right, [Driver.Prune] reads all files. Files can be read by the
 // process's own user alone. A key can have 64 MB; a value what memory has room for
 // twice, at most Options.MaxSize.
 package file

@@ -6,26 +6,42 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
 // scanBatch is how many keys Scan names at a time.
 const scanBatch = 1000
 
+// names returns what files a directory has, in no order.
+func names(dir string) ([]string, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, absent(err)
+	}
+	defer f.Close()
+	return f.Readdirnames(-1)
+}
+
+// canHave reports whether a file called name is an item whose key can begin with prefix.
+func canHave(name, ending, prefix string) bool {
+	head, ok := parseName(name, ending)
+	return ok && canBegin(head, prefix)
+}
+
 // list calls f with each file of a shard that is an item, ending tells of which kind,
 // and whose key can begin with prefix. What disappears meanwhile is left out; err is
 // [errDamaged] or nil.
 func list(dir, ending, prefix string, f func(path string, h header, err error) error) error {
-	files, err := os.ReadDir(dir)
+	files, err := names(dir)
 	if err != nil {
-		return absent(err)
+		return err
 	}
-	for _, file := range files {
-		head, ok := parseName(file.Name(), ending)
-		if !ok || !canBegin(head, prefix) {
+	for _, name := range files {
+		if !canHave(name, ending, prefix) {
 			continue
 		}
-		path := filepath.Join(dir, file.Name())
+		path := filepath.Join(dir, name)
 		var h header
 		r, err := read(path)
 		switch {
@@ -71,17 +87,15 @@ func (d *Driver) Scan(ctx context.Context, prefix string, f func(keys []string) 
 	return nil
 }
 
-// eachShard runs f with the lock of each shard there is, and returns the sum of what f
-// returns, also when it fails.
-func (d *Driver) eachShard(ctx context.Context, operation string, f func(*shard) (int64, error)) (int64, error) {
+// eachShard runs f for each shard, and returns the sum of what f returns, also when it
+// fails.
+func (d *Driver) eachShard(ctx context.Context, operation string, f func(i int) (int64, error)) (int64, error) {
 	var total int64
 	for i := range shards {
 		var n int64
-		err := d.execute(ctx, operation, 0, func() error {
-			return d.locked(ctx, i, false, func(s *shard) (err error) {
-				n, err = f(s)
-				return err
-			})
+		err := d.execute(ctx, operation, 0, func() (err error) {
+			n, err = f(i)
+			return err
 		})
 		if err != nil {
 			return total, err // n may still be written to
@@ -93,63 +107,68 @@ func (d *Driver) eachShard(ctx context.Context, operation string, f func(*shard)
 
 // DeletePrefix implements [drivers.PrefixDeleter].
 func (d *Driver) DeletePrefix(ctx context.Context, prefix string) (int64, error) {
-	return d.eachShard(ctx, "delete a prefix", func(s *shard) (n int64, err error) {
-		t := now()
-		err = list(s.path, leaseName, prefix, func(path string, h header, damaged error) error {
-			if damaged != nil || !strings.HasPrefix(h.key, prefix) {
-				return ctx.Err()
-			}
-			return s.remove(path)
-		})
-		if err != nil {
+	return d.eachShard(ctx, "delete a prefix", func(i int) (n int64, err error) {
+		// Most shards have nothing of a prefix.
+		files, err := names(d.shardPath(i))
+		if err != nil || !slices.ContainsFunc(files, func(name string) bool {
+			return canHave(name, entryName, prefix) || canHave(name, leaseName, prefix)
+		}) {
 			return 0, err
 		}
-		err = list(s.path, entryName, prefix, func(path string, h header, damaged error) error {
-			if damaged != nil || !strings.HasPrefix(h.key, prefix) {
-				return ctx.Err()
-			}
-			if h.live(t) {
-				n++
-			}
-			return s.remove(path)
+		err = d.locked(ctx, i, false, func(s *shard) error {
+			n, err = s.deletePrefix(ctx, prefix)
+			return err
 		})
 		return n, err
 	})
 }
 
+func (s *shard) deletePrefix(ctx context.Context, prefix string) (n int64, err error) {
+	t := now()
+	for _, ending := range []string{leaseName, entryName} { // leases first, as everywhere
+		err := list(s.path, ending, prefix, func(path string, h header, damaged error) error {
+			if damaged != nil || !strings.HasPrefix(h.key, prefix) {
+				return ctx.Err()
+			}
+			if ending == entryName && h.live(t) {
+				n++
+			}
+			return s.remove(path)
+		})
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
 // Prune implements [drivers.Pruner]. It reads every file, and removes those that are
 // damaged and what processes left behind that were killed, too; these do not count.
 func (d *Driver) Prune(ctx context.Context) (int64, error) {
-	var total int64
-	for i := range shards {
-		var n int64
-		err := d.execute(ctx, "prune", 0, func() (err error) {
-			n, err = d.pruneShard(ctx, i)
-			return err
-		})
-		if err != nil {
-			return total, err // n may still be written to
-		}
-		total += n
-	}
-	return total, nil
+	return d.eachShard(ctx, "prune", func(i int) (int64, error) { return d.pruneShard(ctx, i) })
 }
 
 // pruneShard looks first and takes the lock for what it removes alone.
 func (d *Driver) pruneShard(ctx context.Context, i int) (n int64, err error) {
 	t := now()
+	files, err := names(d.shardPath(i))
+	if err != nil {
+		return 0, err
+	}
 	var spent []string
-	for _, ending := range []string{leaseName, entryName} {
-		err := list(d.shardPath(i), ending, "", func(path string, _ header, _ error) error {
-			state, err := inspect(path, t)
-			if state == ended || state == damaged {
+	for _, name := range files {
+		path := filepath.Join(d.shardPath(i), name)
+		if canHave(name, entryName, "") || canHave(name, leaseName, "") {
+			switch state, err := inspect(path, t); {
+			case err != nil || ctx.Err() != nil:
+				return 0, errors.Join(err, ctx.Err())
+			case state == ended || state == damaged:
 				spent = append(spent, path)
 			}
-			return errors.Join(ctx.Err(), err)
-		})
-		if err != nil {
-			return 0, err
 		}
+	}
+	if len(spent) == 0 && !slices.Contains(files, tempName) {
+		return 0, nil
 	}
 	err = d.locked(ctx, i, false, func(s *shard) error {
 		// Whoever has the lock has none under way.
