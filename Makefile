@@ -7,7 +7,7 @@
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 # Modules of their own below this one.
-MODULES = bench
+MODULES = bench drivers/sqltest
 
 # Everything written in Go, but for inputs of tests, which may be wrong on purpose.
 GOFILES = find . -name '*.go' -not -path '*/testdata/*' -not -path './.git/*'

