@@ -27,6 +27,7 @@ type sequence struct {
 	numbers    int          // of loads and of values
 	called     atomic.Int64 // loads of rows, as the loaders count them
 	ops        int64
+	last       int // the row that was drawn last
 }
 
 const sequenceRows = 4
