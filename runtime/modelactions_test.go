@@ -15,11 +15,16 @@ import (
 func (s *sequence) actions() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
 		"wait":         s.pass,
+		"deadline":     s.passTo,
+		"deadline ":    s.passTo,
+		"deadline  ":   s.passTo,
 		"get":          s.readOne,
 		"getMany":      s.readMany,
 		"getOrSet":     s.readOrLoad,
 		"getOrSet ":    s.readOrLoad, // as often again
 		"getOrSet  ":   s.readOrLoad,
+		"getOrSet   ":  s.readOrLoad,
+		"getOrSet    ": s.readOrLoad,
 		"getOrSetMany": s.readOrLoadMany,
 		"pull":         s.takeOut,
 		"set":          s.put,
@@ -32,7 +37,31 @@ func (s *sequence) actions() map[string]func(*rapid.T) {
 }
 
 func (s *sequence) draw(rt *rapid.T) (process, row int) {
-	return rapid.IntRange(0, len(s.stores)-1).Draw(rt, "process"), rapid.IntRange(0, sequenceRows-1).Draw(rt, "row")
+	process = rapid.IntRange(0, len(s.stores)-1).Draw(rt, "process")
+	if rapid.Bool().Draw(rt, "again") { // long stories are about one row
+		return process, s.last
+	}
+	s.last = rapid.IntRange(0, sequenceRows-1).Draw(rt, "row")
+	return process, s.last
+}
+
+// passTo waits for a moment at which something about a row is to change, or for the
+// one before that.
+func (s *sequence) passTo(rt *rapid.T) {
+	var ends []time.Duration
+	for _, place := range s.places() {
+		if e := place[s.last]; e != nil {
+			ends = append(ends, e.fresh, e.stale, e.due, e.again, e.retry)
+		}
+	}
+	ends = slices.DeleteFunc(ends, func(end time.Duration) bool { return end <= s.now+1 || end > s.now+24*time.Hour })
+	if len(ends) == 0 {
+		rt.Skip("nothing is to change")
+	}
+	end := rapid.SampledFrom(ends).Draw(rt, "end")
+	time.Sleep(end - s.now - time.Duration(rapid.IntRange(0, 1).Draw(rt, "before")))
+	s.settle(rt)
+	rt.Logf("%v", s.now)
 }
 
 func (s *sequence) pass(rt *rapid.T) {

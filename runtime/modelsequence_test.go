@@ -27,6 +27,7 @@ type sequence struct {
 	numbers    int          // of loads and of values
 	called     atomic.Int64 // loads of rows, as the loaders count them
 	ops        int64
+	last       int // the row that was drawn last
 }
 
 const sequenceRows = 4
@@ -119,7 +120,7 @@ func (s *sequence) drawCalls(rt *rapid.T) calls {
 		grace:      rapid.SampledFrom([]time.Duration{0, 5 * time.Second, time.Hour}).Draw(rt, "grace"),
 		soft:       rapid.SampledFrom([]time.Duration{0, 100 * time.Millisecond}).Draw(rt, "soft"),
 		hard:       rapid.SampledFrom([]time.Duration{0, 0, 300 * time.Millisecond}).Draw(rt, "hard"),
-		backoff:    rapid.SampledFrom([]time.Duration{0, 2 * time.Second}).Draw(rt, "backoff"),
+		backoff:    rapid.SampledFrom([]time.Duration{0, 2 * time.Second, time.Minute}).Draw(rt, "backoff"),
 		errorTTL:   rapid.SampledFrom([]time.Duration{0, 5 * time.Second}).Draw(rt, "errorttl"),
 		missingTTL: rapid.SampledFrom([]time.Duration{0, 2 * time.Second, time.Minute}).Draw(rt, "notfoundttl"),
 		delay:      rapid.SampledFrom([]time.Duration{time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond}).Draw(rt, "delay"),
