@@ -195,12 +195,3 @@ func (t *Table) checkSize(key string, values ...[]byte) error {
 	}
 	return nil
 }
-
-func checkItems(items []drivers.Item) error {
-	for _, item := range items {
-		if item.TTL < 0 {
-			return fmt.Errorf("%w: negative ttl %s", drivers.ErrRefused, item.TTL)
-		}
-	}
-	return nil
-}
