@@ -490,6 +490,7 @@ func (c *core) tagResults(ctx context.Context, parts []*part, known uint64, any 
 		if len(tagged[i]) == 0 {
 			continue
 		}
+		kept := p.keep
 		p.it.stamps = append(p.it.stamps, current(tagged[i])...)
 		if !sure && slices.ContainsFunc(tagged[i], unknown) {
 			p.keep = false
@@ -499,6 +500,8 @@ func (c *core) tagResults(ctx context.Context, parts []*part, known uint64, any 
 				p.keep = false
 			}
 		}
+		// Who asked for a load although there was a value does not want that back.
+		p.drop = p.drop || p.flight.Forced && kept && !p.keep
 	}
 	return err == nil
 }

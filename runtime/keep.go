@@ -159,8 +159,11 @@ func (s *Store) keepStale(p *part, it *item) *item {
 }
 
 // supersedes reports whether it is younger than other, or the same and knows as
-// well that it has expired.
+// well that it has expired. What is over supersedes nothing.
 func (it *item) supersedes(other *item) bool {
+	if now() >= it.staleUntil {
+		return false
+	}
 	if it.loadStarted != other.loadStarted {
 		return it.loadStarted > other.loadStarted
 	}

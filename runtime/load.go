@@ -312,7 +312,8 @@ func (c *core) await(ctx context.Context, rq *request, open []*search, came uint
 		}
 		q.end(it, err)
 		q.tier = q.tierOf(it)
-		if t := now(); err == nil && it.due(t) && c.store.look(it, t) == fresh { // a load of what stands in has just failed
+		standsIn := f.Forced && q.tier != 0 // a load of it has just failed, as for one that is not fresh
+		if t := now(); err == nil && it.due(t) && !standsIn && c.store.look(it, t) == fresh {
 			behind = append(behind, q)
 		}
 	}

@@ -59,7 +59,7 @@ func (n *node) ask(ctx context.Context, r reading, c calls, rows []int) (found m
 }
 
 func (n *node) getOrSet(ctx context.Context, row int, c calls) {
-	r := reading{op: "GetOrSet", process: n.process, row: row, stale: !c.forced, joins: true}
+	r := reading{op: "GetOrSet", process: n.process, row: row, stale: true, joins: true}
 	var forcing *change
 	if c.forced {
 		r.op = "forced GetOrSet"

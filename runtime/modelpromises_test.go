@@ -238,6 +238,9 @@ func (h *history) loadedTwice(b bounds, report func(row int, format string, args
 			if !c.touches(z.row) || c.start > z.made {
 				continue
 			}
+			if c.err != nil { // it is carried out, and told, some time later
+				return true
+			}
 			if c.end > min(a.asked, z.asked) || c.process != a.process && add(c.till, 2*b.latency) >= min(a.askedAt, z.askedAt) {
 				return true
 			}

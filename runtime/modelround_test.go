@@ -168,7 +168,9 @@ func (r *round) fault(format string, args ...any) {
 
 func (r *round) open(rt *rapid.T, process int) *node {
 	n := &node{round: r, process: process}
-	options := []runtime.StoreOption{runtime.Logger(silent), runtime.StampTrust(modelTrust), runtime.L2Timeout(modelL2Timeout)}
+	// Without a breaker: while the shared tier is left alone, stamps are trusted for
+	// longer, and the history does not know when that was.
+	options := []runtime.StoreOption{runtime.Logger(silent), runtime.StampTrust(modelTrust), runtime.L2Timeout(modelL2Timeout), runtime.L2CircuitBreakerDuration(0)}
 	if r.l1 {
 		options = append(options, runtime.L1(memory.New(memory.Options{MaxSize: "1mb"})))
 	}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/internal/busmsg"
-	"github.com/cachegen/cachegen/runtime/internal/generation"
 )
 
 // pull returns what get does and deletes it. Of those who pull the same key
@@ -67,7 +66,12 @@ func (c *core) pullPrivate(ctx context.Context, key string) (*item, error) {
 	}
 	taken := it.private && it.presence == present && s.judge(ctx, it) == fresh
 	if !taken {
-		s.settle([]string{key}, func(_ int, hash uint64, _ generation.Mark) { s.l1.Delete(hash) })
+		hash := s.hash(key)
+		s.stripes.Do(hash, func() {
+			if s.find(key, hash) == it {
+				s.l1.Delete(hash)
+			}
+		})
 		return nil, nil
 	}
 	if s.hooks.Load().Hit != nil {

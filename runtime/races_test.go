@@ -232,3 +232,28 @@ func TestACallIsOneHitOrOneMiss(t *testing.T) {
 		})
 	})
 }
+
+// A forced load whose result is not kept, because a tag of it has been deleted
+// meanwhile, does not leave the value there that its caller did not want.
+func TestAForcedLoadThatIsNotKeptLeavesNothingOld(t *testing.T) {
+	for setup, options := range setups {
+		t.Run(setup, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := newStore(t, append(options(), runtime.TTL(time.Hour))...)
+				c := newCache[int, int](t, s)
+				if err := c.Set(t.Context(), 7, 1); err != nil {
+					t.Fatal(err)
+				}
+				load := func(ctx context.Context) (int, error) {
+					runtime.Entry(ctx).SetTags("new")
+					return 2, s.DeleteByTag(ctx, "new")
+				}
+				got, err := c.GetOrSet(t.Context(), 7, load, runtime.ForceFresh())
+				want(t, got, err, 2)
+				if v, ok, err := c.Get(t.Context(), 7); ok && v == 1 || err != nil {
+					t.Error(v, ok, err)
+				}
+			})
+		})
+	}
+}

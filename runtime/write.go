@@ -333,9 +333,13 @@ func (s *Store) restampShared(ctx context.Context, names []string, expire bool) 
 	if s.l2 == nil {
 		return nil
 	}
-	items := make([]drivers.Item, 0, len(names)+1)
-	if strings.HasPrefix(names[0], tagStamp) { // then all are tags. First: who sees a stamp of these sees it too
-		items = append(items, drivers.Item{Key: s.anyTagKey(), Value: stamp.Bytes(stamp.Half())})
+	items := make([]drivers.Item, 0, len(names))
+	if strings.HasPrefix(names[0], tagStamp) { // then all are tags
+		// By itself, and first: who sees a stamp of these sees it too. Within a batch a
+		// driver keeps no order.
+		if err := s.setMany(ctx, []drivers.Item{{Key: s.anyTagKey(), Value: stamp.Bytes(stamp.Half())}}); err != nil {
+			return err
+		}
 	}
 	for _, name := range names {
 		key := s.deleteKey(name)

@@ -36,7 +36,7 @@ func TestFailuresInARowOpenIt(t *testing.T) {
 		if try(b, Success) {
 			t.Fatal("half open too early")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if !try(b, Success) || b.State() != Closed {
 			t.Fatal("a trial that succeeds does not close it")
 		}
@@ -63,7 +63,7 @@ func TestOneTriesWhileItIsHalfOpen(t *testing.T) {
 		if try(b, Success) {
 			t.Fatal("the pause does not begin anew with the trial's failure")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		trial, ok = b.Allow()
 		if !ok {
 			t.Fatal("nobody may try after the second pause")
