@@ -205,7 +205,7 @@ func (c *core) fromShared(ctx context.Context, l *loading, parts []*part) (open 
 		}
 		switch {
 		case p.flight.Forced:
-			if p.fallback.it == nil && worth >= stale && it.graced() {
+			if worth >= stale && it.graced() && (p.fallback.it == nil || it.supersedes(p.fallback.it)) {
 				p.fallback = fallback{it: it, last: true}
 			}
 		case worth == fresh && !(p.renew && it.due(now())):
