@@ -162,18 +162,31 @@ func (e *emitter) source() ([]byte, error) {
 	return formatted(src.Bytes())
 }
 
-// formatted is src as gofmt leaves it alone. One pass may give what the next one
-// changes, where a type of several lines stands in front of a body of one.
+// formatted is src as gofmt leaves it alone.
 func formatted(src []byte) ([]byte, error) {
 	for range 4 {
 		next, err := format.Source(src)
 		if err != nil {
 			return nil, &SourceError{Source: src, Err: err}
 		}
-		if bytes.Equal(next, src) {
+		done := bytes.Equal(next, src)
+		src = next
+		if done || !unsettled(src) {
 			break
 		}
-		src = next
 	}
 	return src, nil
+}
+
+// unsettled reports whether another pass of gofmt may change what one has made: where a
+// type of several lines stands in front of a body of one. Formatting is half of the
+// generator's own work, so it is not done twice for nothing.
+func unsettled(src []byte) bool {
+	for line := range bytes.Lines(src) {
+		line = bytes.TrimLeft(line, "\t")
+		if bytes.HasPrefix(line, []byte("}")) && bytes.ContainsRune(line, '{') && !bytes.HasPrefix(line, []byte("} else")) {
+			return true
+		}
+	}
+	return false
 }

@@ -207,8 +207,14 @@ type Account{{.N}} struct {
 	Created    time.Time
 	Deleted    *time.Time
 {{- if .N}}
-	Parent     *p{{.Before}}.Account{{.Before}}
+	Owner      *p{{.Before}}.Owner
 {{- end}}
+}
+
+type Owner struct {
+	ID    int64
+	Name  string
+	Since time.Time
 }
 
 type Page struct {

@@ -34,15 +34,23 @@ func find(t types.Type, name func(kind int) string) method {
 		sets = append(sets, types.NewPointer(t))
 	}
 	for i, set := range sets {
-		methods := types.NewMethodSet(set)
 		for kind := 1; kind < len(pairs); kind++ {
-			s := methods.Lookup(nil, name(kind))
-			if s != nil && fits(name(kind), s.Type().(*types.Signature)) {
-				return method{kind: kind, pointer: i > 0, promoted: len(s.Index()) > 1}
+			f, index := lookup(set, name(kind))
+			if f != nil && fits(name(kind), f.Signature()) {
+				return method{kind: kind, pointer: i > 0, promoted: len(index) > 1}
 			}
 		}
 	}
 	return method{}
+}
+
+// lookup returns the exported method of that name in t's method set, and the way to it
+// through embedded fields; nil if there is none. Whole method sets would cost more than
+// all else that is done with a value's type.
+func lookup(t types.Type, name string) (f *types.Func, index []int) {
+	obj, index, _ := types.LookupFieldOrMethod(t, false, nil, name)
+	f, _ = obj.(*types.Func)
+	return f, index
 }
 
 // fits reports whether a method has the signature that msgpack asks of its name.

@@ -75,11 +75,8 @@ func locked(t types.Type) types.Type {
 	if types.IsInterface(t) {
 		return nil
 	}
-	if named, ok := t.(*types.Named); ok {
-		own, pointer := types.NewMethodSet(named), types.NewMethodSet(types.NewPointer(named))
-		if isLock(pointer) && !isLock(own) {
-			return t
-		}
+	if named, ok := t.(*types.Named); ok && isLock(types.NewPointer(named)) && !isLock(named) {
+		return t
 	}
 	switch u := t.Underlying().(type) {
 	case *types.Array:
@@ -94,13 +91,10 @@ func locked(t types.Type) types.Type {
 	return nil
 }
 
-func isLock(set *types.MethodSet) bool {
+func isLock(t types.Type) bool {
 	for _, name := range []string{"Lock", "Unlock"} {
-		m := set.Lookup(nil, name)
-		if m == nil {
-			return false
-		}
-		if sig := m.Type().(*types.Signature); sig.Params().Len()+sig.Results().Len() > 0 {
+		m, _ := lookup(t, name)
+		if m == nil || m.Signature().Params().Len()+m.Signature().Results().Len() > 0 {
 			return false
 		}
 	}
@@ -130,13 +124,12 @@ func clone(t types.Type) (c templates.Clone, ok bool) {
 	if named, is := types.Unalias(t).(*types.Named); !is || types.IsInterface(named) {
 		return c, false
 	}
-	methods := types.NewMethodSet(types.NewPointer(t))
 	for _, name := range []string{"Clone", "Copy", "DeepCopy"} {
-		m := methods.Lookup(nil, name)
-		if m == nil || len(m.Index()) > 1 { // an embedded field's copies that field
+		m, index := lookup(types.NewPointer(t), name)
+		if m == nil || len(index) > 1 { // an embedded field's copies that field
 			continue
 		}
-		sig := m.Type().(*types.Signature)
+		sig := m.Signature()
 		if sig.Params().Len() != 0 || sig.Results().Len() != 1 {
 			continue
 		}
