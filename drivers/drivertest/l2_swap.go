@@ -141,14 +141,15 @@ func swapBatch(t *testing.T, s swapping) {
 }
 
 func swapTTL(t *testing.T, s swapping) {
-	const ttl = 50 * time.Millisecond
-	s.set(drivers.Item{Key: s.key("kept"), Value: []byte("1"), TTL: ttl})
+	const ttl, long = 50 * time.Millisecond, 3 * time.Second // long enough for the swap to come in time
+	s.set(drivers.Item{Key: s.key("kept"), Value: []byte("1"), TTL: long}, drivers.Item{Key: s.key("witness"), Value: []byte("1"), TTL: long})
 	s.swap(yes, drivers.Swap{Key: s.key("kept"), Old: []byte("1"), New: []byte("2")})
 	s.set(drivers.Item{Key: s.key("ended"), Value: []byte("1")})
 	s.swap(yes, drivers.Swap{Key: s.key("ended"), Old: []byte("1"), New: []byte("2"), TTL: ttl})
 	s.swap(yes, drivers.Swap{Key: s.key("added"), New: []byte("2"), TTL: ttl})
 	s.waitAbsent(s.key("ended"))
 	s.waitAbsent(s.key("added"))
+	s.waitAbsent(s.key("witness"))
 	s.expect(s.key("kept"), []byte("2"))
 	// Past its TTL is absent, removed from the store or not.
 	s.swap(no, drivers.Swap{Key: s.key("ended"), Old: []byte("2"), New: []byte("3")})
