@@ -26,6 +26,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -90,12 +91,25 @@ func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error
 		err = drivers.ErrClosed
 	}
 	if err == nil {
-		_, err = b.pool.Exec(ctx, "SELECT pg_notify($1, part) FROM unnest($2::text[]) AS part", identifier(channel), split(message))
+		err = b.notify(ctx, channel, message)
 	}
 	if err != nil {
 		return fmt.Errorf("postgres: publish on %q: %w", channel, err)
 	}
 	return nil
+}
+
+// notify tries again while the pool hands out connections that broke without its
+// noticing, as all do when the server restarts. A message may arrive twice then.
+func (b *Bus) notify(ctx context.Context, channel string, message []byte) error {
+	for left := b.pool.Stat().TotalConns(); ; left-- {
+		_, err := b.pool.Exec(ctx, "SELECT pg_notify($1, part) FROM unnest($2::text[]) AS part", identifier(channel), split(message))
+		var answer *pgconn.PgError
+		var refused *pgconn.ConnectError
+		if err == nil || left <= 0 || ctx.Err() != nil || errors.As(err, &answer) || errors.As(err, &refused) {
+			return err
+		}
+	}
 }
 
 func (b *Bus) isClosed() bool {
