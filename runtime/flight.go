@@ -205,7 +205,7 @@ func (c *core) fromShared(ctx context.Context, l *loading, parts []*part) (open 
 		}
 		switch {
 		case p.flight.Forced:
-			if worth >= stale && it.graced() && (p.fallback.it == nil || it.supersedes(p.fallback.it)) {
+			if worth >= stale && it.graced() && (p.fallback.it == nil || !s.supersedes(p.fallback.it, it)) {
 				p.fallback = fallback{it: it, last: true}
 			}
 		case worth == fresh && !(p.renew && it.due(now())):
@@ -214,7 +214,7 @@ func (c *core) fromShared(ctx context.Context, l *loading, parts []*part) (open 
 			continue
 		case worth == stale:
 			it = s.keepStale(p, it)
-			if !p.fallback.ready() || it != p.fallback.it && it.supersedes(p.fallback.it) {
+			if !p.fallback.ready() || it != p.fallback.it && s.supersedes(it, p.fallback.it) {
 				p.fallback = fallback{it: it}
 				if !p.renew { // which has been offered what it is to replace
 					p.flight.Offer(it)

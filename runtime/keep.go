@@ -148,7 +148,7 @@ func (s *Store) keepStale(p *part, it *item) *item {
 	use := it
 	if s.l1 != nil {
 		s.stripes.Do(p.hash, func() {
-			if old := s.find(it.key, p.hash); old != nil && old.supersedes(it) {
+			if old := s.find(it.key, p.hash); old != nil && s.supersedes(old, it) {
 				use = old
 			} else if !p.flight.Poisoned() {
 				s.l1.Set(p.hash, it, it.size)
@@ -159,9 +159,10 @@ func (s *Store) keepStale(p *part, it *item) *item {
 }
 
 // supersedes reports whether it is younger than other, or the same and knows as
-// well that it has expired. What is over supersedes nothing.
-func (it *item) supersedes(other *item) bool {
-	if now() >= it.staleUntil {
+// well that it has expired. What is over, or has been invalidated, supersedes
+// nothing.
+func (s *Store) supersedes(it, other *item) bool {
+	if s.look(it, now()) == dead {
 		return false
 	}
 	if it.loadStarted != other.loadStarted {

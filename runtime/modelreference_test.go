@@ -154,7 +154,6 @@ func (m *reference) set(process, row, value int, c calls) {
 	}
 }
 
-// get returns a fresh value.
 // pull is what a process takes out: what the shared tier has, if there is one. What it
 // does not have is gone from the memory of who asks.
 func (m *reference) pull(process, row int) (value int, ok bool) {
@@ -171,6 +170,7 @@ func (m *reference) pull(process, row int) (value int, ok bool) {
 	return e.value, true
 }
 
+// get returns a fresh value.
 func (m *reference) get(process, row int) (value int, ok bool) {
 	e := m.memory[process][row]
 	if e.worth(m.now) != good {
@@ -210,6 +210,7 @@ func (e *remembered) outcome(t time.Duration) outcome {
 // the caller waited for another row.
 func (m *reference) getOrSet(process, row int, c calls) (out, other outcome) {
 	var standIn, was *remembered // for a load that fails, and for one that is slow
+	var last *remembered         // for a load that fails when what stood in has ended meanwhile
 	patient := false
 	if mine := m.memory[process][row]; !c.forced {
 		switch worth := mine.worth(m.now); {
@@ -224,6 +225,7 @@ func (m *reference) getOrSet(process, row int, c calls) (out, other outcome) {
 			return out, out
 		case worth > gone:
 			standIn, was, patient = mine, mine.copied(), worth == unasked
+			last = was
 		default:
 			if f := m.failures[process][row]; f.worth(m.now) == good && c.errorTTL > 0 {
 				out = outcome{failed: f.value, at: m.now}
@@ -246,12 +248,20 @@ func (m *reference) getOrSet(process, row int, c calls) (out, other outcome) {
 				was, patient = standIn.copied(), false
 			}
 		}
-	} else if mine.worth(m.now) > gone && mine.grace > 0 { // for a failure only
-		standIn, patient = mine, true
-	} else if theirs := m.shared[row]; theirs.worth(m.now) > gone && theirs.grace > 0 {
-		standIn, patient = theirs.copied(), true
+	} else { // for a failure only
+		patient = true
+		if mine.worth(m.now) > gone && mine.grace > 0 {
+			standIn, last = mine, mine
+		}
+		theirs := m.shared[row]
+		if theirs.worth(m.now) > gone && theirs.grace > 0 && (standIn == nil || standIn.value < theirs.value) {
+			standIn = theirs.copied()
+		}
 	}
 	out = m.load(process, row, standIn, false, c)
+	if (out.late || out.failed != 0) && last.worth(out.at) > gone {
+		out = last.outcome(out.at)
+	}
 	if at := m.now + c.soft; standIn != nil && !patient && at < out.at && was.worth(at) > gone {
 		return was.outcome(at), out
 	}

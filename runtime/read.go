@@ -52,7 +52,7 @@ func (c *core) getMany(ctx context.Context, wants []want, call *call) ([]*item, 
 			switch {
 			case verdict == fresh:
 				items[i], tiers[i] = it, TierL2
-			case call.allowStale && verdict == stale && (grace[i].it == nil || !grace[i].it.supersedes(it)):
+			case call.allowStale && verdict == stale && (grace[i].it == nil || !s.supersedes(grace[i].it, it)):
 				grace[i].it, tiers[i] = it, TierL2
 			}
 		})
@@ -102,7 +102,7 @@ func (c *core) getShared(ctx context.Context, wants []want, open []int, call *ca
 		w, verdict := wants[open[j]], s.look(it, now())
 		if s.l1 != nil && verdict >= stale {
 			s.stripes.If(w.hash, marks[j], func() {
-				if old := s.find(w.key, w.hash); verdict == fresh || old == nil || !old.supersedes(it) {
+				if old := s.find(w.key, w.hash); verdict == fresh || old == nil || !s.supersedes(old, it) {
 					s.l1.Set(w.hash, it, it.size)
 				}
 			})
