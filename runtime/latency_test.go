@@ -18,89 +18,92 @@ func TestNothingStaleWithLatency(t *testing.T) {
 	for _, mode := range []string{"tag", "expire", "set", "delete", "tag+delete", "tag+noresult", "tag+nocancel", "delete+nocancel"} {
 		for _, l1 := range []bool{true, false} {
 			t.Run(fmt.Sprint(mode, l1), func(t *testing.T) {
-				var shared faketier.Shared
-				nap := func() {
-					if rand.IntN(3) == 0 {
-						time.Sleep(time.Duration(rand.IntN(300)) * time.Microsecond)
+				bubble(t, func(t *testing.T) {
+					var shared faketier.Shared
+					nap := func() { // in steps, so that several things happen at once
+						if rand.IntN(3) == 0 {
+							time.Sleep(time.Duration(rand.IntN(7)) * 50 * time.Microsecond)
+						}
 					}
-				}
-				shared.Before = func(context.Context, string, []string) error { nap(); return nil }
-				shared.After = func(string, []string) { nap() }
-				o := []runtime.StoreOption{runtime.L2(&shared), runtime.TTL(time.Hour), runtime.StampTrust(2 * time.Millisecond)}
-				if l1 {
-					o = append(o, memoryTier())
-				}
-				s := newStore(t, o...)
-				stores, _ := runtime.NewStores("test", s)
-				d := runtime.Definition[int, int64]{Name: "rows",
-					Tags: func(k int) []runtime.Tag { return []runtime.Tag{runtime.Tag(fmt.Sprint("key:", k))} }}
-				if mode != "tag+noresult" {
-					d.ResultTags = func(int64) []runtime.Tag { return []runtime.Tag{"result"} }
-				}
-				c, _ := runtime.Open(stores, d)
-				var row, settled [4]atomic.Int64
-				var last [4]atomic.Value
-				done := make(chan struct{})
-				var rs, ws sync.WaitGroup
-				var bad atomic.Int64
-				for range 6 {
-					rs.Go(func() {
-						for {
-							select {
-							case <-done:
-								return
-							default:
-							}
-							k := rand.IntN(4)
-							least := settled[k].Load()
-							op := last[k].Load()
-							ctx, cancel := context.WithCancel(context.Background())
-							if rand.IntN(4) == 0 && mode != "tag+nocancel" && mode != "delete+nocancel" {
-								time.AfterFunc(time.Duration(rand.IntN(400))*time.Microsecond, cancel)
-							}
-							got, err := c.GetOrSet(ctx, k, func(context.Context) (int64, error) { v := row[k].Load(); nap(); return v, nil })
-							cancel()
-							if err == nil && got < least {
-								if bad.Add(1) < 4 {
-									t.Errorf("key %d: %d < %d after %v", k, got, least, op)
+					shared.Before = func(context.Context, string, []string) error { nap(); return nil }
+					shared.After = func(string, []string) { nap() }
+					o := []runtime.StoreOption{runtime.L2(&shared), runtime.TTL(time.Hour), runtime.StampTrust(2 * time.Millisecond)}
+					if l1 {
+						o = append(o, memoryTier())
+					}
+					s := newStore(t, o...)
+					stores, _ := runtime.NewStores("test", s)
+					d := runtime.Definition[int, int64]{Name: "rows",
+						Tags: func(k int) []runtime.Tag { return []runtime.Tag{runtime.Tag(fmt.Sprint("key:", k))} }}
+					if mode != "tag+noresult" {
+						d.ResultTags = func(int64) []runtime.Tag { return []runtime.Tag{"result"} }
+					}
+					c, _ := runtime.Open(stores, d)
+					var row, settled [4]atomic.Int64
+					var last [4]atomic.Value
+					done := make(chan struct{})
+					var rs, ws sync.WaitGroup
+					var bad atomic.Int64
+					for range 6 {
+						rs.Go(func() {
+							for {
+								select {
+								case <-done:
+									return
+								default:
+								}
+								time.Sleep(time.Duration(rand.IntN(2)) * 50 * time.Microsecond)
+								k := rand.IntN(4)
+								least := settled[k].Load()
+								op := last[k].Load()
+								ctx, cancel := context.WithCancel(context.Background())
+								if rand.IntN(4) == 0 && mode != "tag+nocancel" && mode != "delete+nocancel" {
+									time.AfterFunc(time.Duration(rand.IntN(9))*50*time.Microsecond, cancel)
+								}
+								got, err := c.GetOrSet(ctx, k, func(context.Context) (int64, error) { v := row[k].Load(); nap(); return v, nil })
+								cancel()
+								if err == nil && got < least {
+									if bad.Add(1) < 4 {
+										t.Errorf("key %d: %d < %d after %v", k, got, least, op)
+									}
 								}
 							}
-						}
-					})
-				}
-				for k := range 4 {
-					ws.Go(func() {
-						for i := range 600 {
-							v := row[k].Add(1)
-							m := mode
-							if mode == "tag+delete" {
-								m = []string{"tag", "delete"}[i%2]
+						})
+					}
+					for k := range 4 {
+						ws.Go(func() {
+							for i := range 150 {
+								v := row[k].Add(1)
+								m := mode
+								if mode == "tag+delete" {
+									m = []string{"tag", "delete"}[i%2]
+								}
+								var err error
+								switch m {
+								case "tag", "tag+noresult", "tag+nocancel":
+									err = s.DeleteByTag(context.Background(), runtime.Tag(fmt.Sprint("key:", k)))
+								case "expire":
+									err = c.Expire(context.Background(), k)
+								case "set":
+									err = c.Set(context.Background(), k, v)
+								default:
+									err = c.Delete(context.Background(), k)
+								}
+								if err != nil {
+									t.Log(err)
+								}
+								last[k].Store(m)
+								settled[k].Store(v)
 							}
-							var err error
-							switch m {
-							case "tag", "tag+noresult", "tag+nocancel":
-								err = s.DeleteByTag(context.Background(), runtime.Tag(fmt.Sprint("key:", k)))
-							case "expire":
-								err = c.Expire(context.Background(), k)
-							case "set":
-								err = c.Set(context.Background(), k, v)
-							default:
-								err = c.Delete(context.Background(), k)
-							}
-							if err != nil {
-								t.Log(err)
-							}
-							last[k].Store(m)
-							settled[k].Store(v)
-						}
-					})
-				}
-				ws.Wait()
-				close(done)
-				rs.Wait()
-				if bad.Load() > 0 {
-					t.Errorf("%d bad", bad.Load())
-				}
+						})
+					}
+					ws.Wait()
+					close(done)
+					rs.Wait()
+					if bad.Load() > 0 {
+						t.Errorf("%d bad", bad.Load())
+					}
+				})
 			})
 		}
 	}

@@ -119,7 +119,7 @@ func TestOnLoadErrorHearsOfEveryFailure(t *testing.T) {
 // Two processes pull one value: one of them gets it.
 func TestPullTakesAValueOnceAmongAllProcesses(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		for range 50 {
+		for range 15 {
 			var shared faketier.Shared
 			var bus faketier.Bus
 			var caches []*runtime.Cache[int, int]
