@@ -261,3 +261,42 @@ func TestLoggerAndCodecOfStores(t *testing.T) {
 		}
 	})
 }
+
+// How long a shared tier that fails is left alone: a store, then Stores.
+func TestTheBreakerOfStores(t *testing.T) {
+	for _, test := range []struct {
+		store []runtime.StoreOption
+		want  time.Duration
+	}{
+		{nil, time.Minute},
+		{[]runtime.StoreOption{runtime.L2CircuitBreakerDuration(time.Second)}, time.Second},
+	} {
+		bubble(t, func(t *testing.T) {
+			var shared faketier.Shared
+			s := newStore(t, append([]runtime.StoreOption{runtime.L2(&shared)}, test.store...)...)
+			if _, err := runtime.NewStores("test", s, runtime.L2CircuitBreakerDuration(time.Minute)); err != nil {
+				t.Fatal(err)
+			}
+			c := newCache[int, int](t, s)
+			shared.Down(errSource)
+			for range 3 {
+				_, _, _ = c.Get(t.Context(), 7)
+			}
+			shared.Down(nil)
+			asked := shared.Calls("get")
+			time.Sleep(test.want - 1)
+			_, _, _ = c.Get(t.Context(), 7)
+			if shared.Calls("get") != asked {
+				t.Errorf("asked before %v had passed", test.want)
+			}
+			time.Sleep(1)
+			_, _, _ = c.Get(t.Context(), 7)
+			if shared.Calls("get") == asked {
+				t.Errorf("not asked after %v", test.want)
+			}
+		})
+	}
+	if _, err := runtime.NewStores("test", newStore(t, memoryTier()), runtime.L2CircuitBreakerDuration(-1)); err == nil {
+		t.Error("a negative duration is taken")
+	}
+}

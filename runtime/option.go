@@ -230,7 +230,7 @@ type storeConfig struct {
 	maxLoadTime time.Duration
 	l2Timeout   time.Duration
 	l2Soft      time.Duration
-	breakFor    time.Duration
+	breakFor    pause
 	stampTrust  time.Duration
 	background  int
 	hooks       []Hooks
@@ -326,8 +326,24 @@ func L2SoftTimeout(d time.Duration) StoreOption {
 // on without it and invalidations are kept for later; see [InvalidationError]. Then
 // one operation tries whether it answers again. The default is 5 s; zero never
 // leaves it alone.
-func L2CircuitBreakerDuration(d time.Duration) StoreOption {
-	return storeOption(func(c *storeConfig) { c.breakFor = d })
+func L2CircuitBreakerDuration(d time.Duration) SharedOption {
+	return sharedOption{
+		func(c *storeConfig) { c.breakFor = pause{d, true} },
+		func(c *storesConfig) { c.breakFor = pause{d, true} },
+	}
+}
+
+// A pause is how long the shared tier is left alone, if that has been said.
+type pause struct {
+	d     time.Duration
+	given bool
+}
+
+func (p pause) or(d time.Duration) time.Duration {
+	if p.given {
+		return p.d
+	}
+	return d
 }
 
 // WithHooks lets a program see what a store does, or all stores of [NewStores].

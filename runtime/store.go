@@ -61,7 +61,6 @@ func NewStore(name string, options ...StoreOption) (*Store, error) {
 		l2Timeout:   DefaultL2Timeout,
 		stampTrust:  DefaultStampTrust,
 		background:  DefaultBackground,
-		breakFor:    DefaultL2Pause,
 	}
 	for _, o := range options {
 		if o == nil {
@@ -89,7 +88,8 @@ func NewStore(name string, options ...StoreOption) (*Store, error) {
 	}
 	s.hooks.Store(&hooks)
 	s.setLogger(cmp.Or(c.logger, slog.Default()))
-	s.breaker.Failures, s.breaker.Pause, s.breaker.Changed = breakAfter, c.breakFor, s.breakerChanged
+	s.breaker.Failures, s.breaker.Changed = breakAfter, s.breakerChanged
+	s.breaker.PauseFor(c.breakFor.or(DefaultL2Pause))
 	s.pending.Max = maxPending
 	s.base, s.cancel = context.WithCancel(context.Background())
 	if c.bus != nil {
@@ -117,8 +117,8 @@ func (c *storeConfig) checkStore(name string) error {
 		return fmt.Errorf("L2Timeout %v is not positive", c.l2Timeout)
 	case c.l2Soft < 0:
 		return fmt.Errorf("L2SoftTimeout %v is negative", c.l2Soft)
-	case c.breakFor < 0:
-		return fmt.Errorf("L2CircuitBreakerDuration %v is negative", c.breakFor)
+	case c.breakFor.d < 0:
+		return fmt.Errorf("L2CircuitBreakerDuration %v is negative", c.breakFor.d)
 	case c.stampTrust <= 0:
 		return fmt.Errorf("StampTrust %v is not positive", c.stampTrust)
 	case c.background < 0:

@@ -27,6 +27,7 @@ type storesConfig struct {
 	codec     Codec
 	logger    *slog.Logger
 	hooks     Hooks
+	breakFor  pause
 	overrides []override
 	refused   []string // options that were given nil
 }
@@ -80,6 +81,9 @@ func NewStores(fallback string, parts ...StoresOption) (Stores, error) {
 		if c.logger != nil && s.storeConfig.logger == nil {
 			s.setLogger(c.logger)
 		}
+		if c.breakFor.given && !s.breakFor.given {
+			s.breaker.PauseFor(c.breakFor.d)
+		}
 	}
 	return Stores{set}, nil
 }
@@ -87,6 +91,9 @@ func NewStores(fallback string, parts ...StoresOption) (Stores, error) {
 func (c *storesConfig) checkStores() error {
 	if len(c.refused) > 0 {
 		return fmt.Errorf("%s: given nil", strings.Join(c.refused, ", "))
+	}
+	if c.breakFor.d < 0 {
+		return fmt.Errorf("L2CircuitBreakerDuration %v is negative", c.breakFor.d)
 	}
 	for _, o := range c.overrides {
 		if o.name == "" {

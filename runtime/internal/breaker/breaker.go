@@ -34,12 +34,12 @@ const (
 
 // A Breaker is used by many goroutines at once. The zero Breaker is always closed.
 type Breaker struct {
-	// Failures is how many failures in a row open it, and Pause for how long. Zero
-	// in one of them keeps it closed. Changed, if not nil, is told of each change of
-	// state, one at a time, in order, with no lock held.
+	// Failures is how many failures in a row open it; zero keeps it closed, and so
+	// does a [Breaker.PauseFor] of zero. Changed, if not nil, is told of each change
+	// of state, one at a time, in order, with no lock held.
 	Failures int
-	Pause    time.Duration
 	Changed  func(State)
+	pause    atomic.Int64
 
 	// uneasy is set from a failure until all is well again. Without it there is
 	// nothing to ask, and only a failure to report.
@@ -56,6 +56,11 @@ type Breaker struct {
 	telling bool    // somebody is telling it
 }
 
+// PauseFor says how long b stays open. It may be called at any time.
+func (b *Breaker) PauseFor(d time.Duration) { b.pause.Store(int64(d)) }
+
+func (b *Breaker) pausing() time.Duration { return time.Duration(b.pause.Load()) }
+
 // A Ticket is handed to who is let through, and handed back with the outcome.
 type Ticket struct{ opening, trial uint64 }
 
@@ -69,7 +74,7 @@ func (b *Breaker) Allow() (Ticket, bool) {
 	if b.state == Closed {
 		return Ticket{opening: b.openings.Load()}, true
 	}
-	if b.trial != 0 || time.Since(b.opened) < b.Pause {
+	if b.trial != 0 || time.Since(b.opened) < b.pausing() {
 		return Ticket{}, false
 	}
 	b.tickets++
@@ -81,7 +86,7 @@ func (b *Breaker) Allow() (Ticket, bool) {
 // Report says what became of what the holder of a ticket has tried. Outcomes from
 // before the breaker was opened for the last time count no more.
 func (b *Breaker) Report(t Ticket, o Outcome) {
-	if o != Failure && !b.uneasy.Load() || b.Failures <= 0 || b.Pause <= 0 {
+	if o != Failure && !b.uneasy.Load() || b.Failures <= 0 || b.pausing() <= 0 {
 		return
 	}
 	b.mu.Lock()

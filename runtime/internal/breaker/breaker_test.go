@@ -19,10 +19,16 @@ func try(b *Breaker, o Outcome) bool {
 	return ok
 }
 
+func newBreaker(failures int, pause time.Duration, changed func(State)) *Breaker {
+	b := &Breaker{Failures: failures, Changed: changed}
+	b.PauseFor(pause)
+	return b
+}
+
 func TestFailuresInARowOpenIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var states []State
-		b := &Breaker{Failures: 3, Pause: time.Second, Changed: func(s State) { states = append(states, s) }}
+		b := newBreaker(3, time.Second, func(s State) { states = append(states, s) })
 		for _, o := range []Outcome{Failure, Failure, Success, Failure, Unknown, Failure} {
 			if !try(b, o) {
 				t.Fatal("open before three failures in a row")
@@ -48,7 +54,7 @@ func TestFailuresInARowOpenIt(t *testing.T) {
 
 func TestOneTriesWhileItIsHalfOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &Breaker{Failures: 1, Pause: time.Second}
+		b := newBreaker(1, time.Second, nil)
 		try(b, Failure)
 		time.Sleep(time.Second)
 		trial, ok := b.Allow()
@@ -78,7 +84,7 @@ func TestOneTriesWhileItIsHalfOpen(t *testing.T) {
 // An operation that hung since before the breaker was opened says nothing of now.
 func TestOutcomesFromBeforeCountNoMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &Breaker{Failures: 1, Pause: time.Second}
+		b := newBreaker(1, time.Second, nil)
 		early, _ := b.Allow()
 		other, _ := b.Allow()
 		try(b, Failure)
@@ -96,7 +102,7 @@ func TestOutcomesFromBeforeCountNoMore(t *testing.T) {
 }
 
 func TestWithoutAPauseItStaysClosed(t *testing.T) {
-	for _, b := range []*Breaker{{}, {Failures: 1}, {Pause: time.Second}} {
+	for _, b := range []*Breaker{{}, newBreaker(1, 0, nil), newBreaker(0, time.Second, nil)} {
 		for range 100 {
 			if !try(b, Failure) {
 				t.Fatal("open")
@@ -106,7 +112,7 @@ func TestWithoutAPauseItStaysClosed(t *testing.T) {
 }
 
 func TestResetClosesIt(t *testing.T) {
-	b := &Breaker{Failures: 1, Pause: time.Hour}
+	b := newBreaker(1, time.Hour, nil)
 	late, _ := b.Allow()
 	try(b, Failure)
 	b.Reset()
@@ -124,13 +130,13 @@ func TestChangedIsCalledInOrderWithNoLockHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var states []State
 		var b *Breaker
-		b = &Breaker{Failures: 1, Pause: time.Second, Changed: func(s State) {
+		b = newBreaker(1, time.Second, func(s State) {
 			states = append(states, s)
 			if s == Open && len(states) < 3 {
 				time.Sleep(time.Second)
 				try(b, Success) // half open, closed
 			}
-		}}
+		})
 		try(b, Failure)
 		if !slices.Equal(states, []State{Open, HalfOpen, Closed}) {
 			t.Fatal(states)
