@@ -84,7 +84,7 @@ func (h *history) wrong(b bounds, r *reading, l *loaded) string {
 		}
 		if c.err != nil {
 			graced := c.soft && r.stale && l.grace > 0
-			if c.byKey && c.process == r.process && !c.private && !graced && !h.fromShared(r, l, c) {
+			if c.process == r.process && !c.private && !graced && !h.fromShared(r, l, c) {
 				return fmt.Sprintf("%v: %v is in memory still after %v, although that failed", r, l, c)
 			}
 			continue
