@@ -250,3 +250,21 @@ func TestRememberedFailuresAreBounded(t *testing.T) {
 		t.Errorf("%d of %d failures are forgotten, want some", forgotten, keys)
 	}
 }
+
+// A caller that found nothing remembered, and no load under way after that, comes
+// just after a load that has failed.
+func TestAFailureBetweenALookAndALoadIsRemembered(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.ErrorTTL(time.Hour)))
+		var src source
+		src.fail.Store(true)
+		src.delay.Store(int64(time.Second))
+		go c.GetOrSet(context.Background(), 7, src.load)
+		synctest.Wait()
+		ctx := &countingCtx{Context: t.Context(), hook: func() { time.Sleep(time.Minute) }} // runs between the two
+		if _, err := c.GetOrSet(ctx, 7, src.load); !errors.Is(err, errSource) {
+			t.Fatalf("got %v", err)
+		}
+		wantLoads(t, &src, 1)
+	})
+}

@@ -120,6 +120,13 @@ func (c *core) obtain(ctx context.Context, cancel context.CancelCauseFunc, l *lo
 			p.land(it) // the flight before this one has just landed
 			continue
 		}
+		if !p.flight.Forced && !p.renew && p.fallback.it == nil {
+			if err := c.failed(ctx, l.rq, p.key); err != nil { // or has just failed
+				p.it, p.err = nil, err
+				p.flight.Land(nil, err, false)
+				continue
+			}
+		}
 		open = append(open, p)
 	}
 	if len(open) == 0 {
