@@ -309,6 +309,8 @@ func (c *core) await(ctx context.Context, rq *request, open []*search, came uint
 			continue // somebody else wanted it loaded; to this caller a cached value will do
 		case came > f.Epoch && c.outdated(it, q.tags, f.Epoch):
 			continue // invalidated after its load had begun and before this caller came
+		case it != nil && it.born == f.ID && it.kept <= since.UnixNano() && now() >= it.freshUntil:
+			continue // loaded before this caller came, and over: storing it took that long
 		}
 		q.end(it, err)
 		q.tier = q.tierOf(it)

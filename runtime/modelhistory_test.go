@@ -61,7 +61,6 @@ type reading struct {
 	start, end   int64
 	from, till   time.Duration
 	stale        bool  // may be a grace value
-	joins        bool  // may be the result of a load that another caller began
 	got          int64 // the value's count
 	nothing      bool  // that there is no such row, without saying since when
 	pulled       bool

@@ -59,7 +59,7 @@ func (n *node) ask(ctx context.Context, r reading, c calls, rows []int) (found m
 }
 
 func (n *node) getOrSet(ctx context.Context, row int, c calls) {
-	r := reading{op: "GetOrSet", process: n.process, row: row, stale: true, joins: true}
+	r := reading{op: "GetOrSet", process: n.process, row: row, stale: true}
 	var forcing *change
 	if c.forced {
 		r.op = "forced GetOrSet"
@@ -91,7 +91,7 @@ func (n *node) getOrSet(ctx context.Context, row int, c calls) {
 }
 
 func (n *node) getOrSetMany(ctx context.Context, rows []int, c calls) {
-	r := reading{op: "GetOrSetMany", process: n.process, stale: true, joins: true}
+	r := reading{op: "GetOrSetMany", process: n.process, stale: true}
 	r.start, r.from = n.moment()
 	asked := r
 	var found map[int]modelRow

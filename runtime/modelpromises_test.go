@@ -17,7 +17,6 @@ type bounds struct {
 	// sure of, because it hears nothing, stands in.
 	standsIn bool
 	l1TTL    time.Duration // of a store without a shared tier
-	saving   time.Duration // for which a load may be joined while its result is written
 }
 
 // check returns what in the history breaks a promise: a value that is
@@ -110,9 +109,6 @@ func (h *history) wrong(b bounds, r *reading, l *loaded) string {
 	}
 	if r.stale {
 		limit = add(limit, l.grace)
-	}
-	if r.joins {
-		limit = add(limit, b.saving)
 	}
 	if r.from < add(l.until, limit) {
 		return ""

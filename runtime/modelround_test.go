@@ -119,8 +119,6 @@ func (s *scene) bounds() bounds {
 	}
 	if !s.l2 {
 		b.l1TTL = s.l1TTL
-	} else if b.saving = 16 * s.weather.latency; s.weather.hangs > 0 {
-		b.saving = 8 * modelL2Timeout
 	}
 	return b
 }

@@ -370,3 +370,24 @@ func TestOptionsOfACallWin(t *testing.T) {
 		}
 	})
 }
+
+// A result that takes longer to store than it is fresh is not for those who come
+// in the meantime.
+func TestNobodyJoinsALoadWhoseResultIsOverWhileItIsStored(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		shared.Before = func(_ context.Context, op string, _ []string) error {
+			if op == "set" {
+				time.Sleep(10 * time.Second)
+			}
+			return nil
+		}
+		c := newCache[int, int](t, newStore(t, runtime.L2(&shared), runtime.L2Timeout(time.Minute), runtime.TTL(time.Second)))
+		var src source
+		go c.GetOrSet(context.Background(), 7, src.load)
+		time.Sleep(5 * time.Second)
+		src.value.Store(1)
+		got, err := c.GetOrSet(t.Context(), 7, src.load)
+		want(t, got, err, 1)
+	})
+}
