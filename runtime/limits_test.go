@@ -176,7 +176,7 @@ func TestNothingStaleWithLatencyAndGrace(t *testing.T) {
 			}
 			shared.Before = func(context.Context, string, []string) error { nap(); return nil }
 			shared.After = func(string, []string) { nap() }
-			o := []runtime.StoreOption{runtime.L2(&shared), runtime.TTL(time.Hour), runtime.StampTrust(2 * time.Millisecond), runtime.WithBus(&faketier.Bus{})}
+			o := []runtime.StoreOption{runtime.L2(&shared), runtime.TTL(time.Hour), runtime.StampTrust(2 * time.Millisecond), runtime.L2Timeout(time.Minute), runtime.WithBus(&faketier.Bus{})}
 			if l1 {
 				o = append(o, memoryTier())
 			}
@@ -244,7 +244,7 @@ func TestNothingStaleWithManyWritersOfOneTag(t *testing.T) {
 	}
 	shared.Before = func(context.Context, string, []string) error { nap(); return nil }
 	shared.After = func(string, []string) { nap() }
-	s := newStore(t, memoryTier(), runtime.L2(&shared), runtime.TTL(time.Hour), runtime.StampTrust(time.Millisecond))
+	s := newStore(t, memoryTier(), runtime.L2(&shared), runtime.TTL(time.Hour), runtime.StampTrust(time.Millisecond), runtime.L2Timeout(time.Minute))
 	c := newCache[int, int64](t, s)
 	var row, settled [4]atomic.Int64
 	var bad atomic.Int64

@@ -20,7 +20,7 @@ func TestReadersNeverSeeWhatWasInvalidatedBeforeTheyCame(t *testing.T) {
 	for setup, options := range setups {
 		t.Run(setup, func(t *testing.T) {
 			t.Parallel()
-			s := newStore(t, append(options(), runtime.TTL(time.Hour))...)
+			s := newStore(t, append(options(), runtime.TTL(time.Hour), runtime.L2Timeout(time.Minute))...) // in real time, and a machine may be slow
 			stores, err := runtime.NewStores("test", s)
 			if err != nil {
 				t.Fatal(err)
