@@ -118,6 +118,8 @@ func eachFieldOnce(segments []Segment, fields int) error {
 type emitter struct {
 	file *File
 	out  *jen.File
+
+	imported scope // the names of the imports, once they are asked for
 }
 
 func newEmitter(f *File) *emitter {

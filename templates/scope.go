@@ -1,8 +1,9 @@
 package templates
 
 import (
-	"regexp"
+	"maps"
 	"strconv"
+	"unicode"
 )
 
 // A scope is the set of names that a generated function uses already. The names of
@@ -11,14 +12,16 @@ type scope map[string]bool
 
 // scope begins a function with the names of the file's imports.
 func (e *emitter) scope() scope {
-	s := scope{}
-	for _, i := range e.file.Imports {
-		s[i.Name] = true
+	if e.imported == nil {
+		e.imported = scope{}
+		for _, i := range e.file.Imports {
+			e.imported[i.Name] = true
+		}
+		for _, path := range Packages {
+			e.imported[packageName(e.file, path)] = true
+		}
 	}
-	for _, path := range Packages {
-		s[packageName(e.file, path)] = true
-	}
-	return s
+	return maps.Clone(e.imported)
 }
 
 // packageName is the name under which the file imports path.
@@ -44,8 +47,6 @@ func (s scope) use(names ...string) scope {
 	return s
 }
 
-var identifier = regexp.MustCompile(`[\pL_][\pL_\pN]*`)
-
 // mention marks the identifiers of types and expressions as taken: a variable of
 // that name would hide what they mean.
 func (s scope) mention(types ...Type) scope {
@@ -59,7 +60,21 @@ func (s scope) mention(types ...Type) scope {
 
 func (s scope) expr(exprs ...string) scope {
 	for _, x := range exprs {
-		s.use(identifier.FindAllString(x, -1)...)
+		start := -1 // of the identifier that the rune before belongs to
+		for i, r := range x {
+			switch {
+			case r == '_' || unicode.IsLetter(r):
+				if start < 0 {
+					start = i
+				}
+			case start >= 0 && !unicode.IsNumber(r):
+				s[x[start:i]] = true
+				start = -1
+			}
+		}
+		if start >= 0 {
+			s[x[start:]] = true
+		}
 	}
 	return s
 }

@@ -74,7 +74,7 @@ type generation struct {
 
 func (g *generation) fail(err error) { g.failures = append(g.failures, err) }
 
-// generate makes the files of loaded packages what they should be, directory by directory:
+// generate makes the files of loaded packages what they should be, directories side by side:
 // two packages of tests can share one.
 func (g *generation) generate(loaded *load.Result) {
 	plans := check.Packages(loaded.Packages, g.problems)
@@ -88,59 +88,58 @@ func (g *generation) generate(loaded *load.Result) {
 			packages[pkg.Dir] = append(packages[pkg.Dir], pkg)
 		}
 	}
-	made := renderAll(loaded.Packages, plans)
-	for _, dir := range dirs {
-		g.directory(dir, packages[dir], made)
-	}
-}
-
-// A rendering is the files of one package, or why there are none.
-type rendering struct {
-	files []write.File
-	err   error
-}
-
-// renderAll renders packages side by side: it is most of the work besides loading them.
-func renderAll(packages []*load.Package, plans map[*load.File]*templates.File) map[*load.Package]*rendering {
-	made := map[*load.Package]*rendering{}
+	done := make([]outcome, len(dirs))
+	rendering := make(chan struct{}, runtime.GOMAXPROCS(0))
 	var all errgroup.Group
-	all.SetLimit(runtime.GOMAXPROCS(0))
-	for _, pkg := range packages {
-		if pkg.Broken || pkg.Context {
-			continue
-		}
-		r := &rendering{}
-		made[pkg] = r
+	all.SetLimit(cap(rendering) + writing)
+	for i, dir := range dirs {
 		all.Go(func() error {
-			r.files, r.err = render(pkg, plans)
+			done[i] = g.directory(dir, packages[dir], plans, rendering)
 			return nil
 		})
 	}
 	_ = all.Wait() // each has its own error
-	return made
+	for i := range done {
+		g.changes = append(g.changes, done[i].changes...)
+		g.written = append(g.written, done[i].written...)
+		g.problems.Append(&done[i].problems)
+		g.fail(done[i].err)
+	}
 }
 
-func (g *generation) directory(dir string, packages []*load.Package, made map[*load.Package]*rendering) {
+// writing is how many directories are written at a time: it is waiting for the disk.
+const writing = 8
+
+// An outcome is what has become of one directory.
+type outcome struct {
+	changes, written []write.Change
+	problems         diag.List
+	err              error
+}
+
+// directory makes the files of one directory, as many at a time as rendering has room for.
+func (g *generation) directory(dir string, packages []*load.Package, plans map[*load.File]*templates.File, rendering chan struct{}) (o outcome) {
 	var files []write.File
 	var kept []string
 	for _, pkg := range packages {
 		if pkg.Broken {
-			return
+			return o
 		}
-		if err := made[pkg].err; err != nil {
-			g.fail(err)
-			return
+		rendering <- struct{}{}
+		made, err := render(pkg, plans)
+		<-rendering
+		if err != nil {
+			o.err = err
+			return o
 		}
-		files, kept = append(files, made[pkg].files...), append(kept, pkg.Kept...)
+		files, kept = append(files, made...), append(kept, pkg.Kept...)
 	}
-	changes, err := write.Compare(dir, files, kept, packages[0].Test, g.problems)
-	g.fail(err)
-	g.changes = append(g.changes, changes...)
+	o.changes, o.err = write.Compare(dir, files, kept, packages[0].Test, &o.problems)
 	if !g.check {
-		made, err := write.Apply(changes)
-		g.fail(err)
-		g.written = append(g.written, made...)
+		made, err := write.Apply(o.changes)
+		o.written, o.err = made, errors.Join(o.err, err)
 	}
+	return o
 }
 
 // render makes the files of one package.

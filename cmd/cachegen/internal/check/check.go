@@ -10,6 +10,9 @@ package check
 
 import (
 	"go/token"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
@@ -31,20 +34,32 @@ func Alone(loaded *load.Package, list *diag.List) {
 }
 
 func packages(loaded []*load.Package, list *diag.List, alone bool) (map[*load.File]*templates.File, []*pack) {
-	var all []*pack
-	for _, l := range loaded {
+	all := make([]*pack, len(loaded))
+	var apart errgroup.Group // what concerns a package alone
+	apart.SetLimit(runtime.GOMAXPROCS(0))
+	for i, l := range loaded {
 		l.Broken = l.Broken || list.In(l.Dir) // the loader's problems
-		p := &pack{Package: l, refused: map[string]bool{}, problems: list, alone: alone}
-		if l.Context {
+		p := &pack{Package: l, refused: map[string]bool{}, problems: &diag.List{}, alone: alone}
+		all[i] = p
+		apart.Go(func() error {
+			p.allowed()
+			p.collect()
+			p.assignNames()
+			p.promote()
+			p.findTags()
+			p.findValues()
+			return nil
+		})
+	}
+	_ = apart.Wait()
+	for _, p := range all {
+		if p.Context {
 			p.problems = &diag.List{} // reported where it is generated for
+			continue
 		}
-		p.allowed()
-		p.collect()
-		p.assignNames()
-		p.promote()
-		p.findTags()
-		p.findValues()
-		all = append(all, p)
+		p.Broken = p.Broken || list.In(p.Dir) // those of another package there
+		list.Append(p.problems)
+		p.problems = list
 	}
 	for _, p := range all {
 		p.all = all

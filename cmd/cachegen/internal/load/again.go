@@ -32,11 +32,11 @@ func (in *input) missesOutput(p *Package) bool {
 	return missing
 }
 
-// alone loads p again without the others: what it imports is then as it is on disk,
+// alone checks p again without the others: what it imports is then as it is on disk,
 // output included.
-func (in *input) alone(ctx context.Context, cfg Config, p *Package) (*Package, error) {
-	again := newInput(&Result{Fset: in.Fset, Problems: &diag.List{}}, []*candidate{in.byPath[p.Path]})
-	if err := again.load(ctx, cfg, again.candidates); err != nil {
+func (in *input) alone(ctx context.Context, p *Package) (*Package, error) {
+	again := newInput(&Result{Fset: in.Fset, Problems: &diag.List{}, listed: in.listed}, []*candidate{in.byPath[p.Path]})
+	if err := again.load(ctx); err != nil {
 		return nil, err
 	}
 	if len(again.Packages) != 1 {

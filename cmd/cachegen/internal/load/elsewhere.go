@@ -1,7 +1,7 @@
 package load
 
 import (
-	"context"
+	"bytes"
 	"go/parser"
 	"go/token"
 	"os"
@@ -9,57 +9,65 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+
+	"golang.org/x/tools/go/packages"
 )
 
 // elsewhere matches what may be a target in another package, users.FindUser(id), on a
 // directive's line.
-var elsewhere = regexp.MustCompile(`(?m)^//cache:[a-z]+ .*?\b\p{L}[\pL\pN_]*\.`)
+var elsewhere = regexp.MustCompile(`^//cache:[a-z]+ .*?\b\p{L}[\pL\pN_]*\.`)
 
 var qualifier = regexp.MustCompile(`\b(\p{L}[\pL\pN_]*)\.`)
 
 // related are the candidates that directives of others may name functions of and that no
 // pattern matches. Their directives have to be known, but nothing is generated for them.
-func related(ctx context.Context, cfg Config, candidates []*candidate) ([]*candidate, error) {
-	var paths []string
-	for _, c := range candidates {
+func (r *Result) related() []*candidate {
+	var found []*packages.Package
+	for _, c := range r.candidates {
+		listed := r.listed[c.path]
+		if listed == nil {
+			continue
+		}
 		for _, name := range c.mention {
-			for _, p := range mentioned(name) {
-				known := slices.ContainsFunc(candidates, func(c *candidate) bool { return c.path == p })
-				if !known && !slices.Contains(paths, p) {
-					paths = append(paths, p)
+			for _, path := range mentioned(name) {
+				// If it is not there, the type checker says what is wrong with the import.
+				p := listed.Imports[path]
+				if p == nil || slices.Contains(found, p) {
+					continue
+				}
+				if !slices.ContainsFunc(r.candidates, func(c *candidate) bool { return c.path == p.PkgPath }) {
+					found = append(found, p)
 				}
 			}
 		}
 	}
-	if len(paths) == 0 {
-		return nil, nil
-	}
-	cfg.Patterns = paths
-	found, err := scan(ctx, cfg)
-	if err != nil {
-		return nil, nil // the type checker says what is wrong with an import
-	}
-	for _, c := range found {
+	others, _ := candidates(found) // nor does it matter if one cannot be read
+	for _, c := range others {
 		c.context = true
 	}
-	return found, nil
+	for _, p := range found {
+		r.listed[p.PkgPath] = p
+	}
+	return others
 }
 
 // mentioned are the imports of a file that its directives may mean.
 func mentioned(name string) []string {
 	src, err := os.ReadFile(name)
-	if err != nil || !elsewhere.Match(src) {
+	if err != nil {
 		return nil
 	}
 	words := map[string]bool{}
-	for _, line := range elsewhere.FindAllIndex(src, -1) {
-		end := line[1]
-		for end < len(src) && src[end] != '\n' {
-			end++
+	for line := range bytes.Lines(src) {
+		if !bytes.HasPrefix(line, []byte("//cache:")) || !elsewhere.Match(line) {
+			continue
 		}
-		for _, m := range qualifier.FindAllSubmatch(src[line[0]:end], -1) {
+		for _, m := range qualifier.FindAllSubmatch(line, -1) {
 			words[string(m[1])] = true
 		}
+	}
+	if len(words) == 0 {
+		return nil
 	}
 	f, err := parser.ParseFile(token.NewFileSet(), name, src, parser.ImportsOnly)
 	if f == nil || err != nil {

@@ -42,6 +42,7 @@ type Result struct {
 	Problems *diag.List // of the directives, and of files that cannot be read
 
 	candidates []*candidate
+	listed     map[string]*packages.Package // by import path: the candidates, and others
 }
 
 // A Package is a package that has directives, or output of an earlier run.
@@ -121,27 +122,21 @@ func (p *Package) errorIn(node ast.Node) (token.Pos, string) {
 // fails if a pattern matches nothing or go list cannot work; what is wrong with the
 // sources is in Result.Problems.
 func Load(ctx context.Context, cfg Config) (*Result, error) {
-	candidates, err := scan(ctx, cfg)
+	r, err := find(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{Fset: token.NewFileSet(), Problems: &diag.List{}}
-	if len(candidates) == 0 {
+	if len(r.candidates) == 0 {
 		return r, nil
 	}
-	others, err := related(ctx, cfg, candidates)
-	if err != nil {
-		return nil, err
-	}
-	candidates = append(candidates, others...)
-	r.candidates = candidates
-	in := newInput(r, candidates)
-	if err := in.load(ctx, cfg, candidates); err != nil {
+	r.candidates = append(r.candidates, r.related()...)
+	in := newInput(r, r.candidates)
+	if err := in.load(ctx); err != nil {
 		return nil, err
 	}
 	for i, p := range r.Packages {
 		if in.missesOutput(p) {
-			if r.Packages[i], err = in.alone(ctx, cfg, p); err != nil {
+			if r.Packages[i], err = in.alone(ctx, p); err != nil {
 				return nil, err
 			}
 		}
@@ -156,29 +151,18 @@ func Load(ctx context.Context, cfg Config) (*Result, error) {
 }
 
 // load adds the candidates to in.Packages.
-func (in *input) load(ctx context.Context, cfg Config, candidates []*candidate) error {
-	var patterns []string
-	for _, c := range candidates {
-		if !c.bare {
-			patterns = append(patterns, c.path)
+func (in *input) load(ctx context.Context) error {
+	var roots []*packages.Package
+	for _, c := range in.candidates {
+		if p := in.listed[c.path]; p != nil && !c.bare {
+			roots = append(roots, p)
 		}
 	}
-	if len(patterns) == 0 {
-		return nil
-	}
-	loaded, err := packages.Load(&packages.Config{
-		Context: ctx,
-		Mode: packages.NeedName | packages.NeedFiles | packages.NeedSyntax | packages.NeedTypes |
-			packages.NeedTypesInfo,
-		Dir:        cfg.Dir,
-		Fset:       in.Fset,
-		BuildFlags: buildFlags(cfg),
-		ParseFile:  in.parse,
-	}, patterns...)
+	checked, err := typeCheck(ctx, in.Fset, in.parse, roots)
 	if err != nil {
 		return fmt.Errorf("load packages: %w", err)
 	}
-	for _, p := range loaded {
+	for _, p := range checked {
 		in.Packages = append(in.Packages, in.collect(p))
 	}
 	return nil

@@ -98,9 +98,8 @@ func (in *Parsed) ignored(list *diag.List) error {
 	return nil
 }
 
-// check makes the types of the sources.
-func (in *Parsed) check(p *Package, sources []*ast.File) {
-	p.Info = &types.Info{
+func newInfo() *types.Info {
+	return &types.Info{
 		Types:      map[ast.Expr]types.TypeAndValue{},
 		Defs:       map[*ast.Ident]types.Object{},
 		Uses:       map[*ast.Ident]types.Object{},
@@ -109,6 +108,11 @@ func (in *Parsed) check(p *Package, sources []*ast.File) {
 		Selections: map[*ast.SelectorExpr]*types.Selection{},
 		Scopes:     map[ast.Node]*types.Scope{},
 	}
+}
+
+// check makes the types of the sources.
+func (in *Parsed) check(p *Package, sources []*ast.File) {
+	p.Info = newInfo()
 	config := types.Config{
 		GoVersion: in.GoVersion, IgnoreFuncBodies: true, Importer: importer(in.Import),
 		Error: func(err error) {

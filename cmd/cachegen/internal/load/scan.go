@@ -43,7 +43,12 @@ func scan(ctx context.Context, cfg Config) ([]*candidate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list packages: %w", err)
 	}
-	var candidates []*candidate
+	return candidates(listed)
+}
+
+// candidates are those of the packages that concern the generator.
+func candidates(listed []*packages.Package) ([]*candidate, error) {
+	var found []*candidate
 	var failures []error
 	for _, p := range listed {
 		c, err := scanPackage(p)
@@ -51,10 +56,10 @@ func scan(ctx context.Context, cfg Config) ([]*candidate, error) {
 			failures = append(failures, err)
 		}
 		if c != nil {
-			candidates = append(candidates, c)
+			found = append(found, c)
 		}
 	}
-	return candidates, errors.Join(failures...)
+	return found, errors.Join(failures...)
 }
 
 // scanPackage returns nil if the package does not concern the generator.

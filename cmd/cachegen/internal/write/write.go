@@ -165,7 +165,9 @@ func prepare(name string, content []byte) (_ *stage, err error) {
 		name = target
 	}
 	mode := fs.FileMode(0o644)
+	replaces := false
 	if info, err := os.Stat(name); err == nil {
+		replaces = true
 		if !info.Mode().IsRegular() {
 			return nil, errors.New("it is not a regular file")
 		}
@@ -189,9 +191,12 @@ func prepare(name string, content []byte) (_ *stage, err error) {
 	if err = f.Chmod(mode); err != nil {
 		return nil, err
 	}
-	// Without it a crash could leave the new name with no content.
-	if err = f.Sync(); err != nil {
-		return nil, err
+	// Without it a crash of the machine could take the content that there was. A new file has none
+	// to lose, and one that is left empty is written again by the next run.
+	if replaces {
+		if err = f.Sync(); err != nil {
+			return nil, err
+		}
 	}
 	if err = f.Close(); err != nil {
 		return nil, err
