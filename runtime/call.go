@@ -109,7 +109,12 @@ func (c *core) overdue(l *loading, p *part) {
 	if s.standsIn(s.base, p.fallback) {
 		p.fallback.it.backOff(l.rq.set.graceBackoff)
 		p.flight.Land(p.fallback.it, nil, true)
-	} else if p.flight.Land(nil, ErrTimeout, true) {
-		c.remember(p, l.rq.set, ErrTimeout)
+		return
+	}
+	failed := c.remember(p, l.rq.set, ErrTimeout) // before anyone is told, who might try again
+	if !p.flight.Land(nil, ErrTimeout, true) { // the load has ended just now
+		if _, err := p.flight.Result(); err == nil {
+			s.failures.take(failed)
+		}
 	}
 }

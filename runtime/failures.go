@@ -64,6 +64,15 @@ func (f *failures) forget(key string) {
 	delete(f.byKey, key)
 }
 
+// take forgets a failure, but not a later one of its key.
+func (f *failures) take(failed *failedLoad) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if failed != nil && f.byKey[failed.key] == failed {
+		delete(f.byKey, failed.key)
+	}
+}
+
 func (f *failures) forgetAll() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -83,10 +92,10 @@ func (c *core) failed(ctx context.Context, rq *request, key string) error {
 }
 
 // remember keeps the failure of a part's load, unless the key has been invalidated
-// or loaded meanwhile.
-func (c *core) remember(p *part, set settings, err error) {
+// or loaded meanwhile. It returns what it keeps.
+func (c *core) remember(p *part, set settings, err error) *failedLoad {
 	if set.errorTTL <= 0 || errors.Is(err, context.Canceled) || errors.Is(err, ErrClosed) {
-		return
+		return nil
 	}
 	t := now()
 	until := deadline(t, int64(set.errorTTL))
@@ -100,4 +109,5 @@ func (c *core) remember(p *part, set settings, err error) {
 			s.failures.keep(failed)
 		}
 	})
+	return failed
 }

@@ -117,7 +117,15 @@ func (s *Store) fill(ctx context.Context, items []drivers.Item) error {
 // await waits for a turn. Those before it take three operations at most (see
 // ageShared) once it is their turn, each within the limit if the driver keeps to
 // it; one that does not must not hold up the rest for ever.
-func (s *Store) await(turn *generation.Turn) { turn.Wait(4 * s.l2Timeout) }
+func (s *Store) await(turn *generation.Turn) { turn.Wait(time.Duration(times(4, s.l2Timeout))) }
+
+// times returns n times d, or for ever.
+func times(n int64, d time.Duration) int64 {
+	if d > Forever/time.Duration(n) {
+		return int64(Forever)
+	}
+	return n * int64(d)
+}
 
 // keepLoaded puts what a flight has brought into memory, or removes what is there
 // if that is nil, unless the key has been invalidated meanwhile.

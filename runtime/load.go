@@ -148,6 +148,9 @@ func (c *core) getOrSetMany(ctx context.Context, rq *request, wants []want) ([]*
 // bring ends searches. Several of them share one look at the shared tier and one
 // load, for those that nobody else loads.
 func (c *core) bring(ctx context.Context, rq *request, open []*search) {
+	if ctx == nil { // here, and not in a goroutine that nobody could recover from
+		panic("cachegen: nil context")
+	}
 	for {
 		for _, q := range open {
 			q.epoch, q.mark = c.store.stamps.Epoch(), c.store.stripes.Mark(q.hash)

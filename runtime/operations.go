@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -22,12 +23,12 @@ func (s *Store) operate(ctx context.Context, op string, n int, limit time.Durati
 	if !ok {
 		return &L2Error{s.name, op, ErrL2Paused}
 	}
-	outcome := breaker.Failure // a driver may panic
+	outcome := breaker.Failure
 	defer func() { s.breaker.Report(ticket, outcome) }()
 	began := time.Now()
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	err = f(limited)
+	err = unpanicked(func() error { return f(limited) })
 	switch {
 	case err == nil:
 		outcome = breaker.Success
@@ -40,6 +41,16 @@ func (s *Store) operate(ctx context.Context, op string, n int, limit time.Durati
 	}
 	emit(s, s.hooks.Load().L2, L2Event{Store: s.name, Op: op, Keys: n, Took: time.Since(began), Err: err})
 	return err
+}
+
+// unpanicked calls a driver. That it panics is its failure, and nobody else's.
+func unpanicked(call func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("driver panicked: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return call()
 }
 
 func (s *Store) breakerChanged(state breaker.State) {

@@ -52,7 +52,7 @@ func (s *Store) tell(ctx context.Context, m busmsg.Message) error {
 	m.Origin = s.peers.origin
 	ctx, cancel := context.WithTimeout(ctx, s.l2Timeout)
 	defer cancel()
-	err := s.bus.Publish(ctx, s.channel(), busmsg.Append(nil, &m))
+	err := unpanicked(func() error { return s.bus.Publish(ctx, s.channel(), busmsg.Append(nil, &m)) })
 	emit(s, s.hooks.Load().Published, BusEvent{s.name, m.Kind.String(), m.Names, err})
 	return err
 }
@@ -105,8 +105,10 @@ func (s *Store) Ready(ctx context.Context) error {
 // Up drops what may have been missed.
 func (p *peers) Up() {
 	s := p.store
-	s.stripes.MoveAll() // what was read before must not be kept after
+	// What was read before must not be kept after. MoveAll waits for those who have
+	// claimed their flight and are writing to memory: nobody does once it has ended.
 	s.flights.PoisonAll()
+	s.stripes.MoveAll()
 	s.failures.forgetAll()
 	if s.l2 != nil {
 		s.stamps.Distrust()

@@ -211,11 +211,6 @@ func (s *Store) drain(ctx context.Context) error {
 	if s.pending.Len() == 0 {
 		return nil
 	}
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, drainTime)
-		defer cancel()
-	}
 	var last error
 	for ctx.Err() == nil && s.pending.Len() > 0 {
 		s.breaker.Reset()

@@ -181,6 +181,11 @@ func (s *Store) Close(ctx context.Context) error {
 	if !first {
 		return nil
 	}
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, drainTime)
+		defer cancel()
+	}
 	var errs []error
 	select {
 	case <-idle:

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -243,11 +244,14 @@ func (c *core) set(ctx context.Context, key string, value any, set settings, tag
 		tags = append(tags[:len(tags):len(tags)], c.resultTags(value)...)
 	}
 	cells := c.cells(tags)
-	var errStamps error
-	if s.gate.enter() {
-		_, errStamps = s.fetch(context.WithoutCancel(ctx), s.l2Timeout, nil, cells)
-		s.gate.leave()
-	}
+	errStamps := func() error {
+		if !s.gate.enter() {
+			return nil // carryOut says so
+		}
+		defer s.gate.leave()
+		_, err := s.fetch(context.WithoutCancel(ctx), s.l2Timeout, nil, cells)
+		return err
+	}()
 	it := c.newItem(key, value, is, set, now(), current(cells))
 	err := s.carryOut(ctx, &change{
 		op: "set", kind: busmsg.Drop, keys: []string{key}, silent: set.skipBus,
@@ -334,7 +338,7 @@ func (s *Store) restampShared(ctx context.Context, names []string, expire bool) 
 		return nil
 	}
 	items := make([]drivers.Item, 0, len(names))
-	if strings.HasPrefix(names[0], tagStamp) { // then all are tags
+	if slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, tagStamp) }) {
 		// By itself, and first: who sees a stamp of these sees it too. Within a batch a
 		// driver keeps no order.
 		if err := s.setMany(ctx, []drivers.Item{{Key: s.anyTagKey(), Value: stamp.Bytes(stamp.Half())}}); err != nil {

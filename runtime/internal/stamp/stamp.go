@@ -114,6 +114,9 @@ type Table struct {
 	known atomic.Uint64
 	// change serialises what moves the epoch.
 	change sync.Mutex
+	// distrusted is the epoch since which nothing that was read before is believed;
+	// guarded by change.
+	distrusted uint64
 	// changed holds, for each stripe of names, the epoch of its last change. It
 	// answers for names that had no cell when they were invalidated.
 	changed [stripes]atomic.Uint64
@@ -236,12 +239,12 @@ func (t *Table) set(c *Cell, s *state) {
 }
 
 // Learn installs a stamp that was read from the shared tier, unless name has
-// changed since epoch, when the read began: then what was read may be the older
-// one, and Learn returns false.
+// changed since epoch, when the read began, or all have been distrusted: then what
+// was read may be the older one, and Learn returns false.
 func (t *Table) Learn(c *Cell, v Value, trustUntil int64, epoch uint64) bool {
 	t.change.Lock()
 	defer t.change.Unlock()
-	if t.ChangedSince(c.Name, epoch) {
+	if t.ChangedSince(c.Name, epoch) || epoch < t.distrusted {
 		return false
 	}
 	switch old := c.state.Load(); {
@@ -314,7 +317,8 @@ func (t *Table) Distrust() {
 		}
 		shard.mu.Unlock()
 	}
-	t.epoch.Store(t.epoch.Load() + 1)
+	t.distrusted = t.epoch.Load() + 1
+	t.epoch.Store(t.distrusted)
 }
 
 // Touch moves the epoch without changing a stamp: every entry is looked at anew.
