@@ -3,6 +3,8 @@ package runtime_test
 import (
 	"context"
 	"errors"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -284,6 +286,40 @@ func TestReadyWaitsForTheBus(t *testing.T) {
 		go func() { time.Sleep(time.Minute); bus.Cut(false) }()
 		if err := s.Ready(t.Context()); err != nil {
 			t.Fatal(err)
+		}
+	})
+}
+
+// The read begins before another process's change, whose message is lost.
+func TestAStampThatWasReadBeforeTheBusIsBackIsNotBelieved(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var l2 faketier.Shared
+		bus := &faketier.Bus{}
+		a := newNamed(t, "a", memoryTier(), runtime.L2(&l2), runtime.WithBus(bus))
+		b := newNamed(t, "b", runtime.L2(&l2)) // its message is lost
+		ca := newCache[string, int](t, a)
+		ctx := t.Context()
+		if err := ca.Set(ctx, "k", 1, runtime.Tags("t")); err != nil {
+			t.Fatal(err)
+		}
+		bus.Cut(true)
+		time.Sleep(20 * time.Second)
+		var armed atomic.Bool
+		armed.Store(true)
+		l2.After = func(op string, keys []string) {
+			if op == "get" && strings.Contains(strings.Join(keys, " "), "!d:t:t") && armed.CompareAndSwap(true, false) {
+				if err := b.DeleteByTag(ctx, "t"); err != nil {
+					t.Error(err)
+				}
+				bus.Cut(false)
+			}
+		}
+		_, _, _ = ca.Get(ctx, "k") // begins before the deletion: whatever
+		if armed.Load() {
+			t.Fatal("the stamp was not read")
+		}
+		if v, ok, err := ca.Get(ctx, "k"); ok {
+			t.Errorf("after the bus is back: %v %v, deleted by tag before", v, err)
 		}
 	})
 }

@@ -601,3 +601,49 @@ func TestAValueThatCannotBeEncoded(t *testing.T) {
 		}
 	})
 }
+
+func TestATagThatWaitedBehindANamespaceReachesLoadsUnderWay(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var l2 faketier.Shared
+		a := newNamed(t, "a", memoryTier(), runtime.L2(&l2))
+		b := newNamed(t, "b", memoryTier(), runtime.L2(&l2))
+		var row atomic.Int64
+		row.Store(1)
+		stores, err := runtime.NewStores("b", b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cb, err := runtime.Open(stores, runtime.Definition[string, int]{Name: "rows", ResultTags: func(int) []runtime.Tag { return []runtime.Tag{"t"} }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := t.Context()
+		release := make(chan struct{})
+		done := make(chan int)
+		go func() {
+			v, _ := cb.GetOrSet(ctx, "k", func(context.Context) (int, error) {
+				v := int(row.Load())
+				<-release
+				return v, nil
+			})
+			done <- v
+		}()
+		synctest.Wait()
+		l2.Down(errSource)
+		row.Store(2)
+		errNS := a.Namespace("x").Clear(ctx)
+		errTag := a.DeleteByTag(ctx, "t")
+		if errNS == nil || errTag == nil {
+			t.Fatal(errNS, errTag)
+		}
+		l2.Down(nil)
+		time.Sleep(20 * time.Second) // both get through
+		close(release)
+		<-done
+		time.Sleep(time.Second)
+		v, ok, err := cb.Get(ctx, "k")
+		if ok && v == 1 {
+			t.Fatalf("kept %d, loaded before the tag was deleted, %v", v, err)
+		}
+	})
+}
