@@ -123,3 +123,27 @@ func TestAnInvalidatedValueInMemoryHidesNoGraceValueOfTheSharedTier(t *testing.T
 		want(t, got, err, 1)
 	})
 }
+
+func TestWhatAForcedLoadReplacesDoesNotComeBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var l2 faketier.Shared
+		s := newStore(t, memoryTier(), runtime.L2(&l2), runtime.L1TTL(time.Second))
+		c := newCache[string, int](t, s, runtime.TTL(time.Hour))
+		_ = c.Set(t.Context(), "k", 1)
+		var fail atomic.Bool
+		fail.Store(true)
+		l2.Before = func(_ context.Context, op string, _ []string) error {
+			if op == "set" && fail.Load() {
+				return errSource
+			}
+			return nil
+		}
+		v, err := c.GetOrSet(t.Context(), "k", func(context.Context) (int, error) { return 2, nil }, runtime.ForceFresh())
+		want(t, v, err, 2)
+		fail.Store(false)
+		time.Sleep(2 * time.Second)
+		if v, _, _ := c.Get(t.Context(), "k"); v == 1 {
+			t.Error("got what was there before")
+		}
+	})
+}

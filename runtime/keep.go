@@ -8,6 +8,7 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/generation"
+	"github.com/cachegen/cachegen/runtime/internal/recovery"
 )
 
 // save writes what a load has brought to the shared tier, if shared, and to memory,
@@ -89,6 +90,9 @@ func (s *Store) share(ctx context.Context, c *core, parts []*part) {
 		for _, p := range ready { // perhaps: what was written before the failure is taken for private too
 			if p.it != nil {
 				p.it.private = true
+			}
+			if p.flight.Forced { // what it was to replace must not come back
+				s.enqueue([]recovery.Target{keyTarget(p.key)}, recovery.Item{Shared: true, Tell: s.peers != nil}, err)
 			}
 		}
 		s.warn("shared tier: write", err)

@@ -174,7 +174,7 @@ func (r *round) open(rt *rapid.T, process int) *node {
 	}
 	if r.l2 {
 		options = append(options, runtime.L2(&link{
-			Shared: &r.shared, process: process, history: r.history, chance: r.chance, weather: r.weather, calm: r.calm.Load,
+			Shared: &r.shared, process: process, history: r.history, chance: r.chance, weather: r.weather, calm: r.calm.Load, lags: r.processes == 1,
 		}))
 	}
 	if r.bus {

@@ -79,9 +79,11 @@ func (s *Store) getManyWithin(ctx context.Context, limit time.Duration, keys []s
 }
 
 func (s *Store) setMany(ctx context.Context, items []drivers.Item) error {
-	return s.operate(ctx, "write", len(items), s.l2Timeout, func(ctx context.Context) error {
+	err := s.operate(ctx, "write", len(items), s.l2Timeout, func(ctx context.Context) error {
 		return s.l2.SetMany(ctx, items)
 	})
+	s.doubt(items, err)
+	return err
 }
 
 func (s *Store) deleteMany(ctx context.Context, keys []string) error {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/internal/busmsg"
 	"github.com/cachegen/cachegen/runtime/internal/recovery"
 )
@@ -56,6 +58,10 @@ func (s *Store) enqueue(targets []recovery.Target, like recovery.Item, err error
 		items[i] = like
 		items[i].Target = t
 	}
+	s.queue(items, err)
+}
+
+func (s *Store) queue(items []recovery.Item, err error) {
 	if !s.pending.Add(items...) {
 		s.pending.Replace(recovery.Item{Target: stampTarget(storeStamp, false), Shared: s.l2 != nil, Tell: s.peers != nil})
 		s.stamps.Change(storeStamp, false, s.l2 != nil)
@@ -73,16 +79,21 @@ func (s *Store) blocked(name string) bool {
 	return s.pending.Len() > 0 && (s.pending.Blocks(stampTarget(name, false)) || s.pending.Blocks(stampTarget(name, true)))
 }
 
-// replay carries out what is pending in the order in which it came, until something
-// fails.
+// replay carries out what is pending and due in the order in which it came, until
+// something fails.
 func (s *Store) replay(ctx context.Context) (err error) {
+	tried := false
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("driver panicked: %v", p)
 		}
-		s.sayPending(err)
+		if tried {
+			s.sayPending(err)
+		}
 	}()
-	items := s.pending.First(s.pending.Len())
+	t := now()
+	items := slices.DeleteFunc(s.pending.First(s.pending.Len()), func(it recovery.Item) bool { return !it.Due(t) })
+	tried = len(items) > 0
 	for len(items) > 0 {
 		n := min(replayBatch, len(items))
 		if err := s.replayBatch(ctx, items[:n]); err != nil {
@@ -114,8 +125,9 @@ func (s *Store) replayKeys(ctx context.Context, items []recovery.Item) error {
 	var open []recovery.Item
 	var hashes []uint64
 	var tell []recovery.Item
+	began := now()
 	for _, it := range items {
-		if it.Shared {
+		if it.Shared || it.Last(began) {
 			open, hashes = append(open, it), append(hashes, s.hash(it.Name))
 		} else {
 			tell = append(tell, it)
@@ -135,23 +147,25 @@ func (s *Store) replayKeys(ctx context.Context, items []recovery.Item) error {
 			s.await(turn)
 			var drop, age []string
 			for _, it := range mine {
-				if it.Age {
+				if it.Age && !it.Last(began) {
 					age = append(age, it.Name)
 				} else {
 					drop = append(drop, it.Name)
 				}
 			}
-			var errs [2]error
-			if len(drop) > 0 {
-				errs[0] = s.deleteMany(ctx, drop)
-			}
-			if len(age) > 0 {
-				errs[1] = s.ageShared(ctx, age)
-			}
-			if err := errors.Join(errs[:]...); err != nil {
+			err := errors.Join(
+				s.whatIsTaken(drop, func(keys []string) error { return s.deleteMany(ctx, keys) }),
+				s.whatIsTaken(age, func(keys []string) error { return s.ageShared(ctx, keys) }),
+			)
+			if err != nil {
 				return err
 			}
-			s.pending.Reached(mine...)
+			if s.peers != nil { // some may have read what has just gone
+				for i := range mine {
+					mine[i].Tell = mine[i].Tell || mine[i].Last(began)
+				}
+			}
+			s.pending.Reached(began, mine...)
 			return nil
 		}()
 		if err != nil {
@@ -159,6 +173,28 @@ func (s *Store) replayKeys(ctx context.Context, items []recovery.Item) error {
 		}
 	}
 	return s.retell(ctx, busmsg.Drop, append(tell, mine...))
+}
+
+// whatIsTaken carries out names, one by one if that is refused: the tier holds
+// nothing under a name that it refuses, and the others must not wait for it.
+func (s *Store) whatIsTaken(names []string, do func([]string) error) error {
+	if len(names) == 0 {
+		return nil
+	}
+	err := do(names)
+	if !errors.Is(err, drivers.ErrRefused) {
+		return err
+	}
+	var errs []error
+	for _, name := range names {
+		switch err := do([]string{name}); {
+		case errors.Is(err, drivers.ErrRefused):
+			s.warn("shared tier: refused, and not tried again", err, "name", name)
+		default:
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (s *Store) replayStamps(ctx context.Context, items []recovery.Item, expire bool) error {
@@ -170,10 +206,10 @@ func (s *Store) replayStamps(ctx context.Context, items []recovery.Item, expire 
 		}
 	}
 	if len(names) > 0 {
-		if err := s.restampShared(ctx, names, expire); err != nil {
+		if err := s.whatIsTaken(names, func(names []string) error { return s.restampShared(ctx, names, expire) }); err != nil {
 			return err
 		}
-		s.pending.Reached(open...)
+		s.pending.Reached(now(), open...)
 		for _, name := range names {
 			s.stamps.Change(name, expire, s.l2 != nil)
 		}
@@ -198,6 +234,11 @@ func (s *Store) retell(ctx context.Context, kind busmsg.Kind, items []recovery.I
 		return nil
 	}
 	if err := s.tell(ctx, busmsg.Message{Kind: kind, Names: names}); err != nil {
+		var again []recovery.Item // they may have left the queue
+		for _, it := range told {
+			again = append(again, recovery.Item{Target: it.Target, Tell: true})
+		}
+		s.queue(again, err)
 		return err
 	}
 	s.pending.Told(told...)
@@ -214,7 +255,7 @@ func (s *Store) drain(ctx context.Context) error {
 	var last error
 	for ctx.Err() == nil && s.pending.Len() > 0 {
 		s.breaker.Reset()
-		if last = s.replay(ctx); last != nil {
+		if last = s.replay(ctx); last != nil || s.pending.Len() > 0 {
 			select {
 			case <-ctx.Done():
 			case <-time.After(firstRetry):

@@ -647,3 +647,100 @@ func TestATagThatWaitedBehindANamespaceReachesLoadsUnderWay(t *testing.T) {
 		}
 	})
 }
+
+// A shortKeys refuses keys that are too long, as drivers do.
+type shortKeys struct{ *faketier.Shared }
+
+func (l *shortKeys) refuse(keys ...string) error {
+	for _, k := range keys {
+		if len(k) > 100 {
+			return fmt.Errorf("fake: %w: a key of %d bytes", drivers.ErrRefused, len(k))
+		}
+	}
+	return nil
+}
+
+func (l *shortKeys) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
+	if err := l.refuse(keys...); err != nil {
+		return nil, err
+	}
+	return l.Shared.GetMany(ctx, keys)
+}
+
+func (l *shortKeys) DeleteMany(ctx context.Context, keys []string) error {
+	if err := l.refuse(keys...); err != nil {
+		return err
+	}
+	return l.Shared.DeleteMany(ctx, keys)
+}
+
+func (l *shortKeys) SetMany(ctx context.Context, items []drivers.Item) error {
+	for _, it := range items {
+		if err := l.refuse(it.Key); err != nil {
+			return err
+		}
+	}
+	return l.Shared.SetMany(ctx, items)
+}
+
+func (l *shortKeys) AddMany(ctx context.Context, items []drivers.Item) ([][]byte, error) {
+	for _, it := range items {
+		if err := l.refuse(it.Key); err != nil {
+			return nil, err
+		}
+	}
+	return l.Shared.AddMany(ctx, items)
+}
+
+func TestARefusedInvalidationHoldsUpNoOther(t *testing.T) {
+	long := strings.Repeat("x", 200)
+	remove := map[string]func(context.Context, *runtime.Store, *runtime.Cache[string, int]) error{
+		"key": func(ctx context.Context, s *runtime.Store, c *runtime.Cache[string, int]) error {
+			return c.Delete(ctx, "b")
+		},
+		"tag": func(ctx context.Context, s *runtime.Store, c *runtime.Cache[string, int]) error {
+			return s.DeleteByTag(ctx, "t")
+		},
+	}
+	for name, poison := range map[string]func(context.Context, *runtime.Store, *runtime.Cache[string, int]) error{
+		"key": func(ctx context.Context, s *runtime.Store, c *runtime.Cache[string, int]) error {
+			return c.Delete(ctx, long)
+		},
+		"tag": func(ctx context.Context, s *runtime.Store, c *runtime.Cache[string, int]) error {
+			return s.DeleteByTag(ctx, runtime.Tag(long))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				l2 := &shortKeys{&faketier.Shared{}}
+				s, err := runtime.NewStore("a", runtime.Logger(silent), memoryTier(), runtime.L2(l2))
+				if err != nil {
+					t.Fatal(err)
+				}
+				c := newCache[string, int](t, s)
+				other := newCache[string, int](t, newNamed(t, "b", runtime.L2(l2)))
+				ctx := t.Context()
+				if err := poison(ctx, s, c); !errors.Is(err, drivers.ErrRefused) {
+					t.Fatal(err)
+				}
+				if err := c.Set(ctx, "b", 1, runtime.Tags("t")); err != nil {
+					t.Fatal(err)
+				}
+				l2.Down(errSource)
+				if err := remove[name](ctx, s, c); err == nil {
+					t.Fatal("no error")
+				}
+				l2.Down(nil)
+				time.Sleep(10 * time.Minute)
+				if v, ok, _ := other.Get(ctx, "b"); ok {
+					t.Errorf("ten minutes after the tier is back another process still reads %v", v)
+				}
+				cctx, cancel := context.WithTimeout(ctx, time.Minute)
+				defer cancel()
+				if err := s.Close(cctx); err != nil {
+					t.Errorf("close: %.200v", err)
+				}
+			})
+		})
+	}
+}

@@ -43,6 +43,7 @@ type Store struct {
 	failures failures
 	breaker  breaker.Breaker
 	pending  recovery.Queue // invalidations that have not reached everyone
+	late     late
 	retries  retries
 	keys     keyOwners
 

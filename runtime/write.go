@@ -67,6 +67,7 @@ func (s *Store) inTurn(ctx context.Context, c *change) (err error) {
 		} else if err == nil {
 			s.pending.Overtaken(targets(c.keys, keyTarget)...)
 		}
+		s.outlast(c.keys)
 	}
 	s.settle(c.keys, func(i int, hash uint64, before generation.Mark) {
 		c.memory(i, hash, err == nil && (s.l2 == nil || before == marks[i]))

@@ -32,9 +32,18 @@ type Item struct {
 	Shared bool // the shared tier has to be changed
 	Age    bool // if it is a key: its value may stay, as a stale one
 	Tell   bool // the other processes have to be told
+	// Late, if it is a key, is when it has to go once more, because until then
+	// something may land in the shared tier that was on its way before. Zero is never.
+	Late int64
 
 	seq uint64
 }
+
+// Due reports whether there is anything to be done about it at t.
+func (it Item) Due(t int64) bool { return it.Shared || it.Tell || it.Last(t) }
+
+// Last reports whether, at t, nothing can land any more that it waits for.
+func (it Item) Last(t int64) bool { return it.Late != 0 && t >= it.Late }
 
 // A Queue holds one item for each target. Its zero value is ready and has no limit.
 type Queue struct {
@@ -82,6 +91,7 @@ func (q *Queue) add(it Item) {
 		it.Age = (it.Age || !it.Shared) && (old.Age || !old.Shared)
 		it.Shared = it.Shared || old.Shared
 		it.Tell = it.Tell || old.Tell
+		it.Late = max(it.Late, old.Late)
 	}
 	q.seq++
 	it.seq = q.seq
@@ -104,7 +114,8 @@ func (q *Queue) Blocks(t Target) bool {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.items[t].Shared
+	it := q.items[t]
+	return it.Shared || it.Late != 0
 }
 
 // Drops reports whether a target is a key whose value in the shared tier has to go.
@@ -115,7 +126,7 @@ func (q *Queue) Drops(t Target) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	it := q.items[t]
-	return it.Shared && !it.Age
+	return it.Shared && !it.Age || it.Late != 0
 }
 
 // Holds reports whether it is still there as it was when [Queue.First] returned it.
@@ -137,9 +148,16 @@ func (q *Queue) First(n int) []Item {
 	return all[:min(n, len(all))]
 }
 
-// Reached says that the shared tier has been changed for items that [Queue.First]
-// returned. Those that have been added to since stay as they are.
-func (q *Queue) Reached(items ...Item) { q.done(items, func(it *Item) { it.Shared = false }) }
+// Reached says that, from a time on, the shared tier has been changed for items that
+// [Queue.First] returned. Those that have been added to since stay as they are.
+func (q *Queue) Reached(from int64, items ...Item) {
+	q.done(items, func(it *Item) {
+		it.Shared = false
+		if it.Last(from) {
+			it.Late = 0
+		}
+	})
+}
 
 // Told says that the other processes have been told of items that [Queue.First]
 // returned. Those that have been added to since stay as they are.
@@ -158,7 +176,7 @@ func (q *Queue) done(items []Item, mark func(*Item)) {
 }
 
 // Overtaken says that a later change of targets has reached the shared tier, which
-// makes up for what was to be done there.
+// makes up for what was to be done there at once.
 func (q *Queue) Overtaken(targets ...Target) {
 	if q.Len() == 0 {
 		return
@@ -176,7 +194,7 @@ func (q *Queue) Overtaken(targets ...Target) {
 
 // put is called under mu.
 func (q *Queue) put(it Item) {
-	if it.Shared || it.Tell {
+	if it.Shared || it.Tell || it.Late != 0 {
 		q.items[it.Target] = it
 	} else {
 		delete(q.items, it.Target)

@@ -58,7 +58,7 @@ func TestWhatWasAddedMeanwhileStays(t *testing.T) {
 	q.Add(key("a"), key("b"))
 	first := q.First(9)
 	q.Add(key("a"))
-	q.Reached(first...)
+	q.Reached(0, first...)
 	q.Told(first...)
 	if got := names(q.First(9)); !slices.Equal(got, []string{"a"}) {
 		t.Fatal(got)

@@ -1,0 +1,82 @@
+package runtime_test
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/internal/faketier"
+)
+
+// A lateTier is a shared tier whose writes, while slow, are given up and take effect
+// a little later all the same.
+type lateTier struct {
+	*faketier.Shared
+	slow atomic.Bool
+}
+
+func (l *lateTier) SetMany(ctx context.Context, items []drivers.Item) error {
+	if l.slow.Load() && !strings.HasPrefix(items[0].Key, "!") {
+		<-ctx.Done()
+		go func() {
+			time.Sleep(300 * time.Millisecond)
+			_ = l.Shared.SetMany(context.Background(), items)
+		}()
+		return ctx.Err()
+	}
+	return l.Shared.SetMany(ctx, items)
+}
+
+func TestWhatALoadWroteTooLateIsNotReadAfterADelete(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l2 := &lateTier{Shared: &faketier.Shared{}}
+		s := newStore(t, memoryTier(), runtime.L2(l2))
+		c := newCache[string, int](t, s)
+		ctx := t.Context()
+		_, _ = c.GetOrSet(ctx, "other", func(context.Context) (int, error) { return 0, nil })
+		l2.slow.Store(true)
+		v, err := c.GetOrSet(ctx, "k", func(context.Context) (int, error) { return 1, nil })
+		want(t, v, err, 1)
+		l2.slow.Store(false)
+		if err := c.Delete(ctx, "k"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		v, ok, err := c.Get(ctx, "k")
+		if ok {
+			t.Fatalf("after a nil Delete: got %v %v", v, err)
+		}
+	})
+}
+
+func TestWhatWasSetTooLateIsNotReadAfterASet(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l2 := &lateTier{Shared: &faketier.Shared{}}
+		s := newStore(t, runtime.L2(l2))
+		c := newCache[string, int](t, s)
+		ctx := t.Context()
+		_ = c.Set(ctx, "other", 0)
+		l2.slow.Store(true)
+		if err := c.Set(ctx, "k", 1); err == nil {
+			t.Fatal("no error")
+		}
+		l2.slow.Store(false)
+		if err := c.Set(ctx, "k", 2); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		for range 5 { // meanwhile it may be missing
+			if v, ok, err := c.Get(ctx, "k"); ok && v != 2 {
+				t.Fatalf("after a Set of 2: got %v %v", v, err)
+			}
+			time.Sleep(time.Second)
+		}
+		if n := len(l2.Keys()); n == 0 {
+			t.Error("nothing is stored any more")
+		}
+	})
+}
