@@ -112,9 +112,17 @@ var dialect = sqltable.Dialect{
 	OnDuplicateKey: true,
 	MaxStatement:   "SELECT @@max_allowed_packet",
 	Schema:         schema,
-	Busy:           busy,
-	TooLarge:       tooLarge,
+	// Text would know no case, without a key there would be two of it, and at some
+	// settings what is too long is cut without a word.
+	Columns: "SHOW COLUMNS FROM %s",
+	Fit: map[string]*regexp.Regexp{
+		"name": regexp.MustCompile(`^varbinary\(544\) NO PRI `), "rest": long, "value": long, "lease": long,
+	},
+	Busy:     busy,
+	TooLarge: tooLarge,
 }
+
+var long = regexp.MustCompile("^longblob ")
 
 // The driver's error has its number in a field, which only its importers can read.
 var number = regexp.MustCompile(`Error (\d+)\b`)

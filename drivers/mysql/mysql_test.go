@@ -2,7 +2,6 @@ package mysql
 
 import (
 	"database/sql"
-	"sync"
 	"testing"
 
 	_ "github.com/go-sql-driver/mysql"
@@ -13,35 +12,13 @@ import (
 	"github.com/cachegen/cachegen/drivers/drivertest/servers"
 )
 
-// running is the one server of this package's tests, once a test has asked for it.
-var running struct {
-	once   sync.Once
-	server *servers.MariaDBServer
-	err    error
+// running is the one server of this package's tests.
+var running = servers.Shared[*servers.MariaDBServer]{
+	Require: servers.RequireMariaDB,
+	Start:   func() (*servers.MariaDBServer, error) { return servers.StartMariaDB("--max-allowed-packet=256M") },
 }
 
-func server(t testing.TB) *servers.MariaDBServer {
-	t.Helper()
-	servers.RequireMariaDB(t)
-	running.once.Do(func() { running.server, running.err = servers.StartMariaDB("--max-allowed-packet=256M") })
-	if running.err != nil {
-		t.Fatal(running.err)
-	}
-	return running.server
-}
-
-// tests stop the server before goroutines are counted.
-type tests struct{ *testing.M }
-
-func (m tests) Run() int {
-	code := m.M.Run()
-	if running.server != nil {
-		running.server.Close()
-	}
-	return code
-}
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(tests{m}) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(running.Around(m)) }
 
 func openDB(t testing.TB, dsn string) *sql.DB {
 	t.Helper()
@@ -75,7 +52,7 @@ var small = drivertest.Limits{LargestValue: 1 << 20}
 
 // Each handle has connections of its own, as each process has.
 func TestConformance(t *testing.T) {
-	dsn := server(t).DSN()
+	dsn := running.Of(t).DSN()
 	for name, c := range map[string]struct {
 		parameters string
 		options    Options
@@ -95,7 +72,7 @@ func TestConformance(t *testing.T) {
 }
 
 func TestFaults(t *testing.T) {
-	s := server(t)
+	s := running.Of(t)
 	drivertest.L2Faults(t, func(t *testing.T) drivers.L2 {
 		return openStore(t, openDB(t, s.DSN()), Options{})
 	}, drivertest.Faults{

@@ -32,6 +32,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -115,11 +116,16 @@ var dialect = sqltable.Dialect{
 	// byte.
 	MaxItem: 256 << 20,
 	Schema:  schema,
+	// Text of a wrong order would hide keys from a prefix.
+	Columns: "SELECT attname, atttypid::regtype::text FROM pg_attribute WHERE attrelid = '%s'::regclass AND attnum > 0",
+	Fit:     map[string]*regexp.Regexp{"name": binary, "rest": binary, "value": binary, "lease": binary},
 	// IF NOT EXISTS is not safe from another that makes the same at the same time.
 	CreateLock: "SELECT pg_advisory_xact_lock(7234017283807667300)",
 	Busy:       busy,
 	TooLarge:   tooLarge,
 }
+
+var binary = regexp.MustCompile("^bytea$")
 
 // state returns the SQLSTATE of err, as pgx and pq tell it.
 func state(err error) string {

@@ -3,7 +3,6 @@ package postgres
 import (
 	"database/sql"
 	"os"
-	"sync"
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib"
@@ -14,39 +13,18 @@ import (
 	"github.com/cachegen/cachegen/drivers/drivertest/servers"
 )
 
-// running is the one server of this package's tests, once a test has asked for it.
-var running struct {
-	once   sync.Once
-	server *servers.PostgresServer
-	err    error
-}
-
-func server(t testing.TB) *servers.PostgresServer {
-	t.Helper()
-	servers.RequirePostgres(t)
-	running.once.Do(func() { running.server, running.err = servers.StartPostgres() })
-	if running.err != nil {
-		t.Fatal(running.err)
-	}
-	return running.server
-}
-
-// tests stop the server before goroutines are counted.
-type tests struct{ *testing.M }
-
-func (m tests) Run() int {
-	code := m.M.Run()
-	if running.server != nil {
-		running.server.Close()
-	}
-	return code
+// running is the one server of this package's tests. Its deadlocks do not wait for a
+// second to be found.
+var running = servers.Shared[*servers.PostgresServer]{
+	Require: servers.RequirePostgres,
+	Start:   func() (*servers.PostgresServer, error) { return servers.StartPostgres("-c", "deadlock_timeout=20ms") },
 }
 
 func TestMain(m *testing.M) {
 	if os.Getenv("PGPASSFILE") == "" {
 		os.Setenv("PGPASSFILE", os.DevNull) // not the passwords of whoever runs this
 	}
-	goleak.VerifyTestMain(tests{m})
+	goleak.VerifyTestMain(running.Around(m))
 }
 
 func openDB(t testing.TB, url string) *sql.DB {
@@ -81,7 +59,7 @@ var small = drivertest.Limits{LargestValue: 1 << 20}
 
 // Each handle has connections of its own, as each process has.
 func TestConformance(t *testing.T) {
-	url := server(t).URL()
+	url := running.Of(t).URL()
 	for name, c := range map[string]struct {
 		parameters string
 		options    Options
@@ -101,7 +79,7 @@ func TestConformance(t *testing.T) {
 }
 
 func TestFaults(t *testing.T) {
-	s := server(t)
+	s := running.Of(t)
 	drivertest.L2Faults(t, func(t *testing.T) drivers.L2 {
 		return openStore(t, openDB(t, s.URL()), Options{})
 	}, drivertest.Faults{
