@@ -96,10 +96,17 @@ func execute(t *testing.T, db *sql.DB, statements ...string) {
 // The server's limit is known before anything is sent, so a connection that a packet
 // beyond it would break stays whole; and a batch beyond it is sent in parts.
 func TestMaxAllowedPacket(t *testing.T) {
-	s := servers.MariaDB(t, "--max-allowed-packet=1M")
+	s := running.Of(t)
+	admin := openDB(t, s.DSN())
+	execute(t, admin, "SET GLOBAL max_allowed_packet = 1048576") // of connections made from now on
+	t.Cleanup(func() {
+		if _, err := admin.Exec("SET GLOBAL max_allowed_packet = 268435456"); err != nil {
+			t.Error(err)
+		}
+	})
 	for name, parameters := range map[string]string{"Prepared": "", "Interpolated": "?interpolateParams=true"} {
 		t.Run(name, func(t *testing.T) {
-			d := openStore(t, openDB(t, s.DSN()+parameters), Options{Unprepared: name == "Interpolated"})
+			d := openStore(t, openDB(t, s.DSN()+parameters), Options{Table: "packets", Unprepared: name == "Interpolated"})
 			ctx := t.Context()
 			if err := d.SetMany(ctx, []drivers.Item{{Key: "a", Value: []byte("old")}}); err != nil {
 				t.Fatal(err)

@@ -106,8 +106,8 @@ func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error
 }
 
 func (b *Bus) publish(ctx context.Context, m *gonats.Msg) error {
-	if !b.conn.IsConnected() {
-		return gonats.ErrDisconnected // nats.go would keep it for later
+	if err := connected(b.conn); err != nil {
+		return err // nats.go would keep it for later
 	}
 	if err := b.conn.PublishMsg(m); err != nil {
 		return err

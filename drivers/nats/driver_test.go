@@ -71,6 +71,30 @@ func TestErrorsNameTheBucketAndTheOperation(t *testing.T) {
 	}
 }
 
+// A program that connects in the background is told what the server has against it.
+func TestWrongCredentialsAreAnError(t *testing.T) {
+	server := servers.NATS(t, "--user", "u", "--pass", "secret")
+	conn := dial(t, server, gonats.UserInfo("u", "guessed"), gonats.RetryOnFailedConnect(true))
+	d, b := New(conn, Options{}), openBus(t, conn)
+	ctx := t.Context()
+	_, get := d.GetMany(ctx, []string{"a", "b"})
+	_, lease := d.LeaseMany(ctx, []string{"a"}, "t", time.Hour)
+	for want, err := range map[string]error{
+		`nats: get 2 keys in bucket "cachegen": `:  get,
+		`nats: lease 1 key in bucket "cachegen": `: lease,
+		`nats: set 1 key in bucket "cachegen": `:   d.SetMany(ctx, []drivers.Item{{Key: "a"}}),
+		`nats: publish on "c": `:                   b.Publish(ctx, "c", nil),
+	} {
+		if !errors.Is(err, gonats.ErrAuthorization) || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("error %v, want %q and that the server does not know the user", err, want)
+		}
+		if err != nil && strings.Contains(err.Error(), "guessed") {
+			t.Errorf("the error tells the password: %v", err)
+		}
+	}
+	listen(t, b, "c").expect(t, `down nats: subscription to "c": nats: authorization violation`)
+}
+
 func TestSkipCreate(t *testing.T) {
 	conn := dial(t, servers.NATS(t))
 	d := New(conn, Options{SkipCreate: true})

@@ -204,11 +204,8 @@ const codeTooLarge = 10054
 
 // bind returns the bucket's stream, and makes it if need be.
 func (d *Driver) bind(ctx context.Context) (jetstream.Stream, error) {
-	if !d.conn.IsConnected() {
-		if d.conn.IsClosed() {
-			return nil, gonats.ErrConnectionClosed
-		}
-		return nil, gonats.ErrDisconnected
+	if err := connected(d.conn); err != nil {
+		return nil, err
 	}
 	if stream := d.bound(); stream != nil {
 		return stream, nil
@@ -230,6 +227,21 @@ func (d *Driver) bind(ctx context.Context) (jetstream.Stream, error) {
 	defer d.mu.Unlock()
 	d.stream = stream
 	return stream, nil
+}
+
+// connected returns why nothing can be sent, which may be that the server does not let
+// the user in.
+func connected(conn *gonats.Conn) error {
+	if conn.IsConnected() {
+		return nil
+	}
+	if conn.IsClosed() {
+		return gonats.ErrConnectionClosed
+	}
+	if last := conn.LastError(); last != nil {
+		return fmt.Errorf("%w: %w", gonats.ErrDisconnected, last)
+	}
+	return gonats.ErrDisconnected
 }
 
 func (d *Driver) bound() jetstream.Stream {
