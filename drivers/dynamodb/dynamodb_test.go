@@ -62,7 +62,7 @@ func TestConformance(t *testing.T) {
 	eachServer(t, func(t *testing.T, url string) {
 		drivertest.L2(t, func(t *testing.T) drivers.L2 {
 			return openTable(t, url, Options{})
-		}, drivertest.Limits{MaxValue: MaxValue}, can)
+		}, drivertest.Limits{MaxValue: MaxValue, LargestBatch: 300}, can)
 	})
 }
 

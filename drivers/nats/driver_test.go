@@ -76,7 +76,15 @@ func TestWrongCredentialsAreAnError(t *testing.T) {
 	server := servers.NATS(t, "--user", "u", "--pass", "secret")
 	conn := dial(t, server, gonats.UserInfo("u", "guessed"), gonats.RetryOnFailedConnect(true))
 	d, b := New(conn, Options{}), openBus(t, conn)
-	ctx := t.Context()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	// What Connect itself meets, it does not tell.
+	eventually(ctx, t, "the client has tried again", func(context.Context) error {
+		if conn.LastError() == nil {
+			return errors.New("not yet")
+		}
+		return nil
+	})
 	_, get := d.GetMany(ctx, []string{"a", "b"})
 	_, lease := d.LeaseMany(ctx, []string{"a"}, "t", time.Hour)
 	for want, err := range map[string]error{

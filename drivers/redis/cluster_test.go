@@ -23,7 +23,7 @@ func dialCluster(t *testing.T, server *servers.RedisClusterServers) *goredis.Clu
 
 func TestClusterConformance(t *testing.T) {
 	server := servers.RedisCluster(t)
-	drivertest.L2(t, func(t *testing.T) drivers.L2 { return New(dialCluster(t, server), Options{}) }, all, quick)
+	drivertest.L2(t, func(t *testing.T) drivers.L2 { return New(dialCluster(t, server), Options{}) }, all)
 	t.Run("NoAutoPipeline", func(t *testing.T) {
 		drivertest.L2(t, func(t *testing.T) drivers.L2 {
 			return New(dialCluster(t, server), Options{NoAutoPipeline: true})

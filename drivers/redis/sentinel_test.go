@@ -106,7 +106,7 @@ func TestSentinelFailover(t *testing.T) {
 		old.Restart(t)
 		server.AwaitReplica(t, old)
 	}
-	drivertest.L2(t, func(t *testing.T) drivers.L2 { return New(dialSentinel(t, server), Options{}) }, all, quick)
+	drivertest.L2(t, func(t *testing.T) drivers.L2 { return New(dialSentinel(t, server), Options{}) }, all)
 }
 
 func TestAReadOnlyReplicaIsAnError(t *testing.T) {

@@ -45,6 +45,7 @@ func StartDynamoDBLocal() (*DynamoDBLocalServer, error) {
 		name: "java",
 		args: func(port string) []string {
 			return []string{
+				"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", // it does not live long
 				"-Djava.library.path=" + filepath.Join(dynamoDBLocal(), "DynamoDBLocal_lib"),
 				"-jar", filepath.Join(dynamoDBLocal(), "DynamoDBLocal.jar"), "-inMemory", "-sharedDb", "-port", port,
 			}
