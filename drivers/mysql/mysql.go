@@ -22,6 +22,9 @@
 // are one statement each, followed in the same transaction by a query for that; a swap
 // that removes takes a statement of its own for each key.
 //
+// A *sql.DB keeps two idle connections unless told otherwise: give it about as many as
+// are used at once (SetMaxIdleConns), or most of the time goes into connecting.
+//
 // Batches that meet can be each other's deadlock; the loser tries again for five
 // seconds or until its context ends.
 package mysql

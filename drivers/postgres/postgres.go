@@ -19,6 +19,9 @@
 // are absent at once but take space until Prune or a new value; Options.PruneEvery
 // prunes in the background.
 //
+// A *sql.DB keeps two idle connections unless told otherwise: give it about as many as
+// are used at once (SetMaxIdleConns), or most of the time goes into connecting.
+//
 // Batches that meet can be each other's deadlock, and at the isolation levels above
 // read committed each other's conflict; the loser tries again for five seconds or
 // until its context ends.

@@ -26,6 +26,7 @@ func dialSentinel(t *testing.T, s *servers.RedisSentinelServers) *goredis.Client
 // A store and a bus go on after the master has died, and again after its successor
 // has; a store opened then conforms as before.
 func TestSentinelFailover(t *testing.T) {
+	t.Parallel() // starting its servers is mostly waiting
 	server := servers.RedisSentinel(t)
 	client := dialSentinel(t, server)
 	d := New(client, Options{})
@@ -110,6 +111,7 @@ func TestSentinelFailover(t *testing.T) {
 }
 
 func TestAReadOnlyReplicaIsAnError(t *testing.T) {
+	t.Parallel() // starting its servers is mostly waiting
 	server := servers.RedisSentinel(t)
 	replica := server.Servers[1]
 	d := New(dial(t, replica), Options{})
