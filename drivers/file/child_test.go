@@ -103,7 +103,7 @@ func (d *Driver) writeForEver(ctx context.Context) error {
 func TestKilledWhileItWrites(t *testing.T) {
 	// A process of a test with the race detector takes seconds to start on a busy
 	// machine: there, fewer have to do.
-	const most, fewest, enough = 150, 15, 10 * time.Second
+	const most, fewest, enough = 150, 8, 10 * time.Second
 	for name, arg := range map[string]string{"Sync": "sync", "NoSync": ""} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

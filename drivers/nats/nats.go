@@ -7,7 +7,8 @@
 //		runtime.WithBus(cachenats.NewBus(conn)))
 //
 // Without MaxReconnects(-1), nats.go closes a connection for good after two minutes
-// without a server. While it is not connected, operations fail at once.
+// without a server; and always when a server has refused the user twice, unless told
+// otherwise (IgnoreAuthErrorAbort). While it is not connected, operations fail at once.
 //
 // The bucket is made on first use, unless Options say otherwise. It is one that other
 // tools understand: a key is its own name there, where ":" is a dot, letters, digits,
@@ -230,18 +231,19 @@ func (d *Driver) bind(ctx context.Context) (jetstream.Stream, error) {
 }
 
 // connected returns why nothing can be sent, which may be that the server does not let
-// the user in.
+// the user in. While nats.go tries once more it does not know why the last time failed.
 func connected(conn *gonats.Conn) error {
 	if conn.IsConnected() {
 		return nil
 	}
+	err := gonats.ErrDisconnected
 	if conn.IsClosed() {
-		return gonats.ErrConnectionClosed
+		err = gonats.ErrConnectionClosed
 	}
 	if last := conn.LastError(); last != nil {
-		return fmt.Errorf("%w: %w", gonats.ErrDisconnected, last)
+		return fmt.Errorf("%w: %w", err, last)
 	}
-	return gonats.ErrDisconnected
+	return err
 }
 
 func (d *Driver) bound() jetstream.Stream {
