@@ -3,8 +3,13 @@
 // Three small interfaces are mandatory for their roles: [L1], a bounded memory
 // tier inside one process; [L2], a tier that processes share; and [Bus], which
 // carries messages between them. What only some drivers can do is an extra
-// interface that the runtime looks for with a type assertion: [Adder], [Swapper],
-// [Leaser], [Scanner], [PrefixDeleter], [Pruner], [Checker].
+// interface that the runtime looks for with a type assertion:
+//
+//   - an L2 may be an [Adder] (set if absent), a [Swapper] (compare and set), a
+//     [Leaser], a [Scanner], a [PrefixDeleter] and a [Pruner];
+//   - an L1 may be a [Ranger];
+//   - a driver of any role may be a [Checker];
+//   - the listener of a bus may be a [KeyListener].
 //
 // A driver moves bytes and knows nothing of entries, tags, grace or loaders.
 // Everything here takes many keys at once, so that a batch costs one round trip.

@@ -79,6 +79,9 @@ type Limits struct {
 	// LargestValue bounds the values that the tests use, in bytes, where larger
 	// ones are taken but take too long. 0: 64 MB.
 	LargestValue int
+	// LargestBatch bounds the batches that the tests use, in keys, where each key takes
+	// its time and some hundreds are beyond what the store does at once. 0: 3000.
+	LargestBatch int
 }
 
 func (l Limits) apply(o *options) { o.limit = l }
@@ -92,6 +95,14 @@ func (l Limits) largest() int {
 		}
 	}
 	return size
+}
+
+// batch returns how many keys a test that wants n uses.
+func (l Limits) batch(n int) int {
+	if l.LargestBatch > 0 {
+		return min(n, l.LargestBatch)
+	}
+	return n
 }
 
 // longest returns the length of the longest key to use in a test.

@@ -9,15 +9,18 @@ import (
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/drivertest"
+	"github.com/cachegen/cachegen/drivers/memory"
 )
 
 const everything = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans | drivertest.DeletesPrefixes | drivertest.Prunes
 
-func TestTheExampleConforms(t *testing.T) {
-	drivertest.L2(t, func(t *testing.T) drivers.L2 {
-		store := &Store{items: make(map[string]item)}
-		t.Cleanup(func() { store.Close() })
-		return store
+func TestTheExamplesConform(t *testing.T) {
+	small := drivertest.Limits{LargestValue: 1 << 20}
+	t.Run("Checked", func(t *testing.T) {
+		drivertest.L2(t, func(t *testing.T) drivers.L2 { return Checked{memory.NewL2(memory.L2Options{})} }, small)
+	})
+	t.Run("Store", func(t *testing.T) {
+		drivertest.L2(t, func(t *testing.T) drivers.L2 { return &Store{items: make(map[string]item)} }, small)
 	})
 }
 
@@ -26,7 +29,7 @@ const bugEnv = "CACHEGEN_DRIVERTEST_BUG"
 
 func TestTheReferenceConforms(t *testing.T) {
 	bug := os.Getenv(bugEnv)
-	var limits drivertest.Limits
+	limits := drivertest.Limits{LargestValue: 8 << 20}
 	switch bug {
 	case "keys beyond the limit":
 		limits.MaxKey = 1000

@@ -23,7 +23,8 @@
 // [L2Faults] and [BusFaults] run against a server that the test can stop and
 // pause; package servers starts some.
 //
-// The example is a whole driver of a third party.
+// The first example is a whole driver of a third party in twenty lines, on top of
+// another; the second is one from the ground up.
 package drivertest
 
 import (

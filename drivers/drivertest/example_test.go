@@ -1,107 +1,62 @@
 package drivertest_test
 
 import (
-	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
-	"sync"
-	"time"
+	"hash/crc32"
+	"slices"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/memory"
 )
 
-// A Store is a third party's driver: a map, which several handles may share. Its
-// methods fail by one function, so that each error names the store and the
-// operation.
-type Store struct {
-	mu     sync.Mutex
-	items  map[string]item
-	closed bool
-}
+// Checked is a third party's driver, all of it: in front of any other tier, it notices
+// values that were damaged there.
+type Checked struct{ drivers.L2 }
 
-type item struct {
-	value []byte
-	until time.Time // zero: for ever
-}
-
-func (s *Store) do(ctx context.Context, operation string, f func() error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	err := ctx.Err()
-	if s.closed {
-		err = drivers.ErrClosed
-	}
-	if err == nil {
-		err = f()
-	}
-	if err != nil {
-		return fmt.Errorf("mystore: %s: %w", operation, err)
-	}
-	return nil
-}
-
-func (s *Store) GetMany(ctx context.Context, keys []string) (values [][]byte, err error) {
-	err = s.do(ctx, "get", func() error {
-		for _, key := range keys {
-			it, ok := s.items[key]
-			if ok = ok && (it.until.IsZero() || time.Now().Before(it.until)); ok {
-				values = append(values, append([]byte{}, it.value...)) // empty, not nil
-			} else {
-				values = append(values, nil)
-			}
+func (c Checked) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
+	values, err := c.L2.GetMany(ctx, keys)
+	for i, v := range values {
+		values[i] = nil // absent, or as good as absent
+		if n := len(v) - crc32.Size; n >= 0 && crc32.ChecksumIEEE(v[:n]) == binary.BigEndian.Uint32(v[n:]) {
+			values[i] = v[:n]
 		}
-		return nil
-	})
+	}
 	return values, err
 }
 
-func (s *Store) SetMany(ctx context.Context, items []drivers.Item) error {
-	return s.do(ctx, "set", func() error {
-		for _, it := range items {
-			var until time.Time
-			if it.TTL < 0 {
-				return fmt.Errorf("%w: negative ttl %s", drivers.ErrRefused, it.TTL)
-			} else if it.TTL > 0 {
-				until = time.Now().Add(it.TTL)
-			}
-			s.items[it.Key] = item{bytes.Clone(it.Value), until}
-		}
-		return nil
-	})
-}
-
-func (s *Store) DeleteMany(ctx context.Context, keys []string) error {
-	return s.do(ctx, "delete", func() error {
-		for _, key := range keys {
-			delete(s.items, key)
-		}
-		return nil
-	})
-}
-
-func (s *Store) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	return nil
+func (c Checked) SetMany(ctx context.Context, items []drivers.Item) error {
+	items = slices.Clone(items) // which are the caller's, as their values are
+	for i, it := range items {
+		items[i].Value = binary.BigEndian.AppendUint32(slices.Clip(it.Value), crc32.ChecksumIEEE(it.Value))
+	}
+	return c.L2.SetMany(ctx, items)
 }
 
 // The driver's test is one call:
 //
 //	func TestConformance(t *testing.T) {
-//		drivertest.L2(t, func(t *testing.T) drivers.L2 { return New() })
+//		drivertest.L2(t, func(t *testing.T) drivers.L2 {
+//			return Checked{memory.NewL2(memory.L2Options{})}
+//		})
 //	}
 func Example() {
 	ctx := context.Background()
-	store := &Store{items: make(map[string]item)}
-	defer store.Close()
-	if err := store.SetMany(ctx, []drivers.Item{{Key: "user:1", Value: []byte("Ada"), TTL: time.Hour}}); err != nil {
+	tier := memory.NewL2(memory.L2Options{})
+	defer tier.Close()
+	store := Checked{tier}
+	if err := store.SetMany(ctx, []drivers.Item{{Key: "user:1", Value: []byte("Ada")}}); err != nil {
 		fmt.Println(err)
 	}
 	values, err := store.GetMany(ctx, []string{"user:1", "user:2"})
 	fmt.Printf("%q %v %v\n", values[0], values[1] == nil, err)
-	fmt.Println(store.SetMany(ctx, []drivers.Item{{Key: "user:1", TTL: -1}}))
+	if err := tier.SetMany(ctx, []drivers.Item{{Key: "user:1", Value: []byte("damaged")}}); err != nil {
+		fmt.Println(err)
+	}
+	values, err = store.GetMany(ctx, []string{"user:1"})
+	fmt.Println(values[0] == nil, err)
 	// Output:
 	// "Ada" true <nil>
-	// mystore: set: refused: negative ttl -1ns
+	// true <nil>
 }

@@ -67,7 +67,7 @@ func addTTL(t *testing.T, s adding) {
 }
 
 func addBatch(t *testing.T, s adding) {
-	const n = 1500
+	n := s.limit.batch(1500)
 	var odd, all []drivers.Item
 	for i := range n {
 		item := drivers.Item{Key: s.key(fmt.Sprint(i)), Value: fmt.Append(nil, "new", i), TTL: time.Hour}

@@ -127,6 +127,7 @@ func refusedKey(t *testing.T, s l2) {
 func refusedValue(t *testing.T, s l2) {
 	s.set(drivers.Item{Key: s.key("a"), Value: []byte("old")})
 	s.refuses("a value that is too large", drivers.Item{Key: s.key("a"), Value: make([]byte, s.limit.MaxValue+1)})
+	s.refuses("a value of 64 MB", drivers.Item{Key: s.key("a"), Value: make([]byte, max(s.limit.MaxValue+1, 64<<20))})
 	s.expect(s.key("a"), []byte("old"))
 }
 

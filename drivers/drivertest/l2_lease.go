@@ -156,7 +156,7 @@ func leaseMixed(t *testing.T, s leasing) {
 }
 
 func leaseBatch(t *testing.T, s leasing) {
-	const n = 1000
+	n := s.limit.batch(1000)
 	var keys, odd []string
 	var items []drivers.Item
 	var first, second []bool

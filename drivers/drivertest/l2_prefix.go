@@ -2,7 +2,6 @@ package drivertest
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -39,7 +38,7 @@ func l2PrefixDeleter(run func(string, func(*testing.T, l2))) {
 }
 
 func prefixMany(t *testing.T, s deleting) {
-	const n = 2500
+	n := s.limit.batch(2500)
 	var items []drivers.Item
 	for i := range n {
 		items = append(items, drivers.Item{Key: s.key(fmt.Sprint("a", i)), Value: []byte("x"), TTL: time.Duration(i%2) * time.Hour})
@@ -49,7 +48,7 @@ func prefixMany(t *testing.T, s deleting) {
 	s.deletePrefix(s.prefix+"a", n)
 	s.deletePrefix(s.prefix+"a", 0)
 	for i, item := range items {
-		if i%500 == 0 {
+		if i%(n/5) == 0 {
 			s.expect(item.Key, nil)
 		}
 	}
@@ -60,15 +59,14 @@ func prefixBytes(t *testing.T, s deleting) {
 	for i, prefix := range awkwardPrefixes() {
 		base := s.key(fmt.Sprint(i, ":"))
 		under, beside := prefixed(base, prefix)
-		for _, key := range slices.Concat(under, beside) {
-			s.set(drivers.Item{Key: key, Value: []byte("x")})
-		}
+		keys := s.setAll(under, beside)
 		s.deletePrefix(base+prefix, len(under))
-		for _, key := range under {
-			s.expect(key, nil)
-		}
-		for _, key := range beside {
-			s.expect(key, []byte("x"))
+		for j, got := range s.get(keys...) {
+			var want []byte
+			if j >= len(under) {
+				want = []byte("x")
+			}
+			mustEqual(t, fmt.Sprintf("key %q beside prefix %q", keys[j], base+prefix), got, want)
 		}
 	}
 }
@@ -86,7 +84,8 @@ func prefixLong(t *testing.T, s deleting) {
 // prefixConcurrent: deletions that meet and writes beside them neither fail nor
 // disturb each other, and each key is counted once.
 func prefixConcurrent(t *testing.T, s deleting) {
-	const n, callers = 600, 4
+	const callers = 4
+	n := s.limit.batch(600)
 	var items []drivers.Item
 	for i := range n {
 		items = append(items, drivers.Item{Key: s.key(fmt.Sprint("a", i)), Value: []byte("x")})
@@ -112,7 +111,7 @@ func prefixConcurrent(t *testing.T, s deleting) {
 	for _, count := range counts {
 		sum += count
 	}
-	if sum != n {
+	if sum != int64(n) {
 		t.Errorf("%d keys were counted %d times", n, sum)
 	}
 	for c := range callers {

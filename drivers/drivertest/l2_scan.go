@@ -73,7 +73,7 @@ func (s scanning) fillWith(n int) []string {
 	s.t.Helper()
 	var items []drivers.Item
 	var keys []string
-	for i := range n {
+	for i := range s.limit.batch(n) {
 		keys = append(keys, s.key(fmt.Sprintf("%05d", i)))
 		items = append(items, drivers.Item{Key: keys[i], Value: []byte("x"), TTL: time.Duration(i%2) * time.Hour})
 	}
@@ -84,7 +84,7 @@ func (s scanning) fillWith(n int) []string {
 func scanMany(t *testing.T, s scanning) {
 	keys := s.fillWith(3000)
 	mustFind(t, "scan", s.scan(s.prefix), keys)
-	mustFind(t, "scan of a third", s.scan(s.prefix+"01"), keys[1000:2000])
+	mustFind(t, "scan of a hundred", s.scan(s.prefix+"001"), keys[100:200])
 	mustFind(t, "scan of one", s.scan(keys[7]), keys[7:8])
 	mustFind(t, "scan of none", s.scan(s.prefix+"x"), nil)
 }
@@ -103,6 +103,18 @@ func prefixed(base, prefix string) (under, beside []string) {
 	return under, beside
 }
 
+// setAll stores keys, and returns them in their order.
+func (s l2) setAll(some, others []string) []string {
+	s.t.Helper()
+	keys := slices.Concat(some, others)
+	var items []drivers.Item
+	for _, key := range keys {
+		items = append(items, drivers.Item{Key: key, Value: []byte("x")})
+	}
+	s.set(items...)
+	return keys
+}
+
 // awkwardPrefixes are patterns, or cases of bounds, to who does not compare bytes.
 func awkwardPrefixes() []string {
 	return []string{
@@ -115,9 +127,7 @@ func scanBytes(t *testing.T, s scanning) {
 	for i, prefix := range awkwardPrefixes() {
 		base := s.key(fmt.Sprint(i, ":"))
 		under, beside := prefixed(base, prefix)
-		for _, key := range slices.Concat(under, beside) {
-			s.set(drivers.Item{Key: key, Value: []byte("x")})
-		}
+		s.setAll(under, beside)
 		mustFind(t, fmt.Sprintf("prefix %q", base+prefix), s.scan(base+prefix), under)
 	}
 }

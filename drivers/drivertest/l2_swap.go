@@ -117,7 +117,7 @@ func swapMixed(t *testing.T, s swapping) {
 }
 
 func swapBatch(t *testing.T, s swapping) {
-	const n = 1000
+	n := s.limit.batch(1000)
 	var items []drivers.Item
 	var swaps []drivers.Swap
 	var want []bool
@@ -141,9 +141,17 @@ func swapBatch(t *testing.T, s swapping) {
 }
 
 func swapTTL(t *testing.T, s swapping) {
-	const ttl, long = 50 * time.Millisecond, 3 * time.Second // long enough for the swap to come in time
-	s.set(drivers.Item{Key: s.key("kept"), Value: []byte("1"), TTL: long}, drivers.Item{Key: s.key("witness"), Value: []byte("1"), TTL: long})
-	s.swap(yes, drivers.Swap{Key: s.key("kept"), Old: []byte("1"), New: []byte("2")})
+	const ttl = 50 * time.Millisecond
+	// The swap has to come in time, which takes a slow store longer.
+	kept := drivers.Item{Key: s.key("kept"), Value: []byte("1"), TTL: 200 * time.Millisecond}
+	for swapped := false; !swapped; kept.TTL *= 4 {
+		s.set(kept, drivers.Item{Key: s.key("witness"), Value: []byte("1"), TTL: kept.TTL})
+		done, err := s.SwapMany(s.ctx, []drivers.Swap{{Key: kept.Key, Old: []byte("1"), New: []byte("2")}})
+		must(t, "SwapMany", err)
+		if swapped = done[0]; !swapped && kept.TTL > patience {
+			t.Fatalf("swapped nothing within %s", kept.TTL)
+		}
+	}
 	s.set(drivers.Item{Key: s.key("ended"), Value: []byte("1")})
 	s.swap(yes, drivers.Swap{Key: s.key("ended"), Old: []byte("1"), New: []byte("2"), TTL: ttl})
 	s.swap(yes, drivers.Swap{Key: s.key("added"), New: []byte("2"), TTL: ttl})

@@ -34,8 +34,8 @@
 // another load.
 //
 // There is no DeletePrefix, Scan or Prune: DynamoDB can carry them out only by
-// reading the whole table, at the price of that. The runtime's Clear and tags need
-// none of them.
+// reading the whole table, at the price of that. The runtime needs none of them: its
+// Clear and DeleteByTag store a stamp that makes what is older count for nothing.
 package dynamodb
 
 import (

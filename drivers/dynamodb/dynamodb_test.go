@@ -18,7 +18,13 @@ import (
 	"github.com/cachegen/cachegen/drivers/drivertest/servers"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The servers of this package's tests: starting them takes longer than most tests.
+var (
+	dynalite = servers.Shared[*servers.DynaliteServer]{Require: servers.RequireDynalite, Start: servers.StartDynalite}
+	local    = servers.Shared[*servers.DynamoDBLocalServer]{Require: servers.RequireDynamoDBLocal, Start: servers.StartDynamoDBLocal}
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(dynalite.Around(local.Around(m))) }
 
 // dial returns a client whose connections end with the test.
 func dial(t testing.TB, url string, configure ...func(*sdk.Options)) *sdk.Client {
@@ -48,15 +54,15 @@ const can = drivertest.Adds | drivertest.Swaps | drivertest.Leases
 
 // eachServer runs test against each implementation of DynamoDB.
 func eachServer(t *testing.T, test func(t *testing.T, url string)) {
-	t.Run("Dynalite", func(t *testing.T) { test(t, servers.Dynalite(t).URL()) })
-	t.Run("DynamoDBLocal", func(t *testing.T) { test(t, servers.DynamoDBLocal(t).URL()) })
+	t.Run("Dynalite", func(t *testing.T) { test(t, dynalite.Of(t).URL()) })
+	t.Run("DynamoDBLocal", func(t *testing.T) { test(t, local.Of(t).URL()) })
 }
 
 func TestConformance(t *testing.T) {
 	eachServer(t, func(t *testing.T, url string) {
 		drivertest.L2(t, func(t *testing.T) drivers.L2 {
 			return openTable(t, url, Options{})
-		}, drivertest.Limits{MaxValue: MaxValue}, can)
+		}, drivertest.Limits{MaxValue: MaxValue, LargestBatch: 300}, can)
 	})
 }
 

@@ -20,7 +20,6 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/cachegen/cachegen/drivers"
-	"github.com/cachegen/cachegen/drivers/drivertest/servers"
 )
 
 // A wire stands between a client and its server, or in the place of a server.
@@ -89,7 +88,7 @@ func remarshal[T any](t *testing.T, from any) (to T) {
 // A throttled table: of what a batch asks for, some is done and the rest is left.
 func TestUnprocessedItemsAreAskedForAgain(t *testing.T) {
 	const done = 9
-	server := servers.Dynalite(t)
+	server := dynalite.Of(t)
 	openTable(t, server.URL(), Options{})
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
@@ -245,7 +244,7 @@ func TestThrottledConditionalWritesAreSentAgain(t *testing.T) {
 // The server has carried out what it was asked, and the answer is lost. Whoever is told
 // that the condition did not hold would believe that somebody else has the value.
 func TestALostAnswerIsAnError(t *testing.T) {
-	server := servers.Dynalite(t)
+	server := dynalite.Of(t)
 	d := openTable(t, server.URL(), Options{})
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
@@ -302,6 +301,26 @@ func TestAddReadsNothingThatItWasTold(t *testing.T) {
 	if err != nil || string(values[0]) != "old" || w.requests("GetItem") != 0 {
 		t.Errorf("%q, %v after %d reads", values, err, w.requests("GetItem"))
 	}
+}
+
+// DynamoDB itself knows who may do what. The servers of the tests only want to be told
+// who asks.
+func TestNoCredentialsAreAnError(t *testing.T) {
+	eachServer(t, func(t *testing.T, url string) {
+		openTable(t, url, Options{})
+		d := New(dial(t, url, func(o *sdk.Options) { o.Credentials = aws.AnonymousCredentials{} }), Options{})
+		_, get := d.GetMany(t.Context(), []string{"a"})
+		_, lease := d.LeaseMany(t.Context(), []string{"a"}, "t", time.Hour)
+		for operation, err := range map[string]error{
+			"get 1 key": get, "lease 1 key": lease, "set 1 key": d.SetMany(t.Context(), []drivers.Item{{Key: "a"}}),
+		} {
+			var api smithy.APIError
+			want := "dynamodb: " + operation + ` in table "cachegen": `
+			if !errors.As(err, &api) || !strings.HasPrefix(api.ErrorCode(), "MissingAuthenticationToken") || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("error %v, want %q and that the token is missing", err, want)
+			}
+		}
+	})
 }
 
 func TestWrongCredentialsAreAnErrorAtOnce(t *testing.T) {

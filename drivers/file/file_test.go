@@ -66,13 +66,19 @@ func files(t testing.TB, dir, pattern string) []string {
 const everything = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans | drivertest.DeletesPrefixes | drivertest.Prunes
 
 func TestConformance(t *testing.T) {
-	for name, options := range map[string]Options{"Sync": {}, "BoundedWithoutSync": {NoSync: true, MaxSize: "1gb"}} {
+	for name, c := range map[string]struct {
+		options Options
+		limits  drivertest.Limits
+	}{
+		"Sync":               {Options{}, drivertest.Limits{LargestBatch: 300}}, // each file waits for the disk
+		"BoundedWithoutSync": {Options{NoSync: true, MaxSize: "1gb"}, drivertest.Limits{LargestValue: 1 << 20}},
+	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			drivertest.L2(t, func(t *testing.T) drivers.L2 {
 				// One for each test: scans are not to read what the others have left.
-				return open(t, filepath.Join(dir, placeOf(t.Name()).name[:hashDigits]), options)
-			}, everything)
+				return open(t, filepath.Join(dir, placeOf(t.Name()).name[:hashDigits]), c.options)
+			}, everything, c.limits)
 		})
 	}
 }

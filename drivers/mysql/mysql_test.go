@@ -2,7 +2,6 @@ package mysql
 
 import (
 	"database/sql"
-	"sync"
 	"testing"
 
 	_ "github.com/go-sql-driver/mysql"
@@ -13,35 +12,13 @@ import (
 	"github.com/cachegen/cachegen/drivers/drivertest/servers"
 )
 
-// running is the one server of this package's tests, once a test has asked for it.
-var running struct {
-	once   sync.Once
-	server *servers.MariaDBServer
-	err    error
+// running is the one server of this package's tests.
+var running = servers.Shared[*servers.MariaDBServer]{
+	Require: servers.RequireMariaDB,
+	Start:   func() (*servers.MariaDBServer, error) { return servers.StartMariaDB("--max-allowed-packet=256M") },
 }
 
-func server(t testing.TB) *servers.MariaDBServer {
-	t.Helper()
-	servers.RequireMariaDB(t)
-	running.once.Do(func() { running.server, running.err = servers.StartMariaDB("--max-allowed-packet=256M") })
-	if running.err != nil {
-		t.Fatal(running.err)
-	}
-	return running.server
-}
-
-// tests stop the server before goroutines are counted.
-type tests struct{ *testing.M }
-
-func (m tests) Run() int {
-	code := m.M.Run()
-	if running.server != nil {
-		running.server.Close()
-	}
-	return code
-}
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(tests{m}) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(running.Around(m)) }
 
 func openDB(t testing.TB, dsn string) *sql.DB {
 	t.Helper()
@@ -49,6 +26,7 @@ func openDB(t testing.TB, dsn string) *sql.DB {
 	if err != nil {
 		t.Fatal(err)
 	}
+	db.SetMaxIdleConns(16) // or connecting is most of what the tests do
 	t.Cleanup(func() { db.Close() })
 	return db
 }
@@ -71,11 +49,14 @@ const everything = drivertest.Adds | drivertest.Swaps | drivertest.Leases | driv
 	drivertest.DeletesPrefixes | drivertest.Prunes
 
 // The largest values are sent once, not in each way to use a server.
-var small = drivertest.Limits{LargestValue: 1 << 20}
+var (
+	small = drivertest.Limits{LargestValue: 1 << 20}
+	few   = drivertest.Limits{LargestValue: 1 << 20, LargestBatch: 700} // more than a statement has
+)
 
 // Each handle has connections of its own, as each process has.
 func TestConformance(t *testing.T) {
-	dsn := server(t).DSN()
+	dsn := running.Of(t).DSN()
 	for name, c := range map[string]struct {
 		parameters string
 		options    Options
@@ -84,7 +65,7 @@ func TestConformance(t *testing.T) {
 		"Prepared":     {"", Options{}, drivertest.Limits{}},
 		"Interpolated": {"?interpolateParams=true", Options{Table: "unprepared", Unprepared: true}, small},
 		// The server then counts rows that it has found, not those it has changed.
-		"FoundRows": {"?clientFoundRows=true&sql_mode=''", Options{Table: "found"}, small},
+		"FoundRows": {"?clientFoundRows=true&sql_mode=''", Options{Table: "found"}, few},
 	} {
 		t.Run(name, func(t *testing.T) {
 			drivertest.L2(t, func(t *testing.T) drivers.L2 {
@@ -95,7 +76,7 @@ func TestConformance(t *testing.T) {
 }
 
 func TestFaults(t *testing.T) {
-	s := server(t)
+	s := running.Of(t)
 	drivertest.L2Faults(t, func(t *testing.T) drivers.L2 {
 		return openStore(t, openDB(t, s.DSN()), Options{})
 	}, drivertest.Faults{

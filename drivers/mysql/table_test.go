@@ -13,15 +13,66 @@ import (
 )
 
 func TestTable(t *testing.T) {
-	dsn := server(t).DSN()
+	s := running.Of(t)
+	at := func(dsn string) func(*testing.T) *sql.DB { return func(t *testing.T) *sql.DB { return openDB(t, dsn) } }
 	tabletest.Run(t, tabletest.Backend{
 		Name: "mysql",
 		New: func(db *sql.DB, o sqltable.Options) tabletest.Store {
 			return New(db, Options{Table: o.Table, SkipCreate: o.SkipCreate, PruneEvery: o.PruneEvery, OnPrune: o.OnPrune})
 		},
 		Schema: Schema,
-		Open:   func(t *testing.T) *sql.DB { return openDB(t, dsn) },
+		Open:   at(s.DSN()),
+		ReadOnly: map[string]tabletest.Trouble{
+			"Session": {Open: at(s.DSN() + "?tx_read_only=1"), Reason: "READ ONLY transaction"},
+			"Replica": {Open: func(t *testing.T) *sql.DB { return openReplica(t, s) }, Reason: "--read-only option"},
+		},
+		Users: &tabletest.Users{
+			Wrong: tabletest.Trouble{
+				Open: func(t *testing.T) *sql.DB {
+					execute(t, openDB(t, s.DSN()), "CREATE USER secretive@'%' IDENTIFIED BY 'secret'")
+					return openDB(t, strings.Replace(s.DSN(), "root", "secretive:"+tabletest.WrongPassword, 1))
+				},
+				Reason: "Access denied for user 'secretive'",
+			},
+			Of: func(t *testing.T, table string) *sql.DB {
+				execute(t, openDB(t, s.DSN()), "CREATE USER app@'%' IDENTIFIED BY 'secret'",
+					"GRANT SELECT, INSERT, UPDATE, DELETE ON cachegen."+table+" TO app@'%'")
+				return openDB(t, strings.Replace(s.DSN(), "root", "app:secret", 1))
+			},
+		},
+		Full: full(),
+		Spoil: map[string]string{
+			"name is varchar(544)": "ALTER TABLE t_other MODIFY name varchar(544)",
+			"value is blob":        "ALTER TABLE t_other MODIFY value blob",
+			"key":                  "ALTER TABLE t_other DROP PRIMARY KEY",
+		},
 	})
+}
+
+// full is a server that ends itself when the disk is full, as MariaDB 10.11 does.
+func full() tabletest.Full {
+	var s *servers.MariaDBServer
+	return tabletest.Full{
+		Trouble: tabletest.Trouble{Open: func(t *testing.T) *sql.DB {
+			s = servers.MariaDBOnSmallDisk(t, "--max-allowed-packet=256M", "--innodb-flush-log-at-trx-commit=1", "--skip-stack-trace")
+			return openDB(t, s.DSN())
+		}},
+		Size: servers.SmallDisk,
+		Mend: func(t *testing.T) { s.Stop(); s.Restart(t) },
+	}
+}
+
+// openReplica connects as a user does who has to respect that the server is a replica.
+func openReplica(t *testing.T, s *servers.MariaDBServer) *sql.DB {
+	db := openDB(t, s.DSN())
+	execute(t, db, "CREATE USER reader@'%' IDENTIFIED BY 'secret'", "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON cachegen.* TO reader@'%'",
+		"SET GLOBAL read_only = 1")
+	t.Cleanup(func() {
+		if _, err := db.Exec("SET GLOBAL read_only = 0"); err != nil {
+			t.Error(err)
+		}
+	})
+	return openDB(t, strings.Replace(s.DSN(), "root", "reader:secret", 1))
 }
 
 func mustSay(t *testing.T, err error, want ...string) {
@@ -42,59 +93,20 @@ func execute(t *testing.T, db *sql.DB, statements ...string) {
 	}
 }
 
-func TestReadOnly(t *testing.T) {
-	dsn := server(t).DSN()
-	item := []drivers.Item{{Key: "a", Value: []byte("x")}}
-	if err := openStore(t, openDB(t, dsn), Options{Table: "readonly"}).SetMany(t.Context(), item); err != nil {
-		t.Fatal(err)
-	}
-	db := openDB(t, dsn+"?tx_read_only=1")
-	d := openStore(t, db, Options{Table: "readonly"})
-	got, err := d.GetMany(t.Context(), []string{"a"})
-	if err != nil || string(got[0]) != "x" {
-		t.Errorf("reading: %q, %v", got, err)
-	}
-	item[0].Value = []byte("y")
-	mustSay(t, d.SetMany(t.Context(), item), `mysql: set 1 key in table "readonly": `, "READ ONLY")
-	_, err = d.SwapMany(t.Context(), []drivers.Swap{{Key: "a", Old: []byte("x"), New: []byte("y")}})
-	mustSay(t, err, `mysql: swap 1 key in table "readonly": `, "READ ONLY")
-	if got, err = d.GetMany(t.Context(), []string{"a"}); err != nil || string(got[0]) != "x" {
-		t.Errorf("after it: %q, %v", got, err)
-	}
-	_, err = openStore(t, db, Options{Table: "nowhere"}).GetMany(t.Context(), []string{"a"})
-	mustSay(t, err, `mysql: get 1 key in table "nowhere": create it: `, "READ ONLY")
-}
-
-// Who may use the table need not have the right to make it.
-func TestUsersAndTheirRights(t *testing.T) {
-	s := server(t)
-	db := openDB(t, s.DSN())
-	if err := openStore(t, db, Options{Table: "granted"}).DeleteMany(t.Context(), []string{"a"}); err != nil {
-		t.Fatal(err)
-	}
-	execute(t, db, "CREATE USER app@'%' IDENTIFIED BY 'secret'", "GRANT SELECT, INSERT, UPDATE, DELETE ON cachegen.granted TO app@'%'")
-	app := openDB(t, strings.Replace(s.DSN(), "root", "app:secret", 1))
-	if err := openStore(t, app, Options{Table: "granted"}).SetMany(t.Context(), []drivers.Item{{Key: "a"}}); err != nil {
-		t.Error(err)
-	}
-	err := openStore(t, app, Options{Table: "denied"}).SetMany(t.Context(), []drivers.Item{{Key: "a"}})
-	mustSay(t, err, `mysql: set 1 key in table "denied": create it: `, "denied to user")
-
-	wrong := openDB(t, strings.Replace(s.DSN(), "root", "app:guess", 1))
-	_, err = openStore(t, wrong, Options{}).GetMany(t.Context(), []string{"a"})
-	mustSay(t, err, `mysql: get 1 key in table "cachegen": `, "Access denied for user 'app'")
-	if strings.Contains(err.Error(), "guess") {
-		t.Errorf("the error tells the password: %v", err)
-	}
-}
-
 // The server's limit is known before anything is sent, so a connection that a packet
 // beyond it would break stays whole; and a batch beyond it is sent in parts.
 func TestMaxAllowedPacket(t *testing.T) {
-	s := servers.MariaDB(t, "--max-allowed-packet=1M")
+	s := running.Of(t)
+	admin := openDB(t, s.DSN())
+	execute(t, admin, "SET GLOBAL max_allowed_packet = 1048576") // of connections made from now on
+	t.Cleanup(func() {
+		if _, err := admin.Exec("SET GLOBAL max_allowed_packet = 268435456"); err != nil {
+			t.Error(err)
+		}
+	})
 	for name, parameters := range map[string]string{"Prepared": "", "Interpolated": "?interpolateParams=true"} {
 		t.Run(name, func(t *testing.T) {
-			d := openStore(t, openDB(t, s.DSN()+parameters), Options{Unprepared: name == "Interpolated"})
+			d := openStore(t, openDB(t, s.DSN()+parameters), Options{Table: "packets", Unprepared: name == "Interpolated"})
 			ctx := t.Context()
 			if err := d.SetMany(ctx, []drivers.Item{{Key: "a", Value: []byte("old")}}); err != nil {
 				t.Fatal(err)
@@ -138,7 +150,7 @@ func TestMaxAllowedPacket(t *testing.T) {
 
 // The clock must not move with the session's time zone, nor with its summer time.
 func TestTimeZonesDoNotMatter(t *testing.T) {
-	dsn := server(t).DSN()
+	dsn := running.Of(t).DSN()
 	var first int64
 	for _, zone := range []string{"%2B00:00", "-11:00", "%2B13:00"} {
 		var now int64
@@ -156,7 +168,7 @@ func TestTimeZonesDoNotMatter(t *testing.T) {
 
 // Neither may read the whole table: both run while others wait.
 func TestIndexesAreUsed(t *testing.T) {
-	db := openDB(t, server(t).DSN())
+	db := openDB(t, running.Of(t).DSN())
 	d := openStore(t, db, Options{Table: "indexes"})
 	var items []drivers.Item
 	for i := range 2000 { // a small table needs no index

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	gonats "github.com/nats-io/nats.go"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/internal/subscriptions"
 	"github.com/cachegen/cachegen/drivers/internal/within"
 )
 
@@ -40,13 +40,7 @@ type Bus struct {
 	conn   *gonats.Conn
 	prefix string
 	ping   time.Duration
-	err    error
-	ctx    context.Context // ends with Close
-	cancel context.CancelFunc
-
-	mu      sync.Mutex // guards closed, and running against Close's Wait
-	closed  bool
-	running sync.WaitGroup
+	all    *subscriptions.Set
 }
 
 var (
@@ -67,47 +61,40 @@ func NewBus(conn *gonats.Conn, options ...BusOptions) *Bus {
 	if o.PingInterval == 0 {
 		o.PingInterval = DefaultPingInterval
 	}
+	var err error
 	b := &Bus{conn: conn, prefix: o.Subject + ".", ping: o.PingInterval}
 	switch {
 	case conn == nil:
-		b.err = errNoConnection
+		err = errNoConnection
 	case o.PingInterval < 0:
-		b.err = fmt.Errorf("nats: PingInterval is %s, must not be negative", o.PingInterval)
+		err = fmt.Errorf("nats: PingInterval is %s, must not be negative", o.PingInterval)
 	case strings.ContainsAny(o.Subject, " \t\r\n*>") || strings.Contains("."+b.prefix, ".."):
-		b.err = fmt.Errorf("nats: subject %q: want words with dots between, without spaces and wildcards", o.Subject)
+		err = fmt.Errorf("nats: subject %q: want words with dots between, without spaces and wildcards", o.Subject)
 	}
-	b.closed = b.err != nil
-	b.ctx, b.cancel = context.WithCancel(context.Background())
+	b.all = subscriptions.New("nats", err)
 	return b
 }
 
 // Err returns what makes the bus unusable, or nil.
-func (b *Bus) Err() error { return b.err }
+func (b *Bus) Err() error { return b.all.Err() }
 
 // Publish implements [drivers.Bus]. It says nothing about whether anybody listens. A
 // message holds what the server's max_payload says; a larger one is refused.
 func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error {
-	err := ctx.Err()
-	if b.isClosed() {
-		err = drivers.ErrClosed
-	}
-	if err == nil {
+	return b.all.Publish(ctx, channel, func() error {
 		// The copy is for a call that its context ends before the client has taken it.
 		m := &gonats.Msg{Subject: b.prefix + name(channel), Data: bytes.Clone(message)}
-		err = within.Do(ctx, func() error { return b.publish(ctx, m) })
-	}
-	if errors.Is(err, gonats.ErrMaxPayload) {
-		err = fmt.Errorf("%w: %w", drivers.ErrRefused, err)
-	}
-	if err != nil {
-		return fmt.Errorf("nats: publish on %q: %w", channel, err)
-	}
-	return nil
+		err := within.Do(ctx, func() error { return b.publish(ctx, m) })
+		if errors.Is(err, gonats.ErrMaxPayload) {
+			return fmt.Errorf("%w: %w", drivers.ErrRefused, err)
+		}
+		return err
+	})
 }
 
 func (b *Bus) publish(ctx context.Context, m *gonats.Msg) error {
-	if !b.conn.IsConnected() {
-		return gonats.ErrDisconnected // nats.go would keep it for later
+	if err := connected(b.conn); err != nil {
+		return err // nats.go would keep it for later
 	}
 	if err := b.conn.PublishMsg(m); err != nil {
 		return err
@@ -138,39 +125,14 @@ func denied(conn *gonats.Conn, subject string) error {
 	return nil
 }
 
-func (b *Bus) isClosed() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.closed
-}
-
 // Subscribe implements [drivers.Bus].
 func (b *Bus) Subscribe(channel string, l drivers.Listener) (unsubscribe func(), err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closed {
-		return nil, fmt.Errorf("nats: subscribe to %q: %w", channel, drivers.ErrClosed)
-	}
-	ctx, cancel := context.WithCancel(b.ctx)
 	s := &subscription{conn: b.conn, channel: channel, subject: b.prefix + name(channel), ping: b.ping, listener: l}
-	done := make(chan struct{})
-	b.running.Go(func() {
-		defer close(done)
-		s.run(ctx)
-	})
-	return func() {
-		cancel()
-		<-done
-	}, nil
+	return b.all.Subscribe(channel, s.run)
 }
 
 // Close implements [drivers.Bus]. It returns when no listener is called any more,
 // and must not be called from one.
 func (b *Bus) Close() error {
-	b.mu.Lock()
-	b.closed = true
-	b.mu.Unlock()
-	b.cancel()
-	b.running.Wait()
-	return nil
+	return b.all.Close()
 }

@@ -71,6 +71,33 @@ func TestErrorsNameTheBucketAndTheOperation(t *testing.T) {
 	}
 }
 
+// A program that connects in the background is told what the server has against it.
+func TestWrongCredentialsAreAnError(t *testing.T) {
+	server := servers.NATS(t, "--user", "u", "--pass", "secret")
+	closed := make(chan struct{})
+	conn := dial(t, server, gonats.UserInfo("u", "guessed"), gonats.RetryOnFailedConnect(true),
+		gonats.ClosedHandler(func(*gonats.Conn) { close(closed) }))
+	<-closed // nats.go gives up
+	d, b := New(conn, Options{}), openBus(t, conn)
+	ctx := t.Context()
+	_, get := d.GetMany(ctx, []string{"a", "b"})
+	_, lease := d.LeaseMany(ctx, []string{"a"}, "t", time.Hour)
+	for want, err := range map[string]error{
+		`nats: get 2 keys in bucket "cachegen": `:  get,
+		`nats: lease 1 key in bucket "cachegen": `: lease,
+		`nats: set 1 key in bucket "cachegen": `:   d.SetMany(ctx, []drivers.Item{{Key: "a"}}),
+		`nats: publish on "c": `:                   b.Publish(ctx, "c", nil),
+	} {
+		if !errors.Is(err, gonats.ErrAuthorization) || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("error %v, want %q and that the server does not know the user", err, want)
+		}
+		if err != nil && strings.Contains(err.Error(), "guessed") {
+			t.Errorf("the error tells the password: %v", err)
+		}
+	}
+	listen(t, b, "c").expect(t, `down nats: subscription to "c": nats: `)
+}
+
 func TestSkipCreate(t *testing.T) {
 	conn := dial(t, servers.NATS(t))
 	d := New(conn, Options{SkipCreate: true})
@@ -248,7 +275,8 @@ func TestAnItemThatIsTooLargeIsRefusedByName(t *testing.T) {
 // The largest value of every kind of key can be lent.
 func TestLargestValue(t *testing.T) {
 	d := New(dial(t, servers.NATS(t)), Options{})
-	ctx := t.Context()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // rather than five seconds for each answer
+	defer cancel()
 	for _, length := range []int{1, maxName, maxName + 1, 64 << 10} {
 		key, token, size := strings.Repeat("k", length), strings.Repeat("\x00", maxToken), maxPayload-Overhead
 		if hashed(name(key)) {

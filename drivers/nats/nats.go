@@ -7,7 +7,8 @@
 //		runtime.WithBus(cachenats.NewBus(conn)))
 //
 // Without MaxReconnects(-1), nats.go closes a connection for good after two minutes
-// without a server. While it is not connected, operations fail at once.
+// without a server; and always when a server has refused the user twice, unless told
+// otherwise (IgnoreAuthErrorAbort). While it is not connected, operations fail at once.
 //
 // The bucket is made on first use, unless Options say otherwise. It is one that other
 // tools understand: a key is its own name there, where ":" is a dot, letters, digits,
@@ -204,11 +205,8 @@ const codeTooLarge = 10054
 
 // bind returns the bucket's stream, and makes it if need be.
 func (d *Driver) bind(ctx context.Context) (jetstream.Stream, error) {
-	if !d.conn.IsConnected() {
-		if d.conn.IsClosed() {
-			return nil, gonats.ErrConnectionClosed
-		}
-		return nil, gonats.ErrDisconnected
+	if err := connected(d.conn); err != nil {
+		return nil, err
 	}
 	if stream := d.bound(); stream != nil {
 		return stream, nil
@@ -230,6 +228,22 @@ func (d *Driver) bind(ctx context.Context) (jetstream.Stream, error) {
 	defer d.mu.Unlock()
 	d.stream = stream
 	return stream, nil
+}
+
+// connected returns why nothing can be sent, which may be that the server does not let
+// the user in. While nats.go tries once more it does not know why the last time failed.
+func connected(conn *gonats.Conn) error {
+	if conn.IsConnected() {
+		return nil
+	}
+	err := gonats.ErrDisconnected
+	if conn.IsClosed() {
+		err = gonats.ErrConnectionClosed
+	}
+	if last := conn.LastError(); last != nil {
+		return fmt.Errorf("%w: %w", err, last)
+	}
+	return err
 }
 
 func (d *Driver) bound() jetstream.Stream {

@@ -126,7 +126,7 @@ func (s *subscription) check(ctx context.Context) error {
 
 func (s *subscription) reason() error {
 	if s.conn.IsClosed() {
-		return gonats.ErrConnectionClosed
+		return connected(s.conn)
 	}
 	if err := s.conn.LastError(); err != nil {
 		return err

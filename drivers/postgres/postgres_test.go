@@ -3,7 +3,6 @@ package postgres
 import (
 	"database/sql"
 	"os"
-	"sync"
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib"
@@ -14,39 +13,18 @@ import (
 	"github.com/cachegen/cachegen/drivers/drivertest/servers"
 )
 
-// running is the one server of this package's tests, once a test has asked for it.
-var running struct {
-	once   sync.Once
-	server *servers.PostgresServer
-	err    error
-}
-
-func server(t testing.TB) *servers.PostgresServer {
-	t.Helper()
-	servers.RequirePostgres(t)
-	running.once.Do(func() { running.server, running.err = servers.StartPostgres() })
-	if running.err != nil {
-		t.Fatal(running.err)
-	}
-	return running.server
-}
-
-// tests stop the server before goroutines are counted.
-type tests struct{ *testing.M }
-
-func (m tests) Run() int {
-	code := m.M.Run()
-	if running.server != nil {
-		running.server.Close()
-	}
-	return code
+// running is the one server of this package's tests. Its deadlocks do not wait for a
+// second to be found.
+var running = servers.Shared[*servers.PostgresServer]{
+	Require: servers.RequirePostgres,
+	Start:   func() (*servers.PostgresServer, error) { return servers.StartPostgres("-c", "deadlock_timeout=20ms") },
 }
 
 func TestMain(m *testing.M) {
 	if os.Getenv("PGPASSFILE") == "" {
 		os.Setenv("PGPASSFILE", os.DevNull) // not the passwords of whoever runs this
 	}
-	goleak.VerifyTestMain(tests{m})
+	goleak.VerifyTestMain(running.Around(m))
 }
 
 func openDB(t testing.TB, url string) *sql.DB {
@@ -55,6 +33,7 @@ func openDB(t testing.TB, url string) *sql.DB {
 	if err != nil {
 		t.Fatal(err)
 	}
+	db.SetMaxIdleConns(16) // or connecting is most of what the tests do
 	t.Cleanup(func() { db.Close() })
 	return db
 }
@@ -77,11 +56,14 @@ const everything = drivertest.Adds | drivertest.Swaps | drivertest.Leases | driv
 	drivertest.DeletesPrefixes | drivertest.Prunes
 
 // The largest values are sent once, not in each way to use a server.
-var small = drivertest.Limits{LargestValue: 1 << 20}
+var (
+	small = drivertest.Limits{LargestValue: 1 << 20}
+	few   = drivertest.Limits{LargestValue: 1 << 20, LargestBatch: 700} // more than a statement has
+)
 
 // Each handle has connections of its own, as each process has.
 func TestConformance(t *testing.T) {
-	url := server(t).URL()
+	url := running.Of(t).URL()
 	for name, c := range map[string]struct {
 		parameters string
 		options    Options
@@ -90,7 +72,7 @@ func TestConformance(t *testing.T) {
 		"Prepared":   {"", Options{}, drivertest.Limits{}},
 		"Unprepared": {"&default_query_exec_mode=exec", Options{Table: "unprepared", Unprepared: true}, small},
 		// Every statement may find that another has won.
-		"Serializable": {"&default_transaction_isolation=serializable", Options{Table: "serializable"}, small},
+		"Serializable": {"&default_transaction_isolation=serializable", Options{Table: "serializable"}, few},
 	} {
 		t.Run(name, func(t *testing.T) {
 			drivertest.L2(t, func(t *testing.T) drivers.L2 {
@@ -101,7 +83,7 @@ func TestConformance(t *testing.T) {
 }
 
 func TestFaults(t *testing.T) {
-	s := server(t)
+	s := running.Of(t)
 	drivertest.L2Faults(t, func(t *testing.T) drivers.L2 {
 		return openStore(t, openDB(t, s.URL()), Options{})
 	}, drivertest.Faults{

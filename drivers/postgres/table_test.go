@@ -9,20 +9,58 @@ import (
 	"testing"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/drivertest/servers"
 	"github.com/cachegen/cachegen/drivers/internal/sqltable"
 	"github.com/cachegen/cachegen/drivers/internal/sqltable/tabletest"
 )
 
 func TestTable(t *testing.T) {
-	url := server(t).URL()
+	s := running.Of(t)
+	at := func(url string) func(*testing.T) *sql.DB { return func(t *testing.T) *sql.DB { return openDB(t, url) } }
 	tabletest.Run(t, tabletest.Backend{
 		Name: "postgres",
 		New: func(db *sql.DB, o sqltable.Options) tabletest.Store {
 			return New(db, Options{Table: o.Table, SkipCreate: o.SkipCreate, PruneEvery: o.PruneEvery, OnPrune: o.OnPrune})
 		},
 		Schema: Schema,
-		Open:   func(t *testing.T) *sql.DB { return openDB(t, url) },
+		Open:   at(s.URL()),
+		ReadOnly: map[string]tabletest.Trouble{
+			"Session": {Open: at(s.URL() + "&default_transaction_read_only=on"), Reason: "read-only transaction"},
+			"Standby": {Open: func(t *testing.T) *sql.DB { return openDB(t, s.Standby(t).URL()) }, Reason: "read-only transaction"},
+		},
+		Users: &tabletest.Users{
+			Wrong: tabletest.Trouble{
+				Open:   at(strings.Replace(s.URL(), "secret", tabletest.WrongPassword, 1)),
+				Reason: "password authentication failed",
+			},
+			Of: func(t *testing.T, table string) *sql.DB {
+				execute(t, openDB(t, s.URL()), "CREATE ROLE app LOGIN PASSWORD 'app'", "REVOKE CREATE ON SCHEMA public FROM public",
+					"GRANT SELECT, INSERT, UPDATE, DELETE ON "+table+" TO app")
+				return openDB(t, strings.Replace(s.URL(), "cachegen:secret", "app:app", 1))
+			},
+		},
+		Full: tabletest.Full{
+			Trouble: tabletest.Trouble{
+				Open:   func(t *testing.T) *sql.DB { return openDB(t, servers.PostgresOnSmallDisk(t).URL()) },
+				Reason: "could not extend file",
+			},
+			Size: servers.SmallDisk,
+		},
+		Spoil: map[string]string{
+			"value is text":             "ALTER TABLE t_other ALTER value TYPE text USING 'x'",
+			"name is character varying": "ALTER TABLE t_other ALTER name TYPE varchar(600) USING 'x'",
+			"unique":                    "ALTER TABLE t_other DROP CONSTRAINT t_other_pkey",
+		},
 	})
+}
+
+func execute(t *testing.T, db *sql.DB, statements ...string) {
+	t.Helper()
+	for _, statement := range statements {
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
 }
 
 func TestTableNamesThatPostgresWouldCutAreRefused(t *testing.T) {
@@ -44,65 +82,10 @@ func mustSay(t *testing.T, err error, want ...string) {
 	}
 }
 
-func TestReadOnly(t *testing.T) {
-	url := server(t).URL()
-	item := []drivers.Item{{Key: "a", Value: []byte("x")}}
-	if err := openStore(t, openDB(t, url), Options{Table: "readonly"}).SetMany(t.Context(), item); err != nil {
-		t.Fatal(err)
-	}
-	db := openDB(t, url+"&default_transaction_read_only=on")
-	d := openStore(t, db, Options{Table: "readonly"})
-	got, err := d.GetMany(t.Context(), []string{"a"})
-	if err != nil || string(got[0]) != "x" {
-		t.Errorf("reading: %q, %v", got, err)
-	}
-	item[0].Value = []byte("y")
-	mustSay(t, d.SetMany(t.Context(), item), `postgres: set 1 key in table "readonly": `, "read-only")
-	_, err = d.SwapMany(t.Context(), []drivers.Swap{{Key: "a", Old: []byte("x"), New: []byte("y")}})
-	mustSay(t, err, `postgres: swap 1 key in table "readonly": `, "read-only")
-	if got, err = d.GetMany(t.Context(), []string{"a"}); err != nil || string(got[0]) != "x" {
-		t.Errorf("after it: %q, %v", got, err)
-	}
-	_, err = openStore(t, db, Options{Table: "nowhere"}).GetMany(t.Context(), []string{"a"})
-	mustSay(t, err, `postgres: get 1 key in table "nowhere": create it: `, "read-only")
-}
-
-func TestWrongCredentials(t *testing.T) {
-	url := strings.Replace(server(t).URL(), "secret", "wrong", 1)
-	_, err := openStore(t, openDB(t, url), Options{}).GetMany(t.Context(), []string{"a"})
-	mustSay(t, err, `postgres: get 1 key in table "cachegen": `, "password authentication failed")
-	if strings.Contains(err.Error(), "wrong@") {
-		t.Errorf("the error tells the password: %v", err)
-	}
-}
-
-// Who may use the table need not have the right to make it.
-func TestAUserWithoutTheRightToCreate(t *testing.T) {
-	s := server(t)
-	db := openDB(t, s.URL())
-	if err := openStore(t, db, Options{Table: "granted"}).DeleteMany(t.Context(), []string{"a"}); err != nil {
-		t.Fatal(err)
-	}
-	for _, statement := range []string{
-		"CREATE ROLE app LOGIN PASSWORD 'app'", "REVOKE CREATE ON SCHEMA public FROM public",
-		"GRANT SELECT, INSERT, UPDATE, DELETE ON granted TO app",
-	} {
-		if _, err := db.ExecContext(t.Context(), statement); err != nil {
-			t.Fatal(err)
-		}
-	}
-	app := openDB(t, strings.Replace(s.URL(), "cachegen:secret", "app:app", 1))
-	if err := openStore(t, app, Options{Table: "granted"}).SetMany(t.Context(), []drivers.Item{{Key: "a"}}); err != nil {
-		t.Error(err)
-	}
-	err := openStore(t, app, Options{Table: "denied"}).SetMany(t.Context(), []drivers.Item{{Key: "a"}})
-	mustSay(t, err, `postgres: set 1 key in table "denied": create it: `, "permission denied")
-}
-
 func TestTooLargeIsRefusedBeforeItIsSent(t *testing.T) {
 	small := dialect
 	small.MaxItem = 1 << 20
-	d := &Driver{sqltable.New(openDB(t, server(t).URL()), &small, sqltable.Options{Table: "small"})}
+	d := &Driver{sqltable.New(openDB(t, running.Of(t).URL()), &small, sqltable.Options{Table: "small"})}
 	t.Cleanup(func() { d.Close() })
 	ctx := t.Context()
 	if err := d.SetMany(ctx, []drivers.Item{{Key: "a", Value: []byte("old")}}); err != nil {
@@ -125,7 +108,7 @@ func TestTooLargeIsRefusedBeforeItIsSent(t *testing.T) {
 
 // Neither may read the whole table: both run while others wait.
 func TestIndexesAreUsed(t *testing.T) {
-	db := openDB(t, server(t).URL()+"&enable_seqscan=off") // a small table needs no index
+	db := openDB(t, running.Of(t).URL()+"&enable_seqscan=off") // a small table needs no index
 	d := openStore(t, db, Options{Table: "indexes"})
 	if _, err := d.Prune(t.Context()); err != nil {
 		t.Fatal(err)
@@ -156,7 +139,7 @@ func TestIndexesAreUsed(t *testing.T) {
 }
 
 func TestStatementsArePreparedOnce(t *testing.T) {
-	db := openDB(t, server(t).URL())
+	db := openDB(t, running.Of(t).URL())
 	db.SetMaxOpenConns(1) // statements belong to connections
 	d := openStore(t, db, Options{Table: "prepared"})
 	count := func() (n int) {

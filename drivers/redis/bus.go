@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/internal/subscriptions"
 	"github.com/cachegen/cachegen/drivers/internal/within"
 )
 
@@ -44,13 +44,7 @@ type Bus struct {
 	client goredis.UniversalClient
 	ping   time.Duration
 	track  bool
-	err    error
-	ctx    context.Context // ends with Close
-	cancel context.CancelFunc
-
-	mu      sync.Mutex // guards closed, and running against Close's Wait
-	closed  bool
-	running sync.WaitGroup
+	all    *subscriptions.Set
 }
 
 var (
@@ -68,53 +62,33 @@ func NewBus(client goredis.UniversalClient, options ...BusOptions) *Bus {
 			b.ping = options[0].PingInterval
 		}
 	}
+	var err error
 	if c, ok := client.(*goredis.Client); client == nil || ok && c == nil {
-		b.err = errNoClient
+		err = errNoClient
 	} else if b.ping < 0 {
-		b.err = fmt.Errorf("redis: PingInterval is %s, must not be negative", b.ping)
+		err = fmt.Errorf("redis: PingInterval is %s, must not be negative", b.ping)
 	}
-	b.closed = b.err != nil
-	b.ctx, b.cancel = context.WithCancel(context.Background())
+	b.all = subscriptions.New("redis", err)
 	return b
 }
 
 // Err returns what makes the bus unusable, or nil.
-func (b *Bus) Err() error { return b.err }
+func (b *Bus) Err() error { return b.all.Err() }
 
 // Publish implements [drivers.Bus]. It says nothing about whether anybody listens.
 func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error {
-	err := ctx.Err()
-	if b.isClosed() {
-		err = drivers.ErrClosed
-	}
-	if err == nil {
+	return b.all.Publish(ctx, channel, func() error {
 		// The copy is for a call that its context ends before the client has sent it.
 		cmd := goredis.NewIntCmd(ctx, "publish", channel, bytes.Clone(message))
 		// All by the node of a Cluster that the subscribers of the channel ask: what
 		// goes through several nodes arrives in any order.
 		cmd.SetFirstKeyPos(1)
-		err = within.Do(ctx, func() error { return b.client.Process(ctx, cmd) })
-	}
-	if err != nil {
-		return fmt.Errorf("redis: publish on %q: %w", channel, err)
-	}
-	return nil
-}
-
-func (b *Bus) isClosed() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.closed
+		return within.Do(ctx, func() error { return b.client.Process(ctx, cmd) })
+	})
 }
 
 // Subscribe implements [drivers.Bus].
 func (b *Bus) Subscribe(channel string, l drivers.Listener) (unsubscribe func(), err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closed {
-		return nil, fmt.Errorf("redis: subscribe to %q: %w", channel, drivers.ErrClosed)
-	}
-	ctx, cancel := context.WithCancel(b.ctx)
 	s := &subscription{client: b.client, channel: channel, listener: l, ping: b.ping, take: func(m *goredis.Message) {
 		l.Message([]byte(m.Payload))
 	}}
@@ -122,24 +96,11 @@ func (b *Bus) Subscribe(channel string, l drivers.Listener) (unsubscribe func(),
 	if keys, ok := l.(drivers.KeyListener); ok && b.track {
 		run = tracked(s, keys)
 	}
-	done := make(chan struct{})
-	b.running.Go(func() {
-		defer close(done)
-		run(ctx)
-	})
-	return func() {
-		cancel()
-		<-done
-	}, nil
+	return b.all.Subscribe(channel, run)
 }
 
 // Close implements [drivers.Bus]. It returns when no listener is called any more,
 // and must not be called from one.
 func (b *Bus) Close() error {
-	b.mu.Lock()
-	b.closed = true
-	b.mu.Unlock()
-	b.cancel()
-	b.running.Wait()
-	return nil
+	return b.all.Close()
 }

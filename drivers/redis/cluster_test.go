@@ -22,8 +22,9 @@ func dialCluster(t *testing.T, server *servers.RedisClusterServers) *goredis.Clu
 }
 
 func TestClusterConformance(t *testing.T) {
+	t.Parallel() // starting its servers is mostly waiting
 	server := servers.RedisCluster(t)
-	drivertest.L2(t, func(t *testing.T) drivers.L2 { return New(dialCluster(t, server), Options{}) }, all, quick)
+	drivertest.L2(t, func(t *testing.T) drivers.L2 { return New(dialCluster(t, server), Options{}) }, all)
 	t.Run("NoAutoPipeline", func(t *testing.T) {
 		drivertest.L2(t, func(t *testing.T) drivers.L2 {
 			return New(dialCluster(t, server), Options{NoAutoPipeline: true})
@@ -54,6 +55,7 @@ func TestClusterFaults(t *testing.T) {
 // Each operation on keys of all slots, leases among them, costs each node one
 // round trip, or two where the client's automatic pipeline does not wait for all.
 func TestAClusterBatchIsOneRoundTripForEachNode(t *testing.T) {
+	t.Parallel() // starting its servers is mostly waiting
 	client := dialCluster(t, servers.RedisCluster(t))
 	trips := new(countingHook)
 	client.OnNewNode(func(node *goredis.Client) { node.AddHook(trips) })
@@ -95,6 +97,7 @@ func TestAClusterBatchIsOneRoundTripForEachNode(t *testing.T) {
 // A Cluster that has lost a master refuses the slots of that one, or all; the error
 // names the operation, and the rest of the time it works.
 func TestAClusterThatLacksAMaster(t *testing.T) {
+	t.Parallel() // starting its servers is mostly waiting
 	server := servers.RedisCluster(t)
 	d := New(dialCluster(t, server), Options{})
 	ctx := t.Context()
@@ -135,6 +138,7 @@ func TestAClusterThatLacksAMaster(t *testing.T) {
 // A slot that moves from one master to another takes its entries and leases along,
 // and a client that knows the old place finds the new one.
 func TestASlotMovesWithItsLeases(t *testing.T) {
+	t.Parallel() // starting its servers is mostly waiting
 	server := servers.RedisCluster(t)
 	client := dialCluster(t, server)
 	d := New(client, Options{})

@@ -48,28 +48,17 @@ var quick = drivertest.Limits{LargestValue: 1 << 20}
 func TestConformance(t *testing.T) {
 	server := servers.Redis(t)
 	drivertest.L2(t, func(t *testing.T) drivers.L2 { return New(dial(t, server), Options{}) }, all)
-	for name, configure := range map[string]func(*Driver){
-		"NoAutoPipeline": func(d *Driver) { d.shared = false },
-		// What Cluster and Ring clients get: no command that names two keys.
-		"PerKey": func(d *Driver) { d.oneNode = false },
-		// Servers without UNLINK.
-		"OldServer": func(d *Driver) { d.noUnlink.Store(true) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			drivertest.L2(t, func(t *testing.T) drivers.L2 {
-				d := New(dial(t, server), Options{})
-				configure(d)
-				return d
-			}, all, quick)
-		})
-	}
-	t.Run("RESP2", func(t *testing.T) {
+	// A server that knows neither RESP3 nor UNLINK, without the automatic pipeline.
+	t.Run("OldServer", func(t *testing.T) {
 		drivertest.L2(t, func(t *testing.T) drivers.L2 {
 			client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), Protocol: 2})
 			t.Cleanup(func() { client.Close() })
-			return New(client, Options{})
+			d := New(client, Options{NoAutoPipeline: true})
+			d.noUnlink.Store(true)
+			return d
 		}, all, quick)
 	})
+	// No command names two keys here, as in a Cluster.
 	t.Run("Ring", func(t *testing.T) {
 		other := servers.Redis(t)
 		drivertest.L2(t, func(t *testing.T) drivers.L2 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,11 +11,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/cachegen/cachegen/drivers"
-)
-
-const (
-	minBackoff = 20 * time.Millisecond
-	maxBackoff = 2 * time.Second
+	"github.com/cachegen/cachegen/drivers/internal/subscriptions"
 )
 
 var (
@@ -50,28 +45,7 @@ const (
 
 // run keeps the subscription up until ctx ends.
 func (s *subscription) run(ctx context.Context) {
-	backoff := minBackoff
-	for {
-		start := time.Now()
-		err := s.session(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		s.lost(ctx, err)
-		// A connection that is broken as soon as it is made counts as a failure.
-		if time.Since(start) > maxBackoff {
-			backoff = minBackoff
-		}
-		// Processes that lost one server must not come back to it all at once.
-		wait := time.NewTimer(backoff/2 + rand.N(backoff/2))
-		select {
-		case <-wait.C:
-		case <-ctx.Done():
-			wait.Stop()
-			return
-		}
-		backoff = min(2*backoff, maxBackoff)
-	}
+	subscriptions.Keep(ctx, s.session, func(err error) { s.lost(ctx, err) })
 }
 
 // session lives as long as one connection, and returns why it ended.

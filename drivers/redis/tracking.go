@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/internal/subscriptions"
 	"github.com/cachegen/cachegen/drivers/internal/within"
 )
 
@@ -73,7 +74,7 @@ func (t *tracking) follow(ctx context.Context, known *source) {
 		wait := lookAgain
 		if err != nil {
 			known.Down(err)
-			wait = maxBackoff
+			wait = subscriptions.MaxBackoff
 		} else {
 			there := make(map[string]bool)
 			for _, node := range nodes {

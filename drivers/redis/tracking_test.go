@@ -164,6 +164,7 @@ func (keyedListener) KeyPrefix() string { return "none:" }
 func (keyedListener) Changed([]string)  {}
 
 func TestTrackingCoversEveryMasterOfACluster(t *testing.T) {
+	t.Parallel() // starting its servers is mostly waiting
 	server := servers.RedisCluster(t)
 	client := dialCluster(t, server)
 	ctx := t.Context()

@@ -1,9 +1,11 @@
 package sqlite
 
 import (
+	"bytes"
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -23,6 +25,17 @@ func TestTable(t *testing.T) {
 		Schema: Schema,
 		Open: func(t *testing.T) *sql.DB {
 			return openFile(t, path, "_pragma=synchronous(off)&_pragma=journal_mode(wal)")
+		},
+		ReadOnly: map[string]tabletest.Trouble{
+			"File": {Open: func(t *testing.T) *sql.DB { return openFile(t, path, "mode=ro") }, Reason: "readonly"},
+		},
+		// A database that may not grow is a full disk.
+		Full: tabletest.Full{
+			Trouble: tabletest.Trouble{
+				Open:   func(t *testing.T) *sql.DB { return openNew(t, "_pragma=page_size(4096)&_pragma=max_page_count(100)") },
+				Reason: "full",
+			},
+			Size: 1 << 20,
 		},
 	})
 }
@@ -49,46 +62,22 @@ func TestIndexesAreUsed(t *testing.T) {
 	}
 }
 
-// A database that may not grow is a full disk.
-func TestFullDisk(t *testing.T) {
-	db := openNew(t, "_pragma=page_size(4096)&_pragma=max_page_count(100)")
-	d := openStore(t, db, Options{})
-	old := []drivers.Item{{Key: "a", Value: []byte("old")}, {Key: "b", Value: []byte("old")}}
-	if err := d.SetMany(t.Context(), old); err != nil {
-		t.Fatal(err)
-	}
-	large := make([]byte, 1<<20)
-	err := d.SetMany(t.Context(), []drivers.Item{{Key: "a", Value: []byte("new")}, {Key: "b", Value: large}, {Key: "c", Value: []byte("new")}})
-	if err == nil || !strings.HasPrefix(err.Error(), `sqlite: set 3 keys in table "cachegen": `) || !strings.Contains(err.Error(), "full") {
-		t.Errorf("error %v", err)
-	}
-	if errors.Is(err, drivers.ErrRefused) {
-		t.Error("a full disk is called a bad request")
-	}
-	// One group of items is stored as a whole or not at all.
-	got, err := d.GetMany(t.Context(), []string{"a", "b", "c"})
-	if err != nil || string(got[0]) != "old" || string(got[1]) != "old" || got[2] != nil {
-		t.Errorf("after it: %.20q, %v", got, err)
-	}
-	if err := d.SetMany(t.Context(), []drivers.Item{{Key: "a", Value: []byte("new")}}); err != nil {
-		t.Errorf("what fits is not stored any more: %v", err)
-	}
-}
-
-func TestReadOnlyDatabase(t *testing.T) {
+func TestAFileThatIsNoDatabaseIsAnError(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cache.db")
-	writer := openStore(t, openFile(t, path, ""), Options{})
-	if err := writer.SetMany(t.Context(), []drivers.Item{{Key: "a", Value: []byte("x")}}); err != nil {
+	foreign := []byte(strings.Repeat("mine ", 1000))
+	if err := os.WriteFile(path, foreign, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	reader := openStore(t, openFile(t, path, "mode=ro"), Options{})
-	got, err := reader.GetMany(t.Context(), []string{"a"})
-	if err != nil || string(got[0]) != "x" {
-		t.Errorf("reading: %q, %v", got, err)
+	d := openStore(t, openFile(t, path, ""), Options{})
+	_, get := d.GetMany(t.Context(), []string{"a"})
+	for operation, err := range map[string]error{"get 1 key": get, "set 1 key": d.SetMany(t.Context(), []drivers.Item{{Key: "a"}})} {
+		want := "sqlite: " + operation + ` in table "cachegen": `
+		if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "not a database") {
+			t.Errorf("error %v, want %q", err, want)
+		}
 	}
-	err = reader.DeleteMany(t.Context(), []string{"a"})
-	if err == nil || !strings.HasPrefix(err.Error(), `sqlite: delete 1 key in table "cachegen": `) || !strings.Contains(err.Error(), "readonly") {
-		t.Errorf("writing: %v", err)
+	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, foreign) {
+		t.Errorf("the file has %.20q, %v", got, err)
 	}
 }
 

@@ -151,6 +151,7 @@ const everything = drivertest.Adds | drivertest.Swaps | drivertest.Leases | driv
 func check(t *testing.T, db *sql.DB, use roundTrip, open func(*sql.DB) drivers.L2) {
 	t.Helper()
 	t.Cleanup(func() { db.Close() })
+	db.SetMaxIdleConns(16) // or connecting is most of what the tests do
 	if _, err := db.ExecContext(t.Context(), createUsers); err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +159,7 @@ func check(t *testing.T, db *sql.DB, use roundTrip, open func(*sql.DB) drivers.L
 		store := open(db)
 		t.Cleanup(func() { store.Close() })
 		return store
-	}, everything, drivertest.Limits{LargestValue: 1 << 20})
+	}, everything, drivertest.Limits{LargestValue: 1 << 20, LargestBatch: 700})
 	want := user{ID: 7, Name: "Ada"}
 	got, err := use(t.Context(), want)
 	if err != nil || got.ID != want.ID || got.Name != want.Name {
@@ -179,7 +180,7 @@ func TestSQLite(t *testing.T) {
 }
 
 func TestPostgres(t *testing.T) {
-	server := servers.Postgres(t)
+	server := servers.Postgres(t, "-c", "deadlock_timeout=20ms")
 	for name, library := range libraries {
 		t.Run(name, func(t *testing.T) {
 			db, use := library.postgres(t, server.URL())

@@ -20,14 +20,17 @@ type DynaliteServer struct {
 // Dynalite starts dynalite for the duration of the test.
 func Dynalite(t testing.TB) *DynaliteServer {
 	t.Helper()
+	RequireDynalite(t)
+	s, err := StartDynalite()
+	return forTest(t, s, err)
+}
+
+// RequireDynalite skips or fails the test if dynalite is not installed. It is for tests
+// that share a server of [StartDynalite].
+func RequireDynalite(t testing.TB) {
+	t.Helper()
 	requireBinary(t, "node", installNode)
 	requireFile(t, dynaliteProgram(), installNode)
-	s, err := StartDynalite()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Stop)
-	return s
 }
 
 // StartDynalite starts dynalite for what lives longer than a test. The caller ends it

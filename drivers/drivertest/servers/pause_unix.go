@@ -12,6 +12,7 @@ import (
 func (p *process) Pause(t testing.TB) {
 	t.Helper()
 	p.signal(t, syscall.SIGSTOP)
+	p.awaitStopped(t)
 }
 
 // Resume lets a paused server go on, with whatever had reached it meanwhile.

@@ -34,12 +34,37 @@ func RequirePostgres(t testing.TB) {
 
 // StartPostgres starts a PostgreSQL server for what lives longer than a test. The
 // caller ends it with Close.
-func StartPostgres(args ...string) (*PostgresServer, error) {
+func StartPostgres(args ...string) (*PostgresServer, error) { return startPostgres(false, args...) }
+
+// PostgresOnSmallDisk is [Postgres] that cannot make a file larger than [SmallDisk]: to a
+// table the disk is full then. It needs a Unix.
+func PostgresOnSmallDisk(t testing.TB, args ...string) *PostgresServer {
+	t.Helper()
+	RequirePostgres(t)
+	s, err := startPostgres(true, args...)
+	return forTest(t, s, err)
+}
+
+func startPostgres(small bool, args ...string) (*PostgresServer, error) {
 	dir, as, err := dataDir("postgres", "postgres", "nobody")
 	if err != nil {
 		return nil, err
 	}
-	s := &PostgresServer{directory: dir, process: process{
+	s := newPostgres(dir, as, "ready to accept connections", args...)
+	s.small = small
+	err = s.initialize(as)
+	if err == nil {
+		err = s.start()
+	}
+	if err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	return s, nil
+}
+
+func newPostgres(dir string, as user, ready string, args ...string) *PostgresServer {
+	return &PostgresServer{directory: dir, process: process{
 		name: postgresProgram("postgres"),
 		args: func(port string) []string {
 			return append([]string{
@@ -47,21 +72,34 @@ func StartPostgres(args ...string) (*PostgresServer, error) {
 				"-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "full_page_writes=off",
 			}, args...)
 		},
-		ready: "ready to accept connections",
+		ready: ready,
 		// The answer to whether the server speaks TLS is one byte.
 		ping: func(addr string) error { return pingGreeting(addr, []byte{0, 0, 0, 8, 4, 210, 22, 47}) },
 		as:   as.attributes,
 		dir:  dir,
 	}}
-	if err := s.initialize(as); err != nil {
-		os.RemoveAll(dir)
-		return nil, err
+}
+
+// Standby starts a hot standby of the server for the duration of the test: a replica
+// that has what the server has committed so far, goes on following it, and can be read.
+func (s *PostgresServer) Standby(t testing.TB) *PostgresServer {
+	t.Helper()
+	dir, as, err := dataDir("postgres", "postgres", "nobody")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := s.start(); err != nil {
-		os.RemoveAll(dir)
-		return nil, err
+	standby := newPostgres(dir, as, "ready to accept read-only connections")
+	t.Cleanup(standby.Close)
+	// --write-recovery-conf makes it a standby.
+	err = run(dir, as, postgresProgram("pg_basebackup"), "--pgdata", filepath.Join(dir, "data"), "--dbname", s.URL(),
+		"--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync")
+	if err == nil {
+		err = standby.start()
 	}
-	return s, nil
+	if err != nil {
+		t.Fatal(err)
+	}
+	return standby
 }
 
 func (s *PostgresServer) initialize(as user) error {

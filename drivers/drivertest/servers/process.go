@@ -43,6 +43,7 @@ type process struct {
 	ping  func(addr string) error         // whether it really answers
 	as    *syscall.SysProcAttr            // whom the program runs as, if not nil
 	dir   string                          // its working directory, if not empty
+	small bool                            // its files have at most SmallDisk bytes
 	free  func() (port string, err error) // chooses a port, freePort if nil
 	port  string
 	cmd   *exec.Cmd
@@ -62,6 +63,9 @@ func (p *process) Stop() {
 	<-p.done
 	p.cmd = nil
 }
+
+// Close ends the server for good.
+func (p *process) Close() { p.Stop() }
 
 // Restart starts a stopped server again on its port.
 func (p *process) Restart(t testing.TB) {
@@ -93,7 +97,7 @@ func (p *process) start() error {
 
 func (p *process) launch(port string) error {
 	p.port = port
-	p.cmd = exec.Command(p.name, p.args(port)...)
+	p.cmd = p.command(port)
 	p.cmd.SysProcAttr, p.cmd.Dir = p.as, p.dir
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -129,6 +133,18 @@ func (p *process) launch(port string) error {
 	}
 	return nil
 }
+
+func (p *process) command(port string) *exec.Cmd {
+	if !p.small {
+		return exec.Command(p.name, p.args(port)...)
+	}
+	// The signal would end a program that does not expect it. The unit is 512 bytes.
+	script := fmt.Sprintf(`trap '' XFSZ; ulimit -f %d; exec "$@"`, SmallDisk/512)
+	return exec.Command("sh", append([]string{"-c", script, "sh", p.name}, p.args(port)...)...)
+}
+
+// SmallDisk is how large a file of a server on a small disk can become, in bytes.
+const SmallDisk = 16 << 20
 
 // logTail keeps the end of what a program printed, for error messages.
 type logTail struct {

@@ -14,20 +14,6 @@ import (
 // A signal reaches one thread of a process, and the others go on until that one has
 // run; on a busy machine they answer one more request meanwhile.
 
-// Pause is that of every server, and returns when no thread runs any more.
-func (s *NATSServer) Pause(t testing.TB) {
-	t.Helper()
-	s.process.Pause(t)
-	s.awaitStopped(t)
-}
-
-// Pause is that of every server, and returns when no thread runs any more.
-func (s *DynaliteServer) Pause(t testing.TB) {
-	t.Helper()
-	s.process.Pause(t)
-	s.awaitStopped(t)
-}
-
 // awaitStopped waits for the state T of every thread, where there is a /proc to tell it.
 func (p *process) awaitStopped(t testing.TB) {
 	t.Helper()

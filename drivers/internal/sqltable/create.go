@@ -2,7 +2,9 @@ package sqltable
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
+	"strings"
 )
 
 // prepare does what has to be done once: it makes the table and asks for the limit
@@ -24,6 +26,9 @@ func (t *Table) prepare(ctx context.Context) error {
 		if err := t.patiently(ctx, func() error { return t.create(ctx) }); err != nil {
 			return err
 		}
+	}
+	if err := t.fit(ctx); err != nil {
+		return err
 	}
 	if t.MaxStatement != "" {
 		var limit int64
@@ -85,6 +90,40 @@ func (t *Table) probe(ctx context.Context) error {
 		columns += ", mark"
 	}
 	return t.ask(ctx, columns)
+}
+
+// fit fails if a column loses what is stored in it, as one of text does that knows no
+// case. A database that does not tell, or has no such table, is left to fail by itself.
+func (t *Table) fit(ctx context.Context) error {
+	if t.Columns == "" {
+		return nil
+	}
+	rows, err := t.db.QueryContext(ctx, fmt.Sprintf(t.Columns, t.from))
+	if err != nil {
+		return ctx.Err()
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		return err
+	}
+	row, into := make([]sql.NullString, len(columns)), make([]any, len(columns))
+	for i := range row {
+		into[i] = &row[i]
+	}
+	for rows.Next() {
+		if err := rows.Scan(into...); err != nil {
+			return err
+		}
+		var is []string
+		for _, text := range row[1:] {
+			is = append(is, text.String)
+		}
+		if name, is := row[0].String, strings.Join(is, " "); t.Fit[name] != nil && !t.Fit[name].MatchString(is) {
+			return fmt.Errorf("it is not the table of Schema: column %s is %s", name, strings.TrimSpace(is))
+		}
+	}
+	return rows.Err()
 }
 
 // ask fails unless the table has columns.

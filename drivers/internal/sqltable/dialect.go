@@ -3,6 +3,7 @@ package sqltable
 import (
 	"crypto/sha256"
 	"fmt"
+	"regexp"
 )
 
 // A Dialect is what one kind of database does differently.
@@ -37,6 +38,11 @@ type Dialect struct {
 	// Schema returns the statements that make the table and its index, if they are
 	// not there.
 	Schema func(table string) []string
+	// Columns is a query for the columns of the table %s: what their names are and, in
+	// one text or several, what they can keep. Fit says by name what of that is good
+	// enough. It is for databases that would take what a column then loses.
+	Columns string
+	Fit     map[string]*regexp.Regexp
 	// CreateLock is executed before them, in one transaction with them, if not
 	// empty.
 	CreateLock string

@@ -39,7 +39,8 @@ const everything = drivertest.Adds | drivertest.Swaps | drivertest.Leases | driv
 func newInner() *memory.L2 { return memory.NewL2(memory.L2Options{MaxSize: "300mb"}) }
 
 func TestConformance(t *testing.T) {
-	drivertest.L2(t, func(t *testing.T) drivers.L2 { return New(newInner(), salted{}, Options{Name: "salted"}) }, everything)
+	drivertest.L2(t, func(t *testing.T) drivers.L2 { return New(newInner(), salted{}, Options{Name: "salted"}) }, everything,
+		drivertest.Limits{LargestValue: 8 << 20})
 }
 
 // limited returns a tier that has exactly those capabilities.

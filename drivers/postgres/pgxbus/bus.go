@@ -23,13 +23,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/internal/subscriptions"
 )
 
 // DefaultPingInterval is what [Options] with zero mean.
@@ -47,15 +47,9 @@ type Options struct {
 // until the subscription or the bus ends: reconnecting with a back-off of at most two
 // seconds.
 type Bus struct {
-	pool   *pgxpool.Pool
-	ping   time.Duration
-	err    error
-	ctx    context.Context // ends with Close
-	cancel context.CancelFunc
-
-	mu      sync.Mutex // guards closed, and running against Close's Wait
-	closed  bool
-	running sync.WaitGroup
+	pool *pgxpool.Pool
+	ping time.Duration
+	all  *subscriptions.Set
 }
 
 var (
@@ -67,36 +61,26 @@ var (
 // are published through the pool; subscriptions connect as it does. New does not
 // connect.
 func New(pool *pgxpool.Pool, options Options) *Bus {
+	var err error
 	b := &Bus{pool: pool, ping: options.PingInterval}
 	switch {
 	case pool == nil:
-		b.err = errors.New("postgres: the pool is nil")
+		err = errors.New("postgres: the pool is nil")
 	case b.ping < 0:
-		b.err = fmt.Errorf("postgres: PingInterval is %s, must not be negative", b.ping)
+		err = fmt.Errorf("postgres: PingInterval is %s, must not be negative", b.ping)
 	case b.ping == 0:
 		b.ping = DefaultPingInterval
 	}
-	b.closed = b.err != nil
-	b.ctx, b.cancel = context.WithCancel(context.Background())
+	b.all = subscriptions.New("postgres", err)
 	return b
 }
 
 // Err returns what makes the bus unusable, or nil.
-func (b *Bus) Err() error { return b.err }
+func (b *Bus) Err() error { return b.all.Err() }
 
 // Publish implements [drivers.Bus]. It says nothing about whether anybody listens.
 func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error {
-	err := ctx.Err()
-	if b.isClosed() {
-		err = drivers.ErrClosed
-	}
-	if err == nil {
-		err = b.notify(ctx, channel, message)
-	}
-	if err != nil {
-		return fmt.Errorf("postgres: publish on %q: %w", channel, err)
-	}
-	return nil
+	return b.all.Publish(ctx, channel, func() error { return b.notify(ctx, channel, message) })
 }
 
 // notify tries again while the pool hands out connections that broke without its
@@ -112,39 +96,14 @@ func (b *Bus) notify(ctx context.Context, channel string, message []byte) error 
 	}
 }
 
-func (b *Bus) isClosed() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.closed
-}
-
 // Subscribe implements [drivers.Bus].
 func (b *Bus) Subscribe(channel string, l drivers.Listener) (unsubscribe func(), err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closed {
-		return nil, fmt.Errorf("postgres: subscribe to %q: %w", channel, drivers.ErrClosed)
-	}
-	ctx, cancel := context.WithCancel(b.ctx)
 	s := &subscription{pool: b.pool, channel: channel, listener: l, ping: b.ping}
-	done := make(chan struct{})
-	b.running.Go(func() {
-		defer close(done)
-		s.run(ctx)
-	})
-	return func() {
-		cancel()
-		<-done
-	}, nil
+	return b.all.Subscribe(channel, s.run)
 }
 
 // Close implements [drivers.Bus]. It returns when no listener is called any more,
 // and must not be called from one.
 func (b *Bus) Close() error {
-	b.mu.Lock()
-	b.closed = true
-	b.mu.Unlock()
-	b.cancel()
-	b.running.Wait()
-	return nil
+	return b.all.Close()
 }

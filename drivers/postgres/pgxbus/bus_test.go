@@ -19,35 +19,13 @@ import (
 	"github.com/cachegen/cachegen/drivers/drivertest/servers"
 )
 
-// running is the one server of this package's tests, once a test has asked for it.
-var running struct {
-	once   sync.Once
-	server *servers.PostgresServer
-	err    error
+// running is the one server of this package's tests.
+var running = servers.Shared[*servers.PostgresServer]{
+	Require: servers.RequirePostgres,
+	Start:   func() (*servers.PostgresServer, error) { return servers.StartPostgres() },
 }
 
-func server(t testing.TB) *servers.PostgresServer {
-	t.Helper()
-	servers.RequirePostgres(t)
-	running.once.Do(func() { running.server, running.err = servers.StartPostgres() })
-	if running.err != nil {
-		t.Fatal(running.err)
-	}
-	return running.server
-}
-
-// tests stop the server before goroutines are counted.
-type tests struct{ *testing.M }
-
-func (m tests) Run() int {
-	code := m.M.Run()
-	if running.server != nil {
-		running.server.Close()
-	}
-	return code
-}
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(tests{m}) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(running.Around(m)) }
 
 func openPool(t testing.TB, url string) *pgxpool.Pool {
 	t.Helper()
@@ -71,14 +49,14 @@ func openBus(t testing.TB, pool *pgxpool.Pool, options Options) *Bus {
 }
 
 func TestConformance(t *testing.T) {
-	url := server(t).URL()
+	url := running.Of(t).URL()
 	drivertest.Bus(t, func(t *testing.T) drivers.Bus { return openBus(t, openPool(t, url), Options{}) })
 }
 
 // race R24: a lost connection is noticed, also one that no packet tells of.
 // race R25: a subscription made while the server is down comes up with it.
 func TestFaults(t *testing.T) {
-	s := server(t)
+	s := running.Of(t)
 	drivertest.BusFaults(t, func(t *testing.T) drivers.Bus {
 		return openBus(t, openPool(t, s.URL()), Options{PingInterval: 50 * time.Millisecond})
 	}, drivertest.Faults{
@@ -108,7 +86,7 @@ func (e events) expect(t *testing.T, want string) {
 // race R24: a connection that the server ends must not leave a subscription that seems
 // up.
 func TestReconnectsAfterItsConnectionWasEnded(t *testing.T) {
-	pool := openPool(t, server(t).URL())
+	pool := openPool(t, running.Of(t).URL())
 	b := openBus(t, pool, Options{})
 	e := make(events, 10)
 	if _, err := b.Subscribe("ended", e); err != nil {
@@ -131,7 +109,7 @@ func TestReconnectsAfterItsConnectionWasEnded(t *testing.T) {
 // Parts of long messages from several publishers must not get mixed.
 func TestLongMessages(t *testing.T) {
 	const publishers, each = 4, 10
-	pool := openPool(t, server(t).URL())
+	pool := openPool(t, running.Of(t).URL())
 	b := openBus(t, pool, Options{})
 	e := make(events, 2*publishers*each)
 	if _, err := b.Subscribe("long", e); err != nil {
@@ -167,7 +145,7 @@ func TestLongMessages(t *testing.T) {
 
 // What others notify on the same channel is not a message, and does no harm.
 func TestForeignNotifications(t *testing.T) {
-	pool := openPool(t, server(t).URL())
+	pool := openPool(t, running.Of(t).URL())
 	b := openBus(t, pool, Options{})
 	e := make(events, 10)
 	if _, err := b.Subscribe("foreign", e); err != nil {
@@ -186,7 +164,7 @@ func TestForeignNotifications(t *testing.T) {
 }
 
 func TestSubscriptionsNeedNoPlaceInThePool(t *testing.T) {
-	pool := openPool(t, server(t).URL()+"&pool_max_conns=1")
+	pool := openPool(t, running.Of(t).URL()+"&pool_max_conns=1")
 	held, err := pool.Acquire(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -203,7 +181,7 @@ func TestSubscriptionsNeedNoPlaceInThePool(t *testing.T) {
 }
 
 func TestThePoolsBeforeConnectIsUsed(t *testing.T) {
-	config, err := pgxpool.ParseConfig(strings.Replace(server(t).URL(), "secret", "wrong", 1))
+	config, err := pgxpool.ParseConfig(strings.Replace(running.Of(t).URL(), "secret", "wrong", 1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,6 +199,44 @@ func TestThePoolsBeforeConnectIsUsed(t *testing.T) {
 			t.Fatal(err)
 		}
 		e.expect(t, want)
+	}
+}
+
+func TestWrongCredentialsAreAnError(t *testing.T) {
+	b := openBus(t, openPool(t, strings.Replace(running.Of(t).URL(), "secret", "guessed", 1)), Options{})
+	e := make(events, 10)
+	if _, err := b.Subscribe("c", e); err != nil {
+		t.Fatal(err)
+	}
+	e.expect(t, `down postgres: subscription to "c": `)
+	err := b.Publish(t.Context(), "c", nil)
+	if err == nil || !strings.HasPrefix(err.Error(), `postgres: publish on "c": `) || !strings.Contains(err.Error(), "password authentication failed") {
+		t.Errorf("publish: %v", err)
+	}
+	if err != nil && strings.Contains(err.Error(), "guessed") {
+		t.Errorf("the error tells the password: %v", err)
+	}
+}
+
+func TestAClosedPoolIsAnError(t *testing.T) {
+	pool := openPool(t, running.Of(t).URL())
+	b := openBus(t, pool, Options{})
+	pool.Close()
+	if err := b.Publish(t.Context(), "c", nil); err == nil || !strings.HasPrefix(err.Error(), `postgres: publish on "c": `) || !strings.Contains(err.Error(), "closed pool") {
+		t.Errorf("publish: %v", err)
+	}
+}
+
+// NOTIFY is not for a replica.
+func TestAStandbyIsAnError(t *testing.T) {
+	b := openBus(t, openPool(t, running.Of(t).Standby(t).URL()), Options{})
+	e := make(events, 10)
+	if _, err := b.Subscribe("c", e); err != nil {
+		t.Fatal(err)
+	}
+	e.expect(t, `down postgres: subscription to "c": `)
+	if err := b.Publish(t.Context(), "c", nil); err == nil || !strings.HasPrefix(err.Error(), `postgres: publish on "c": `) || !strings.Contains(err.Error(), "recovery") {
+		t.Errorf("publish: %v", err)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -12,11 +11,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/internal/subscriptions"
 )
 
 const (
-	minBackoff = 20 * time.Millisecond
-	maxBackoff = 2 * time.Second
 	// connectTimeout bounds what no ping watches yet.
 	connectTimeout = 10 * time.Second
 	// closeTimeout bounds the farewell to a server that may be gone.
@@ -37,31 +35,12 @@ type subscription struct {
 
 // run keeps the subscription up until ctx ends.
 func (s *subscription) run(ctx context.Context) {
-	backoff := minBackoff
-	for {
-		start := time.Now()
-		err := s.session(ctx)
-		if ctx.Err() != nil {
-			return
-		}
+	subscriptions.Keep(ctx, s.session, func(err error) {
 		if !s.down {
 			s.down = true
 			s.listener.Down(fmt.Errorf("postgres: subscription to %q: %w", s.channel, err))
 		}
-		// A connection that is broken as soon as it is made counts as a failure.
-		if time.Since(start) > maxBackoff {
-			backoff = minBackoff
-		}
-		// Processes that lost one server must not come back to it all at once.
-		wait := time.NewTimer(backoff/2 + rand.N(backoff/2))
-		select {
-		case <-wait.C:
-		case <-ctx.Done():
-			wait.Stop()
-			return
-		}
-		backoff = min(2*backoff, maxBackoff)
-	}
+	})
 }
 
 // session lives as long as one connection, and returns why it ended.

@@ -29,18 +29,54 @@ type Store interface {
 // A Backend is a kind of database with its driver.
 type Backend struct {
 	Name   string
-	Quote  string
 	New    func(db *sql.DB, options sqltable.Options) Store
 	Schema func(table string) []string
 	// Open returns another pool of connections to the same database.
 	Open func(t *testing.T) *sql.DB
+	// ReadOnly are the ways to it that do not let through what writes, by name.
+	ReadOnly map[string]Trouble
+	// Users is nil if the database knows none.
+	Users *Users
+	Full  Full
+	// Spoil are statements that make a column of the table t_other unfit for what is
+	// stored in it, by what the error is to say of that.
+	Spoil map[string]string
+}
+
+// Users are ways to a database for those who may not do everything.
+type Users struct {
+	// Wrong has the password [WrongPassword].
+	Wrong Trouble
+	// Of returns connections of a user who may read and change one table, and make none.
+	Of func(t *testing.T, table string) *sql.DB
+}
+
+// WrongPassword is a password that nobody has.
+const WrongPassword = "guessed"
+
+// Trouble is a way to the database that has something wrong with it, and what the
+// database says of that.
+type Trouble struct {
+	Open   func(t *testing.T) *sql.DB
+	Reason string
+}
+
+// Full is a database whose disk has no room for a value of Size bytes. If not nil, Mend
+// brings the server back, as one that ends itself then needs.
+type Full struct {
+	Trouble
+	Size int
+	Mend func(t *testing.T)
 }
 
 // Run runs all tests. Their tables have names that begin with "t_".
 func Run(t *testing.T, b Backend) {
-	for name, test := range map[string]func(*testing.T, Backend){
+	tests := map[string]func(*testing.T, Backend){
 		"OptionsAreChecked":              optionsAreChecked,
 		"ForeignTable":                   foreignTable,
+		"OtherColumns":                   otherColumns,
+		"ReadOnly":                       readOnly,
+		"FullDisk":                       fullDisk,
 		"SkipCreate":                     skipCreate,
 		"TablesAreIsolated":              tablesAreIsolated,
 		"ManyProcessesMakeTheTable":      manyProcesses,
@@ -52,7 +88,11 @@ func Run(t *testing.T, b Backend) {
 		"BackgroundPruning":              backgroundPruning,
 		"FailedPruningIsToldAndGoesOn":   failedPruning,
 		"PruneLeavesLeases":              pruneLeavesLeases,
-	} {
+	}
+	if b.Users != nil {
+		tests["WrongCredentials"], tests["LimitedRights"] = wrongCredentials, limitedRights
+	}
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) { test(t, b) })
 	}
 }

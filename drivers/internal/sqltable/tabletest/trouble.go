@@ -1,0 +1,145 @@
+package tabletest
+
+import (
+	"crypto/rand"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/internal/sqltable"
+)
+
+// What can be wrong with a database: an error has to name the store, the operation and
+// the table and to give the database's reason, and what was there has to stay.
+
+// everyWrite returns what each operation that writes says to key a, by its words.
+func everyWrite(t *testing.T, s Store) map[string]error {
+	t.Helper()
+	ctx := t.Context()
+	item := []drivers.Item{{Key: "a", Value: []byte("new")}}
+	_, add := s.AddMany(ctx, []drivers.Item{{Key: "b"}})
+	_, swap := s.SwapMany(ctx, []drivers.Swap{{Key: "a", Old: []byte("old"), New: []byte("new")}})
+	_, lease := s.LeaseMany(ctx, []string{"a"}, "t", time.Hour)
+	_, fill := s.FillMany(ctx, item, "t")
+	_, prefix := s.DeletePrefix(ctx, "a")
+	return map[string]error{
+		"set 1 key": s.SetMany(ctx, item), "delete 1 key": s.DeleteMany(ctx, []string{"a"}),
+		"add 1 key": add, "swap 1 key": swap, "lease 1 key": lease, "fill 1 key": fill, "delete by prefix": prefix,
+	}
+}
+
+func (b Backend) mustBlameNobody(t *testing.T, err error) {
+	t.Helper()
+	if errors.Is(err, drivers.ErrRefused) {
+		t.Errorf("the caller is told that it is to blame: %v", err)
+	}
+}
+
+func readOnly(t *testing.T, b Backend) {
+	writer := b.open(t, b.Open(t), sqltable.Options{Table: "t_readonly"})
+	set(t, writer, drivers.Item{Key: "a", Value: []byte("old")})
+	for name, r := range b.ReadOnly {
+		t.Run(name, func(t *testing.T) {
+			db := r.Open(t)
+			s := b.open(t, db, sqltable.Options{Table: "t_readonly"})
+			if got := get(t, s, "a"); string(got) != "old" {
+				t.Errorf("reading: %q", got)
+			}
+			for operation, err := range everyWrite(t, s) {
+				b.mustSay(t, err, operation, "t_readonly", r.Reason)
+				b.mustBlameNobody(t, err)
+			}
+			if got := get(t, s, "a"); string(got) != "old" {
+				t.Errorf("after it: %q", got)
+			}
+			_, err := b.open(t, db, sqltable.Options{Table: "t_nowhere"}).GetMany(t.Context(), []string{"a"})
+			b.mustSay(t, err, "get 1 key", "t_nowhere", "create it: ", r.Reason)
+		})
+	}
+}
+
+func wrongCredentials(t *testing.T, b Backend) {
+	s := b.open(t, b.Users.Wrong.Open(t), sqltable.Options{Table: "t_secret"})
+	_, get := s.GetMany(t.Context(), []string{"a"})
+	set := s.SetMany(t.Context(), make([]drivers.Item, 2))
+	for operation, err := range map[string]error{"get 1 key": get, "set 2 keys": set} {
+		b.mustSay(t, err, operation, "t_secret", b.Users.Wrong.Reason)
+		b.mustBlameNobody(t, err)
+		if err != nil && strings.Contains(err.Error(), WrongPassword) {
+			t.Errorf("the error tells the password: %v", err)
+		}
+	}
+}
+
+// limitedRights: who may use the table need not have the right to make it.
+func limitedRights(t *testing.T, b Backend) {
+	if err := b.open(t, b.Open(t), sqltable.Options{Table: "t_granted"}).DeleteMany(t.Context(), []string{"a"}); err != nil {
+		t.Fatal(err)
+	}
+	db := b.Users.Of(t, "t_granted")
+	s := b.open(t, db, sqltable.Options{Table: "t_granted"})
+	set(t, s, drivers.Item{Key: "a", Value: []byte("x")})
+	if got := get(t, s, "a"); string(got) != "x" {
+		t.Errorf("got %q", got)
+	}
+	err := b.open(t, db, sqltable.Options{Table: "t_denied"}).SetMany(t.Context(), []drivers.Item{{Key: "a"}})
+	b.mustSay(t, err, "set 1 key", "t_denied", "create it: ", "denied")
+}
+
+func fullDisk(t *testing.T, b Backend) {
+	s := b.open(t, b.Full.Open(t), sqltable.Options{Table: "t_full"})
+	set(t, s, drivers.Item{Key: "a", Value: []byte("old")}, drivers.Item{Key: "b", Value: []byte("old")})
+	large := make([]byte, b.Full.Size)
+	rand.Read(large) // what compresses might fit
+	ctx := t.Context()
+	_, added := s.AddMany(ctx, []drivers.Item{{Key: "d", Value: large}})
+	_, swapped := s.SwapMany(ctx, []drivers.Swap{{Key: "a", Old: []byte("old"), New: large}})
+	for operation, err := range map[string]error{
+		"set 3 keys": s.SetMany(ctx, []drivers.Item{{Key: "a", Value: []byte("new")}, {Key: "b", Value: large}, {Key: "c", Value: []byte("new")}}),
+		"add 1 key":  added,
+		"swap 1 key": swapped,
+	} {
+		b.mustSay(t, err, operation, "t_full", b.Full.Reason)
+		b.mustBlameNobody(t, err)
+	}
+	if b.Full.Mend != nil {
+		b.Full.Mend(t)
+	}
+	// Of a batch, part may be stored, but no key has half a value.
+	for key, want := range map[string][]string{"a": {"old", "new"}, "b": {"old"}, "c": {"", "new"}, "d": {""}} {
+		if got := get(t, s, key); !slices.Contains(want, string(got)) {
+			t.Errorf("after it %s has %.20q, want one of %q", key, got, want)
+		}
+	}
+	set(t, s, drivers.Item{Key: "a", Value: []byte("new")})
+	if got := get(t, s, "a"); string(got) != "new" {
+		t.Errorf("what fits is not stored any more: %.20q", got)
+	}
+}
+
+// otherColumns: a table of the name that once had, or has nearly, what Schema says.
+func otherColumns(t *testing.T, b Backend) {
+	db := b.Open(t)
+	alter := map[string]string{"lease": "ALTER TABLE t_other DROP COLUMN lease", "value": "ALTER TABLE t_other DROP COLUMN value"}
+	for reason, statement := range b.Spoil {
+		alter[reason] = statement
+	}
+	for reason, statement := range alter {
+		for _, skip := range []bool{false, true} {
+			execute(t, db, "DROP TABLE IF EXISTS t_other")
+			execute(t, db, b.Schema("t_other")...)
+			execute(t, db, statement)
+			s := b.open(t, b.Open(t), sqltable.Options{Table: "t_other", SkipCreate: skip})
+			err := s.SetMany(t.Context(), []drivers.Item{{Key: "a", Value: []byte("x")}})
+			b.mustSay(t, err, "set 1 key", "t_other", reason)
+			b.mustBlameNobody(t, err)
+			var rows int
+			if err := db.QueryRow("SELECT count(*) FROM t_other").Scan(&rows); err != nil || rows != 0 {
+				t.Errorf("%s: %d rows, %v", statement, rows, err)
+			}
+		}
+	}
+}
