@@ -111,7 +111,7 @@ func (e *PartialError) Unwrap() error { return e.Err }
 // their TTL. [Store.Close] tries once more and returns an InvalidationError for what
 // has been lost.
 type InvalidationError struct {
-	Op      string   // delete, expire, set, delete by tag, expire by tag, clear, close
+	Op      string   // delete, expire, set, pull, delete by tag, expire by tag, clear, close
 	Store   string   // name of the store
 	Targets []string // keys or tags
 	Err     error
