@@ -1,6 +1,9 @@
 package runtime_test
 
 import (
+	"context"
+	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -125,4 +128,40 @@ func TestPullLeavesAGraceValue(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What is loaded while a key beside it is changed may stay out of the shared tier. A
+// pull takes it from memory, then.
+func TestPullTakesWhatWasNotWritten(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared)))
+		var all sync.WaitGroup
+		release := make(chan struct{})
+		shared.Before = func(_ context.Context, op string, _ []string) error {
+			if op == "delete" {
+				<-release
+			}
+			return nil
+		}
+		others := make([]int, 100_000) // of every stripe
+		for i := range others {
+			others[i] = 1000 + i
+		}
+		all.Go(func() { _ = c.DeleteMany(t.Context(), others...) })
+		synctest.Wait()
+		time.AfterFunc(time.Millisecond, func() { close(release) })
+		if _, err := c.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { return 1, nil }); err != nil {
+			t.Fatal(err)
+		}
+		all.Wait()
+		if _, ok := shared.Keys()["7"]; ok {
+			t.Fatal(fmt.Sprint("it was written: ", shared.Keys()))
+		}
+		got, ok, err := c.Pull(t.Context(), 7)
+		if !ok {
+			t.Error("nothing")
+		}
+		want(t, got, err, 1)
+	})
 }
