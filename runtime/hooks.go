@@ -154,7 +154,10 @@ func both[E any](f, g func(E)) func(E) {
 	case g == nil:
 		return f
 	}
-	return func(e E) { f(e); g(e) }
+	return func(e E) {
+		defer g(e) // although f panics
+		f(e)
+	}
 }
 
 // none is where a store without hooks points to.
