@@ -259,7 +259,7 @@ func (c *Cache[K, V]) each(keys []K, do func(*binding[K], []string) error) error
 		}
 		full = append(full, text)
 	}
-	return errors.Join(append(errs, do(k, full))...)
+	return errors.Join(append(errs, do(k, distinct(full)))...)
 }
 
 // Clear removes every entry of this cache: for an ad-hoc one, every entry of its
