@@ -14,6 +14,7 @@ import (
 type request struct {
 	set        settings
 	forceFresh bool
+	many       bool // the caller does without the keys that a loader does not return
 	load       loader
 }
 
@@ -301,8 +302,8 @@ func (c *core) await(ctx context.Context, rq *request, open []*search, came uint
 		case err == errPast:
 			q.past = f
 			continue
-		case err == errUnloaded:
-			continue // this caller's own loader may know of it
+		case err == errUnloaded && !rq.many:
+			continue // this caller's own loader may know of it; batches that find nothing share that
 		case err != nil && it == nil && rq.set.suppressL2 && isL2Error(err):
 			continue // this caller would not have failed for that
 		case err != nil && it == nil && f.Forced:
