@@ -293,6 +293,9 @@ func (f *Flight[T]) release() {
 // Done is closed when the result is there.
 func (f *Flight[T]) Done() <-chan struct{} { return f.done }
 
+// Of reports whether f is one of a crew's.
+func (f *Flight[T]) Of(c *Crew) bool { return f.crew == c }
+
 // Freed is closed when another load of the key may begin.
 func (f *Flight[T]) Freed() <-chan struct{} { return f.freed }
 
