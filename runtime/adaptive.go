@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cachegen/cachegen/runtime/internal/flight"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
 
@@ -17,6 +18,9 @@ type LoadEntry struct {
 	store *Store
 	copy  func(any) any // nil if values can be handed out as they are
 	part  *part         // nil in a load of many keys
+
+	crew   *flight.Crew // of the load; nil for a call of a loader that is none of any load
+	parent *LoadEntry   // of the load that the caller was in who began this one
 
 	mu          sync.Mutex
 	over        bool // the loader has returned
@@ -36,6 +40,16 @@ type loadEntryKey struct{}
 // it goes through a cache itself: then it has an entry of its own. A loader of many
 // keys has one entry for all of them, without [LoadEntry.Stale].
 func Entry(ctx context.Context) *LoadEntry {
+	if e := entryOf(ctx); e != nil && e.crew != nil {
+		return e
+	}
+	return nil
+}
+
+func entryOf(ctx context.Context) *LoadEntry {
+	if ctx == nil {
+		return nil
+	}
 	e, _ := ctx.Value(loadEntryKey{}).(*LoadEntry)
 	return e
 }
@@ -45,7 +59,24 @@ func apart(ctx context.Context) context.Context {
 	if Entry(ctx) == nil {
 		return ctx
 	}
-	return context.WithValue(ctx, loadEntryKey{}, (*LoadEntry)(nil))
+	return context.WithValue(ctx, loadEntryKey{}, &LoadEntry{parent: entryOf(ctx)})
+}
+
+// within reports whether ctx is that of a loader which f waits for: who joins f waits
+// for himself.
+func within(ctx context.Context, f *load) bool {
+	for e := entryOf(ctx); e != nil; e = e.parent {
+		switch {
+		case e.crew == nil:
+		case !e.running(): // nobody waits for who was left behind by a loader
+			return false
+		case f.Of(e.crew):
+			return true
+		case e.crew.Background(): // its parent does not wait for it, or need not
+			return false
+		}
+	}
+	return false
 }
 
 // do runs f unless the load is over.
@@ -58,6 +89,12 @@ func (e *LoadEntry) do(f func()) {
 	if !e.over {
 		f()
 	}
+}
+
+// running reports whether the loader has not returned yet.
+func (e *LoadEntry) running() (running bool) {
+	e.do(func() { running = true })
+	return running
 }
 
 // SetOptions changes options of the entry, which win over all others: those that

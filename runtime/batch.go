@@ -69,7 +69,7 @@ func (c *Cache[K, V]) GetOrSetMany(ctx context.Context, keys []K, load func(ctx 
 		b.wants[i].tags = c.tags(key, given.tags)
 	}
 	open := b.open // all that a load in the background keeps of b
-	rq := request{set: given.settings, forceFresh: given.forceFresh, load: func(ctx context.Context, parts []*part) error {
+	rq := request{set: given.settings, forceFresh: given.forceFresh, many: true, load: func(ctx context.Context, parts []*part) error {
 		missing := make([]K, len(parts))
 		for i, p := range parts {
 			missing[i] = open[p.n]

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -199,6 +201,34 @@ func TestValuesBesideAnErrorAreIgnored(t *testing.T) {
 }
 
 // One look at the shared tier for all, whatever is in memory.
+// race R16: batches that ask for what is not there do not queue for a load each.
+func TestBatchesThatFindNothingShareALoad(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCache[int, int](t, newStore(t, memoryTier()))
+		var loads atomic.Int64
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() {
+				got, err := c.GetOrSetMany(t.Context(), []int{7}, func(context.Context, []int) (map[int]int, error) {
+					loads.Add(1)
+					time.Sleep(10 * time.Millisecond)
+					return nil, nil
+				})
+				if len(got) > 0 || err != nil {
+					t.Error(got, err)
+				}
+			})
+		}
+		synctest.Wait()
+		got, err := c.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { return 1, nil }) // whose loader knows of it
+		want(t, got, err, 1)
+		all.Wait()
+		if n := loads.Load(); n != 1 {
+			t.Errorf("%d loads", n)
+		}
+	})
+}
+
 func TestManyKeysCostOneRoundTrip(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared

@@ -107,7 +107,10 @@ func (c *Cache[K, V]) HitInt(n int64) (v V, ok bool) {
 // the others get that as an error. When a grace value can stand in for a load
 // that is slow or fails, it does.
 //
-// An error is the load's own, ctx's, [ErrTimeout], [ErrClosed], [ErrNotBound] or, if
+// The cache keeps the value that load returns, not a copy: load must not hold on to
+// what that refers to and change it. Callers get copies, unless the function is shared.
+//
+// An error is the load's own, ctx's, [ErrTimeout], [ErrRecursive], [ErrClosed], [ErrNotBound] or, if
 // it is remembered that there is nothing, the NotFound of the [Definition]. Trouble
 // with the shared tier is logged and is not an error.
 func (c *Cache[K, V]) GetOrSet(ctx context.Context, key K, load func(context.Context) (V, error), options ...CallOption) (V, error) {
@@ -259,7 +262,7 @@ func (c *Cache[K, V]) each(keys []K, do func(*binding[K], []string) error) error
 		}
 		full = append(full, text)
 	}
-	return errors.Join(append(errs, do(k, full))...)
+	return errors.Join(append(errs, do(k, distinct(full)))...)
 }
 
 // Clear removes every entry of this cache: for an ad-hoc one, every entry of its

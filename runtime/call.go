@@ -41,7 +41,10 @@ func (c *core) call(ctx context.Context, cancel context.CancelCauseFunc, l *load
 // callOnce runs the loader for parts.
 func (c *core) callOnce(ctx context.Context, l *loading, parts []*part) {
 	s := c.store
-	e := &LoadEntry{store: s}
+	e := &LoadEntry{store: s, crew: &l.crew}
+	if !l.refresh {
+		e.parent = entryOf(ctx)
+	}
 	if c.shares {
 		e.copy = c.copy
 	}

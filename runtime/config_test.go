@@ -90,6 +90,19 @@ func TestNewStoresRefuses(t *testing.T) {
 	}
 }
 
+func TestNewStoresThatFailsLeavesTheStoresFree(t *testing.T) {
+	a, b := named(t, "a"), named(t, "b")
+	if _, err := runtime.NewStores("b", b); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := runtime.NewStores("a", a, b); err == nil {
+		t.Error("a store was accepted twice")
+	}
+	if _, err := runtime.NewStores("a", a); err != nil {
+		t.Error(err)
+	}
+}
+
 // A contradiction between levels is seen where a cache is opened.
 func TestNewCacheRefuses(t *testing.T) {
 	s := newStore(t, memoryTier(), runtime.TTL(time.Minute), runtime.L1TTL(30*time.Second))

@@ -248,12 +248,15 @@ func (s *Store) judgeAll(ctx context.Context, items []*item) []verdict {
 	return verdicts
 }
 
-// distinct returns cells without repetitions.
-func distinct(cells []*stamp.Cell) []*stamp.Cell {
-	seen := make(map[*stamp.Cell]bool, len(cells))
-	return slices.DeleteFunc(cells, func(c *stamp.Cell) bool {
-		again := seen[c]
-		seen[c] = true
+// distinct removes repetitions from a list, in place.
+func distinct[T comparable](list []T) []T {
+	if len(list) < 2 {
+		return list
+	}
+	seen := make(map[T]bool, len(list))
+	return slices.DeleteFunc(list, func(e T) bool {
+		again := seen[e]
+		seen[e] = true
 		return again
 	})
 }

@@ -103,7 +103,7 @@ func (c *Cache[K, V]) Bind(stores Stores) error {
 	if c.definition.Instance != "" { // keys of instances are written alike
 		namespace = append(namespace, c.definition.Instance)
 	}
-	return c.bind(s, namespace)
+	return c.bind(s, namespace, true)
 }
 
 // NewCache returns a cache for ad-hoc keys in a store or namespace. K is a string
@@ -119,7 +119,7 @@ func NewCache[K comparable, V any](in Space, options ...Option) (*Cache[K, V], e
 		return nil, fmt.Errorf("%w: NewCache was given nil", ErrUnknownStore)
 	}
 	c := Declare(Definition[K, V]{Options: options})
-	if err := c.bind(s, namespace); err != nil {
+	if err := c.bind(s, namespace, true); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -132,7 +132,7 @@ func (c *Cache[K, V]) label() string {
 	return fmt.Sprintf("Cache[%v, %v]", reflect.TypeFor[K](), reflect.TypeFor[V]())
 }
 
-func (c *Cache[K, V]) bind(s *Store, namespace []string) error {
+func (c *Cache[K, V]) bind(s *Store, namespace []string, defined bool) error {
 	appendKey, err := keyAppender[K]()
 	if err != nil {
 		return err
@@ -180,7 +180,7 @@ func (c *Cache[K, V]) bind(s *Store, namespace []string) error {
 		}
 	}
 	k.place(d.IntPrefix, d.IntPrefix != "")
-	if err := s.keys.claim(k.base, d.Pattern, d.fullName()); err != nil {
+	if err := s.keys.claim(k.base, d.Pattern, d.fullName(), defined); err != nil {
 		return fmt.Errorf("cachegen: open %s in store %s: %w", c.label(), s.name, err)
 	}
 	c.bound.Store(k)
@@ -194,7 +194,7 @@ func (c *Cache[K, V]) Namespace(name string) (*Cache[K, V], error) {
 		return nil, err
 	}
 	inner := Declare(c.definition)
-	if err := inner.bind(k.store, append(slices.Clip(k.namespace), name)); err != nil {
+	if err := inner.bind(k.store, append(slices.Clip(k.namespace), name), false); err != nil {
 		return nil, err
 	}
 	return inner, nil

@@ -21,17 +21,23 @@ var (
 	// ErrNotFound is for loaders that have no error of their own for it: there is
 	// nothing. See [Definition] and [Found].
 	ErrNotFound = errors.New("cachegen: not found")
+	// ErrRecursive is returned at once to a loader that asks, with the context it was
+	// called with or one made of it, for a key that it is loading itself, directly or
+	// through the loader of another key, unless a grace value can stand in: it would
+	// wait for itself. Two loads that wait for each other are not noticed; they end
+	// with [ErrTimeout].
+	ErrRecursive = errors.New("cachegen: loader asked for a key that it is loading")
 	// ErrL2Paused is the cause of an [L2Error] while the shared tier is left alone
 	// because it has failed before; see [L2CircuitBreakerDuration].
 	ErrL2Paused = errors.New("it has failed before and is left alone for a while")
-	// ErrTimeout is returned when a loader exceeds its hard timeout and no grace
-	// value can stand in. errors.Is also takes it for context.DeadlineExceeded.
+	// ErrTimeout is returned when a load exceeds its [HardTimeout] and no grace value
+	// can stand in, or the [MaxLoadTime] of its store. errors.Is also takes it for context.DeadlineExceeded.
 	ErrTimeout error = timeout{}
 )
 
 type timeout struct{}
 
-func (timeout) Error() string        { return "cachegen: loader exceeded its hard timeout" }
+func (timeout) Error() string        { return "cachegen: load took longer than it may" }
 func (timeout) Timeout() bool        { return true }
 func (timeout) Is(target error) bool { return target == context.DeadlineExceeded }
 
@@ -111,7 +117,7 @@ func (e *PartialError) Unwrap() error { return e.Err }
 // their TTL. [Store.Close] tries once more and returns an InvalidationError for what
 // has been lost.
 type InvalidationError struct {
-	Op      string   // delete, expire, set, delete by tag, expire by tag, clear, close
+	Op      string   // delete, expire, set, pull, delete by tag, expire by tag, clear, close
 	Store   string   // name of the store
 	Targets []string // keys or tags
 	Err     error

@@ -309,6 +309,9 @@ func (c *core) cells(tags []Tag) []*stamp.Cell {
 	for _, t := range tags {
 		cells = append(cells, c.store.stamps.Cell(tagName(t)))
 	}
+	if len(tags) > 1 {
+		return distinct(cells)
+	}
 	return cells
 }
 
@@ -362,7 +365,7 @@ func (c *core) tagResults(ctx context.Context, parts []*part, known uint64, any 
 			tags = append(tags[:len(tags):len(tags)], c.resultTags(p.it.value)...)
 		}
 		for _, tag := range tags {
-			if cell := s.stamps.Cell(tagName(tag)); !carries(p.it.stamps, cell) {
+			if cell := s.stamps.Cell(tagName(tag)); !carries(p.it.stamps, cell) && !slices.Contains(tagged[i], cell) {
 				tagged[i] = append(tagged[i], cell)
 			}
 		}

@@ -1,6 +1,9 @@
 package runtime
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // A gate counts work under way and is closed once: then no work begins, and the
 // last one to leave opens the way to a waiting Close.
@@ -68,12 +71,13 @@ type onceEach struct {
 // A try says, when it is done, whether it got what it tried for.
 type try struct {
 	done  chan struct{}
-	taken bool // to be read once done is closed
+	grabs atomic.Int64 // how often it has reached for that
+	taken bool         // by its last grab; to be read once done is closed
 }
 
 // begin lets the caller try, if end is not nil; otherwise it returns the try that
 // is under way.
-func (o *onceEach) begin(key string) (other *try, end func(taken bool)) {
+func (o *onceEach) begin(key string) (t *try, end func(taken bool)) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if other := o.tries[key]; other != nil {
@@ -84,7 +88,7 @@ func (o *onceEach) begin(key string) (other *try, end func(taken bool)) {
 	}
 	own := &try{done: make(chan struct{})}
 	o.tries[key] = own
-	return nil, func(taken bool) {
+	return own, func(taken bool) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		delete(o.tries, key)

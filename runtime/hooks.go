@@ -20,7 +20,8 @@ type Hooks struct {
 	// a load, and Miss for each other one.
 	Hit  func(HitEvent)
 	Miss func(MissEvent)
-	// Loaded is called when a loader has returned.
+	// Loaded is called when a loader has returned, before those who wait have what it
+	// returned: it must not load the keys that it is told of, which would wait for it.
 	Loaded func(LoadEvent)
 	// Written is called when a value has been stored.
 	Written func(WriteEvent)
@@ -154,7 +155,10 @@ func both[E any](f, g func(E)) func(E) {
 	case g == nil:
 		return f
 	}
-	return func(e E) { f(e); g(e) }
+	return func(e E) {
+		defer g(e) // although f panics
+		f(e)
+	}
 }
 
 // none is where a store without hooks points to.

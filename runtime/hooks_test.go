@@ -232,6 +232,15 @@ func TestAHookThatPanicsIsLogged(t *testing.T) {
 	})
 }
 
+func TestAHookThatPanicsKeepsNoOtherFromBeingCalled(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var d diary
+		s := newStore(t, memoryTier(), runtime.WithHooks(runtime.Hooks{Written: func(runtime.WriteEvent) { panic("hook") }}), runtime.WithHooks(d.hooks()))
+		_ = newCache[int, int](t, s).Set(t.Context(), 7, 1)
+		wantLines(t, &d, "written 7")
+	})
+}
+
 // Hooks may use the store.
 func TestAHookMayUseTheStore(t *testing.T) {
 	bubble(t, func(t *testing.T) {

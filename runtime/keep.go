@@ -14,14 +14,13 @@ import (
 // save writes what a load has brought to the shared tier, if shared, and to memory,
 // in this order, unless a key has been invalidated meanwhile.
 func (s *Store) save(ctx context.Context, c *core, parts []*part, shared bool) {
+	for _, p := range parts {
+		if p.it != nil {
+			p.it.private = true // until it is written to the shared tier
+		}
+	}
 	if s.l2 != nil && shared {
 		s.share(ctx, c, parts)
-	} else {
-		for _, p := range parts {
-			if p.it != nil {
-				p.it.private = true
-			}
-		}
 	}
 	for _, p := range parts {
 		switch {
@@ -46,12 +45,10 @@ func (s *Store) share(ctx context.Context, c *core, parts []*part) {
 		var written drivers.Item
 		switch {
 		case p.keep && p.skipShared:
-			p.it.private = true
 			continue
 		case p.keep:
 			var err error
 			if written, err = c.pack(p.it); err != nil {
-				p.it.private = true
 				s.warn("encode", err, "cache", c.name)
 				continue
 			}
@@ -62,13 +59,14 @@ func (s *Store) share(ctx context.Context, c *core, parts []*part) {
 		ready, hashes, packed = append(ready, p), append(hashes, p.hash), append(packed, written)
 	}
 	var write []drivers.Item
+	var stored []*item
 	var remove []string
 	turn := s.stripes.Fill(hashes, func(i int) bool {
 		if !ready[i].flight.Claim() {
 			return false
 		}
 		if ready[i].keep {
-			write = append(write, packed[i])
+			write, stored = append(write, packed[i]), append(stored, ready[i].it)
 		} else {
 			remove = append(remove, ready[i].key)
 		}
@@ -86,11 +84,8 @@ func (s *Store) share(ctx context.Context, c *core, parts []*part) {
 	if len(remove) > 0 {
 		errs[1] = s.deleteMany(ctx, remove)
 	}
-	if err := errors.Join(errs[:]...); err != nil {
-		for _, p := range ready { // perhaps: what was written before the failure is taken for private too
-			if p.it != nil {
-				p.it.private = true
-			}
+	if err := errors.Join(errs[:]...); err != nil { // what was written before the failure is taken for private too
+		for _, p := range ready {
 			if p.flight.Forced { // what it was to replace must not come back
 				s.enqueue([]recovery.Target{keyTarget(p.key)}, recovery.Item{Shared: true, Tell: s.peers != nil}, err)
 			}
@@ -98,7 +93,8 @@ func (s *Store) share(ctx context.Context, c *core, parts []*part) {
 		s.warn("shared tier: write", err)
 		return
 	}
-	for _, it := range write { // what was there is replaced
+	for i, it := range write { // what was there is replaced
+		stored[i].private = false
 		s.pending.Overtaken(keyTarget(it.Key))
 	}
 	s.pending.Overtaken(targets(remove, keyTarget)...)

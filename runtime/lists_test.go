@@ -184,6 +184,49 @@ func TestExpireOnAPlainTier(t *testing.T) {
 	})
 }
 
+// What is given twice is one thing to a driver, which need not take a key twice.
+func TestWhatIsGivenTwiceCountsOnce(t *testing.T) {
+	for name, do := range map[string]func(context.Context, *runtime.Store, *runtime.Cache[int, int], *source) error{
+		"tags to delete": func(ctx context.Context, s *runtime.Store, _ *runtime.Cache[int, int], _ *source) error {
+			return s.DeleteByTag(ctx, "t", "t")
+		},
+		"tags to expire": func(ctx context.Context, s *runtime.Store, _ *runtime.Cache[int, int], _ *source) error {
+			return s.ExpireByTag(ctx, "t", "t")
+		},
+		"keys to delete": func(ctx context.Context, _ *runtime.Store, c *runtime.Cache[int, int], _ *source) error {
+			return c.DeleteMany(ctx, 7, 7)
+		},
+		"keys to expire": func(ctx context.Context, _ *runtime.Store, c *runtime.Cache[int, int], _ *source) error {
+			return c.Expire(ctx, 7, 7)
+		},
+		"tags of Set": func(ctx context.Context, _ *runtime.Store, c *runtime.Cache[int, int], _ *source) error {
+			return c.Set(ctx, 7, 1, runtime.Tags("u", "u"))
+		},
+		"tags of GetOrSet": func(ctx context.Context, _ *runtime.Store, c *runtime.Cache[int, int], src *source) error {
+			return errOf(c.GetOrSet(ctx, 8, src.load, runtime.Tags("u", "u")))
+		},
+		"tags of a loader": func(ctx context.Context, _ *runtime.Store, c *runtime.Cache[int, int], src *source) error {
+			return errOf(c.GetOrSet(ctx, 8, func(ctx context.Context) (int, error) {
+				runtime.Entry(ctx).SetTags("u", "u")
+				return 1, nil
+			}))
+		},
+		"keys of GetMany": func(ctx context.Context, _ *runtime.Store, c *runtime.Cache[int, int], _ *source) error {
+			return errOf(c.GetMany(ctx, []int{8, 8}))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := newStore(t, memoryTier(), runtime.L2(&faketier.Shared{}), runtime.Grace(time.Hour))
+				c := newCache[int, int](t, s)
+				if err := errors.Join(c.Set(t.Context(), 7, 1), do(t.Context(), s, c, &source{})); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
 // The text of a key and what reads it, part by part.
 func TestScannersRefuseWhatAppendersDoNotWrite(t *testing.T) {
 	address := netip.MustParseAddr("2001:db8::1")

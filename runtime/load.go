@@ -14,6 +14,7 @@ import (
 type request struct {
 	set        settings
 	forceFresh bool
+	many       bool // the caller does without the keys that a loader does not return
 	load       loader
 }
 
@@ -172,6 +173,7 @@ func (c *core) bring(ctx context.Context, rq *request, open []*search) {
 		}
 		came := c.store.stamps.Epoch() // before the flights are found
 		c.board(ctx, rq, open)
+		open = stillOpen(open)
 		c.await(ctx, rq, open, came)
 		open = stillOpen(open)
 	}
@@ -239,7 +241,7 @@ func (c *core) insure(ctx context.Context, open []*search) {
 }
 
 // board finds a flight for each search. The caller leads those that are not under
-// way, in one load.
+// way, in one load. A search for what the caller is loading ends.
 func (c *core) board(ctx context.Context, rq *request, open []*search) {
 	s := c.store
 	own := &loading{rq: rq}
@@ -255,6 +257,13 @@ func (c *core) board(ctx context.Context, rq *request, open []*search) {
 		if q.flight == nil {
 			q.flight, leader, q.joined = s.flights.Join(q.key, false, &own.crew, s.stamps.Epoch)
 		}
+		if !leader && within(ctx, q.flight) {
+			if q.joined {
+				q.flight.Leave()
+			}
+			c.endWithin(ctx, q)
+			continue
+		}
 		if leader {
 			q.own = own
 			p := &part{want: q.want, flight: q.flight}
@@ -268,6 +277,23 @@ func (c *core) board(ctx context.Context, rq *request, open []*search) {
 		s.gate.again()
 		go c.fly(ctx, own)
 	}
+}
+
+// endWithin ends a search whose flight waits for the caller.
+func (c *core) endWithin(ctx context.Context, q *search) {
+	g := q.fallback
+	select {
+	case <-q.flight.Offered():
+		if g.it == nil {
+			g.it, _ = q.flight.Fallback()
+		}
+	default:
+	}
+	if c.store.standsIn(ctx, g) {
+		q.endWith(g.it)
+		return
+	}
+	q.end(nil, ErrRecursive)
 }
 
 // await ends searches with what their flights land with. Those that it leaves open
@@ -304,8 +330,8 @@ func (c *core) await(ctx context.Context, rq *request, open []*search, came uint
 		case err == errPast:
 			q.past = f
 			continue
-		case err == errUnloaded:
-			continue // this caller's own loader may know of it
+		case err == errUnloaded && !rq.many:
+			continue // this caller's own loader may know of it; batches that find nothing share that
 		case err != nil && it == nil && rq.set.suppressL2 && isL2Error(err):
 			continue // this caller would not have failed for that
 		case err != nil && it == nil && f.Forced:

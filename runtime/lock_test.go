@@ -213,6 +213,30 @@ func TestLoadsThatHangAreGonePastOneByOne(t *testing.T) {
 	})
 }
 
+// The lock timeout is not waited for once for each load that hangs.
+func TestTheLockTimeoutBehindManyLoadsThatHang(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var src queue
+		ctx, cancel := context.WithCancel(t.Context())
+		c := newCache[int, int](t, newStore(t, memoryTier()), runtime.LockTimeout(time.Second))
+		for range 10 {
+			begin(ctx, c, &src)
+		}
+		time.Sleep(20 * time.Second)
+		if n := src.running(); n != 10 {
+			t.Fatalf("%d loads, want one for each caller", n)
+		}
+		start := time.Now()
+		got, err := c.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { return 1, nil })
+		want(t, got, err, 1)
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("took %v, want the lock timeout", took)
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
+
 func TestTheLockTimeoutServesAGraceValue(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var src queue

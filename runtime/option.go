@@ -177,7 +177,8 @@ func SkipBusNotify(skip bool) Option {
 
 // OnLoadError is called when a loader has failed, also when a grace value stands in
 // for it and in the background, and before anyone is told. It may be called by
-// several goroutines at a time. Nil, the default, is none.
+// several goroutines at a time. It must not load the keys that it is told of, which
+// would wait for it. Nil, the default, is none.
 func OnLoadError(f func(*LoadError)) Option {
 	return option(func(s *settings) { s.onLoadError = f; s.given |= givenOnLoadError })
 }

@@ -15,8 +15,10 @@ type keyOwners struct {
 type keyOwner struct{ name, pattern string }
 
 // claim fails if a function of another name has keys of the same form under base.
-// Forms that differ are compared by the generator, which knows more of them.
-func (o *keyOwners) claim(base, pattern, name string) error {
+// Forms that differ are compared by the generator, which knows more of them. What is
+// defined is remembered; the namespaces that a program makes of it as it runs, which
+// may be one for each of its users, are not.
+func (o *keyOwners) claim(base, pattern, name string, defined bool) error {
 	if name == "" || pattern == "" {
 		return nil
 	}
@@ -25,6 +27,9 @@ func (o *keyOwners) claim(base, pattern, name string) error {
 	defer o.mu.Unlock()
 	if owner, ok := o.owners[form]; ok && owner.name != name {
 		return fmt.Errorf("its keys %s are written like the keys %s of %s: give one of them another namespace", pattern, owner.pattern, owner.name)
+	}
+	if !defined {
+		return nil
 	}
 	if o.owners == nil {
 		o.owners = make(map[string]keyOwner)

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,16 +11,19 @@ import (
 )
 
 // pull returns what get does and deletes it. Of those who pull the same key
-// meanwhile, one at a time tries, until one has got it: it is gone then.
+// meanwhile, one at a time tries, until one has got it: for those who have waited
+// since before, it was gone for a moment. Whoever came later may have come after
+// another value was stored, and tries himself.
 func (c *core) pull(ctx context.Context, key string) (*item, error) {
 	for {
-		other, end := c.store.once.begin(key)
+		t, end := c.store.once.begin(key)
 		if end != nil {
-			return c.pullAlone(ctx, key, end)
+			return c.pullAlone(ctx, key, t, end)
 		}
+		grabs := t.grabs.Load()
 		select {
-		case <-other.done:
-			if other.taken {
+		case <-t.done:
+			if t.taken && t.grabs.Load() > grabs {
 				return nil, nil
 			}
 		case <-ctx.Done():
@@ -31,66 +35,82 @@ func (c *core) pull(ctx context.Context, key string) (*item, error) {
 // pullTries is how often a value is looked at anew that changes while it is pulled.
 const pullTries = 10
 
-func (c *core) pullAlone(ctx context.Context, key string, end func(taken bool)) (it *item, err error) {
+func (c *core) pullAlone(ctx context.Context, key string, t *try, end func(taken bool)) (it *item, err error) {
 	defer func() { end(it != nil) }() // a driver may panic
 	s := c.store
-	if s.l2 != nil && s.swaps() && !c.function.off.Load() {
-		for range pullTries {
-			it, lost, err := c.pullShared(ctx, key)
-			switch {
-			case lost: // others have been taking it all the time
-				continue
-			case it == nil && err == nil:
-				it, err = c.pullPrivate(ctx, key)
-			}
-			if it == nil && err == nil {
-				c.sayMiss(key)
-			}
-			return it, err
+	if c.function.off.Load() {
+		return nil, nil
+	}
+	if !s.gate.enter() {
+		return nil, ErrClosed
+	}
+	defer s.gate.leave()
+	for range pullTries {
+		var lost bool
+		if s.l2 != nil {
+			it, lost, err = c.pullShared(ctx, key, t)
 		}
-		return nil, nil
+		if it == nil && !lost && err == nil {
+			it, lost, err = c.pullMemory(ctx, key, t)
+		}
+		if lost { // others have been taking it all the time
+			continue
+		}
+		if it == nil && err == nil {
+			c.sayMiss(key)
+		}
+		return it, err
 	}
-	if it, err = c.get(ctx, key, &call{settings: c.settings}); it != nil && err == nil {
-		err = s.remove(ctx, []string{key}, c.settings.skipBus)
-	}
-	return it, err
-}
-
-// pullPrivate takes what memory alone has ever had. Anything else in memory that the
-// shared tier does not have any more is gone: somebody may have pulled it.
-func (c *core) pullPrivate(ctx context.Context, key string) (*item, error) {
-	s := c.store
-	it := s.find(key, s.hash(key))
-	if it == nil {
-		return nil, nil
-	}
-	taken := it.private && it.presence == present && s.judge(ctx, it) == fresh
-	if !taken {
-		hash := s.hash(key)
-		s.stripes.Do(hash, func() {
-			if s.find(key, hash) == it {
-				s.l1.Delete(hash)
-			}
-		})
-		return nil, nil
-	}
-	if s.hooks.Load().Hit != nil {
-		c.sayHit(it, TierL1, false)
-	}
-	return it, s.remove(ctx, []string{key}, c.settings.skipBus)
+	return nil, nil
 }
 
 // errTaken says that a value is not what it was when it was read.
 var errTaken = errors.New("somebody else has changed it")
 
-// pullShared takes a value out of a shared tier that can compare and swap: of all
-// processes that pull it, one gets it. lost says that another has changed it meanwhile.
-func (c *core) pullShared(ctx context.Context, key string) (it *item, lost bool, err error) {
+// pullMemory takes what memory alone has ever had. Anything else in memory that the
+// shared tier does not have any more is gone: somebody may have pulled it.
+func (c *core) pullMemory(ctx context.Context, key string, t *try) (it *item, lost bool, err error) {
 	s := c.store
-	if !s.gate.enter() {
-		return nil, false, ErrClosed
+	hash := s.hash(key)
+	if it = s.find(key, hash); it == nil {
+		return nil, false, nil
 	}
-	defer s.gate.leave()
+	if s.l2 != nil && !it.private {
+		s.stripes.Do(hash, func() { s.dropSame(key, hash, it) })
+		return nil, false, nil
+	}
+	if it.presence != present || s.judge(ctx, it) != fresh {
+		return nil, false, nil
+	}
+	return c.take(ctx, it, TierL1, t, &change{
+		shared: func(ctx context.Context) (bool, error) {
+			switch {
+			case s.find(key, hash) != it:
+				return false, errTaken
+			case s.pending.Blocks(keyTarget(key)): // what lies there is to go
+				return whole(s.deleteMany(ctx, []string{key}))
+			}
+			return false, nil
+		},
+		memory: func(_ int, hash uint64, _ bool) { lost = !s.dropSame(key, hash, it) },
+	}, &lost)
+}
+
+// dropSame removes an item if it is the one in memory. It is called under the
+// stripe's lock.
+func (s *Store) dropSame(key string, hash uint64, it *item) bool {
+	same := s.find(key, hash) == it
+	if same {
+		s.l1.Delete(hash)
+	}
+	return same
+}
+
+// pullShared takes a value out of the shared tier. If that can compare and swap, one
+// of all processes that pull it gets it; otherwise one of this process. lost says
+// that another has changed it meanwhile.
+func (c *core) pullShared(ctx context.Context, key string, t *try) (it *item, lost bool, err error) {
+	s := c.store
 	data, err := s.fetch(ctx, s.l2Timeout, []string{key}, c.statics)
 	var items []*item
 	if err == nil {
@@ -109,23 +129,55 @@ func (c *core) pullShared(ctx context.Context, key string) (it *item, lost bool,
 	if it = items[0]; it == nil || it.presence != present || s.look(it, now()) != fresh {
 		return nil, false, nil
 	}
-	err = s.carryOut(ctx, &change{
-		op: "pull", kind: busmsg.Drop, keys: []string{key}, silent: c.settings.skipBus,
-		shared: func(ctx context.Context) (bool, error) {
-			swapped, err := s.swapMany(ctx, []drivers.Swap{{Key: key, Old: data[0]}})
-			if err == nil && !swapped[0] {
-				return false, errTaken
+	return c.take(ctx, it, TierL2, t, &change{
+		shared: func(ctx context.Context) (bool, error) { return s.deleteSame(ctx, key, data[0]) },
+		memory: func(_ int, hash uint64, _ bool) {
+			if it := s.find(key, hash); it != nil && !it.private { // which has been stored since
+				s.l1.Delete(hash)
 			}
-			return whole(err)
 		},
-		memory: func(_ int, hash uint64, _ bool) { s.l1.Delete(hash) },
-	})
-	if errors.Is(err, errTaken) {
+	}, &lost)
+}
+
+// deleteSame removes key from the shared tier if it holds value still. On a tier
+// that cannot do both at once, only changes in this process are kept from coming
+// between.
+func (s *Store) deleteSame(ctx context.Context, key string, value []byte) (open bool, err error) {
+	if s.pending.Blocks(keyTarget(key)) {
+		return false, errTaken // by an invalidation that has not reached the tier
+	}
+	if !s.swaps() {
+		switch now, err := s.getMany(ctx, []string{key}); {
+		case err != nil:
+			return whole(err)
+		case now[0] == nil || !bytes.Equal(now[0], value):
+			return false, errTaken
+		}
+		return whole(s.deleteMany(ctx, []string{key}))
+	}
+	swapped, err := s.swapMany(ctx, []drivers.Swap{{Key: key, Old: value}})
+	if err == nil && !swapped[0] {
+		return false, errTaken
+	}
+	return whole(err)
+}
+
+// take carries out the change that removes an item. It returns the item unless that
+// is lost to somebody else.
+func (c *core) take(ctx context.Context, it *item, from Tier, t *try, taking *change, lost *bool) (*item, bool, error) {
+	s := c.store
+	taking.op, taking.kind, taking.keys, taking.silent = "pull", busmsg.Drop, []string{it.key}, c.settings.skipBus
+	t.grabs.Add(1)
+	err := s.carryOut(ctx, taking)
+	switch {
+	case err == ErrClosed:
+		return nil, false, err
+	case *lost || errors.Is(err, errTaken):
 		return nil, true, nil
 	}
 	if s.hooks.Load().Hit != nil {
-		c.sayHit(it, TierL2, false)
+		c.sayHit(it, from, false)
 	}
-	emit(s, s.hooks.Load().Deleted, InvalidationEvent{Store: s.name, Keys: []string{key}, Err: err})
+	emit(s, s.hooks.Load().Deleted, InvalidationEvent{Store: s.name, Keys: taking.keys, Err: err})
 	return it, false, err
 }

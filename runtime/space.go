@@ -54,6 +54,7 @@ func (s *Store) clear(ctx context.Context, name string, e InvalidationEvent) err
 
 // byTag is [Store.restamp] for tags.
 func (s *Store) byTag(ctx context.Context, op string, tags []Tag, expire bool, hook func(InvalidationEvent)) error {
+	tags = distinct(slices.Clone(tags))
 	err := s.restamp(ctx, op, tagNames(tags), expire)
 	if hook != nil && len(tags) > 0 && err != ErrClosed {
 		names := make([]string, len(tags))

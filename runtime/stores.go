@@ -72,10 +72,15 @@ func NewStores(fallback string, parts ...StoresOption) (Stores, error) {
 			return Stores{}, fmt.Errorf("cachegen: new stores: store %s: %w", s.name, err)
 		}
 	}
-	for _, s := range c.stores {
+	for i, s := range c.stores {
 		if !s.set.CompareAndSwap(nil, set) {
+			for _, claimed := range c.stores[:i] {
+				claimed.set.Store(nil)
+			}
 			return Stores{}, fmt.Errorf("cachegen: new stores: store %q is part of other stores", s.name)
 		}
+	}
+	for _, s := range c.stores {
 		hooks := s.hooks.Load().and(c.hooks)
 		s.hooks.Store(&hooks)
 		if c.logger != nil && s.storeConfig.logger == nil {

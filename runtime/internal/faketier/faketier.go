@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -93,7 +94,11 @@ func (s *Shared) get(key string) []byte {
 	return append([]byte{}, v.value...)
 }
 
+// do panics if it is asked for a key twice, which drivers need not take.
 func (s *Shared) do(ctx context.Context, op string, keys []string, f func()) error {
+	if sorted := slices.Sorted(slices.Values(keys)); op != "delete" && len(slices.Compact(sorted)) < len(keys) {
+		panic(fmt.Sprintf("faketier: %s of a key twice: %q", op, keys))
+	}
 	if s.Before != nil {
 		if err := s.Before(ctx, op, keys); err != nil {
 			return err

@@ -88,7 +88,7 @@ func (g *Group[T]) Join(key string, background bool, crew *Crew, epoch func() ui
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	under := s.flights[key]
-	for _, f := range under {
+	for _, f := range slices.Backward(under) { // the last one has hung the shortest
 		if !background && f.board() {
 			return f, false, true
 		}
@@ -100,21 +100,19 @@ func (g *Group[T]) Join(key string, background bool, crew *Crew, epoch func() ui
 }
 
 // Past returns a flight to f's key that goes past f, which takes too long, and
-// whether the caller is its leader. Those who go past one flight share the next.
-// It returns nil if f is not in the way any more.
+// whether the caller is its leader. Those who go past a flight share the last one, so
+// that they wait for one more at most, however many there are. It returns nil if f is
+// not in the way any more.
 func (g *Group[T]) Past(f *Flight[T], crew *Crew, epoch func() uint64) (past *Flight[T], leader bool) {
 	s := f.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	under := s.flights[f.Key]
-	i := slices.Index(under, f)
-	if i < 0 {
+	if !slices.Contains(under, f) {
 		return nil, false
 	}
-	for _, later := range under[i+1:] {
-		if later.board() {
-			return later, false
-		}
+	if last := under[len(under)-1]; last != f && last.board() {
+		return last, false
 	}
 	return g.begin(s, f.Key, false, crew, epoch), true
 }
@@ -294,6 +292,9 @@ func (f *Flight[T]) release() {
 
 // Done is closed when the result is there.
 func (f *Flight[T]) Done() <-chan struct{} { return f.done }
+
+// Of reports whether f is one of a crew's.
+func (f *Flight[T]) Of(c *Crew) bool { return f.crew == c }
 
 // Freed is closed when another load of the key may begin.
 func (f *Flight[T]) Freed() <-chan struct{} { return f.freed }

@@ -182,6 +182,26 @@ func TestWhoGoesPastAFlightSharesTheNext(t *testing.T) {
 	}
 }
 
+// However many flights hang, a caller who comes waits for one of them.
+func TestTheLastOfFlightsThatHangIsShared(t *testing.T) {
+	g := NewGroup[int]()
+	first, _, _ := join(g, "a")
+	second, _ := g.Past(first, &Crew{}, none)
+	third, leader := g.Past(second, &Crew{}, none)
+	if !leader {
+		t.Fatal("nobody goes past the second")
+	}
+	if f, leader, joined := join(g, "a"); f != third || leader || !joined {
+		t.Fatal("whoever comes does not join the last")
+	}
+	if f, leader := g.Past(first, &Crew{}, none); f != third || leader {
+		t.Fatal("whoever goes past the first does not share the last")
+	}
+	if f, leader := g.Past(third, &Crew{}, none); f == third || !leader {
+		t.Fatal("nobody goes past the last")
+	}
+}
+
 func TestReplaceBeginsAnew(t *testing.T) {
 	g := NewGroup[int]()
 	old, _, _ := join(g, "a")
