@@ -131,11 +131,8 @@ func (c *core) pullShared(ctx context.Context, key string, t *try) (it *item, lo
 	}
 	return c.take(ctx, it, TierL2, t, &change{
 		shared: func(ctx context.Context) (bool, error) { return s.deleteSame(ctx, key, data[0]) },
-		memory: func(_ int, hash uint64, _ bool) {
-			if it := s.find(key, hash); it != nil && !it.private { // which has been stored since
-				s.l1.Delete(hash)
-			}
-		},
+		// Whatever has been set since would have made the swap fail.
+		memory: func(_ int, hash uint64, _ bool) { s.l1.Delete(hash) },
 	}, &lost)
 }
 
