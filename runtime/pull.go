@@ -47,11 +47,18 @@ func (c *core) pullAlone(ctx context.Context, key string, t *try, end func(taken
 	defer s.gate.leave()
 	for range pullTries {
 		var lost bool
+		var seen []byte
 		if s.l2 != nil {
-			it, lost, err = c.pullShared(ctx, key, t)
+			seen, err = c.peek(ctx, key)
+			if err == nil && seen != nil {
+				it, lost, err = c.pullShared(ctx, key, seen, t)
+			}
 		}
 		if it == nil && !lost && err == nil {
-			it, lost, err = c.pullMemory(ctx, key, t)
+			it, lost, err = c.pullMemory(ctx, key, seen, t)
+		}
+		if err != nil && isL2Error(err) && c.settings.suppressL2 {
+			err = nil // who may take it cannot be known, so nobody does
 		}
 		if lost { // others have been taking it all the time
 			continue
@@ -68,8 +75,9 @@ func (c *core) pullAlone(ctx context.Context, key string, t *try, end func(taken
 var errTaken = errors.New("somebody else has changed it")
 
 // pullMemory takes what memory alone has ever had. Anything else in memory that the
-// shared tier does not have any more is gone: somebody may have pulled it.
-func (c *core) pullMemory(ctx context.Context, key string, t *try) (it *item, lost bool, err error) {
+// shared tier does not have any more is gone: somebody may have pulled it. What was
+// seen there, and is worth nothing, goes too: it must not stand in for what is taken.
+func (c *core) pullMemory(ctx context.Context, key string, seen []byte, t *try) (it *item, lost bool, err error) {
 	s := c.store
 	hash := s.hash(key)
 	if it = s.find(key, hash); it == nil {
@@ -89,6 +97,8 @@ func (c *core) pullMemory(ctx context.Context, key string, t *try) (it *item, lo
 				return false, errTaken
 			case s.pending.Blocks(keyTarget(key)): // what lies there is to go
 				return whole(s.deleteMany(ctx, []string{key}))
+			case seen != nil:
+				return s.deleteSame(ctx, key, seen)
 			}
 			return false, nil
 		},
@@ -106,31 +116,39 @@ func (s *Store) dropSame(key string, hash uint64, it *item) bool {
 	return same
 }
 
-// pullShared takes a value out of the shared tier. If that can compare and swap, one
-// of all processes that pull it gets it; otherwise one of this process. lost says
-// that another has changed it meanwhile.
-func (c *core) pullShared(ctx context.Context, key string, t *try) (it *item, lost bool, err error) {
+// peek returns what the shared tier holds.
+func (c *core) peek(ctx context.Context, key string) ([]byte, error) {
 	s := c.store
 	data, err := s.fetch(ctx, s.l2Timeout, []string{key}, c.statics)
-	var items []*item
-	if err == nil {
-		items, err = c.received(ctx, c.settings, []string{key}, data)
+	if err != nil {
+		return nil, s.unread(ctx, err)
 	}
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return nil, false, ctx.Err()
-	case err != nil: // who may take it cannot be known, so nobody does
-		s.warn("shared tier: read", err)
-		if c.settings.suppressL2 {
-			return nil, false, nil
-		}
-		return nil, false, fmt.Errorf("cachegen: %w", err)
+	return data[0], nil
+}
+
+// unread is the error of a pull that could not read the shared tier.
+func (s *Store) unread(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	s.warn("shared tier: read", err)
+	return fmt.Errorf("cachegen: %w", err)
+}
+
+// pullShared takes what was seen out of the shared tier, if it is a value. If that can
+// compare and swap, one of all processes that pull it gets it; otherwise one of this
+// process. lost says that another has changed it meanwhile.
+func (c *core) pullShared(ctx context.Context, key string, seen []byte, t *try) (it *item, lost bool, err error) {
+	s := c.store
+	items, err := c.received(ctx, c.settings, []string{key}, [][]byte{seen})
+	if err != nil {
+		return nil, false, s.unread(ctx, err)
 	}
 	if it = items[0]; it == nil || it.presence != present || s.look(it, now()) != fresh {
 		return nil, false, nil
 	}
 	return c.take(ctx, it, TierL2, t, &change{
-		shared: func(ctx context.Context) (bool, error) { return s.deleteSame(ctx, key, data[0]) },
+		shared: func(ctx context.Context) (bool, error) { return s.deleteSame(ctx, key, seen) },
 		// Whatever has been set since would have made the swap fail.
 		memory: func(_ int, hash uint64, _ bool) { s.l1.Delete(hash) },
 	}, &lost)
