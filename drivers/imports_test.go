@@ -5,7 +5,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A program pays for the drivers that it uses and for no other.
 func TestDriversDoNotPullEachOtherIn(t *testing.T) {

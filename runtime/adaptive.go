@@ -34,7 +34,8 @@ type loadEntryKey struct{}
 
 // Entry returns the entry that the caller is loading the value of, given the context
 // that its loader was called with. Outside of a load, and in one whose function's
-// caching is switched off, it returns nil, so that a loader stays a plain function.
+// caching is switched off, it returns nil, so that a loader stays a plain function; so it
+// does for a nil context.
 //
 // A function that a loader calls with its own context is a part of the load, unless
 // it goes through a cache itself: then it has an entry of its own. A loader of many

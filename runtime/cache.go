@@ -11,8 +11,12 @@ import (
 // appendFull appends the full key of a key to b.
 func (c *Cache[K, V]) appendFull(b []byte, in *binding[K], key K) ([]byte, error) {
 	b, err := in.appendKey(append(b, in.base...), key)
-	if err == nil {
-		err = checkText(b[min(len(in.base), len(b)):])
+	switch {
+	case err != nil:
+	case len(b) < len(in.base) || string(b[:len(in.base)]) != in.base:
+		err = errNotAppended
+	default:
+		err = checkText(b[len(in.base):])
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cachegen: key of %s: %w", c.label(), err)

@@ -165,6 +165,14 @@ func TestNilIsRefusedWithAName(t *testing.T) {
 	if _, err := runtime.NewCache[int, int](nil); !errors.Is(err, runtime.ErrUnknownStore) {
 		t.Errorf("NewCache(nil): %v", err)
 	}
+	if _, err := runtime.NewCache[int, int]((*runtime.Namespace)(nil)); !errors.Is(err, runtime.ErrUnknownStore) {
+		t.Errorf("NewCache of a nil namespace: %v", err)
+	}
+	var none context.Context
+	runtime.Entry(none).SetTTL(0)
+	if text := new(runtime.PartialError).Error(); text == "" {
+		t.Error("an empty text")
+	}
 	c := newCache[int, int](t, newStore(t, memoryTier()))
 	if _, err := c.GetOrSet(t.Context(), 1, nil); err == nil || !strings.Contains(err.Error(), "loader is nil") {
 		t.Errorf("GetOrSet without a loader: %v", err)

@@ -52,7 +52,8 @@ type Definition[K comparable, V any] struct {
 // ad-hoc key, in a store. All handles to the same entries share everything, so
 // that it does not matter how many there are.
 //
-// The zero Cache is not bound: its methods return [ErrNotBound].
+// The zero Cache is not bound: its methods return [ErrNotBound]. Those of a nil Cache
+// panic.
 type Cache[K comparable, V any] struct {
 	definition Definition[K, V]
 	bound      atomic.Pointer[binding[K]]
@@ -108,7 +109,9 @@ func (c *Cache[K, V]) Bind(stores Stores) error {
 
 // NewCache returns a cache for ad-hoc keys in a store or namespace. K is a string
 // type, an integer type, or one with AppendText (see encoding.TextAppender) or
-// MarshalText. A string is the whole text of the key: its colons separate nothing.
+// MarshalText. AppendText has to append: one that drops or changes what it is given is
+// an error of every method. A string is the whole text of the key: its colons separate
+// nothing.
 func NewCache[K comparable, V any](in Space, options ...Option) (*Cache[K, V], error) {
 	var s *Store
 	var namespace []string

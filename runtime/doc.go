@@ -43,8 +43,9 @@
 // # For generated code
 //
 // [Open], [Declare], [Definition], [Cache.Hit], [Cache.HitInt], [KeyBuffer],
-// [AppendEscaped], [AppendKeyText], [KeyText], [ScanKey], [KeyScanner] and
-// [Generated1] are what generated code is made of. Programs seldom name them.
+// [AppendEscaped], [AppendKeyText], [AppendKeyValue], [KeyText], [ScanKey],
+// [ScanKeyValue], [KeyScanner], [Value], [Instances], [Instance], [TypeArgs], [Keys],
+// [Each], [GetOrSetMap], [GetOrSetList] and [Generated1] are what generated code is made of. Programs seldom name them.
 //
 // All types of this package may be used by many goroutines at once. Durations are
 // time.Durations; what a zero means is said where it can be given.

@@ -104,7 +104,12 @@ func Partial(err error) error {
 }
 
 // Error is the cause's.
-func (e *PartialError) Error() string { return e.Err.Error() }
+func (e *PartialError) Error() string {
+	if e.Err == nil {
+		return "cachegen: some keys could not be loaded"
+	}
+	return e.Err.Error()
+}
 
 // Unwrap returns the cause.
 func (e *PartialError) Unwrap() error { return e.Err }

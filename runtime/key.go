@@ -79,6 +79,7 @@ func keyAppender[K any]() (func([]byte, K) ([]byte, error), error) {
 
 var (
 	errEmptyKey    = errors.New("the text is empty")
+	errNotAppended = errors.New("AppendText does not append to what it is given")
 	errReservedKey = errors.New("a segment begins with ! or @, which is reserved")
 )
 

@@ -103,3 +103,17 @@ func TestAKeyWithoutTextIsAnError(t *testing.T) {
 		t.Error("a float was accepted as a key")
 	}
 }
+
+// A replacingText forgets the prefix that it is to append to.
+type replacingText string
+
+func (k replacingText) AppendText([]byte) ([]byte, error) { return []byte(k), nil }
+
+func TestAKeyThatDoesNotAppendIsRefused(t *testing.T) {
+	c := newCache[replacingText, int](t, newStore(t, memoryTier(), runtime.Prefix("app")))
+	for _, key := range []replacingText{"elsewhere:k", "a", ""} {
+		if err := c.Set(t.Context(), key, 1); err == nil {
+			t.Errorf("%q was taken", key)
+		}
+	}
+}

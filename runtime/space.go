@@ -13,13 +13,19 @@ func (s *Store) space() (*Store, []string) { return s, nil }
 
 // A Namespace is a part of a store's keys that can be cleared by itself.
 // Namespaces nest. Handles are cheap and hold nothing: two of one path are the
-// same namespace, in every process.
+// same namespace, in every process. [Store.Namespace] makes them; the zero Namespace is
+// of no store, and not usable.
 type Namespace struct {
 	store *Store
 	path  []string
 }
 
-func (n *Namespace) space() (*Store, []string) { return n.store, n.path }
+func (n *Namespace) space() (*Store, []string) {
+	if n == nil {
+		return nil, nil
+	}
+	return n.store, n.path
+}
 
 // Namespace returns the namespace of that name. Any string is a name; the empty
 // one is a namespace like others, not the store.

@@ -23,7 +23,8 @@ import (
 )
 
 // A Store is a memory tier, a shared tier, or both, with what callers of all its
-// caches share: one flight per key, and the stamps of tags and namespaces.
+// caches share: one flight per key, and the stamps of tags and namespaces. [NewStore]
+// makes them; the zero Store is not usable.
 type Store struct {
 	name string
 	storeConfig

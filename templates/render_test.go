@@ -11,10 +11,13 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
 	"golang.org/x/tools/go/packages"
 
 	"github.com/cachegen/cachegen/templates"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var update = flag.Bool("update", false, "rewrite the generated files under testdata")
 

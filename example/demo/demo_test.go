@@ -8,9 +8,12 @@ import (
 	"testing"
 
 	goredis "github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
 
 	"github.com/cachegen/cachegen/drivers/drivertest/servers"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestDemoWithoutServer(t *testing.T) {
 	if out := run(t, Config{}); !strings.HasSuffix(out, "\ndemo: all 14 checks passed\n") {

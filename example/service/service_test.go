@@ -11,10 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/example/users"
 	"github.com/cachegen/cachegen/runtime"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func open(t *testing.T, dir string) *Service {
 	t.Helper()

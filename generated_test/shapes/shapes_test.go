@@ -8,10 +8,16 @@ import (
 	"testing"
 
 	"github.com/vmihailenco/msgpack/v5"
+	"go.uber.org/goleak"
 
 	"github.com/cachegen/cachegen/runtime"
 	"github.com/cachegen/cachegen/runtime/wire"
 )
+
+// msgpack keeps a value of each type ready in a goroutine.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/vmihailenco/msgpack/v5.cachedValue.func1"))
+}
 
 // A subject is a value type under test.
 type subject struct {

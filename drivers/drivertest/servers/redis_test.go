@@ -1,6 +1,12 @@
 package servers
 
-import "testing"
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestRedisStopsAndRestartsOnItsPort(t *testing.T) {
 	s := Redis(t)

@@ -4,7 +4,11 @@ import (
 	"errors"
 	"math"
 	"testing"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestParse(t *testing.T) {
 	for text, want := range map[string]uint64{

@@ -3,7 +3,11 @@ package busmsg
 import (
 	"reflect"
 	"testing"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var samples = []Message{
 	{Origin: 1, Kind: Drop, Names: []string{"app:user:1", "", "\x00\xff"}},

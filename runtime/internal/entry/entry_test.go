@@ -5,8 +5,12 @@ import (
 	"reflect"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func sample() Header {
 	return Header{

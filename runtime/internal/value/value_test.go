@@ -4,7 +4,11 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 type node struct {
 	Name     string

@@ -1,6 +1,12 @@
 package check
 
-import "testing"
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestImportable(t *testing.T) {
 	for _, test := range []struct {

@@ -5,7 +5,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func at(file string, line, column int) token.Position {
 	return token.Position{Filename: filepath.FromSlash(file), Line: line, Column: column}

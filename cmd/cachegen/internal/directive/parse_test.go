@@ -8,8 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func parse(t *testing.T, src string) (*token.FileSet, []*Directive, *diag.List) {
 	t.Helper()
