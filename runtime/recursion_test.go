@@ -42,8 +42,8 @@ func TestALoaderThatAsksForItsOwnKeyIsToldAtOnce(t *testing.T) {
 					}
 					return 0, told
 				})
-				synctest.Wait()
 				time.Sleep(5 * time.Second)
+				synctest.Wait()
 				if err == nil || !errors.Is(told, runtime.ErrRecursive) {
 					t.Error(err, told)
 				}
