@@ -57,6 +57,10 @@ func (c *core) callOnce(ctx context.Context, l *loading, parts []*part) {
 	began := time.Now()
 	err := c.guarded(context.WithValue(ctx, loadEntryKey{}, e), l, parts)
 	e.end()
+	t := now()
+	for _, p := range parts {
+		p.ended = t
+	}
 	all := err == nil && e.failure != nil
 	if all {
 		err = e.failure

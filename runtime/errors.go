@@ -31,7 +31,8 @@ var (
 	// because it has failed before; see [L2CircuitBreakerDuration].
 	ErrL2Paused = errors.New("it has failed before and is left alone for a while")
 	// ErrTimeout is returned when a load exceeds its [HardTimeout] and no grace value
-	// can stand in, or the [MaxLoadTime] of its store. errors.Is also takes it for context.DeadlineExceeded.
+	// can stand in, or the [MaxLoadTime] of its store. errors.Is also takes it for
+	// context.DeadlineExceeded.
 	ErrTimeout error = timeout{}
 )
 

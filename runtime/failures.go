@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -97,7 +98,7 @@ func (c *core) remember(p *part, set settings, err error) *failedLoad {
 	if set.errorTTL <= 0 || errors.Is(err, context.Canceled) || errors.Is(err, ErrClosed) {
 		return nil
 	}
-	t := now()
+	t := cmp.Or(p.ended, now())
 	until := deadline(t, int64(set.errorTTL))
 	failed := &failedLoad{err: err, item: item{
 		key: p.key, stamps: p.stamps, freshUntil: until, staleUntil: until,

@@ -41,6 +41,7 @@ type part struct {
 	found  bool
 	none   error
 	failed error
+	ended  int64      // when it has said so; 0 if it has not been asked
 	entry  *LoadEntry // what else it says
 
 	// What the flight lands with.

@@ -57,7 +57,7 @@ func (c *core) pullAlone(ctx context.Context, key string, t *try, end func(taken
 		if it == nil && !lost && err == nil {
 			it, lost, err = c.pullMemory(ctx, key, seen, t)
 		}
-		if err != nil && isL2Error(err) && c.settings.suppressL2 {
+		if it == nil && isL2Error(err) && c.settings.suppressL2 {
 			err = nil // who may take it cannot be known, so nobody does
 		}
 		if lost { // others have been taking it all the time
@@ -91,18 +91,16 @@ func (c *core) pullMemory(ctx context.Context, key string, seen []byte, t *try) 
 		return nil, false, nil
 	}
 	return c.take(ctx, it, TierL1, t, &change{
-		shared: func(ctx context.Context) (bool, error) {
-			switch {
-			case s.find(key, hash) != it:
-				return false, errTaken
-			case s.pending.Blocks(keyTarget(key)): // what lies there is to go
-				return whole(s.deleteMany(ctx, []string{key}))
-			case seen != nil:
-				return s.deleteSame(ctx, key, seen)
+		shared: func(ctx context.Context) (open bool, err error) {
+			if seen != nil && !s.pending.Blocks(keyTarget(key)) {
+				open, err = s.deleteSame(ctx, key, seen)
+			} else {
+				open, err = s.stillAbsent(ctx, key)
 			}
-			return false, nil
+			lost = err == errTaken
+			return open, err
 		},
-		memory: func(_ int, hash uint64, _ bool) { lost = !s.dropSame(key, hash, it) },
+		memory: func(_ int, hash uint64, _ bool) { lost = lost || !s.dropSame(key, hash, it) },
 	}, &lost)
 }
 
@@ -148,9 +146,16 @@ func (c *core) pullShared(ctx context.Context, key string, seen []byte, t *try) 
 		return nil, false, nil
 	}
 	return c.take(ctx, it, TierL2, t, &change{
-		shared: func(ctx context.Context) (bool, error) { return s.deleteSame(ctx, key, seen) },
-		// Whatever has been set since would have made the swap fail.
-		memory: func(_ int, hash uint64, _ bool) { s.l1.Delete(hash) },
+		shared: func(ctx context.Context) (open bool, err error) {
+			open, err = s.deleteSame(ctx, key, seen)
+			lost = err == errTaken
+			return open, err
+		},
+		memory: func(_ int, hash uint64, _ bool) {
+			if it := s.find(key, hash); it != nil && !(lost && it.private) { // which is what it is lost to
+				s.l1.Delete(hash)
+			}
+		},
 	}, &lost)
 }
 
@@ -177,6 +182,19 @@ func (s *Store) deleteSame(ctx context.Context, key string, value []byte) (open 
 	return whole(err)
 }
 
+// stillAbsent looks for key in the shared tier, which did not have it: those whose turn
+// came before may have written it.
+func (s *Store) stillAbsent(ctx context.Context, key string) (open bool, err error) {
+	if s.pending.Blocks(keyTarget(key)) { // what lies there is to go
+		return whole(s.deleteMany(ctx, []string{key}))
+	}
+	values, err := s.getMany(ctx, []string{key})
+	if err == nil && values[0] != nil {
+		return false, errTaken
+	}
+	return whole(err)
+}
+
 // take carries out the change that removes an item. It returns the item unless that
 // is lost to somebody else.
 func (c *core) take(ctx context.Context, it *item, from Tier, t *try, taking *change, lost *bool) (*item, bool, error) {
@@ -187,7 +205,7 @@ func (c *core) take(ctx context.Context, it *item, from Tier, t *try, taking *ch
 	switch {
 	case err == ErrClosed:
 		return nil, false, err
-	case *lost || errors.Is(err, errTaken):
+	case *lost:
 		return nil, true, nil
 	}
 	if s.hooks.Load().Hit != nil {

@@ -165,3 +165,22 @@ func TestPullTakesWhatWasNotWritten(t *testing.T) {
 		want(t, got, err, 1)
 	})
 }
+
+// What this process has kept for itself goes with what the shared tier has.
+func TestAPullLeavesNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&faketier.Shared{})))
+		var src source
+		for _, o := range [][]runtime.CallOption{nil, {runtime.ForceFresh(), runtime.SkipL2Write(true)}} {
+			if _, err := c.GetOrSet(t.Context(), 7, src.load, o...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, ok, err := c.Pull(t.Context(), 7); !ok || err != nil {
+			t.Error(ok, err)
+		}
+		if ok, err := c.Has(t.Context(), 7); ok || err != nil {
+			t.Error(ok, err)
+		}
+	})
+}
