@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -93,16 +92,15 @@ func (c *core) failed(ctx context.Context, rq *request, key string) error {
 }
 
 // remember keeps the failure of a part's load, unless the key has been invalidated
-// or loaded meanwhile. It returns what it keeps.
-func (c *core) remember(p *part, set settings, err error) *failedLoad {
+// or loaded meanwhile. at is when it failed. It returns what it keeps.
+func (c *core) remember(p *part, set settings, err error, at int64) *failedLoad {
 	if set.errorTTL <= 0 || errors.Is(err, context.Canceled) || errors.Is(err, ErrClosed) {
 		return nil
 	}
-	t := cmp.Or(p.ended, now())
-	until := deadline(t, int64(set.errorTTL))
+	until := deadline(at, int64(set.errorTTL))
 	failed := &failedLoad{err: err, item: item{
 		key: p.key, stamps: p.stamps, freshUntil: until, staleUntil: until,
-		loadStarted: t, kept: t, lookAgain: never, refreshAt: never,
+		loadStarted: at, kept: at, lookAgain: never, refreshAt: never,
 	}}
 	s := c.store
 	s.stripes.Do(p.hash, func() {

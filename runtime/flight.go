@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -253,7 +254,7 @@ func (c *core) failure(ctx context.Context, l *loading, parts []*part, err error
 		}
 		p.it, p.err = nil, err
 		if (!cancelled || err == ErrTimeout) && l.panicked == nil { // a loader may heed its timeout before overdue is done
-			c.remember(p, set, err)
+			c.remember(p, set, err, cmp.Or(p.ended, now()))
 		}
 	}
 }

@@ -255,7 +255,11 @@ func (s *Store) drain(ctx context.Context) error {
 	var last error
 	for ctx.Err() == nil && s.pending.Len() > 0 {
 		s.breaker.Reset()
-		if last = s.replay(ctx); last != nil || s.pending.Len() > 0 {
+		err := s.replay(ctx)
+		if err == nil || last == nil || ctx.Err() == nil { // or else it says only that the time is over
+			last = err
+		}
+		if err != nil || s.pending.Len() > 0 {
 			select {
 			case <-ctx.Done():
 			case <-time.After(firstRetry):
