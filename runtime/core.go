@@ -227,17 +227,11 @@ func (s *Store) judgeAll(ctx context.Context, items []*item) []verdict {
 	if len(cells) == 0 {
 		return verdicts
 	}
-	// While the shared tier does not answer, what is known here stands: the cache
-	// must not be the outage.
-	cells = distinct(cells)
 	limit := s.l2Timeout
 	if s.l2Soft > 0 {
 		limit = min(limit, s.l2Soft)
 	}
-	if _, err := s.fetch(ctx, limit, nil, cells); err != nil && ctx.Err() == nil {
-		s.warn("shared tier: read stamps", err)
-		s.prolong(cells)
-	}
+	s.refetch(ctx, limit, distinct(cells))
 	for i, it := range items {
 		if verdicts[i] == unsure {
 			if verdicts[i] = s.look(it, now()); verdicts[i] == unsure {

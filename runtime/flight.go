@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/internal/flight"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
@@ -232,7 +233,22 @@ func (c *core) fromShared(ctx context.Context, l *loading, parts []*part) (open 
 		}
 		open = append(open, p)
 	}
+	if any.read && any.value == nil && len(open) > 0 {
+		any = s.beginAnyTag(ctx)
+	}
 	return open, any, nil
+}
+
+// beginAnyTag makes the number of [Store.anyTagKey] where there is none: were it
+// missing before a load and after it, it might have been there in between, and have
+// been evicted.
+func (s *Store) beginAnyTag(ctx context.Context) anyTag {
+	data, err := s.addMany(ctx, []drivers.Item{{Key: s.anyTagKey(), Value: stamp.Bytes(stamp.Half())}})
+	if err != nil {
+		s.warn("shared tier: write stamps", err)
+		return anyTag{}
+	}
+	return anyTag{data[0], true}
 }
 
 // failure lands parts whose load has failed.

@@ -180,10 +180,15 @@ func (s *Store) provide(cells []*stamp.Cell, trustUntil int64) {
 	}
 }
 
-// prolong believes the stamps of cells for another while.
-func (s *Store) prolong(cells []*stamp.Cell) {
-	for _, c := range cells {
-		s.stamps.Prolong(c, s.trust())
+// refetch reads the stamps of cells. If the shared tier does not answer, what was
+// known before stands for another while: the cache must not be the outage.
+func (s *Store) refetch(ctx context.Context, limit time.Duration, cells []*stamp.Cell) {
+	epoch := s.stamps.Epoch()
+	if _, err := s.fetch(ctx, limit, nil, cells); err != nil && ctx.Err() == nil {
+		s.warn("shared tier: read stamps", err)
+		for _, c := range cells {
+			s.stamps.Prolong(c, s.trust(), epoch)
+		}
 	}
 }
 
@@ -215,11 +220,7 @@ func (s *Store) reread(c *stamp.Cell, trustUntil, t int64) bool {
 				s.warn("shared tier: driver panicked", fmt.Errorf("%v", p))
 			}
 		}()
-		cells := []*stamp.Cell{c}
-		if _, err := s.fetch(s.base, s.l2Timeout, nil, cells); err != nil {
-			s.warn("shared tier: read stamps", err)
-			s.prolong(cells)
-		}
+		s.refetch(s.base, s.l2Timeout, []*stamp.Cell{c})
 	}()
 	return true
 }

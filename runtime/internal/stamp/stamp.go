@@ -283,11 +283,12 @@ func (t *Table) Provide(c *Cell, v Value, trustUntil int64) {
 	}
 }
 
-// Prolong believes the stamp of c until trustUntil, if that is later.
-func (t *Table) Prolong(c *Cell, trustUntil int64) {
+// Prolong believes the stamp of c until trustUntil, if that is later, unless all have
+// been distrusted since epoch.
+func (t *Table) Prolong(c *Cell, trustUntil int64, epoch uint64) {
 	t.change.Lock()
 	defer t.change.Unlock()
-	if s := c.state.Load(); s != nil && s.trustUntil < trustUntil {
+	if s := c.state.Load(); s != nil && s.trustUntil < trustUntil && epoch >= t.distrusted {
 		c.state.Store(s.until(trustUntil))
 	}
 }

@@ -131,7 +131,7 @@ func TestKnownSinceTellsWhoWasHeardOfLater(t *testing.T) {
 func TestTrustIsGivenProlongedAndTaken(t *testing.T) {
 	table := NewTable()
 	c := table.Cell("t:x")
-	table.Prolong(c, 5) // nothing to trust
+	table.Prolong(c, 5, table.Epoch()) // nothing to trust
 	table.Doubt(c)
 	v := New()
 	table.Provide(c, v, 1)
@@ -144,19 +144,21 @@ func TestTrustIsGivenProlongedAndTaken(t *testing.T) {
 		}
 	}
 	trusted(1)
-	table.Prolong(c, 5)
+	table.Prolong(c, 5, table.Epoch())
 	trusted(5)
-	table.Prolong(c, 3)
+	table.Prolong(c, 3, table.Epoch())
 	trusted(5)
 	table.Doubt(c)
 	trusted(math.MinInt64)
-	table.Prolong(c, 5)
+	table.Prolong(c, 5, table.Epoch())
 	epoch := table.Epoch()
 	table.Distrust()
 	trusted(math.MinInt64)
 	if table.Epoch() == epoch {
 		t.Error("what was found good is not looked at anew")
 	}
+	table.Prolong(c, 5, epoch) // whoever could not read it began before
+	trusted(math.MinInt64)
 	epoch = table.Epoch()
 	table.Touch()
 	if table.Epoch() == epoch || table.ChangedSince("t:x", epoch) {
