@@ -40,6 +40,11 @@ func TestTheCheckerOfTheModelFindsWhatIsWrong(t *testing.T) {
 		"deleted elsewhere":        {func(h *history) { h.changes = []*change{&elsewhere} }, "is older than"},
 		"deleted elsewhere, deaf":  {func(h *history) { h.changes, h.deaf[0] = []*change{&elsewhere}, []silence{{0, 5 * second}} }, ""},
 		"deleted elsewhere, heard": {func(h *history) { h.changes, h.deaf[0] = []*change{&elsewhere}, []silence{{0, 3 * second}} }, "is older than"},
+		"deleted elsewhere, deaf twice": {func(h *history) {
+			c := elsewhere
+			c.till = c.from + second/2
+			h.changes, h.deaf[0] = []*change{&c}, []silence{{0, c.from + second/4}, {c.from + second/3, 5 * second}}
+		}, ""},
 		"written by another process since": {func(h *history) {
 			h.changes = []*change{&deletion}
 			h.filled = []passage{{process: 1, row: 1, at: 7, made: 2}}

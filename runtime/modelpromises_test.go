@@ -139,19 +139,23 @@ func (h *history) horizon(b bounds, r *reading, c *change) time.Duration {
 		known = never // nobody tells it, or nobody answers when it asks
 	}
 	missed := !b.bus
+	var heard time.Duration // when it had heard again after each silence that may have kept c from it
 	for _, s := range h.deaf[r.process] {
 		switch {
 		case s.from > latest || s.till < c.from:
 			continue
 		case s.till < c.till:
-			known = min(known, latest)
+			heard = max(heard, latest)
 		default: // it hears again, and has dropped everything
-			known = min(known, s.till)
+			heard = max(heard, s.till)
 		}
 		missed = true
 	}
 	if !missed {
 		return latest
+	}
+	if heard > 0 {
+		known = min(known, heard)
 	}
 	return max(known, latest)
 }
