@@ -13,8 +13,8 @@ import (
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
 )
 
-// list prints the cached functions of packages. Those that have problems are left out,
-// and the problems printed.
+// list prints the cached functions of packages, those of their tests last. Those that
+// have problems are left out, and the problems printed.
 func list(ctx context.Context, c *call) int {
 	var src source
 	src.register(c.flags)
@@ -29,11 +29,18 @@ func list(ctx context.Context, c *call) int {
 	if len(patterns) == 0 {
 		patterns = []string{"./..."}
 	}
-	loaded, err := load.Load(ctx, load.Config{Dir: src.dir, Tags: src.tags, Patterns: patterns})
+	config := load.Config{Dir: src.dir, Tags: src.tags, Patterns: patterns}
+	loaded, err := load.Load(ctx, config)
+	if err != nil {
+		return fail(c.stderr, err)
+	}
+	tests, err := loaded.Tests(ctx, config)
 	if err != nil {
 		return fail(c.stderr, err)
 	}
 	functions := check.Functions(loaded.Packages, loaded.Problems)
+	functions = append(functions, check.Functions(tests.Packages, tests.Problems)...)
+	loaded.Problems.Append(tests.Problems)
 	for i := range functions {
 		f := &functions[i]
 		f.File = diag.Relative(f.File, src.dir)

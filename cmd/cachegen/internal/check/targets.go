@@ -295,8 +295,31 @@ func (p *pack) targetCache(f *function, callee path) *cache {
 		p.addf(callee.pos(0), diag.Target, "%s is not cached: it has no //cache:getorset", callee).Hintf("annotate it, or leave it out here")
 		return nil
 	}
+	if p.Test && p.beside(name) {
+		p.addf(callee.pos(0), diag.Target, "%s is not in a test file: directives of tests are about what tests declare", callee).
+			Hintf("call what is generated for it in the body")
+		return nil
+	}
 	p.chooseTarget(p.addf(callee.pos(0), diag.Target, "no cached function %s in this package", callee), callee)
 	return nil
+}
+
+// beside reports whether there is a function or method of that name in any file of the
+// package, which are more than those with the directives where these are tests.
+func (p *pack) beside(name string) bool {
+	scope := p.Types.Scope()
+	if _, ok := scope.Lookup(name).(*types.Func); ok {
+		return true
+	}
+	return slices.ContainsFunc(scope.Names(), func(of string) bool {
+		t, ok := scope.Lookup(of).(*types.TypeName)
+		if !ok {
+			return false
+		}
+		m, _, _ := types.LookupFieldOrMethod(t.Type(), true, p.Types, name)
+		_, ok = m.(*types.Func)
+		return ok
+	})
 }
 
 // chooseTarget says which of p's cached functions was meant by name, or which there are.
