@@ -70,6 +70,7 @@ type wrapped struct {
 	// promoted are caches of methods that the type has from types that it embeds.
 	promoted []*cache
 	names    wrapperNames
+	own      map[string]token.Pos // methods of the wrapper that the sources declare
 	foreign  []*foreign
 	pointer  bool // some annotated method has a pointer receiver, see also changes
 	refused  bool // an annotated method was reported

@@ -155,6 +155,10 @@ func (p *pack) nameWrapper(w *wrapped) {
 		}
 	}
 	w.names = wrapperNames{typ: name, constructor: sameCase("New"+upper(name), name), members: map[string]string{}}
+	w.own = p.methodsOf(name)
+	for method := range w.own {
+		w.names.members[method] = "declared by the package"
+	}
 	for _, name := range []string{w.names.typ, w.names.constructor} {
 		if h, ok := p.take(name, at, who+" has"); !ok {
 			p.clash(at, who, name, h).Hintf("choose another with //cache:wrap NAME")
@@ -298,6 +302,9 @@ func (p *pack) nameFunctions(c *cache) {
 // wrapped type has stays visible through the wrapper.
 func (p *pack) nameMethods(c *cache) {
 	w := c.recv
+	if !p.dropsIn(w, c.function) {
+		return
+	}
 	who := c.label()
 	field := c.names.entity
 	if token.IsKeyword(field) {
@@ -361,6 +368,7 @@ func (p *pack) member(w *wrapped, name string) string {
 func (p *pack) nameWriter(w *writer) {
 	w.name = w.function.name()
 	if w.recv != nil {
+		p.dropsIn(w.recv, w.function)
 		return
 	}
 	w.name = sameCase("Cached"+upper(w.name), w.name)
@@ -374,6 +382,9 @@ func (p *pack) nameWriter(w *writer) {
 // method keeps its name besides.
 func (p *pack) nameBatch(b *batch) {
 	at := b.d.Pos
+	if b.recv != nil && !p.dropsIn(b.recv, b.function) {
+		return
+	}
 	for _, prefix := range []string{"GetOrSet", "GetOrSetCached", "GetOrSetMany"} {
 		name := sameCase(prefix+upper(entity(b.name())), b.name())
 		if b.recv == nil {

@@ -91,6 +91,7 @@ func (p *pack) promoteCache(w *wrapped, c *cache) *cache {
 		copied.of = now(o.of)
 		clone.ignored = append(clone.ignored, &copied)
 	}
+	p.dropsIn(w, clone.function)
 	n := c.names
 	clone.names = cacheNames{entity: n.entity, variable: n.variable, keyType: n.keyType, parseKey: n.parseKey, field: p.foreign(w, c)}
 	for _, prefix := range []string{"GetOrSet", "GetOrSetCached"} {
