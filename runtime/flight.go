@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -10,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/internal/flight"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
@@ -170,12 +168,6 @@ func (c *core) obtain(ctx context.Context, cancel context.CancelCauseFunc, l *lo
 	s.save(ctx, c, loaded, errShared == nil && read)
 }
 
-// anyTag is what [Store.anyTagKey] held before a load, if it was read.
-type anyTag struct {
-	value []byte
-	read  bool
-}
-
 // fromShared lands the parts that the shared tier has a fresh value for, and
 // returns the others; with them [Store.anyTagKey], if it matters, and why the shared
 // tier did not answer.
@@ -237,18 +229,6 @@ func (c *core) fromShared(ctx context.Context, l *loading, parts []*part) (open 
 		any = s.beginAnyTag(ctx)
 	}
 	return open, any, nil
-}
-
-// beginAnyTag makes the number of [Store.anyTagKey] where there is none: were it
-// missing before a load and after it, it might have been there in between, and have
-// been evicted.
-func (s *Store) beginAnyTag(ctx context.Context) anyTag {
-	data, err := s.addMany(ctx, []drivers.Item{{Key: s.anyTagKey(), Value: stamp.Bytes(stamp.Half())}})
-	if err != nil {
-		s.warn("shared tier: write stamps", err)
-		return anyTag{}
-	}
-	return anyTag{data[0], true}
 }
 
 // failure lands parts whose load has failed.
@@ -363,67 +343,4 @@ func (c *core) newItem(key string, value any, is presence, set settings, started
 	}
 	it.numbered()
 	return it
-}
-
-// tagResults adds the stamps of the tags that only the values tell. They are read
-// after the load, so a value may be older than they are, and then it is not kept:
-// if one of them has changed since the flight began, or, of one that was not known
-// here at known, if another process may have changed it since anyTag was read. It
-// returns false if the shared tier did not tell the stamps.
-func (c *core) tagResults(ctx context.Context, parts []*part, known uint64, any anyTag) (read bool) {
-	s := c.store
-	tagged := make([][]*stamp.Cell, len(parts))
-	var all []*stamp.Cell
-	for i, p := range parts {
-		if p.it == nil {
-			continue
-		}
-		tags := p.entry.given.tags
-		if c.resultTags != nil && p.it.presence == present && p.entry.notModified == nil { // which has its own
-			tags = append(tags[:len(tags):len(tags)], c.resultTags(p.it.value)...)
-		}
-		for _, tag := range tags {
-			if cell := s.stamps.Cell(tagName(tag)); !carries(p.it.stamps, cell) && !slices.Contains(tagged[i], cell) {
-				tagged[i] = append(tagged[i], cell)
-			}
-		}
-		all = append(all, tagged[i]...)
-	}
-	if len(all) == 0 {
-		return true
-	}
-	all = distinct(all)
-	_, err := s.fetch(ctx, s.l2Timeout, nil, all)
-	unknown := func(cell *stamp.Cell) bool { return !cell.KnownSince(known) }
-	sure := true
-	if s.l2 != nil && err == nil && slices.ContainsFunc(all, unknown) {
-		sure = any.read
-		if any.read {
-			var data [][]byte
-			if data, err = s.getMany(ctx, []string{s.anyTagKey()}); err == nil { // after the stamps: see restampShared
-				sure = bytes.Equal(data[0], any.value)
-			}
-		}
-	}
-	if err != nil {
-		s.warn("shared tier: read stamps", err)
-	}
-	for i, p := range parts {
-		if len(tagged[i]) == 0 {
-			continue
-		}
-		kept := p.keep
-		p.it.stamps = append(p.it.stamps, current(tagged[i])...)
-		if !sure && slices.ContainsFunc(tagged[i], unknown) {
-			p.keep = false
-		}
-		for _, cell := range tagged[i] { // after reading them: see ChangedSince
-			if s.stamps.ChangedSince(cell.Name, p.flight.Epoch) {
-				p.keep = false
-			}
-		}
-		// Who asked for a load although there was a value does not want that back.
-		p.drop = p.drop || p.flight.Forced && kept && !p.keep
-	}
-	return err == nil
 }

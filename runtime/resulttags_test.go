@@ -1,6 +1,9 @@
 package runtime_test
 
 import (
+	"context"
+	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -62,6 +65,96 @@ func TestAResultTagIsNotTrustedBecauseTheNumberOfAnyTagWasEvicted(t *testing.T) 
 		wg.Wait()
 		got, err := c.GetOrSet(t.Context(), 7, src.load)
 		want(t, got, err, 2)
+	})
+}
+
+// That stamps were read after a load is worth nothing if whether they changed during it
+// cannot be told.
+func TestAResultTagIsNotTrustedWhileTheNumberOfAnyTagCannotBeRead(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var src source
+		src.value.Store(1)
+		here, there := newStore(t, memoryTier(), runtime.L2(&shared)), newStore(t, memoryTier(), runtime.L2(&shared))
+		c := openResultTagged(t, here)
+		src.delay.Store(int64(time.Second))
+		var wg sync.WaitGroup
+		wg.Go(func() { c.GetOrSet(t.Context(), 7, src.load) })
+		synctest.Wait() // the row has been read
+		src.value.Store(2)
+		src.delay.Store(0)
+		if err := there.DeleteByTag(t.Context(), "team:1"); err != nil {
+			t.Fatal(err)
+		}
+		shared.Before = func(_ context.Context, op string, keys []string) error {
+			if op == "get" && slices.Equal(keys, []string{"!t"}) {
+				return errors.New("the connection was lost")
+			}
+			return nil
+		}
+		wg.Wait()
+		shared.Before = nil
+		got, err := c.GetOrSet(t.Context(), 7, src.load)
+		want(t, got, err, 2)
+	})
+}
+
+// Of two loads with one tag, the stamps that the later one has read are not those of
+// the earlier one, which could not read them itself.
+func TestAResultTagIsNotTrustedBecauseAnotherLoadHasReadItsStamp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var src source
+		src.value.Store(1)
+		here, there := newStore(t, memoryTier(), runtime.L2(&shared)), newStore(t, memoryTier(), runtime.L2(&shared))
+		c := openResultTagged(t, here)
+		first := true
+		shared.Before = func(_ context.Context, op string, keys []string) error {
+			if op == "get" && keys[0] == "!d:t:team:1" && first {
+				first = false
+				time.Sleep(time.Second / 2)
+				return errors.New("the connection was lost")
+			}
+			return nil
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() { c.GetOrSet(t.Context(), 7, src.load) })
+		synctest.Wait() // it has been loaded, and is about to get its stamps
+		src.value.Store(2)
+		if err := there.DeleteByTag(t.Context(), "team:1"); err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.GetOrSet(t.Context(), 8, src.load)
+		want(t, got, err, 2)
+		wg.Wait()
+		got, err = c.GetOrSet(t.Context(), 7, src.load)
+		want(t, got, err, 2)
+	})
+}
+
+// While the shared tier does not answer, memory keeps what its values tag.
+func TestAValueWithAResultTagIsKeptWithoutTheSharedTier(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var src source
+		shared.Down(errors.New("no shared tier"))
+		s := newStore(t, memoryTier(), runtime.L2(&shared))
+		c := openResultTagged(t, s)
+		for range 3 {
+			if _, err := c.GetOrSet(t.Context(), 7, src.load); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := src.loads.Load(); n != 1 {
+			t.Errorf("%d loads", n)
+		}
+		if err := s.DeleteByTag(t.Context(), "team:1"); err == nil {
+			t.Error("no error, and the shared tier does not know")
+		}
+		if _, ok, err := c.Get(t.Context(), 7); ok || err != nil {
+			t.Errorf("%v, %v after it was deleted", ok, err)
+		}
+		shared.Down(nil)
 	})
 }
 

@@ -73,6 +73,8 @@ type state struct {
 	// made says that a half was made here because of a change: what the shared tier
 	// holds since is not known.
 	made bool
+	// provided says that the stamp is not from the shared tier.
+	provided bool
 }
 
 // until returns s with another trust.
@@ -89,6 +91,12 @@ func (c *Cell) Current() (v Value, trustUntil int64, ok bool) {
 		return Value{}, 0, false
 	}
 	return s.Value, s.trustUntil, true
+}
+
+// Provided reports whether c has v by [Table.Provide]. Then only this process knows it.
+func (c *Cell) Provided(v Value) bool {
+	s := c.state.Load()
+	return s != nil && s.provided && s.Value == v
 }
 
 const (
@@ -218,7 +226,7 @@ func (t *Table) Change(name string, expire, shared bool) {
 	if !shared {
 		trustUntil = old.trustUntil
 	}
-	t.set(c, &state{v, trustUntil, shared})
+	t.set(c, &state{Value: v, trustUntil: trustUntil, made: shared})
 }
 
 // existing returns the cell of name if there is one.
@@ -249,22 +257,22 @@ func (t *Table) Learn(c *Cell, v Value, trustUntil int64, epoch uint64) bool {
 	}
 	switch old := c.state.Load(); {
 	case old == nil:
-		t.first(c, v, trustUntil)
+		t.first(c, &state{Value: v, trustUntil: trustUntil})
 	case old.Value == v:
-		c.state.Store(&state{v, trustUntil, false}) // nothing that is stored here changes its meaning
+		c.state.Store(&state{Value: v, trustUntil: trustUntil}) // nothing that is stored here changes its meaning
 	case old.made: // the change is known already, and whether there was another is not
-		t.first(c, v, trustUntil)
+		t.first(c, &state{Value: v, trustUntil: trustUntil})
 		t.epoch.Store(t.epoch.Load() + 1)
 	default:
-		t.set(c, &state{v, trustUntil, false})
+		t.set(c, &state{Value: v, trustUntil: trustUntil})
 	}
 	return true
 }
 
 // first is called under change.
-func (t *Table) first(c *Cell, v Value, trustUntil int64) {
+func (t *Table) first(c *Cell, s *state) {
 	c.known.Store(t.known.Add(1))
-	c.state.Store(&state{v, trustUntil, false})
+	c.state.Store(s)
 }
 
 // Known returns a number to ask [Cell.KnownSince] about.
@@ -279,7 +287,7 @@ func (t *Table) Provide(c *Cell, v Value, trustUntil int64) {
 	t.change.Lock()
 	defer t.change.Unlock()
 	if c.state.Load() == nil {
-		t.first(c, v, trustUntil)
+		t.first(c, &state{Value: v, trustUntil: trustUntil, provided: true})
 	}
 }
 

@@ -136,6 +136,9 @@ func TestTrustIsGivenProlongedAndTaken(t *testing.T) {
 	v := New()
 	table.Provide(c, v, 1)
 	table.Provide(c, New(), 9) // it has one
+	if !c.Provided(v) || c.Provided(New()) {
+		t.Error("who has a stamp is mixed up")
+	}
 	trusted := func(until int64) {
 		t.Helper()
 		got, trustUntil, ok := c.Current()
@@ -178,4 +181,20 @@ func TestAChangeWithoutASharedTier(t *testing.T) {
 		t.Errorf("%v until %d", got, trustUntil)
 	}
 	runtime.KeepAlive(c)
+}
+
+// A stamp that was provided is one of this process until the shared tier tells another.
+func TestAStampOfTheSharedTierIsNotProvided(t *testing.T) {
+	table := NewTable()
+	c := table.Cell("t:x")
+	mine, theirs := New(), New()
+	table.Provide(c, mine, 1)
+	table.Doubt(c)
+	if !c.Provided(mine) {
+		t.Error("doubt has made it another's")
+	}
+	table.Learn(c, theirs, 1, table.Epoch())
+	if c.Provided(mine) || c.Provided(theirs) {
+		t.Error("what was learnt is provided")
+	}
 }
