@@ -286,8 +286,12 @@ func (m *reference) renew(process, row int, e *remembered, c calls) {
 // load calls the loader, unless, behind, the shared tier has something better than
 // what is to be replaced. It returns what those get who wait for it to the end.
 func (m *reference) load(process, row int, standIn *remembered, behind bool, c calls) outcome {
-	if theirs := m.shared[row]; behind && theirs.worth(m.now) == good && m.now < theirs.due {
+	switch theirs := m.shared[row]; {
+	case !behind:
+	case theirs.worth(m.now) == good && m.now < theirs.due:
 		return m.takeUp(m.now, process, row, theirs).outcome(m.now)
+	case theirs.worth(m.now) == graced && standIn.value < theirs.value: // another process has loaded since
+		standIn = m.takeUp(m.now, process, row, theirs)
 	}
 	m.loads++
 	end := m.now + c.delay
