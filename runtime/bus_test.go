@@ -11,6 +11,7 @@ import (
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/internal/busmsg"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
 
@@ -321,5 +322,22 @@ func TestAStampThatWasReadBeforeTheBusIsBackIsNotBelieved(t *testing.T) {
 		if v, ok, err := ca.Get(ctx, "k"); ok {
 			t.Errorf("after the bus is back: %v %v, deleted by tag before", v, err)
 		}
+	})
+}
+
+// A message may be well formed and name what is no key of the store.
+func TestAMessageOfForeignNamesIsHarmless(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var bus faketier.Bus
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&faketier.Shared{}), runtime.WithBus(&bus), runtime.Prefix("app")))
+		_ = c.Set(t.Context(), 7, 1)
+		for kind := busmsg.Drop; kind <= busmsg.ExpireStamp; kind++ {
+			m := busmsg.Message{Origin: 1, Kind: kind, Names: []string{"", "ap", "app:", "app:@", "other:7"}}
+			if err := bus.Publish(t.Context(), "cachegen:app:!bus", busmsg.Append(nil, &m)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, _, err := c.Get(t.Context(), 7)
+		want(t, got, err, 1)
 	})
 }

@@ -104,7 +104,7 @@ func (c *core) ownStamp() string {
 
 // split cuts a full key of the store into base and text.
 func (s *Store) split(key string) (base, text string) {
-	n := len(s.prefix)
+	n := min(len(s.prefix), len(key)) // a message may name anything
 	if n < len(key) && key[n] == '@' {
 		if i := strings.IndexByte(key[n:], ':'); i >= 0 {
 			n += i + 1
