@@ -176,7 +176,7 @@ func (s *Store) supersedes(it, other *item) bool {
 	if it.loadStarted != other.loadStarted {
 		return it.loadStarted > other.loadStarted
 	}
-	return it.expired || it.freshUntil <= other.freshUntil
+	return it.expired || !other.expired && it.freshUntil <= other.freshUntil
 }
 
 // pack returns what the shared tier keeps of it.
