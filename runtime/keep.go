@@ -101,12 +101,15 @@ func (s *Store) share(ctx context.Context, c *core, parts []*part) {
 }
 
 // fill writes items that have been loaded. One that the tier refuses is kept in
-// memory only, and does not keep the others from being written.
+// memory only, and does not keep the others from being written: one by one, but within
+// the time of one operation, since others wait for their turn.
 func (s *Store) fill(ctx context.Context, items []drivers.Item) error {
 	err := s.setMany(ctx, items)
 	if len(items) == 1 || !errors.Is(err, drivers.ErrRefused) {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, s.l2Timeout)
+	defer cancel()
 	var errs []error
 	for _, it := range items {
 		errs = append(errs, s.setMany(ctx, []drivers.Item{it}))

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -108,4 +109,32 @@ func TestAnExpiredValueThatTheSharedTierRefusesIsGone(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What is written one by one, because the tier refuses one of many, does not take so
+// long that a delete goes past it.
+func TestADeleteBehindABatchOfWhichOneIsRefused(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l2 := (&refusing{Shared: &faketier.Shared{}}).refuse("0")
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(l2)))
+		_, _ = c.GetOrSet(t.Context(), 100, func(context.Context) (int, error) { return 0, nil })
+		l2.slow.Store(int64(900 * time.Millisecond))
+		go c.GetOrSetMany(context.Background(), []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, func(_ context.Context, keys []int) (map[int]int, error) {
+			loaded := make(map[int]int)
+			for _, key := range keys {
+				loaded[key] = 1
+			}
+			return loaded, nil
+		})
+		synctest.Wait() // it writes
+		if err := c.Delete(t.Context(), 9); err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			if v, ok, err := c.Get(t.Context(), 9); ok || err != nil {
+				t.Fatal("after a nil Delete:", v, ok, err)
+			}
+			time.Sleep(time.Second)
+		}
+	})
 }
