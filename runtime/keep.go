@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -77,14 +78,17 @@ func (s *Store) share(ctx context.Context, c *core, parts []*part) {
 	}
 	defer turn.End()
 	s.await(turn)
-	var errs [2]error
-	if len(write) > 0 {
-		errs[0] = s.fill(ctx, write)
+	errs := s.fill(ctx, write)
+	for i, err := range errs {
+		if err == nil || mayLand(err) { // what another process may pull is not this one's alone
+			stored[i].private = false
+		}
 	}
 	if len(remove) > 0 {
-		errs[1] = s.deleteMany(ctx, remove)
+		errs = append(errs, s.deleteMany(ctx, remove))
 	}
-	if err := errors.Join(errs[:]...); err != nil { // what was written before the failure is taken for private too
+	if failed := slices.IndexFunc(errs, func(err error) bool { return err != nil }); failed >= 0 {
+		err := errs[failed]
 		for _, p := range ready {
 			if p.flight.Forced { // what it was to replace must not come back
 				s.enqueue([]recovery.Target{keyTarget(p.key)}, recovery.Item{Shared: true, Tell: s.peers != nil}, err)
@@ -93,8 +97,7 @@ func (s *Store) share(ctx context.Context, c *core, parts []*part) {
 		s.warn("shared tier: write", err)
 		return
 	}
-	for i, it := range write { // what was there is replaced
-		stored[i].private = false
+	for _, it := range write { // what was there is replaced
 		s.pending.Overtaken(keyTarget(it.Key))
 	}
 	s.pending.Overtaken(targets(remove, keyTarget)...)
@@ -102,19 +105,23 @@ func (s *Store) share(ctx context.Context, c *core, parts []*part) {
 
 // fill writes items that have been loaded. One that the tier refuses is kept in
 // memory only, and does not keep the others from being written: one by one, but within
-// the time of one operation, since others wait for their turn.
-func (s *Store) fill(ctx context.Context, items []drivers.Item) error {
+// the time of one operation, since others wait for their turn. It returns the error of
+// each.
+func (s *Store) fill(ctx context.Context, items []drivers.Item) []error {
+	if len(items) == 0 {
+		return nil
+	}
 	err := s.setMany(ctx, items)
 	if len(items) == 1 || !errors.Is(err, drivers.ErrRefused) {
-		return err
+		return slices.Repeat([]error{err}, len(items))
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.l2Timeout)
 	defer cancel()
-	var errs []error
-	for _, it := range items {
-		errs = append(errs, s.setMany(ctx, []drivers.Item{it}))
+	errs := make([]error, len(items))
+	for i := range items {
+		errs[i] = s.setMany(ctx, items[i:i+1])
 	}
-	return errors.Join(errs...)
+	return errs
 }
 
 // await waits for a turn. Those before it take three operations at most (see

@@ -76,9 +76,14 @@ func (l *late) of(key string) int64 {
 	return max(l.until[key], l.all)
 }
 
+// mayLand reports whether a write that failed with err may take effect all the same.
+func mayLand(err error) bool {
+	return err != nil && !errors.Is(err, drivers.ErrRefused) && !errors.Is(err, ErrL2Paused)
+}
+
 // doubt remembers items that a write which failed with err may yet bring.
 func (s *Store) doubt(items []drivers.Item, err error) {
-	if err == nil || errors.Is(err, drivers.ErrRefused) || errors.Is(err, ErrL2Paused) {
+	if !mayLand(err) {
 		return
 	}
 	var keys []string

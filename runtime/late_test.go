@@ -80,3 +80,23 @@ func TestWhatWasSetTooLateIsNotReadAfterASet(t *testing.T) {
 		}
 	})
 }
+
+// Nor is it taken twice: once here, where it was loaded, and once elsewhere.
+func TestWhatALoadWroteTooLateIsPulledOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l2 := &lateTier{Shared: &faketier.Shared{}}
+		here, there := newCache[string, int](t, newStore(t, memoryTier(), runtime.L2(l2))), newCache[string, int](t, newStore(t, memoryTier(), runtime.L2(l2)))
+		one := func(context.Context) (int, error) { return 1, nil }
+		_, _ = here.GetOrSet(t.Context(), "other", one)
+		l2.slow.Store(true)
+		_, _ = here.GetOrSet(t.Context(), "k", one)
+		l2.slow.Store(false)
+		time.Sleep(time.Second)
+		if _, ok, err := there.Pull(t.Context(), "k"); !ok || err != nil {
+			t.Error(ok, err)
+		}
+		if _, ok, err := here.Pull(t.Context(), "k"); ok || err != nil {
+			t.Error("it was pulled already:", ok, err)
+		}
+	})
+}

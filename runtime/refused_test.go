@@ -138,3 +138,25 @@ func TestADeleteBehindABatchOfWhichOneIsRefused(t *testing.T) {
 		}
 	})
 }
+
+// What was written although a neighbour was refused is not this process's alone.
+func TestAPullInTwoProcessesOfWhatWasWrittenBesideWhatWasRefused(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l2 := (&refusing{Shared: &faketier.Shared{}}).refuse("0")
+		here, there := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(l2))), newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(l2)))
+		if _, err := here.GetOrSetMany(t.Context(), []int{0, 1}, func(context.Context, []int) (map[int]int, error) {
+			return map[int]int{0: 1, 1: 1}, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok, err := there.Pull(t.Context(), 1); !ok || err != nil {
+			t.Error(ok, err)
+		}
+		if _, ok, err := here.Pull(t.Context(), 1); ok || err != nil {
+			t.Error("it was pulled already:", ok, err)
+		}
+		if _, ok, err := here.Pull(t.Context(), 0); !ok || err != nil {
+			t.Error("nobody else can have this one:", ok, err)
+		}
+	})
+}
