@@ -53,6 +53,7 @@ type part struct {
 	keep       bool // the item is worth keeping
 	drop       bool // nothing is to be kept, not even what was there
 	skipShared bool // memory alone is to keep it
+	replaced   bool // the shared tier has nothing older any more
 	kept       bool // one of the two has been done; guarded by the key's stripe
 }
 

@@ -24,6 +24,9 @@ func (s *Store) save(ctx context.Context, c *core, parts []*part, shared bool) {
 		s.share(ctx, c, parts)
 	}
 	for _, p := range parts {
+		if s.l2 != nil && p.flight.Forced && !p.flight.Poisoned() {
+			s.replace(p) // before anyone may read it and keep what he has read
+		}
 		switch {
 		case p.keep:
 			s.keepLoaded(p, p.it)
@@ -36,6 +39,17 @@ func (s *Store) save(ctx context.Context, c *core, parts []*part, shared bool) {
 	}
 }
 
+// replace sees to it that what was there does not come back when somebody has asked
+// for it to be loaded anew.
+func (s *Store) replace(p *part) {
+	switch {
+	case p.replaced:
+		s.outlast([]string{p.key})
+	case p.keep && !p.skipShared, p.drop:
+		s.enqueue([]recovery.Target{keyTarget(p.key)}, recovery.Item{Shared: true, Tell: s.peers != nil}, nil)
+	}
+}
+
 // share writes to the shared tier what parts are to keep, and removes what they are
 // to drop, all at once.
 func (s *Store) share(ctx context.Context, c *core, parts []*part) {
@@ -43,33 +57,36 @@ func (s *Store) share(ctx context.Context, c *core, parts []*part) {
 	var hashes []uint64
 	var packed []drivers.Item
 	for _, p := range parts {
-		var written drivers.Item
+		var item drivers.Item
 		switch {
 		case p.keep && p.skipShared:
 			continue
 		case p.keep:
 			var err error
-			if written, err = c.pack(p.it); err != nil {
+			if item, err = c.pack(p.it); err != nil {
 				s.warn("encode", err, "cache", c.name)
 				continue
 			}
 		case p.drop && p.older:
+		case p.drop: // nothing is there
+			p.replaced = true
+			continue
 		default:
 			continue
 		}
-		ready, hashes, packed = append(ready, p), append(hashes, p.hash), append(packed, written)
+		ready, hashes, packed = append(ready, p), append(hashes, p.hash), append(packed, item)
 	}
 	var write []drivers.Item
-	var stored []*item
+	var written, removed []*part
 	var remove []string
 	turn := s.stripes.Fill(hashes, func(i int) bool {
 		if !ready[i].flight.Claim() {
 			return false
 		}
 		if ready[i].keep {
-			write, stored = append(write, packed[i]), append(stored, ready[i].it)
+			write, written = append(write, packed[i]), append(written, ready[i])
 		} else {
-			remove = append(remove, ready[i].key)
+			remove, removed = append(remove, ready[i].key), append(removed, ready[i])
 		}
 		return true
 	})
@@ -78,29 +95,26 @@ func (s *Store) share(ctx context.Context, c *core, parts []*part) {
 	}
 	defer turn.End()
 	s.await(turn)
-	errs := s.fill(ctx, write)
-	for i, err := range errs {
+	done := func(p *part, err error) {
+		if err != nil {
+			s.warn("shared tier: write", err)
+			return
+		}
+		p.replaced = true
+		s.pending.Overtaken(keyTarget(p.key))
+	}
+	for i, err := range s.fill(ctx, write) {
+		done(written[i], err)
 		if err == nil || mayLand(err) { // what another process may pull is not this one's alone
-			stored[i].private = false
+			written[i].it.private = false
 		}
 	}
 	if len(remove) > 0 {
-		errs = append(errs, s.deleteMany(ctx, remove))
-	}
-	if failed := slices.IndexFunc(errs, func(err error) bool { return err != nil }); failed >= 0 {
-		err := errs[failed]
-		for _, p := range ready {
-			if p.flight.Forced { // what it was to replace must not come back
-				s.enqueue([]recovery.Target{keyTarget(p.key)}, recovery.Item{Shared: true, Tell: s.peers != nil}, err)
-			}
+		err := s.deleteMany(ctx, remove)
+		for _, p := range removed {
+			done(p, err)
 		}
-		s.warn("shared tier: write", err)
-		return
 	}
-	for _, it := range write { // what was there is replaced
-		s.pending.Overtaken(keyTarget(it.Key))
-	}
-	s.pending.Overtaken(targets(remove, keyTarget)...)
 }
 
 // fill writes items that have been loaded. One that the tier refuses is kept in

@@ -100,3 +100,26 @@ func TestWhatALoadWroteTooLateIsPulledOnce(t *testing.T) {
 		}
 	})
 }
+
+// What a forced load has replaced does not land after it.
+func TestWhatALoadWroteTooLateIsNotReadAfterAForcedOne(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l2 := &lateTier{Shared: &faketier.Shared{}}
+		c := newCache[string, int](t, newStore(t, runtime.L2(l2)))
+		give := func(v int) func(context.Context) (int, error) {
+			return func(context.Context) (int, error) { return v, nil }
+		}
+		_, _ = c.GetOrSet(t.Context(), "other", give(0))
+		l2.slow.Store(true)
+		_, _ = c.GetOrSet(t.Context(), "k", give(1))
+		l2.slow.Store(false)
+		got, err := c.GetOrSet(t.Context(), "k", give(2), runtime.ForceFresh())
+		want(t, got, err, 2)
+		for range 5 {
+			time.Sleep(time.Second)
+			if v, ok, err := c.Get(t.Context(), "k"); ok && v != 2 || err != nil {
+				t.Fatal("got", v, err)
+			}
+		}
+	})
+}
