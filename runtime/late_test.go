@@ -123,3 +123,34 @@ func TestWhatALoadWroteTooLateIsNotReadAfterAForcedOne(t *testing.T) {
 		}
 	})
 }
+
+// What one process wrote too late does not undo what another has deleted meanwhile.
+func TestWhatALoadWroteTooLateIsNotReadAfterAnothersDelete(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l2 := &lateTier{Shared: &faketier.Shared{}}
+		var bus faketier.Bus
+		process := func() *runtime.Cache[string, int] {
+			return newCache[string, int](t, newStore(t, memoryTier(), runtime.L2(l2), runtime.WithBus(&bus)))
+		}
+		here, there := process(), process()
+		one := func(context.Context) (int, error) { return 1, nil }
+		_, _ = here.GetOrSet(t.Context(), "other", one)
+		l2.slow.Store(true)
+		_, _ = here.GetOrSet(t.Context(), "k", one)
+		l2.slow.Store(false)
+		if err := there.Delete(t.Context(), "k"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(500 * time.Millisecond)
+		_, _, _ = there.Get(t.Context(), "k") // which has what has landed until it is told again
+		for range 5 {
+			if v, ok, err := here.Get(t.Context(), "k"); ok || err != nil {
+				t.Error("here: ", v, err)
+			}
+			time.Sleep(2 * time.Second)
+			if v, ok, err := there.Get(t.Context(), "k"); ok || err != nil {
+				t.Error("there: ", v, err)
+			}
+		}
+	})
+}
