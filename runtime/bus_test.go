@@ -341,3 +341,75 @@ func TestAMessageOfForeignNamesIsHarmless(t *testing.T) {
 		want(t, got, err, 1)
 	})
 }
+
+// A change of one tag that has not got through keeps no other stamp from being read.
+func TestStampsAreReadAgainBesideAPendingOne(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		l2 := &readOnlyTier{Shared: &shared}
+		s := newStore(t, memoryTier(), runtime.L2(l2), runtime.TTL(time.Hour), runtime.L2CircuitBreakerDuration(0))
+		here := newCache[int, int](t, s)
+		var src source
+		src.value.Store(1)
+		_, _ = here.GetOrSet(t.Context(), 7, src.load, runtime.Tags("a"))
+		l2.on.Store(true)
+		if err := s.DeleteByTag(t.Context(), "a"); !errors.Is(err, errDown) {
+			t.Fatal(err)
+		}
+		got, err := here.GetOrSet(t.Context(), 7, src.load, runtime.Tags("a"))
+		want(t, got, err, 1)
+		src.value.Store(2)
+		if err := newStore(t, runtime.L2(&shared)).Clear(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second) // nobody asks meanwhile
+		got, err = here.GetOrSet(t.Context(), 7, src.load, runtime.Tags("a"))
+		l2.on.Store(false)
+		want(t, got, err, 2)
+	})
+}
+
+// readOnlyTier does not take writes while it is on.
+type readOnlyTier struct {
+	*faketier.Shared
+	on atomic.Bool
+}
+
+func (r *readOnlyTier) SetMany(ctx context.Context, items []drivers.Item) error {
+	if r.on.Load() {
+		return errDown
+	}
+	return r.Shared.SetMany(ctx, items)
+}
+
+// A shared tier that is slower than the soft timeout, and answers, is not taken for one
+// that is away.
+func TestStampsOfFreshValuesAreReadFromASlowTier(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		here := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&slowTier{&shared}), runtime.L2SoftTimeout(50*time.Millisecond), runtime.TTL(time.Hour)))
+		var src source
+		src.value.Store(1)
+		got, err := here.GetOrSet(t.Context(), 7, src.load, runtime.Tags("a"))
+		want(t, got, err, 1)
+		src.value.Store(2)
+		if err := newStore(t, runtime.L2(&shared)).DeleteByTag(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		got, err = here.GetOrSet(t.Context(), 7, src.load, runtime.Tags("a"))
+		want(t, got, err, 2)
+	})
+}
+
+// slowTier takes 60 ms for each read.
+type slowTier struct{ *faketier.Shared }
+
+func (s *slowTier) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
+	select {
+	case <-time.After(60 * time.Millisecond):
+		return s.Shared.GetMany(ctx, keys)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}

@@ -214,11 +214,18 @@ func (s *Store) judgeAll(ctx context.Context, items []*item) []verdict {
 	verdicts := make([]verdict, len(items))
 	var cells []*stamp.Cell
 	t := now()
+	limit := s.l2Timeout
+	if s.l2Soft > 0 {
+		limit = min(limit, s.l2Soft)
+	}
 	for i, it := range items {
 		if it == nil {
 			continue
 		}
 		if verdicts[i] = s.look(it, t); verdicts[i] == unsure {
+			if t < it.freshUntil { // it is no grace value: a tier that is slow is worth waiting for
+				limit = s.l2Timeout
+			}
 			for _, ref := range it.stamps {
 				cells = append(cells, ref.cell)
 			}
@@ -230,11 +237,16 @@ func (s *Store) judgeAll(ctx context.Context, items []*item) []verdict {
 	// While the shared tier does not answer, what is known here stands: the cache
 	// must not be the outage.
 	cells = distinct(cells)
-	limit := s.l2Timeout
-	if s.l2Soft > 0 {
-		limit = min(limit, s.l2Soft)
+	// One that is pending is known here, and does not keep the others from being read.
+	read := cells
+	if s.pending.Len() > 0 {
+		read = slices.DeleteFunc(slices.Clone(cells), func(c *stamp.Cell) bool { return s.blocked(c.Name) })
 	}
-	if _, err := s.fetch(ctx, limit, nil, cells); err != nil && ctx.Err() == nil {
+	_, err := s.fetch(ctx, limit, nil, read)
+	if err == nil && len(read) < len(cells) {
+		err = errPending
+	}
+	if err != nil && ctx.Err() == nil {
 		s.warn("shared tier: read stamps", err)
 		s.prolong(cells)
 	}
