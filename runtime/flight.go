@@ -150,7 +150,7 @@ func (c *core) obtain(ctx context.Context, cancel context.CancelCauseFunc, l *lo
 		return
 	}
 	if errShared != nil && !l.rq.set.suppressL2 {
-		c.failure(ctx, l, open, fmt.Errorf("cachegen: %w", errShared))
+		c.failure(ctx, l, open, &unreadError{fmt.Errorf("cachegen: %w", errShared), &l.crew})
 		return
 	}
 	c.call(ctx, cancel, l, open)
@@ -168,6 +168,22 @@ func (c *core) obtain(ctx context.Context, cancel context.CancelCauseFunc, l *lo
 	read := c.tagResults(ctx, loaded, known, anyTag)
 	// Under stamps that only this process knows nobody could use it.
 	s.save(ctx, c, loaded, errShared == nil && read)
+}
+
+// An unreadError is that of a load which could not read the shared tier. Those of
+// other loads are errors as any other.
+type unreadError struct {
+	error
+	crew *flight.Crew
+}
+
+func (e *unreadError) Unwrap() error { return e.error }
+
+// unread reports whether f has landed with err because the shared tier could not be
+// read.
+func unread(f *load, err error) bool {
+	e, ok := err.(*unreadError)
+	return ok && f.Of(e.crew)
 }
 
 // anyTag is what [Store.anyTagKey] held before a load, if it was read.
@@ -254,7 +270,8 @@ func (c *core) failure(ctx context.Context, l *loading, parts []*part, err error
 			continue
 		}
 		p.it, p.err = nil, err
-		if (!cancelled || err == ErrTimeout) && l.panicked == nil { // a loader may heed its timeout before overdue is done
+		asked := p.ended != 0                                                // or else it is no failure of the loader
+		if (asked && !cancelled || err == ErrTimeout) && l.panicked == nil { // a loader may heed its timeout before overdue is done
 			c.remember(p, set, err, cmp.Or(p.ended, now()))
 		}
 	}

@@ -312,3 +312,30 @@ func TestCloseReportsWhatItCutShort(t *testing.T) {
 		wg.Wait()
 	})
 }
+
+// What a loader says of another cache's shared tier is its error as any other, which
+// those who wait share.
+func TestWaitersShareTheErrorOfALoaderWhoseOwnCacheIsDown(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		inner := newCache[int, int](t, newStore(t, runtime.L2(&shared)), runtime.SuppressL2Errors(false))
+		outer := newCache[int, int](t, newNamed(t, "outer", memoryTier()))
+		shared.Down(errDown)
+		var src source
+		load := func(ctx context.Context) (int, error) {
+			src.loads.Add(1)
+			time.Sleep(time.Second)
+			return inner.GetOrSet(ctx, 1, src.load)
+		}
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				if _, err := outer.GetOrSet(t.Context(), 7, load); !errors.Is(err, errDown) {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		wantLoads(t, &src, 1)
+	})
+}
