@@ -491,3 +491,17 @@ func TestNotModifiedDoesNotUndoTheExpiryOfAnElapsedValue(t *testing.T) {
 		want(t, got, err, 2)
 	})
 }
+
+func TestANilStaleValueIsAValue(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCache[int, any](t, newStore(t, memoryTier()), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(time.Second))
+		_ = c.Set(t.Context(), 7, nil)
+		time.Sleep(2 * time.Minute)
+		_, _ = c.GetOrSet(t.Context(), 7, func(ctx context.Context) (any, error) {
+			if v, why, ok := runtime.StaleValue[any](ctx); v != nil || why != runtime.Elapsed || !ok {
+				t.Error(v, why, ok)
+			}
+			return 1, nil
+		})
+	})
+}
