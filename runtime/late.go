@@ -18,6 +18,7 @@ type late struct {
 	mu    sync.Mutex
 	until map[string]int64
 	all   int64 // until when any key may be one of them
+	last  int64 // until when there may be any
 }
 
 // maxLate bounds how many keys are remembered one by one.
@@ -30,6 +31,7 @@ func (l *late) add(keys []string, until int64) {
 	if l.until == nil {
 		l.until = make(map[string]int64)
 	}
+	l.last = max(l.last, until)
 	if len(l.until)+len(keys) > maxLate {
 		l.forget()
 	}
@@ -71,9 +73,17 @@ func (l *late) of(key string) int64 {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.forget()
-	l.count()
-	return max(l.until[key], l.all)
+	t := now()
+	if t >= l.last { // one by one only when there is no room: this is asked of every key that changes
+		clear(l.until)
+		l.all, l.last = 0, 0
+		l.count()
+		return 0
+	}
+	if until := max(l.until[key], l.all); until > t {
+		return until
+	}
+	return 0
 }
 
 // mayLand reports whether a write that failed with err may take effect all the same.
