@@ -191,7 +191,7 @@ func StaleValue[V any](ctx context.Context) (v V, why Reason, ok bool) {
 		return v, NoValue, false
 	}
 	v, ok = value.(V)
-	if !ok {
+	if !ok && value != nil { // nil is a value of an interface type
 		return v, NoValue, false
 	}
 	return v, why, true

@@ -467,3 +467,41 @@ func TestTheReasonsHaveNames(t *testing.T) {
 		}
 	}
 }
+
+// What had elapsed when another process expired it is expired all the same.
+func TestNotModifiedDoesNotUndoTheExpiryOfAnElapsedValue(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		here := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared)), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(time.Second))
+		there := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared)))
+		_ = here.Set(t.Context(), 7, 1)
+		time.Sleep(2 * time.Minute)
+		if err := there.Expire(t.Context(), 7); err != nil {
+			t.Fatal(err)
+		}
+		got, err := here.GetOrSet(t.Context(), 7, func(ctx context.Context) (int, error) {
+			if runtime.Entry(ctx).NotModified() {
+				t.Error("accepted")
+			}
+			if _, why, _ := runtime.StaleValue[int](ctx); why != runtime.Invalidated {
+				t.Error(why)
+			}
+			return 2, nil
+		})
+		want(t, got, err, 2)
+	})
+}
+
+func TestANilStaleValueIsAValue(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCache[int, any](t, newStore(t, memoryTier()), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(time.Second))
+		_ = c.Set(t.Context(), 7, nil)
+		time.Sleep(2 * time.Minute)
+		_, _ = c.GetOrSet(t.Context(), 7, func(ctx context.Context) (any, error) {
+			if v, why, ok := runtime.StaleValue[any](ctx); v != nil || why != runtime.Elapsed || !ok {
+				t.Error(v, why, ok)
+			}
+			return 1, nil
+		})
+	})
+}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/internal/busmsg"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
 
@@ -322,4 +323,93 @@ func TestAStampThatWasReadBeforeTheBusIsBackIsNotBelieved(t *testing.T) {
 			t.Errorf("after the bus is back: %v %v, deleted by tag before", v, err)
 		}
 	})
+}
+
+// A message may be well formed and name what is no key of the store.
+func TestAMessageOfForeignNamesIsHarmless(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var bus faketier.Bus
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&faketier.Shared{}), runtime.WithBus(&bus), runtime.Prefix("app")))
+		_ = c.Set(t.Context(), 7, 1)
+		for kind := busmsg.Drop; kind <= busmsg.ExpireStamp; kind++ {
+			m := busmsg.Message{Origin: 1, Kind: kind, Names: []string{"", "ap", "app:", "app:@", "other:7"}}
+			if err := bus.Publish(t.Context(), "cachegen:app:!bus", busmsg.Append(nil, &m)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, _, err := c.Get(t.Context(), 7)
+		want(t, got, err, 1)
+	})
+}
+
+// A change of one tag that has not got through keeps no other stamp from being read.
+func TestStampsAreReadAgainBesideAPendingOne(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		l2 := &readOnlyTier{Shared: &shared}
+		s := newStore(t, memoryTier(), runtime.L2(l2), runtime.TTL(time.Hour), runtime.L2CircuitBreakerDuration(0))
+		here := newCache[int, int](t, s)
+		var src source
+		src.value.Store(1)
+		_, _ = here.GetOrSet(t.Context(), 7, src.load, runtime.Tags("a"))
+		l2.on.Store(true)
+		if err := s.DeleteByTag(t.Context(), "a"); !errors.Is(err, errDown) {
+			t.Fatal(err)
+		}
+		got, err := here.GetOrSet(t.Context(), 7, src.load, runtime.Tags("a"))
+		want(t, got, err, 1)
+		src.value.Store(2)
+		if err := newStore(t, runtime.L2(&shared)).Clear(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second) // nobody asks meanwhile
+		got, err = here.GetOrSet(t.Context(), 7, src.load, runtime.Tags("a"))
+		l2.on.Store(false)
+		want(t, got, err, 2)
+	})
+}
+
+// readOnlyTier does not take writes while it is on.
+type readOnlyTier struct {
+	*faketier.Shared
+	on atomic.Bool
+}
+
+func (r *readOnlyTier) SetMany(ctx context.Context, items []drivers.Item) error {
+	if r.on.Load() {
+		return errDown
+	}
+	return r.Shared.SetMany(ctx, items)
+}
+
+// A shared tier that is slower than the soft timeout, and answers, is not taken for one
+// that is away.
+func TestStampsOfFreshValuesAreReadFromASlowTier(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		here := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&slowTier{&shared}), runtime.L2SoftTimeout(50*time.Millisecond), runtime.TTL(time.Hour)))
+		var src source
+		src.value.Store(1)
+		got, err := here.GetOrSet(t.Context(), 7, src.load, runtime.Tags("a"))
+		want(t, got, err, 1)
+		src.value.Store(2)
+		if err := newStore(t, runtime.L2(&shared)).DeleteByTag(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		got, err = here.GetOrSet(t.Context(), 7, src.load, runtime.Tags("a"))
+		want(t, got, err, 2)
+	})
+}
+
+// slowTier takes 60 ms for each read.
+type slowTier struct{ *faketier.Shared }
+
+func (s *slowTier) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
+	select {
+	case <-time.After(60 * time.Millisecond):
+		return s.Shared.GetMany(ctx, keys)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }

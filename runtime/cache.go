@@ -114,9 +114,10 @@ func (c *Cache[K, V]) HitInt(n int64) (v V, ok bool) {
 // The cache keeps the value that load returns, not a copy: load must not hold on to
 // what that refers to and change it. Callers get copies, unless the function is shared.
 //
-// An error is the load's own, ctx's, [ErrTimeout], [ErrRecursive], [ErrClosed], [ErrNotBound] or, if
-// it is remembered that there is nothing, the NotFound of the [Definition]. Trouble
-// with the shared tier is logged and is not an error.
+// An error is the load's own, [ErrGoexit] included, ctx's, the key's, [ErrTimeout], [ErrRecursive],
+// [ErrClosed], [ErrNotBound] or, if it is remembered that there is nothing, the NotFound of the [Definition]. Trouble
+// with the shared tier is logged and is not an error, unless [SuppressL2Errors] says
+// otherwise.
 func (c *Cache[K, V]) GetOrSet(ctx context.Context, key K, load func(context.Context) (V, error), options ...CallOption) (V, error) {
 	var zero V
 	k, full, err := c.at(key)
@@ -196,8 +197,9 @@ func (c *Cache[K, V]) Missing(ctx context.Context, key K) (bool, error) {
 
 // Set stores value under key. Loads of the key that are under way do not replace
 // it. The value is copied as on a hit, so that the caller may go on to change it.
-// Errors are those of [Cache.Delete]; memory then holds nothing, and the shared
-// tier the old value, the new one or none.
+// Errors are those of [Cache.Delete]: if only the other processes could not be told, it
+// is stored all the same; otherwise memory holds nothing, and the shared tier the old
+// value, the new one or none.
 func (c *Cache[K, V]) Set(ctx context.Context, key K, v V, options ...CallOption) error {
 	k, full, err := c.at(key)
 	if err != nil {
@@ -233,8 +235,9 @@ func (c *Cache[K, V]) Pull(ctx context.Context, key K) (v V, ok bool, err error)
 	return v, ok, err
 }
 
-// Delete removes key everywhere. It is carried out although ctx is cancelled,
-// within the store's [L2Timeout]. An error is an [InvalidationError] if it could
+// Delete removes key everywhere. It is carried out although ctx is cancelled: each of
+// its steps takes the store's [L2Timeout] at most, but it waits for writes of the key
+// that are under way. An error is an [InvalidationError] if it could
 // not be carried out everywhere, the key's own, [ErrClosed] or [ErrNotBound].
 func (c *Cache[K, V]) Delete(ctx context.Context, key K) error { return c.DeleteMany(ctx, key) }
 

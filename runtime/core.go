@@ -104,7 +104,7 @@ func (c *core) ownStamp() string {
 
 // split cuts a full key of the store into base and text.
 func (s *Store) split(key string) (base, text string) {
-	n := len(s.prefix)
+	n := min(len(s.prefix), len(key)) // a message may name anything
 	if n < len(key) && key[n] == '@' {
 		if i := strings.IndexByte(key[n:], ':'); i >= 0 {
 			n += i + 1
@@ -214,11 +214,18 @@ func (s *Store) judgeAll(ctx context.Context, items []*item) []verdict {
 	verdicts := make([]verdict, len(items))
 	var cells []*stamp.Cell
 	t := now()
+	limit := s.l2Timeout
+	if s.l2Soft > 0 {
+		limit = min(limit, s.l2Soft)
+	}
 	for i, it := range items {
 		if it == nil {
 			continue
 		}
 		if verdicts[i] = s.look(it, t); verdicts[i] == unsure {
+			if t < it.freshUntil { // it is no grace value: a tier that is slow is worth waiting for
+				limit = s.l2Timeout
+			}
 			for _, ref := range it.stamps {
 				cells = append(cells, ref.cell)
 			}
@@ -226,10 +233,6 @@ func (s *Store) judgeAll(ctx context.Context, items []*item) []verdict {
 	}
 	if len(cells) == 0 {
 		return verdicts
-	}
-	limit := s.l2Timeout
-	if s.l2Soft > 0 {
-		limit = min(limit, s.l2Soft)
 	}
 	s.refetch(ctx, limit, distinct(cells))
 	for i, it := range items {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
@@ -182,4 +183,38 @@ func TestIntegerKeysOfEverySizeKeepApart(t *testing.T) {
 			want(t, got, err, k)
 		}
 	})
+}
+
+// Foreign bytes in the place of a stamp are as if there were none.
+func TestAnUnreadableStampIsMadeAnew(t *testing.T) {
+	for name, plain := range map[string]bool{"adding tier": false, "plain tier": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var shared faketier.Shared
+				var l2 drivers.L2 = &shared
+				if plain {
+					l2 = plainTier{&shared}
+				}
+				c := newCache[int, int](t, newStore(t, runtime.L2(l2)))
+				var src source
+				if _, err := c.GetOrSet(t.Context(), 7, src.load); err != nil {
+					t.Fatal(err)
+				}
+				for _, foreign := range []string{"", "hello", "more than eight", "\x00\x00\x00\x00\x00\x00\x00\x00"} {
+					shared.Put("!d:s", []byte(foreign))
+					time.Sleep(time.Minute) // beyond the trust in the stamp that was there
+					src.loads.Store(0)
+					for range 3 {
+						if _, err := c.GetOrSet(t.Context(), 7, src.load); err != nil {
+							t.Fatal(err)
+						}
+					}
+					wantLoads(t, &src, 1)
+					if err := c.Set(t.Context(), 8, 1); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		})
+	}
 }

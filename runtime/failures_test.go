@@ -268,3 +268,18 @@ func TestAFailureBetweenALookAndALoadIsRemembered(t *testing.T) {
 		wantLoads(t, &src, 1)
 	})
 }
+
+// That the shared tier does not answer is no failure of the loader.
+func TestTroubleWithTheSharedTierIsNotRemembered(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared)), runtime.ErrorTTL(time.Minute))
+		shared.Down(errDown)
+		var src source
+		if _, err := c.GetOrSet(t.Context(), 7, src.load, runtime.SuppressL2Errors(false)); !errors.Is(err, errDown) {
+			t.Fatal(err)
+		}
+		_, err := c.GetOrSet(t.Context(), 7, src.load)
+		want(t, src.loads.Load(), err, 1)
+	})
+}

@@ -52,6 +52,7 @@ type part struct {
 	keep       bool // the item is worth keeping
 	drop       bool // nothing is to be kept, not even what was there
 	skipShared bool // memory alone is to keep it
+	replaced   bool // the shared tier has nothing older any more
 	kept       bool // one of the two has been done; guarded by the key's stripe
 }
 
@@ -148,7 +149,7 @@ func (c *core) obtain(ctx context.Context, cancel context.CancelCauseFunc, l *lo
 		return
 	}
 	if errShared != nil && !l.rq.set.suppressL2 {
-		c.failure(ctx, l, open, fmt.Errorf("cachegen: %w", errShared))
+		c.failure(ctx, l, open, &unreadError{fmt.Errorf("cachegen: %w", errShared), &l.crew})
 		return
 	}
 	c.call(ctx, cancel, l, open)
@@ -166,6 +167,22 @@ func (c *core) obtain(ctx context.Context, cancel context.CancelCauseFunc, l *lo
 	read := c.tagResults(ctx, loaded, known, anyTag)
 	// Under stamps that only this process knows nobody could use it.
 	s.save(ctx, c, loaded, errShared == nil && read)
+}
+
+// An unreadError is that of a load which could not read the shared tier. Those of
+// other loads are errors as any other.
+type unreadError struct {
+	error
+	crew *flight.Crew
+}
+
+func (e *unreadError) Unwrap() error { return e.error }
+
+// unread reports whether f has landed with err because the shared tier could not be
+// read.
+func unread(f *load, err error) bool {
+	e, ok := err.(*unreadError)
+	return ok && f.Of(e.crew)
 }
 
 // fromShared lands the parts that the shared tier has a fresh value for, and
@@ -249,7 +266,8 @@ func (c *core) failure(ctx context.Context, l *loading, parts []*part, err error
 			continue
 		}
 		p.it, p.err = nil, err
-		if (!cancelled || err == ErrTimeout) && l.panicked == nil { // a loader may heed its timeout before overdue is done
+		asked := p.ended != 0                                                // or else it is no failure of the loader
+		if (asked && !cancelled || err == ErrTimeout) && l.panicked == nil { // a loader may heed its timeout before overdue is done
 			c.remember(p, set, err, cmp.Or(p.ended, now()))
 		}
 	}

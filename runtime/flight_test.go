@@ -312,3 +312,78 @@ func TestCloseReportsWhatItCutShort(t *testing.T) {
 		wg.Wait()
 	})
 }
+
+// What a loader says of another cache's shared tier is its error as any other, which
+// those who wait share.
+func TestWaitersShareTheErrorOfALoaderWhoseOwnCacheIsDown(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		inner := newCache[int, int](t, newStore(t, runtime.L2(&shared)), runtime.SuppressL2Errors(false))
+		outer := newCache[int, int](t, newNamed(t, "outer", memoryTier()))
+		shared.Down(errDown)
+		var src source
+		load := func(ctx context.Context) (int, error) {
+			src.loads.Add(1)
+			time.Sleep(time.Second)
+			return inner.GetOrSet(ctx, 1, src.load)
+		}
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				if _, err := outer.GetOrSet(t.Context(), 7, load); !errors.Is(err, errDown) {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		wantLoads(t, &src, 1)
+	})
+}
+
+// Who waits for a load that was given up to end, before another begins, need not after an
+// invalidation: another may begin then.
+func TestAnInvalidationFreesThoseWhoStandBy(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newStore(t, memoryTier())
+		c := newCache[int, int](t, s)
+		release := make(chan struct{})
+		ctx, cancel := context.WithCancel(t.Context())
+		go c.GetOrSet(ctx, 7, func(context.Context) (int, error) { <-release; return 1, nil })
+		synctest.Wait()
+		cancel()
+		synctest.Wait() // the load is given up, and does not return
+		began := time.Now()
+		go func() {
+			time.Sleep(time.Second)
+			_ = c.Delete(context.Background(), 7)
+		}()
+		got, err := c.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { return 2, nil })
+		close(release)
+		want(t, got, err, 2)
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+// Nor need he when a load that went past has brought the value.
+func TestALoadThatWentPastFreesThoseWhoStandBy(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCache[int, int](t, newStore(t, memoryTier()))
+		release := make(chan struct{})
+		ctx, cancel := context.WithCancel(t.Context())
+		go c.GetOrSet(ctx, 7, func(context.Context) (int, error) { <-release; return 1, nil })
+		synctest.Wait()
+		cancel()
+		synctest.Wait() // the load is given up, and does not return
+		began := time.Now()
+		load := func(context.Context) (int, error) { return 2, nil }
+		go c.GetOrSet(context.Background(), 7, load, runtime.LockTimeout(time.Second))
+		got, err := c.GetOrSet(t.Context(), 7, load)
+		close(release)
+		want(t, got, err, 2)
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}

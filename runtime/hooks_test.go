@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -318,4 +319,49 @@ func TestLogHooksLogEverything(t *testing.T) {
 		}
 		_ = runtime.LogHooks(nil, slog.LevelDebug)
 	})
+}
+
+// What a hook does to the key that it is told of does not wait for the call that told it.
+func TestAHookMayUseTheKeyThatItIsToldOf(t *testing.T) {
+	for name, options := range map[string][]runtime.StoreOption{"memory": {memoryTier()}, "shared": {runtime.L2(&faketier.Shared{})}} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var c *runtime.Cache[int, int]
+				var told atomic.Int64
+				load := func(context.Context) (int, error) { return 1, nil }
+				use := func() {
+					if told.Add(1) > 1 {
+						return
+					}
+					_, _ = c.GetOrSet(context.Background(), 7, load)
+					_, _, _ = c.Pull(context.Background(), 7)
+				}
+				s := newStore(t, append(options, runtime.WithHooks(runtime.Hooks{
+					Hit:     func(runtime.HitEvent) { use() },
+					Miss:    func(runtime.MissEvent) { use() },
+					Written: func(runtime.WriteEvent) { use() },
+					Deleted: func(runtime.InvalidationEvent) { use() },
+				}))...)
+				c = newCache[int, int](t, s)
+				for call, f := range map[string]func(){
+					"load":           func() { _, _ = c.GetOrSet(t.Context(), 7, load) },
+					"pull":           func() { _, _, _ = c.Pull(t.Context(), 7) },
+					"pull something": func() { _, _, _ = c.Pull(t.Context(), 7) },
+				} {
+					told.Store(1)
+					if call == "pull something" {
+						_ = c.Set(t.Context(), 7, 1)
+					} else {
+						_ = c.Delete(t.Context(), 7)
+					}
+					told.Store(0)
+					began := time.Now()
+					f()
+					if took := time.Since(began); took > 0 || told.Load() == 0 {
+						t.Error(call, "took", took, "and told", told.Load())
+					}
+				}
+			})
+		})
+	}
 }

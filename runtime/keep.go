@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -23,15 +24,30 @@ func (s *Store) save(ctx context.Context, c *core, parts []*part, shared bool) {
 		s.share(ctx, c, parts)
 	}
 	for _, p := range parts {
+		if s.l2 != nil && p.flight.Forced && !p.flight.Poisoned() {
+			s.replace(p) // before anyone may read it and keep what he has read
+		}
 		switch {
 		case p.keep:
 			s.keepLoaded(p, p.it)
 			if p.kept {
+				p.flight.Land(p.it, p.err, false) // who is told may ask for it
 				emit(s, s.hooks.Load().Written, WriteEvent{Store: s.name, Cache: c.name, Key: p.key, Loaded: true})
 			}
 		case p.drop:
 			s.keepLoaded(p, nil)
 		}
+	}
+}
+
+// replace sees to it that what was there does not come back when somebody has asked
+// for it to be loaded anew.
+func (s *Store) replace(p *part) {
+	switch {
+	case p.replaced:
+		s.outlast([]string{p.key})
+	case p.keep && !p.skipShared, p.drop:
+		s.enqueue([]recovery.Target{keyTarget(p.key)}, recovery.Item{Shared: true, Tell: s.peers != nil}, nil)
 	}
 }
 
@@ -42,33 +58,36 @@ func (s *Store) share(ctx context.Context, c *core, parts []*part) {
 	var hashes []uint64
 	var packed []drivers.Item
 	for _, p := range parts {
-		var written drivers.Item
+		var item drivers.Item
 		switch {
 		case p.keep && p.skipShared:
 			continue
 		case p.keep:
 			var err error
-			if written, err = c.pack(p.it); err != nil {
+			if item, err = c.pack(p.it); err != nil {
 				s.warn("encode", err, "cache", c.name)
 				continue
 			}
 		case p.drop && p.older:
+		case p.drop: // nothing is there
+			p.replaced = true
+			continue
 		default:
 			continue
 		}
-		ready, hashes, packed = append(ready, p), append(hashes, p.hash), append(packed, written)
+		ready, hashes, packed = append(ready, p), append(hashes, p.hash), append(packed, item)
 	}
 	var write []drivers.Item
-	var stored []*item
+	var written, removed []*part
 	var remove []string
 	turn := s.stripes.Fill(hashes, func(i int) bool {
 		if !ready[i].flight.Claim() {
 			return false
 		}
 		if ready[i].keep {
-			write, stored = append(write, packed[i]), append(stored, ready[i].it)
+			write, written = append(write, packed[i]), append(written, ready[i])
 		} else {
-			remove = append(remove, ready[i].key)
+			remove, removed = append(remove, ready[i].key), append(removed, ready[i])
 		}
 		return true
 	})
@@ -77,41 +96,47 @@ func (s *Store) share(ctx context.Context, c *core, parts []*part) {
 	}
 	defer turn.End()
 	s.await(turn)
-	var errs [2]error
-	if len(write) > 0 {
-		errs[0] = s.fill(ctx, write)
+	done := func(p *part, err error) {
+		if err != nil {
+			s.warn("shared tier: write", err)
+			return
+		}
+		p.replaced = true
+		s.pending.Overtaken(keyTarget(p.key))
+	}
+	for i, err := range s.fill(ctx, write) {
+		done(written[i], err)
+		if err == nil || mayLand(err) { // what another process may pull is not this one's alone
+			written[i].it.private = false
+		}
 	}
 	if len(remove) > 0 {
-		errs[1] = s.deleteMany(ctx, remove)
-	}
-	if err := errors.Join(errs[:]...); err != nil { // what was written before the failure is taken for private too
-		for _, p := range ready {
-			if p.flight.Forced { // what it was to replace must not come back
-				s.enqueue([]recovery.Target{keyTarget(p.key)}, recovery.Item{Shared: true, Tell: s.peers != nil}, err)
-			}
+		err := s.deleteMany(ctx, remove)
+		for _, p := range removed {
+			done(p, err)
 		}
-		s.warn("shared tier: write", err)
-		return
 	}
-	for i, it := range write { // what was there is replaced
-		stored[i].private = false
-		s.pending.Overtaken(keyTarget(it.Key))
-	}
-	s.pending.Overtaken(targets(remove, keyTarget)...)
 }
 
 // fill writes items that have been loaded. One that the tier refuses is kept in
-// memory only, and does not keep the others from being written.
-func (s *Store) fill(ctx context.Context, items []drivers.Item) error {
+// memory only, and does not keep the others from being written: one by one, but within
+// the time of one operation, since others wait for their turn. It returns the error of
+// each.
+func (s *Store) fill(ctx context.Context, items []drivers.Item) []error {
+	if len(items) == 0 {
+		return nil
+	}
 	err := s.setMany(ctx, items)
 	if len(items) == 1 || !errors.Is(err, drivers.ErrRefused) {
-		return err
+		return slices.Repeat([]error{err}, len(items))
 	}
-	var errs []error
-	for _, it := range items {
-		errs = append(errs, s.setMany(ctx, []drivers.Item{it}))
+	ctx, cancel := context.WithTimeout(ctx, s.l2Timeout)
+	defer cancel()
+	errs := make([]error, len(items))
+	for i := range items {
+		errs[i] = s.setMany(ctx, items[i:i+1])
 	}
-	return errors.Join(errs...)
+	return errs
 }
 
 // await waits for a turn. Those before it take three operations at most (see
@@ -176,7 +201,7 @@ func (s *Store) supersedes(it, other *item) bool {
 	if it.loadStarted != other.loadStarted {
 		return it.loadStarted > other.loadStarted
 	}
-	return it.expired || it.freshUntil <= other.freshUntil
+	return it.expired || !other.expired && it.freshUntil <= other.freshUntil
 }
 
 // pack returns what the shared tier keeps of it.

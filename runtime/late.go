@@ -18,6 +18,7 @@ type late struct {
 	mu    sync.Mutex
 	until map[string]int64
 	all   int64 // until when any key may be one of them
+	last  int64 // until when there may be any
 }
 
 // maxLate bounds how many keys are remembered one by one.
@@ -30,6 +31,7 @@ func (l *late) add(keys []string, until int64) {
 	if l.until == nil {
 		l.until = make(map[string]int64)
 	}
+	l.last = max(l.last, until)
 	if len(l.until)+len(keys) > maxLate {
 		l.forget()
 	}
@@ -71,14 +73,27 @@ func (l *late) of(key string) int64 {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.forget()
-	l.count()
-	return max(l.until[key], l.all)
+	t := now()
+	if t >= l.last { // one by one only when there is no room: this is asked of every key that changes
+		clear(l.until)
+		l.all, l.last = 0, 0
+		l.count()
+		return 0
+	}
+	if until := max(l.until[key], l.all); until > t {
+		return until
+	}
+	return 0
+}
+
+// mayLand reports whether a write that failed with err may take effect all the same.
+func mayLand(err error) bool {
+	return err != nil && !errors.Is(err, drivers.ErrRefused) && !errors.Is(err, ErrL2Paused)
 }
 
 // doubt remembers items that a write which failed with err may yet bring.
 func (s *Store) doubt(items []drivers.Item, err error) {
-	if err == nil || errors.Is(err, drivers.ErrRefused) || errors.Is(err, ErrL2Paused) {
+	if !mayLand(err) {
 		return
 	}
 	var keys []string

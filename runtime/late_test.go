@@ -80,3 +80,77 @@ func TestWhatWasSetTooLateIsNotReadAfterASet(t *testing.T) {
 		}
 	})
 }
+
+// Nor is it taken twice: once here, where it was loaded, and once elsewhere.
+func TestWhatALoadWroteTooLateIsPulledOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l2 := &lateTier{Shared: &faketier.Shared{}}
+		here, there := newCache[string, int](t, newStore(t, memoryTier(), runtime.L2(l2))), newCache[string, int](t, newStore(t, memoryTier(), runtime.L2(l2)))
+		one := func(context.Context) (int, error) { return 1, nil }
+		_, _ = here.GetOrSet(t.Context(), "other", one)
+		l2.slow.Store(true)
+		_, _ = here.GetOrSet(t.Context(), "k", one)
+		l2.slow.Store(false)
+		time.Sleep(time.Second)
+		if _, ok, err := there.Pull(t.Context(), "k"); !ok || err != nil {
+			t.Error(ok, err)
+		}
+		if _, ok, err := here.Pull(t.Context(), "k"); ok || err != nil {
+			t.Error("it was pulled already:", ok, err)
+		}
+	})
+}
+
+// What a forced load has replaced does not land after it.
+func TestWhatALoadWroteTooLateIsNotReadAfterAForcedOne(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l2 := &lateTier{Shared: &faketier.Shared{}}
+		c := newCache[string, int](t, newStore(t, runtime.L2(l2)))
+		give := func(v int) func(context.Context) (int, error) {
+			return func(context.Context) (int, error) { return v, nil }
+		}
+		_, _ = c.GetOrSet(t.Context(), "other", give(0))
+		l2.slow.Store(true)
+		_, _ = c.GetOrSet(t.Context(), "k", give(1))
+		l2.slow.Store(false)
+		got, err := c.GetOrSet(t.Context(), "k", give(2), runtime.ForceFresh())
+		want(t, got, err, 2)
+		for range 5 {
+			time.Sleep(time.Second)
+			if v, ok, err := c.Get(t.Context(), "k"); ok && v != 2 || err != nil {
+				t.Fatal("got", v, err)
+			}
+		}
+	})
+}
+
+// What one process wrote too late does not undo what another has deleted meanwhile.
+func TestWhatALoadWroteTooLateIsNotReadAfterAnothersDelete(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l2 := &lateTier{Shared: &faketier.Shared{}}
+		var bus faketier.Bus
+		process := func() *runtime.Cache[string, int] {
+			return newCache[string, int](t, newStore(t, memoryTier(), runtime.L2(l2), runtime.WithBus(&bus)))
+		}
+		here, there := process(), process()
+		one := func(context.Context) (int, error) { return 1, nil }
+		_, _ = here.GetOrSet(t.Context(), "other", one)
+		l2.slow.Store(true)
+		_, _ = here.GetOrSet(t.Context(), "k", one)
+		l2.slow.Store(false)
+		if err := there.Delete(t.Context(), "k"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(500 * time.Millisecond)
+		_, _, _ = there.Get(t.Context(), "k") // which has what has landed until it is told again
+		for range 5 {
+			if v, ok, err := here.Get(t.Context(), "k"); ok || err != nil {
+				t.Error("here: ", v, err)
+			}
+			time.Sleep(2 * time.Second)
+			if v, ok, err := there.Get(t.Context(), "k"); ok || err != nil {
+				t.Error("there: ", v, err)
+			}
+		}
+	})
+}

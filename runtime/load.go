@@ -332,7 +332,7 @@ func (c *core) await(ctx context.Context, rq *request, open []*search, came uint
 			continue
 		case err == errUnloaded && !rq.many:
 			continue // this caller's own loader may know of it; batches that find nothing share that
-		case err != nil && it == nil && rq.set.suppressL2 && isL2Error(err):
+		case err != nil && it == nil && rq.set.suppressL2 && unread(f, err):
 			continue // this caller would not have failed for that
 		case err != nil && it == nil && f.Forced:
 			continue // somebody else wanted it loaded; to this caller a cached value will do

@@ -156,6 +156,9 @@ func (p *peers) Message(b []byte) {
 		return
 	}
 	emit(s, s.hooks.Load().Received, BusEvent{s.name, m.Kind.String(), m.Names, nil})
+	if s.l2 != nil && (m.Kind == busmsg.Drop || m.Kind == busmsg.Expire) {
+		s.outlast(m.Names) // what this process wrote too late
+	}
 	switch m.Kind {
 	case busmsg.Drop:
 		s.settle(m.Names, func(_ int, hash uint64, _ generation.Mark) { s.l1.Delete(hash) })

@@ -15,6 +15,24 @@ import (
 // since before, it was gone for a moment. Whoever came later may have come after
 // another value was stored, and tries himself.
 func (c *core) pull(ctx context.Context, key string) (*item, error) {
+	s := c.store
+	if c.function.off.Load() {
+		return nil, nil
+	}
+	it, from, err := c.pullOnce(ctx, key)
+	switch { // when nobody waits any more: hooks may pull, too
+	case it != nil:
+		if s.hooks.Load().Hit != nil {
+			c.sayHit(it, from, false)
+		}
+		emit(s, s.hooks.Load().Deleted, InvalidationEvent{Store: s.name, Keys: []string{key}, Err: err})
+	case err == nil:
+		c.sayMiss(key)
+	}
+	return it, err
+}
+
+func (c *core) pullOnce(ctx context.Context, key string) (*item, Tier, error) {
 	for {
 		t, end := c.store.once.begin(key)
 		if end != nil {
@@ -24,10 +42,10 @@ func (c *core) pull(ctx context.Context, key string) (*item, error) {
 		select {
 		case <-t.done:
 			if t.taken && t.grabs.Load() > grabs {
-				return nil, nil
+				return nil, 0, nil
 			}
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, 0, ctx.Err()
 		}
 	}
 }
@@ -35,19 +53,17 @@ func (c *core) pull(ctx context.Context, key string) (*item, error) {
 // pullTries is how often a value is looked at anew that changes while it is pulled.
 const pullTries = 10
 
-func (c *core) pullAlone(ctx context.Context, key string, t *try, end func(taken bool)) (it *item, err error) {
+func (c *core) pullAlone(ctx context.Context, key string, t *try, end func(taken bool)) (it *item, from Tier, err error) {
 	defer func() { end(it != nil) }() // a driver may panic
 	s := c.store
-	if c.function.off.Load() {
-		return nil, nil
-	}
 	if !s.gate.enter() {
-		return nil, ErrClosed
+		return nil, 0, ErrClosed
 	}
 	defer s.gate.leave()
 	for range pullTries {
 		var lost bool
 		var seen []byte
+		from = TierL2
 		if s.l2 != nil {
 			seen, err = c.peek(ctx, key)
 			if err == nil && seen != nil {
@@ -55,6 +71,7 @@ func (c *core) pullAlone(ctx context.Context, key string, t *try, end func(taken
 			}
 		}
 		if it == nil && !lost && err == nil {
+			from = TierL1
 			it, lost, err = c.pullMemory(ctx, key, seen, t)
 		}
 		if it == nil && isL2Error(err) && c.settings.suppressL2 {
@@ -63,12 +80,9 @@ func (c *core) pullAlone(ctx context.Context, key string, t *try, end func(taken
 		if lost { // others have been taking it all the time
 			continue
 		}
-		if it == nil && err == nil {
-			c.sayMiss(key)
-		}
-		return it, err
+		return it, from, err
 	}
-	return nil, nil
+	return nil, 0, nil
 }
 
 // errTaken says that a value is not what it was when it was read.
@@ -90,7 +104,7 @@ func (c *core) pullMemory(ctx context.Context, key string, seen []byte, t *try) 
 	if it.presence != present || s.judge(ctx, it) != fresh {
 		return nil, false, nil
 	}
-	return c.take(ctx, it, TierL1, t, &change{
+	return c.take(ctx, it, t, &change{
 		shared: func(ctx context.Context) (open bool, err error) {
 			if seen != nil && !s.pending.Blocks(keyTarget(key)) {
 				open, err = s.deleteSame(ctx, key, seen)
@@ -145,7 +159,7 @@ func (c *core) pullShared(ctx context.Context, key string, seen []byte, t *try) 
 	if it = items[0]; it == nil || it.presence != present || s.look(it, now()) != fresh {
 		return nil, false, nil
 	}
-	return c.take(ctx, it, TierL2, t, &change{
+	return c.take(ctx, it, t, &change{
 		shared: func(ctx context.Context) (open bool, err error) {
 			open, err = s.deleteSame(ctx, key, seen)
 			lost = err == errTaken
@@ -197,7 +211,7 @@ func (s *Store) stillAbsent(ctx context.Context, key string) (open bool, err err
 
 // take carries out the change that removes an item. It returns the item unless that
 // is lost to somebody else.
-func (c *core) take(ctx context.Context, it *item, from Tier, t *try, taking *change, lost *bool) (*item, bool, error) {
+func (c *core) take(ctx context.Context, it *item, t *try, taking *change, lost *bool) (*item, bool, error) {
 	s := c.store
 	taking.op, taking.kind, taking.keys, taking.silent = "pull", busmsg.Drop, []string{it.key}, c.settings.skipBus
 	t.grabs.Add(1)
@@ -208,9 +222,5 @@ func (c *core) take(ctx context.Context, it *item, from Tier, t *try, taking *ch
 	case *lost:
 		return nil, true, nil
 	}
-	if s.hooks.Load().Hit != nil {
-		c.sayHit(it, from, false)
-	}
-	emit(s, s.hooks.Load().Deleted, InvalidationEvent{Store: s.name, Keys: taking.keys, Err: err})
 	return it, false, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -133,7 +134,8 @@ func untrusted(cells []*stamp.Cell, t int64) []*stamp.Cell {
 	return out
 }
 
-// complete turns what was read for cells into stamps, making those that are absent.
+// complete turns what was read for cells into stamps, making those that are absent
+// or unreadable.
 func (s *Store) complete(ctx context.Context, cells []*stamp.Cell, values [][]byte) ([]stamp.Value, error) {
 	halves := make([]uint64, len(values))
 	var add []drivers.Item
@@ -156,12 +158,20 @@ func (s *Store) complete(ctx context.Context, cells []*stamp.Cell, values [][]by
 		if err != nil {
 			return nil, err
 		}
+		var foreign []drivers.Item
 		for j, i := range at {
 			half, ok := stamp.Parse(stored[j])
 			if !ok {
-				return nil, fmt.Errorf("reserved key %q holds foreign data", add[j].Key)
+				foreign = append(foreign, add[j])
+				half, _ = stamp.Parse(add[j].Value)
 			}
 			halves[i] = half
+		}
+		if len(foreign) > 0 { // as good as none; a change that comes between is one more that no entry has
+			s.warn("shared tier: a stamp is unreadable", fmt.Errorf("reserved key %q holds foreign data", foreign[0].Key))
+			if err := s.setMany(ctx, foreign); err != nil {
+				return nil, err
+			}
 		}
 	}
 	out := make([]stamp.Value, len(cells))
@@ -181,10 +191,19 @@ func (s *Store) provide(cells []*stamp.Cell, trustUntil int64) {
 }
 
 // refetch reads the stamps of cells. If the shared tier does not answer, what was
-// known before stands for another while: the cache must not be the outage.
+// known before stands for another while: the cache must not be the outage. So does a
+// stamp that is pending, and does not keep the others from being read.
 func (s *Store) refetch(ctx context.Context, limit time.Duration, cells []*stamp.Cell) {
 	epoch := s.stamps.Epoch()
-	if _, err := s.fetch(ctx, limit, nil, cells); err != nil && ctx.Err() == nil {
+	read := cells
+	if s.pending.Len() > 0 {
+		read = slices.DeleteFunc(slices.Clone(cells), func(c *stamp.Cell) bool { return s.blocked(c.Name) })
+	}
+	_, err := s.fetch(ctx, limit, nil, read)
+	if err == nil && len(read) < len(cells) {
+		err = errPending
+	}
+	if err != nil && ctx.Err() == nil {
 		s.warn("shared tier: read stamps", err)
 		for _, c := range cells {
 			s.stamps.Prolong(c, s.trust(), epoch)

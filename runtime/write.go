@@ -171,7 +171,7 @@ func (s *Store) ageShared(ctx context.Context, keys []string) error {
 		}
 		values, err := s.getMany(ctx, keys)
 		if err != nil {
-			return errors.Join(err, s.deleteMany(ctx, keys)) // without its value it can only go
+			return s.deleteInstead(ctx, keys, err)
 		}
 		swaps := agedValues(keys, values)
 		if len(swaps) == 0 {
@@ -182,7 +182,7 @@ func (s *Store) ageShared(ctx context.Context, keys []string) error {
 		}
 		swapped, err := s.swapMany(ctx, swaps)
 		if err != nil {
-			return errors.Join(err, s.deleteMany(ctx, keys))
+			return s.deleteInstead(ctx, keys, err)
 		}
 		keys = nil
 		for i, w := range swaps {
@@ -192,6 +192,17 @@ func (s *Store) ageShared(ctx context.Context, keys []string) error {
 		}
 	}
 	return s.deleteMany(ctx, keys)
+}
+
+// deleteInstead deletes keys that cannot be aged, because of err: they can only go. That
+// the tier refuses what was to be written is no failure then.
+func (s *Store) deleteInstead(ctx context.Context, keys []string, err error) error {
+	errDelete := s.deleteMany(ctx, keys)
+	if errors.Is(err, drivers.ErrRefused) {
+		s.warn("shared tier: refused", err)
+		return errDelete
+	}
+	return errors.Join(err, errDelete)
 }
 
 // agedValues returns what values of keys are to be replaced with.
@@ -212,18 +223,21 @@ func agedValues(keys []string, values [][]byte) (swaps []drivers.Swap) {
 
 // overwrite carries out swaps without comparing.
 func (s *Store) overwrite(ctx context.Context, swaps []drivers.Swap) error {
-	var remove []string
+	var remove, keys []string
 	var rewrite []drivers.Item
 	for _, w := range swaps {
 		if w.New == nil {
 			remove = append(remove, w.Key)
 		} else {
+			keys = append(keys, w.Key)
 			rewrite = append(rewrite, drivers.Item{Key: w.Key, Value: w.New, TTL: w.TTL})
 		}
 	}
 	var errs [2]error
 	if len(rewrite) > 0 {
-		errs[0] = s.setMany(ctx, rewrite)
+		if err := s.setMany(ctx, rewrite); err != nil {
+			errs[0] = s.deleteInstead(ctx, keys, err)
+		}
 	}
 	if len(remove) > 0 {
 		errs[1] = s.deleteMany(ctx, remove)

@@ -86,14 +86,14 @@ func (b *Breaker) Allow() (Ticket, bool) {
 // Report says what became of what the holder of a ticket has tried. Outcomes from
 // before the breaker was opened for the last time count no more.
 func (b *Breaker) Report(t Ticket, o Outcome) {
-	if o != Failure && !b.uneasy.Load() || b.Failures <= 0 || b.pausing() <= 0 {
+	if o != Failure && !b.uneasy.Load() || b.Failures <= 0 {
 		return
 	}
 	b.mu.Lock()
 	defer b.unlock()
 	switch {
 	case b.state == Closed:
-		if t.opening == b.openings.Load() {
+		if t.opening == b.openings.Load() && b.pausing() > 0 {
 			b.count(o)
 		}
 	case t.trial == 0 || t.trial != b.trial:

@@ -143,3 +143,21 @@ func TestChangedIsCalledInOrderWithNoLockHeld(t *testing.T) {
 		}
 	})
 }
+
+// A pause that is taken back while the breaker is open lets everyone through again.
+func TestAPauseOfZeroWhileItIsOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := Breaker{Failures: 1}
+		b.PauseFor(time.Minute)
+		ticket, _ := b.Allow()
+		b.Report(ticket, Failure)
+		b.PauseFor(0)
+		for i := range 3 {
+			ticket, ok := b.Allow()
+			if !ok {
+				t.Fatalf("try %d: not let through", i)
+			}
+			b.Report(ticket, Success)
+		}
+	})
+}

@@ -146,6 +146,7 @@ func (g *Group[T]) begin(s *shard[T], key string, background bool, crew *Crew, e
 func (s *shard[T]) poison(key string) {
 	for _, f := range s.flights[key] {
 		f.poisoned.Store(true)
+		f.giveBack()
 	}
 	delete(s.flights, key)
 }
@@ -186,6 +187,7 @@ func (f *Flight[T]) Claim() bool {
 		for _, other := range under {
 			if other != f {
 				other.poisoned.Store(true)
+				other.giveBack()
 			}
 		}
 		f.shard.flights[f.Key] = []*Flight[T]{f}
@@ -271,6 +273,11 @@ func (f *Flight[T]) Free() {
 	f.shard.mu.Lock()
 	defer f.shard.mu.Unlock()
 	f.release()
+	f.giveBack()
+}
+
+// giveBack is called under shard.mu.
+func (f *Flight[T]) giveBack() {
 	if !f.free {
 		f.free = true
 		close(f.freed)
