@@ -86,6 +86,9 @@ func (t *Table) prepareText(ctx context.Context, text string) (*sql.Stmt, error)
 	if statement != nil {
 		return statement, nil
 	}
+	if t.closed.Load() {
+		return nil, drivers.ErrClosed
+	}
 	statement, err := t.db.PrepareContext(ctx, text)
 	if err != nil {
 		return nil, err
@@ -201,6 +204,15 @@ func (t *Table) change(ctx context.Context, s *statement, names [][]byte, mark i
 	ask := t.statement("SELECT name FROM ", t.from, " WHERE name IN ").list(names).add(" AND mark = ").arg(mark)
 	return changed, t.patiently(ctx, func() error {
 		clear(changed)
+		// First: preparing takes a connection of the pool, and transactions that have all
+		// of them would wait for each other.
+		if !t.options.Unprepared {
+			for _, text := range []string{s.text.String(), ask.text.String()} {
+				if _, err := t.prepareText(ctx, text); err != nil {
+					return err
+				}
+			}
+		}
 		tx, err := t.db.BeginTx(ctx, nil)
 		if err != nil {
 			return err
