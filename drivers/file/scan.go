@@ -76,12 +76,13 @@ func (d *Driver) Scan(ctx context.Context, prefix string, f func(keys []string) 
 		if err != nil {
 			return err // keys may still be written to
 		}
-		for len(keys) > 0 {
-			n := min(len(keys), scanBatch)
-			if err := f(keys[:n:n]); err != nil {
+		for page := range slices.Chunk(keys, scanBatch) {
+			if err := ctx.Err(); err != nil {
+				return d.failed("scan", 0, err)
+			}
+			if err := f(page); err != nil {
 				return err
 			}
-			keys = keys[n:]
 		}
 	}
 	return nil
