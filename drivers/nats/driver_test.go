@@ -147,6 +147,46 @@ func TestTheBucketIsOneOfOtherTools(t *testing.T) {
 }
 
 // A bucket that is removed, or lost with a server's memory, is made again.
+// What other tools put into the bucket under a name that no key has is not the driver's:
+// it must not be taken for the key that its name looks like.
+func TestForeignNamesAreLeftAlone(t *testing.T) {
+	d := New(dial(t, servers.NATS(t)), Options{})
+	ctx := t.Context()
+	if err := d.SetMany(ctx, []drivers.Item{{Key: "a+", Value: []byte("mine")}, {Key: "", Value: []byte("mine")}}); err != nil {
+		t.Fatal(err)
+	}
+	bucket, err := d.js.KeyValue(ctx, DefaultBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := []string{"a=2b", "=61", "a.=61", "==.x"} // "a=2B" is a+
+	for _, name := range foreign {
+		if _, err := bucket.PutString(ctx, name, "theirs"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found := make(map[string]int)
+	if err := d.Scan(ctx, "", func(keys []string) error {
+		for _, key := range keys {
+			found[key]++
+		}
+		return nil
+	}); err != nil || len(found) != 2 || found["a+"] != 1 || found[""] != 1 {
+		t.Errorf("scan names %v, %v", found, err)
+	}
+	for _, name := range foreign {
+		if err := bucket.Delete(ctx, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := d.Prune(ctx); n != 0 || err != nil {
+		t.Errorf("pruned %d, %v", n, err)
+	}
+	if got, err := d.GetMany(ctx, []string{"a+", ""}); err != nil || string(got[0]) != "mine" || string(got[1]) != "mine" {
+		t.Errorf("after a prune: %q, %v", got, err)
+	}
+}
+
 func TestALostBucketIsMadeAgain(t *testing.T) {
 	d := New(dial(t, servers.NATS(t)), Options{Memory: true})
 	ctx := t.Context()

@@ -148,13 +148,13 @@ func (d *Driver) await(ctx context.Context, inbox *gonats.Subscription) (*gonats
 }
 
 func (d *Driver) found(ctx context.Context, stream jetstream.Stream, m *gonats.Msg, sequence uint64, prefix string) (found, bool, error) {
-	name := strings.TrimPrefix(m.Subject, d.subject)
-	if hashed(name) {
+	of := strings.TrimPrefix(m.Subject, d.subject)
+	if hashed(of) {
 		// The key is where the value is.
-		e, err := d.loadName(ctx, stream, name)
-		return found{e.longKey, e}, e.sequence != 0 && strings.HasPrefix(e.longKey, prefix), err
+		e, err := d.loadName(ctx, stream, of)
+		return found{e.longKey, e}, name(e.longKey) == of && strings.HasPrefix(e.longKey, prefix), err
 	}
-	key, err := keyOf(name)
+	key, err := keyOf(of)
 	if err != nil || !strings.HasPrefix(key, prefix) {
 		return found{}, false, nil // with an error, it is not the driver's
 	}
