@@ -82,30 +82,58 @@ func l2Large(t *testing.T, s l2) {
 	s.expect(s.key("large"), []byte("y"))
 }
 
-// writes is every operation that stores item, refused or not.
-func (s l2) writes(item drivers.Item) map[string]func(context.Context) error {
+// writes is every operation that stores items, refused or not.
+func (s l2) writes(items ...drivers.Item) map[string]func(context.Context) error {
 	all := map[string]func(context.Context) error{
-		"SetMany": func(ctx context.Context) error { return s.SetMany(ctx, []drivers.Item{item}) },
+		"SetMany": func(ctx context.Context) error { return s.SetMany(ctx, items) },
 	}
 	if a, ok := s.L2.(drivers.Adder); ok {
-		all["AddMany"] = func(ctx context.Context) error { _, err := a.AddMany(ctx, []drivers.Item{item}); return err }
+		all["AddMany"] = func(ctx context.Context) error { _, err := a.AddMany(ctx, items); return err }
 	}
 	if w, ok := s.L2.(drivers.Swapper); ok {
 		all["SwapMany"] = func(ctx context.Context) error {
-			_, err := w.SwapMany(ctx, []drivers.Swap{{Key: item.Key, New: append([]byte{}, item.Value...), TTL: item.TTL}})
+			swaps := make([]drivers.Swap, len(items))
+			for i, it := range items {
+				swaps[i] = drivers.Swap{Key: it.Key, New: append([]byte{}, it.Value...), TTL: it.TTL}
+			}
+			_, err := w.SwapMany(ctx, swaps)
 			return err
 		}
 	}
 	if l, ok := s.L2.(drivers.Leaser); ok {
-		all["FillMany"] = func(ctx context.Context) error { _, err := l.FillMany(ctx, []drivers.Item{item}, "token"); return err }
+		all["FillMany"] = func(ctx context.Context) error { _, err := l.FillMany(ctx, items, "token"); return err }
 	}
 	return all
 }
 
-func (s l2) refuses(what string, item drivers.Item) {
+func (s l2) refuses(what string, items ...drivers.Item) {
 	s.t.Helper()
-	for name, write := range s.writes(item) {
+	for name, write := range s.writes(items...) {
 		mustFail(s.t, name+" of "+what, write(s.ctx), drivers.ErrRefused)
+	}
+}
+
+// refusedBatch: nothing is stored of a call that is refused, wherever in it the reason is.
+func refusedBatch(t *testing.T, s l2) {
+	good := drivers.Item{Key: s.key("good"), Value: []byte("x")}
+	bad := map[string]drivers.Item{"a negative TTL": {Key: s.key("bad"), TTL: -1}}
+	if s.limit.NoEmptyKey {
+		bad["an empty key"] = drivers.Item{}
+	}
+	if s.limit.MaxKey > 0 {
+		bad["a key that is too long"] = drivers.Item{Key: strings.Repeat("k", s.limit.MaxKey+1)}
+	}
+	if s.limit.MaxValue > 0 {
+		bad["a value that is too large"] = drivers.Item{Key: s.key("bad"), Value: make([]byte, s.limit.MaxValue+1)}
+	}
+	if l, ok := s.L2.(drivers.Leaser); ok {
+		_, err := l.LeaseMany(s.ctx, []string{good.Key}, "token", time.Hour)
+		must(t, "LeaseMany", err)
+	}
+	for what, item := range bad {
+		s.refuses("a batch with "+what, good, item)
+		s.refuses("a batch with "+what, item, good)
+		s.expect(good.Key, nil)
 	}
 }
 

@@ -46,6 +46,9 @@ func leaseChanges(run func(string, func(*testing.T, l2)), have Capability) {
 	ends("SetMany", 0, func(s leasing, by drivers.L2, key string) error {
 		return by.SetMany(s.ctx, []drivers.Item{{Key: key, Value: []byte("new"), TTL: time.Hour}})
 	})
+	ends("SetMany of several", 0, func(s leasing, by drivers.L2, key string) error {
+		return by.SetMany(s.ctx, []drivers.Item{{Key: s.key("other")}, {Key: key, Value: []byte("new"), TTL: time.Hour}})
+	})
 	ends("DeleteMany", 0, func(s leasing, by drivers.L2, key string) error {
 		return by.DeleteMany(s.ctx, []string{s.key("other"), key})
 	})
