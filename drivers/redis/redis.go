@@ -47,7 +47,8 @@
 // connection breaks is an error, although the client retries other commands.
 //
 // A client that reads from replicas breaks the promise that a read sees every
-// finished write: leave ReadOnly, RouteByLatency and RouteRandomly off. Replication
+// finished write: leave ReadOnly, RouteByLatency and RouteRandomly off. So does one that
+// caches on its own side (ClientSideCacheConfig): New refuses it. Replication
 // is asynchronous: a failover, of Sentinel or of a Cluster, can lose the last
 // writes before it, deletions too. A Ring uses other shards while one is down, and
 // finds that one's old values again afterwards. A server that evicts
@@ -105,6 +106,7 @@ var (
 
 var (
 	errNoClient = errors.New("redis: the client is nil")
+	errOwnCache = errors.New("redis: the client caches on its own side (ClientSideCacheConfig): its reads miss finished writes")
 	errEmptyKey = fmt.Errorf("%w: an empty key has no place in a Ring", drivers.ErrRefused)
 )
 
@@ -119,6 +121,8 @@ func New(client goredis.UniversalClient, options Options) *Driver {
 		d.oneNode = true
 		if c == nil {
 			d.err = errNoClient
+		} else if o := c.Options(); o.Protocol != 2 && (o.ClientSideCacheConfig != nil || o.ClientSideCache != nil) {
+			d.err = errOwnCache
 		}
 	case *goredis.Ring:
 		d.ring = true
