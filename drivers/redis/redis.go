@@ -46,6 +46,10 @@
 // write so left may still take effect. Scripts are not sent twice: one whose
 // connection breaks is an error, although the client retries other commands.
 //
+// While a slot moves from one node of a Cluster to another, the servers carry out no
+// script on an entry and its lease, and so no write or deletion in it: these wait for
+// 2.5 seconds at most, and then fail with TRYAGAIN. Reads go on.
+//
 // A client that reads from replicas breaks the promise that a read sees every
 // finished write: leave ReadOnly, RouteByLatency and RouteRandomly off. So does one that
 // caches on its own side (ClientSideCacheConfig): New refuses it. Replication
