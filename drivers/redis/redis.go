@@ -34,6 +34,9 @@
 // they know the commands that the driver needs; a program may call it when it starts.
 // Users of an access control list need the rights +get +mget +set +del +unlink
 // +eval +evalsha +scan +multi +exec, and for Ready +ping, +command|info and +role.
+// A bus needs +publish +subscribe +ping and its channels, of a store "cachegen:", its
+// prefix and "!bus"; Tracking also +client|id +client|tracking and the channel
+// __redis__:invalidate.
 //
 // # Limits
 //
