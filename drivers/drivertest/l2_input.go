@@ -163,25 +163,33 @@ func refusedValue(t *testing.T, s l2) {
 func l2Errors(t *testing.T, s l2) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	cancel()
+	s.mustBeNamed(ctx, "with an ended context")
+	must(t, "Close", s.Close())
+	s.mustBeNamed(s.ctx, "after Close")
+}
+
+// mustBeNamed checks the errors of all operations, which have to fail.
+func (s l2) mustBeNamed(ctx context.Context, when string) {
+	s.t.Helper()
 	store := ""
 	for name, operation := range s.operations() {
 		err := operation.run(ctx)
 		if err == nil {
-			t.Errorf("%s with an ended context: no error", name)
+			s.t.Errorf("%s %s: no error", name, when)
 			continue
 		}
 		driver, rest, found := strings.Cut(err.Error(), ":")
 		if !found || driver == "" || strings.ContainsAny(driver, " \n") {
-			t.Errorf("%s: error %q, want the driver's name and a colon first", name, err)
+			s.t.Errorf("%s %s: error %q, want the driver's name and a colon first", name, when, err)
 		}
 		if store == "" {
 			store = driver
 		}
 		if driver != store {
-			t.Errorf("%s: the error begins with %q, that of another operation with %q", name, driver, store)
+			s.t.Errorf("%s %s: the error begins with %q, that of another operation with %q", name, when, driver, store)
 		}
 		if !strings.Contains(rest, operation.verb) {
-			t.Errorf("%s: error %q does not name the operation with the word %q", name, err, operation.verb)
+			s.t.Errorf("%s %s: error %q does not name the operation with the word %q", name, when, err, operation.verb)
 		}
 	}
 }
