@@ -138,6 +138,9 @@ func scanError(t *testing.T, s scanning) {
 	calls := 0
 	err := s.Scan(s.ctx, s.prefix, func([]string) error { calls++; return wanted })
 	mustFail(t, "Scan", err, wanted)
+	if _, rest, named := strings.Cut(fmt.Sprint(err), ": "); !named || !strings.Contains(rest, "scan") {
+		t.Errorf("Scan: error %q, want the driver's name, a colon and what was being done", err)
+	}
 	if calls != 1 {
 		t.Errorf("f was called %d times", calls)
 	}

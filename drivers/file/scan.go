@@ -77,11 +77,12 @@ func (d *Driver) Scan(ctx context.Context, prefix string, f func(keys []string) 
 			return err // keys may still be written to
 		}
 		for page := range slices.Chunk(keys, scanBatch) {
-			if err := ctx.Err(); err != nil {
-				return d.failed("scan", 0, err)
+			err := ctx.Err()
+			if err == nil {
+				err = f(page)
 			}
-			if err := f(page); err != nil {
-				return err
+			if err != nil {
+				return d.failed("scan", 0, err)
 			}
 		}
 	}

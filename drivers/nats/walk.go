@@ -175,7 +175,7 @@ func (d *Driver) Scan(ctx context.Context, prefix string, f func(keys []string) 
 		if len(keys) == 0 {
 			return nil
 		}
-		return f(keys)
+		return d.failed("scan", -1, f(keys))
 	})
 }
 

@@ -41,6 +41,11 @@ func (t *Table) execute(ctx context.Context, operation string, keys int, f func(
 	case t.TooLarge(err) && !errors.Is(err, drivers.ErrRefused):
 		err = fmt.Errorf("%w: %w", drivers.ErrRefused, err)
 	}
+	return t.failed(operation, keys, err)
+}
+
+// failed says what was being done to how many keys.
+func (t *Table) failed(operation string, keys int, err error) error {
 	if keys > 0 {
 		noun := "keys"
 		if keys == 1 {
