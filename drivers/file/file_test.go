@@ -254,3 +254,15 @@ func TestScanEndsWithItsContext(t *testing.T) {
 		t.Errorf("f was called %d times, then %v", calls, err)
 	}
 }
+
+// What no header could say of a key would be lent to everybody.
+func TestKeysThatAreTooLongAreRefused(t *testing.T) {
+	d := open(t, t.TempDir(), Options{})
+	key := strings.Repeat("k", maxKey+1)
+	_, lease := d.LeaseMany(t.Context(), []string{key}, "t", time.Hour)
+	for _, err := range []error{lease, d.SetMany(t.Context(), []drivers.Item{{Key: key}})} {
+		if !errors.Is(err, drivers.ErrRefused) {
+			t.Errorf("error %v", err)
+		}
+	}
+}
