@@ -55,6 +55,10 @@ func TestHandlesNeedNotShareTheirData(t *testing.T) {
 	drivertest.L2(t, func(t *testing.T) drivers.L2 { return newReference("") }, everything, drivertest.Limits{LargestValue: 1 << 20})
 }
 
+func TestSmallBatchesAreEnough(t *testing.T) {
+	drivertest.L2(t, func(t *testing.T) drivers.L2 { return newReference("") }, everything, drivertest.Limits{LargestValue: 1, LargestBatch: 1})
+}
+
 // Each bug fails the tests that are named after what it breaks.
 func TestBrokenStoresFail(t *testing.T) {
 	program, err := os.Executable()

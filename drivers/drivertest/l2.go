@@ -277,8 +277,9 @@ func l2Visibility(t *testing.T, s l2) {
 
 // l2Whole: whoever reads while a value is replaced gets the old one or the new one.
 func l2Whole(t *testing.T, s l2) {
-	const rounds, readers = 40, 3
+	const readers = 3
 	size := min(s.limit.largest(), 300_000)
+	rounds := min(40, size)
 	key := s.key("a")
 	value := func(round int) []byte { return bytes.Repeat([]byte{byte('a' + round%26)}, size-round) }
 	var wg sync.WaitGroup

@@ -84,7 +84,9 @@ func (s scanning) fillWith(n int) []string {
 func scanMany(t *testing.T, s scanning) {
 	keys := s.fillWith(3000)
 	mustFind(t, "scan", s.scan(s.prefix), keys)
-	mustFind(t, "scan of a hundred", s.scan(s.prefix+"001"), keys[100:200])
+	n := len(keys)
+	mustFind(t, "scan of a hundred", s.scan(s.prefix+"001"), keys[min(100, n):min(200, n)])
+	mustFind(t, "scan of ten", s.scan(s.prefix+"0000"), keys[:10])
 	mustFind(t, "scan of one", s.scan(keys[7]), keys[7:8])
 	mustFind(t, "scan of none", s.scan(s.prefix+"x"), nil)
 }
