@@ -59,6 +59,14 @@ func TestSmallBatchesAreEnough(t *testing.T) {
 	drivertest.L2(t, func(t *testing.T) drivers.L2 { return newReference("") }, everything, drivertest.Limits{LargestValue: 1, LargestBatch: 1})
 }
 
+// A store may take as little as memcached does.
+func TestLimitsAreKeptTo(t *testing.T) {
+	limits := drivertest.Limits{MaxKey: 250, MaxValue: 1 << 20, NoEmptyKey: true}
+	shared := newReference("")
+	shared.limit = limits
+	drivertest.L2(t, func(t *testing.T) drivers.L2 { return shared.another() }, everything, limits)
+}
+
 // Each bug fails the tests that are named after what it breaks.
 func TestBrokenStoresFail(t *testing.T) {
 	program, err := os.Executable()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,21 +22,24 @@ func everyByte() string {
 }
 
 // awkwardNames are different keys to who compares bytes, and are the same, or
-// patterns of each other, to who does not.
-func awkwardNames() []string {
-	return []string{
+// patterns of each other, to who does not. With the prefix they are no longer than the
+// store's keys may be.
+func (s l2) awkwardNames() []string {
+	all := everyByte()
+	names := []string{
 		"a", "A", "a ", "a  ", " a", "a\t", "a\x00", "a\x00b", "\x00", "ä", "Ä", "a\u0308", "ß", "ss", "\xff", "\xff\xfe", "\xc3",
 		"%", "_", "%%", "a%", "a_", "*", "?", "a*", "a?", "[a]", "[a-z]", "[^a]", "[", "]", "^", `\`, `\\`, `\*`, `a\`,
 		`'`, `"`, "`", "''", "--", ";", "$1", "?1", ":a", "@a",
 		"{", "}", "{}", "{}a", "{x}", "{x}y", "{x", "x}", "x}y", "}{", "{{x}}", "{{x}}y", "a{x}b{y}", "a{}b{y}",
-		"a:b", "a/b", "../a", "..", ".", "a.", "CON", "nul.txt", "1", "01", "1.0", everyByte(), "\r\n", "\n",
+		"a:b", "a/b", "../a", "..", ".", "a.", "CON", "nul.txt", "1", "01", "1.0", all, all[:128], all[128:], "\r\n", "\n",
 	}
+	return slices.DeleteFunc(names, func(name string) bool { return len(s.prefix)+len(name) > s.limit.longest() })
 }
 
 func l2Keys(t *testing.T, s l2) {
 	longest := s.limit.longest()
 	keys := []string{strings.Repeat("k", longest), strings.Repeat("k", longest-1), strings.Repeat("k", longest-1) + "K"}
-	for _, name := range awkwardNames() {
+	for _, name := range s.awkwardNames() {
 		keys = append(keys, s.key(name), name+s.prefix)
 	}
 	if !s.limit.NoEmptyKey {

@@ -243,7 +243,7 @@ func leaseFillTTL(t *testing.T, s leasing) {
 
 func leaseBytes(t *testing.T, s leasing) {
 	var keys []string
-	for _, name := range awkwardNames() {
+	for _, name := range s.awkwardNames() {
 		keys = append(keys, s.key(name), name+s.prefix)
 	}
 	long := make([]byte, s.limit.longest())

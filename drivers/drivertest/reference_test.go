@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/drivertest"
 )
 
 // A reference is a store with every capability, as plain as can be. bug names one
@@ -20,6 +21,7 @@ type reference struct {
 	data   *data
 	closed bool
 	bug    string
+	limit  drivertest.Limits
 	seen   map[string][]byte // by a bug
 }
 
@@ -37,7 +39,9 @@ func newReference(bug string) *reference {
 	return &reference{mu: new(sync.Mutex), data: &data{make(map[string]item), make(map[string]lease)}, bug: bug}
 }
 
-func (r *reference) another() *reference { return &reference{mu: r.mu, data: r.data, bug: r.bug} }
+func (r *reference) another() *reference {
+	return &reference{mu: r.mu, data: r.data, bug: r.bug, limit: r.limit}
+}
 
 func (r *reference) do(ctx context.Context, verb string, f func() error) error {
 	r.mu.Lock()
@@ -91,6 +95,15 @@ func (r *reference) refuse(items []drivers.Item) error {
 	for _, it := range items {
 		if it.TTL < 0 && r.bug != "takes negative TTLs" {
 			return fmt.Errorf("%w: negative ttl %s", drivers.ErrRefused, it.TTL)
+		}
+		if it.Key == "" && r.limit.NoEmptyKey {
+			return fmt.Errorf("%w: an empty key", drivers.ErrRefused)
+		}
+		if most := r.limit.MaxKey; most > 0 && len(it.Key) > most {
+			return fmt.Errorf("%w: a key of %d bytes", drivers.ErrRefused, len(it.Key))
+		}
+		if most := r.limit.MaxValue; most > 0 && len(it.Value) > most {
+			return fmt.Errorf("%w: a value of %d bytes", drivers.ErrRefused, len(it.Value))
 		}
 	}
 	return nil
@@ -204,7 +217,7 @@ func (r *reference) SwapMany(ctx context.Context, swaps []drivers.Swap) (done []
 	}
 	err = r.do(ctx, "swap", func() error {
 		for _, s := range swaps {
-			if err := r.refuse([]drivers.Item{{TTL: s.TTL}}); err != nil {
+			if err := r.refuse([]drivers.Item{{Key: s.Key, Value: s.New, TTL: s.TTL}}); err != nil {
 				return err
 			}
 		}
@@ -252,6 +265,9 @@ func (r *reference) LeaseMany(ctx context.Context, keys []string, token string, 
 			return fmt.Errorf("%w: ttl %s", drivers.ErrRefused, ttl)
 		}
 		for _, key := range keys {
+			if err := r.refuse([]drivers.Item{{Key: key}}); err != nil {
+				return err
+			}
 			holder := r.lent(key)
 			free := holder == "" || holder == token && r.bug == "lends twice to its holder" || r.bug == "lends to everybody"
 			got = append(got, free)
