@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -290,6 +291,44 @@ func TestMaxBytes(t *testing.T) {
 	values, err := d.GetMany(ctx, []string{"0", "199"})
 	if err != nil || len(values[0]) != 1<<10 || values[1] != nil {
 		t.Errorf("afterwards: %d bytes, %q, %v", len(values[0]), values[1], err)
+	}
+}
+
+// What is invalid has to go, also where there is no room to say so.
+func TestAFullBucketCanBeDeletedFrom(t *testing.T) {
+	d := New(dial(t, servers.NATS(t)), Options{MaxBytes: 100 << 10})
+	ctx := t.Context()
+	fill := func() {
+		t.Helper()
+		for _, size := range []int{1 << 10, 1} {
+			var err error
+			for i := 0; err == nil; i++ {
+				err = d.SetMany(ctx, []drivers.Item{{Key: fmt.Sprintf("%d:%d", size, i), Value: make([]byte, size)}})
+			}
+			if !full(err) {
+				t.Fatal(err)
+			}
+		}
+	}
+	if lent, err := d.LeaseMany(ctx, []string{"1024:0"}, "t", time.Hour); err != nil || !lent[0] {
+		t.Fatal(lent, err)
+	}
+	fill()
+	for _, keys := range [][]string{{"1024:0"}, {"1024:1", "1:0", "1:1", "absent"}} {
+		if err := d.DeleteMany(ctx, keys); err != nil {
+			t.Fatal(err)
+		}
+		values, err := d.GetMany(ctx, keys)
+		if err != nil || slices.ContainsFunc(values, func(v []byte) bool { return v != nil }) {
+			t.Errorf("after delete: %q, %v", values, err)
+		}
+	}
+	if filled, err := d.FillMany(ctx, []drivers.Item{{Key: "1024:0"}}, "t"); err != nil || filled[0] {
+		t.Errorf("the lease outlived a delete: %v, %v", filled, err)
+	}
+	fill()
+	if n, err := d.DeletePrefix(ctx, "1:"); err != nil || n < 2 {
+		t.Errorf("removed %d, %v", n, err)
 	}
 }
 

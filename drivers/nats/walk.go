@@ -213,7 +213,11 @@ func (d *Driver) remove(ctx context.Context, stream jetstream.Stream, it found) 
 	if _, ok := gone(it.entry); !ok {
 		return false, nil
 	}
-	if done, err := d.replace(ctx, it.key, it.sequence, entry{}); done || err != nil {
+	done, err := d.replace(ctx, it.key, it.sequence, entry{})
+	if full(err) {
+		return live, stream.Purge(ctx, jetstream.WithPurgeSubject(d.subject+name(it.key)))
+	}
+	if done || err != nil {
 		return live, err
 	}
 	_, err = d.change(ctx, stream, it.key, gone)
