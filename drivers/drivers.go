@@ -78,9 +78,9 @@ type Item struct {
 //
 // Keys and values are arbitrary bytes, and keys are compared byte by byte. A
 // value written is read back byte for byte. What a driver documents that it does
-// not take, such as keys or values beyond a size, it refuses ([ErrRefused]) and
-// stores nothing of. A batch may be of any size, and of no keys; only GetMany and
-// DeleteMany may be asked for one key twice in a batch.
+// not take, such as keys or values beyond a size, it refuses ([ErrRefused]), and
+// stores nothing of the whole batch. A batch may be of any size, and of no keys; only
+// GetMany and DeleteMany may be asked for one key twice in a batch.
 //
 // Methods are called by many goroutines at once. Each key's change is atomic: at
 // any time, and after a crash of either side, a key has its old value whole or

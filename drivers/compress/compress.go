@@ -78,6 +78,10 @@ func New(tier drivers.L2, options Options) drivers.L2 {
 	return wrap.New(tier, c, wrap.Options{Name: "compress", Err: err, Unreadable: options.Unreadable})
 }
 
+// minWindow is what the decoder needs to be allowed for values however small: a frame
+// never asks for less than a kilobyte.
+const minWindow = 64 << 10
+
 // A coding compresses. Both halves may be used by many at once.
 type coding struct {
 	threshold int
@@ -105,7 +109,7 @@ func (o Options) coding() (*coding, error) {
 		return nil, err
 	}
 	// No concurrency of its own: each caller decodes in its goroutine.
-	c.decoder, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(size))
+	c.decoder, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(max(size, minWindow)))
 	return c, err
 }
 

@@ -134,6 +134,23 @@ func TestABombIsAbsent(t *testing.T) {
 	}
 }
 
+// A value as large as MaxSize is taken, so it has to be readable, also where MaxSize is
+// below the smallest window of a frame.
+func TestWhatIsTakenIsReadable(t *testing.T) {
+	for limit, sizes := range map[string][]int{
+		"600b": {500, 600}, "1kb": {1000, 1 << 10}, "1025b": {1025}, "2mb": {1500 << 10, 2 << 20}, "5mb": {5 << 20},
+	} {
+		for _, size := range sizes {
+			var why error
+			d := New(newTier(), Options{Threshold: 100, MaxSize: limit, Unreadable: func(_ string, err error) { why = err }})
+			store(t, d, "a", text(size))
+			if got := load(t, d, "a"); !bytes.Equal(got, text(size)) {
+				t.Errorf("%d bytes with MaxSize %s: got %.40q, told %v", size, limit, got, why)
+			}
+		}
+	}
+}
+
 func TestADamagedValueIsNotAnother(t *testing.T) {
 	tier := newTier()
 	d := New(tier, Options{Threshold: 1})

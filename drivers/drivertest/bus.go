@@ -290,6 +290,7 @@ func BusFaults(t *testing.T, open func(t *testing.T) drivers.Bus, faults Faults)
 		t.Run("SilentServer", func(t *testing.T) {
 			busOutage(t, open(t), faults.Pause, faults.Resume)
 		})
+		t.Run("ClosedWhileSilent", func(t *testing.T) { busSilentClose(t, open(t), faults) })
 		t.Run("PublishToASilentServer", func(t *testing.T) { busSilentPublish(t, open(t), faults) })
 	}
 }
@@ -322,6 +323,20 @@ func busLateServer(t *testing.T, b drivers.Bus, faults Faults) {
 	restart()
 	l.waitFor("up")
 	l.hears(b, channel)
+}
+
+// busSilentClose: a program can end while its server says nothing.
+func busSilentClose(t *testing.T, b drivers.Bus, faults Faults) {
+	_, unsubscribe := listen(t, b, unique("bus"))
+	listen(t, b, unique("bus"))
+	faults.Pause()
+	defer faults.Resume()
+	start := time.Now()
+	unsubscribe()
+	must(t, "Close", b.Close())
+	if took := time.Since(start); took > patience/4 {
+		t.Errorf("unsubscribing and closing took %s", took)
+	}
 }
 
 func busSilentPublish(t *testing.T, b drivers.Bus, faults Faults) {

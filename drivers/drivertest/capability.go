@@ -80,7 +80,8 @@ type Limits struct {
 	// ones are taken but take too long. 0: 64 MB.
 	LargestValue int
 	// LargestBatch bounds the batches that the tests use, in keys, where each key takes
-	// its time and some hundreds are beyond what the store does at once. 0: 3000.
+	// its time and some hundreds are beyond what the store does at once; at least ten.
+	// 0: 3000.
 	LargestBatch int
 }
 
@@ -100,7 +101,7 @@ func (l Limits) largest() int {
 // batch returns how many keys a test that wants n uses.
 func (l Limits) batch(n int) int {
 	if l.LargestBatch > 0 {
-		return min(n, l.LargestBatch)
+		return min(n, max(l.LargestBatch, 10))
 	}
 	return n
 }

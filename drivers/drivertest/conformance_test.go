@@ -55,6 +55,18 @@ func TestHandlesNeedNotShareTheirData(t *testing.T) {
 	drivertest.L2(t, func(t *testing.T) drivers.L2 { return newReference("") }, everything, drivertest.Limits{LargestValue: 1 << 20})
 }
 
+func TestSmallBatchesAreEnough(t *testing.T) {
+	drivertest.L2(t, func(t *testing.T) drivers.L2 { return newReference("") }, everything, drivertest.Limits{LargestValue: 1, LargestBatch: 1})
+}
+
+// A store may take as little as memcached does.
+func TestLimitsAreKeptTo(t *testing.T) {
+	limits := drivertest.Limits{MaxKey: 250, MaxValue: 1 << 20, NoEmptyKey: true}
+	shared := newReference("")
+	shared.limit = limits
+	drivertest.L2(t, func(t *testing.T) drivers.L2 { return shared.another() }, everything, limits)
+}
+
 // Each bug fails the tests that are named after what it breaks.
 func TestBrokenStoresFail(t *testing.T) {
 	program, err := os.Executable()
@@ -74,7 +86,11 @@ func TestBrokenStoresFail(t *testing.T) {
 		"keys beyond the limit":           "Refused/Key",
 		"an empty key":                    "Refused/Key",
 		"values beyond the limit":         "Refused/Value",
+		"stores up to what it refuses":    "Refused/Batch",
 		"keeps the caller's memory":       "CallerOwnsValues",
+		"hands out a value twice":         "CallerOwnsValues",
+		"shows others' writes late":       "WritesAreSeenByLaterReads",
+		"writes in two steps":             "WritesAreWhole",
 		"adds over what is there":         "Add/OnlyWhereAbsent",
 		"swaps empty for absent":          "Swap/AbsentAndEmpty",
 		"compares and swaps in two steps": "Swap/OneWinner",
@@ -84,6 +100,7 @@ func TestBrokenStoresFail(t *testing.T) {
 		"releases for anybody":            "Lease/Release",
 		"prunes leases":                   "Lease/IsBesideTheValue",
 		"set keeps leases":                "Lease/EndedBy/SetMany",
+		"a batch keeps leases":            "Lease/EndedBy/SetMany_of_several",
 		"delete keeps leases":             "Lease/EndedBy/DeleteMany",
 		"add keeps leases":                "Lease/EndedBy/DeleteMany_and_AddMany",
 		"swap keeps leases":               "Lease/EndedBy/SwapMany",

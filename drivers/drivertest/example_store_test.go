@@ -56,11 +56,14 @@ func (s *Store) GetMany(ctx context.Context, keys []string) (values [][]byte, er
 
 func (s *Store) SetMany(ctx context.Context, items []drivers.Item) error {
 	return s.do(ctx, "set", func() error {
-		for _, it := range items {
-			var until time.Time
+		for _, it := range items { // all, before any is stored
 			if it.TTL < 0 {
 				return fmt.Errorf("%w: negative ttl %s", drivers.ErrRefused, it.TTL)
-			} else if it.TTL > 0 {
+			}
+		}
+		for _, it := range items {
+			var until time.Time
+			if it.TTL > 0 {
 				until = time.Now().Add(it.TTL)
 			}
 			s.items[it.Key] = item{bytes.Clone(it.Value), until}

@@ -53,10 +53,12 @@ func L2(t *testing.T, open func(t *testing.T) drivers.L2, opts ...Option) {
 	run("ShortestAndLongestTTL", l2ExtremeTTL)
 	run("OverwriteReplacesTTL", l2OverwriteTTL)
 	run("WritesAreSeenByLaterReads", l2Visibility)
+	run("WritesAreWhole", l2Whole)
 	run("ConcurrentUse", l2Concurrent)
 	run("EndedContext", l2EndedContext)
 	run("CloseTwice", l2Close)
 	run("Refused/NegativeTTL", refusedTTL)
+	run("Refused/Batch", refusedBatch)
 	if o.limit.MaxKey > 0 || o.limit.NoEmptyKey {
 		run("Refused/Key", refusedKey)
 	}
@@ -220,9 +222,13 @@ func l2Ownership(t *testing.T, s l2) {
 	mustEqual(t, "after the caller changed what it had stored", got, []byte("mine"))
 	copy(got, "YYYY")
 	s.expect(s.key("a"), []byte("mine"))
+	twice := s.get(s.key("a"), s.key("a"))
+	copy(twice[0], "ZZZZ")
+	mustEqual(t, "the same key again, after the caller changed its first value", twice[1], []byte("mine"))
 }
 
-// l2Visibility: a read that starts after a write has returned sees it or a later one.
+// l2Visibility: a read that starts after a write has returned, by whichever process,
+// sees it or a later one.
 func l2Visibility(t *testing.T, s l2) {
 	const rounds, readers = 200, 4
 	key := s.key("counter")
@@ -232,7 +238,21 @@ func l2Visibility(t *testing.T, s l2) {
 	defer wg.Wait()
 	defer close(done)
 	s.set(drivers.Item{Key: key, Value: []byte("0")})
-	for range readers {
+	handles := s.handles(readers)
+	sees := func(reader drivers.L2) bool {
+		floor := written.Load()
+		values, err := reader.GetMany(s.ctx, []string{key})
+		var got int64
+		if err == nil {
+			_, err = fmt.Sscan(string(values[0]), &got)
+		}
+		if err != nil || got < floor {
+			t.Errorf("read %d after %d was written, error %v", got, floor, err)
+			return false
+		}
+		return true
+	}
+	for _, reader := range handles {
 		wg.Go(func() {
 			for {
 				select {
@@ -240,14 +260,7 @@ func l2Visibility(t *testing.T, s l2) {
 					return
 				default:
 				}
-				floor := written.Load()
-				values, err := s.GetMany(s.ctx, []string{key})
-				var got int64
-				if err == nil {
-					_, err = fmt.Sscan(string(values[0]), &got)
-				}
-				if err != nil || got < floor {
-					t.Errorf("read %d after %d was written, error %v", got, floor, err)
+				if !sees(reader) {
 					return
 				}
 			}
@@ -256,6 +269,47 @@ func l2Visibility(t *testing.T, s l2) {
 	for i := range int64(rounds) {
 		s.set(drivers.Item{Key: key, Value: fmt.Append(nil, i)})
 		written.Store(i)
+		if !sees(handles[i%readers]) { // also where this is over before the others begin
+			return
+		}
+	}
+}
+
+// l2Whole: whoever reads while a value is replaced gets the old one or the new one.
+func l2Whole(t *testing.T, s l2) {
+	const readers = 3
+	size := min(s.limit.largest(), 300_000)
+	rounds := min(40, size)
+	key := s.key("a")
+	value := func(round int) []byte { return bytes.Repeat([]byte{byte('a' + round%26)}, size-round) }
+	var wg sync.WaitGroup
+	done := make(chan struct{})
+	defer wg.Wait()
+	defer close(done)
+	s.set(drivers.Item{Key: key, Value: value(0)})
+	for _, reader := range s.handles(readers) {
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				values, err := reader.GetMany(s.ctx, []string{key})
+				if err != nil {
+					t.Errorf("GetMany: %v", err)
+					return
+				}
+				got := values[0]
+				if round := size - len(got); round < 0 || round >= rounds || !bytes.Equal(got, value(round)) {
+					t.Errorf("read %s, which nobody wrote", brief(got))
+					return
+				}
+			}
+		})
+	}
+	for i := range rounds {
+		s.set(drivers.Item{Key: key, Value: value(i)})
 	}
 }
 

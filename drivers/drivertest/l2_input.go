@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,21 +22,24 @@ func everyByte() string {
 }
 
 // awkwardNames are different keys to who compares bytes, and are the same, or
-// patterns of each other, to who does not.
-func awkwardNames() []string {
-	return []string{
+// patterns of each other, to who does not. With the prefix they are no longer than the
+// store's keys may be.
+func (s l2) awkwardNames() []string {
+	all := everyByte()
+	names := []string{
 		"a", "A", "a ", "a  ", " a", "a\t", "a\x00", "a\x00b", "\x00", "ä", "Ä", "a\u0308", "ß", "ss", "\xff", "\xff\xfe", "\xc3",
 		"%", "_", "%%", "a%", "a_", "*", "?", "a*", "a?", "[a]", "[a-z]", "[^a]", "[", "]", "^", `\`, `\\`, `\*`, `a\`,
 		`'`, `"`, "`", "''", "--", ";", "$1", "?1", ":a", "@a",
 		"{", "}", "{}", "{}a", "{x}", "{x}y", "{x", "x}", "x}y", "}{", "{{x}}", "{{x}}y", "a{x}b{y}", "a{}b{y}",
-		"a:b", "a/b", "../a", "..", ".", "a.", "CON", "nul.txt", "1", "01", "1.0", everyByte(), "\r\n", "\n",
+		"a:b", "a/b", "../a", "..", ".", "a.", "CON", "nul.txt", "1", "01", "1.0", all, all[:128], all[128:], "\r\n", "\n",
 	}
+	return slices.DeleteFunc(names, func(name string) bool { return len(s.prefix)+len(name) > s.limit.longest() })
 }
 
 func l2Keys(t *testing.T, s l2) {
 	longest := s.limit.longest()
 	keys := []string{strings.Repeat("k", longest), strings.Repeat("k", longest-1), strings.Repeat("k", longest-1) + "K"}
-	for _, name := range awkwardNames() {
+	for _, name := range s.awkwardNames() {
 		keys = append(keys, s.key(name), name+s.prefix)
 	}
 	if !s.limit.NoEmptyKey {
@@ -82,30 +86,58 @@ func l2Large(t *testing.T, s l2) {
 	s.expect(s.key("large"), []byte("y"))
 }
 
-// writes is every operation that stores item, refused or not.
-func (s l2) writes(item drivers.Item) map[string]func(context.Context) error {
+// writes is every operation that stores items, refused or not.
+func (s l2) writes(items ...drivers.Item) map[string]func(context.Context) error {
 	all := map[string]func(context.Context) error{
-		"SetMany": func(ctx context.Context) error { return s.SetMany(ctx, []drivers.Item{item}) },
+		"SetMany": func(ctx context.Context) error { return s.SetMany(ctx, items) },
 	}
 	if a, ok := s.L2.(drivers.Adder); ok {
-		all["AddMany"] = func(ctx context.Context) error { _, err := a.AddMany(ctx, []drivers.Item{item}); return err }
+		all["AddMany"] = func(ctx context.Context) error { _, err := a.AddMany(ctx, items); return err }
 	}
 	if w, ok := s.L2.(drivers.Swapper); ok {
 		all["SwapMany"] = func(ctx context.Context) error {
-			_, err := w.SwapMany(ctx, []drivers.Swap{{Key: item.Key, New: append([]byte{}, item.Value...), TTL: item.TTL}})
+			swaps := make([]drivers.Swap, len(items))
+			for i, it := range items {
+				swaps[i] = drivers.Swap{Key: it.Key, New: append([]byte{}, it.Value...), TTL: it.TTL}
+			}
+			_, err := w.SwapMany(ctx, swaps)
 			return err
 		}
 	}
 	if l, ok := s.L2.(drivers.Leaser); ok {
-		all["FillMany"] = func(ctx context.Context) error { _, err := l.FillMany(ctx, []drivers.Item{item}, "token"); return err }
+		all["FillMany"] = func(ctx context.Context) error { _, err := l.FillMany(ctx, items, "token"); return err }
 	}
 	return all
 }
 
-func (s l2) refuses(what string, item drivers.Item) {
+func (s l2) refuses(what string, items ...drivers.Item) {
 	s.t.Helper()
-	for name, write := range s.writes(item) {
+	for name, write := range s.writes(items...) {
 		mustFail(s.t, name+" of "+what, write(s.ctx), drivers.ErrRefused)
+	}
+}
+
+// refusedBatch: nothing is stored of a call that is refused, wherever in it the reason is.
+func refusedBatch(t *testing.T, s l2) {
+	good := drivers.Item{Key: s.key("good"), Value: []byte("x")}
+	bad := map[string]drivers.Item{"a negative TTL": {Key: s.key("bad"), TTL: -1}}
+	if s.limit.NoEmptyKey {
+		bad["an empty key"] = drivers.Item{}
+	}
+	if s.limit.MaxKey > 0 {
+		bad["a key that is too long"] = drivers.Item{Key: strings.Repeat("k", s.limit.MaxKey+1)}
+	}
+	if s.limit.MaxValue > 0 {
+		bad["a value that is too large"] = drivers.Item{Key: s.key("bad"), Value: make([]byte, s.limit.MaxValue+1)}
+	}
+	if l, ok := s.L2.(drivers.Leaser); ok {
+		_, err := l.LeaseMany(s.ctx, []string{good.Key}, "token", time.Hour)
+		must(t, "LeaseMany", err)
+	}
+	for what, item := range bad {
+		s.refuses("a batch with "+what, good, item)
+		s.refuses("a batch with "+what, item, good)
+		s.expect(good.Key, nil)
 	}
 }
 
@@ -135,25 +167,33 @@ func refusedValue(t *testing.T, s l2) {
 func l2Errors(t *testing.T, s l2) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	cancel()
+	s.mustBeNamed(ctx, "with an ended context")
+	must(t, "Close", s.Close())
+	s.mustBeNamed(s.ctx, "after Close")
+}
+
+// mustBeNamed checks the errors of all operations, which have to fail.
+func (s l2) mustBeNamed(ctx context.Context, when string) {
+	s.t.Helper()
 	store := ""
 	for name, operation := range s.operations() {
 		err := operation.run(ctx)
 		if err == nil {
-			t.Errorf("%s with an ended context: no error", name)
+			s.t.Errorf("%s %s: no error", name, when)
 			continue
 		}
 		driver, rest, found := strings.Cut(err.Error(), ":")
 		if !found || driver == "" || strings.ContainsAny(driver, " \n") {
-			t.Errorf("%s: error %q, want the driver's name and a colon first", name, err)
+			s.t.Errorf("%s %s: error %q, want the driver's name and a colon first", name, when, err)
 		}
 		if store == "" {
 			store = driver
 		}
 		if driver != store {
-			t.Errorf("%s: the error begins with %q, that of another operation with %q", name, driver, store)
+			s.t.Errorf("%s %s: the error begins with %q, that of another operation with %q", name, when, driver, store)
 		}
 		if !strings.Contains(rest, operation.verb) {
-			t.Errorf("%s: error %q does not name the operation with the word %q", name, err, operation.verb)
+			s.t.Errorf("%s %s: error %q does not name the operation with the word %q", name, when, err, operation.verb)
 		}
 	}
 }

@@ -182,6 +182,16 @@ func leaseBatch(t *testing.T, s leasing) {
 	}
 	s.release("t1", keys...)
 	s.lease("t3", []bool{true, true}, keys[0], keys[1])
+
+	// Nothing but leases, as many as several statements name.
+	var bare []string
+	var every []bool
+	for i := range n {
+		bare, every = append(bare, s.key(fmt.Sprint("bare", i))), append(every, true)
+	}
+	s.lease("t1", every, bare...)
+	s.release("t1", bare...)
+	s.lease("t2", every, bare...)
 }
 
 // leaseEnds: a process that died does not keep its keys, and a slow one that comes
@@ -233,7 +243,7 @@ func leaseFillTTL(t *testing.T, s leasing) {
 
 func leaseBytes(t *testing.T, s leasing) {
 	var keys []string
-	for _, name := range awkwardNames() {
+	for _, name := range s.awkwardNames() {
 		keys = append(keys, s.key(name), name+s.prefix)
 	}
 	long := make([]byte, s.limit.longest())

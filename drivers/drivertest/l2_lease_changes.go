@@ -46,6 +46,9 @@ func leaseChanges(run func(string, func(*testing.T, l2)), have Capability) {
 	ends("SetMany", 0, func(s leasing, by drivers.L2, key string) error {
 		return by.SetMany(s.ctx, []drivers.Item{{Key: key, Value: []byte("new"), TTL: time.Hour}})
 	})
+	ends("SetMany of several", 0, func(s leasing, by drivers.L2, key string) error {
+		return by.SetMany(s.ctx, []drivers.Item{{Key: s.key("other")}, {Key: key, Value: []byte("new"), TTL: time.Hour}})
+	})
 	ends("DeleteMany", 0, func(s leasing, by drivers.L2, key string) error {
 		return by.DeleteMany(s.ctx, []string{s.key("other"), key})
 	})
@@ -93,8 +96,13 @@ func leaseChanges(run func(string, func(*testing.T, l2)), have Capability) {
 		return err
 	})
 	keeps("DeletePrefix of another prefix", DeletesPrefixes, func(s leasing, by drivers.L2, key string) error {
-		_, err := by.(drivers.PrefixDeleter).DeletePrefix(s.ctx, key+"x")
-		return err
+		// However the driver names a lease beside its key.
+		for _, suffix := range []string{"x", ":", ".", "-", "\x00"} {
+			if _, err := by.(drivers.PrefixDeleter).DeletePrefix(s.ctx, key+suffix); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -48,7 +48,7 @@ func prefixMany(t *testing.T, s deleting) {
 	s.deletePrefix(s.prefix+"a", n)
 	s.deletePrefix(s.prefix+"a", 0)
 	for i, item := range items {
-		if i%(n/5) == 0 {
+		if i%max(1, n/5) == 0 {
 			s.expect(item.Key, nil)
 		}
 	}

@@ -84,7 +84,9 @@ func (s scanning) fillWith(n int) []string {
 func scanMany(t *testing.T, s scanning) {
 	keys := s.fillWith(3000)
 	mustFind(t, "scan", s.scan(s.prefix), keys)
-	mustFind(t, "scan of a hundred", s.scan(s.prefix+"001"), keys[100:200])
+	n := len(keys)
+	mustFind(t, "scan of a hundred", s.scan(s.prefix+"001"), keys[min(100, n):min(200, n)])
+	mustFind(t, "scan of ten", s.scan(s.prefix+"0000"), keys[:10])
 	mustFind(t, "scan of one", s.scan(keys[7]), keys[7:8])
 	mustFind(t, "scan of none", s.scan(s.prefix+"x"), nil)
 }
@@ -138,6 +140,9 @@ func scanError(t *testing.T, s scanning) {
 	calls := 0
 	err := s.Scan(s.ctx, s.prefix, func([]string) error { calls++; return wanted })
 	mustFail(t, "Scan", err, wanted)
+	if _, rest, named := strings.Cut(fmt.Sprint(err), ": "); !named || !strings.Contains(rest, "scan") {
+		t.Errorf("Scan: error %q, want the driver's name, a colon and what was being done", err)
+	}
 	if calls != 1 {
 		t.Errorf("f was called %d times", calls)
 	}

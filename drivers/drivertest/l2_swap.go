@@ -167,7 +167,7 @@ func swapTTL(t *testing.T, s swapping) {
 
 func swapBytes(t *testing.T, s swapping) {
 	values := []string{everyByte(), "\x00", "a\x00b", "a\x00c", "a", "A", "a ", "ä", "a\u0308", "\xff", "\xfe", "1", "01", "1.0", "null", "{}", "{ }"}
-	for i, name := range awkwardNames() {
+	for i, name := range s.awkwardNames() {
 		key, old, new := s.key(name), []byte(values[i%len(values)]), []byte(values[(i+1)%len(values)])
 		s.set(drivers.Item{Key: key, Value: old})
 		s.swap(no, drivers.Swap{Key: key, Old: new, New: []byte("no")})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/drivertest"
 )
 
 // A reference is a store with every capability, as plain as can be. bug names one
@@ -20,6 +21,8 @@ type reference struct {
 	data   *data
 	closed bool
 	bug    string
+	limit  drivertest.Limits
+	seen   map[string][]byte // by a bug
 }
 
 type data struct {
@@ -36,7 +39,9 @@ func newReference(bug string) *reference {
 	return &reference{mu: new(sync.Mutex), data: &data{make(map[string]item), make(map[string]lease)}, bug: bug}
 }
 
-func (r *reference) another() *reference { return &reference{mu: r.mu, data: r.data, bug: r.bug} }
+func (r *reference) another() *reference {
+	return &reference{mu: r.mu, data: r.data, bug: r.bug, limit: r.limit}
+}
 
 func (r *reference) do(ctx context.Context, verb string, f func() error) error {
 	r.mu.Lock()
@@ -85,11 +90,28 @@ func (r *reference) changed(by, key string) {
 	}
 }
 
-func (r *reference) put(it drivers.Item) error {
+// refuse fails if an item is not to be stored.
+func (r *reference) refuse(items []drivers.Item) error {
+	for _, it := range items {
+		if it.TTL < 0 && r.bug != "takes negative TTLs" {
+			return fmt.Errorf("%w: negative ttl %s", drivers.ErrRefused, it.TTL)
+		}
+		if it.Key == "" && r.limit.NoEmptyKey {
+			return fmt.Errorf("%w: an empty key", drivers.ErrRefused)
+		}
+		if most := r.limit.MaxKey; most > 0 && len(it.Key) > most {
+			return fmt.Errorf("%w: a key of %d bytes", drivers.ErrRefused, len(it.Key))
+		}
+		if most := r.limit.MaxValue; most > 0 && len(it.Value) > most {
+			return fmt.Errorf("%w: a value of %d bytes", drivers.ErrRefused, len(it.Value))
+		}
+	}
+	return nil
+}
+
+func (r *reference) put(it drivers.Item) {
 	var until time.Time
-	if it.TTL < 0 && r.bug != "takes negative TTLs" {
-		return fmt.Errorf("%w: negative ttl %s", drivers.ErrRefused, it.TTL)
-	} else if it.TTL > 0 {
+	if it.TTL > 0 {
 		until = time.Now().Add(it.TTL)
 	}
 	value := bytes.Clone(it.Value)
@@ -97,13 +119,20 @@ func (r *reference) put(it drivers.Item) error {
 		value = it.Value
 	}
 	r.data.items[r.name(it.Key)] = item{value, until}
-	return nil
 }
 
 func (r *reference) GetMany(ctx context.Context, keys []string) (values [][]byte, err error) {
 	err = r.do(ctx, "get", func() error {
 		for _, key := range keys {
+			if r.bug == "shows others' writes late" && r.seen[key] != nil {
+				values = append(values, r.seen[key])
+				continue
+			}
 			values = append(values, r.at(key))
+			r.seen = map[string][]byte{key: values[len(values)-1]}
+		}
+		if n := len(keys); n > 1 && keys[0] == keys[n-1] && r.bug == "hands out a value twice" {
+			values[n-1] = values[0]
 		}
 		return nil
 	})
@@ -111,12 +140,29 @@ func (r *reference) GetMany(ctx context.Context, keys []string) (values [][]byte
 }
 
 func (r *reference) SetMany(ctx context.Context, items []drivers.Item) error {
-	return r.do(ctx, "set", func() error {
+	if r.bug == "writes in two steps" {
 		for _, it := range items {
-			if err := r.put(it); err != nil {
+			it.Value = it.Value[:len(it.Value)/2]
+			r.mu.Lock()
+			r.put(it)
+			r.mu.Unlock()
+			time.Sleep(time.Millisecond) // so that another comes between
+		}
+	}
+	return r.do(ctx, "set", func() error {
+		for i, it := range items {
+			if r.bug == "stores up to what it refuses" {
+				if err := r.refuse(items[i : i+1]); err != nil {
+					return err
+				}
+			} else if err := r.refuse(items); err != nil {
 				return err
 			}
-			r.changed("set", it.Key)
+			r.seen = nil
+			r.put(it)
+			if len(items) == 1 || r.bug != "a batch keeps leases" {
+				r.changed("set", it.Key)
+			}
 		}
 		return nil
 	})
@@ -127,6 +173,7 @@ func (r *reference) DeleteMany(ctx context.Context, keys []string) error {
 		for _, key := range keys {
 			delete(r.data.items, r.name(key))
 			r.changed("delete", key)
+			r.seen = nil
 		}
 		return nil
 	})
@@ -141,11 +188,12 @@ func (r *reference) Close() error {
 
 func (r *reference) AddMany(ctx context.Context, items []drivers.Item) (values [][]byte, err error) {
 	err = r.do(ctx, "add", func() error {
+		if err := r.refuse(items); err != nil {
+			return err
+		}
 		for _, it := range items {
 			if r.at(it.Key) == nil || r.bug == "adds over what is there" {
-				if err := r.put(it); err != nil {
-					return err
-				}
+				r.put(it)
 				r.changed("add", it.Key)
 			}
 			values = append(values, r.at(it.Key))
@@ -168,6 +216,11 @@ func (r *reference) SwapMany(ctx context.Context, swaps []drivers.Swap) (done []
 		time.Sleep(time.Millisecond) // so that another comes between
 	}
 	err = r.do(ctx, "swap", func() error {
+		for _, s := range swaps {
+			if err := r.refuse([]drivers.Item{{Key: s.Key, Value: s.New, TTL: s.TTL}}); err != nil {
+				return err
+			}
+		}
 		for i, s := range swaps {
 			now := r.at(s.Key)
 			if seen != nil {
@@ -176,16 +229,13 @@ func (r *reference) SwapMany(ctx context.Context, swaps []drivers.Swap) (done []
 			same := bytes.Equal(now, s.Old) && ((now == nil) == (s.Old == nil) || r.bug == "swaps empty for absent")
 			done = append(done, same)
 			if !same {
-				if s.TTL < 0 {
-					return r.put(drivers.Item{TTL: s.TTL})
-				}
 				continue
 			}
 			r.changed("swap", s.Key)
 			if s.New == nil {
 				delete(r.data.items, r.name(s.Key))
-			} else if err := r.put(drivers.Item{Key: s.Key, Value: s.New, TTL: s.TTL}); err != nil {
-				return err
+			} else {
+				r.put(drivers.Item{Key: s.Key, Value: s.New, TTL: s.TTL})
 			}
 		}
 		return nil
@@ -215,6 +265,9 @@ func (r *reference) LeaseMany(ctx context.Context, keys []string, token string, 
 			return fmt.Errorf("%w: ttl %s", drivers.ErrRefused, ttl)
 		}
 		for _, key := range keys {
+			if err := r.refuse([]drivers.Item{{Key: key}}); err != nil {
+				return err
+			}
 			holder := r.lent(key)
 			free := holder == "" || holder == token && r.bug == "lends twice to its holder" || r.bug == "lends to everybody"
 			got = append(got, free)
@@ -229,17 +282,18 @@ func (r *reference) LeaseMany(ctx context.Context, keys []string, token string, 
 
 func (r *reference) FillMany(ctx context.Context, items []drivers.Item, token string) (filled []bool, err error) {
 	err = r.do(ctx, "fill", func() error {
+		if err := errors.Join(refuseToken(token), r.refuse(items)); err != nil {
+			return err
+		}
 		for _, it := range items {
 			mine := r.lent(it.Key) == token || r.bug == "fills without a lease"
 			filled = append(filled, mine)
-			if it.TTL < 0 || mine {
-				if err := r.put(it); err != nil {
-					return err
-				}
+			if mine {
+				r.put(it)
 				r.changed("fill", it.Key)
 			}
 		}
-		return refuseToken(token)
+		return nil
 	})
 	return filled, err
 }

@@ -138,6 +138,11 @@ func (d *Driver) execute(ctx context.Context, operation string, keys int, f func
 			return f()
 		})
 	}
+	return d.failed(operation, keys, err)
+}
+
+// failed says what was being done to how many keys.
+func (d *Driver) failed(operation string, keys int, err error) error {
 	if err == nil {
 		return nil
 	}

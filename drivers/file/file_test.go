@@ -233,3 +233,36 @@ func TestWritersWaitForALockNoLongerThanTheirContext(t *testing.T) {
 	set(t, d, "a", "new", 0)
 	expect(t, d, "a", "new")
 }
+
+// Also where the keys of one shard take several calls.
+func TestScanEndsWithItsContext(t *testing.T) {
+	d := open(t, t.TempDir(), Options{NoSync: true})
+	var items []drivers.Item
+	for i := 0; len(items) <= scanBatch; i++ {
+		if key := fmt.Sprint(i); placeOf(key).shard == 7 {
+			items = append(items, drivers.Item{Key: key})
+		}
+	}
+	if err := d.SetMany(t.Context(), items); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	calls := 0
+	err := d.Scan(ctx, "", func([]string) error { calls++; cancel(); return nil })
+	if calls != 1 || !errors.Is(err, context.Canceled) || !strings.HasPrefix(err.Error(), "file: scan in ") {
+		t.Errorf("f was called %d times, then %v", calls, err)
+	}
+}
+
+// What no header could say of a key would be lent to everybody.
+func TestKeysThatAreTooLongAreRefused(t *testing.T) {
+	d := open(t, t.TempDir(), Options{})
+	key := strings.Repeat("k", maxKey+1)
+	_, lease := d.LeaseMany(t.Context(), []string{key}, "t", time.Hour)
+	for _, err := range []error{lease, d.SetMany(t.Context(), []drivers.Item{{Key: key}})} {
+		if !errors.Is(err, drivers.ErrRefused) {
+			t.Errorf("error %v", err)
+		}
+	}
+}

@@ -28,6 +28,11 @@ func (d *Driver) LeaseMany(ctx context.Context, keys []string, token string, ttl
 		if ttl <= 0 {
 			return fmt.Errorf("ttl %s: %w", ttl, drivers.ErrRefused)
 		}
+		for _, key := range keys {
+			if err := checkKey(key); err != nil {
+				return err
+			}
+		}
 		return d.inShards(ctx, len(keys), func(i int) string { return keys[i] }, true, func(s *shard, p place, i int) error {
 			holder, err := s.holder(p, keys[i])
 			if err != nil || holder != nil {

@@ -178,17 +178,25 @@ func (d *Driver) check(items []drivers.Item) ([]int64, error) {
 	t := now()
 	for i, it := range items {
 		size := headerSize + int64(len(it.Key)) + int64(len(it.Value))
+		if err := checkKey(it.Key); err != nil {
+			return nil, err
+		}
 		switch {
 		case it.TTL < 0:
 			return nil, fmt.Errorf("negative ttl %s: %w", it.TTL, drivers.ErrRefused)
-		case len(it.Key) > maxKey:
-			return nil, fmt.Errorf("a key of %d bytes: %w", len(it.Key), drivers.ErrRefused)
 		case d.limit > 0 && onDisk(size) > d.limit:
 			return nil, fmt.Errorf("a value of %d bytes, and MaxSize is %d: %w", len(it.Value), d.limit, drivers.ErrRefused)
 		}
 		ends[i] = end(t, it.TTL)
 	}
 	return ends, nil
+}
+
+func checkKey(key string) error {
+	if len(key) > maxKey {
+		return fmt.Errorf("a key of %d bytes: %w", len(key), drivers.ErrRefused)
+	}
+	return nil
 }
 
 // own copies items.

@@ -76,12 +76,14 @@ func (d *Driver) Scan(ctx context.Context, prefix string, f func(keys []string) 
 		if err != nil {
 			return err // keys may still be written to
 		}
-		for len(keys) > 0 {
-			n := min(len(keys), scanBatch)
-			if err := f(keys[:n:n]); err != nil {
-				return err
+		for page := range slices.Chunk(keys, scanBatch) {
+			err := ctx.Err()
+			if err == nil {
+				err = f(page)
 			}
-			keys = keys[n:]
+			if err != nil {
+				return d.failed("scan", 0, err)
+			}
 		}
 	}
 	return nil

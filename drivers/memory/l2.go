@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -69,11 +70,15 @@ const itemOverhead = 192
 func (it *stored) live(now time.Time) bool { return it.ends.IsZero() || now.Before(it.ends) }
 func (it *stored) size() int64             { return int64(len(it.key)) + int64(len(it.value)) + itemOverhead }
 
+// latest is the last time that a snapshot can count.
+var latest = time.Unix(0, math.MaxInt64)
+
 func end(now time.Time, ttl time.Duration) time.Time {
-	if ttl == 0 {
+	ends := now.Add(ttl)
+	if ttl == 0 || ends.After(latest) {
 		return time.Time{}
 	}
-	return now.Add(ttl)
+	return ends
 }
 
 // NewL2 returns an empty tier. If options are unusable it still returns one, of which

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -213,15 +214,18 @@ func (d *L2) Scan(ctx context.Context, prefix string, f func(keys []string) erro
 		}
 		return nil
 	})
-	for err == nil && len(keys) > 0 {
-		if err = ctx.Err(); err != nil {
+	if err != nil {
+		return err
+	}
+	for page := range slices.Chunk(keys, scanBatch) {
+		if err = ctx.Err(); err == nil {
+			err = f(page)
+		}
+		if err != nil {
 			return failed("scan", 0, err)
 		}
-		n := min(len(keys), scanBatch)
-		err = f(keys[:n:n])
-		keys = keys[n:]
 	}
-	return err
+	return nil
 }
 
 // DeletePrefix implements [drivers.PrefixDeleter].

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -48,6 +49,19 @@ func TestRestoreBringsBackWhatASnapshotHas(t *testing.T) {
 		time.Sleep(59 * time.Minute) // a TTL does not begin again
 		expectL2(t, next, "long", "")
 	})
+}
+
+// A time that a snapshot cannot count is for ever.
+func TestRestoreBringsBackTheLongestTTL(t *testing.T) {
+	d := openL2(t, L2Options{})
+	setL2(t, d, "century", "1", 100*365*24*time.Hour)
+	setL2(t, d, "longest", "2", math.MaxInt64)
+	next := openL2(t, L2Options{})
+	if n, err := next.Restore(bytes.NewReader(snapshot(t, d))); n != 2 || err != nil {
+		t.Errorf("restored %d, %v", n, err)
+	}
+	expectL2(t, next, "century", "1")
+	expectL2(t, next, "longest", "2")
 }
 
 func TestRestoreIntoLessRoomKeepsWhatWasUsedLast(t *testing.T) {

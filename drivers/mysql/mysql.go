@@ -9,9 +9,10 @@
 //
 // It needs MySQL 5.7 or MariaDB 10.3, or newer, and a connection that reads and
 // writes: a read replica breaks the promise that a read sees every finished write. A
-// key and its value have to fit into the server's max_allowed_packet, with a kilobyte
-// to spare; what does not is refused. The driver's interpolateParams writes some bytes
-// as two, of which half the limit is then all that is sure to fit.
+// key and its value, or both values of a swap, have to fit into the server's
+// max_allowed_packet, with a kilobyte to spare; what does not is refused. The driver's
+// interpolateParams writes some bytes as two, of which half the limit is then all that is
+// sure to fit.
 //
 // Times are those of the database's clock, so those of the processes need not agree.
 // A TTL is rounded up to a millisecond, and a millisecond more. Items past their TTL

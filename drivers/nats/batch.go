@@ -89,7 +89,24 @@ func (d *Driver) DeleteMany(ctx context.Context, keys []string) error {
 	for i, key := range keys {
 		messages[i] = d.message(key, entry{})
 	}
-	return d.run(ctx, "delete", len(keys), func(jetstream.Stream) error { return d.publish(ctx, messages) })
+	return d.run(ctx, "delete", len(keys), func(stream jetstream.Stream) error {
+		return each(ctx, len(messages), func(ctx context.Context, i int) error {
+			_, err := d.js.PublishMsg(ctx, messages[i])
+			if full(err) {
+				return stream.Purge(ctx, jetstream.WithPurgeSubject(messages[i].Subject))
+			}
+			return err
+		})
+	})
+}
+
+// JetStream's codes for a stream that can keep no more, or whose account or server
+// cannot. A purge needs no room, and ends a lease as a message does.
+var fullCodes = []jetstream.ErrorCode{10002, 10023, 10028, 10047, 10077}
+
+func full(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && slices.Contains(fullCodes, api.ErrorCode)
 }
 
 // publish stores messages whatever is there.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -147,6 +148,46 @@ func TestTheBucketIsOneOfOtherTools(t *testing.T) {
 }
 
 // A bucket that is removed, or lost with a server's memory, is made again.
+// What other tools put into the bucket under a name that no key has is not the driver's:
+// it must not be taken for the key that its name looks like.
+func TestForeignNamesAreLeftAlone(t *testing.T) {
+	d := New(dial(t, servers.NATS(t)), Options{})
+	ctx := t.Context()
+	if err := d.SetMany(ctx, []drivers.Item{{Key: "a+", Value: []byte("mine")}, {Key: "", Value: []byte("mine")}}); err != nil {
+		t.Fatal(err)
+	}
+	bucket, err := d.js.KeyValue(ctx, DefaultBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := []string{"a=2b", "=61", "a.=61", "==.x"} // "a=2B" is a+
+	for _, name := range foreign {
+		if _, err := bucket.PutString(ctx, name, "theirs"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found := make(map[string]int)
+	if err := d.Scan(ctx, "", func(keys []string) error {
+		for _, key := range keys {
+			found[key]++
+		}
+		return nil
+	}); err != nil || len(found) != 2 || found["a+"] != 1 || found[""] != 1 {
+		t.Errorf("scan names %v, %v", found, err)
+	}
+	for _, name := range foreign {
+		if err := bucket.Delete(ctx, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := d.Prune(ctx); n != 0 || err != nil {
+		t.Errorf("pruned %d, %v", n, err)
+	}
+	if got, err := d.GetMany(ctx, []string{"a+", ""}); err != nil || string(got[0]) != "mine" || string(got[1]) != "mine" {
+		t.Errorf("after a prune: %q, %v", got, err)
+	}
+}
+
 func TestALostBucketIsMadeAgain(t *testing.T) {
 	d := New(dial(t, servers.NATS(t)), Options{Memory: true})
 	ctx := t.Context()
@@ -250,6 +291,44 @@ func TestMaxBytes(t *testing.T) {
 	values, err := d.GetMany(ctx, []string{"0", "199"})
 	if err != nil || len(values[0]) != 1<<10 || values[1] != nil {
 		t.Errorf("afterwards: %d bytes, %q, %v", len(values[0]), values[1], err)
+	}
+}
+
+// What is invalid has to go, also where there is no room to say so.
+func TestAFullBucketCanBeDeletedFrom(t *testing.T) {
+	d := New(dial(t, servers.NATS(t)), Options{MaxBytes: 100 << 10})
+	ctx := t.Context()
+	fill := func() {
+		t.Helper()
+		for _, size := range []int{1 << 10, 1} {
+			var err error
+			for i := 0; err == nil; i++ {
+				err = d.SetMany(ctx, []drivers.Item{{Key: fmt.Sprintf("%d:%d", size, i), Value: make([]byte, size)}})
+			}
+			if !full(err) {
+				t.Fatal(err)
+			}
+		}
+	}
+	if lent, err := d.LeaseMany(ctx, []string{"1024:0"}, "t", time.Hour); err != nil || !lent[0] {
+		t.Fatal(lent, err)
+	}
+	fill()
+	for _, keys := range [][]string{{"1024:0"}, {"1024:1", "1:0", "1:1", "absent"}} {
+		if err := d.DeleteMany(ctx, keys); err != nil {
+			t.Fatal(err)
+		}
+		values, err := d.GetMany(ctx, keys)
+		if err != nil || slices.ContainsFunc(values, func(v []byte) bool { return v != nil }) {
+			t.Errorf("after delete: %q, %v", values, err)
+		}
+	}
+	if filled, err := d.FillMany(ctx, []drivers.Item{{Key: "1024:0"}}, "t"); err != nil || filled[0] {
+		t.Errorf("the lease outlived a delete: %v, %v", filled, err)
+	}
+	fill()
+	if n, err := d.DeletePrefix(ctx, "1:"); err != nil || n < 2 {
+		t.Errorf("removed %d, %v", n, err)
 	}
 }
 

@@ -40,9 +40,10 @@ func name(key string) string {
 
 func hashed(name string) bool { return strings.HasPrefix(name, hashedWord+".") }
 
-// keyOf is the opposite of name, where that is not a hash.
-func keyOf(name string) (string, error) {
-	words := strings.Split(name, ".")
+// keyOf is the opposite of name, where that is not a hash. It fails for names that other
+// tools give and no key has.
+func keyOf(given string) (string, error) {
+	words := strings.Split(given, ".")
 	for i, word := range words {
 		if word == emptyWord {
 			words[i] = ""
@@ -53,7 +54,11 @@ func keyOf(name string) (string, error) {
 			return "", err
 		}
 	}
-	return strings.Join(words, ":"), nil
+	key := strings.Join(words, ":")
+	if name(key) != given {
+		return "", fmt.Errorf("%q %w", given, errEscape)
+	}
+	return key, nil
 }
 
 // wordsOf are the whole words that the name of every key with prefix begins with, each

@@ -63,7 +63,7 @@ func TestNamesAreNamesAndTellKeysApart(t *testing.T) {
 }
 
 func TestForeignNames(t *testing.T) {
-	for _, name := range []string{"=4", "a=", "=ZZ", "a.=", "=A"} {
+	for _, name := range []string{"=4", "a=", "=ZZ", "a.=", "=A", "=61", "a=2b", "a+", "a=.b"} {
 		key, err := keyOf(name)
 		if valid := name == "a.="; (err == nil) != valid {
 			t.Errorf("%q: %q, %v", name, key, err)

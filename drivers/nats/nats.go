@@ -78,8 +78,8 @@ type Options struct {
 	Replicas int
 	// Memory keeps the bucket in the servers' memory instead of on their disks.
 	Memory bool
-	// MaxBytes is how large the bucket may become; a write beyond it fails. Zero is
-	// without a limit but the server's.
+	// MaxBytes is how large the bucket may become; a write beyond it fails, while reads
+	// and deletions go on. Zero is without a limit but the server's.
 	MaxBytes int64
 }
 

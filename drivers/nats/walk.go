@@ -148,13 +148,13 @@ func (d *Driver) await(ctx context.Context, inbox *gonats.Subscription) (*gonats
 }
 
 func (d *Driver) found(ctx context.Context, stream jetstream.Stream, m *gonats.Msg, sequence uint64, prefix string) (found, bool, error) {
-	name := strings.TrimPrefix(m.Subject, d.subject)
-	if hashed(name) {
+	of := strings.TrimPrefix(m.Subject, d.subject)
+	if hashed(of) {
 		// The key is where the value is.
-		e, err := d.loadName(ctx, stream, name)
-		return found{e.longKey, e}, e.sequence != 0 && strings.HasPrefix(e.longKey, prefix), err
+		e, err := d.loadName(ctx, stream, of)
+		return found{e.longKey, e}, name(e.longKey) == of && strings.HasPrefix(e.longKey, prefix), err
 	}
-	key, err := keyOf(name)
+	key, err := keyOf(of)
 	if err != nil || !strings.HasPrefix(key, prefix) {
 		return found{}, false, nil // with an error, it is not the driver's
 	}
@@ -175,7 +175,7 @@ func (d *Driver) Scan(ctx context.Context, prefix string, f func(keys []string) 
 		if len(keys) == 0 {
 			return nil
 		}
-		return f(keys)
+		return d.failed("scan", -1, f(keys))
 	})
 }
 
@@ -213,7 +213,11 @@ func (d *Driver) remove(ctx context.Context, stream jetstream.Stream, it found) 
 	if _, ok := gone(it.entry); !ok {
 		return false, nil
 	}
-	if done, err := d.replace(ctx, it.key, it.sequence, entry{}); done || err != nil {
+	done, err := d.replace(ctx, it.key, it.sequence, entry{})
+	if full(err) {
+		return live, stream.Purge(ctx, jetstream.WithPurgeSubject(d.subject+name(it.key)))
+	}
+	if done || err != nil {
 		return live, err
 	}
 	_, err = d.change(ctx, stream, it.key, gone)

@@ -12,7 +12,8 @@
 //
 // It needs PostgreSQL 9.5 or newer, and a connection that reads and writes: a read
 // replica breaks the promise that a read sees every finished write. The table is made
-// in the schema that search_path says. A key and its value may have 256 MB together.
+// in the schema that search_path says. A key and its value, or both values of a swap,
+// may have 256 MB together.
 //
 // Times are those of the database's clock, so those of the processes need not agree.
 // A TTL is rounded up to a millisecond, and a millisecond more. Items past their TTL

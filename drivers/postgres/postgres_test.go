@@ -3,7 +3,9 @@ package postgres
 import (
 	"database/sql"
 	"os"
+	"sync"
 	"testing"
+	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib"
 	"go.uber.org/goleak"
@@ -90,4 +92,30 @@ func TestFaults(t *testing.T) {
 		Stop: s.Stop, Restart: func() { s.Restart(t) },
 		Pause: func() { s.Pause(t) }, Resume: func() { s.Resume(t) },
 	})
+}
+
+// A program must be able to end while the network is gone.
+func TestCloseDoesNotWaitForASilentServer(t *testing.T) {
+	s := running.Of(t)
+	db := openDB(t, s.URL())
+	d := New(db, Options{})
+	var using sync.WaitGroup
+	for range 4 {
+		using.Go(func() {
+			for n := 1; n <= 16; n *= 2 {
+				if _, err := d.GetMany(t.Context(), make([]string, n)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	using.Wait()
+	s.Pause(t)
+	start := time.Now()
+	err := d.Close()
+	took := time.Since(start)
+	s.Resume(t)
+	if took > 4*time.Second || err != nil {
+		t.Errorf("it took %s, error %v", took, err)
+	}
 }

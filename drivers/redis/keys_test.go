@@ -91,6 +91,29 @@ func TestKeysNamedLikeLeasesAreRefused(t *testing.T) {
 	}
 }
 
+// A prefix that begins the name of a lease does not begin its key.
+func TestAPrefixOfALeaseAloneDeletesNothing(t *testing.T) {
+	d := New(dial(t, servers.Redis(t)), Options{})
+	ctx := t.Context()
+	if err := d.SetMany(ctx, []drivers.Item{{Key: "a", Value: []byte("x")}}); err != nil {
+		t.Fatal(err)
+	}
+	if lent, err := d.LeaseMany(ctx, []string{"a"}, "t", time.Hour); err != nil || !lent[0] {
+		t.Fatal(lent, err)
+	}
+	for _, prefix := range []string{"a:", "a:!le", "a" + leaseMark, leaseKey("a")} {
+		if n, err := d.DeletePrefix(ctx, prefix); err != nil || n != 0 {
+			t.Errorf("%q: %d, %v", prefix, n, err)
+		}
+		if got, err := d.GetMany(ctx, []string{"a"}); err != nil || string(got[0]) != "x" {
+			t.Fatalf("after DeletePrefix of %q: %q, %v", prefix, got, err)
+		}
+	}
+	if filled, err := d.FillMany(ctx, []drivers.Item{{Key: "a", Value: []byte("y")}}, "t"); err != nil || !filled[0] {
+		t.Errorf("the lease has ended: %v, %v", filled, err)
+	}
+}
+
 func TestWhatIsTooLargeForTheProtocolIsRefused(t *testing.T) {
 	d := New(dial(t, servers.Redis(t)), Options{})
 	huge := make([]byte, maxBulk+1) // never touched, never sent

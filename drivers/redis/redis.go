@@ -34,6 +34,9 @@
 // they know the commands that the driver needs; a program may call it when it starts.
 // Users of an access control list need the rights +get +mget +set +del +unlink
 // +eval +evalsha +scan +multi +exec, and for Ready +ping, +command|info and +role.
+// A bus needs +publish +subscribe +ping and its channels, of a store "cachegen:", its
+// prefix and "!bus"; Tracking also +client|id +client|tracking and the channel
+// __redis__:invalidate.
 //
 // # Limits
 //
@@ -46,8 +49,13 @@
 // write so left may still take effect. Scripts are not sent twice: one whose
 // connection breaks is an error, although the client retries other commands.
 //
+// While a slot moves from one node of a Cluster to another, the servers carry out no
+// script on an entry and its lease, and so no write or deletion in it: these wait for
+// 2.5 seconds at most, and then fail with TRYAGAIN. Reads go on.
+//
 // A client that reads from replicas breaks the promise that a read sees every
-// finished write: leave ReadOnly, RouteByLatency and RouteRandomly off. Replication
+// finished write: leave ReadOnly, RouteByLatency and RouteRandomly off. So does one that
+// caches on its own side (ClientSideCacheConfig): New refuses it. Replication
 // is asynchronous: a failover, of Sentinel or of a Cluster, can lose the last
 // writes before it, deletions too. A Ring uses other shards while one is down, and
 // finds that one's old values again afterwards. A server that evicts
@@ -105,6 +113,7 @@ var (
 
 var (
 	errNoClient = errors.New("redis: the client is nil")
+	errOwnCache = errors.New("redis: the client caches on its own side (ClientSideCacheConfig): its reads miss finished writes")
 	errEmptyKey = fmt.Errorf("%w: an empty key has no place in a Ring", drivers.ErrRefused)
 )
 
@@ -119,6 +128,8 @@ func New(client goredis.UniversalClient, options Options) *Driver {
 		d.oneNode = true
 		if c == nil {
 			d.err = errNoClient
+		} else if o := c.Options(); o.Protocol != 2 && (o.ClientSideCacheConfig != nil || o.ClientSideCache != nil) {
+			d.err = errOwnCache
 		}
 	case *goredis.Ring:
 		d.ring = true

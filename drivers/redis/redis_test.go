@@ -106,6 +106,19 @@ func faults(t *testing.T, server *servers.RedisServer) drivertest.Faults {
 	}
 }
 
+// What such a client has read once it answers from its memory, until it hears of the write.
+func TestAClientWithACacheOfItsOwnIsRefused(t *testing.T) {
+	for protocol, want := range map[int]error{0: errOwnCache, 3: errOwnCache, 2: nil} { // 2 cannot
+		client := goredis.NewClient(&goredis.Options{
+			Addr: "127.0.0.1:1", Protocol: protocol, ClientSideCacheConfig: &goredis.ClientSideCacheConfig{},
+		})
+		defer client.Close()
+		if err := New(client, Options{}).Err(); err != want {
+			t.Errorf("protocol %d: %v, want %v", protocol, err, want)
+		}
+	}
+}
+
 func TestNilClientIsReported(t *testing.T) {
 	var none *goredis.Client
 	for _, d := range []*Driver{New(nil, Options{}), New(none, Options{})} {

@@ -37,14 +37,19 @@ func (d *Driver) Scan(ctx context.Context, prefix string, f func(keys []string) 
 func (d *Driver) DeletePrefix(ctx context.Context, prefix string) (int64, error) {
 	var n int64
 	err := d.scan(ctx, prefix, func(found []string) error {
-		// A lease alone has to end too.
-		for i, key := range found {
+		var keys []string
+		for _, key := range found {
+			// A lease alone has to end too; one whose name goes on after its key can
+			// begin with prefix although the key does not.
 			if entry, is := leaseOf(key); is {
-				found[i] = entry
+				key = entry
+			}
+			if strings.HasPrefix(key, prefix) {
+				keys = append(keys, key)
 			}
 		}
-		slices.Sort(found)
-		removed, err := d.remove(ctx, slices.Compact(found))
+		slices.Sort(keys)
+		removed, err := d.remove(ctx, slices.Compact(keys))
 		n += removed
 		return err
 	})

@@ -173,3 +173,24 @@ func TestTheDocumentedRightsSuffice(t *testing.T) {
 		t.Errorf("a key of another program: %v", err)
 	}
 }
+
+// The same of a bus, with tracking.
+func TestTheDocumentedRightsOfABusSuffice(t *testing.T) {
+	server := servers.Redis(t)
+	admin := dial(t, server)
+	ctx := t.Context()
+	rules := []any{"acl", "setuser", "cachegen", "on", ">pw", "resetkeys", "resetchannels", "&c", "&__redis__:invalidate", "-@all"}
+	for _, right := range strings.Fields("+publish +subscribe +ping +client|id +client|tracking") {
+		rules = append(rules, right)
+	}
+	if err := admin.Do(ctx, rules...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	b, e := track(t, goredis.NewClient(&goredis.Options{Addr: server.Addr(), Username: "cachegen", Password: "pw", DisableIdentity: true}), "app:")
+	admin.Set(ctx, "app:1", "x", 0)
+	e.expect(t, "changed app:1")
+	if err := b.Publish(ctx, "c", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	e.expect(t, "message x")
+}

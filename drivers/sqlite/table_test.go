@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -85,6 +86,32 @@ func TestATooLargeValueIsRefused(t *testing.T) {
 	for text, want := range map[string]bool{"string or blob too big (18)": true, "disk I/O error": false} {
 		if got := tooLarge(fmt.Errorf("step: %w", errors.New(text))); got != want {
 			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
+
+// One that finds the database locked by who makes the table just then must not take
+// the table, which it does not see yet, for another, nor be content without its index.
+func TestManyProcessesMakeManyTables(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cache.db")
+	var all []*sql.DB
+	for range 6 {
+		all = append(all, openFile(t, path, "_pragma=synchronous(off)&_pragma=journal_mode(wal)"))
+	}
+	for round := range 40 {
+		var making sync.WaitGroup
+		for _, db := range all {
+			d := openStore(t, db, Options{Table: fmt.Sprint("t", round)})
+			making.Go(func() {
+				if err := d.SetMany(t.Context(), []drivers.Item{{Key: "a"}}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		making.Wait()
+		var n int
+		if err := all[0].QueryRow("SELECT count(*) FROM sqlite_master WHERE name = ?", fmt.Sprintf("t%d_expires", round)).Scan(&n); err != nil || n != 1 {
+			t.Errorf("round %d: %d indexes, %v", round, n, err)
 		}
 	}
 }

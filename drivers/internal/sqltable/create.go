@@ -47,11 +47,13 @@ func (t *Table) create(ctx context.Context) error {
 	if t.probe(ctx) == nil {
 		return nil
 	}
-	err := t.executeSchema(ctx)
+	// Until all of it is there: the next look would be content without the index. And who
+	// finds the database busy may be looking at a table that another is about to make.
+	err := t.patiently(ctx, func() error { return t.executeSchema(ctx) })
 	switch wrong := t.probe(ctx); {
 	case wrong == nil:
 		return nil // also where another process has made it in between
-	case err == nil || t.ask(ctx, "1") == nil:
+	case err == nil || !t.Busy(err) && t.ask(ctx, "1") == nil:
 		return fmt.Errorf("it is not the table of Schema: %w", wrong)
 	default:
 		return fmt.Errorf("create it: %w", err)

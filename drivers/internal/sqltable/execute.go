@@ -41,6 +41,11 @@ func (t *Table) execute(ctx context.Context, operation string, keys int, f func(
 	case t.TooLarge(err) && !errors.Is(err, drivers.ErrRefused):
 		err = fmt.Errorf("%w: %w", drivers.ErrRefused, err)
 	}
+	return t.failed(operation, keys, err)
+}
+
+// failed says what was being done to how many keys.
+func (t *Table) failed(operation string, keys int, err error) error {
 	if keys > 0 {
 		noun := "keys"
 		if keys == 1 {
@@ -85,6 +90,9 @@ func (t *Table) prepareText(ctx context.Context, text string) (*sql.Stmt, error)
 	t.mu.Unlock()
 	if statement != nil {
 		return statement, nil
+	}
+	if t.closed.Load() {
+		return nil, drivers.ErrClosed
 	}
 	statement, err := t.db.PrepareContext(ctx, text)
 	if err != nil {
@@ -201,6 +209,15 @@ func (t *Table) change(ctx context.Context, s *statement, names [][]byte, mark i
 	ask := t.statement("SELECT name FROM ", t.from, " WHERE name IN ").list(names).add(" AND mark = ").arg(mark)
 	return changed, t.patiently(ctx, func() error {
 		clear(changed)
+		// First: preparing takes a connection of the pool, and transactions that have all
+		// of them would wait for each other.
+		if !t.options.Unprepared {
+			for _, text := range []string{s.text.String(), ask.text.String()} {
+				if _, err := t.prepareText(ctx, text); err != nil {
+					return err
+				}
+			}
+		}
 		tx, err := t.db.BeginTx(ctx, nil)
 		if err != nil {
 			return err

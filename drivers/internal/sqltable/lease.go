@@ -81,8 +81,12 @@ func (t *Table) ReleaseMany(ctx context.Context, keys []string, token string) er
 			// Rows that are nothing but a lease go with it.
 			s := t.statement("DELETE FROM ", t.from, " WHERE lease = ").arg([]byte(token))
 			s.add(" AND expires <= ", t.Now, " AND name IN ").list(chunk)
-			if n, err := t.exec(ctx, s); err != nil || n == int64(len(chunk)) {
+			n, err := t.exec(ctx, s)
+			if err != nil {
 				return err
+			}
+			if n == int64(len(chunk)) {
+				continue
 			}
 			s = t.statement("UPDATE ", t.from, " SET lease = NULL, lease_until = 0 WHERE lease = ").arg([]byte(token))
 			if _, err := t.exec(ctx, s.add(" AND name IN ").list(chunk)); err != nil {

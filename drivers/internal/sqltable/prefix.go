@@ -85,7 +85,7 @@ func (t *Table) Scan(ctx context.Context, prefix string, f func(keys []string) e
 				keys[i] = rows[i].key
 			}
 			if err := f(keys); err != nil {
-				return err
+				return t.failed("scan", 0, err)
 			}
 		}
 		if len(rows) < page {

@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/internal/within"
 )
 
 // Defaults of [Options].
@@ -139,20 +140,31 @@ func (t *Table) check() error {
 // Err returns what makes the driver unusable, or nil.
 func (t *Table) Err() error { return t.err }
 
+// closePatience is how long Close waits for a server that does not answer. Some drivers
+// would wait for seconds on each connection.
+const closePatience = time.Second
+
 // Close ends background pruning and releases the prepared statements. Calls under
-// way fail; later ones too, with [drivers.ErrClosed].
+// way fail; later ones too, with [drivers.ErrClosed]. Statements that a server does not
+// answer about are left to go with their connections.
 func (t *Table) Close() error {
 	t.closed.Store(true)
 	t.stop()
 	t.pruning.Wait()
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	var errs []error
-	for _, statement := range t.statements {
-		errs = append(errs, statement.Close())
-	}
-	clear(t.statements)
-	if err := errors.Join(errs...); err != nil {
+	statements := t.statements
+	t.statements = make(map[string]*sql.Stmt)
+	t.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), closePatience)
+	defer cancel()
+	err := within.Do(ctx, func() error {
+		var errs []error
+		for _, statement := range statements {
+			errs = append(errs, statement.Close())
+		}
+		return errors.Join(errs...)
+	})
+	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("%s: close: %w", t.Name, err)
 	}
 	return nil

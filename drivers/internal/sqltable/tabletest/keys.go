@@ -1,6 +1,7 @@
 package tabletest
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -128,5 +129,28 @@ func oneConnection(t *testing.T, b Backend) {
 	}
 	if n, err := s.DeletePrefix(t.Context(), "a"); err != nil || n != 0 {
 		t.Errorf("%d keys are left, %v", n, err)
+	}
+}
+
+// fewConnections: an operation that has a connection and waits for another would wait
+// for ever, as soon as as many do so as there are connections.
+func fewConnections(t *testing.T, b Backend) {
+	db := b.Open(t)
+	db.SetMaxOpenConns(1)
+	s := b.open(t, db, sqltable.Options{Table: "t_few"})
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	items := []drivers.Item{{Key: "a", Value: []byte("1")}}
+	if _, err := s.AddMany(ctx, items); err != nil {
+		t.Error(err)
+	}
+	if done, err := s.SwapMany(ctx, []drivers.Swap{{Key: "a", Old: []byte("1"), New: []byte("2")}}); err != nil || !done[0] {
+		t.Errorf("swapped %v, %v", done, err)
+	}
+	if lent, err := s.LeaseMany(ctx, []string{"a"}, "t", time.Hour); err != nil || !lent[0] {
+		t.Errorf("lent %v, %v", lent, err)
+	}
+	if filled, err := s.FillMany(ctx, items, "t"); err != nil || !filled[0] {
+		t.Errorf("filled %v, %v", filled, err)
 	}
 }

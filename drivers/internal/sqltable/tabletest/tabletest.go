@@ -85,6 +85,7 @@ func Run(t *testing.T, b Backend) {
 		"KeysNamedTwice":                 keysNamedTwice,
 		"LongKeysThatDifferLate":         longKeys,
 		"NothingIsHeldDuringTheCallback": oneConnection,
+		"OneConnectionIsEnough":          fewConnections,
 		"BackgroundPruning":              backgroundPruning,
 		"FailedPruningIsToldAndGoesOn":   failedPruning,
 		"PruneLeavesLeases":              pruneLeavesLeases,
