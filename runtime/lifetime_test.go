@@ -178,6 +178,31 @@ func TestAValuePastItsL1TTLStandsInWhenNothingElseDoes(t *testing.T) {
 	})
 }
 
+// What the shared tier has for a grace value may end before the load fails. The value
+// past its L1TTL stands in then as it would have without.
+func TestAValuePastItsL1TTLStandsInAfterAGraceValueThatHasEnded(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		options := func() []runtime.StoreOption {
+			return []runtime.StoreOption{memoryTier(), runtime.L2(&shared), runtime.L1TTL(time.Second), runtime.Timeout(time.Minute)}
+		}
+		here := newCache[int, int](t, newStore(t, options()...), runtime.TTL(time.Hour))
+		there := newCache[int, int](t, newStore(t, options()...), runtime.TTL(2*time.Second), runtime.Grace(time.Second))
+		var src source
+		src.value.Store(1)
+		got, err := here.GetOrSet(t.Context(), 7, src.load)
+		want(t, got, err, 1)
+		src.value.Store(2)
+		got, err = there.GetOrSet(t.Context(), 7, src.load, runtime.ForceFresh())
+		want(t, got, err, 2)
+		time.Sleep(3*time.Second - time.Millisecond)
+		src.fail.Store(true)
+		src.delay.Store(int64(2 * time.Millisecond))
+		got, err = here.GetOrSet(t.Context(), 7, src.load)
+		want(t, got, err, 1)
+	})
+}
+
 func TestL1TTLBoundsTheTTLWhereThereIsNoSharedTier(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Hour), runtime.L1TTL(10*time.Second)))

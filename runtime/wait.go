@@ -35,7 +35,7 @@ func (c *core) wait(ctx context.Context, q *search, rq *request, came uint64, si
 	for {
 		select {
 		case <-f.Done():
-			return c.landed(ctx, f, g)
+			return c.landed(ctx, q, g)
 		case <-offered:
 			offered = nil
 			it, at := f.Fallback()
@@ -59,7 +59,7 @@ func (c *core) wait(ctx context.Context, q *search, rq *request, came uint64, si
 		// Patience has run out.
 		select {
 		case <-f.Done():
-			return c.landed(ctx, f, g)
+			return c.landed(ctx, q, g)
 		default:
 		}
 		if g.ready() && s.standsIn(ctx, g) {
@@ -73,14 +73,20 @@ func (c *core) wait(ctx context.Context, q *search, rq *request, came uint64, si
 	}
 }
 
-// landed returns what a flight ended with, or what stands in for it. That there is
+// landed returns what the flight of a search ended with, or what stands in for it: what
+// was offered or, if that has ended meanwhile, what the caller came with. That there is
 // nothing is no failure.
-func (c *core) landed(ctx context.Context, f *load, g fallback) (*item, error) {
-	it, err := f.Result()
-	if err != nil && it == nil && err != errUnloaded && c.store.standsIn(ctx, g) {
-		return g.it, nil
+func (c *core) landed(ctx context.Context, q *search, offered fallback) (*item, error) {
+	it, err := q.flight.Result()
+	if err == nil || it != nil || err == errUnloaded {
+		return it, err
 	}
-	return it, err
+	for _, g := range []fallback{offered, q.fallback} {
+		if c.store.standsIn(ctx, g) {
+			return g.it, nil
+		}
+	}
+	return nil, err
 }
 
 // standBy waits until a load that was given up has returned, so that the next one
