@@ -67,6 +67,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"sync/atomic"
 
@@ -121,14 +122,15 @@ var (
 // not connect.
 func New(client goredis.UniversalClient, options Options) *Driver {
 	d := &Driver{client: client, shared: !options.NoAutoPipeline}
-	switch c := client.(type) {
-	case nil:
+	if v := reflect.ValueOf(client); client == nil || v.Kind() == reflect.Pointer && v.IsNil() {
 		d.err = errNoClient
+		d.closed.Store(true)
+		return d
+	}
+	switch c := client.(type) {
 	case *goredis.Client:
 		d.oneNode = true
-		if c == nil {
-			d.err = errNoClient
-		} else if o := c.Options(); o.Protocol != 2 && (o.ClientSideCacheConfig != nil || o.ClientSideCache != nil) {
+		if o := c.Options(); o.Protocol != 2 && (o.ClientSideCacheConfig != nil || o.ClientSideCache != nil) {
 			d.err = errOwnCache
 		}
 	case *goredis.Ring:

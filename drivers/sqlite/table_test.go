@@ -115,3 +115,21 @@ func TestManyProcessesMakeManyTables(t *testing.T) {
 		}
 	}
 }
+
+// A process that ends in the middle of making the table must not leave one without its
+// index: the next would be content with it.
+func TestATableIsMadeWithItsIndexOrNotAtAll(t *testing.T) {
+	db := openNew(t, "")
+	if _, err := db.Exec(`CREATE TABLE half_expires (x)`); err != nil { // the name of the index
+		t.Fatal(err)
+	}
+	s := New(db, Options{Table: "half"})
+	defer s.Close()
+	if _, err := s.GetMany(t.Context(), []string{"a"}); err == nil {
+		t.Error("no error")
+	}
+	var tables int
+	if err := db.QueryRow(`SELECT count(*) FROM sqlite_master WHERE name = 'half'`).Scan(&tables); err != nil || tables != 0 {
+		t.Errorf("%d tables, %v", tables, err)
+	}
+}

@@ -60,21 +60,19 @@ func (t *Table) create(ctx context.Context) error {
 	}
 }
 
+// executeSchema makes all of the schema or, where the server can take back what makes
+// tables, nothing of it.
 func (t *Table) executeSchema(ctx context.Context) error {
-	if t.CreateLock == "" {
-		for _, text := range t.Schema(t.table) {
-			if _, err := t.db.ExecContext(ctx, text); err != nil {
-				return err
-			}
-		}
-		return nil
+	texts := t.Schema(t.table)
+	if t.CreateLock != "" {
+		texts = append([]string{t.CreateLock}, texts...)
 	}
 	tx, err := t.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback()
-	for _, text := range append([]string{t.CreateLock}, t.Schema(t.table)...) {
+	for _, text := range texts {
 		if _, err := tx.ExecContext(ctx, text); err != nil {
 			return err
 		}
