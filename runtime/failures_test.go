@@ -283,3 +283,26 @@ func TestTroubleWithTheSharedTierIsNotRemembered(t *testing.T) {
 		want(t, src.loads.Load(), err, 1)
 	})
 }
+
+// A tag that the loader sets before it fails is one of the failure's, too.
+func TestAFailureIsForgottenWithATagThatItsLoaderSet(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newStore(t, memoryTier())
+		c := newCache[int, int](t, s, runtime.ErrorTTL(time.Minute))
+		var src source
+		src.fail.Store(true)
+		load := func(ctx context.Context) (int, error) {
+			runtime.Entry(ctx).SetTags("team:1")
+			return src.load(ctx)
+		}
+		_, _ = c.GetOrSet(t.Context(), 7, load)
+		_, _ = c.GetOrSet(t.Context(), 7, load)
+		wantLoads(t, &src, 1)
+		if err := s.DeleteByTag(t.Context(), "team:1"); err != nil {
+			t.Fatal(err)
+		}
+		src.fail.Store(false)
+		_, err := c.GetOrSet(t.Context(), 7, load)
+		want(t, src.loads.Load(), err, 2)
+	})
+}

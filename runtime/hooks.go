@@ -13,8 +13,8 @@ import (
 //
 // They are called by many goroutines at once, by those whose call it is where there
 // is one, and hold them up: they should be quick. They may use the store, but what
-// they do to it makes events too; L2 and Unreadable are called in the middle of
-// something and must not. A hook that panics is logged.
+// they do to it makes events too; L2, Breaker and Unreadable are called in the middle
+// of something and must not. A hook that panics is logged.
 type Hooks struct {
 	// Hit is called for each key that a read has got a value for without waiting for
 	// a load, and Miss for each other one.

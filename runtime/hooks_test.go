@@ -365,3 +365,29 @@ func TestAHookMayUseTheKeyThatItIsToldOf(t *testing.T) {
 		})
 	}
 }
+
+// A hook that is called behind, when an invalidation is tried again, may close the store;
+// and one that takes its time holds up nobody who closes it.
+func TestCloseDoesNotWaitForTheHookThatCalls(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var s *runtime.Store
+		var events, closed atomic.Int64
+		s = newStore(t, runtime.L2(&shared), runtime.WithHooks(runtime.Hooks{Pending: func(runtime.PendingEvent) {
+			if events.Add(1) == 2 { // the first try again
+				ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+				defer cancel()
+				if err := s.Close(ctx); !errors.Is(err, errDown) && !errors.Is(err, context.DeadlineExceeded) {
+					t.Error(err)
+				}
+				closed.Add(1)
+			}
+		}}))
+		shared.Down(errDown)
+		_ = s.DeleteByTag(t.Context(), "a")
+		time.Sleep(3 * time.Second)
+		if closed.Load() != 1 {
+			t.Error("Close has not returned")
+		}
+	})
+}

@@ -139,7 +139,7 @@ func (s *Store) fill(ctx context.Context, items []drivers.Item) []error {
 	return errs
 }
 
-// await waits for a turn. Those before it take three operations at most (see
+// await waits for a turn. Those before it have written within three operations (see
 // ageShared) once it is their turn, each within the limit if the driver keeps to
 // it; one that does not must not hold up the rest for ever.
 func (s *Store) await(turn *generation.Turn) { turn.Wait(time.Duration(times(4, s.l2Timeout))) }

@@ -154,3 +154,35 @@ func TestWhatALoadWroteTooLateIsNotReadAfterAnothersDelete(t *testing.T) {
 		}
 	})
 }
+
+// What is set while an earlier write may still land is there to be pulled, once.
+func TestWhatWasSetAfterAWriteThatWasGivenUpIsPulledOnce(t *testing.T) {
+	for name, wait := range map[string]time.Duration{"at once": 0, "when that has landed": 500 * time.Millisecond, "when all is over": 10 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				l2 := &lateTier{Shared: &faketier.Shared{}}
+				here, there := newCache[string, int](t, newStore(t, memoryTier(), runtime.L2(l2))), newCache[string, int](t, newStore(t, memoryTier(), runtime.L2(l2)))
+				_ = here.Set(t.Context(), "other", 1)
+				l2.slow.Store(true)
+				if err := here.Set(t.Context(), "k", 1); err == nil {
+					t.Fatal("no error")
+				}
+				l2.slow.Store(false)
+				if err := here.Set(t.Context(), "k", 2); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(wait)
+				v, ok, err := here.Pull(t.Context(), "k")
+				if !ok {
+					t.Error("nothing")
+				}
+				want(t, v, err, 2)
+				for _, c := range []*runtime.Cache[string, int]{here, there} {
+					if v, ok, err := c.Pull(t.Context(), "k"); v == 2 {
+						t.Error("again:", v, ok, err)
+					}
+				}
+			})
+		})
+	}
+}

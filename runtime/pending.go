@@ -248,7 +248,7 @@ func (s *Store) retell(ctx context.Context, kind busmsg.Kind, items []recovery.I
 // drain tries to carry out what is pending for as long as ctx allows, and returns
 // what is lost.
 func (s *Store) drain(ctx context.Context) error {
-	s.retries.end()
+	s.retries.end(ctx)
 	if s.pending.Len() == 0 {
 		return nil
 	}
@@ -314,15 +314,19 @@ func (r *retries) hurry() {
 	}
 }
 
-// end stops it for good and waits until it has ended.
-func (r *retries) end() {
+// end stops it for good and waits until it has ended, or until ctx is done: a hook that
+// it calls may be who waits.
+func (r *retries) end(ctx context.Context) {
 	r.mu.Lock()
 	r.ended = true
 	running, stop := r.running, r.stop
 	r.mu.Unlock()
 	if running != nil {
 		stop()
-		<-running
+		select {
+		case <-running:
+		case <-ctx.Done():
+		}
 	}
 }
 

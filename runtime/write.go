@@ -292,7 +292,9 @@ func (c *core) set(ctx context.Context, key string, value any, set settings, tag
 func (c *core) setShared(ctx context.Context, it *item, set settings, errStamps error) (open bool, err error) {
 	s := c.store
 	keys := []string{it.key}
-	if set.skipL2Write {
+	// What could be overwritten there by an earlier write would have to go again: memory
+	// alone keeps it, and a pull may take it from there.
+	if set.skipL2Write || s.l1 != nil && s.late.of(it.key) > 0 {
 		it.private = true
 		return whole(s.deleteMany(ctx, keys))
 	}
