@@ -3,6 +3,8 @@ package runtime
 import (
 	"context"
 	"errors"
+	"math"
+	"slices"
 	"sync"
 )
 
@@ -91,15 +93,40 @@ func (c *core) failed(ctx context.Context, rq *request, key string) error {
 	return failed.err
 }
 
+// failureStamps returns the stamps by which the failure of a load is invalidated: those
+// of the value that there would have been, as far as the loader has told its tags. The
+// shared tier is not asked for them. They are not sure if one may be younger than the
+// load.
+func (c *core) failureStamps(l *loading, p *part) (stamps []stampRef, sure bool) {
+	if p.entry == nil || len(p.entry.given.tags) == 0 {
+		return p.stamps, true
+	}
+	s := c.store
+	cells := c.untold(p.stamps, p.entry.given.tags)
+	if s.l2 == nil {
+		s.provide(cells, math.MaxInt64)
+	} else {
+		s.provide(cells, now())
+	}
+	refs := current(cells)
+	for _, ref := range refs {
+		known := ref.cell.KnownSince(l.known) || ref.cell.Provided(ref.Value)
+		if !known || s.stamps.ChangedSince(ref.cell.Name, p.flight.Epoch) { // after reading it
+			return nil, false
+		}
+	}
+	return slices.Concat(p.stamps, refs), true
+}
+
 // remember keeps the failure of a part's load, unless the key has been invalidated
 // or loaded meanwhile. at is when it failed. It returns what it keeps.
-func (c *core) remember(p *part, set settings, err error, at int64) *failedLoad {
+func (c *core) remember(p *part, set settings, stamps []stampRef, err error, at int64) *failedLoad {
 	if set.errorTTL <= 0 || errors.Is(err, context.Canceled) || errors.Is(err, ErrClosed) {
 		return nil
 	}
 	until := deadline(at, int64(set.errorTTL))
 	failed := &failedLoad{err: err, item: item{
-		key: p.key, stamps: p.stamps, freshUntil: until, staleUntil: until,
+		key: p.key, stamps: stamps, freshUntil: until, staleUntil: until,
 		loadStarted: at, kept: at, lookAgain: never, refreshAt: never,
 	}}
 	s := c.store

@@ -286,23 +286,64 @@ func TestTroubleWithTheSharedTierIsNotRemembered(t *testing.T) {
 
 // A tag that the loader sets before it fails is one of the failure's, too.
 func TestAFailureIsForgottenWithATagThatItsLoaderSet(t *testing.T) {
+	for name, tier := range map[string][]runtime.StoreOption{"memory": nil, "shared": {runtime.L2(&faketier.Shared{})}} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := newStore(t, append(tier, memoryTier())...)
+				c := newCache[int, int](t, s, runtime.ErrorTTL(time.Hour))
+				var src source
+				src.fail.Store(true)
+				load := func(ctx context.Context) (int, error) {
+					runtime.Entry(ctx).SetTags("team:1")
+					return src.load(ctx)
+				}
+				if _, err := c.GetOrSet(t.Context(), 7, load); err == nil {
+					t.Error("no error")
+				}
+				if tier == nil { // what it is worth later, the shared tier does not say
+					time.Sleep(59 * time.Minute)
+				}
+				_, _ = c.GetOrSet(t.Context(), 7, load)
+				wantLoads(t, &src, 1)
+				if err := s.DeleteByTag(t.Context(), "team:1"); err != nil {
+					t.Fatal(err)
+				}
+				src.fail.Store(false)
+				_, err := c.GetOrSet(t.Context(), 7, load)
+				want(t, src.loads.Load(), err, 2)
+			})
+		})
+	}
+}
+
+// A tag that is deleted while the loader that sets it is failing is no reason to
+// remember that it failed.
+func TestAFailureIsNotRememberedIfATagThatItsLoaderSetWasDeletedMeanwhile(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := newStore(t, memoryTier())
-		c := newCache[int, int](t, s, runtime.ErrorTTL(time.Minute))
-		var src source
-		src.fail.Store(true)
-		load := func(ctx context.Context) (int, error) {
-			runtime.Entry(ctx).SetTags("team:1")
-			return src.load(ctx)
+		var shared faketier.Shared
+		here, there := newStore(t, memoryTier(), runtime.L2(&shared)), newStore(t, memoryTier(), runtime.L2(&shared))
+		c := newCache[int, int](t, here, runtime.ErrorTTL(time.Hour))
+		for who, s := range map[string]*runtime.Store{"here": here, "in another process": there} {
+			var src source
+			src.fail.Store(true)
+			_, _ = c.GetOrSet(t.Context(), 7, func(ctx context.Context) (int, error) {
+				runtime.Entry(ctx).SetTags("team:1")
+				v, err := src.load(ctx)
+				if err := s.DeleteByTag(ctx, "team:1"); err != nil {
+					t.Error(err)
+				}
+				return v, err
+			})
+			src.fail.Store(false)
+			if s != here { // which hears of it by looking
+				time.Sleep(10 * time.Minute)
+			}
+			if _, err := c.GetOrSet(t.Context(), 7, src.load); err != nil {
+				t.Errorf("deleted %s: %v", who, err)
+			}
+			if err := c.Delete(t.Context(), 7); err != nil {
+				t.Fatal(err)
+			}
 		}
-		_, _ = c.GetOrSet(t.Context(), 7, load)
-		_, _ = c.GetOrSet(t.Context(), 7, load)
-		wantLoads(t, &src, 1)
-		if err := s.DeleteByTag(t.Context(), "team:1"); err != nil {
-			t.Fatal(err)
-		}
-		src.fail.Store(false)
-		_, err := c.GetOrSet(t.Context(), 7, load)
-		want(t, src.loads.Load(), err, 2)
 	})
 }

@@ -19,6 +19,7 @@ type loading struct {
 	crew     flight.Crew
 	parts    []*part
 	refresh  bool
+	known    uint64      // of the stamps, before it began: see [stamp.Cell.KnownSince]
 	panicked *PanicError // the load's own; written before any flight lands with it
 }
 
@@ -112,7 +113,7 @@ func (c *core) fly(ctx context.Context, l *loading) {
 // obtain looks where values might be, and loads those that are nowhere.
 func (c *core) obtain(ctx context.Context, cancel context.CancelCauseFunc, l *loading) {
 	s := c.store
-	known := s.stamps.Known() // before anyTag is read
+	l.known = s.stamps.Known() // before anyTag is read
 	var open []*part
 	for _, p := range l.parts {
 		p.cells = c.cells(p.tags)
@@ -164,7 +165,7 @@ func (c *core) obtain(ctx context.Context, cancel context.CancelCauseFunc, l *lo
 	}
 	// What has been loaded is worth keeping although its caller may be gone.
 	ctx = context.WithoutCancel(ctx)
-	read := c.tagResults(ctx, loaded, known, anyTag)
+	read := c.tagResults(ctx, loaded, l.known, anyTag)
 	// Under stamps that only this process knows nobody could use it.
 	s.save(ctx, c, loaded, errShared == nil && read)
 }
@@ -268,7 +269,9 @@ func (c *core) failure(ctx context.Context, l *loading, parts []*part, err error
 		p.it, p.err = nil, err
 		asked := p.ended != 0                                                // or else it is no failure of the loader
 		if (asked && !cancelled || err == ErrTimeout) && l.panicked == nil { // a loader may heed its timeout before overdue is done
-			c.remember(p, set, err, cmp.Or(p.ended, now()))
+			if stamps, sure := c.failureStamps(l, p); sure {
+				c.remember(p, set, stamps, err, cmp.Or(p.ended, now()))
+			}
 		}
 	}
 }

@@ -86,7 +86,8 @@ type LoadEvent struct {
 	Background   bool // nobody waited any more, or ever
 }
 
-// A WriteEvent is a value that has been stored in each tier that the store has.
+// A WriteEvent is a value that has been stored: by Set in each tier that the store has,
+// by a load in those that have taken it.
 type WriteEvent struct {
 	Store, Cache, Key string
 	Loaded            bool // by a load, not by Set

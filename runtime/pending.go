@@ -63,8 +63,8 @@ func (s *Store) enqueue(targets []recovery.Target, like recovery.Item, err error
 
 func (s *Store) queue(items []recovery.Item, err error) {
 	if !s.pending.Add(items...) {
-		s.pending.Replace(recovery.Item{Target: stampTarget(storeStamp, false), Shared: s.l2 != nil, Tell: s.peers != nil})
-		s.stamps.Change(storeStamp, false, s.l2 != nil)
+		all := recovery.Item{Target: stampTarget(storeStamp, false), Shared: s.l2 != nil, Tell: s.peers != nil}
+		s.pending.Replace(all, func() { s.stamps.Change(storeStamp, false, s.l2 != nil) })
 		s.warn("too many invalidations are pending, the store will be cleared instead", err)
 	}
 	s.retries.start(s)

@@ -83,13 +83,18 @@ func (c *core) tagResults(ctx context.Context, parts []*part, known uint64, any 
 }
 
 // onlyTold returns the cells of the tags that only the value of p tells.
-func (c *core) onlyTold(p *part) (cells []*stamp.Cell) {
+func (c *core) onlyTold(p *part) []*stamp.Cell {
 	tags := p.entry.given.tags
 	if c.resultTags != nil && p.it.presence == present && p.entry.notModified == nil { // which has its own
 		tags = append(tags[:len(tags):len(tags)], c.resultTags(p.it.value)...)
 	}
+	return c.untold(p.it.stamps, tags)
+}
+
+// untold returns the cells of tags that are not among stamps.
+func (c *core) untold(stamps []stampRef, tags []Tag) (cells []*stamp.Cell) {
 	for _, tag := range tags {
-		if cell := c.store.stamps.Cell(tagName(tag)); !carries(p.it.stamps, cell) && !slices.Contains(cells, cell) {
+		if cell := c.store.stamps.Cell(tagName(tag)); !carries(stamps, cell) && !slices.Contains(cells, cell) {
 			cells = append(cells, cell)
 		}
 	}

@@ -98,13 +98,15 @@ func (q *Queue) add(it Item) {
 	q.items[it.Target] = it
 }
 
-// Replace empties the queue and adds an item that makes up for all of them.
-func (q *Queue) Replace(it Item) {
+// Replace empties the queue and adds an item that makes up for all of them. Nobody asks
+// about any of them before inMemory has been called, which must not call q.
+func (q *Queue) Replace(it Item, inMemory func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	defer q.count()
 	clear(q.items)
 	q.add(it)
+	inMemory()
 }
 
 // Blocks reports whether the shared tier must not be asked for a target.

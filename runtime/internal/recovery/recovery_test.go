@@ -94,7 +94,11 @@ func TestTheLimit(t *testing.T) {
 	if q.Add(key("b"), key("c")) || q.Len() != 2 {
 		t.Fatal("one too many was taken")
 	}
-	q.Replace(Item{Target: Target{DeleteStamp, "s"}, Shared: true})
+	called := false
+	q.Replace(Item{Target: Target{DeleteStamp, "s"}, Shared: true}, func() { called = true })
+	if !called {
+		t.Error("memory does not know of it")
+	}
 	if got := q.First(9); len(got) != 1 || got[0].Kind != DeleteStamp || q.Len() != 1 {
 		t.Fatal(got)
 	}
