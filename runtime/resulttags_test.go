@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,6 +74,13 @@ func TestAResultTagIsNotTrustedBecauseTheNumberOfAnyTagWasEvicted(t *testing.T) 
 func TestAResultTagIsNotTrustedWhileTheNumberOfAnyTagCannotBeRead(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
+		var lost atomic.Bool
+		shared.Before = func(_ context.Context, op string, keys []string) error {
+			if lost.Load() && op == "get" && slices.Equal(keys, []string{"!t"}) {
+				return errors.New("the connection was lost")
+			}
+			return nil
+		}
 		var src source
 		src.value.Store(1)
 		here, there := newStore(t, memoryTier(), runtime.L2(&shared)), newStore(t, memoryTier(), runtime.L2(&shared))
@@ -86,14 +94,9 @@ func TestAResultTagIsNotTrustedWhileTheNumberOfAnyTagCannotBeRead(t *testing.T) 
 		if err := there.DeleteByTag(t.Context(), "team:1"); err != nil {
 			t.Fatal(err)
 		}
-		shared.Before = func(_ context.Context, op string, keys []string) error {
-			if op == "get" && slices.Equal(keys, []string{"!t"}) {
-				return errors.New("the connection was lost")
-			}
-			return nil
-		}
+		lost.Store(true)
 		wg.Wait()
-		shared.Before = nil
+		lost.Store(false)
 		got, err := c.GetOrSet(t.Context(), 7, src.load)
 		want(t, got, err, 2)
 	})
@@ -108,10 +111,9 @@ func TestAResultTagIsNotTrustedBecauseAnotherLoadHasReadItsStamp(t *testing.T) {
 		src.value.Store(1)
 		here, there := newStore(t, memoryTier(), runtime.L2(&shared)), newStore(t, memoryTier(), runtime.L2(&shared))
 		c := openResultTagged(t, here)
-		first := true
+		var again atomic.Bool
 		shared.Before = func(_ context.Context, op string, keys []string) error {
-			if op == "get" && keys[0] == "!d:t:team:1" && first {
-				first = false
+			if op == "get" && keys[0] == "!d:t:team:1" && !again.Swap(true) {
 				time.Sleep(time.Second / 2)
 				return errors.New("the connection was lost")
 			}
