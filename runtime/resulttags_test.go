@@ -47,43 +47,32 @@ func TestAResultTagReadWhileItChangesIsNotTrusted(t *testing.T) {
 // The number that changes with every tag of the store may be evicted. That a load
 // finds it missing before and after tells nothing.
 func TestAResultTagIsNotTrustedBecauseTheNumberOfAnyTagWasEvicted(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var shared faketier.Shared
-		var src source
-		src.value.Store(1)
-		here, there := newStore(t, memoryTier(), runtime.L2(&shared)), newStore(t, memoryTier(), runtime.L2(&shared))
-		c := openResultTagged(t, here)
-		src.delay.Store(int64(time.Second))
-		var wg sync.WaitGroup
-		wg.Go(func() { c.GetOrSet(t.Context(), 7, src.load) })
-		synctest.Wait() // the row has been read
-		src.value.Store(2)
-		src.delay.Store(0)
-		if err := there.DeleteByTag(t.Context(), "team:1"); err != nil {
-			t.Fatal(err)
-		}
-		shared.Evict("!t")
-		wg.Wait()
-		got, err := c.GetOrSet(t.Context(), 7, src.load)
-		want(t, got, err, 2)
-	})
+	var shared faketier.Shared
+	deletedElsewhereMeanwhile(t, &shared, func() { shared.Evict("!t") })
 }
 
 // That stamps were read after a load is worth nothing if whether they changed during it
 // cannot be told.
 func TestAResultTagIsNotTrustedWhileTheNumberOfAnyTagCannotBeRead(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var shared faketier.Shared
-		var lost atomic.Bool
-		shared.Before = func(_ context.Context, op string, keys []string) error {
-			if lost.Load() && op == "get" && slices.Equal(keys, []string{"!t"}) {
-				return errors.New("the connection was lost")
-			}
-			return nil
+	var shared faketier.Shared
+	var lost atomic.Bool
+	shared.Before = func(_ context.Context, op string, keys []string) error {
+		if lost.Load() && op == "get" && slices.Equal(keys, []string{"!t"}) {
+			return errors.New("the connection was lost")
 		}
+		return nil
+	}
+	deletedElsewhereMeanwhile(t, &shared, func() { lost.Store(true) })
+}
+
+// deletedElsewhereMeanwhile checks that what is loaded while another process deletes its
+// tag is not kept, whatever trouble comes before the load ends.
+func deletedElsewhereMeanwhile(t *testing.T, shared *faketier.Shared, trouble func()) {
+	t.Helper()
+	bubble(t, func(t *testing.T) {
 		var src source
 		src.value.Store(1)
-		here, there := newStore(t, memoryTier(), runtime.L2(&shared)), newStore(t, memoryTier(), runtime.L2(&shared))
+		here, there := newStore(t, memoryTier(), runtime.L2(shared)), newStore(t, memoryTier(), runtime.L2(shared))
 		c := openResultTagged(t, here)
 		src.delay.Store(int64(time.Second))
 		var wg sync.WaitGroup
@@ -94,9 +83,8 @@ func TestAResultTagIsNotTrustedWhileTheNumberOfAnyTagCannotBeRead(t *testing.T) 
 		if err := there.DeleteByTag(t.Context(), "team:1"); err != nil {
 			t.Fatal(err)
 		}
-		lost.Store(true)
+		trouble()
 		wg.Wait()
-		lost.Store(false)
 		got, err := c.GetOrSet(t.Context(), 7, src.load)
 		want(t, got, err, 2)
 	})
