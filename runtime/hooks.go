@@ -23,7 +23,9 @@ type Hooks struct {
 	// Loaded is called when a loader has returned, before those who wait have what it
 	// returned: it must not load the keys that it is told of, which would wait for it.
 	Loaded func(LoadEvent)
-	// Written is called when a value has been stored.
+	// Written is called when a value has been stored: what was loaded, before those who
+	// wait have it. Of a store without a memory tier it must not load that key, which
+	// would wait for itself.
 	Written func(WriteEvent)
 	// Deleted, Expired and Cleared are called when entries have been invalidated by
 	// this process, each by key, tag or namespace.

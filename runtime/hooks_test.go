@@ -337,9 +337,13 @@ func TestAHookMayUseTheKeyThatItIsToldOf(t *testing.T) {
 					_, _, _ = c.Pull(context.Background(), 7)
 				}
 				s := newStore(t, append(options, runtime.WithHooks(runtime.Hooks{
-					Hit:     func(runtime.HitEvent) { use() },
-					Miss:    func(runtime.MissEvent) { use() },
-					Written: func(runtime.WriteEvent) { use() },
+					Hit:  func(runtime.HitEvent) { use() },
+					Miss: func(runtime.MissEvent) { use() },
+					Written: func(runtime.WriteEvent) {
+						if name == "memory" {
+							use()
+						}
+					},
 					Deleted: func(runtime.InvalidationEvent) { use() },
 				}))...)
 				c = newCache[int, int](t, s)

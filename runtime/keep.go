@@ -31,7 +31,6 @@ func (s *Store) save(ctx context.Context, c *core, parts []*part, shared bool) {
 		case p.keep:
 			s.keepLoaded(p, p.it)
 			if p.kept {
-				p.flight.Land(p.it, p.err, false) // who is told may ask for it
 				emit(s, s.hooks.Load().Written, WriteEvent{Store: s.name, Cache: c.name, Key: p.key, Loaded: true})
 			}
 		case p.drop:
