@@ -74,10 +74,15 @@ func (c *Cache[K, V]) give(k *binding[K], it *item) (V, bool) {
 	if !ok && it.value != nil {
 		return v, false // another type is cached under the same key
 	}
+	return c.own(k, v), true
+}
+
+// own returns v, or a copy that shares no memory with it where that is asked for.
+func (c *Cache[K, V]) own(k *binding[K], v V) V {
 	if k.shares {
-		v = c.definition.Value.copy(v)
+		return c.definition.Value.copy(v)
 	}
-	return v, true
+	return v
 }
 
 // Hit returns the value of the key with that text if it is fresh in memory. It is
@@ -206,10 +211,7 @@ func (c *Cache[K, V]) Set(ctx context.Context, key K, v V, options ...CallOption
 		return err
 	}
 	call := c.options(k, key, options)
-	if k.shares {
-		v = c.definition.Value.copy(v)
-	}
-	return k.set(ctx, full, v, call.settings, call.tags)
+	return k.set(ctx, full, c.own(k, v), call.settings, call.tags)
 }
 
 // SetForever is [Cache.Set] with a TTL that never ends.

@@ -55,6 +55,37 @@ func TestGetOrSetMapKeepsTheLoadersOwnTypes(t *testing.T) {
 	})
 }
 
+// A key need not have all that its elements differ in.
+func TestGetOrSetMapAnswersForEveryElement(t *testing.T) {
+	type element struct {
+		ID    int64
+		Trace string
+	}
+	bubble(t, func(t *testing.T) {
+		c := newCache[stockKey, *stock](t, newStore(t, memoryTier()))
+		load := func(_ context.Context, list []element) (map[element]*stock, error) {
+			out := map[element]*stock{}
+			for _, e := range list {
+				out[e] = &stock{e.ID, 1}
+			}
+			return out, nil
+		}
+		list := []element{{1, "a"}, {1, "b"}, {2, "a"}, {1, "a"}}
+		for range 2 {
+			got, err := runtime.GetOrSetMap(t.Context(), c, list, func(e element) stockKey { return toKey(e.ID) }, load)
+			if err != nil || len(got) != 3 {
+				t.Fatal(got, err)
+			}
+			for e, v := range got {
+				if v.ID != e.ID || v.Count != 1 {
+					t.Error(e, *v)
+				}
+				v.Count = 2 // nobody else sees it
+			}
+		}
+	})
+}
+
 func TestGetOrSetListKeepsTheOrderOfItsArguments(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCache[stockKey, *stock](t, newStore(t, memoryTier()))
