@@ -104,8 +104,8 @@ func (p *pack) clash(at token.Pos, who, name string, h holder) *diag.Diagnostic 
 }
 
 // shadowed are the predeclared names that generated code cannot do without.
-var shadowed = strings.Fields("any append bool byte error false int int8 int16 int32 int64 len make nil string true " +
-	"uint uint8 uint16 uint32 uint64")
+var shadowed = strings.Fields("any append bool byte cap error false float32 float64 int int8 int16 int32 int64 len make new nil " +
+	"string true uint uint8 uint16 uint32 uint64")
 
 // assignNames names everything that is generated but tags.
 func (p *pack) assignNames() {
