@@ -162,7 +162,8 @@
 // needs it. An argument is a parameter, a result by its name (or result, if there is one),
 // recv.Field, fields of these, an integer, a quoted string, true or false, of a type that
 // is assignable. The last argument of a delete or expire may be a list, FindUser(ids...):
-// one entry for each of its elements.
+// one entry for each of its elements. Arguments are read when the function has returned:
+// what it has changed behind a pointer or in a list counts as it is then.
 //
 // The target of a batch has a parameter with a list where the key has one of its elements:
 // FindUser(ids). The loader returns a map from elements to values, or a list of values of
