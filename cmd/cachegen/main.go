@@ -116,7 +116,7 @@
 // see TTL, Grace and the others in package runtime. Commas separate nothing: options
 // repeat.
 //
-// An error that notfound names is a variable of this package or, as sql.ErrNoRows, of one
+// An error that notfound names is a variable or constant of this package or, as sql.ErrNoRows, of one
 // that a file of this package imports. A loader may also return (V, bool, error), where
 // false says that there is nothing.
 //
