@@ -14,7 +14,7 @@ import (
 // notFound is how a loader says that there is nothing to load.
 type notFound struct {
 	sentinel types.Object // a variable or constant that is an error
-	nilValue bool       // the value nil
+	nilValue bool         // the value nil
 }
 
 func (n notFound) none() bool { return n.sentinel == nil && !n.nilValue }
