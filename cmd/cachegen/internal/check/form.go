@@ -187,7 +187,10 @@ func inheritsTime(t types.Type) bool {
 // textHint is the advice for a type that lacks a text form, which may be of a package that
 // whoever reads it cannot change.
 func (p *pack) textHint(t types.Type) string {
-	if n := named(t); n == nil || n.Obj().Pkg() == p.Types {
+	switch n := named(t); {
+	case n == nil:
+		return "take a type of your own that has MarshalText and UnmarshalText"
+	case n.Obj().Pkg() == p.Types:
 		return "add MarshalText and UnmarshalText"
 	}
 	return "take a string, or a type that has MarshalText and UnmarshalText"

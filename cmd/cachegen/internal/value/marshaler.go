@@ -113,7 +113,7 @@ func (c *checker) marshaler(p place, t types.Type) bool {
 		c.addf(p, "%s of *%s is out of reach: the value is not stored behind a pointer", pairs[enc.kind].marshal, base(t)).
 			Hint = "use *" + base(t)
 	case p.key && isPointer(t):
-		c.addf(p, "a pointer in a map's key does not compare equal after decoding")
+		c.addf(p, "a pointer in a map's key does not compare equal after decoding").Hint = pointerKeyHint
 	}
 	return true
 }
