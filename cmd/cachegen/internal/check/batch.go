@@ -97,6 +97,12 @@ func (p *pack) findBatches() {
 			p.batchResult(b)
 		}
 	}
+	// What is left was reported or, where one package is judged alone, cannot be.
+	unknown := func(b *batch) bool { return b.many == nil }
+	p.batches = slices.DeleteFunc(p.batches, unknown)
+	for _, w := range p.wrappers {
+		w.batches = slices.DeleteFunc(w.batches, unknown)
+	}
 }
 
 func (b *batch) kind() string {
