@@ -159,9 +159,9 @@ func (b *body) encodeInPlace(at spot, s *Shape) []jen.Code {
 		}
 		return []jen.Code{jen.If(at.isNil()).Block(b.call("Nil")).Else().Block(b.encode(at.pointee(), s.Elem)...)}
 	case Slice:
-		return append([]jen.Code{b.call("Slice", jen.Len(id(at.value())), at.isNil())}, b.eachIndex(at, s, b.encode)...)
+		return append([]jen.Code{b.call("Slice", jen.Len(id(at.value())), at.isNil())}, b.eachElement(at, s, b.encode)...)
 	case Array:
-		return append([]jen.Code{b.call("Array", jen.Lit(int(s.Len)))}, b.eachIndex(at, s, b.encode)...)
+		return append([]jen.Code{b.call("Array", jen.Lit(int(s.Len)))}, b.eachElement(at, s, b.encode)...)
 	case Map:
 		return append([]jen.Code{b.call("Map", jen.Len(id(at.value())), at.isNil())}, b.encodeEntries(at, s))
 	case Struct:
@@ -184,6 +184,21 @@ func (b *body) eachIndex(at spot, s *Shape, do func(spot, *Shape) []jen.Code) (c
 	return code
 }
 
+// eachElement is eachIndex for what the codec does with each element.
+func (b *body) eachElement(at spot, s *Shape, do func(spot, *Shape) []jen.Code) []jen.Code {
+	if s.Elem.blank() && (s.Kind == Slice || s.Len > 0) {
+		return []jen.Code{jen.For(jen.Range().Add(id(at.value()))).Block(do(spot{}, s.Elem)...)}
+	}
+	return b.eachIndex(at, s, do)
+}
+
+// blank reports whether what is encoded is the same for all values, so that the code
+// for it mentions none: struct{}, [0]int.
+func (s *Shape) blank() bool {
+	return s.Marshal == ByStructure && !s.ByReflection && s.Func == "" &&
+		(s.Kind == Struct && len(s.Fields) == 0 || s.Kind == Array && s.Len == 0)
+}
+
 // ordered reports whether a map's keys can be sorted and looked up.
 func (s *Shape) ordered() bool {
 	return s.Kind == Basic && s.Marshal == ByStructure && !s.ByReflection &&
@@ -196,7 +211,7 @@ func (b *body) encodeEntries(at spot, s *Shape) (loop jen.Code) {
 			k := b.local("k", "key")
 			body := b.encode(spot{expr: k}, s.Key)
 			value := at.operand() + "[" + k + "]"
-			if !s.Elem.readable() {
+			if !s.Elem.readable() && !s.Elem.blank() {
 				v := b.local("x", "value")
 				body = append(body, id(v).Op(":=").Add(id(value)))
 				value = v

@@ -50,7 +50,7 @@ func (b *body) decodeInPlace(at spot, s *Shape) []jen.Code {
 	case Slice:
 		return []jen.Code{b.unlessNil(b.decodeElements(at, s)...)}
 	case Array:
-		return []jen.Code{b.ifArray(int(s.Len), b.eachIndex(at, s, b.decode))}
+		return []jen.Code{b.ifArray(int(s.Len), b.eachElement(at, s, b.decode))}
 	case Map:
 		return []jen.Code{b.unlessNil(b.decodeEntries(at, s)...)}
 	case Struct:
@@ -85,9 +85,14 @@ func (b *body) decodeElements(at spot, s *Shape) (code []jen.Code) {
 		inner := b.read(s.Elem)
 		var body []jen.Code
 		loop := b.countdown(jen.Empty(), n)
-		if inner != nil {
+		switch {
+		case inner != nil:
 			body = []jen.Code{id(at.value()).Op("=").Append(id(at.value()), inner)}
-		} else {
+		case s.Elem.blank():
+			body = append([]jen.Code{
+				id(at.value()).Op("=").Append(id(at.value()), s.Elem.zero()),
+			}, b.decode(spot{}, s.Elem)...)
+		default:
 			// In place: the element may be large, and must not be moved if it holds a lock.
 			i = b.local("i", "j", "index")
 			body = append([]jen.Code{

@@ -122,7 +122,7 @@ type Cache struct {
 	// name in generated code.
 	HasOK bool
 	OK    string
-	// NotFound is the error variable with which the loader says that there is nothing,
+	// NotFound is the error with which the loader says that there is nothing,
 	// written like a type; nil for none. NilNotFound says that a nil value does.
 	NotFound    Type
 	NilNotFound bool

@@ -6,16 +6,19 @@ import "slices"
 func (w *Writer) doc() string {
 	pointers := false
 	var set, removed, expired, removedTags, expiredTags, cleared []string
+	once := func(list *[]string, text string) { // it may be in several stores
+		if !slices.Contains(*list, text) {
+			*list = append(*list, text)
+		}
+	}
 	for _, t := range w.Targets {
 		switch {
 		case t.Verb == Clear:
-			if !slices.Contains(cleared, t.Namespace) { // it may be in several stores
-				cleared = append(cleared, t.Namespace)
-			}
+			once(&cleared, t.Namespace)
 		case t.Tag != nil && t.Verb == Expire:
-			expiredTags = append(expiredTags, t.text())
+			once(&expiredTags, t.text())
 		case t.Tag != nil:
-			removedTags = append(removedTags, t.text())
+			once(&removedTags, t.text())
 		case t.Verb == Set:
 			set = append(set, t.Value+" becomes the entry of "+t.text())
 		case t.Verb == Expire:

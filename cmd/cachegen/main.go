@@ -116,7 +116,7 @@
 // see TTL, Grace and the others in package runtime. Commas separate nothing: options
 // repeat.
 //
-// An error that notfound names is a variable of this package or, as sql.ErrNoRows, of one
+// An error that notfound names is a variable or constant of this package or, as sql.ErrNoRows, of one
 // that a file of this package imports. A loader may also return (V, bool, error), where
 // false says that there is nothing.
 //
@@ -162,7 +162,8 @@
 // needs it. An argument is a parameter, a result by its name (or result, if there is one),
 // recv.Field, fields of these, an integer, a quoted string, true or false, of a type that
 // is assignable. The last argument of a delete or expire may be a list, FindUser(ids...):
-// one entry for each of its elements.
+// one entry for each of its elements. Arguments are read when the function has returned:
+// what it has changed behind a pointer or in a list counts as it is then.
 //
 // The target of a batch has a parameter with a list where the key has one of its elements:
 // FindUser(ids). The loader returns a map from elements to values, or a list of values of

@@ -20,7 +20,7 @@ import (
 )
 
 // acrossPackages are scripts with targets in other packages, of which an analyzer knows nothing.
-var acrossPackages = []string{"elsewhere.txtar", "check_target_lists.txtar", "modules.txtar"}
+var acrossPackages = []string{"elsewhere.txtar", "check_target_lists.txtar", "check_batch_elsewhere.txtar", "modules.txtar"}
 
 // The sources of all scripts of the command get the diagnostics from the analyzer that
 // the command has for them: the same places, words and hints.

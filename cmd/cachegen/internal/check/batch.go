@@ -52,7 +52,11 @@ func (p *pack) findBatches() {
 			last := call.args[len(call.args)-1]
 			p.addf(last.at, diag.Target, "a batch loads for a list, and has no dots").Hintf("write %s", last.text)
 			continue
-		case c.p != p || c.recv != b.home():
+		case c.p != p:
+			p.addf(arg.Pos, diag.Target, "%s loads for %s, which is in another package", b.label(), call.callee).
+				Hintf("put the two together")
+			continue
+		case c.recv != b.home():
 			p.addf(arg.Pos, diag.Target, "%s loads for %s, which is not a %s", b.label(), c.label(), b.kind()).
 				Hintf("put the two together")
 			continue
@@ -92,6 +96,12 @@ func (p *pack) findBatches() {
 			p.batchUnused(b)
 			p.batchResult(b)
 		}
+	}
+	// What is left was reported or, where one package is judged alone, cannot be.
+	unknown := func(b *batch) bool { return b.many == nil }
+	p.batches = slices.DeleteFunc(p.batches, unknown)
+	for _, w := range p.wrappers {
+		w.batches = slices.DeleteFunc(w.batches, unknown)
 	}
 }
 

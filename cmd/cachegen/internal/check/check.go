@@ -94,6 +94,7 @@ type pack struct {
 	wrappers []*wrapped      // in the order of their declarations
 	refused  map[string]bool // names of cached functions whose directive or signature was reported
 	names    names
+	offered  []string // names that advice has given away, in lower case
 	tags     []*tag
 	values   []*cachedValue
 	// valuePackages are the names of the packages that values' types mention, by path.

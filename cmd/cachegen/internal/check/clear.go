@@ -2,6 +2,7 @@ package check
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/directive"
@@ -27,8 +28,12 @@ func (p *pack) clearTargets(w *writer, d *directive.Directive) []*target {
 		}
 	}
 	if len(stores) == 0 {
-		p.addf(at, diag.Target, "no cached function of this package is in namespace %s", name).
-			Choose(name, slices.DeleteFunc(namespaces, func(n string) bool { return n == "" }), "give one of them namespace="+name)
+		d := p.addf(at, diag.Target, "no cached function of this package is in namespace %s", name)
+		if strings.HasSuffix(name, ")") {
+			d.Hintf("clear is for a whole namespace: write //cache:delete %s", name)
+			return nil
+		}
+		d.Choose(name, slices.DeleteFunc(namespaces, func(n string) bool { return n == "" }), "give one of them namespace="+name)
 		return nil
 	}
 	slices.Sort(stores)

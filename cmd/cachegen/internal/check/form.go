@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/types"
 
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/value"
 	"github.com/cachegen/cachegen/templates"
 )
 
@@ -57,7 +58,7 @@ func (p *pack) form(t types.Type, path string) (form, *noForm) {
 			hint: "constrain it to integers, strings and bools, such as interface{ ~int64 | ~string }",
 		}
 	}
-	if isNamed(t, "time", "Time") {
+	if isNamed(t, "time", "Time") || inheritsTime(t) {
 		return form{}, &noForm{
 			why:  "the text of a time.Time depends on its location and precision",
 			hint: "take an integer, such as its Unix(), or a type of your own with MarshalText and UnmarshalText",
@@ -140,6 +141,11 @@ func (p *pack) text(t types.Type, name, path string) (form, *noForm) {
 	marshal := hasMethod(t, "MarshalText", nil, []types.Type{bytes, err})
 	unmarshal := hasMethod(types.NewPointer(t), "UnmarshalText", []types.Type{bytes}, []types.Type{err})
 	switch {
+	case marshal && value.Partial(t, "MarshalText"):
+		return form{}, &noForm{
+			why:  "the MarshalText of " + name + " is that of an embedded field and leaves out the others",
+			hint: fmt.Sprintf("name its fields, {%s.Field}, or %s", path, p.textHint(t)),
+		}
 	case marshal && unmarshal && !types.Comparable(t):
 		return form{}, &noForm{why: name + " is not comparable, so it cannot be in a key", hint: plainHint}
 	case marshal && unmarshal:
@@ -171,10 +177,20 @@ func (p *pack) text(t types.Type, name, path string) (form, *noForm) {
 	return form{}, &noForm{why: name + " has no text form", hint: hint}
 }
 
+// inheritsTime reports whether the text of t is that of an embedded time.Time.
+func inheritsTime(t types.Type) bool {
+	obj, _, _ := types.LookupFieldOrMethod(t, false, nil, "MarshalText")
+	f, ok := obj.(*types.Func)
+	return ok && isNamed(f.Signature().Recv().Type(), "time", "Time")
+}
+
 // textHint is the advice for a type that lacks a text form, which may be of a package that
 // whoever reads it cannot change.
 func (p *pack) textHint(t types.Type) string {
-	if n := named(t); n == nil || n.Obj().Pkg() == p.Types {
+	switch n := named(t); {
+	case n == nil:
+		return "take a type of your own that has MarshalText and UnmarshalText"
+	case n.Obj().Pkg() == p.Types:
 		return "add MarshalText and UnmarshalText"
 	}
 	return "take a string, or a type that has MarshalText and UnmarshalText"

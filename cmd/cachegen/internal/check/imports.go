@@ -2,6 +2,7 @@ package check
 
 import (
 	"cmp"
+	"go/token"
 	"go/types"
 	"maps"
 	"slices"
@@ -102,6 +103,24 @@ func (p *pack) imported(file *load.File, name string) *types.Package {
 			}
 			if obj.Name() == name || obj.Name() == "_" && obj.Imported().Name() == name {
 				return obj.Imported()
+			}
+		}
+	}
+	return nil
+}
+
+// dotImported is what a source file means by a name that it imports with a dot.
+func (p *pack) dotImported(file *load.File, name string) types.Object {
+	if !token.IsExported(name) {
+		return nil
+	}
+	for _, spec := range file.AST.Imports {
+		if spec.Name == nil || spec.Name.Name != "." {
+			continue
+		}
+		if pkg := p.Info.PkgNameOf(spec); pkg != nil {
+			if obj := pkg.Imported().Scope().Lookup(name); obj != nil {
+				return obj
 			}
 		}
 	}

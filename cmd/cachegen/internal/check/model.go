@@ -260,8 +260,8 @@ func singular(name string) string {
 	return "one"
 }
 
-// object writes the name of a package-level variable.
-func (o *output) object(v *types.Var) templates.Type {
+// object writes the name of a package-level variable or constant.
+func (o *output) object(v types.Object) templates.Type {
 	if v.Pkg() == o.p.Types {
 		return templates.Type{{Text: v.Name()}}
 	}

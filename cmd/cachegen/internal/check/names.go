@@ -104,8 +104,8 @@ func (p *pack) clash(at token.Pos, who, name string, h holder) *diag.Diagnostic 
 }
 
 // shadowed are the predeclared names that generated code cannot do without.
-var shadowed = strings.Fields("any append bool byte error false int int8 int16 int32 int64 len make nil string true " +
-	"uint uint8 uint16 uint32 uint64")
+var shadowed = strings.Fields("any append bool byte cap error false float32 float64 int int8 int16 int32 int64 len make new nil " +
+	"string true uint uint8 uint16 uint32 uint64")
 
 // assignNames names everything that is generated but tags.
 func (p *pack) assignNames() {
@@ -183,8 +183,9 @@ func (c *cache) entity() string {
 func isName(text string) bool { return token.IsIdentifier(text) && text != "_" }
 
 // freeName is a name for a cache, instead of one that is taken: nothing of what is
-// generated for it has another owner.
-func (p *pack) freeName(c *cache) string {
+// generated for it has another owner. It is given once: all advice can be followed.
+func (p *pack) freeName(c *cache) (free string) {
+	defer func() { p.offered = append(p.offered, lower(free)) }()
 	name := c.entity()
 	taken := func(name string) bool {
 		names := []string{name + "Key", sameCase("Parse"+upper(name), name) + "Key", c.variable(name)}
@@ -201,7 +202,7 @@ func (p *pack) freeName(c *cache) string {
 			_, ok := p.names[n]
 			return ok
 		}
-		return slices.ContainsFunc(names, declared) ||
+		return slices.Contains(p.offered, lower(name)) || slices.ContainsFunc(names, declared) ||
 			slices.ContainsFunc(p.caches, func(other *cache) bool { return lower(other.entity()) == lower(name) })
 	}
 	for _, suffix := range []string{"Entry", "Item"} {

@@ -13,8 +13,8 @@ import (
 
 // notFound is how a loader says that there is nothing to load.
 type notFound struct {
-	sentinel *types.Var // an error
-	nilValue bool       // the value nil
+	sentinel types.Object // a variable or constant that is an error
+	nilValue bool         // the value nil
 }
 
 func (n notFound) none() bool { return n.sentinel == nil && !n.nilValue }
@@ -59,16 +59,16 @@ func (p *pack) notFoundOption(c *cache, arg directive.Arg, own bool) {
 	c.broken = c.broken || c.notFound.sentinel == nil
 }
 
-// sentinel finds the error variable that an option names: one of this package, or of
-// one that the package imports.
-func (p *pack) sentinel(c *cache, arg directive.Arg) *types.Var {
+// sentinel finds the error that an option names: one of this package, or of one that the
+// package imports. It is nil if there is none.
+func (p *pack) sentinel(c *cache, arg directive.Arg) types.Object {
 	names := strings.Split(arg.Value, ".")
 	if len(names) > 2 || slices.ContainsFunc(names, func(n string) bool { return !token.IsIdentifier(n) }) {
 		d := p.addf(arg.ValuePos, diag.Option, "%q is not the name of an error", arg.Value)
 		if strings.HasPrefix(arg.Value, "*") {
 			d.Hintf("%s", p.sentinelHint(c))
 		} else {
-			d.Hintf("write nil, or the name of a variable, such as sql.ErrNoRows or ErrNotFound")
+			d.Hintf("write nil, or the name of an error, such as sql.ErrNoRows or ErrNotFound")
 		}
 		return nil
 	}
@@ -83,9 +83,13 @@ func (p *pack) sentinel(c *cache, arg directive.Arg) *types.Var {
 		scope, at = pkg.Scope(), at+token.Pos(len(names[0])+1)
 	}
 	name := names[len(names)-1]
-	switch obj := scope.Lookup(name).(type) {
+	obj := scope.Lookup(name)
+	if obj == nil && len(names) == 1 {
+		obj = p.dotImported(c.file, name)
+	}
+	switch obj.(type) {
 	case nil:
-	case *types.Var:
+	case *types.Var, *types.Const:
 		if !types.AssignableTo(obj.Type(), types.Universe.Lookup("error").Type()) {
 			p.addf(at, diag.Option, "%s is of type %s and no error", arg.Value, p.name(obj.Type())).
 				Hintf("name the error that %s returns when there is nothing", c.name())
@@ -95,7 +99,7 @@ func (p *pack) sentinel(c *cache, arg directive.Arg) *types.Var {
 			return obj
 		}
 	default:
-		p.addf(at, diag.Option, "%s is not a variable", arg.Value).
+		p.addf(at, diag.Option, "%s is neither a variable nor a constant", arg.Value).
 			Hintf("%s", p.sentinelHint(c))
 		return nil
 	}

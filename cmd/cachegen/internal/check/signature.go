@@ -73,8 +73,15 @@ func (p *pack) function(file *load.File, decl *ast.FuncDecl, reads bool) *functi
 		return nil
 	}
 	obj, _ := p.Info.Defs[decl.Name].(*types.Func)
-	if obj == nil || name == "_" {
-		p.addf(decl.Name.Pos(), diag.Signature, "a function named %s cannot be called", name).Hintf("give it a name")
+	switch {
+	case name == "_":
+		p.addf(decl.Name.Pos(), diag.Signature, "a function named _ cannot be called").Hintf("give it a name")
+		return nil
+	case obj == nil:
+		d := p.addf(decl.Name.Pos(), diag.Signature, "the package declares %s twice", name).Hintf("rename one of the two")
+		if first := p.Types.Scope().Lookup(name); first != nil {
+			d.Relatedf(p.position(first.Pos()), "the first")
+		}
 		return nil
 	}
 	f := &function{file: file, decl: decl, sig: obj.Signature(), reads: reads}

@@ -13,9 +13,9 @@ var pairs = [...]struct{ marshal, unmarshal string }{
 
 // A method is how a type is encoded or decoded.
 type method struct {
-	kind     int  // an index of pairs
-	pointer  bool // needs an addressable value
-	promoted bool // comes from an embedded field
+	kind    int  // an index of pairs
+	pointer bool // needs an addressable value
+	partial bool // comes from an embedded field, and there are others
 }
 
 func encoder(t types.Type) method {
@@ -37,7 +37,7 @@ func find(t types.Type, name func(kind int) string) method {
 		for kind := 1; kind < len(pairs); kind++ {
 			f, index := lookup(set, name(kind))
 			if f != nil && fits(name(kind), f.Signature()) {
-				return method{kind: kind, pointer: i > 0, promoted: len(index) > 1}
+				return method{kind: kind, pointer: i > 0, partial: besides(set, index)}
 			}
 		}
 	}
@@ -104,14 +104,16 @@ func (c *checker) marshaler(p place, t types.Type) bool {
 	case enc.kind != dec.kind:
 		c.addf(p, "%s is encoded by %s but decoded by %s", name, pairs[enc.kind].marshal, pairs[dec.kind].unmarshal).
 			Hint = "give it MarshalMsgpack and UnmarshalMsgpack, on the value and on the pointer"
-	case enc.promoted && others(t):
-		c.addf(p, "%s encodes only an embedded field, whose %s it inherits", name, pairs[enc.kind].marshal).
-			Hint = "make the embedded field a named one, or give " + base(t) + " its own methods"
+	case enc.partial:
+		d := c.addf(p, "%s encodes only an embedded field, whose %s it inherits", name, pairs[enc.kind].marshal)
+		if d.Hint = "make the embedded field a named one"; isNamed(t) {
+			d.Hint += ", or give " + base(t) + " its own methods"
+		}
 	case enc.pointer && !p.addressable:
 		c.addf(p, "%s of *%s is out of reach: the value is not stored behind a pointer", pairs[enc.kind].marshal, base(t)).
 			Hint = "use *" + base(t)
 	case p.key && isPointer(t):
-		c.addf(p, "a pointer in a map's key does not compare equal after decoding")
+		c.addf(p, "a pointer in a map's key does not compare equal after decoding").Hint = pointerKeyHint
 	}
 	return true
 }
@@ -121,15 +123,36 @@ func isPointer(t types.Type) bool {
 	return ok
 }
 
-// others reports whether a struct has more than one field, so that encoding one of
-// them loses something.
-func others(t types.Type) bool {
-	u := t.Underlying()
-	if pointer, ok := u.(*types.Pointer); ok {
-		u = pointer.Elem().Underlying()
+// besides reports whether a struct on the way to a method, through embedded fields, has
+// more than one field, so that the method is about a part of t alone.
+func besides(t types.Type, index []int) bool {
+	for _, i := range index[:len(index)-1] {
+		if pointer, ok := t.Underlying().(*types.Pointer); ok {
+			t = pointer.Elem()
+		}
+		s := t.Underlying().(*types.Struct)
+		if s.NumFields() > 1 {
+			return true
+		}
+		t = s.Field(i).Type()
 	}
-	s, ok := u.(*types.Struct)
-	return ok && s.NumFields() > 1
+	return false
+}
+
+// Partial reports whether the method of t with that name is one of an embedded field
+// beside which there are others.
+func Partial(t types.Type, name string) bool {
+	f, index := lookup(t, name)
+	return f != nil && besides(t, index)
+}
+
+// isNamed reports whether t is a type that can be given methods, or points to one.
+func isNamed(t types.Type) bool {
+	if pointer, ok := t.Underlying().(*types.Pointer); ok {
+		t = types.Unalias(pointer.Elem())
+	}
+	_, ok := t.(*types.Named)
+	return ok
 }
 
 // base is the name of the type that has t's methods.

@@ -71,7 +71,16 @@ func (c *checker) addf(p place, format string, args ...any) *Problem {
 
 func (c *checker) name(t types.Type) string { return types.TypeString(t, c.qualifier) }
 
-const skipHint = "give it a type with exported data, or leave it out with the tag `msgpack:\"-\"`"
+const pointerKeyHint = "use what it points to, or a part of that, as the key"
+
+// skipHint is the advice for what has no content that can be written: only a field can be
+// left out.
+func (p place) skipHint() string {
+	if !p.fields {
+		return "return a type with exported data"
+	}
+	return "give it a type with exported data, or leave it out with the tag `msgpack:\"-\"`"
+}
 
 // met reports whether a type was met in the same manner before.
 func (c *checker) met(m manner, named *types.Named) bool {
@@ -115,7 +124,7 @@ func (c *checker) check(p place, t types.Type) {
 		c.basic(p, t, u)
 	case *types.Pointer:
 		if p.key {
-			c.addf(p, "a pointer in a map's key does not compare equal after decoding")
+			c.addf(p, "a pointer in a map's key does not compare equal after decoding").Hint = pointerKeyHint
 			return
 		}
 		p.addressable = true
@@ -147,14 +156,14 @@ func (c *checker) check(p place, t types.Type) {
 		c.addf(p, "interface %s cannot be decoded", c.name(t)).
 			Hint = "use a concrete type, or give the type that holds it MarshalMsgpack and UnmarshalMsgpack"
 	case *types.Chan, *types.Signature:
-		c.addf(p, "%s cannot be encoded", c.name(t)).Hint = skipHint
+		c.addf(p, "%s cannot be encoded", c.name(t)).Hint = p.skipHint()
 	}
 }
 
 func (c *checker) basic(p place, t types.Type, u *types.Basic) {
 	switch {
 	case u.Info()&types.IsComplex != 0, u.Kind() == types.UnsafePointer, u.Kind() == types.Uintptr:
-		c.addf(p, "%s cannot be encoded", c.name(t)).Hint = skipHint
+		c.addf(p, "%s cannot be encoded", c.name(t)).Hint = p.skipHint()
 	}
 }
 
@@ -181,7 +190,7 @@ func (c *checker) fields(p place, t types.Type, s *types.Struct) {
 		}
 		for _, option := range tag[1:] {
 			if option == "intern" && !internable(f.Type()) {
-				c.addf(at, "the tag option intern is for strings, not for %s", c.name(f.Type()))
+				c.addf(at, "the tag option intern is for strings, not for %s", c.name(f.Type())).Hint = "take it out of the tag"
 			}
 		}
 		c.check(at, f.Type())

@@ -90,6 +90,9 @@ func orphans(dir string, wanted map[string]bool, tests bool) ([]Change, error) {
 			continue
 		}
 		old, err := os.ReadFile(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // another run has removed it
+		}
 		if err != nil {
 			return nil, fmt.Errorf("look for generated files: %w", err)
 		}
@@ -146,7 +149,7 @@ func Apply(changes []Change) (made []Change, err error) {
 			if err := s.commit(); err != nil {
 				return made, fmt.Errorf("write generated file %s: %w", c.Name, err)
 			}
-		} else if err := os.Remove(c.Name); err != nil {
+		} else if err := os.Remove(c.Name); err != nil && !errors.Is(err, fs.ErrNotExist) { // another run may have done it
 			return made, fmt.Errorf("remove generated file: %w", err)
 		}
 		made = append(made, c)

@@ -67,3 +67,11 @@ func TestApplyNoFile(t *testing.T) {
 		t.Errorf("files: %v", entries)
 	}
 }
+
+// A file that another run has removed meanwhile is no failure.
+func TestApplyRemovedAlready(t *testing.T) {
+	gone := filepath.Join(t.TempDir(), "gone.go")
+	if made, err := Apply([]Change{{Name: gone, Old: []byte("old")}}); err != nil || len(made) != 1 {
+		t.Errorf("made %v, error %v", made, err)
+	}
+}
