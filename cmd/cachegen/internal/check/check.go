@@ -65,6 +65,7 @@ func packages(loaded []*load.Package, list *diag.List, alone bool) (map[*load.Fi
 		p.all = all
 		p.findBatches()
 		p.findTargets()
+		p.goPast()
 	}
 	overlaps(all)
 	files := map[*load.File]*templates.File{}

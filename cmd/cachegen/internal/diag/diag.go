@@ -35,13 +35,14 @@ const (
 	Reserved    = "reserved"    // a name that the runtime keeps for itself
 	Request     = "request"     // a parameter that ends with its request, in a function that may be loaded later
 	Effect      = "effect"      // an option that changes nothing
+	Past        = "past"        // annotated methods of an embedded type that go past the cache
 	Excluded    = "excluded"    // a directive in a file that this run's build constraints leave out
 	Output      = "output"      // a file that stands where output has to go, or output that is not always compiled with what it needs
 )
 
 // Warnings are the codes that [List.Warnf] may give: a correct program can have what they
 // are about, and says so with allow=CODE.
-var Warnings = []string{Effect, Excluded}
+var Warnings = []string{Effect, Excluded, Past}
 
 // A Diagnostic is one problem at one place.
 type Diagnostic struct {

@@ -16,6 +16,7 @@ type method struct {
 	kind    int  // an index of pairs
 	pointer bool // needs an addressable value
 	partial bool // comes from an embedded field, and there are others
+	time    bool // is that of an embedded time.Time
 }
 
 func encoder(t types.Type) method {
@@ -37,11 +38,21 @@ func find(t types.Type, name func(kind int) string) method {
 		for kind := 1; kind < len(pairs); kind++ {
 			f, index := lookup(set, name(kind))
 			if f != nil && fits(name(kind), f.Signature()) {
-				return method{kind: kind, pointer: i > 0, partial: besides(set, index)}
+				return method{kind: kind, pointer: i > 0, partial: besides(set, index), time: len(index) > 1 && ofTime(f)}
 			}
 		}
 	}
 	return method{}
+}
+
+// ofTime reports whether f is a method of time.Time.
+func ofTime(f *types.Func) bool {
+	t := f.Signature().Recv().Type()
+	if pointer, ok := t.(*types.Pointer); ok {
+		t = pointer.Elem()
+	}
+	named, ok := types.Unalias(t).(*types.Named)
+	return ok && isTime(named)
 }
 
 // lookup returns the exported method of that name in t's method set, and the way to it
@@ -104,8 +115,12 @@ func (c *checker) marshaler(p place, t types.Type) bool {
 	case enc.kind != dec.kind:
 		c.addf(p, "%s is encoded by %s but decoded by %s", name, pairs[enc.kind].marshal, pairs[dec.kind].unmarshal).
 			Hint = "give it MarshalMsgpack and UnmarshalMsgpack, on the value and on the pointer"
-	case enc.partial:
-		d := c.addf(p, "%s encodes only an embedded field, whose %s it inherits", name, pairs[enc.kind].marshal)
+	case enc.partial, enc.time:
+		what := "%s encodes only an embedded field, whose %s it inherits"
+		if enc.time && !enc.partial {
+			what = "%s loses the location of the time.Time that it embeds, whose %s it inherits"
+		}
+		d := c.addf(p, what, name, pairs[enc.kind].marshal)
 		if d.Hint = "make the embedded field a named one"; isNamed(t) {
 			d.Hint += ", or give " + base(t) + " its own methods"
 		}
