@@ -99,17 +99,21 @@ func (t *Table) prepareText(ctx context.Context, text string) (*sql.Stmt, error)
 		return nil, err
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if other := t.statements[text]; other != nil {
-		statement.Close()
-		return other, nil
+	other, closed := t.statements[text], t.closed.Load()
+	if other == nil && !closed {
+		t.statements[text] = statement
 	}
-	if t.closed.Load() {
-		statement.Close()
+	t.mu.Unlock()
+	if other == nil && !closed {
+		return statement, nil
+	}
+	// Without the lock: this waits for what its connection is doing now, which may be to
+	// wait for the rows of somebody who wants the lock.
+	statement.Close()
+	if closed {
 		return nil, drivers.ErrClosed
 	}
-	t.statements[text] = statement
-	return statement, nil
+	return other, nil
 }
 
 // exec runs a statement that returns no rows and returns how many it changed.

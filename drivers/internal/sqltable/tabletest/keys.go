@@ -154,3 +154,27 @@ func fewConnections(t *testing.T, b Backend) {
 		t.Errorf("filled %v, %v", filled, err)
 	}
 }
+
+// firstUse: those who use a table first, all at once, prepare the same statements, and
+// some of those are given up again. That must not wait for anybody's rows.
+func firstUse(t *testing.T, b Backend) {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	db := b.Open(t)
+	db.SetMaxOpenConns(4) // a statement's connection is soon somebody else's
+	for range 40 {
+		s := b.open(t, db, sqltable.Options{Table: "t_first"})
+		var all sync.WaitGroup
+		for range 16 {
+			all.Go(func() {
+				if _, err := s.AddMany(ctx, []drivers.Item{{Key: "a"}, {Key: "b"}}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if err := s.DeleteMany(ctx, []string{"a", "b"}); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -86,6 +86,7 @@ func Run(t *testing.T, b Backend) {
 		"LongKeysThatDifferLate":         longKeys,
 		"NothingIsHeldDuringTheCallback": oneConnection,
 		"OneConnectionIsEnough":          fewConnections,
+		"ManyUseItFirst":                 firstUse,
 		"BackgroundPruning":              backgroundPruning,
 		"FailedPruningIsToldAndGoesOn":   failedPruning,
 		"PruneLeavesLeases":              pruneLeavesLeases,
