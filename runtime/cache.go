@@ -119,10 +119,10 @@ func (c *Cache[K, V]) HitInt(n int64) (v V, ok bool) {
 // The cache keeps the value that load returns, not a copy: load must not hold on to
 // what that refers to and change it. Callers get copies, unless the function is shared.
 //
-// An error is the load's own, [ErrGoexit] included, ctx's, the key's, [ErrTimeout], [ErrRecursive],
-// [ErrClosed], [ErrNotBound] or, if it is remembered that there is nothing, the NotFound of the [Definition]. Trouble
-// with the shared tier is logged and is not an error, unless [SuppressL2Errors] says
-// otherwise.
+// An error is the load's own, [ErrGoexit] included, ctx's, the key's, [ErrTimeout],
+// [ErrRecursive], [ErrClosed], [ErrNotBound] or, if it is remembered that there is
+// nothing, the NotFound of the [Definition]. Trouble with the shared tier is logged and
+// is not an error, unless [SuppressL2Errors] says otherwise.
 func (c *Cache[K, V]) GetOrSet(ctx context.Context, key K, load func(context.Context) (V, error), options ...CallOption) (V, error) {
 	var zero V
 	k, full, err := c.at(key)
@@ -239,8 +239,8 @@ func (c *Cache[K, V]) Pull(ctx context.Context, key K) (v V, ok bool, err error)
 
 // Delete removes key everywhere. It is carried out although ctx is cancelled: each of
 // its steps takes the store's [L2Timeout] at most, but it waits for writes of the key
-// that are under way. An error is an [InvalidationError] if it could
-// not be carried out everywhere, the key's own, [ErrClosed] or [ErrNotBound].
+// that are under way. An error is an [InvalidationError] if it could not be carried out
+// everywhere, the key's own, [ErrClosed] or [ErrNotBound].
 func (c *Cache[K, V]) Delete(ctx context.Context, key K) error { return c.DeleteMany(ctx, key) }
 
 // DeleteMany removes keys everywhere, in one round trip. See [Cache.Delete].

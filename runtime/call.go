@@ -118,8 +118,9 @@ func (c *core) overdue(l *loading, p *part) {
 		p.flight.Land(p.fallback.it, nil, true)
 		return
 	}
-	failed := c.remember(p, l.rq.set, p.stamps, ErrTimeout, now()) // before anyone is told, who might try again
-	if !p.flight.Land(nil, ErrTimeout, true) {                     // the load has ended just now
+	// Before anyone is told, who might try again.
+	failed := c.remember(p, l.rq.set, p.stamps, ErrTimeout, now())
+	if !p.flight.Land(nil, ErrTimeout, true) { // the load has ended just now
 		if _, err := p.flight.Result(); err == nil {
 			s.failures.take(failed)
 		}

@@ -267,8 +267,10 @@ func (c *core) failure(ctx context.Context, l *loading, parts []*part, err error
 			continue
 		}
 		p.it, p.err = nil, err
-		asked := p.ended != 0                                                // or else it is no failure of the loader
-		if (asked && !cancelled || err == ErrTimeout) && l.panicked == nil { // a loader may heed its timeout before overdue is done
+		// What was not asked has not failed; and a loader may heed its timeout before overdue
+		// is done.
+		failed := p.ended != 0 && !cancelled || err == ErrTimeout
+		if failed && l.panicked == nil {
 			if stamps, sure := c.failureStamps(l, p); sure {
 				c.remember(p, set, stamps, err, cmp.Or(p.ended, now()))
 			}

@@ -128,17 +128,16 @@ func GetOrSetMap[K, E comparable, V any, S ~[]E, M ~map[E]V](ctx context.Context
 		return loaded, err
 	}, options...)
 	out := make(M, len(found))
-	given := make(map[K]bool, len(found))
 	for _, e := range list { // several may have one key: it need not have all that they differ in
 		k := key(e)
 		v, ok := found[k]
 		if _, again := out[e]; !ok || again {
 			continue
 		}
-		if given[k] {
+		if e != elements[k] { // which has the value itself
 			v = c.own(c.bound.Load(), v)
 		}
-		out[e], given[k] = v, true
+		out[e] = v
 	}
 	return out, err
 }

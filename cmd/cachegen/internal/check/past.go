@@ -18,6 +18,9 @@ func (p *pack) goPast() {
 		return
 	}
 	for _, w := range p.wrappers {
+		if !embeds(w.obj.Type()) {
+			continue // as nearly all: looking each method of every package up would cost
+		}
 		for _, other := range p.all {
 			for _, embedded := range other.wrappers {
 				if methods := p.leftAlone(w, other, embedded); len(methods) > 0 {
@@ -26,6 +29,20 @@ func (p *pack) goPast() {
 			}
 		}
 	}
+}
+
+// embeds reports whether t is a struct with an embedded field.
+func embeds(t types.Type) bool {
+	s, ok := t.Underlying().(*types.Struct)
+	if !ok {
+		return false
+	}
+	for field := range s.Fields() {
+		if field.Embedded() {
+			return true
+		}
+	}
+	return false
 }
 
 // leftAlone returns the names of the annotated methods of embedded, a type of other,
