@@ -1,0 +1,63 @@
+package event
+
+import (
+	"context"
+	"log/slog"
+)
+
+// LogHooks returns Hooks that log every event at a level, and failures at least as
+// warnings. A nil logger is slog.Default(). Keys are logged: they may be personal data.
+func LogHooks(logger *slog.Logger, level slog.Level) Hooks {
+	if logger == nil {
+		logger = slog.Default()
+	}
+	log := func(err error, text string, attrs ...slog.Attr) {
+		at := level
+		if err != nil {
+			at = max(at, slog.LevelWarn)
+			attrs = append(attrs, slog.Any("err", err))
+		}
+		logger.LogAttrs(context.Background(), at, "cachegen: "+text, attrs...)
+	}
+	invalidated := func(text string) func(Invalidation) {
+		return func(e Invalidation) {
+			log(e.Err, text, slog.String("store", e.Store), slog.Any("keys", e.Keys), slog.Any("tags", e.Tags),
+				slog.String("namespace", e.Namespace), slog.String("cache", e.Cache))
+		}
+	}
+	message := func(text string) func(Message) {
+		return func(e Message) {
+			log(e.Err, text, slog.String("store", e.Store), slog.String("kind", e.Kind), slog.Any("targets", e.Targets))
+		}
+	}
+	return Hooks{
+		Hit: func(e Hit) {
+			log(nil, "hit", slog.String("store", e.Store), slog.String("cache", e.Cache), slog.String("key", e.Key),
+				slog.String("tier", e.Tier.String()), slog.Bool("stale", e.Stale), slog.Bool("not_found", e.NotFound))
+		},
+		Miss: func(e Miss) {
+			log(nil, "miss", slog.String("store", e.Store), slog.String("cache", e.Cache), slog.String("key", e.Key))
+		},
+		Loaded: func(e Load) {
+			log(e.Err, "loaded", slog.String("store", e.Store), slog.String("cache", e.Cache), slog.Any("keys", e.Keys),
+				slog.Duration("took", e.Took), slog.Bool("refresh", e.Refresh), slog.Bool("background", e.Background))
+		},
+		Written: func(e Write) {
+			log(nil, "written", slog.String("store", e.Store), slog.String("cache", e.Cache), slog.String("key", e.Key), slog.Bool("loaded", e.Loaded))
+		},
+		Deleted: invalidated("deleted"), Expired: invalidated("expired"), Cleared: invalidated("cleared"),
+		Published: message("bus: published"), Received: message("bus: received"),
+		Operation: func(e Operation) {
+			log(e.Err, "shared tier", slog.String("store", e.Store), slog.String("op", e.Op), slog.Int("keys", e.Keys), slog.Duration("took", e.Took))
+		},
+		Breaker: func(e BreakerChange) {
+			log(e.Err, "circuit breaker", slog.String("store", e.Store), slog.String("state", e.State))
+		},
+		Pending: func(e Pending) {
+			log(e.Err, "pending invalidations", slog.String("store", e.Store), slog.Int("pending", e.Pending))
+		},
+		Unreadable: func(e Unreadable) {
+			log(e.Err, "entry is unreadable", slog.String("store", e.Store), slog.String("cache", e.Cache), slog.String("key", e.Key), slog.Bool("schema", e.Schema))
+		},
+	}
+}
