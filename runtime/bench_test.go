@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 )
 
 type benchUser struct {
@@ -29,15 +30,15 @@ func BenchmarkHitText(b *testing.B) {
 }
 
 func hitInt(b testing.TB, c *runtime.Cache[benchKey, *benchUser]) {
-	if _, ok := c.HitInt(77); !ok {
+	if _, ok := gen.HitInt(c, 77); !ok {
 		b.Fatal("miss")
 	}
 }
 
 func hitText(b testing.TB, c *runtime.Cache[benchKey, *benchUser]) {
-	var buf runtime.KeyBuffer
+	var buf gen.KeyBuffer
 	text := strconv.AppendInt(append(buf[:0], "user:"...), 77, 10)
-	if _, ok := c.Hit(text); !ok {
+	if _, ok := gen.Hit(c, text); !ok {
 		b.Fatal("miss")
 	}
 }
@@ -53,7 +54,7 @@ func benchCache(b testing.TB, prefix string) *runtime.Cache[benchKey, *benchUser
 	if err != nil {
 		b.Fatal(err)
 	}
-	c, err := runtime.Open(stores, runtime.Definition[benchKey, *benchUser]{Name: "bench", Namespace: "users", IntPrefix: prefix, Shared: true})
+	c, err := open(stores, definition[benchKey, *benchUser]{Name: "bench", Namespace: "users", IntPrefix: prefix, Shared: true})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -2,110 +2,65 @@ package runtime
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
-	"strings"
 )
 
-// appendFull appends the full key of a key to b.
-func (c *Cache[K, V]) appendFull(b []byte, in *binding[K], key K) ([]byte, error) {
-	b, err := in.appendKey(append(b, in.base...), key)
-	switch {
-	case err != nil:
-	case len(b) < len(in.base) || string(b[:len(in.base)]) != in.base:
-		err = errNotAppended
-	default:
-		err = checkText(b[len(in.base):])
+// A Cache is a typed handle to the entries of one function, or of one kind of
+// ad-hoc key, in a store. All handles to the same entries share everything, so
+// that it does not matter how many there are. [NewCache] makes one, and so does
+// generated code.
+//
+// The zero Cache is not bound: its methods return [ErrNotBound]. Those of a nil Cache
+// panic.
+//
+// Its methods only set the types aside: whatever they do is compiled again for each
+// cached function of a program.
+type Cache[K comparable, V any] struct{ untyped untypedCache }
+
+// NewCache returns a cache for ad-hoc keys in a store or namespace. K is a string
+// type, an integer type, or one with AppendText (see encoding.TextAppender) or
+// MarshalText. AppendText has to append: one that drops or changes what it is given is
+// an error of every method. A string is the whole text of the key: its colons separate
+// nothing.
+func NewCache[K comparable, V any](in Keyspace, options ...Option) (*Cache[K, V], error) {
+	c := new(Cache[K, V])
+	if err := c.untyped.openAdHoc(in, (*K)(nil), (*V)(nil), options); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		return nil, fmt.Errorf("cachegen: key of %s: %w", c.label(), err)
-	}
-	return b, nil
+	return c, nil
 }
 
-// key returns the full key of k.
-func (c *Cache[K, V]) key(in *binding[K], k K) (string, error) {
-	var room [128]byte
-	b, err := c.appendFull(room[:0], in, k)
-	return string(b), err
-}
+// Untyped is for runtime/gen.
+func (c *Cache[K, V]) Untyped() *untypedCache { return &c.untyped }
 
-// at resolves what every method begins with.
-func (c *Cache[K, V]) at(key K) (*binding[K], string, error) {
-	k, err := c.core()
-	if err != nil {
-		return nil, "", err
+// Bind opens a cache of generated code on stores. It fails if the store that the
+// function names is not there, if options contradict each other, or if another
+// function's keys in the store are written alike: the two would get each other's values.
+// Binding again moves the cache. Callers that are in a method meanwhile end on the
+// stores they began with.
+func (c *Cache[K, V]) Bind(stores Stores) error { return c.untyped.bindTo(stores) }
+
+// Namespace returns a cache of the same kind in a namespace inside c's own.
+func (c *Cache[K, V]) Namespace(name string) (*Cache[K, V], error) {
+	inner := new(Cache[K, V])
+	if err := c.untyped.bindInside(&inner.untyped, name); err != nil {
+		return nil, err
 	}
-	full, err := c.key(k, key)
-	return k, full, err
+	return inner, nil
 }
 
-// options applies a call's options to the cache's own, and adds the key's tags.
-func (c *Cache[K, V]) options(k *binding[K], key K, options []CallOption) call {
-	given := given(k.settings, options)
-	given.tags = c.tags(key, given.tags)
-	return given
+// typed returns v, a value of the cache, with its type. Nil is the zero V: that of an
+// interface type, or what is remembered when there is no value.
+func typed[V any](v any) V {
+	out, _ := v.(V)
+	return out
 }
 
-// given applies a call's options to those of a cache.
-func given(own settings, options []CallOption) call {
-	var given call
-	for _, o := range options {
-		if o != nil {
-			o.applyToCall(&given)
-		}
-	}
-	given.settings = given.or(own)
-	return given
-}
+// found is typed with more results.
+func found[V any](v any, ok bool, err error) (V, bool, error) { return typed[V](v), ok, err }
 
-// tags returns the tags of a key and of a call.
-func (c *Cache[K, V]) tags(key K, given []Tag) []Tag {
-	if c.definition.Tags == nil {
-		return given
-	}
-	return append(slices.Clip(c.definition.Tags(key)), given...)
-}
-
-// give returns an item's value as a caller gets it.
-func (c *Cache[K, V]) give(k *binding[K], it *item) (V, bool) {
-	v, ok := it.value.(V)
-	if !ok && it.value != nil {
-		return v, false // another type is cached under the same key
-	}
-	return c.own(k, v), true
-}
-
-// own returns v, or a copy that shares no memory with it where that is asked for.
-func (c *Cache[K, V]) own(k *binding[K], v V) V {
-	if k.shares {
-		return c.definition.Value.copy(v)
-	}
-	return v
-}
-
-// Hit returns the value of the key with that text if it is fresh in memory. It is
-// the fast path of generated code, and does not allocate unless the value has to
-// be copied. A false may have any reason: the caller goes on with [Cache.GetOrSet].
-func (c *Cache[K, V]) Hit(text []byte) (v V, ok bool) {
-	if k := c.bound.Load(); k != nil {
-		if it := k.hit(text); it != nil {
-			return c.give(k, it)
-		}
-	}
-	return v, false
-}
-
-// HitInt is [Cache.Hit] for the key whose text is the definition's IntPrefix and n.
-func (c *Cache[K, V]) HitInt(n int64) (v V, ok bool) {
-	if k := c.bound.Load(); k != nil {
-		if it := k.hitInt(n); it != nil {
-			return c.give(k, it)
-		}
-	}
-	return v, false
-}
+// loaded is typed with an error.
+func loaded[V any](v any, err error) (V, error) { return typed[V](v), err }
 
 // GetOrSet returns the cached value of key, or loads and caches it. Callers that
 // ask for one key at a time share one load, its result and its error.
@@ -120,49 +75,20 @@ func (c *Cache[K, V]) HitInt(n int64) (v V, ok bool) {
 // what that refers to and change it. Callers get copies, unless the function is shared.
 //
 // An error is the load's own, [ErrGoexit] included, ctx's, the key's, [ErrTimeout],
-// [ErrRecursive], [ErrClosed], [ErrNotBound] or, if it is remembered that there is
-// nothing, the NotFound of the [Definition]. Trouble with the shared tier is logged and
-// is not an error, unless [SuppressL2Errors] says otherwise.
+// [ErrRecursive], [ErrClosed], [ErrNotBound] or, if it is remembered that there is no
+// value, the error that the directive names with notfound. Trouble with the shared tier
+// is logged and is not an error, unless [SuppressL2Errors] says otherwise.
 func (c *Cache[K, V]) GetOrSet(ctx context.Context, key K, load func(context.Context) (V, error), options ...CallOption) (V, error) {
-	var zero V
-	k, full, err := c.at(key)
-	if err != nil {
-		return zero, err
+	var untyped keyLoader
+	if load != nil {
+		untyped = func(ctx context.Context) (any, error) { return load(ctx) }
 	}
-	if load == nil {
-		return zero, fmt.Errorf("cachegen: GetOrSet of %s: the loader is nil", c.label())
-	}
-	if k.function.off.Load() {
-		return load(apart(ctx))
-	}
-	call := c.options(k, key, options)
-	rq := request{set: call.settings, forceFresh: call.forceFresh, load: func(ctx context.Context, parts []*part) error {
-		v, err := load(ctx)
-		if err != nil && k.notFound != nil && errors.Is(err, k.notFound) {
-			parts[0].none = err
-			return nil
-		}
-		parts[0].value, parts[0].found = v, err == nil
-		return err
-	}}
-	it, err := k.getOrSet(ctx, &rq, want{key: full, hash: k.store.hash(full), tags: call.tags})
-	switch {
-	case err != nil:
-		return zero, err
-	case it.presence == notFound && k.notFound != nil:
-		return zero, k.notFound
-	case it.presence != notFound:
-		if v, ok := c.give(k, it); ok {
-			return v, nil
-		}
-	}
-	// Another handle caches another type under this key: load past it.
-	return load(apart(ctx))
+	return loaded[V](c.untyped.getOrSet(ctx, key, untyped, options))
 }
 
 // GetOrSetForever is [Cache.GetOrSet] with a TTL that never ends.
 func (c *Cache[K, V]) GetOrSetForever(ctx context.Context, key K, load func(context.Context) (V, error), options ...CallOption) (V, error) {
-	return c.GetOrSet(ctx, key, load, append(slices.Clip(options), TTL(Forever))...)
+	return c.GetOrSet(ctx, key, load, forever(options)...)
 }
 
 // Get returns the value of key if a fresh one is cached, or, with [AllowStale], a
@@ -170,34 +96,55 @@ func (c *Cache[K, V]) GetOrSetForever(ctx context.Context, key K, load func(cont
 // unless [SuppressL2Errors] says otherwise; else an error is ctx's, the key's,
 // [ErrClosed] or [ErrNotBound].
 func (c *Cache[K, V]) Get(ctx context.Context, key K, options ...CallOption) (v V, ok bool, err error) {
-	k, full, err := c.at(key)
-	if err != nil {
-		return v, false, err
+	return found[V](c.untyped.get(ctx, key, options))
+}
+
+// GetMany returns those of keys that have a fresh value in the cache, or, with
+// [AllowStale], a stale one, with one look at the shared tier. It never loads. Errors
+// are those of [Cache.Get]; with them it returns what it has found.
+func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, options ...CallOption) (map[K]V, error) {
+	m, err := c.untyped.getMany(ctx, boxed(keys), options)
+	return unboxed[K, V](m), err
+}
+
+// GetOrSetMany returns the cached values of keys, and loads and caches those that
+// are missing: with one look at the shared tier, one call of load for all the keys
+// that nobody else is loading, and one write. A load of a key is shared with
+// [Cache.GetOrSet] and with other batches, whichever began it. Keys that are given
+// twice are asked for once.
+//
+// Keys that load does not return are not found. They are not in the result, and
+// that is remembered if the directive says what means that there is no value. Values
+// that nobody asked for are ignored.
+//
+// What holds for the load of GetOrSet holds here for each key: cancellation (when
+// nobody waits for any of its keys), timeouts, panics, grace values. An error of
+// load, whichever it is, is the failure of all the keys it was asked for, unless it is
+// a [PartialError]. With an error, which joins those of several loads, the result has
+// the keys that were found all the same; otherwise errors are those of GetOrSet.
+// [BatchMax] bounds how many keys load is asked for at a time.
+func (c *Cache[K, V]) GetOrSetMany(ctx context.Context, keys []K, load func(ctx context.Context, missing []K) (map[K]V, error), options ...CallOption) (map[K]V, error) {
+	var untyped manyLoader
+	if load != nil {
+		untyped = func(ctx context.Context, missing []any) (lookup, error) {
+			values, err := load(ctx, keysOf[K](missing))
+			return func(key any) (any, bool) {
+				v, ok := values[typed[K](key)]
+				return v, ok
+			}, err
+		}
 	}
-	given := given(k.settings, options)
-	it, err := k.get(ctx, full, &given)
-	if it == nil || err != nil {
-		return v, false, err
-	}
-	v, ok = c.give(k, it)
-	return v, ok, nil
+	m, err := c.untyped.getOrSetMany(ctx, boxed(keys), untyped, options)
+	return unboxed[K, V](m), err
 }
 
 // Has reports whether a fresh value of key is cached. Errors are those of
 // [Cache.Get].
-func (c *Cache[K, V]) Has(ctx context.Context, key K) (bool, error) {
-	k, full, err := c.at(key)
-	if err != nil {
-		return false, err
-	}
-	it, err := k.get(ctx, full, &call{settings: k.settings})
-	return it != nil, err
-}
+func (c *Cache[K, V]) Has(ctx context.Context, key K) (bool, error) { return c.untyped.has(ctx, key) }
 
 // Missing is the opposite of [Cache.Has]; false if there is an error.
 func (c *Cache[K, V]) Missing(ctx context.Context, key K) (bool, error) {
-	has, err := c.Has(ctx, key)
-	return !has && err == nil, err
+	return c.untyped.missing(ctx, key)
 }
 
 // Set stores value under key. Loads of the key that are under way do not replace
@@ -206,18 +153,16 @@ func (c *Cache[K, V]) Missing(ctx context.Context, key K) (bool, error) {
 // is stored all the same; otherwise memory holds nothing, and the shared tier the old
 // value, the new one or none.
 func (c *Cache[K, V]) Set(ctx context.Context, key K, v V, options ...CallOption) error {
-	k, full, err := c.at(key)
-	if err != nil {
-		return err
-	}
-	call := c.options(k, key, options)
-	return k.set(ctx, full, c.own(k, v), call.settings, call.tags)
+	return c.untyped.set(ctx, key, v, options)
 }
 
 // SetForever is [Cache.Set] with a TTL that never ends.
 func (c *Cache[K, V]) SetForever(ctx context.Context, key K, v V, options ...CallOption) error {
-	return c.Set(ctx, key, v, append(slices.Clip(options), TTL(Forever))...)
+	return c.untyped.set(ctx, key, v, forever(options))
 }
+
+// forever returns options with a TTL that never ends.
+func forever(options []CallOption) []CallOption { return append(slices.Clip(options), TTL(Forever)) }
 
 // Pull returns the value of key and deletes it. Of several callers in a process
 // that pull one value at a time, one gets it, and so of several processes if their
@@ -225,89 +170,72 @@ func (c *Cache[K, V]) SetForever(ctx context.Context, key K, v V, options ...Cal
 // [Cache.Get], and those of [Cache.Delete]: then the value is returned, but may not be
 // gone everywhere.
 func (c *Cache[K, V]) Pull(ctx context.Context, key K) (v V, ok bool, err error) {
-	k, full, err := c.at(key)
-	if err != nil {
-		return v, false, err
-	}
-	it, err := k.pull(ctx, full)
-	if it == nil {
-		return v, false, err
-	}
-	v, ok = c.give(k, it)
-	return v, ok, err
+	return found[V](c.untyped.pull(ctx, key))
 }
 
 // Delete removes key everywhere. It is carried out although ctx is cancelled: each of
 // its steps takes the store's [L2Timeout] at most, but it waits for writes of the key
 // that are under way. An error is an [InvalidationError] if it could not be carried out
 // everywhere, the key's own, [ErrClosed] or [ErrNotBound].
-func (c *Cache[K, V]) Delete(ctx context.Context, key K) error { return c.DeleteMany(ctx, key) }
+func (c *Cache[K, V]) Delete(ctx context.Context, key K) error { return c.untyped.delete(ctx, key) }
 
 // DeleteMany removes keys everywhere, in one round trip. See [Cache.Delete].
 func (c *Cache[K, V]) DeleteMany(ctx context.Context, keys ...K) error {
-	return c.each(keys, func(k *binding[K], full []string) error { return k.store.remove(ctx, full, k.settings.skipBus) })
+	return c.untyped.delete(ctx, boxed(keys)...)
 }
 
 // Expire makes keys stale everywhere. A value with a grace period may still stand
 // in for a load that fails or is slow. See [Cache.Delete].
 func (c *Cache[K, V]) Expire(ctx context.Context, keys ...K) error {
-	return c.each(keys, func(k *binding[K], full []string) error { return k.store.age(ctx, full, k.settings.skipBus) })
-}
-
-// each resolves keys and hands those that have a text to do, so that one bad key
-// does not keep the others from being invalidated.
-func (c *Cache[K, V]) each(keys []K, do func(*binding[K], []string) error) error {
-	k, err := c.core()
-	if err != nil {
-		return err
-	}
-	var errs []error
-	full := make([]string, 0, len(keys))
-	for _, key := range keys {
-		text, err := c.key(k, key)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		full = append(full, text)
-	}
-	return errors.Join(append(errs, do(k, distinct(full)))...)
+	return c.untyped.expire(ctx, boxed(keys)...)
 }
 
 // Clear removes every entry of this cache: for an ad-hoc one, every entry of its
 // namespace, or of the whole store if it is in none. It takes the time of one
 // write, however many entries there are. Errors are those of [Cache.Delete].
-func (c *Cache[K, V]) Clear(ctx context.Context) error {
-	k, err := c.core()
-	if err != nil {
-		return err
-	}
-	return k.store.clear(ctx, k.ownStamp(), InvalidationEvent{Namespace: strings.Join(k.namespace, "/"), Cache: k.name})
-}
+func (c *Cache[K, V]) Clear(ctx context.Context) error { return c.untyped.clear(ctx) }
 
 // ClearNamespace is [Namespace.Clear] of the store's namespace of that name.
 func (c *Cache[K, V]) ClearNamespace(ctx context.Context, name string) error {
-	k, err := c.core()
-	if err != nil {
-		return err
-	}
-	return k.store.Namespace(name).Clear(ctx)
+	return c.untyped.clearNamespace(ctx, name)
 }
 
 // DeleteByTag is [Store.DeleteByTag] of the cache's store.
 func (c *Cache[K, V]) DeleteByTag(ctx context.Context, tags ...Tag) error {
-	k, err := c.core()
-	if err != nil {
-		return err
-	}
-	return k.store.DeleteByTag(ctx, tags...)
+	return c.untyped.deleteByTag(ctx, tags)
 }
 
 // ExpireByTag is [Store.ExpireByTag] of the cache's store.
 func (c *Cache[K, V]) ExpireByTag(ctx context.Context, tags ...Tag) error {
-	k, err := c.core()
-	if err != nil {
-		return err
+	return c.untyped.expireByTag(ctx, tags)
+}
+
+// boxed returns keys as values without a type of their own.
+func boxed[K any](keys []K) []any {
+	out := make([]any, len(keys))
+	for i, key := range keys {
+		out[i] = key
 	}
-	return k.store.ExpireByTag(ctx, tags...)
+	return out
+}
+
+// keysOf is the inverse of boxed.
+func keysOf[K any](keys []any) []K {
+	out := make([]K, len(keys))
+	for i, key := range keys {
+		out[i] = typed[K](key)
+	}
+	return out
+}
+
+// unboxed returns what has been found, or nil if m is nil.
+func unboxed[K comparable, V any](m *many) map[K]V {
+	if m == nil {
+		return nil
+	}
+	out := make(map[K]V, len(m.found))
+	for i, key := range m.found {
+		out[typed[K](key)] = typed[V](m.values[i])
+	}
+	return out
 }

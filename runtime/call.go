@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"time"
+
+	"github.com/cachegen/cachegen/runtime/event"
 )
 
 // call runs the loader, several times if it is to be asked for so many keys only at a
@@ -101,7 +103,7 @@ func (c *core) sayLoaded(l *loading, parts []*part, took time.Duration, err erro
 	if err != nil {
 		emit(s, l.rq.set.onLoadError, &LoadError{Store: s.name, Cache: c.name, Keys: keys, Err: err, Background: background})
 	}
-	emit(s, hook, LoadEvent{Store: s.name, Cache: c.name, Keys: keys, Took: took, Err: err, Refresh: l.refresh, Background: background})
+	emit(s, hook, event.Load{Store: s.name, Cache: c.name, Keys: keys, Took: took, Err: err, Refresh: l.refresh, Background: background})
 }
 
 // overdue lands a part whose load goes on beyond its hard timeout.

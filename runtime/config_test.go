@@ -9,6 +9,7 @@ import (
 
 	"github.com/cachegen/cachegen/drivers/memory"
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 )
 
 func TestNewStoreRefuses(t *testing.T) {
@@ -79,10 +80,10 @@ func TestNewStoresRefuses(t *testing.T) {
 	if _, err := stores.Use("c"); !errors.Is(err, runtime.ErrUnknownStore) {
 		t.Errorf("Use(c): %v", err)
 	}
-	if _, err := runtime.Open(stores, runtime.Definition[int, int]{Store: "c"}); !errors.Is(err, runtime.ErrUnknownStore) {
+	if _, err := open(stores, definition[int, int]{Store: "c"}); !errors.Is(err, runtime.ErrUnknownStore) {
 		t.Errorf("Open in store c: %v", err)
 	}
-	if _, err := runtime.Open(runtime.Stores{}, runtime.Definition[int, int]{}); !errors.Is(err, runtime.ErrUnknownStore) {
+	if _, err := open(runtime.Stores{}, definition[int, int]{}); !errors.Is(err, runtime.ErrUnknownStore) {
 		t.Errorf("Open on the zero Stores: %v", err)
 	}
 	if err := (runtime.Stores{}).Close(context.Background()); err != nil {
@@ -132,7 +133,7 @@ func named(t *testing.T, name string) *runtime.Store {
 }
 
 func TestAnUnboundCacheSaysSo(t *testing.T) {
-	c := runtime.Declare(runtime.Definition[int, int]{Name: "users.FindUser"})
+	c := declare(definition[int, int]{Name: "users.FindUser"})
 	ctx := context.Background()
 	load := func(context.Context) (int, error) { return 1, nil }
 	for _, c := range []*runtime.Cache[int, int]{c, {}} {
@@ -143,7 +144,7 @@ func TestAnUnboundCacheSaysSo(t *testing.T) {
 				t.Errorf("got %v, want ErrNotBound", err)
 			}
 		}
-		if _, ok := c.HitInt(1); ok {
+		if _, ok := gen.HitInt(c, 1); ok {
 			t.Error("a hit without a store")
 		}
 	}
@@ -187,7 +188,7 @@ func TestTwoFunctionsMayNotShareTheirKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	open := func(name, namespace, pattern string) error {
-		_, err := runtime.Open(stores, runtime.Definition[string, string]{Name: name, Namespace: namespace, Pattern: pattern})
+		_, err := open(stores, definition[string, string]{Name: name, Namespace: namespace, Pattern: pattern})
 		return err
 	}
 	for _, d := range [][3]string{

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/cachegen/cachegen/runtime/event"
+	"github.com/cachegen/cachegen/runtime/internal/keytext"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
 
@@ -26,7 +28,8 @@ type core struct {
 	function    *function
 	settings    settings
 	fingerprint uint64
-	shares      bool // copies of a value share memory: hits are copied
+	shares      bool // copies of a value share memory: callers get copies
+	copiesHits  bool // and generated code does not make them on the fast path
 
 	encode     func(any) ([]byte, error)
 	decode     func([]byte) (any, error)
@@ -63,7 +66,7 @@ func joinNamespace(path []string) string {
 	var b []byte
 	for _, name := range path {
 		b = append(b, '@')
-		escaped := string(AppendEscaped(nil, name))
+		escaped := string(keytext.AppendEscaped(nil, name))
 		b = append(b, strings.ReplaceAll(escaped, "@", "%40")...)
 	}
 	return string(b)
@@ -174,7 +177,7 @@ func (c *core) served(it *item) *item {
 		return nil
 	}
 	if s.hooks.Load().Hit != nil {
-		c.sayHit(it, TierL1, false)
+		c.sayHit(it, event.L1, false)
 	}
 	return it
 }

@@ -38,19 +38,9 @@
 //
 // Options come from the call, else from an [Override], else from the cache's
 // definition, else from the store, else from [NewStores]. [Stores.Disable] switches the
-// caching of one function off while the program runs. [Hooks] tell what happens.
-//
-// # For generated code
-//
-// [Open], [Declare], [Definition], [Cache.Hit], [Cache.HitInt], [KeyBuffer],
-// [AppendEscaped], [AppendKeyText], [AppendKeyValue], [KeyText], [ScanKey],
-// [ScanKeyValue], [KeyScanner], [Value], [Instances], [Instance], [TypeArgs], [Keys],
-// [Each], [GetOrSetMap], [GetOrSetList] and [Generated1] are what generated code is made of. Programs seldom name them.
+// caching of one function off while the program runs. [WithHooks] tells what happens; the
+// events are those of package event.
 //
 // All types of this package may be used by many goroutines at once. Durations are
 // time.Durations; what a zero means is said where it can be given.
 package runtime
-
-// Generated1 is named by generated code, so that code of a generator that does
-// not fit this runtime fails to compile.
-const Generated1 = true

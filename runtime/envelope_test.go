@@ -153,7 +153,7 @@ func TestSharedHandsOutOneValue(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := runtime.Open(stores, runtime.Definition[int, *profile]{Shared: true})
+		c, err := open(stores, definition[int, *profile]{Shared: true})
 		if err != nil {
 			t.Fatal(err)
 		}

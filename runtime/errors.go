@@ -18,8 +18,8 @@ var (
 	// ErrGoexit is what callers get when a loader ended its goroutine with
 	// runtime.Goexit, as t.FailNow does.
 	ErrGoexit = errors.New("cachegen: loader called runtime.Goexit")
-	// ErrNotFound is for loaders that have no error of their own for it: there is
-	// nothing. See [Definition] and [Found].
+	// ErrNotFound is for loaders that have no error of their own for it: there is no
+	// value. Generated code returns it for functions that say so with a bool.
 	ErrNotFound = errors.New("cachegen: not found")
 	// ErrRecursive is returned at once to a loader that asks, with the context it was
 	// called with or one made of it, for a key that it is loading itself, directly or

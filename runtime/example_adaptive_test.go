@@ -7,6 +7,7 @@ import (
 
 	"github.com/cachegen/cachegen/drivers/memory"
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/event"
 )
 
 // A token says itself how long it holds.
@@ -78,9 +79,9 @@ func ExampleLoadEntry_NotModified() {
 
 func ExampleWithHooks() {
 	ctx := context.Background()
-	store, err := runtime.NewStore("main", runtime.L1(memory.New(memory.Options{})), runtime.WithHooks(runtime.Hooks{
-		Hit:  func(e runtime.HitEvent) { fmt.Println("hit", e.Key, e.Tier) },
-		Miss: func(e runtime.MissEvent) { fmt.Println("miss", e.Key) },
+	store, err := runtime.NewStore("main", runtime.L1(memory.New(memory.Options{})), runtime.WithHooks(event.Hooks{
+		Hit:  func(e event.Hit) { fmt.Println("hit", e.Key, e.Tier) },
+		Miss: func(e event.Miss) { fmt.Println("miss", e.Key) },
 	}))
 	if err != nil {
 		panic(err)
@@ -112,7 +113,7 @@ func ExampleOverride() {
 		panic(err)
 	}
 	defer stores.Close(context.Background())
-	_, err = runtime.Open(stores, runtime.Definition[int64, string]{
+	_, err = open(stores, definition[int64, string]{
 		Name: "example.com/shop/users.Repo.FindUser", Pattern: "user:{id}", // generated code does this
 		Options: []runtime.Option{runtime.TTL(5 * time.Minute)},
 	})

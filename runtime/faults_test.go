@@ -244,7 +244,7 @@ func TestNobodySpinsOnAnInvalidatedGraceValue(t *testing.T) {
 	s := newStore(t, runtime.L2(&shared), runtime.TTL(20*time.Millisecond), runtime.Grace(time.Hour))
 	var tagged atomic.Int64
 	stores, _ := runtime.NewStores("test", s)
-	c, err := runtime.Open(stores, runtime.Definition[int, int]{Name: "n", Tags: func(int) []runtime.Tag { tagged.Add(1); return []runtime.Tag{"t"} }})
+	c, err := open(stores, definition[int, int]{Name: "n", Tags: func(int) []runtime.Tag { tagged.Add(1); return []runtime.Tag{"t"} }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -467,7 +467,7 @@ func TestTagsOfACallAreNotWrittenIntoTheDefinitions(t *testing.T) {
 	s := newStore(t, memoryTier())
 	stores, _ := runtime.NewStores("test", s)
 	all := []runtime.Tag{"a", "b"}
-	c, _ := runtime.Open(stores, runtime.Definition[int, int]{Name: "n", Tags: func(int) []runtime.Tag { return all[:1] }})
+	c, _ := open(stores, definition[int, int]{Name: "n", Tags: func(int) []runtime.Tag { return all[:1] }})
 	c.Set(t.Context(), 7, 1, runtime.Tags("x"))
 	if all[1] != "b" {
 		t.Errorf("all is now %v", all)
@@ -522,7 +522,7 @@ func TestAResultTagDeletedByAnotherProcessDuringTheLoad(t *testing.T) {
 		open := func() (*runtime.Store, *runtime.Cache[int, int]) {
 			s := newStore(t, memoryTier(), runtime.L2(&shared), runtime.TTL(time.Hour))
 			stores, _ := runtime.NewStores("test", s)
-			c, err := runtime.Open(stores, runtime.Definition[int, int]{Name: "n", ResultTags: func(int) []runtime.Tag { return []runtime.Tag{"team"} }})
+			c, err := open(stores, definition[int, int]{Name: "n", ResultTags: func(int) []runtime.Tag { return []runtime.Tag{"team"} }})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -36,7 +36,7 @@ type override struct {
 }
 
 // Override replaces options of one cached function, those of its directive and of
-// cache:wrap; what it does not mention stays. The function is named as in [Definition],
+// cache:wrap; what it does not mention stays. The function is named
 // by its import path and name, or by the end of that after a slash or a dot:
 // example.com/shop/users.Repo.FindUser, users.Repo.FindUser, or FindUser for every
 // function so called. Of several overrides the last one holds. Names that match no

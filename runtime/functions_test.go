@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
 
 const fullName = "example.com/shop/users.Repo.FindUser"
 
-func findUser(options ...runtime.Option) runtime.Definition[int, int] {
-	return runtime.Definition[int, int]{Name: fullName, Pattern: "user:{id}", Options: options}
+func findUser(options ...runtime.Option) definition[int, int] {
+	return definition[int, int]{Name: fullName, Pattern: "user:{id}", Options: options}
 }
 
 // Call, then override, then directive, then store, then Stores.
@@ -28,7 +29,7 @@ func TestPrecedenceOfOptions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c, err := runtime.Open(stores, findUser(directive...))
+			c, err := open(stores, findUser(directive...))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -95,7 +96,7 @@ func TestAnOverrideThatContradictsTheDirectiveIsRefusedWhenTheCacheIsOpened(t *t
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := runtime.Open(stores, findUser(runtime.TTL(time.Hour), runtime.L1TTL(10*time.Minute))); err == nil || !strings.Contains(err.Error(), fullName) {
+	if _, err := open(stores, findUser(runtime.TTL(time.Hour), runtime.L1TTL(10*time.Minute))); err == nil || !strings.Contains(err.Error(), fullName) {
 		t.Error(err)
 	}
 }
@@ -106,7 +107,7 @@ func TestAnOverrideOfNoFunctionIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := runtime.Open(stores, findUser()); err != nil {
+	if _, err := open(stores, findUser()); err != nil {
 		t.Fatal(err)
 	}
 	err = stores.Check()
@@ -127,7 +128,7 @@ func TestCachingIsSwitchedOffAndOnWhileRunning(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				c, err := runtime.Open(stores, findUser())
+				c, err := open(stores, findUser())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -147,10 +148,10 @@ func TestCachingIsSwitchedOffAndOnWhileRunning(t *testing.T) {
 				src.value.Store(2)
 				read(2, 2)
 				read(2, 3)
-				if _, ok := c.HitInt(7); ok {
+				if _, ok := gen.HitInt(c, 7); ok {
 					t.Error("a hit")
 				}
-				if _, ok := c.Hit([]byte("7")); ok {
+				if _, ok := gen.Hit(c, []byte("7")); ok {
 					t.Error("a hit")
 				}
 				if ok, err := c.Has(t.Context(), 7); ok || err != nil {
@@ -209,11 +210,11 @@ func TestAFunctionThatIsSwitchedOffHasNoEntry(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		inner, err := runtime.Open(stores, findUser())
+		inner, err := open(stores, findUser())
 		if err != nil {
 			t.Fatal(err)
 		}
-		outer, err := runtime.Open(stores, runtime.Definition[int, int]{Name: "outer", Pattern: "outer:{id}", Namespace: "outer", Options: []runtime.Option{runtime.TTL(time.Hour)}})
+		outer, err := open(stores, definition[int, int]{Name: "outer", Pattern: "outer:{id}", Namespace: "outer", Options: []runtime.Option{runtime.TTL(time.Hour)}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -246,7 +247,7 @@ func TestLoggerAndCodecOfStores(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := runtime.Open(stores, findUser())
+		c, err := open(stores, findUser())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cachegen/cachegen/drivers/memory"
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 )
 
 type (
@@ -23,41 +24,41 @@ func TestTypeArgsTellTypesApart(t *testing.T) {
 	type local struct{ N int }
 	seen := map[string]bool{}
 	for _, name := range []string{
-		runtime.TypeArgs[func(int)](), runtime.TypeArgs[func(int64)](), runtime.TypeArgs[func(number)](),
-		runtime.TypeArgs[func(int, string)](), runtime.TypeArgs[func(string, int)](),
-		runtime.TypeArgs[func(*number)](), runtime.TypeArgs[func([]number)](), runtime.TypeArgs[func([2]number)](),
-		runtime.TypeArgs[func(map[string]number)](), runtime.TypeArgs[func(map[number]string)](),
-		runtime.TypeArgs[func(pair[int, word])](), runtime.TypeArgs[func(pair[word, int])](),
-		runtime.TypeArgs[func(struct{ N int })](), runtime.TypeArgs[func(struct{ N int64 })](), runtime.TypeArgs[func(struct {
+		gen.TypeArgs[func(int)](), gen.TypeArgs[func(int64)](), gen.TypeArgs[func(number)](),
+		gen.TypeArgs[func(int, string)](), gen.TypeArgs[func(string, int)](),
+		gen.TypeArgs[func(*number)](), gen.TypeArgs[func([]number)](), gen.TypeArgs[func([2]number)](),
+		gen.TypeArgs[func(map[string]number)](), gen.TypeArgs[func(map[number]string)](),
+		gen.TypeArgs[func(pair[int, word])](), gen.TypeArgs[func(pair[word, int])](),
+		gen.TypeArgs[func(struct{ N int })](), gen.TypeArgs[func(struct{ N int64 })](), gen.TypeArgs[func(struct {
 			N int `msgpack:"n"`
 		})](),
-		runtime.TypeArgs[func(local)](),
+		gen.TypeArgs[func(local)](),
 	} {
 		if seen[name] {
 			t.Errorf("%s twice", name)
 		}
 		seen[name] = true
 	}
-	if got := runtime.TypeArgs[func(string, number)](); got != "string,github.com/cachegen/cachegen/runtime_test.number" {
+	if got := gen.TypeArgs[func(string, number)](); got != "string,github.com/cachegen/cachegen/runtime_test.number" {
 		t.Errorf("got %s, which is part of keys in shared tiers", got)
 	}
 }
 
 func roundTrip[T interface {
-	runtime.KeyValue
+	gen.KeyValue
 	comparable
 }](t *testing.T, values ...T) {
 	t.Helper()
 	texts := map[string]T{}
 	for _, v := range values {
-		text := string(runtime.AppendKeyValue([]byte("x:"), v))
+		text := string(gen.AppendKeyValue([]byte("x:"), v))
 		if other, ok := texts[text]; ok {
 			t.Errorf("%v and %v are both %s", v, other, text)
 		}
 		texts[text] = v
-		s := runtime.ScanKey("x:{v}", text)
+		s := gen.ScanKey("x:{v}", text)
 		s.Literal("x")
-		got := runtime.ScanKeyValue[T](s, s.Segment("", ""))
+		got := gen.ScanKeyValue[T](s, s.Segment("", ""))
 		if err := s.Done(); err != nil || got != v {
 			t.Errorf("%v came back from %s as %v, %v", v, text, got, err)
 		}
@@ -71,8 +72,8 @@ func TestKeyValuesComeBack(t *testing.T) {
 	roundTrip[int64](t, 0, -1, math.MaxInt64, math.MinInt64)
 	roundTrip[uint64](t, 0, math.MaxUint64)
 	roundTrip[number](t, -128, 127)
-	s := runtime.ScanKey("{v}", "128")
-	runtime.ScanKeyValue[number](s, s.Segment("", ""))
+	s := gen.ScanKey("{v}", "128")
+	gen.ScanKeyValue[number](s, s.Segment("", ""))
 	if s.Done() == nil {
 		t.Error("128 is an int8")
 	}
@@ -86,19 +87,19 @@ func TestInstancesAreBoundWhenTheyAreMade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all runtime.Instances
-	define := func(instance string) runtime.Definition[string, int] {
-		return runtime.Definition[string, int]{Name: "f", Pattern: "{k}", Instance: instance}
+	var all gen.Instances
+	define := func(instance string) gen.Definition {
+		return gen.Definition{Name: "f", Pattern: "{k}", Instance: instance}
 	}
-	early := runtime.Instance[func(int)](&all, define)
+	early := gen.Instance[func(int), string, int](&all, define)
 	if err := early.Set(ctx, "k", 1); !errors.Is(err, runtime.ErrNotBound) {
 		t.Fatalf("got %v before it is bound", err)
 	}
 	if err := all.Bind(stores); err != nil {
 		t.Fatal(err)
 	}
-	late := runtime.Instance[func(string)](&all, define)
-	if again := runtime.Instance[func(int)](&all, define); again != early {
+	late := gen.Instance[func(string), string, int](&all, define)
+	if again := gen.Instance[func(int), string, int](&all, define); again != early {
 		t.Error("one list of type arguments has two caches")
 	}
 	if err := errors.Join(early.Set(ctx, "k", 1), late.Set(ctx, "k", 2)); err != nil {

@@ -47,7 +47,7 @@ func newNamed(t testing.TB, name string, options ...runtime.StoreOption) *runtim
 	return s
 }
 
-func newCache[K comparable, V any](t testing.TB, in runtime.Space, options ...runtime.Option) *runtime.Cache[K, V] {
+func newCache[K comparable, V any](t testing.TB, in runtime.Keyspace, options ...runtime.Option) *runtime.Cache[K, V] {
 	t.Helper()
 	c, err := runtime.NewCache[K, V](in, options...)
 	if err != nil {
@@ -104,13 +104,13 @@ func wantLoads(t *testing.T, s *source, n int64) {
 }
 
 // openIn opens a definition in a store of its own.
-func openIn[K comparable, V any](t testing.TB, d runtime.Definition[K, V], options ...runtime.StoreOption) *runtime.Cache[K, V] {
+func openIn[K comparable, V any](t testing.TB, d definition[K, V], options ...runtime.StoreOption) *runtime.Cache[K, V] {
 	t.Helper()
 	stores, err := runtime.NewStores("test", newStore(t, options...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := runtime.Open(stores, d)
+	c, err := open(stores, d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func openIn[K comparable, V any](t testing.TB, d runtime.Definition[K, V], optio
 }
 
 // newCacheIn makes a handle as a caller would that does not keep one.
-func newCacheIn(in runtime.Space) *runtime.Cache[string, int] {
+func newCacheIn(in runtime.Keyspace) *runtime.Cache[string, int] {
 	c, err := runtime.NewCache[string, int](in)
 	if err != nil {
 		panic(err)

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/event"
+	"github.com/cachegen/cachegen/runtime/gen"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
 
@@ -41,36 +43,36 @@ func (d *diary) take() []string {
 	return lines
 }
 
-func (d *diary) hooks() runtime.Hooks {
+func (d *diary) hooks() event.Hooks {
 	mark := func(b bool, word string) string {
 		if b {
 			return " " + word
 		}
 		return ""
 	}
-	invalidated := func(op string) func(runtime.InvalidationEvent) {
-		return func(e runtime.InvalidationEvent) {
+	invalidated := func(op string) func(event.Invalidation) {
+		return func(e event.Invalidation) {
 			d.add("%s %v %v %s %s%s", op, e.Keys, e.Tags, e.Namespace, e.Cache, mark(e.Err != nil, "failed"))
 		}
 	}
-	return runtime.Hooks{
-		Hit: func(e runtime.HitEvent) {
+	return event.Hooks{
+		Hit: func(e event.Hit) {
 			d.add("hit %s %v%s%s", e.Key, e.Tier, mark(e.Stale, "stale"), mark(e.NotFound, "not found"))
 		},
-		Miss: func(e runtime.MissEvent) { d.add("miss %s", e.Key) },
-		Loaded: func(e runtime.LoadEvent) {
+		Miss: func(e event.Miss) { d.add("miss %s", e.Key) },
+		Loaded: func(e event.Load) {
 			d.add("loaded %v %v%s%s%s", e.Keys, e.Took, mark(e.Err != nil, "failed"), mark(e.Refresh, "refresh"), mark(e.Background, "background"))
 		},
-		Written:    func(e runtime.WriteEvent) { d.add("written %s%s", e.Key, mark(e.Loaded, "loaded")) },
+		Written:    func(e event.Write) { d.add("written %s%s", e.Key, mark(e.Loaded, "loaded")) },
 		Deleted:    invalidated("deleted"),
 		Expired:    invalidated("expired"),
 		Cleared:    invalidated("cleared"),
-		Published:  func(e runtime.BusEvent) { d.add("published %s %v%s", e.Kind, e.Targets, mark(e.Err != nil, "failed")) },
-		Received:   func(e runtime.BusEvent) { d.add("received %s %v", e.Kind, e.Targets) },
-		L2:         func(e runtime.L2Event) { d.add("L2 %s %d%s", e.Op, e.Keys, mark(e.Err != nil, "failed")) },
-		Breaker:    func(e runtime.BreakerEvent) { d.add("breaker %s", e.State) },
-		Pending:    func(e runtime.PendingEvent) { d.add("pending %d%s", e.Pending, mark(e.Err != nil, "failed")) },
-		Unreadable: func(e runtime.UnreadableEvent) { d.add("unreadable %s%s", e.Key, mark(e.Schema, "schema")) },
+		Published:  func(e event.Message) { d.add("published %s %v%s", e.Kind, e.Targets, mark(e.Err != nil, "failed")) },
+		Received:   func(e event.Message) { d.add("received %s %v", e.Kind, e.Targets) },
+		Operation:  func(e event.Operation) { d.add("L2 %s %d%s", e.Op, e.Keys, mark(e.Err != nil, "failed")) },
+		Breaker:    func(e event.BreakerChange) { d.add("breaker %s", e.State) },
+		Pending:    func(e event.Pending) { d.add("pending %d%s", e.Pending, mark(e.Err != nil, "failed")) },
+		Unreadable: func(e event.Unreadable) { d.add("unreadable %s%s", e.Key, mark(e.Schema, "schema")) },
 	}
 }
 
@@ -193,7 +195,7 @@ func TestHooksTellOfEachKeyOfABatch(t *testing.T) {
 func TestHooksAreCalledByAllWhoGaveThem(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var a, b, c diary
-		s := newStore(t, memoryTier(), runtime.WithHooks(a.hooks()), runtime.WithHooks(runtime.Hooks{}), runtime.WithHooks(b.hooks()))
+		s := newStore(t, memoryTier(), runtime.WithHooks(a.hooks()), runtime.WithHooks(event.Hooks{}), runtime.WithHooks(b.hooks()))
 		if _, err := runtime.NewStores("test", s, runtime.WithHooks(c.hooks())); err != nil {
 			t.Fatal(err)
 		}
@@ -208,7 +210,7 @@ func TestHooksAreCalledByAllWhoGaveThem(t *testing.T) {
 func TestAHookThatPanicsIsLogged(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var log bytes.Buffer
-		var panics runtime.Hooks
+		var panics event.Hooks
 		v := reflect.ValueOf(&panics).Elem()
 		for i := range v.NumField() {
 			v.Field(i).Set(reflect.MakeFunc(v.Field(i).Type(), func([]reflect.Value) []reflect.Value { panic("hook") }))
@@ -236,7 +238,7 @@ func TestAHookThatPanicsIsLogged(t *testing.T) {
 func TestAHookThatPanicsKeepsNoOtherFromBeingCalled(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var d diary
-		s := newStore(t, memoryTier(), runtime.WithHooks(runtime.Hooks{Written: func(runtime.WriteEvent) { panic("hook") }}), runtime.WithHooks(d.hooks()))
+		s := newStore(t, memoryTier(), runtime.WithHooks(event.Hooks{Written: func(event.Write) { panic("hook") }}), runtime.WithHooks(d.hooks()))
 		_ = newCache[int, int](t, s).Set(t.Context(), 7, 1)
 		wantLines(t, &d, "written 7")
 	})
@@ -246,8 +248,8 @@ func TestAHookThatPanicsKeepsNoOtherFromBeingCalled(t *testing.T) {
 func TestAHookMayUseTheStore(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var c *runtime.Cache[int, int]
-		s := newStore(t, memoryTier(), runtime.L2(&faketier.Shared{}), runtime.WithHooks(runtime.Hooks{
-			Written: func(e runtime.WriteEvent) {
+		s := newStore(t, memoryTier(), runtime.L2(&faketier.Shared{}), runtime.WithHooks(event.Hooks{
+			Written: func(e event.Write) {
 				if e.Key == "7" {
 					_ = c.Delete(context.Background(), 7)
 				}
@@ -265,12 +267,12 @@ func TestAHookMayUseTheStore(t *testing.T) {
 
 func TestUsedHooksAllocateNothingOnAHit(t *testing.T) {
 	var hits int
-	s := newStore(t, memoryTier(), runtime.TTL(time.Hour), runtime.WithHooks(runtime.Hooks{Hit: func(e runtime.HitEvent) { hits++ }}))
+	s := newStore(t, memoryTier(), runtime.TTL(time.Hour), runtime.WithHooks(event.Hooks{Hit: func(e event.Hit) { hits++ }}))
 	stores, err := runtime.NewStores("test", s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := runtime.Open(stores, runtime.Definition[benchKey, int]{Name: "f", Pattern: "user:{id}", IntPrefix: "user:"})
+	c, err := open(stores, definition[benchKey, int]{Name: "f", Pattern: "user:{id}", IntPrefix: "user:"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,10 +281,10 @@ func TestUsedHooksAllocateNothingOnAHit(t *testing.T) {
 	}
 	text := []byte("user:7")
 	if n := testing.AllocsPerRun(100, func() {
-		if _, ok := c.Hit(text); !ok {
+		if _, ok := gen.Hit(c, text); !ok {
 			t.Fatal("miss")
 		}
-		if _, ok := c.HitInt(7); !ok {
+		if _, ok := gen.HitInt(c, 7); !ok {
 			t.Fatal("miss")
 		}
 	}); n != 0 || hits < 200 {
@@ -293,7 +295,7 @@ func TestUsedHooksAllocateNothingOnAHit(t *testing.T) {
 func TestLogHooksLogEverything(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var log bytes.Buffer
-		hooks := runtime.LogHooks(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})), slog.LevelDebug)
+		hooks := event.LogHooks(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})), slog.LevelDebug)
 		v := reflect.ValueOf(hooks)
 		for i := range v.NumField() {
 			if v.Field(i).IsNil() {
@@ -317,7 +319,7 @@ func TestLogHooksLogEverything(t *testing.T) {
 				log.Reset()
 			}
 		}
-		_ = runtime.LogHooks(nil, slog.LevelDebug)
+		_ = event.LogHooks(nil, slog.LevelDebug)
 	})
 }
 
@@ -336,15 +338,15 @@ func TestAHookMayUseTheKeyThatItIsToldOf(t *testing.T) {
 					_, _ = c.GetOrSet(context.Background(), 7, load)
 					_, _, _ = c.Pull(context.Background(), 7)
 				}
-				s := newStore(t, append(options, runtime.WithHooks(runtime.Hooks{
-					Hit:  func(runtime.HitEvent) { use() },
-					Miss: func(runtime.MissEvent) { use() },
-					Written: func(runtime.WriteEvent) {
+				s := newStore(t, append(options, runtime.WithHooks(event.Hooks{
+					Hit:  func(event.Hit) { use() },
+					Miss: func(event.Miss) { use() },
+					Written: func(event.Write) {
 						if name == "memory" {
 							use()
 						}
 					},
-					Deleted: func(runtime.InvalidationEvent) { use() },
+					Deleted: func(event.Invalidation) { use() },
 				}))...)
 				c = newCache[int, int](t, s)
 				for call, f := range map[string]func(){
@@ -377,7 +379,7 @@ func TestCloseDoesNotWaitForTheHookThatCalls(t *testing.T) {
 		var shared faketier.Shared
 		var s *runtime.Store
 		var events, closed atomic.Int64
-		s = newStore(t, runtime.L2(&shared), runtime.WithHooks(runtime.Hooks{Pending: func(runtime.PendingEvent) {
+		s = newStore(t, runtime.L2(&shared), runtime.WithHooks(event.Hooks{Pending: func(event.Pending) {
 			if events.Add(1) == 2 { // the first try again
 				ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 				defer cancel()

@@ -58,13 +58,13 @@ func everyChange(t *testing.T, result bool, f func(t *testing.T, c *runtime.Cach
 					if err != nil {
 						t.Fatal(err)
 					}
-					d := runtime.Definition[int, int]{Name: "pkg.Find", Namespace: "users"}
+					d := definition[int, int]{Name: "pkg.Find", Namespace: "users"}
 					if result {
 						d.ResultTags = func(int) []runtime.Tag { return []runtime.Tag{"team:1"} }
 					} else {
 						d.Tags = func(int) []runtime.Tag { return []runtime.Tag{"team:1"} }
 					}
-					c, err := runtime.Open(stores, d)
+					c, err := open(stores, d)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -352,7 +352,7 @@ func TestALostStampCostsALoadAndBringsNothingBack(t *testing.T) {
 func TestNamespacesDoNotTouchEachOther(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newStore(t, memoryTier(), runtime.L2(&faketier.Shared{}), runtime.Prefix("app"))
-		spaces := map[string]runtime.Space{
+		spaces := map[string]runtime.Keyspace{
 			"store":    s,
 			"users":    s.Namespace("users"),
 			"usersAbc": s.Namespace("usersAbc"),

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/generation"
 	"github.com/cachegen/cachegen/runtime/internal/recovery"
@@ -31,7 +32,7 @@ func (s *Store) save(ctx context.Context, c *core, parts []*part, shared bool) {
 		case p.keep:
 			s.keepLoaded(p, p.it)
 			if p.kept {
-				emit(s, s.hooks.Load().Written, WriteEvent{Store: s.name, Cache: c.name, Key: p.key, Loaded: true})
+				emit(s, s.hooks.Load().Written, event.Write{Store: s.name, Cache: c.name, Key: p.key, Loaded: true})
 			}
 		case p.drop:
 			s.keepLoaded(p, nil)

@@ -6,81 +6,40 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+
+	"github.com/cachegen/cachegen/runtime/internal/keytext"
 )
 
-// KeyBuffer is room for the text of most keys on a caller's stack.
-type KeyBuffer [96]byte
+// A keyAppender appends the text of a key of one type.
+type keyAppender func(b []byte, key any) ([]byte, error)
 
-const hexDigits = "0123456789ABCDEF"
-
-// AppendEscaped appends s to b in a form that holds no colon: bytes that have a
-// meaning in keys (%, :, {, }), control bytes, and a leading @ or ! become %XX.
-// Different strings have different escaped forms.
-func AppendEscaped(b []byte, s string) []byte {
-	plain := 0
-	for i := 0; i < len(s); i++ {
-		if !mustEscape(s[i], i) {
-			continue
-		}
-		b = append(b, s[plain:i]...)
-		b = append(b, '%', hexDigits[s[i]>>4], hexDigits[s[i]&15])
-		plain = i + 1
-	}
-	return append(b, s[plain:]...)
-}
-
-func mustEscape(c byte, i int) bool {
-	switch c {
-	case '%', ':', '{', '}', 0x7f:
-		return true
-	case '@', '!':
-		return i == 0
-	}
-	return c < 0x20
-}
-
-// AppendKeyText appends v's text to b, escaped. It fails if v's MarshalText does.
-func AppendKeyText(b []byte, v encoding.TextMarshaler) ([]byte, error) {
-	text, err := v.MarshalText()
-	if err != nil {
-		return b, fmt.Errorf("cachegen: text of a key's %T: %w", v, err)
-	}
-	return AppendEscaped(b, string(text)), nil
-}
-
-// KeyText returns the text of k, or, if k has none, the error in parentheses.
-func KeyText(k encoding.TextAppender) string {
-	b, err := k.AppendText(nil)
-	if err != nil {
-		return "(" + err.Error() + ")"
-	}
-	return string(b)
-}
-
-// keyAppender returns the function that writes keys of type K.
-func keyAppender[K any]() (func([]byte, K) ([]byte, error), error) {
-	t := reflect.TypeFor[K]()
+// appenderOf returns the function that writes keys of type t.
+func appenderOf(t reflect.Type) (keyAppender, error) {
 	if t.Implements(reflect.TypeFor[encoding.TextAppender]()) {
-		return func(b []byte, k K) ([]byte, error) { return any(k).(encoding.TextAppender).AppendText(b) }, nil
+		return func(b []byte, key any) ([]byte, error) { return key.(encoding.TextAppender).AppendText(b) }, nil
 	}
 	switch t.Kind() {
 	case reflect.String:
-		return func(b []byte, k K) ([]byte, error) { return appendAdHoc(b, reflect.ValueOf(k).String()), nil }, nil
+		return func(b []byte, key any) ([]byte, error) { return appendAdHoc(b, reflect.ValueOf(key).String()), nil }, nil
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return func(b []byte, k K) ([]byte, error) { return strconv.AppendInt(b, reflect.ValueOf(k).Int(), 10), nil }, nil
+		return func(b []byte, key any) ([]byte, error) {
+			return strconv.AppendInt(b, reflect.ValueOf(key).Int(), 10), nil
+		}, nil
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		return func(b []byte, k K) ([]byte, error) { return strconv.AppendUint(b, reflect.ValueOf(k).Uint(), 10), nil }, nil
+		return func(b []byte, key any) ([]byte, error) {
+			return strconv.AppendUint(b, reflect.ValueOf(key).Uint(), 10), nil
+		}, nil
 	}
 	if t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) {
-		return func(b []byte, k K) ([]byte, error) { return AppendKeyText(b, any(k).(encoding.TextMarshaler)) }, nil
+		return func(b []byte, key any) ([]byte, error) { return keytext.AppendText(b, key.(encoding.TextMarshaler)) }, nil
 	}
-	return nil, fmt.Errorf("cachegen: %v cannot be a key: want a string, an integer, or a type with AppendText or MarshalText", t)
+	return nil, fmt.Errorf("cachegen: %v cannot be the type of a key: use a string, an integer, or a type with AppendText or MarshalText", t)
 }
 
 var (
-	errEmptyKey    = errors.New("the text is empty")
-	errNotAppended = errors.New("AppendText does not append to what it is given")
-	errReservedKey = errors.New("a segment begins with ! or @, which is reserved")
+	errEmptyKey    = errors.New("its text is empty: give every key some text")
+	errNotAppended = errors.New("AppendText does not append to the bytes it is given: it must return them followed by the key's text")
+	errReservedKey = errors.New("a segment of its text begins with ! or @, which is reserved: escape it, or begin with another character")
 )
 
 // checkText refuses the text of a key that could be something else than a key.
@@ -106,7 +65,7 @@ func reservedAt[T string | []byte](text T, i int) bool {
 func appendAdHoc(b []byte, s string) []byte {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c == '%' || reservedAt(s, i) {
-			b = append(b, '%', hexDigits[c>>4], hexDigits[c&15])
+			b = keytext.AppendHex(b, c)
 		} else {
 			b = append(b, c)
 		}

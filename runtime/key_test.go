@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 )
 
 func TestEscapedTextHoldsNothingThatSeparates(t *testing.T) {
@@ -24,7 +25,7 @@ func TestEscapedTextHoldsNothingThatSeparates(t *testing.T) {
 		"é\xff":      "é\xff",
 		"http://x/y": "http%3A//x/y",
 	} {
-		if got := string(runtime.AppendEscaped(nil, in)); got != out {
+		if got := string(gen.AppendEscaped(nil, in)); got != out {
 			t.Errorf("AppendEscaped(%q) = %q, want %q", in, got, out)
 		}
 	}
@@ -35,26 +36,26 @@ func FuzzEscaping(f *testing.F) {
 		f.Add(s, "x")
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
-		one, two := runtime.AppendEscaped(nil, a), runtime.AppendEscaped(nil, b)
+		one, two := gen.AppendEscaped(nil, a), gen.AppendEscaped(nil, b)
 		if bytes.ContainsAny(one, ":{}") {
 			t.Fatalf("%q has a separator", one)
 		}
 		if (a == b) != bytes.Equal(one, two) {
 			t.Fatalf("%q and %q became %q and %q", a, b, one, two)
 		}
-		s := runtime.ScanKey("{a}", string(one))
+		s := gen.ScanKey("{a}", string(one))
 		if got := s.String(s.Segment("", "")); s.Done() != nil || got != a {
 			t.Fatalf("%q was read back as %q, %v", a, got, s.Done())
 		}
-		s = runtime.ScanKey("{a}", a) // arbitrary text is read only if it is what would be written
-		if got := s.String(s.Segment("", "")); s.Done() == nil && string(runtime.AppendEscaped(nil, got)) != a {
+		s = gen.ScanKey("{a}", a) // arbitrary text is read only if it is what would be written
+		if got := s.String(s.Segment("", "")); s.Done() == nil && string(gen.AppendEscaped(nil, got)) != a {
 			t.Fatalf("%q was read as %q", a, got)
 		}
 	})
 }
 
 func TestScanKeyReadsEachForm(t *testing.T) {
-	s := runtime.ScanKey("user:v{n}:{u}:{b}:{s}:{addr}", "user:v-5:7:true:a%3Ab:10.0.0.1")
+	s := gen.ScanKey("user:v{n}:{u}:{b}:{s}:{addr}", "user:v-5:7:true:a%3Ab:10.0.0.1")
 	s.Literal("user")
 	n := s.Int(s.Segment("v", ""), 8)
 	u := s.Uint(s.Segment("", ""), 16)
@@ -69,7 +70,7 @@ func TestScanKeyReadsEachForm(t *testing.T) {
 
 func TestScanKeyRefusesWhatNobodyWrites(t *testing.T) {
 	read := func(text string) error {
-		s := runtime.ScanKey("n:{n}:{s}", text)
+		s := gen.ScanKey("n:{n}:{s}", text)
 		s.Literal("n")
 		s.Int(s.Segment("", ""), 8)
 		s.String(s.Segment("", ""))

@@ -33,12 +33,12 @@ func TestNothingStaleWithLatency(t *testing.T) {
 					}
 					s := newStore(t, o...)
 					stores, _ := runtime.NewStores("test", s)
-					d := runtime.Definition[int, int64]{Name: "rows",
+					d := definition[int, int64]{Name: "rows",
 						Tags: func(k int) []runtime.Tag { return []runtime.Tag{runtime.Tag(fmt.Sprint("key:", k))} }}
 					if mode != "tag+noresult" {
 						d.ResultTags = func(int64) []runtime.Tag { return []runtime.Tag{"result"} }
 					}
-					c, _ := runtime.Open(stores, d)
+					c, _ := open(stores, d)
 					var row, settled [4]atomic.Int64
 					var last [4]atomic.Value
 					done := make(chan struct{})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
 
@@ -131,11 +132,11 @@ func TestL1TTLLooksAtTheSharedTierAgain(t *testing.T) {
 		time.Sleep(10*time.Second - time.Nanosecond)
 		read(1)
 		gets := shared.Calls("get")
-		if _, ok := b.Hit([]byte("7")); !ok || shared.Calls("get") != gets {
+		if _, ok := gen.Hit(b, []byte("7")); !ok || shared.Calls("get") != gets {
 			t.Error("no hit in memory within the L1TTL")
 		}
 		time.Sleep(time.Nanosecond)
-		if _, ok := b.Hit([]byte("7")); ok {
+		if _, ok := gen.Hit(b, []byte("7")); ok {
 			t.Error("a hit in memory after the L1TTL")
 		}
 		read(2)
@@ -243,7 +244,7 @@ func TestOptionsOfTheNearestLevelHold(t *testing.T) {
 		t.Run(fmt.Sprint(level), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				storeOptions := []runtime.StoreOption{memoryTier()}
-				d := runtime.Definition[int, int]{NotFound: errNoRow}
+				d := definition[int, int]{NotFound: errNoRow}
 				var call []runtime.CallOption
 				if level <= 2 {
 					storeOptions = append(storeOptions, ttl(30))
@@ -258,7 +259,7 @@ func TestOptionsOfTheNearestLevelHold(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				c, err := runtime.Open(stores, d)
+				c, err := open(stores, d)
 				if err != nil {
 					t.Fatal(err)
 				}

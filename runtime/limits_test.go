@@ -86,7 +86,7 @@ func TestAnEntryWithUnreadStampsDoesNotReplaceAGoodOne(t *testing.T) {
 		open := func() *runtime.Cache[int, int] {
 			s := newStore(t, runtime.L2(&shared), runtime.TTL(time.Second), runtime.Grace(time.Hour), runtime.HardTimeout(2*time.Second), runtime.Timeout(time.Second))
 			stores, _ := runtime.NewStores("test", s)
-			c, _ := runtime.Open(stores, runtime.Definition[int, int]{Name: "n", ResultTags: func(n int) []runtime.Tag { return []runtime.Tag{runtime.Tag(fmt.Sprint("team", n))} }})
+			c, _ := open(stores, definition[int, int]{Name: "n", ResultTags: func(n int) []runtime.Tag { return []runtime.Tag{runtime.Tag(fmt.Sprint("team", n))} }})
 			return c
 		}
 		c := open()
@@ -182,7 +182,7 @@ func TestNothingStaleWithLatencyAndGrace(t *testing.T) {
 			}
 			s := newStore(t, o...)
 			stores, _ := runtime.NewStores("test", s)
-			c, _ := runtime.Open(stores, runtime.Definition[int, int64]{Name: "rows", Namespace: "rows", IntPrefix: "",
+			c, _ := open(stores, definition[int, int64]{Name: "rows", Namespace: "rows", IntPrefix: "",
 				Tags:       func(k int) []runtime.Tag { return []runtime.Tag{runtime.Tag(fmt.Sprint("key:", k))} },
 				ResultTags: func(int64) []runtime.Tag { return []runtime.Tag{"result"} }})
 			var row, settled [4]atomic.Int64

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/event"
+	"github.com/cachegen/cachegen/runtime/gen"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
 
@@ -41,7 +43,7 @@ func TestGetOrSetMapKeepsTheLoadersOwnTypes(t *testing.T) {
 			return out, nil
 		}
 		for range 2 {
-			got, err := runtime.GetOrSetMap(t.Context(), c, []int64{1, 2, 2, 99}, toKey, load)
+			got, err := gen.GetOrSetMap(t.Context(), c, []int64{1, 2, 2, 99}, toKey, load)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -72,7 +74,7 @@ func TestGetOrSetMapAnswersForEveryElement(t *testing.T) {
 		}
 		list := []element{{1, "a"}, {1, "b"}, {2, "a"}, {1, "a"}}
 		for range 2 {
-			got, err := runtime.GetOrSetMap(t.Context(), c, list, func(e element) stockKey { return toKey(e.ID) }, load)
+			got, err := gen.GetOrSetMap(t.Context(), c, list, func(e element) stockKey { return toKey(e.ID) }, load)
 			if err != nil || len(got) != 3 {
 				t.Fatal(got, err)
 			}
@@ -105,7 +107,7 @@ func TestGetOrSetListKeepsTheOrderOfItsArguments(t *testing.T) {
 			return s.ID, true
 		}
 		for range 2 {
-			got, err := runtime.GetOrSetList(t.Context(), c, []int64{3, 1, 99, 3, 2}, toKey, by, load)
+			got, err := gen.GetOrSetList(t.Context(), c, []int64{3, 1, 99, 3, 2}, toKey, by, load)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -117,18 +119,18 @@ func TestGetOrSetListKeepsTheOrderOfItsArguments(t *testing.T) {
 				t.Error(ids)
 			}
 		}
-		if _, err := runtime.GetOrSetList(t.Context(), c, []int64{5}, toKey, by, func(context.Context, []int64) ([]*stock, error) { return nil, errSource }); !errors.Is(err, errSource) {
+		if _, err := gen.GetOrSetList(t.Context(), c, []int64{5}, toKey, by, func(context.Context, []int64) ([]*stock, error) { return nil, errSource }); !errors.Is(err, errSource) {
 			t.Error(err)
 		}
 	})
 }
 
 func TestKeysAndEach(t *testing.T) {
-	if got := runtime.Keys([]int64{1, 2}, toKey); !slices.Equal(got, []stockKey{{1}, {2}}) {
+	if got := gen.Keys([]int64{1, 2}, toKey); !slices.Equal(got, []stockKey{{1}, {2}}) {
 		t.Error(got)
 	}
 	var done []int64
-	err := runtime.Each([]int64{1, 2, 3}, func(id int64) error {
+	err := gen.Each([]int64{1, 2, 3}, func(id int64) error {
 		done = append(done, id)
 		if id == 2 {
 			return errSource
@@ -261,49 +263,49 @@ func TestWhatIsGivenTwiceCountsOnce(t *testing.T) {
 // The text of a key and what reads it, part by part.
 func TestScannersRefuseWhatAppendersDoNotWrite(t *testing.T) {
 	address := netip.MustParseAddr("2001:db8::1")
-	text, err := runtime.AppendKeyText([]byte("ip:"), address)
+	text, err := gen.AppendKeyText([]byte("ip:"), address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := runtime.ScanKey("ip:{ip}", string(text))
+	s := gen.ScanKey("ip:{ip}", string(text))
 	s.Literal("ip")
 	var got netip.Addr
 	s.Text(s.Segment("", ""), &got)
 	if s.Done() != nil || got != address {
 		t.Error(got, s.Done())
 	}
-	if got := runtime.KeyText(stockKey{7}); got != "stock:7" {
+	if got := gen.KeyText(stockKey{7}); got != "stock:7" {
 		t.Error(got)
 	}
-	if got := runtime.KeyText(failingText{}); got != "(no text)" {
+	if got := gen.KeyText(failingText{}); got != "(no text)" {
 		t.Error(got)
 	}
-	if _, err := runtime.AppendKeyText(nil, failingText{}); err == nil {
+	if _, err := gen.AppendKeyText(nil, failingText{}); err == nil {
 		t.Error("a text that fails")
 	}
-	for name, scan := range map[string]func(s *runtime.KeyScanner){
-		"int":        func(s *runtime.KeyScanner) { s.Int("007", 64) },
-		"large int":  func(s *runtime.KeyScanner) { s.Int("300", 8) },
-		"uint":       func(s *runtime.KeyScanner) { s.Uint("-1", 64) },
-		"large uint": func(s *runtime.KeyScanner) { s.Uint("300", 8) },
-		"bool":       func(s *runtime.KeyScanner) { s.Bool("TRUE") },
-		"string":     func(s *runtime.KeyScanner) { _ = s.String("%4") },
-		"escape":     func(s *runtime.KeyScanner) { _ = s.String("%zz") },
-		"lower case": func(s *runtime.KeyScanner) { _ = s.String("%3a") },
-		"text":       func(s *runtime.KeyScanner) { s.Text("nowhere", &netip.Addr{}) },
-		"no text":    func(s *runtime.KeyScanner) { s.Text("%4", &netip.Addr{}) },
-		"segment":    func(s *runtime.KeyScanner) { s.Segment("before-", "") },
-		"literal":    func(s *runtime.KeyScanner) { s.Literal("other") },
-		"end":        func(s *runtime.KeyScanner) { s.Segment("", ""); s.Segment("", "") },
-		"left over":  func(*runtime.KeyScanner) {},
+	for name, scan := range map[string]func(s *gen.KeyScanner){
+		"int":        func(s *gen.KeyScanner) { s.Int("007", 64) },
+		"large int":  func(s *gen.KeyScanner) { s.Int("300", 8) },
+		"uint":       func(s *gen.KeyScanner) { s.Uint("-1", 64) },
+		"large uint": func(s *gen.KeyScanner) { s.Uint("300", 8) },
+		"bool":       func(s *gen.KeyScanner) { s.Bool("TRUE") },
+		"string":     func(s *gen.KeyScanner) { _ = s.String("%4") },
+		"escape":     func(s *gen.KeyScanner) { _ = s.String("%zz") },
+		"lower case": func(s *gen.KeyScanner) { _ = s.String("%3a") },
+		"text":       func(s *gen.KeyScanner) { s.Text("nowhere", &netip.Addr{}) },
+		"no text":    func(s *gen.KeyScanner) { s.Text("%4", &netip.Addr{}) },
+		"segment":    func(s *gen.KeyScanner) { s.Segment("before-", "") },
+		"literal":    func(s *gen.KeyScanner) { s.Literal("other") },
+		"end":        func(s *gen.KeyScanner) { s.Segment("", ""); s.Segment("", "") },
+		"left over":  func(*gen.KeyScanner) {},
 	} {
-		s := runtime.ScanKey("x:{id}", "x")
+		s := gen.ScanKey("x:{id}", "x")
 		scan(s)
 		if s.Done() == nil {
 			t.Errorf("%s was taken", name)
 		}
 	}
-	s = runtime.ScanKey("x", "x")
+	s = gen.ScanKey("x", "x")
 	if !s.Bool("true") || s.Bool("false") || s.Uint("12", 8) != 12 {
 		t.Error("what is well written is refused")
 	}
@@ -353,7 +355,7 @@ func TestABadKeyAmongGoodOnes(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if _, ok := unbound.HitInt(1); ok {
+		if _, ok := gen.HitInt(&unbound, 1); ok {
 			t.Error("a hit of nothing")
 		}
 	})
@@ -375,7 +377,7 @@ func TestErrorTexts(t *testing.T) {
 			t.Errorf("%q", test.err)
 		}
 	}
-	if got := fmt.Sprint(runtime.TierL1, runtime.TierL2, runtime.Tier(9)); got != "L1 L2 Tier(9)" {
+	if got := fmt.Sprint(event.L1, event.L2, event.Tier(9)); got != "L1 L2 Tier(9)" {
 		t.Error(got)
 	}
 }

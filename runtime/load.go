@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/flight"
 	"github.com/cachegen/cachegen/runtime/internal/generation"
 )
@@ -32,7 +33,7 @@ type load = flight.Flight[*item]
 // error, or with both if the loader has just said that there is nothing.
 type search struct {
 	want
-	tier     Tier            // that has answered; none if it was a loader
+	tier     event.Tier      // that has answered; none if it was a loader
 	mark     generation.Mark // of the key's stripe
 	epoch    uint64          // and of the stamps, before the search began
 	fallback fallback
@@ -58,19 +59,19 @@ func (q *search) end(it *item, err error) { q.it, q.err, q.ended = it, err, true
 // endWith ends a search with an item of memory.
 func (q *search) endWith(it *item) {
 	q.end(it, nil)
-	q.tier = TierL1
+	q.tier = event.L1
 }
 
 // tierOf returns the tier that an item which a flight brought comes from: none if it
 // has just been loaded.
-func (q *search) tierOf(it *item) Tier {
+func (q *search) tierOf(it *item) event.Tier {
 	switch {
 	case it == nil || it.born == q.flight.ID:
 		return 0
 	case it.fetched && it != q.fallback.it:
-		return TierL2
+		return event.L2
 	}
-	return TierL1
+	return event.L1
 }
 
 // A fallback is an item that can stand in for a load.
@@ -108,7 +109,7 @@ func (c *core) getOrSet(ctx context.Context, rq *request, w want) (*item, error)
 		it, t := s.find(w.key, w.hash), now()
 		if it != nil && s.look(it, t) == fresh && t < it.dueAt() {
 			if s.hooks.Load().Hit != nil {
-				c.sayHit(it, TierL1, false)
+				c.sayHit(it, event.L1, false)
 			}
 			return it, nil
 		}

@@ -16,8 +16,8 @@ import (
 
 // What the model of the runtime has found, reduced.
 
-func taggedByResult() runtime.Definition[int, int] {
-	return runtime.Definition[int, int]{Name: "n", ResultTags: func(int) []runtime.Tag { return []runtime.Tag{"t"} }}
+func taggedByResult() definition[int, int] {
+	return definition[int, int]{Name: "n", ResultTags: func(int) []runtime.Tag { return []runtime.Tag{"t"} }}
 }
 
 // The result of a load that was invalidated on its way is due for a refresh when it

@@ -190,7 +190,7 @@ func (r *round) open(rt *rapid.T, process int) *node {
 		rt.Fatal(err)
 	}
 	n.store = store
-	n.outer, err = runtime.Open(stores, runtime.Definition[int, modelRow]{
+	n.outer, err = open(stores, definition[int, modelRow]{
 		Name: "rows", Namespace: "rows", NotFound: errNoRow, Options: r.options,
 		Tags:       func(row int) []runtime.Tag { return []runtime.Tag{rowTag(row)} },
 		ResultTags: func(v modelRow) []runtime.Tag { return []runtime.Tag{groupTag(v.Row % r.groups)} },

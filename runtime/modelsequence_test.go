@@ -86,7 +86,7 @@ func (s *sequence) open(rt *rapid.T, given []runtime.StoreOption, options []runt
 	if err != nil {
 		rt.Fatal(err)
 	}
-	outer, err := runtime.Open(stores, runtime.Definition[int, int]{
+	outer, err := open(stores, definition[int, int]{
 		Name: "rows", Namespace: "rows", Options: options, NotFound: errNoRow,
 		Tags:       func(row int) []runtime.Tag { return []runtime.Tag{rowTag(row)} },
 		ResultTags: func(value int) []runtime.Tag { return []runtime.Tag{groupTag(value % 2)} },

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
 
@@ -38,8 +39,8 @@ func (r *table) orNil(ctx context.Context) (*int, error) {
 	return n, err
 }
 
-func rows(tags ...runtime.Tag) runtime.Definition[int, *int] {
-	return runtime.Definition[int, *int]{
+func rows(tags ...runtime.Tag) definition[int, *int] {
+	return definition[int, *int]{
 		Name: "rows", NotFound: errNoRow, Absent: func(n *int) bool { return n == nil },
 		Tags:       func(int) []runtime.Tag { return tags },
 		ResultTags: func(n *int) []runtime.Tag { return []runtime.Tag{runtime.Tag(fmt.Sprint("value:", *n))} },
@@ -184,7 +185,7 @@ func TestAnInvalidationForgetsThatThereIsNothing(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					s := newStore(t, append(options(), runtime.Grace(time.Hour))...)
 					stores, _ := runtime.NewStores("test", s)
-					c, err := runtime.Open(stores, runtime.Definition[int, int]{
+					c, err := open(stores, definition[int, int]{
 						Name: "n", Namespace: "users", NotFound: errNoRow,
 						Tags: func(int) []runtime.Tag { return []runtime.Tag{"team:1"} },
 					})
@@ -305,7 +306,7 @@ func TestFound(t *testing.T) {
 		{fmt.Errorf("find: %w", runtime.ErrNotFound), nil, 0, false},
 		{errSource, errSource, 5, false},
 	} {
-		if v, ok, err := runtime.Found(5, in.err); v != in.v || ok != in.ok || err != in.out {
+		if v, ok, err := gen.Found(5, in.err); v != in.v || ok != in.ok || err != in.out {
 			t.Errorf("Found(5, %v) = %v, %v, %v", in.err, v, ok, err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/breaker"
 )
 
@@ -37,9 +38,13 @@ func (s *Store) operate(ctx context.Context, op string, n int, limit time.Durati
 		outcome = breaker.Unknown
 	}
 	if err != nil {
-		err = &L2Error{s.name, op, err}
+		failed := &L2Error{s.name, op, err}
+		if outcome == breaker.Failure {
+			s.l2Failure.Store(failed)
+		}
+		err = failed
 	}
-	emit(s, s.hooks.Load().L2, L2Event{Store: s.name, Op: op, Keys: n, Took: time.Since(began), Err: err})
+	emit(s, s.hooks.Load().Operation, event.Operation{Store: s.name, Op: op, Keys: n, Took: time.Since(began), Err: err})
 	return err
 }
 
@@ -54,16 +59,19 @@ func unpanicked(call func() error) (err error) {
 }
 
 func (s *Store) breakerChanged(state breaker.State) {
-	name := "closed"
+	e := event.BreakerChange{Store: s.name, State: "closed"}
 	switch state {
 	case breaker.Open:
-		name = "open"
+		e.State = "open"
+		if failed := s.l2Failure.Load(); failed != nil {
+			e.Err = failed
+		}
 	case breaker.HalfOpen:
-		name = "half-open"
+		e.State = "half-open"
 	case breaker.Closed:
 		s.retries.hurry()
 	}
-	emit(s, s.hooks.Load().Breaker, BreakerEvent{s.name, name})
+	emit(s, s.hooks.Load().Breaker, e)
 }
 
 func (s *Store) getMany(ctx context.Context, keys []string) ([][]byte, error) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/runtime/event"
 )
 
 // Forever is a TTL that never ends.
@@ -125,8 +126,9 @@ func LockTimeout(d time.Duration) Option {
 	return option(func(s *settings) { s.lock = d; s.given |= givenLock })
 }
 
-// NotFoundTTL is how long it is remembered that there is nothing under a key; see
-// [Definition]. The default is the TTL; zero remembers nothing.
+// NotFoundTTL is how long it is remembered that there is no value under a key, where
+// generated code knows what means that: a nil pointer, or the error that the directive
+// names with notfound. The default is the TTL; zero remembers nothing.
 func NotFoundTTL(d time.Duration) Option {
 	return option(func(s *settings) { s.notFoundTTL = d; s.given |= givenNotFoundTTL })
 }
@@ -234,7 +236,7 @@ type storeConfig struct {
 	breakFor    pause
 	stampTrust  time.Duration
 	background  int
-	hooks       []Hooks
+	hooks       []event.Hooks
 	refused     []string // options that were given nil
 }
 
@@ -349,10 +351,10 @@ func (p pause) or(d time.Duration) time.Duration {
 
 // WithHooks lets a program see what a store does, or all stores of [NewStores].
 // Given more than once, all are called.
-func WithHooks(h Hooks) SharedOption {
+func WithHooks(h event.Hooks) SharedOption {
 	return sharedOption{
 		func(c *storeConfig) { c.hooks = append(c.hooks, h) },
-		func(c *storesConfig) { c.hooks = c.hooks.and(h) },
+		func(c *storesConfig) { c.hooks = event.Join(c.hooks, h) },
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/busmsg"
 	"github.com/cachegen/cachegen/runtime/internal/generation"
 )
@@ -53,7 +54,7 @@ func (s *Store) tell(ctx context.Context, m busmsg.Message) error {
 	ctx, cancel := context.WithTimeout(ctx, s.l2Timeout)
 	defer cancel()
 	err := unpanicked(func() error { return s.bus.Publish(ctx, s.channel(), busmsg.Append(nil, &m)) })
-	emit(s, s.hooks.Load().Published, BusEvent{s.name, m.Kind.String(), m.Names, err})
+	emit(s, s.hooks.Load().Published, event.Message{Store: s.name, Kind: m.Kind.String(), Targets: m.Names, Err: err})
 	return err
 }
 
@@ -155,7 +156,7 @@ func (p *peers) Message(b []byte) {
 	if m.Origin == p.origin {
 		return
 	}
-	emit(s, s.hooks.Load().Received, BusEvent{s.name, m.Kind.String(), m.Names, nil})
+	emit(s, s.hooks.Load().Received, event.Message{Store: s.name, Kind: m.Kind.String(), Targets: m.Names})
 	if s.l2 != nil && (m.Kind == busmsg.Drop || m.Kind == busmsg.Expire) {
 		s.outlast(m.Names) // what this process wrote too late
 	}
@@ -193,7 +194,7 @@ func (p *peers) Changed(keys []string) {
 		}
 	}
 	if len(entries) > 0 {
-		emit(s, s.hooks.Load().Received, BusEvent{s.name, "changed", entries, nil})
+		emit(s, s.hooks.Load().Received, event.Message{Store: s.name, Kind: "changed", Targets: entries})
 		s.settle(entries, func(_ int, hash uint64, _ generation.Mark) { s.l1.Delete(hash) })
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/busmsg"
 	"github.com/cachegen/cachegen/runtime/internal/recovery"
 )
@@ -71,7 +72,7 @@ func (s *Store) queue(items []recovery.Item, err error) {
 }
 
 func (s *Store) sayPending(err error) {
-	emit(s, s.hooks.Load().Pending, PendingEvent{s.name, s.pending.Len(), err})
+	emit(s, s.hooks.Load().Pending, event.Pending{Store: s.name, Pending: s.pending.Len(), Err: err})
 }
 
 // blocked reports whether a stamp must not be read from the shared tier.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
 
@@ -88,7 +89,7 @@ func TestPendingInvalidationsAreCarriedOutInOrderAndTold(t *testing.T) {
 		var most, last, told atomic.Int64
 		bus.Hold = func([]byte) bool { told.Add(1); return false }
 		s := newStore(t, memoryTier(), runtime.L2(&shared), runtime.WithBus(&bus),
-			runtime.WithHooks(runtime.Hooks{Pending: func(e runtime.PendingEvent) {
+			runtime.WithHooks(event.Hooks{Pending: func(e event.Pending) {
 				most.Store(max(most.Load(), int64(e.Pending)))
 				last.Store(int64(e.Pending))
 			}}))
@@ -357,7 +358,7 @@ func TestTheBreakerLeavesAFailingTierAlone(t *testing.T) {
 		var shared faketier.Shared
 		var states []string
 		s := newStore(t, memoryTier(), runtime.L2(&shared), runtime.L2CircuitBreakerDuration(10*time.Second), runtime.L2Timeout(time.Second),
-			runtime.WithHooks(runtime.Hooks{Breaker: func(e runtime.BreakerEvent) { states = append(states, e.State) }}))
+			runtime.WithHooks(event.Hooks{Breaker: func(e event.BreakerChange) { states = append(states, e.State) }}))
 		c := newCache[int, int](t, s)
 		hang := true
 		var asked int
@@ -613,7 +614,7 @@ func TestATagThatWaitedBehindANamespaceReachesLoadsUnderWay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cb, err := runtime.Open(stores, runtime.Definition[string, int]{Name: "rows", ResultTags: func(int) []runtime.Tag { return []runtime.Tag{"t"} }})
+		cb, err := open(stores, definition[string, int]{Name: "rows", ResultTags: func(int) []runtime.Tag { return []runtime.Tag{"t"} }})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/busmsg"
 )
 
@@ -25,14 +26,14 @@ func (c *core) pull(ctx context.Context, key string) (*item, error) {
 		if s.hooks.Load().Hit != nil {
 			c.sayHit(it, from, false)
 		}
-		emit(s, s.hooks.Load().Deleted, InvalidationEvent{Store: s.name, Keys: []string{key}, Err: err})
+		emit(s, s.hooks.Load().Deleted, event.Invalidation{Store: s.name, Keys: []string{key}, Err: err})
 	case err == nil:
 		c.sayMiss(key)
 	}
 	return it, err
 }
 
-func (c *core) pullOnce(ctx context.Context, key string) (*item, Tier, error) {
+func (c *core) pullOnce(ctx context.Context, key string) (*item, event.Tier, error) {
 	for {
 		t, end := c.store.once.begin(key)
 		if end != nil {
@@ -53,7 +54,7 @@ func (c *core) pullOnce(ctx context.Context, key string) (*item, Tier, error) {
 // pullTries is how often a value is looked at anew that changes while it is pulled.
 const pullTries = 10
 
-func (c *core) pullAlone(ctx context.Context, key string, t *try, end func(taken bool)) (it *item, from Tier, err error) {
+func (c *core) pullAlone(ctx context.Context, key string, t *try, end func(taken bool)) (it *item, from event.Tier, err error) {
 	defer func() { end(it != nil) }() // a driver may panic
 	s := c.store
 	if !s.gate.enter() {
@@ -63,7 +64,7 @@ func (c *core) pullAlone(ctx context.Context, key string, t *try, end func(taken
 	for range pullTries {
 		var lost bool
 		var seen []byte
-		from = TierL2
+		from = event.L2
 		if s.l2 != nil {
 			seen, err = c.peek(ctx, key)
 			if err == nil && seen != nil {
@@ -71,7 +72,7 @@ func (c *core) pullAlone(ctx context.Context, key string, t *try, end func(taken
 			}
 		}
 		if it == nil && !lost && err == nil {
-			from = TierL1
+			from = event.L1
 			it, lost, err = c.pullMemory(ctx, key, seen, t)
 		}
 		if it == nil && isL2Error(err) && c.settings.suppressL2 {

@@ -12,6 +12,7 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/memory"
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
 
@@ -23,7 +24,7 @@ func TestPullFindsWhatWasSetBeforeIt(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				release := make(chan struct{})
 				var slow atomic.Bool
-				c := newCache[int, int](t, newStore(t, append(options(), runtime.WithHooks(runtime.Hooks{Deleted: func(runtime.InvalidationEvent) {
+				c := newCache[int, int](t, newStore(t, append(options(), runtime.WithHooks(event.Hooks{Deleted: func(event.Invalidation) {
 					if slow.CompareAndSwap(true, false) {
 						<-release
 					}

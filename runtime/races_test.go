@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
 
@@ -199,10 +200,10 @@ func TestACallIsOneHitOrOneMiss(t *testing.T) {
 		var shared faketier.Shared
 		var hits, misses, loads atomic.Int64
 		s := newStore(t, memoryTier(), runtime.L2(&shared), runtime.WithBus(&faketier.Bus{}), runtime.TTL(time.Minute), runtime.Grace(time.Hour),
-			runtime.WithHooks(runtime.Hooks{
-				Hit:    func(runtime.HitEvent) { hits.Add(1) },
-				Miss:   func(runtime.MissEvent) { misses.Add(1) },
-				Loaded: func(runtime.LoadEvent) { loads.Add(1) },
+			runtime.WithHooks(event.Hooks{
+				Hit:    func(event.Hit) { hits.Add(1) },
+				Miss:   func(event.Miss) { misses.Add(1) },
+				Loaded: func(event.Load) { loads.Add(1) },
 			}))
 		c := newCache[int, int](t, s)
 		var src source

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/generation"
 )
 
@@ -40,10 +41,10 @@ func (c *core) getMany(ctx context.Context, wants []want, call *call) ([]*item, 
 			open = append(open, i)
 		}
 	}
-	tiers := make([]Tier, len(wants))
+	tiers := make([]event.Tier, len(wants))
 	for i, it := range items {
 		if it != nil {
-			tiers[i] = TierL1
+			tiers[i] = event.L1
 		}
 	}
 	var err error
@@ -51,16 +52,16 @@ func (c *core) getMany(ctx context.Context, wants []want, call *call) ([]*item, 
 		err = c.getShared(ctx, wants, open, call, func(i int, it *item, verdict verdict) {
 			switch {
 			case verdict == fresh:
-				items[i], tiers[i] = it, TierL2
+				items[i], tiers[i] = it, event.L2
 			case call.allowStale && verdict == stale && (grace[i].it == nil || !s.supersedes(grace[i].it, it)):
-				grace[i].it, tiers[i] = it, TierL2
+				grace[i].it, tiers[i] = it, event.L2
 			}
 		})
 	}
 	for i := range items {
 		stale := items[i] == nil && s.standsIn(ctx, grace[i])
 		if stale {
-			items[i], tiers[i] = grace[i].it, max(tiers[i], TierL1)
+			items[i], tiers[i] = grace[i].it, max(tiers[i], event.L1)
 		}
 		switch {
 		case items[i] == nil:

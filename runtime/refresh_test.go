@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
 
@@ -53,14 +54,14 @@ func TestAValueThatIsDueIsServedAndLoadedBehind(t *testing.T) {
 
 func TestTheFastPathLeavesAValueThatIsDueToGetOrSet(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		c := openIn(t, runtime.Definition[int64, int]{Name: "n", IntPrefix: ""}, memoryTier(), runtime.TTL(time.Minute), runtime.RefreshAtPercent(50))
+		c := openIn(t, definition[int64, int]{Name: "n", IntPrefix: ""}, memoryTier(), runtime.TTL(time.Minute), runtime.RefreshAtPercent(50))
 		load := func(context.Context) (int, error) { return 1, nil }
 		if _, err := c.GetOrSet(t.Context(), 7, load); err != nil {
 			t.Fatal(err)
 		}
 		hits := func(wanted bool) {
 			t.Helper()
-			if _, ok := c.Hit([]byte("7")); ok != wanted {
+			if _, ok := gen.Hit(c, []byte("7")); ok != wanted {
 				t.Errorf("after %v: a hit is %v, want %v", time.Now(), ok, wanted)
 			}
 		}
@@ -122,7 +123,7 @@ func TestARefreshThatFailsBacksOffAndTheValueStays(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		get(1, 2)
 		get(1, 2)
-		if _, ok := c.Hit([]byte("7")); !ok {
+		if _, ok := gen.Hit(c, []byte("7")); !ok {
 			t.Error("no fast hit while the refresh backs off")
 		}
 		time.Sleep(10*time.Second - time.Nanosecond)

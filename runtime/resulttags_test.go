@@ -155,7 +155,7 @@ func openResultTagged(t *testing.T, s *runtime.Store) *runtime.Cache[int, int] {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := runtime.Open(stores, runtime.Definition[int, int]{ResultTags: func(int) []runtime.Tag { return []runtime.Tag{"team:1"} }})
+	c, err := open(stores, definition[int, int]{ResultTags: func(int) []runtime.Tag { return []runtime.Tag{"team:1"} }})
 	if err != nil {
 		t.Fatal(err)
 	}

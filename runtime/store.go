@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/breaker"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/flight"
@@ -29,24 +30,25 @@ type Store struct {
 	name string
 	storeConfig
 	set   atomic.Pointer[storeSet] // of the Stores that this store is part of
-	hooks atomic.Pointer[Hooks]
+	hooks atomic.Pointer[event.Hooks]
 	log   atomic.Pointer[slog.Logger]
 
-	seed     maphash.Seed
-	clock    clock.Coarse
-	stripes  generation.Stripes
-	stamps   *stamp.Table
-	flights  *flight.Group[*item]
-	peers    *peers // nil without a bus
-	gate     gate   // counts loads and refreshes; closed by Close
-	spare    *semaphore.Weighted
-	once     onceEach // pulls under way
-	failures failures
-	breaker  breaker.Breaker
-	pending  recovery.Queue // invalidations that have not reached everyone
-	late     late
-	retries  retries
-	keys     keyOwners
+	seed      maphash.Seed
+	clock     clock.Coarse
+	stripes   generation.Stripes
+	stamps    *stamp.Table
+	flights   *flight.Group[*item]
+	peers     *peers // nil without a bus
+	gate      gate   // counts loads and refreshes; closed by Close
+	spare     *semaphore.Weighted
+	once      onceEach // pulls under way
+	failures  failures
+	breaker   breaker.Breaker
+	l2Failure atomic.Pointer[L2Error] // the last that the breaker was told of
+	pending   recovery.Queue          // invalidations that have not reached everyone
+	late      late
+	retries   retries
+	keys      keyOwners
 
 	base   context.Context // of work that no caller waits for
 	cancel context.CancelFunc
@@ -86,7 +88,7 @@ func NewStore(name string, options ...StoreOption) (*Store, error) {
 	}
 	hooks := none
 	for _, h := range c.hooks {
-		hooks = hooks.and(h)
+		hooks = event.Join(hooks, h)
 	}
 	s.hooks.Store(&hooks)
 	s.setLogger(cmp.Or(c.logger, slog.Default()))

@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+
+	"github.com/cachegen/cachegen/runtime/event"
 )
 
 // Stores are the stores of a program by name, one of them the default. Copies
-// share everything. The zero Stores has none: [Open] on it fails.
+// share everything. The zero Stores has none, and no cache can be opened on it.
 type Stores struct{ set *storeSet }
 
 type storeSet struct {
@@ -26,7 +28,7 @@ type storesConfig struct {
 	stores    []*Store
 	codec     Codec
 	logger    *slog.Logger
-	hooks     Hooks
+	hooks     event.Hooks
 	breakFor  pause
 	overrides []override
 	refused   []string // options that were given nil
@@ -81,7 +83,7 @@ func NewStores(fallback string, parts ...StoresOption) (Stores, error) {
 		}
 	}
 	for _, s := range c.stores {
-		hooks := s.hooks.Load().and(c.hooks)
+		hooks := event.Join(*s.hooks.Load(), c.hooks)
 		s.hooks.Store(&hooks)
 		if c.logger != nil && s.storeConfig.logger == nil {
 			s.setLogger(c.logger)

@@ -25,7 +25,7 @@ func TestReadersNeverSeeWhatWasInvalidatedBeforeTheyCame(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c, err := runtime.Open(stores, runtime.Definition[int, int64]{
+			c, err := open(stores, definition[int, int64]{
 				Name: "rows", Namespace: "rows",
 				Tags:       func(k int) []runtime.Tag { return []runtime.Tag{runtime.Tag(fmt.Sprint("key:", k))} },
 				ResultTags: func(int64) []runtime.Tag { return []runtime.Tag{"result"} },

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
@@ -263,7 +264,7 @@ func (c *core) received(ctx context.Context, set settings, keys []string, data [
 			message = "shared tier: entry has another shape"
 		}
 		s.warn(message, err, "cache", c.name)
-		emit(s, s.hooks.Load().Unreadable, UnreadableEvent{s.name, c.name, keys[i], schema, err})
+		emit(s, s.hooks.Load().Unreadable, event.Unreadable{Store: s.name, Cache: c.name, Key: keys[i], Schema: schema, Err: err})
 	}
 	var err error
 	for i, b := range data {

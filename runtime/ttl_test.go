@@ -332,7 +332,7 @@ func TestOptionsOfACallWin(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := runtime.Open(stores, runtime.Definition[int, int]{Options: []runtime.Option{runtime.TTL(10 * time.Second)}})
+		c, err := open(stores, definition[int, int]{Options: []runtime.Option{runtime.TTL(10 * time.Second)}})
 		if err != nil {
 			t.Fatal(err)
 		}

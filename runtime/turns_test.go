@@ -18,7 +18,7 @@ func openTeam(t *testing.T, shared *faketier.Shared, bus *faketier.Bus) (*runtim
 	}
 	s := newStore(t, o...)
 	stores, _ := runtime.NewStores("test", s)
-	c, err := runtime.Open(stores, runtime.Definition[int, int]{Name: "n", ResultTags: func(int) []runtime.Tag { return []runtime.Tag{"team"} }})
+	c, err := open(stores, definition[int, int]{Name: "n", ResultTags: func(int) []runtime.Tag { return []runtime.Tag{"team"} }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,100 +4,65 @@ import (
 	"fmt"
 	"hash/fnv"
 	"reflect"
-	"unsafe"
 
+	"github.com/cachegen/cachegen/runtime/internal/untyped"
 	"github.com/cachegen/cachegen/runtime/internal/value"
 	"github.com/cachegen/cachegen/runtime/wire"
 )
 
-// A Value is what generated code knows of a type V of cached values, so that
-// nothing has to be found out by reflection. Its functions may be called by several
-// goroutines at a time, and must not keep or change what they are given.
-type Value[V any] struct {
-	// Fingerprint tells shapes of the type apart. An entry in the shared tier that
-	// carries another one is a miss.
-	Fingerprint uint64
-	// Encode and Decode are the codec. A store with a codec of its own, see
-	// [WithCodec], does not use them; otherwise neither may be nil.
-	Encode func(*wire.Encoder, V)
-	Decode func(*wire.Decoder) V
-	// Copy returns a copy that shares no memory with its argument. Nil says that
-	// assignment does that.
-	Copy func(V) V
-	// Size estimates how many bytes of memory a value refers to, besides those of
-	// the V itself. Nil says that it refers to none.
-	Size func(V) int
+// setValue fills in what the definition knows of the values, or else reflection. The
+// generated codec is used unless the store has a codec of its own.
+func (c *core) setValue(d *untyped.Definition, codec Codec) {
+	t, v := d.ValueType, d.Value
+	c.fingerprint = fingerprint(d, codec)
+	if v != nil && codec == MsgPack {
+		c.encode = func(x any) ([]byte, error) { return wire.Write(t, func(e *wire.Encoder) { v.Encode(e, x) }) }
+		c.decode = func(data []byte) (x any, err error) {
+			err = wire.Read(t, data, func(d *wire.Decoder) { x = v.Decode(d) })
+			return x, err
+		}
+	} else {
+		c.encode = func(x any) ([]byte, error) {
+			p := reflect.New(t) // methods on the pointer count too
+			if x != nil {
+				p.Elem().Set(reflect.ValueOf(x))
+			}
+			return encode(codec, p.Interface())
+		}
+		c.decode = func(data []byte) (any, error) {
+			p := reflect.New(t)
+			err := decode(codec, data, p.Interface())
+			return p.Elem().Interface(), err
+		}
+	}
+	if v == nil {
+		c.copy = value.CopyAny
+		c.size = func(x any) int { return value.SizeAny(t, x) }
+		c.shares = !d.Shared && value.Shares(t)
+		c.copiesHits = c.shares
+		return
+	}
+	c.copy, c.shares = v.Copy, !d.Shared && v.Copy != nil
+	own := int(t.Size())
+	c.size = func(x any) int {
+		if v.Size == nil {
+			return own
+		}
+		return own + v.Size(x)
+	}
 }
 
-// generated reports whether the codec of v is used in a store with codec c.
-func (v *Value[V]) generated(c Codec) bool { return v != nil && c == MsgPack }
-
-// fingerprint is what entries carry in a store with codec c. What one codec has
+// fingerprint is what entries carry in a store with that codec. What one codec has
 // written is not for another to read.
-func (v *Value[V]) fingerprint(c Codec) uint64 {
+func fingerprint(d *untyped.Definition, codec Codec) uint64 {
 	switch {
-	case v.generated(c):
-		return v.Fingerprint
-	case c == MsgPack:
-		return value.Fingerprint(reflect.TypeFor[V]())
+	case codec != MsgPack:
+	case d.Value != nil:
+		return d.Value.Fingerprint
+	default:
+		return value.Fingerprint(d.ValueType)
 	}
 	h := fnv.New64a()
-	fmt.Fprintf(h, "%T %x", c, value.Fingerprint(reflect.TypeFor[V]()))
+	fmt.Fprintf(h, "%T %x", codec, value.Fingerprint(d.ValueType))
 	return h.Sum64()
-}
-
-func (v *Value[V]) encoder(c Codec) func(any) ([]byte, error) {
-	if v.generated(c) {
-		return func(x any) ([]byte, error) {
-			typed, _ := x.(V)
-			return wire.Marshal(typed, v.Encode)
-		}
-	}
-	return func(x any) ([]byte, error) {
-		typed, _ := x.(V)
-		return encode(c, &typed) // methods on the pointer count too
-	}
-}
-
-func (v *Value[V]) decoder(c Codec) func([]byte) (any, error) {
-	if v.generated(c) {
-		return func(data []byte) (any, error) { return wire.Unmarshal(data, v.Decode) }
-	}
-	return func(data []byte) (any, error) {
-		var out V
-		err := decode(c, data, &out)
-		return out, err
-	}
-}
-
-// shares reports whether a copy by assignment can be changed through the original.
-func (v *Value[V]) shares() bool {
-	if v == nil {
-		return value.Shares(reflect.TypeFor[V]())
-	}
-	return v.Copy != nil
-}
-
-func (v *Value[V]) copy(x V) V {
-	if v == nil {
-		return value.Copy(x)
-	}
-	return v.Copy(x)
-}
-
-func (v *Value[V]) size() func(any) int {
-	if v == nil {
-		return func(x any) int {
-			typed, _ := x.(V)
-			return value.Size(typed)
-		}
-	}
-	return func(x any) int {
-		typed, _ := x.(V)
-		n := int(unsafe.Sizeof(typed))
-		if v.Size != nil {
-			n += v.Size(typed)
-		}
-		return n
-	}
 }

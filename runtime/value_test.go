@@ -21,8 +21,8 @@ type shaped struct {
 
 // shapedValue is what the generator would write for shaped, with a fingerprint of
 // the test's choice.
-func shapedValue(fingerprint uint64) *runtime.Value[shaped] {
-	return &runtime.Value[shaped]{
+func shapedValue(fingerprint uint64) *valueFuncs[shaped] {
+	return &valueFuncs[shaped]{
 		Fingerprint: fingerprint,
 		Encode: func(e *wire.Encoder, v shaped) {
 			e.Struct(2)
@@ -59,13 +59,13 @@ func shapedValue(fingerprint uint64) *runtime.Value[shaped] {
 	}
 }
 
-func openShaped(t *testing.T, s *runtime.Store, v *runtime.Value[shaped], shared bool) *runtime.Cache[string, shaped] {
+func openShaped(t *testing.T, s *runtime.Store, v *valueFuncs[shaped], shared bool) *runtime.Cache[string, shaped] {
 	t.Helper()
 	stores, err := runtime.NewStores("test", s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := runtime.Open(stores, runtime.Definition[string, shaped]{Name: "shaped", Pattern: "{k}", Shared: shared, Value: v})
+	c, err := open(stores, definition[string, shaped]{Name: "shaped", Pattern: "{k}", Shared: shared, Value: v})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/busmsg"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/generation"
@@ -111,7 +112,7 @@ func (s *Store) remove(ctx context.Context, keys []string, silent bool) error {
 		memory: func(_ int, hash uint64, _ bool) { s.l1.Delete(hash) },
 	})
 	if len(keys) > 0 && err != ErrClosed {
-		emit(s, s.hooks.Load().Deleted, InvalidationEvent{Store: s.name, Keys: keys, Err: err})
+		emit(s, s.hooks.Load().Deleted, event.Invalidation{Store: s.name, Keys: keys, Err: err})
 	}
 	return err
 }
@@ -139,7 +140,7 @@ func (s *Store) age(ctx context.Context, keys []string, silent bool) error {
 		memory: func(i int, hash uint64, _ bool) { s.ageMemory(keys[i], hash) },
 	})
 	if len(keys) > 0 && err != ErrClosed {
-		emit(s, s.hooks.Load().Expired, InvalidationEvent{Store: s.name, Keys: keys, Err: err})
+		emit(s, s.hooks.Load().Expired, event.Invalidation{Store: s.name, Keys: keys, Err: err})
 	}
 	return err
 }
@@ -282,7 +283,7 @@ func (c *core) set(ctx context.Context, key string, value any, set settings, tag
 		},
 	})
 	if err == nil {
-		emit(s, s.hooks.Load().Written, WriteEvent{Store: s.name, Cache: c.name, Key: key})
+		emit(s, s.hooks.Load().Written, event.Write{Store: s.name, Cache: c.name, Key: key})
 	}
 	return err
 }

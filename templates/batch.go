@@ -39,7 +39,7 @@ func (e *emitter) batch(b *Batch) {
 	e.declare(b.GetOrSet+" is "+reference(b.Wrapper, b.Func)+" through the cache: only those of "+many.Name+" are loaded that have no entry. "+
 		b.order()+opts+" change the baked-in options for this call. With an error, what was found is returned too. Errors are those of [runtime.Cache.GetOrSetMany].",
 		method(b.Wrapper, nil, b.GetOrSet).Params(in...).Params(typ(b.Result), jen.Error()).
-			Block(jen.Return(run(name).Custom(callPerLine, call...))))
+			Block(jen.Return(gen(name).Custom(callPerLine, call...))))
 }
 
 // order says what becomes of a list's order.

@@ -9,9 +9,9 @@ import (
 
 // definition renders the function that describes a method's cache.
 func (e *emitter) definition(c *Cache) {
-	e.declare(c.Variable+" describes the cache of "+reference(c.Wrapper, c.Func)+", for [runtime.Open] where there is no "+c.Wrapper.Name+".",
+	e.declare(c.Variable+" describes the cache of "+reference(c.Wrapper, c.Func)+", for [gen.Open] where there is no "+c.Wrapper.Name+".",
 		jen.Func().Id(c.Variable).Add(typeParams(c.typeParams())).Params().
-			Add(c.definitionType()).Block(jen.Return(e.describe(c, c.instance()))))
+			Add(gen("Definition")).Block(jen.Return(e.describe(c, c.instance()))))
 }
 
 // define is the call of that function, or the variable.
@@ -19,17 +19,15 @@ func (c *Cache) define() *jen.Statement {
 	return c.qualified(c.Variable).Add(typeArgs(paramNames(c.typeParams()))).Call()
 }
 
-// definitionType is runtime.Definition[UserKey, *User].
-func (c *Cache) definitionType() *jen.Statement {
-	return run("Definition").Types(c.key(), typ(c.Value))
-}
+// cacheTypes renders [UserKey, *User].
+func (c *Cache) cacheTypes() *jen.Statement { return jen.Types(c.key(), typ(c.Value)) }
 
-// instance tells the caches of a generic type apart: runtime.TypeArgs[func(K, V)]().
+// instance tells the caches of a generic type apart: gen.TypeArgs[func(K, V)]().
 func (c *Cache) instance() jen.Code {
 	if len(c.typeParams()) == 0 {
 		return nil
 	}
-	return run("TypeArgs").Types(c.instanceType()).Call()
+	return gen("TypeArgs").Types(c.instanceType()).Call()
 }
 
 // instanceType is func(K, V).
@@ -41,7 +39,7 @@ func (c *Cache) instanceType() *jen.Statement {
 	return jen.Func().Params(list...)
 }
 
-// describe renders runtime.Definition[UserKey, *User]{...}. Fields that have
+// describe renders gen.Definition{...}. Fields that have
 // their zero value are left out.
 func (e *emitter) describe(c *Cache, instance jen.Code) jen.Code {
 	fields := []jen.Code{
@@ -69,8 +67,9 @@ func (e *emitter) describe(c *Cache, instance jen.Code) jen.Code {
 	case len(c.NotFound) > 0:
 		fields = append(fields, field("NotFound", typ(c.NotFound)))
 	case c.NilNotFound:
-		fields = append(fields, field("Absent", jen.Func().Params(jen.Id(c.ValueName).Add(typ(c.Value))).Bool().
-			Block(jen.Return(jen.Id(c.ValueName).Op("==").Nil()))))
+		scope := e.scope().mention(c.Value).use(c.ValueName)
+		fields = append(fields, field("Absent", takesAny(scope, c.ValueName, c.Value, jen.Bool(),
+			jen.Return(jen.Id(c.ValueName).Op("==").Nil()))))
 	}
 	if options := c.Options.codes(); len(options) > 0 {
 		fields = append(fields, field("Options", jen.Index().Add(run("Option")).Custom(perLine, options...)))
@@ -84,7 +83,7 @@ func (e *emitter) describe(c *Cache, instance jen.Code) jen.Code {
 	if len(c.ResultTags) > 0 {
 		fields = append(fields, field("ResultTags", e.resultTags(c)))
 	}
-	return c.definitionType().Custom(perLine, fields...)
+	return gen("Definition").Custom(perLine, fields...)
 }
 
 // perLine is a composite literal with an element a line.
@@ -96,24 +95,47 @@ func field(name string, value jen.Code) jen.Code { return jen.Id(name + ":").Add
 // but a number has no prefix to tell it by, and goes by its text.
 func (c *Cache) fastInt() bool { return c.Key.HasIntPrefix && c.Key.IntPrefix != "" }
 
-// keyTags renders func(k UserKey) []runtime.Tag.
-func (e *emitter) keyTags(c *Cache) jen.Code {
-	k := jen.Id("k").Add(c.key())
-	if !mentions(c.Tags, "k") {
-		k = c.key()
-	}
-	return jen.Func().Params(k).Index().Add(run("Tag")).
-		Block(e.tagList(guarded(c.Tags, nil), e.scope().use("k"))...)
+// takesAny renders func(value any) bool { user, _ := value.(*User); ... }: a function that
+// finds an argument under a name, with a type, although it takes an any.
+func takesAny(scope scope, name string, t Type, result jen.Code, body ...jen.Code) jen.Code {
+	x := scope.local("value", "x")
+	typed := jen.List(jen.Id(name), jen.Id("_")).Op(":=").Id(x).Assert(typ(t))
+	return jen.Func().Params(jen.Id(x).Any()).Add(result).Block(args([]jen.Code{typed}, body...)...)
 }
 
-// resultTags renders func(user *User) []runtime.Tag.
+// keyTags renders func(key any) []runtime.Tag.
+func (e *emitter) keyTags(c *Cache) jen.Code {
+	scope := e.scope().use("k", c.KeyType).use(paramNames(c.typeParams())...)
+	for _, t := range c.Tags {
+		scope.use(t.Tag.Func)
+	}
+	x := scope.local("key", "x")
+	param := jen.Id(x).Any()
+	var body []jen.Code
+	if mentions(c.Tags, "k") {
+		body = append(body, jen.Id("k").Op(":=").Id(x).Assert(c.key()))
+	} else {
+		param = jen.Any()
+	}
+	body = append(body, e.tagList(guarded(c.Tags, nil), scope)...)
+	return jen.Func().Params(param).Index().Add(run("Tag")).Block(body...)
+}
+
+// resultTags renders func(value any) []runtime.Tag.
 func (e *emitter) resultTags(c *Cache) jen.Code {
 	var nilable []string
 	if c.ValueNil {
 		nilable = []string{c.ValueName}
 	}
-	return jen.Func().Params(jen.Id(c.ValueName).Add(typ(c.Value))).Index().Add(run("Tag")).
-		Block(e.tagList(guarded(c.ResultTags, nilable), e.scope().use(c.ValueName))...)
+	scope := e.scope().mention(c.Value).use(c.ValueName)
+	for _, t := range c.ResultTags {
+		scope.use(t.Tag.Func)
+		for _, a := range t.Args {
+			scope.expr(a.Expr)
+		}
+	}
+	body := e.tagList(guarded(c.ResultTags, nilable), scope)
+	return takesAny(scope, c.ValueName, c.Value, jen.Index().Add(run("Tag")), body...)
 }
 
 // guarded pairs tags with the pointers on the way to them. Those of nilable count

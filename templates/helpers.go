@@ -8,7 +8,7 @@ import (
 
 // scope of a function generated for c.
 func (e *emitter) cacheScope(c *Cache) scope {
-	s := e.scope().params(c.Params).mention(c.Value).use(c.Context, c.KeyType, c.Variable, c.ValueName, c.OK)
+	s := e.scope().params(c.Params).mention(c.Value).use(c.Context, c.KeyType, c.Variable, c.ValueName, c.OK, c.CopyFunc)
 	s.use(paramNames(c.typeParams())...)
 	if c.Wrapper != nil {
 		s.use(c.Wrapper.Receiver)
@@ -106,7 +106,7 @@ func (e *emitter) getOrSet(c *Cache) {
 	if c.fastInt() {
 		number := textValue{expr: c.Key.Fields[0].Source, typ: c.Key.Fields[0].Type, form: Int}
 		body = append(body, jen.If(jen.Len(jen.Id(opts)).Op("==").Lit(0)).Block(
-			jen.If(jen.List(jen.Id(c.ValueName), jen.Id(ok)).Op(":=").Add(c.handle()).Dot("HitInt").Call(number.as("int64")), jen.Id(ok)).
+			jen.If(jen.List(jen.Id(c.ValueName), jen.Id(ok)).Op(":=").Add(gen("HitInt")).Call(c.handle(), number.as("int64")), jen.Id(ok)).
 				Block(c.hit())))
 	} else {
 		variable := scope.local("key", "cacheKey")
@@ -133,10 +133,14 @@ func (e *emitter) getOrSet(c *Cache) {
 
 // hit returns what memory has.
 func (c *Cache) hit() jen.Code {
-	if c.HasOK {
-		return jen.Return(jen.Id(c.ValueName), jen.True(), jen.Nil())
+	value := jen.Id(c.ValueName)
+	if c.CopyFunc != "" {
+		value = jen.Id(c.CopyFunc).Call(value)
 	}
-	return jen.Return(jen.Id(c.ValueName), jen.Nil())
+	if c.HasOK {
+		return jen.Return(value, jen.True(), jen.Nil())
+	}
+	return jen.Return(value, jen.Nil())
 }
 
 // load renders the call that goes on where memory has nothing.
@@ -158,7 +162,7 @@ func (c *Cache) load(scope scope, key jen.Code, opts string) []jen.Code {
 	load := jen.Func().Params(in).Params(typ(c.Value), jen.Error()).Block(inner...)
 	through := c.handle().Dot("GetOrSet").Call(jen.Id(c.Context), key, load, jen.Id(opts).Op("..."))
 	if c.HasOK {
-		return []jen.Code{jen.Return(run("Found").Call(through))}
+		return []jen.Code{jen.Return(gen("Found").Call(through))}
 	}
 	return []jen.Code{jen.Return(through)}
 }
@@ -166,19 +170,19 @@ func (c *Cache) load(scope scope, key jen.Code, opts string) []jen.Code {
 // hitByText renders the lookup by the key's text, in a buffer on the stack.
 func hitByText(c *Cache, scope scope, key, ok string) []jen.Code {
 	buf, text := scope.local("buf"), scope.local("text")
-	hit := jen.If(jen.List(jen.Id(c.ValueName), jen.Id(ok)).Op(":=").Add(c.handle()).Dot("Hit").Call(jen.Id(text)), jen.Id(ok)).
+	hit := jen.If(jen.List(jen.Id(c.ValueName), jen.Id(ok)).Op(":=").Add(gen("Hit")).Call(c.handle(), jen.Id(text)), jen.Id(ok)).
 		Block(c.hit())
 	appended := jen.Id(key).Dot("AppendText").Call(jen.Id(buf).Index(jen.Op(":").Lit(0)))
 	if !c.Key.fallible() {
 		return []jen.Code{
-			jen.Var().Id(buf).Add(run("KeyBuffer")),
+			jen.Var().Id(buf).Add(gen("KeyBuffer")),
 			jen.List(jen.Id(text), jen.Id("_")).Op(":=").Add(appended),
 			hit,
 		}
 	}
 	err := scope.local("err")
 	return []jen.Code{
-		jen.Var().Id(buf).Add(run("KeyBuffer")),
+		jen.Var().Id(buf).Add(gen("KeyBuffer")),
 		jen.If(jen.List(jen.Id(text), jen.Id(err)).Op(":=").Add(appended), jen.Id(err).Op("==").Nil()).Block(hit),
 	}
 }

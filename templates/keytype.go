@@ -44,7 +44,7 @@ func (e *emitter) appendText(c *Cache) {
 			assign = ":="
 		}
 		return []jen.Code{
-			jen.List(jen.Id("b"), jen.Err()).Op(assign).Add(run("AppendKeyText")).Call(jen.Id("b"), jen.Id(value)),
+			jen.List(jen.Id("b"), jen.Err()).Op(assign).Add(gen("AppendKeyText")).Call(jen.Id("b"), jen.Id(value)),
 			jen.If(jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Nil(), jen.Err())),
 		}
 	}, "b")
@@ -104,11 +104,11 @@ func (v textValue) append(b string) jen.Code {
 	case Uint:
 		return jen.Qual("strconv", "AppendUint").Call(jen.Id(b), v.as("uint64"), jen.Lit(10))
 	case Generic:
-		return run("AppendKeyValue").Call(jen.Id(b), jen.Id(v.expr))
+		return gen("AppendKeyValue").Call(jen.Id(b), jen.Id(v.expr))
 	case Bool:
 		return jen.Qual("strconv", "AppendBool").Call(jen.Id(b), v.as("bool"))
 	default:
-		return run("AppendEscaped").Call(jen.Id(b), v.as("string"))
+		return gen("AppendEscaped").Call(jen.Id(b), v.as("string"))
 	}
 }
 
@@ -136,7 +136,7 @@ func (e *emitter) keyString(c *Cache) {
 		jen.Return(jen.String().Call(jen.Id("b"))),
 	}
 	if fallible {
-		body = []jen.Code{jen.Return(run("KeyText").Call(jen.Id("k")))}
+		body = []jen.Code{jen.Return(gen("KeyText").Call(jen.Id("k")))}
 	}
 	e.declare(doc, jen.Func().Params(jen.Id("k").Add(c.key())).Id("String").Params().String().Block(body...))
 }
@@ -150,7 +150,7 @@ func (e *emitter) parseKey(c *Cache) {
 
 	body := []jen.Code{
 		jen.Var().Id(k).Add(c.key()),
-		jen.Id(s).Op(":=").Add(run("ScanKey")).Call(jen.Lit(c.Pattern), jen.Id("text")),
+		jen.Id(s).Op(":=").Add(gen("ScanKey")).Call(jen.Lit(c.Pattern), jen.Id("text")),
 	}
 	for _, segment := range c.Key.Segments {
 		if segment.Field < 0 {
@@ -161,7 +161,7 @@ func (e *emitter) parseKey(c *Cache) {
 		part := jen.Id(s).Dot("Segment").Call(jen.Lit(segment.Before), jen.Lit(segment.After))
 		field := jen.Id(k).Dot(f.Name)
 		if f.Form == Generic {
-			body = append(body, field.Op("=").Add(run("ScanKeyValue")).Types(typ(f.Type)).Call(jen.Id(s), part))
+			body = append(body, field.Op("=").Add(gen("ScanKeyValue")).Types(typ(f.Type)).Call(jen.Id(s), part))
 		} else if f.Form == Text {
 			body = append(body, jen.Id(s).Dot("Text").Call(part, jen.Op("&").Add(field)))
 		} else {

@@ -41,13 +41,16 @@ type Handle struct {
 // RuntimePath is the import path of the runtime that generated code calls.
 const RuntimePath = "github.com/cachegen/cachegen/runtime"
 
+// GenPath is the import path of what only generated code calls.
+const GenPath = RuntimePath + "/gen"
+
 // WirePath is the import path of what generated codecs call. A file with Values or
 // Shapes imports it.
 const WirePath = RuntimePath + "/wire"
 
 // Packages are the import paths that generated code may use on its own account.
 // A package that declares one of their names gets an Explicit [Import] for it.
-var Packages = []string{"context", "errors", RuntimePath, "strconv", "time"}
+var Packages = []string{"context", "errors", RuntimePath, GenPath, "strconv", "time"}
 
 // An Import is a package with the name that the file uses for it. Explicit says
 // that the name differs from the package's own, so that it has to be written.
@@ -118,6 +121,9 @@ type Cache struct {
 	ValueName string
 	// ValueVar is the variable of the [Value]; empty leaves the value to reflection.
 	ValueVar string
+	// CopyFunc is the [Value]'s function that copies what is found in memory; empty if
+	// callers may share it, or if that is left to reflection.
+	CopyFunc string
 	// HasOK says that the function has a bool result between value and error, OK being its
 	// name in generated code.
 	HasOK bool

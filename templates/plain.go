@@ -20,12 +20,12 @@ func (e *emitter) plain() {
 			e.instances(c)
 		default:
 			e.declare(c.Variable+" is the cache of "+reference(nil, c.Func)+". It works once [BindCaches] has been called.",
-				jen.Var().Id(c.Variable).Op("=").Add(run("Declare")).Call(e.describe(c, nil)))
+				jen.Var().Id(c.Variable).Op("=").Add(gen("Declare")).Add(c.cacheTypes()).Call(e.describe(c, nil)))
 		}
 	}
 	for _, h := range e.file.Handles {
 		e.declare(h.Name+" reaches the cache of "+e.reference(h.Cache)+" from functions, which have no wrapper. It works once [BindCaches] has been called.",
-			jen.Var().Id(h.Name).Op("=").Add(run("Declare")).Call(h.Cache.define()))
+			jen.Var().Id(h.Name).Op("=").Add(gen("Declare")).Add(h.Cache.cacheTypes()).Call(h.Cache.define()))
 	}
 	e.bindCaches()
 	for _, c := range e.file.Caches {
@@ -48,13 +48,13 @@ func (e *emitter) plain() {
 // instances renders the caches of a generic function.
 func (e *emitter) instances(c *Cache) {
 	e.declare(c.Caches+" are the caches of "+reference(nil, c.Func)+", one for each list of type arguments. They work once [BindCaches] has been called.",
-		jen.Var().Id(c.Caches).Add(run("Instances")))
+		jen.Var().Id(c.Caches).Add(gen("Instances")))
 	scope := e.cacheScope(c)
 	instance := scope.local("instance", "typeArgs")
 	e.declare(c.Variable+" is the one of them for these type arguments.",
 		jen.Func().Id(c.Variable).Add(typeParams(c.TypeParams)).Params().Op("*").Add(c.handleType()).Block(
-			jen.Return(run("Instance").Types(c.instanceType()).Call(jen.Op("&").Id(c.Caches),
-				jen.Func().Params(jen.Id(instance).String()).Add(c.definitionType()).Block(
+			jen.Return(gen("Instance").Types(c.instanceType(), c.key(), typ(c.Value)).Call(jen.Op("&").Id(c.Caches),
+				jen.Func().Params(jen.Id(instance).String()).Add(gen("Definition")).Block(
 					jen.Return(e.describe(c, jen.Id(instance))))))))
 }
 

@@ -126,6 +126,7 @@ func newEmitter(f *File) *emitter {
 	out := jen.NewFilePathName(f.Path, f.Package)
 	out.NoFormat = true // once, after the imports are grouped
 	out.ImportName(RuntimePath, "runtime")
+	out.ImportName(GenPath, "gen")
 	for _, i := range f.Imports {
 		if i.Explicit {
 			out.ImportAlias(i.Path, i.Name)

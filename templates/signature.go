@@ -18,6 +18,9 @@ func typ(t Type) *jen.Statement {
 // run is a name of the runtime.
 func run(name string) *jen.Statement { return jen.Qual(RuntimePath, name) }
 
+// gen is a name of the runtime that only generated code uses.
+func gen(name string) *jen.Statement { return jen.Qual(GenPath, name) }
+
 // contextParam is the first parameter of everything that may block.
 func contextParam(name string) *jen.Statement {
 	return jen.Id(name).Qual("context", "Context")

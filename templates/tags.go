@@ -27,7 +27,7 @@ func (e *emitter) tag(t *Tag) {
 		// The error has nowhere to go, and the text so far is still a tag that
 		// both sides agree on.
 		return []jen.Code{jen.List(jen.Id(b), jen.Id("_")).Op("=").
-			Add(run("AppendKeyText")).Call(jen.Id(b), jen.Id(value))}
+			Add(gen("AppendKeyText")).Call(jen.Id(b), jen.Id(value))}
 	}, b)
 	body = append([]jen.Code{
 		jen.Id(b).Op(":=").Make(jen.Index().Byte(), jen.Lit(0), jen.Lit(32)),

@@ -1,12 +1,14 @@
 package templates
 
-// A Value is what a file declares for a type of cached values: a runtime.Value.
+// A Value is what a file declares for a type of cached values: a gen.Value.
 type Value struct {
 	Variable    string // userValue
 	Type        Type   // *User
 	Shape       *Shape
 	Fingerprint uint64
-	Copy        bool // a copy function is wanted, and values share memory with their copies
+	// CopyFunc is the name of the function that copies a value: copyUserValue. It is empty
+	// if none is wanted, or if values share no memory with copies by assignment.
+	CopyFunc string
 }
 
 // A Shape is what emitters know of a type. Shapes of recursive types are cyclic.

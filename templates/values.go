@@ -15,46 +15,58 @@ func (e *emitter) values() {
 	}
 }
 
-// value renders a runtime.Value.
+// value renders a gen.Value, and the function that copies values of its type.
 func (e *emitter) value(v *Value) {
-	param := func(b *body) (string, spot) {
-		name := b.local("v", "value")
-		return name, spot{expr: name}
+	// begin starts a function that finds the value, which it takes in an any, in a variable.
+	begin := func() (b *body, at spot, params, typed []jen.Code) {
+		b = e.body(v.Shape)
+		name := b.local("v", "typed")
+		x := b.local("value", "x")
+		return b, spot{expr: name}, []jen.Code{id(x).Any()}, []jen.Code{jen.List(id(name), id("_")).Op(":=").Id(x).Assert(typ(v.Type))}
 	}
 	fields := []jen.Code{field("Fingerprint", jen.Op("0x"+hex(v.Fingerprint)))}
 
-	b := e.body(v.Shape)
+	b, at, params, code := begin()
 	b.coder = b.local("e", "enc")
-	name, at := param(b)
-	fields = append(fields, field("Encode", jen.Func().Params(id(b.coder).Op("*").Add(wire("Encoder")), id(name).Add(typ(v.Type))).
-		Block(b.encode(at, v.Shape)...)))
+	fields = append(fields, field("Encode", jen.Func().Params(args([]jen.Code{id(b.coder).Op("*").Add(wire("Encoder"))}, params...)...).
+		Block(append(code, b.encode(at, v.Shape)...)...)))
 
 	b = e.body(v.Shape)
 	b.coder = b.local("d", "dec")
-	name, at = param(b)
-	head := jen.Func().Params(id(b.coder).Op("*").Add(wire("Decoder")))
+	head := jen.Func().Params(id(b.coder).Op("*").Add(wire("Decoder"))).Any()
 	if read := b.read(v.Shape); read != nil {
-		head = head.Add(typ(v.Type)).Block(jen.Return(read))
+		head = head.Block(jen.Return(read))
 	} else {
-		head = head.Params(id(name).Add(typ(v.Type))).Block(append(b.decode(at, v.Shape), jen.Return(id(name)))...)
+		name := b.local("v", "value")
+		code := append([]jen.Code{jen.Var().Id(name).Add(typ(v.Type))}, b.decode(spot{expr: name}, v.Shape)...)
+		head = head.Block(append(code, jen.Return(id(name)))...)
 	}
 	fields = append(fields, field("Decode", head))
 
-	if v.Copy {
-		b = e.body(v.Shape)
-		name, at = param(b)
-		fields = append(fields, field("Copy", jen.Func().Params(id(name).Add(typ(v.Type))).Add(typ(v.Type)).
-			Block(append(b.unshare(at, v.Shape), jen.Return(id(name)))...)))
+	if v.CopyFunc != "" {
+		b, at, params, code := begin()
+		b.scope.use(v.CopyFunc)
+		fields = append(fields, field("Copy", jen.Func().Params(params...).Any().
+			Block(append(code, jen.Return(id(v.CopyFunc).Call(id(at.expr))))...)))
 	}
 	if v.Shape.Refers {
-		b = e.body(v.Shape)
-		name, at = param(b)
+		b, at, params, code := begin()
 		b.sum = b.local("n", "size")
-		fields = append(fields, field("Size", jen.Func().Params(id(name).Add(typ(v.Type))).Params(id(b.sum).Int()).
-			Block(append(b.size(at, v.Shape), jen.Return(id(b.sum)))...)))
+		code = append(code, id(b.sum).Op(":=").Lit(0))
+		code = append(code, b.size(at, v.Shape)...)
+		fields = append(fields, field("Size", jen.Func().Params(params...).Int().
+			Block(append(code, jen.Return(id(b.sum)))...)))
 	}
 	e.declare(v.Variable+" encodes, decodes, copies and measures cached values of type "+e.prose(v.Type)+".",
-		jen.Var().Id(v.Variable).Op("=").Add(run("Value")).Types(typ(v.Type)).Custom(perLine, fields...))
+		jen.Var().Id(v.Variable).Op("=").Add(gen("Value")).Custom(perLine, fields...))
+
+	if v.CopyFunc != "" {
+		b := e.body(v.Shape)
+		name := b.local("v", "value")
+		e.declare(v.CopyFunc+" returns a copy of "+name+" that shares no memory with it.",
+			jen.Func().Id(v.CopyFunc).Params(id(name).Add(typ(v.Type))).Add(typ(v.Type)).
+				Block(append(b.unshare(spot{expr: name}, v.Shape), jen.Return(id(name)))...))
+	}
 }
 
 func hex(n uint64) string {

@@ -58,7 +58,7 @@ func (e *emitter) constructor(w *Wrapper) {
 	var body []jen.Code
 	open := func(field string, c *Cache) {
 		body = append(body, jen.If(
-			jen.List(jen.Id(w.Receiver).Dot(field), jen.Id(err)).Op("=").Add(run("Open")).Call(jen.Id(stores), c.define()),
+			jen.List(jen.Id(w.Receiver).Dot(field), jen.Id(err)).Op("=").Add(gen("Open")).Add(c.cacheTypes()).Call(jen.Id(stores), c.define()),
 			jen.Id(err).Op("!=").Nil(),
 		).Block(jen.Return(jen.Nil(), jen.Id(err))))
 	}

@@ -200,7 +200,7 @@ func (s *step) call(ctx jen.Code, scope scope) (before []jen.Code, call jen.Code
 			return nil, typ(s.entry.Call).Call(in...)
 		}
 		each := jen.Func().Params(jen.Id(s.entry.Element).Add(typ(s.entry.ElementType))).Error().Block(jen.Return(typ(s.entry.Call).Call(in...)))
-		return nil, run("Each").Call(jen.Id(s.entry.Many), each)
+		return nil, gen("Each").Call(jen.Id(s.entry.Many), each)
 	case s.verb == Clear:
 		return nil, on("ClearNamespace").Call(ctx, jen.Lit(s.entry.Namespace))
 	case s.entry != nil && s.entry.Many != "":
@@ -243,13 +243,13 @@ func (s *step) call(ctx jen.Code, scope scope) (before []jen.Code, call jen.Code
 }
 
 // keys renders the keys of a list's elements:
-// runtime.Keys(ids, func(id int64) UserKey { return UserKey{ID: id} }).
+// gen.Keys(ids, func(id int64) UserKey { return UserKey{ID: id} }).
 func (t *Target) keys() *jen.Statement {
 	values := make([]string, len(t.Args))
 	for i, a := range t.Args {
 		values[i] = a.Expr
 	}
-	return run("Keys").Call(jen.Id(t.Many), keyOf(t.Cache, t.Element, t.ElementType, values))
+	return gen("Keys").Call(jen.Id(t.Many), keyOf(t.Cache, t.Element, t.ElementType, values))
 }
 
 // keyOf renders func(id int64) UserKey { return UserKey{ID: id} }.

@@ -127,27 +127,7 @@ func removeOutput(b *testing.B, dir string) {
 // two or three cached methods and one that invalidates, and returns its directory.
 func makeTree(b *testing.B) string {
 	b.Helper()
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Setenv("GOFLAGS", "-mod=mod")
-	b.Setenv("GOPROXY", "off")
-	b.Setenv("GOWORK", "off")
-	dir := b.TempDir()
-	write := func(name, text string) {
-		name = filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			b.Fatal(err)
-		}
-		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-			b.Fatal(err)
-		}
-	}
-	write("go.mod", "module example.com/tree\n\ngo 1.26\n")
-	if err := useRuntime(root, dir); err != nil {
-		b.Fatal(err)
-	}
+	dir := newModule(b, "tree")
 	functions := 0
 	for i := range treePackages {
 		p := treePackage{N: i, Imports: (i + 1) / 2, Third: i < treeFunctions-2*treePackages}
@@ -159,12 +139,41 @@ func makeTree(b *testing.B) string {
 		if err := treeSource.Execute(&text, p); err != nil {
 			b.Fatal(err)
 		}
-		write(fmt.Sprintf("p%d/repo.go", i), text.String())
+		writeFile(b, filepath.Join(dir, fmt.Sprintf("p%d/repo.go", i)), text.String())
 	}
 	if functions != treeFunctions {
 		b.Fatalf("%d functions", functions)
 	}
 	return dir
+}
+
+// newModule makes a module example.com/NAME that uses the runtime of this one, and returns
+// its directory.
+func newModule(b *testing.B, name string) string {
+	b.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Setenv("GOFLAGS", "-mod=mod")
+	b.Setenv("GOPROXY", "off")
+	b.Setenv("GOWORK", "off")
+	dir := b.TempDir()
+	writeFile(b, filepath.Join(dir, "go.mod"), "module example.com/"+name+"\n\ngo 1.26\n")
+	if err := useRuntime(root, dir); err != nil {
+		b.Fatal(err)
+	}
+	return dir
+}
+
+func writeFile(b *testing.B, name, text string) {
+	b.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		b.Fatal(err)
+	}
 }
 
 // A treePackage says what is in a package of the tree.

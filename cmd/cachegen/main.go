@@ -188,7 +188,7 @@
 //
 // For a method these are methods of the wrapper, beside FindUser itself with its
 // signature and a field User, the runtime.Cache; NewCachedUserRepo makes the wrapper, and
-// UserDefinition is what runtime.Open makes the cache of elsewhere. Other annotated methods
+// UserDefinition is what gen.Open makes the cache of elsewhere. Other annotated methods
 // keep their names there. For a plain function they are functions, which work after
 // BindCaches, or BindTestCaches in a package's own tests; a plain function Rename with set,
 // delete, expire or clear becomes CachedRename. Helpers of unexported functions are

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 	"github.com/cachegen/cachegen/runtime/wire"
 )
 
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = runtime.Generated1
+const _ = gen.Generated2
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -29,7 +30,7 @@ type SettingsKey struct {
 // AppendText appends the key's text, settings:{name}, to b. It does not fail.
 func (k SettingsKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "settings:"...)
-	b = runtime.AppendEscaped(b, k.Name)
+	b = gen.AppendEscaped(b, k.Name)
 	return b, nil
 }
 
@@ -43,7 +44,7 @@ func (k SettingsKey) String() string {
 // cannot have returned is an error.
 func ParseSettingsKey(text string) (SettingsKey, error) {
 	var k SettingsKey
-	s := runtime.ScanKey("settings:{name}", text)
+	s := gen.ScanKey("settings:{name}", text)
 	s.Literal("settings")
 	k.Name = s.String(s.Segment("", ""))
 	if err := s.Done(); err != nil {
@@ -54,7 +55,7 @@ func ParseSettingsKey(text string) (SettingsKey, error) {
 
 // settingsCache is the cache of [LoadSettings]. It works once [BindCaches] has
 // been called.
-var settingsCache = runtime.Declare(runtime.Definition[SettingsKey, Settings]{
+var settingsCache = gen.Declare[SettingsKey, Settings](gen.Definition{
 	Name:    "github.com/cachegen/cachegen/example/users.LoadSettings",
 	Pattern: "settings:{name}",
 	Store:   "local",
@@ -79,9 +80,9 @@ func BindCaches(stores runtime.Stores) error {
 func GetOrSetSettings(ctx context.Context, name string, opts ...runtime.CallOption) (Settings, error) {
 	key := SettingsKey{Name: name}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if settings, ok := settingsCache.Hit(text); ok {
+		if settings, ok := gen.Hit(settingsCache, text); ok {
 			return settings, nil
 		}
 	}
@@ -127,16 +128,20 @@ func PullSettings(ctx context.Context, name string) (settings Settings, ok bool,
 
 // settingsValue encodes, decodes, copies and measures cached values of type
 // Settings.
-var settingsValue = runtime.Value[Settings]{
+var settingsValue = gen.Value{
 	Fingerprint: 0x393dd786ef1fa2ac,
-	Encode: func(e *wire.Encoder, v Settings) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(Settings)
 		encodeSettings(e, &v)
 	},
-	Decode: func(d *wire.Decoder) (v Settings) {
+	Decode: func(d *wire.Decoder) any {
+		var v Settings
 		decodeSettings(d, &v)
 		return v
 	},
-	Size: func(v Settings) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(Settings)
+		n := 0
 		n += sizeSettings(&v)
 		return n
 	},

@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 	"github.com/cachegen/cachegen/runtime/wire"
 )
 
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = runtime.Generated1
+const _ = gen.Generated2
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -50,7 +51,7 @@ func (k UserKey) String() string {
 // returned is an error.
 func ParseUserKey(text string) (UserKey, error) {
 	var k UserKey
-	s := runtime.ScanKey("user:{id}", text)
+	s := gen.ScanKey("user:{id}", text)
 	s.Literal("user")
 	k.ID = s.Int(s.Segment("", ""), 64)
 	if err := s.Done(); err != nil {
@@ -81,7 +82,7 @@ func (k TeamKey) String() string {
 // returned is an error.
 func ParseTeamKey(text string) (TeamKey, error) {
 	var k TeamKey
-	s := runtime.ScanKey("team:{id}", text)
+	s := gen.ScanKey("team:{id}", text)
 	s.Literal("team")
 	k.ID = s.Int(s.Segment("", ""), 64)
 	if err := s.Done(); err != nil {
@@ -98,10 +99,10 @@ func TeamTag(teamID int64) runtime.Tag {
 	return runtime.Tag(b)
 }
 
-// UserDefinition describes the cache of [UserRepo.FindUser], for [runtime.Open]
+// UserDefinition describes the cache of [UserRepo.FindUser], for [gen.Open]
 // where there is no CachedUserRepo.
-func UserDefinition() runtime.Definition[UserKey, *User] {
-	return runtime.Definition[UserKey, *User]{
+func UserDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/example/users.UserRepo.FindUser",
 		Pattern:   "user:{id}",
 		IntPrefix: "user:",
@@ -113,7 +114,8 @@ func UserDefinition() runtime.Definition[UserKey, *User] {
 			runtime.HardTimeout(10 * time.Second),
 		},
 		Value: &userValue,
-		ResultTags: func(user *User) []runtime.Tag {
+		ResultTags: func(value any) []runtime.Tag {
+			user, _ := value.(*User)
 			if user == nil {
 				return nil
 			}
@@ -122,10 +124,10 @@ func UserDefinition() runtime.Definition[UserKey, *User] {
 	}
 }
 
-// TeamDefinition describes the cache of [UserRepo.FindTeam], for [runtime.Open]
+// TeamDefinition describes the cache of [UserRepo.FindTeam], for [gen.Open]
 // where there is no CachedUserRepo.
-func TeamDefinition() runtime.Definition[TeamKey, *Team] {
-	return runtime.Definition[TeamKey, *Team]{
+func TeamDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/example/users.UserRepo.FindTeam",
 		Pattern:   "team:{id}",
 		IntPrefix: "team:",
@@ -135,7 +137,8 @@ func TeamDefinition() runtime.Definition[TeamKey, *Team] {
 			runtime.Grace(6 * time.Hour),
 		},
 		Value: &teamValue,
-		Tags: func(k TeamKey) []runtime.Tag {
+		Tags: func(key any) []runtime.Tag {
+			k := key.(TeamKey)
 			return []runtime.Tag{TeamTag(k.ID)}
 		},
 	}
@@ -160,10 +163,10 @@ type CachedUserRepo struct {
 func NewCachedUserRepo(repo *UserRepo, stores runtime.Stores) (*CachedUserRepo, error) {
 	c := &CachedUserRepo{UserRepo: repo}
 	var err error
-	if c.User, err = runtime.Open(stores, UserDefinition()); err != nil {
+	if c.User, err = gen.Open[UserKey, *User](stores, UserDefinition()); err != nil {
 		return nil, err
 	}
-	if c.Team, err = runtime.Open(stores, TeamDefinition()); err != nil {
+	if c.Team, err = gen.Open[TeamKey, *Team](stores, TeamDefinition()); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -179,8 +182,8 @@ func (c *CachedUserRepo) FindUser(ctx context.Context, id int64) (*User, error) 
 // those of [runtime.Cache.GetOrSet].
 func (c *CachedUserRepo) GetOrSetUser(ctx context.Context, id int64, opts ...runtime.CallOption) (*User, error) {
 	if len(opts) == 0 {
-		if user, ok := c.User.HitInt(id); ok {
-			return user, nil
+		if user, ok := gen.HitInt(c.User, id); ok {
+			return copyUserValue(user), nil
 		}
 	}
 	return c.User.GetOrSet(ctx, UserKey{ID: id}, func(ctx context.Context) (*User, error) {
@@ -232,8 +235,8 @@ func (c *CachedUserRepo) FindTeam(ctx context.Context, id int64) (*Team, error) 
 // those of [runtime.Cache.GetOrSet].
 func (c *CachedUserRepo) GetOrSetTeam(ctx context.Context, id int64, opts ...runtime.CallOption) (*Team, error) {
 	if len(opts) == 0 {
-		if team, ok := c.Team.HitInt(id); ok {
-			return team, nil
+		if team, ok := gen.HitInt(c.Team, id); ok {
+			return copyTeamValue(team), nil
 		}
 	}
 	return c.Team.GetOrSet(ctx, TeamKey{ID: id}, func(ctx context.Context) (*Team, error) {
@@ -322,30 +325,31 @@ func (c *CachedUserRepo) MoveTeam(ctx context.Context, from, to int64) error {
 }
 
 // teamValue encodes, decodes, copies and measures cached values of type *Team.
-var teamValue = runtime.Value[*Team]{
+var teamValue = gen.Value{
 	Fingerprint: 0x9cd40e088d5c857e,
-	Encode: func(e *wire.Encoder, v *Team) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(*Team)
 		if v == nil {
 			e.Nil()
 		} else {
 			encodeTeam(e, v)
 		}
 	},
-	Decode: func(d *wire.Decoder) (v *Team) {
+	Decode: func(d *wire.Decoder) any {
+		var v *Team
 		if !d.Nil() {
 			v = new(Team)
 			decodeTeam(d, v)
 		}
 		return v
 	},
-	Copy: func(v *Team) *Team {
-		if v != nil {
-			x := *v
-			v = &x
-		}
-		return v
+	Copy: func(value any) any {
+		v, _ := value.(*Team)
+		return copyTeamValue(v)
 	},
-	Size: func(v *Team) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(*Team)
+		n := 0
 		if v != nil {
 			n += wire.PointerSize(v)
 			n += sizeTeam(v)
@@ -354,37 +358,56 @@ var teamValue = runtime.Value[*Team]{
 	},
 }
 
+// copyTeamValue returns a copy of v that shares no memory with it.
+func copyTeamValue(v *Team) *Team {
+	if v != nil {
+		x := *v
+		v = &x
+	}
+	return v
+}
+
 // userValue encodes, decodes, copies and measures cached values of type *User.
-var userValue = runtime.Value[*User]{
+var userValue = gen.Value{
 	Fingerprint: 0x95c3d18381b1d348,
-	Encode: func(e *wire.Encoder, v *User) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(*User)
 		if v == nil {
 			e.Nil()
 		} else {
 			encodeUser(e, v)
 		}
 	},
-	Decode: func(d *wire.Decoder) (v *User) {
+	Decode: func(d *wire.Decoder) any {
+		var v *User
 		if !d.Nil() {
 			v = new(User)
 			decodeUser(d, v)
 		}
 		return v
 	},
-	Copy: func(v *User) *User {
-		if v != nil {
-			x := *v
-			v = &x
-		}
-		return v
+	Copy: func(value any) any {
+		v, _ := value.(*User)
+		return copyUserValue(v)
 	},
-	Size: func(v *User) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(*User)
+		n := 0
 		if v != nil {
 			n += wire.PointerSize(v)
 			n += sizeUser(v)
 		}
 		return n
 	},
+}
+
+// copyUserValue returns a copy of v that shares no memory with it.
+func copyUserValue(v *User) *User {
+	if v != nil {
+		x := *v
+		v = &x
+	}
+	return v
 }
 
 // encodeTeam writes a Team.

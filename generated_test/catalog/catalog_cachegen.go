@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 	"github.com/cachegen/cachegen/runtime/wire"
 )
 
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = runtime.Generated1
+const _ = gen.Generated2
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -54,7 +55,7 @@ func (k ProductKey) String() string {
 // cannot have returned is an error.
 func ParseProductKey(text string) (ProductKey, error) {
 	var k ProductKey
-	s := runtime.ScanKey("product:{id}", text)
+	s := gen.ScanKey("product:{id}", text)
 	s.Literal("product")
 	k.ID = ProductID(s.Int(s.Segment("", ""), 64))
 	if err := s.Done(); err != nil {
@@ -73,7 +74,7 @@ type PriceKey struct {
 // fail.
 func (k PriceKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "price:"...)
-	b = runtime.AppendEscaped(b, string(k.Locale))
+	b = gen.AppendEscaped(b, string(k.Locale))
 	b = append(b, ":"...)
 	b = strconv.AppendInt(b, int64(k.ID), 10)
 	return b, nil
@@ -89,7 +90,7 @@ func (k PriceKey) String() string {
 // have returned is an error.
 func ParsePriceKey(text string) (PriceKey, error) {
 	var k PriceKey
-	s := runtime.ScanKey("price:{locale}:{id}", text)
+	s := gen.ScanKey("price:{locale}:{id}", text)
 	s.Literal("price")
 	k.Locale = Locale(s.String(s.Segment("", "")))
 	k.ID = ProductID(s.Int(s.Segment("", ""), 64))
@@ -108,7 +109,7 @@ type ProductByNameKey struct {
 // AppendText appends the key's text, byname:{name}, to b. It does not fail.
 func (k ProductByNameKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "byname:"...)
-	b = runtime.AppendEscaped(b, k.Name)
+	b = gen.AppendEscaped(b, k.Name)
 	return b, nil
 }
 
@@ -122,7 +123,7 @@ func (k ProductByNameKey) String() string {
 // String cannot have returned is an error.
 func ParseProductByNameKey(text string) (ProductByNameKey, error) {
 	var k ProductByNameKey
-	s := runtime.ScanKey("byname:{name}", text)
+	s := gen.ScanKey("byname:{name}", text)
 	s.Literal("byname")
 	k.Name = s.String(s.Segment("", ""))
 	if err := s.Done(); err != nil {
@@ -143,9 +144,9 @@ type ListingKey struct {
 // search:{recv.region}:{filter.Category}:{filter.Page}, to b. It does not fail.
 func (k ListingKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "search:"...)
-	b = runtime.AppendEscaped(b, k.Region)
+	b = gen.AppendEscaped(b, k.Region)
 	b = append(b, ":"...)
-	b = runtime.AppendEscaped(b, k.FilterCategory)
+	b = gen.AppendEscaped(b, k.FilterCategory)
 	b = append(b, ":"...)
 	b = strconv.AppendUint(b, uint64(k.FilterPage), 10)
 	return b, nil
@@ -161,7 +162,7 @@ func (k ListingKey) String() string {
 // cannot have returned is an error.
 func ParseListingKey(text string) (ListingKey, error) {
 	var k ListingKey
-	s := runtime.ScanKey("search:{recv.region}:{filter.Category}:{filter.Page}", text)
+	s := gen.ScanKey("search:{recv.region}:{filter.Category}:{filter.Page}", text)
 	s.Literal("search")
 	k.Region = s.String(s.Segment("", ""))
 	k.FilterCategory = s.String(s.Segment("", ""))
@@ -176,7 +177,7 @@ func ParseListingKey(text string) (ListingKey, error) {
 func CategoryTag(category string) runtime.Tag {
 	b := make([]byte, 0, 32)
 	b = append(b, "category:"...)
-	b = runtime.AppendEscaped(b, category)
+	b = gen.AppendEscaped(b, category)
 	return runtime.Tag(b)
 }
 
@@ -194,9 +195,9 @@ func PricesTag() runtime.Tag {
 }
 
 // ProductDefinition describes the cache of [Products.FindProduct], for
-// [runtime.Open] where there is no CachedProducts.
-func ProductDefinition() runtime.Definition[ProductKey, *Product] {
-	return runtime.Definition[ProductKey, *Product]{
+// [gen.Open] where there is no CachedProducts.
+func ProductDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/catalog.Products.FindProduct",
 		Pattern:   "product:{id}",
 		IntPrefix: "product:",
@@ -207,7 +208,8 @@ func ProductDefinition() runtime.Definition[ProductKey, *Product] {
 			runtime.Grace(time.Hour),
 		},
 		Value: &productValue,
-		ResultTags: func(product *Product) []runtime.Tag {
+		ResultTags: func(value any) []runtime.Tag {
+			product, _ := value.(*Product)
 			if product == nil {
 				return nil
 			}
@@ -220,10 +222,10 @@ func ProductDefinition() runtime.Definition[ProductKey, *Product] {
 	}
 }
 
-// PriceDefinition describes the cache of [Products.GetPrice], for
-// [runtime.Open] where there is no CachedProducts.
-func PriceDefinition() runtime.Definition[PriceKey, int64] {
-	return runtime.Definition[PriceKey, int64]{
+// PriceDefinition describes the cache of [Products.GetPrice], for [gen.Open]
+// where there is no CachedProducts.
+func PriceDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/catalog.Products.GetPrice",
 		Pattern:   "price:{locale}:{id}",
 		Namespace: "catalog",
@@ -232,16 +234,16 @@ func PriceDefinition() runtime.Definition[PriceKey, int64] {
 			runtime.Grace(time.Hour),
 		},
 		Value: &int64Value,
-		Tags: func(PriceKey) []runtime.Tag {
+		Tags: func(any) []runtime.Tag {
 			return []runtime.Tag{PricesTag()}
 		},
 	}
 }
 
 // ProductByNameDefinition describes the cache of [Products.FindProductByName],
-// for [runtime.Open] where there is no CachedProducts.
-func ProductByNameDefinition() runtime.Definition[ProductByNameKey, *Product] {
-	return runtime.Definition[ProductByNameKey, *Product]{
+// for [gen.Open] where there is no CachedProducts.
+func ProductByNameDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/catalog.Products.FindProductByName",
 		Pattern:   "byname:{name}",
 		Namespace: "catalog",
@@ -254,10 +256,10 @@ func ProductByNameDefinition() runtime.Definition[ProductByNameKey, *Product] {
 	}
 }
 
-// ListingDefinition describes the cache of [Products.Search], for
-// [runtime.Open] where there is no CachedProducts.
-func ListingDefinition() runtime.Definition[ListingKey, []string] {
-	return runtime.Definition[ListingKey, []string]{
+// ListingDefinition describes the cache of [Products.Search], for [gen.Open]
+// where there is no CachedProducts.
+func ListingDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/catalog.Products.Search",
 		Pattern:   "search:{recv.region}:{filter.Category}:{filter.Page}",
 		Namespace: "catalog",
@@ -268,7 +270,8 @@ func ListingDefinition() runtime.Definition[ListingKey, []string] {
 			runtime.HardTimeout(time.Second),
 		},
 		Value: &stringSliceValue,
-		Tags: func(k ListingKey) []runtime.Tag {
+		Tags: func(key any) []runtime.Tag {
+			k := key.(ListingKey)
 			return []runtime.Tag{CategoryTag(k.FilterCategory)}
 		},
 	}
@@ -299,16 +302,16 @@ type CachedProducts struct {
 func NewCachedProducts(products *Products, stores runtime.Stores) (*CachedProducts, error) {
 	c := &CachedProducts{Products: products}
 	var err error
-	if c.Product, err = runtime.Open(stores, ProductDefinition()); err != nil {
+	if c.Product, err = gen.Open[ProductKey, *Product](stores, ProductDefinition()); err != nil {
 		return nil, err
 	}
-	if c.Price, err = runtime.Open(stores, PriceDefinition()); err != nil {
+	if c.Price, err = gen.Open[PriceKey, int64](stores, PriceDefinition()); err != nil {
 		return nil, err
 	}
-	if c.ProductByName, err = runtime.Open(stores, ProductByNameDefinition()); err != nil {
+	if c.ProductByName, err = gen.Open[ProductByNameKey, *Product](stores, ProductByNameDefinition()); err != nil {
 		return nil, err
 	}
-	if c.Listing, err = runtime.Open(stores, ListingDefinition()); err != nil {
+	if c.Listing, err = gen.Open[ListingKey, []string](stores, ListingDefinition()); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -325,7 +328,7 @@ func (c *CachedProducts) FindProduct(ctx context.Context, id ProductID) (*Produc
 // this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedProducts) GetOrSetProduct(ctx context.Context, id ProductID, opts ...runtime.CallOption) (*Product, error) {
 	if len(opts) == 0 {
-		if product, ok := c.Product.HitInt(int64(id)); ok {
+		if product, ok := gen.HitInt(c.Product, int64(id)); ok {
 			return product, nil
 		}
 	}
@@ -381,9 +384,9 @@ func (c *CachedProducts) GetPrice(ctx context.Context, id ProductID, locale Loca
 func (c *CachedProducts) GetOrSetPrice(ctx context.Context, id ProductID, locale Locale, opts ...runtime.CallOption) (int64, error) {
 	key := PriceKey{Locale: locale, ID: id}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if cents, ok := c.Price.Hit(text); ok {
+		if cents, ok := gen.Hit(c.Price, text); ok {
 			return cents, nil
 		}
 	}
@@ -438,9 +441,9 @@ func (c *CachedProducts) FindProductByName(ctx context.Context, name string) (*P
 func (c *CachedProducts) GetOrSetProductByName(ctx context.Context, name string, opts ...runtime.CallOption) (*Product, error) {
 	key := ProductByNameKey{Name: name}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if product, ok := c.ProductByName.Hit(text); ok {
+		if product, ok := gen.Hit(c.ProductByName, text); ok {
 			return product, nil
 		}
 	}
@@ -499,10 +502,10 @@ func (c *CachedProducts) Search(ctx context.Context, filter Filter) ([]string, e
 func (c *CachedProducts) GetOrSetListing(ctx context.Context, filter Filter, opts ...runtime.CallOption) ([]string, error) {
 	key := ListingKey{Region: c.Products.region, FilterCategory: filter.Category, FilterPage: filter.Page}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if names, ok := c.Listing.Hit(text); ok {
-			return names, nil
+		if names, ok := gen.Hit(c.Listing, text); ok {
+			return copyStringSliceValue(names), nil
 		}
 	}
 	return c.Listing.GetOrSet(ctx, key, func(ctx context.Context) ([]string, error) {
@@ -590,7 +593,7 @@ type countryKey struct {
 // field's MarshalText does.
 func (k countryKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "country:"...)
-	b, err := runtime.AppendKeyText(b, k.Addr)
+	b, err := gen.AppendKeyText(b, k.Addr)
 	if err != nil {
 		return nil, err
 	}
@@ -600,14 +603,14 @@ func (k countryKey) AppendText(b []byte) ([]byte, error) {
 // String returns the key's text, as [countryKey.AppendText] writes it. A key
 // that has none gives the error in parentheses.
 func (k countryKey) String() string {
-	return runtime.KeyText(k)
+	return gen.KeyText(k)
 }
 
 // parseCountryKey is the inverse of [countryKey.String]. Text that String
 // cannot have returned is an error.
 func parseCountryKey(text string) (countryKey, error) {
 	var k countryKey
-	s := runtime.ScanKey("country:{addr}", text)
+	s := gen.ScanKey("country:{addr}", text)
 	s.Literal("country")
 	s.Text(s.Segment("", ""), &k.Addr)
 	if err := s.Done(); err != nil {
@@ -618,7 +621,7 @@ func parseCountryKey(text string) (countryKey, error) {
 
 // countryCache is the cache of [lookUpCountry]. It works once [BindCaches] has
 // been called.
-var countryCache = runtime.Declare(runtime.Definition[countryKey, country]{
+var countryCache = gen.Declare[countryKey, country](gen.Definition{
 	Name:    "github.com/cachegen/cachegen/generated_test/catalog.lookUpCountry",
 	Pattern: "country:{addr}",
 	Options: []runtime.Option{
@@ -645,9 +648,9 @@ func BindCaches(stores runtime.Stores) error {
 func getOrSetCountry(ctx context.Context, addr netip.Addr, trace string, opts ...runtime.CallOption) (country, error) {
 	key := countryKey{Addr: addr}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		if text, err := key.AppendText(buf[:0]); err == nil {
-			if value, ok := countryCache.Hit(text); ok {
+			if value, ok := gen.Hit(countryCache, text); ok {
 				return value, nil
 			}
 		}
@@ -703,51 +706,60 @@ func cachedMoveCountry(ctx context.Context, addr netip.Addr) error {
 
 // countryValue encodes, decodes, copies and measures cached values of type
 // country.
-var countryValue = runtime.Value[country]{
+var countryValue = gen.Value{
 	Fingerprint: 0x14b4910f02d2ab86,
-	Encode: func(e *wire.Encoder, v country) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(country)
 		encodeCountry(e, &v)
 	},
-	Decode: func(d *wire.Decoder) (v country) {
+	Decode: func(d *wire.Decoder) any {
+		var v country
 		decodeCountry(d, &v)
 		return v
 	},
-	Size: func(v country) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(country)
+		n := 0
 		n += sizeCountry(&v)
 		return n
 	},
 }
 
 // int64Value encodes, decodes, copies and measures cached values of type int64.
-var int64Value = runtime.Value[int64]{
+var int64Value = gen.Value{
 	Fingerprint: 0x798a70e7e635242d,
-	Encode: func(e *wire.Encoder, v int64) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(int64)
 		e.Int(v)
 	},
-	Decode: func(d *wire.Decoder) int64 {
+	Decode: func(d *wire.Decoder) any {
 		return d.Int64()
 	},
 }
 
 // productValue encodes, decodes, copies and measures cached values of type
 // *Product.
-var productValue = runtime.Value[*Product]{
+var productValue = gen.Value{
 	Fingerprint: 0x375347a53010abfb,
-	Encode: func(e *wire.Encoder, v *Product) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(*Product)
 		if v == nil {
 			e.Nil()
 		} else {
 			encodeProduct(e, v)
 		}
 	},
-	Decode: func(d *wire.Decoder) (v *Product) {
+	Decode: func(d *wire.Decoder) any {
+		var v *Product
 		if !d.Nil() {
 			v = new(Product)
 			decodeProduct(d, v)
 		}
 		return v
 	},
-	Size: func(v *Product) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(*Product)
+		n := 0
 		if v != nil {
 			n += wire.PointerSize(v)
 			n += sizeProduct(v)
@@ -758,15 +770,17 @@ var productValue = runtime.Value[*Product]{
 
 // stringSliceValue encodes, decodes, copies and measures cached values of type
 // []string.
-var stringSliceValue = runtime.Value[[]string]{
+var stringSliceValue = gen.Value{
 	Fingerprint: 0xb7fefedc4fa4cd27,
-	Encode: func(e *wire.Encoder, v []string) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.([]string)
 		e.Slice(len(v), v == nil)
 		for i := range v {
 			e.String(v[i])
 		}
 	},
-	Decode: func(d *wire.Decoder) (v []string) {
+	Decode: func(d *wire.Decoder) any {
+		var v []string
 		if !d.Nil() {
 			n := d.Slice()
 			v = make([]string, 0, wire.Cap[string](d, n))
@@ -776,17 +790,25 @@ var stringSliceValue = runtime.Value[[]string]{
 		}
 		return v
 	},
-	Copy: func(v []string) []string {
-		v = wire.CloneSlice(v)
-		return v
+	Copy: func(value any) any {
+		v, _ := value.([]string)
+		return copyStringSliceValue(v)
 	},
-	Size: func(v []string) (n int) {
+	Size: func(value any) int {
+		v, _ := value.([]string)
+		n := 0
 		n += wire.SliceSize(v)
 		for i := range v {
 			n += len(v[i])
 		}
 		return n
 	},
+}
+
+// copyStringSliceValue returns a copy of v that shares no memory with it.
+func copyStringSliceValue(v []string) []string {
+	v = wire.CloneSlice(v)
+	return v
 }
 
 // encodeBrand writes a Brand.

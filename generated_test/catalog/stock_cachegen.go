@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 	"github.com/cachegen/cachegen/runtime/wire"
 )
 
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = runtime.Generated1
+const _ = gen.Generated2
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -43,9 +44,9 @@ type StockKey struct {
 // fail.
 func (k StockKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "stock:"...)
-	b = runtime.AppendEscaped(b, k.Warehouse)
+	b = gen.AppendEscaped(b, k.Warehouse)
 	b = append(b, ":"...)
-	b = runtime.AppendEscaped(b, string(k.Sku))
+	b = gen.AppendEscaped(b, string(k.Sku))
 	return b, nil
 }
 
@@ -59,7 +60,7 @@ func (k StockKey) String() string {
 // have returned is an error.
 func ParseStockKey(text string) (StockKey, error) {
 	var k StockKey
-	s := runtime.ScanKey("stock:{warehouse}:{sku}", text)
+	s := gen.ScanKey("stock:{warehouse}:{sku}", text)
 	s.Literal("stock")
 	k.Warehouse = s.String(s.Segment("", ""))
 	k.Sku = SKU(s.String(s.Segment("", "")))
@@ -79,9 +80,9 @@ type RateKey struct {
 // fail.
 func (k RateKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "rate:"...)
-	b = runtime.AppendEscaped(b, k.List)
+	b = gen.AppendEscaped(b, k.List)
 	b = append(b, ":"...)
-	b = runtime.AppendEscaped(b, string(k.Currency))
+	b = gen.AppendEscaped(b, string(k.Currency))
 	return b, nil
 }
 
@@ -95,7 +96,7 @@ func (k RateKey) String() string {
 // returned is an error.
 func ParseRateKey(text string) (RateKey, error) {
 	var k RateKey
-	s := runtime.ScanKey("rate:{list}:{currency}", text)
+	s := gen.ScanKey("rate:{list}:{currency}", text)
 	s.Literal("rate")
 	k.List = s.String(s.Segment("", ""))
 	k.Currency = Currency(s.String(s.Segment("", "")))
@@ -127,7 +128,7 @@ func (k LabelKey) String() string {
 // have returned is an error.
 func ParseLabelKey(text string) (LabelKey, error) {
 	var k LabelKey
-	s := runtime.ScanKey("label:{id}", text)
+	s := gen.ScanKey("label:{id}", text)
 	s.Literal("label")
 	k.ID = ProductID(s.Int(s.Segment("", ""), 64))
 	if err := s.Done(); err != nil {
@@ -144,7 +145,7 @@ type PartnerKey struct {
 // AppendText appends the key's text, partner:{name}, to b. It does not fail.
 func (k PartnerKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "partner:"...)
-	b = runtime.AppendEscaped(b, k.Name)
+	b = gen.AppendEscaped(b, k.Name)
 	return b, nil
 }
 
@@ -158,7 +159,7 @@ func (k PartnerKey) String() string {
 // cannot have returned is an error.
 func ParsePartnerKey(text string) (PartnerKey, error) {
 	var k PartnerKey
-	s := runtime.ScanKey("partner:{name}", text)
+	s := gen.ScanKey("partner:{name}", text)
 	s.Literal("partner")
 	k.Name = s.String(s.Segment("", ""))
 	if err := s.Done(); err != nil {
@@ -176,7 +177,7 @@ type ReportKey struct {
 // fail.
 func (k ReportKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "report:"...)
-	b = runtime.AppendEscaped(b, k.Warehouse)
+	b = gen.AppendEscaped(b, k.Warehouse)
 	return b, nil
 }
 
@@ -190,7 +191,7 @@ func (k ReportKey) String() string {
 // have returned is an error.
 func ParseReportKey(text string) (ReportKey, error) {
 	var k ReportKey
-	s := runtime.ScanKey("report:{warehouse}", text)
+	s := gen.ScanKey("report:{warehouse}", text)
 	s.Literal("report")
 	k.Warehouse = s.String(s.Segment("", ""))
 	if err := s.Done(); err != nil {
@@ -203,18 +204,19 @@ func ParseReportKey(text string) (ReportKey, error) {
 func SkuTag(sku SKU) runtime.Tag {
 	b := make([]byte, 0, 32)
 	b = append(b, "sku:"...)
-	b = runtime.AppendEscaped(b, string(sku))
+	b = gen.AppendEscaped(b, string(sku))
 	return runtime.Tag(b)
 }
 
-// StockDefinition describes the cache of [Warehouses.FindStock], for
-// [runtime.Open] where there is no CachedWarehouses.
-func StockDefinition() runtime.Definition[StockKey, *Stock] {
-	return runtime.Definition[StockKey, *Stock]{
+// StockDefinition describes the cache of [Warehouses.FindStock], for [gen.Open]
+// where there is no CachedWarehouses.
+func StockDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/catalog.Warehouses.FindStock",
 		Pattern:   "stock:{warehouse}:{sku}",
 		Namespace: "stock",
-		Absent: func(stock *Stock) bool {
+		Absent: func(value any) bool {
+			stock, _ := value.(*Stock)
 			return stock == nil
 		},
 		Options: []runtime.Option{
@@ -222,16 +224,17 @@ func StockDefinition() runtime.Definition[StockKey, *Stock] {
 			runtime.L1TTL(time.Minute),
 		},
 		Value: &stockValue,
-		Tags: func(k StockKey) []runtime.Tag {
+		Tags: func(key any) []runtime.Tag {
+			k := key.(StockKey)
 			return []runtime.Tag{SkuTag(k.Sku)}
 		},
 	}
 }
 
-// RateDefinition describes the cache of [Warehouses.FindRate], for
-// [runtime.Open] where there is no CachedWarehouses.
-func RateDefinition() runtime.Definition[RateKey, int64] {
-	return runtime.Definition[RateKey, int64]{
+// RateDefinition describes the cache of [Warehouses.FindRate], for [gen.Open]
+// where there is no CachedWarehouses.
+func RateDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/catalog.Warehouses.FindRate",
 		Pattern:   "rate:{list}:{currency}",
 		Namespace: "stock",
@@ -244,10 +247,10 @@ func RateDefinition() runtime.Definition[RateKey, int64] {
 	}
 }
 
-// LabelDefinition describes the cache of [Warehouses.LoadLabel], for
-// [runtime.Open] where there is no CachedWarehouses.
-func LabelDefinition() runtime.Definition[LabelKey, Label] {
-	return runtime.Definition[LabelKey, Label]{
+// LabelDefinition describes the cache of [Warehouses.LoadLabel], for [gen.Open]
+// where there is no CachedWarehouses.
+func LabelDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/catalog.Warehouses.LoadLabel",
 		Pattern:   "label:{id}",
 		IntPrefix: "label:",
@@ -262,9 +265,9 @@ func LabelDefinition() runtime.Definition[LabelKey, Label] {
 }
 
 // PartnerDefinition describes the cache of [Warehouses.QueryPartner], for
-// [runtime.Open] where there is no CachedWarehouses.
-func PartnerDefinition() runtime.Definition[PartnerKey, int] {
-	return runtime.Definition[PartnerKey, int]{
+// [gen.Open] where there is no CachedWarehouses.
+func PartnerDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/catalog.Warehouses.QueryPartner",
 		Pattern:   "partner:{name}",
 		Namespace: "stock",
@@ -277,9 +280,9 @@ func PartnerDefinition() runtime.Definition[PartnerKey, int] {
 }
 
 // ReportDefinition describes the cache of [Warehouses.LoadReport], for
-// [runtime.Open] where there is no CachedWarehouses.
-func ReportDefinition() runtime.Definition[ReportKey, int] {
-	return runtime.Definition[ReportKey, int]{
+// [gen.Open] where there is no CachedWarehouses.
+func ReportDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/catalog.Warehouses.LoadReport",
 		Pattern:   "report:{warehouse}",
 		Namespace: "stock",
@@ -320,19 +323,19 @@ type CachedWarehouses struct {
 func NewCachedWarehouses(warehouses *Warehouses, stores runtime.Stores) (*CachedWarehouses, error) {
 	c := &CachedWarehouses{Warehouses: warehouses}
 	var err error
-	if c.Stock, err = runtime.Open(stores, StockDefinition()); err != nil {
+	if c.Stock, err = gen.Open[StockKey, *Stock](stores, StockDefinition()); err != nil {
 		return nil, err
 	}
-	if c.Rate, err = runtime.Open(stores, RateDefinition()); err != nil {
+	if c.Rate, err = gen.Open[RateKey, int64](stores, RateDefinition()); err != nil {
 		return nil, err
 	}
-	if c.Label, err = runtime.Open(stores, LabelDefinition()); err != nil {
+	if c.Label, err = gen.Open[LabelKey, Label](stores, LabelDefinition()); err != nil {
 		return nil, err
 	}
-	if c.Partner, err = runtime.Open(stores, PartnerDefinition()); err != nil {
+	if c.Partner, err = gen.Open[PartnerKey, int](stores, PartnerDefinition()); err != nil {
 		return nil, err
 	}
-	if c.Report, err = runtime.Open(stores, ReportDefinition()); err != nil {
+	if c.Report, err = gen.Open[ReportKey, int](stores, ReportDefinition()); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -350,10 +353,10 @@ func (c *CachedWarehouses) FindStock(ctx context.Context, warehouse string, sku 
 func (c *CachedWarehouses) GetOrSetStock(ctx context.Context, warehouse string, sku SKU, opts ...runtime.CallOption) (*Stock, error) {
 	key := StockKey{Warehouse: warehouse, Sku: sku}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if stock, ok := c.Stock.Hit(text); ok {
-			return stock, nil
+		if stock, ok := gen.Hit(c.Stock, text); ok {
+			return copyStockValue(stock), nil
 		}
 	}
 	return c.Stock.GetOrSet(ctx, key, func(ctx context.Context) (*Stock, error) {
@@ -407,9 +410,9 @@ func (c *CachedWarehouses) FindRate(ctx context.Context, list string, currency C
 func (c *CachedWarehouses) GetOrSetRate(ctx context.Context, list string, currency Currency, opts ...runtime.CallOption) (int64, error) {
 	key := RateKey{List: list, Currency: currency}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if rate, ok := c.Rate.Hit(text); ok {
+		if rate, ok := gen.Hit(c.Rate, text); ok {
 			return rate, nil
 		}
 	}
@@ -463,7 +466,7 @@ func (c *CachedWarehouses) LoadLabel(ctx context.Context, id ProductID) (Label, 
 // this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedWarehouses) GetOrSetLabel(ctx context.Context, id ProductID, opts ...runtime.CallOption) (Label, error) {
 	if len(opts) == 0 {
-		if label, ok := c.Label.HitInt(int64(id)); ok {
+		if label, ok := gen.HitInt(c.Label, int64(id)); ok {
 			return label, nil
 		}
 	}
@@ -518,9 +521,9 @@ func (c *CachedWarehouses) QueryPartner(ctx context.Context, name string) (int, 
 func (c *CachedWarehouses) GetOrSetPartner(ctx context.Context, name string, opts ...runtime.CallOption) (int, error) {
 	key := PartnerKey{Name: name}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if pieces, ok := c.Partner.Hit(text); ok {
+		if pieces, ok := gen.Hit(c.Partner, text); ok {
 			return pieces, nil
 		}
 	}
@@ -575,9 +578,9 @@ func (c *CachedWarehouses) LoadReport(ctx context.Context, warehouse string) (in
 func (c *CachedWarehouses) GetOrSetReport(ctx context.Context, warehouse string, opts ...runtime.CallOption) (int, error) {
 	key := ReportKey{Warehouse: warehouse}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if pieces, ok := c.Report.Hit(text); ok {
+		if pieces, ok := gen.Hit(c.Report, text); ok {
 			return pieces, nil
 		}
 	}
@@ -631,7 +634,7 @@ func (c *CachedWarehouses) FindStocks(ctx context.Context, warehouse string, sku
 // error, what was found is returned too. Errors are those of
 // [runtime.Cache.GetOrSetMany].
 func (c *CachedWarehouses) GetOrSetStocks(ctx context.Context, warehouse string, skus []SKU, opts ...runtime.CallOption) ([]*Stock, error) {
-	return runtime.GetOrSetList(
+	return gen.GetOrSetList(
 		ctx,
 		c.Stock,
 		skus,
@@ -661,7 +664,7 @@ func (c *CachedWarehouses) FindRates(ctx context.Context, currencies []Currency,
 // for this call. With an error, what was found is returned too. Errors are
 // those of [runtime.Cache.GetOrSetMany].
 func (c *CachedWarehouses) GetOrSetRates(ctx context.Context, currencies []Currency, list, audit string, opts ...runtime.CallOption) (map[Currency]int64, error) {
-	return runtime.GetOrSetMap(
+	return gen.GetOrSetMap(
 		ctx,
 		c.Rate,
 		currencies,
@@ -686,7 +689,7 @@ func (c *CachedWarehouses) LoadLabels(ctx context.Context, ids []ProductID) ([]L
 // error, what was found is returned too. Errors are those of
 // [runtime.Cache.GetOrSetMany].
 func (c *CachedWarehouses) GetOrSetLabels(ctx context.Context, ids []ProductID, opts ...runtime.CallOption) ([]Label, error) {
-	return runtime.GetOrSetList(
+	return gen.GetOrSetList(
 		ctx,
 		c.Label,
 		ids,
@@ -729,7 +732,7 @@ type WeightKey struct {
 // AppendText appends the key's text, weight:{sku}, to b. It does not fail.
 func (k WeightKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "weight:"...)
-	b = runtime.AppendEscaped(b, string(k.Sku))
+	b = gen.AppendEscaped(b, string(k.Sku))
 	return b, nil
 }
 
@@ -743,7 +746,7 @@ func (k WeightKey) String() string {
 // have returned is an error.
 func ParseWeightKey(text string) (WeightKey, error) {
 	var k WeightKey
-	s := runtime.ScanKey("weight:{sku}", text)
+	s := gen.ScanKey("weight:{sku}", text)
 	s.Literal("weight")
 	k.Sku = SKU(s.String(s.Segment("", "")))
 	if err := s.Done(); err != nil {
@@ -754,7 +757,7 @@ func ParseWeightKey(text string) (WeightKey, error) {
 
 // weightCache is the cache of [FindWeight]. It works once [BindCaches] has been
 // called.
-var weightCache = runtime.Declare(runtime.Definition[WeightKey, int]{
+var weightCache = gen.Declare[WeightKey, int](gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/catalog.FindWeight",
 	Pattern:   "weight:{sku}",
 	Namespace: "stock",
@@ -772,9 +775,9 @@ var weightCache = runtime.Declare(runtime.Definition[WeightKey, int]{
 func GetOrSetWeight(ctx context.Context, sku SKU, opts ...runtime.CallOption) (int, error) {
 	key := WeightKey{Sku: sku}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if weight, ok := weightCache.Hit(text); ok {
+		if weight, ok := gen.Hit(weightCache, text); ok {
 			return weight, nil
 		}
 	}
@@ -822,7 +825,7 @@ func PullWeight(ctx context.Context, sku SKU) (weight int, ok bool, err error) {
 // With an error, what was found is returned too. Errors are those of
 // [runtime.Cache.GetOrSetMany].
 func GetOrSetWeights(ctx context.Context, skus []SKU, opts ...runtime.CallOption) (map[SKU]int, error) {
-	return runtime.GetOrSetMap(
+	return gen.GetOrSetMap(
 		ctx,
 		weightCache,
 		skus,
@@ -837,27 +840,32 @@ func GetOrSetWeights(ctx context.Context, skus []SKU, opts ...runtime.CallOption
 }
 
 // intValue encodes, decodes, copies and measures cached values of type int.
-var intValue = runtime.Value[int]{
+var intValue = gen.Value{
 	Fingerprint: 0x102369e829d1ff1f,
-	Encode: func(e *wire.Encoder, v int) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(int)
 		e.Int(int64(v))
 	},
-	Decode: func(d *wire.Decoder) int {
+	Decode: func(d *wire.Decoder) any {
 		return d.Int()
 	},
 }
 
 // labelValue encodes, decodes, copies and measures cached values of type Label.
-var labelValue = runtime.Value[Label]{
+var labelValue = gen.Value{
 	Fingerprint: 0xa6f8f089a1cc6b7d,
-	Encode: func(e *wire.Encoder, v Label) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(Label)
 		encodeLabel(e, &v)
 	},
-	Decode: func(d *wire.Decoder) (v Label) {
+	Decode: func(d *wire.Decoder) any {
+		var v Label
 		decodeLabel(d, &v)
 		return v
 	},
-	Size: func(v Label) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(Label)
+		n := 0
 		n += sizeLabel(&v)
 		return n
 	},
@@ -865,36 +873,46 @@ var labelValue = runtime.Value[Label]{
 
 // stockValue encodes, decodes, copies and measures cached values of type
 // *Stock.
-var stockValue = runtime.Value[*Stock]{
+var stockValue = gen.Value{
 	Fingerprint: 0x593e9dbadacafda1,
-	Encode: func(e *wire.Encoder, v *Stock) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(*Stock)
 		if v == nil {
 			e.Nil()
 		} else {
 			encodeStock(e, v)
 		}
 	},
-	Decode: func(d *wire.Decoder) (v *Stock) {
+	Decode: func(d *wire.Decoder) any {
+		var v *Stock
 		if !d.Nil() {
 			v = new(Stock)
 			decodeStock(d, v)
 		}
 		return v
 	},
-	Copy: func(v *Stock) *Stock {
-		if v != nil {
-			x := *v
-			v = &x
-		}
-		return v
+	Copy: func(value any) any {
+		v, _ := value.(*Stock)
+		return copyStockValue(v)
 	},
-	Size: func(v *Stock) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(*Stock)
+		n := 0
 		if v != nil {
 			n += wire.PointerSize(v)
 			n += sizeStock(v)
 		}
 		return n
 	},
+}
+
+// copyStockValue returns a copy of v that shares no memory with it.
+func copyStockValue(v *Stock) *Stock {
+	if v != nil {
+		x := *v
+		v = &x
+	}
+	return v
 }
 
 // encodeLabel writes a Label.

@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 	"github.com/cachegen/cachegen/runtime/wire"
 )
 
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = runtime.Generated1
+const _ = gen.Generated2
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -39,7 +40,7 @@ type QuoteKey struct {
 // AppendText appends the key's text, quote:{symbol}, to b. It does not fail.
 func (k QuoteKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "quote:"...)
-	b = runtime.AppendEscaped(b, string(k.Symbol))
+	b = gen.AppendEscaped(b, string(k.Symbol))
 	return b, nil
 }
 
@@ -53,7 +54,7 @@ func (k QuoteKey) String() string {
 // have returned is an error.
 func ParseQuoteKey(text string) (QuoteKey, error) {
 	var k QuoteKey
-	s := runtime.ScanKey("quote:{symbol}", text)
+	s := gen.ScanKey("quote:{symbol}", text)
 	s.Literal("quote")
 	k.Symbol = Symbol(s.String(s.Segment("", "")))
 	if err := s.Done(); err != nil {
@@ -71,7 +72,7 @@ type AboveKey struct {
 // MarshalText does.
 func (k AboveKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "above:"...)
-	b, err := runtime.AppendKeyText(b, k.Price)
+	b, err := gen.AppendKeyText(b, k.Price)
 	if err != nil {
 		return nil, err
 	}
@@ -81,14 +82,14 @@ func (k AboveKey) AppendText(b []byte) ([]byte, error) {
 // String returns the key's text, as [AboveKey.AppendText] writes it. A key that
 // has none gives the error in parentheses.
 func (k AboveKey) String() string {
-	return runtime.KeyText(k)
+	return gen.KeyText(k)
 }
 
 // ParseAboveKey is the inverse of [AboveKey.String]. Text that String cannot
 // have returned is an error.
 func ParseAboveKey(text string) (AboveKey, error) {
 	var k AboveKey
-	s := runtime.ScanKey("above:{price}", text)
+	s := gen.ScanKey("above:{price}", text)
 	s.Literal("above")
 	s.Text(s.Segment("", ""), &k.Price)
 	if err := s.Done(); err != nil {
@@ -105,7 +106,7 @@ type LastKey struct {
 // AppendText appends the key's text, last:{symbol}, to b. It does not fail.
 func (k LastKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "last:"...)
-	b = runtime.AppendEscaped(b, string(k.Symbol))
+	b = gen.AppendEscaped(b, string(k.Symbol))
 	return b, nil
 }
 
@@ -119,7 +120,7 @@ func (k LastKey) String() string {
 // returned is an error.
 func ParseLastKey(text string) (LastKey, error) {
 	var k LastKey
-	s := runtime.ScanKey("last:{symbol}", text)
+	s := gen.ScanKey("last:{symbol}", text)
 	s.Literal("last")
 	k.Symbol = Symbol(s.String(s.Segment("", "")))
 	if err := s.Done(); err != nil {
@@ -136,7 +137,7 @@ type TimesKey struct {
 // AppendText appends the key's text, times:{symbol}, to b. It does not fail.
 func (k TimesKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "times:"...)
-	b = runtime.AppendEscaped(b, string(k.Symbol))
+	b = gen.AppendEscaped(b, string(k.Symbol))
 	return b, nil
 }
 
@@ -150,7 +151,7 @@ func (k TimesKey) String() string {
 // have returned is an error.
 func ParseTimesKey(text string) (TimesKey, error) {
 	var k TimesKey
-	s := runtime.ScanKey("times:{symbol}", text)
+	s := gen.ScanKey("times:{symbol}", text)
 	s.Literal("times")
 	k.Symbol = Symbol(s.String(s.Segment("", "")))
 	if err := s.Done(); err != nil {
@@ -167,7 +168,7 @@ type DraftKey struct {
 // AppendText appends the key's text, draft:{symbol}, to b. It does not fail.
 func (k DraftKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "draft:"...)
-	b = runtime.AppendEscaped(b, string(k.Symbol))
+	b = gen.AppendEscaped(b, string(k.Symbol))
 	return b, nil
 }
 
@@ -181,7 +182,7 @@ func (k DraftKey) String() string {
 // have returned is an error.
 func ParseDraftKey(text string) (DraftKey, error) {
 	var k DraftKey
-	s := runtime.ScanKey("draft:{symbol}", text)
+	s := gen.ScanKey("draft:{symbol}", text)
 	s.Literal("draft")
 	k.Symbol = Symbol(s.String(s.Segment("", "")))
 	if err := s.Done(); err != nil {
@@ -195,10 +196,10 @@ func LastTag() runtime.Tag {
 	return "last"
 }
 
-// QuoteDefinition describes the cache of [Board.FindQuote], for [runtime.Open]
+// QuoteDefinition describes the cache of [Board.FindQuote], for [gen.Open]
 // where there is no CachedBoard.
-func QuoteDefinition() runtime.Definition[QuoteKey, *Quote] {
-	return runtime.Definition[QuoteKey, *Quote]{
+func QuoteDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/prices.Board.FindQuote",
 		Pattern:   "quote:{symbol}",
 		Namespace: "prices",
@@ -212,10 +213,10 @@ func QuoteDefinition() runtime.Definition[QuoteKey, *Quote] {
 	}
 }
 
-// AboveDefinition describes the cache of [Board.FindSymbols], for
-// [runtime.Open] where there is no CachedBoard.
-func AboveDefinition() runtime.Definition[AboveKey, map[Symbol]Decimal] {
-	return runtime.Definition[AboveKey, map[Symbol]Decimal]{
+// AboveDefinition describes the cache of [Board.FindSymbols], for [gen.Open]
+// where there is no CachedBoard.
+func AboveDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/prices.Board.FindSymbols",
 		Pattern:   "above:{price}",
 		Namespace: "prices",
@@ -228,10 +229,10 @@ func AboveDefinition() runtime.Definition[AboveKey, map[Symbol]Decimal] {
 	}
 }
 
-// LastDefinition describes the cache of [Board.FindLast], for [runtime.Open]
-// where there is no CachedBoard.
-func LastDefinition() runtime.Definition[LastKey, Decimal] {
-	return runtime.Definition[LastKey, Decimal]{
+// LastDefinition describes the cache of [Board.FindLast], for [gen.Open] where
+// there is no CachedBoard.
+func LastDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/prices.Board.FindLast",
 		Pattern:   "last:{symbol}",
 		Namespace: "prices",
@@ -241,16 +242,16 @@ func LastDefinition() runtime.Definition[LastKey, Decimal] {
 			runtime.Grace(10 * time.Minute),
 		},
 		Value: &decimalValue,
-		Tags: func(LastKey) []runtime.Tag {
+		Tags: func(any) []runtime.Tag {
 			return []runtime.Tag{LastTag()}
 		},
 	}
 }
 
-// TimesDefinition describes the cache of [Board.FindTimes], for [runtime.Open]
+// TimesDefinition describes the cache of [Board.FindTimes], for [gen.Open]
 // where there is no CachedBoard.
-func TimesDefinition() runtime.Definition[TimesKey, []time.Time] {
-	return runtime.Definition[TimesKey, []time.Time]{
+func TimesDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/prices.Board.FindTimes",
 		Pattern:   "times:{symbol}",
 		Namespace: "prices",
@@ -263,10 +264,10 @@ func TimesDefinition() runtime.Definition[TimesKey, []time.Time] {
 	}
 }
 
-// DraftDefinition describes the cache of [Desk.LoadDraft], for [runtime.Open]
-// where there is no CachedDesk.
-func DraftDefinition() runtime.Definition[DraftKey, Quote] {
-	return runtime.Definition[DraftKey, Quote]{
+// DraftDefinition describes the cache of [Desk.LoadDraft], for [gen.Open] where
+// there is no CachedDesk.
+func DraftDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/prices.Desk.LoadDraft",
 		Pattern:   "draft:{symbol}",
 		Namespace: "desk",
@@ -302,16 +303,16 @@ type CachedBoard struct {
 func NewCachedBoard(board *Board, stores runtime.Stores) (*CachedBoard, error) {
 	c := &CachedBoard{Board: board}
 	var err error
-	if c.Quote, err = runtime.Open(stores, QuoteDefinition()); err != nil {
+	if c.Quote, err = gen.Open[QuoteKey, *Quote](stores, QuoteDefinition()); err != nil {
 		return nil, err
 	}
-	if c.Above, err = runtime.Open(stores, AboveDefinition()); err != nil {
+	if c.Above, err = gen.Open[AboveKey, map[Symbol]Decimal](stores, AboveDefinition()); err != nil {
 		return nil, err
 	}
-	if c.Last, err = runtime.Open(stores, LastDefinition()); err != nil {
+	if c.Last, err = gen.Open[LastKey, Decimal](stores, LastDefinition()); err != nil {
 		return nil, err
 	}
-	if c.Times, err = runtime.Open(stores, TimesDefinition()); err != nil {
+	if c.Times, err = gen.Open[TimesKey, []time.Time](stores, TimesDefinition()); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -345,19 +346,19 @@ type CachedDesk struct {
 func NewCachedDesk(desk *Desk, stores runtime.Stores) (*CachedDesk, error) {
 	c := &CachedDesk{Desk: desk}
 	var err error
-	if c.Draft, err = runtime.Open(stores, DraftDefinition()); err != nil {
+	if c.Draft, err = gen.Open[DraftKey, Quote](stores, DraftDefinition()); err != nil {
 		return nil, err
 	}
-	if c.quoteCache, err = runtime.Open(stores, QuoteDefinition()); err != nil {
+	if c.quoteCache, err = gen.Open[QuoteKey, *Quote](stores, QuoteDefinition()); err != nil {
 		return nil, err
 	}
-	if c.aboveCache, err = runtime.Open(stores, AboveDefinition()); err != nil {
+	if c.aboveCache, err = gen.Open[AboveKey, map[Symbol]Decimal](stores, AboveDefinition()); err != nil {
 		return nil, err
 	}
-	if c.lastCache, err = runtime.Open(stores, LastDefinition()); err != nil {
+	if c.lastCache, err = gen.Open[LastKey, Decimal](stores, LastDefinition()); err != nil {
 		return nil, err
 	}
-	if c.timesCache, err = runtime.Open(stores, TimesDefinition()); err != nil {
+	if c.timesCache, err = gen.Open[TimesKey, []time.Time](stores, TimesDefinition()); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -375,9 +376,9 @@ func (c *CachedBoard) FindQuote(ctx context.Context, symbol Symbol) (*Quote, err
 func (c *CachedBoard) GetOrSetQuote(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (*Quote, error) {
 	key := QuoteKey{Symbol: symbol}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if quote, ok := c.Quote.Hit(text); ok {
+		if quote, ok := gen.Hit(c.Quote, text); ok {
 			return quote, nil
 		}
 	}
@@ -432,9 +433,9 @@ func (c *CachedBoard) FindSymbols(ctx context.Context, price Decimal) (map[Symbo
 func (c *CachedBoard) GetOrSetAbove(ctx context.Context, price Decimal, opts ...runtime.CallOption) (map[Symbol]Decimal, error) {
 	key := AboveKey{Price: price}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		if text, err := key.AppendText(buf[:0]); err == nil {
-			if symbols, ok := c.Above.Hit(text); ok {
+			if symbols, ok := gen.Hit(c.Above, text); ok {
 				return symbols, nil
 			}
 		}
@@ -489,9 +490,9 @@ func (c *CachedBoard) FindLast(ctx context.Context, symbol Symbol) (Decimal, err
 func (c *CachedBoard) GetOrSetLast(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (Decimal, error) {
 	key := LastKey{Symbol: symbol}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if last, ok := c.Last.Hit(text); ok {
+		if last, ok := gen.Hit(c.Last, text); ok {
 			return last, nil
 		}
 	}
@@ -546,9 +547,9 @@ func (c *CachedBoard) FindTimes(ctx context.Context, symbol Symbol) ([]time.Time
 func (c *CachedBoard) GetOrSetTimes(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) ([]time.Time, error) {
 	key := TimesKey{Symbol: symbol}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if times, ok := c.Times.Hit(text); ok {
+		if times, ok := gen.Hit(c.Times, text); ok {
 			return times, nil
 		}
 	}
@@ -603,10 +604,10 @@ func (c *CachedDesk) LoadDraft(ctx context.Context, symbol Symbol) (Quote, error
 func (c *CachedDesk) GetOrSetDraft(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (Quote, error) {
 	key := DraftKey{Symbol: symbol}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if quote, ok := c.Draft.Hit(text); ok {
-			return quote, nil
+		if quote, ok := gen.Hit(c.Draft, text); ok {
+			return copyQuote2Value(quote), nil
 		}
 	}
 	return c.Draft.GetOrSet(ctx, key, func(ctx context.Context) (Quote, error) {
@@ -660,9 +661,9 @@ func (c *CachedDesk) FindQuote(ctx context.Context, symbol Symbol) (*Quote, erro
 func (c *CachedDesk) GetOrSetQuote(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (*Quote, error) {
 	key := QuoteKey{Symbol: symbol}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if quote, ok := c.quoteCache.Hit(text); ok {
+		if quote, ok := gen.Hit(c.quoteCache, text); ok {
 			return quote, nil
 		}
 	}
@@ -683,9 +684,9 @@ func (c *CachedDesk) FindSymbols(ctx context.Context, price Decimal) (map[Symbol
 func (c *CachedDesk) GetOrSetAbove(ctx context.Context, price Decimal, opts ...runtime.CallOption) (map[Symbol]Decimal, error) {
 	key := AboveKey{Price: price}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		if text, err := key.AppendText(buf[:0]); err == nil {
-			if symbols, ok := c.aboveCache.Hit(text); ok {
+			if symbols, ok := gen.Hit(c.aboveCache, text); ok {
 				return symbols, nil
 			}
 		}
@@ -706,9 +707,9 @@ func (c *CachedDesk) FindLast(ctx context.Context, symbol Symbol) (Decimal, erro
 func (c *CachedDesk) GetOrSetLast(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (Decimal, error) {
 	key := LastKey{Symbol: symbol}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if last, ok := c.lastCache.Hit(text); ok {
+		if last, ok := gen.Hit(c.lastCache, text); ok {
 			return last, nil
 		}
 	}
@@ -729,9 +730,9 @@ func (c *CachedDesk) FindTimes(ctx context.Context, symbol Symbol) ([]time.Time,
 func (c *CachedDesk) GetOrSetTimes(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) ([]time.Time, error) {
 	key := TimesKey{Symbol: symbol}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if times, ok := c.timesCache.Hit(text); ok {
+		if times, ok := gen.Hit(c.timesCache, text); ok {
 			return times, nil
 		}
 	}
@@ -790,9 +791,10 @@ func (c *CachedDesk) Close() error {
 
 // decimalBySymbolValue encodes, decodes, copies and measures cached values of
 // type map[Symbol]Decimal.
-var decimalBySymbolValue = runtime.Value[map[Symbol]Decimal]{
+var decimalBySymbolValue = gen.Value{
 	Fingerprint: 0x2a6fcac0c754c79c,
-	Encode: func(e *wire.Encoder, v map[Symbol]Decimal) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(map[Symbol]Decimal)
 		e.Map(len(v), v == nil)
 		for _, k := range wire.Keys(v) {
 			e.String(string(k))
@@ -800,7 +802,8 @@ var decimalBySymbolValue = runtime.Value[map[Symbol]Decimal]{
 			e.Text(&x)
 		}
 	},
-	Decode: func(d *wire.Decoder) (v map[Symbol]Decimal) {
+	Decode: func(d *wire.Decoder) any {
+		var v map[Symbol]Decimal
 		if !d.Nil() {
 			n := d.Map()
 			v = make(map[Symbol]Decimal, wire.MapCap[Symbol, Decimal](d, n))
@@ -813,7 +816,9 @@ var decimalBySymbolValue = runtime.Value[map[Symbol]Decimal]{
 		}
 		return v
 	},
-	Size: func(v map[Symbol]Decimal) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(map[Symbol]Decimal)
+		n := 0
 		n += wire.MapSize(v)
 		for k := range v {
 			n += len(k)
@@ -824,12 +829,14 @@ var decimalBySymbolValue = runtime.Value[map[Symbol]Decimal]{
 
 // decimalValue encodes, decodes, copies and measures cached values of type
 // Decimal.
-var decimalValue = runtime.Value[Decimal]{
+var decimalValue = gen.Value{
 	Fingerprint: 0x028ff117f0b8d4fb,
-	Encode: func(e *wire.Encoder, v Decimal) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(Decimal)
 		e.Text(&v)
 	},
-	Decode: func(d *wire.Decoder) (v Decimal) {
+	Decode: func(d *wire.Decoder) any {
+		var v Decimal
 		d.Text(&v)
 		return v
 	},
@@ -837,44 +844,58 @@ var decimalValue = runtime.Value[Decimal]{
 
 // quote2Value encodes, decodes, copies and measures cached values of type
 // Quote.
-var quote2Value = runtime.Value[Quote]{
+var quote2Value = gen.Value{
 	Fingerprint: 0x9ca5c52f10b63d09,
-	Encode: func(e *wire.Encoder, v Quote) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(Quote)
 		encodeQuote(e, &v)
 	},
-	Decode: func(d *wire.Decoder) (v Quote) {
+	Decode: func(d *wire.Decoder) any {
+		var v Quote
 		decodeQuote(d, &v)
 		return v
 	},
-	Copy: func(v Quote) Quote {
-		unshareQuote(&v, wire.Seen{})
-		return v
+	Copy: func(value any) any {
+		v, _ := value.(Quote)
+		return copyQuote2Value(v)
 	},
-	Size: func(v Quote) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(Quote)
+		n := 0
 		n += sizeQuote(&v, wire.Seen{})
 		return n
 	},
 }
 
+// copyQuote2Value returns a copy of v that shares no memory with it.
+func copyQuote2Value(v Quote) Quote {
+	unshareQuote(&v, wire.Seen{})
+	return v
+}
+
 // quoteValue encodes, decodes, copies and measures cached values of type
 // *Quote.
-var quoteValue = runtime.Value[*Quote]{
+var quoteValue = gen.Value{
 	Fingerprint: 0x8366a97583f8c72d,
-	Encode: func(e *wire.Encoder, v *Quote) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(*Quote)
 		if v == nil {
 			e.Nil()
 		} else {
 			encodeQuote(e, v)
 		}
 	},
-	Decode: func(d *wire.Decoder) (v *Quote) {
+	Decode: func(d *wire.Decoder) any {
+		var v *Quote
 		if !d.Nil() {
 			v = new(Quote)
 			decodeQuote(d, v)
 		}
 		return v
 	},
-	Size: func(v *Quote) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(*Quote)
+		n := 0
 		n += wire.SizePointer(wire.Seen{}, v, sizeQuote)
 		return n
 	},
@@ -882,15 +903,17 @@ var quoteValue = runtime.Value[*Quote]{
 
 // timeSliceValue encodes, decodes, copies and measures cached values of type
 // []time.Time.
-var timeSliceValue = runtime.Value[[]time.Time]{
+var timeSliceValue = gen.Value{
 	Fingerprint: 0xe2c6038f5079e3af,
-	Encode: func(e *wire.Encoder, v []time.Time) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.([]time.Time)
 		e.Slice(len(v), v == nil)
 		for i := range v {
 			e.Time(v[i])
 		}
 	},
-	Decode: func(d *wire.Decoder) (v []time.Time) {
+	Decode: func(d *wire.Decoder) any {
+		var v []time.Time
 		if !d.Nil() {
 			n := d.Slice()
 			v = make([]time.Time, 0, wire.Cap[time.Time](d, n))
@@ -900,7 +923,9 @@ var timeSliceValue = runtime.Value[[]time.Time]{
 		}
 		return v
 	},
-	Size: func(v []time.Time) (n int) {
+	Size: func(value any) int {
+		v, _ := value.([]time.Time)
+		n := 0
 		n += wire.SliceSize(v)
 		return n
 	},

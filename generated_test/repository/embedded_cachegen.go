@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 	"github.com/cachegen/cachegen/runtime/wire"
 )
 
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = runtime.Generated1
+const _ = gen.Generated2
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -49,7 +50,7 @@ func (k OrderKey) String() string {
 // have returned is an error.
 func ParseOrderKey(text string) (OrderKey, error) {
 	var k OrderKey
-	s := runtime.ScanKey("order:{id}", text)
+	s := gen.ScanKey("order:{id}", text)
 	s.Literal("order")
 	k.ID = s.Int(s.Segment("", ""), 64)
 	if err := s.Done(); err != nil {
@@ -84,7 +85,7 @@ func (k LinesKey) String() string {
 // have returned is an error.
 func ParseLinesKey(text string) (LinesKey, error) {
 	var k LinesKey
-	s := runtime.ScanKey("lines:{recv.Number}:{id}", text)
+	s := gen.ScanKey("lines:{recv.Number}:{id}", text)
 	s.Literal("lines")
 	k.Number = int16(s.Int(s.Segment("", ""), 16))
 	k.ID = s.Int(s.Segment("", ""), 64)
@@ -107,10 +108,10 @@ func LinesTag(number int16) runtime.Tag {
 	return runtime.Tag(b)
 }
 
-// OrderDefinition describes the cache of [Base.FindOrder], for [runtime.Open]
-// where there is no CachedBase.
-func OrderDefinition() runtime.Definition[OrderKey, Order] {
-	return runtime.Definition[OrderKey, Order]{
+// OrderDefinition describes the cache of [Base.FindOrder], for [gen.Open] where
+// there is no CachedBase.
+func OrderDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/repository.Base.FindOrder",
 		Pattern:   "order:{id}",
 		IntPrefix: "order:",
@@ -120,16 +121,16 @@ func OrderDefinition() runtime.Definition[OrderKey, Order] {
 			runtime.TTL(5 * time.Minute),
 		},
 		Value: &orderValue,
-		Tags: func(OrderKey) []runtime.Tag {
+		Tags: func(any) []runtime.Tag {
 			return []runtime.Tag{OrdersTag()}
 		},
 	}
 }
 
-// LinesDefinition describes the cache of [Shop.FindLines], for [runtime.Open]
-// where there is no CachedShop.
-func LinesDefinition() runtime.Definition[LinesKey, []string] {
-	return runtime.Definition[LinesKey, []string]{
+// LinesDefinition describes the cache of [Shop.FindLines], for [gen.Open] where
+// there is no CachedShop.
+func LinesDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/repository.Shop.FindLines",
 		Pattern:   "lines:{recv.Number}:{id}",
 		Namespace: "shop",
@@ -137,7 +138,8 @@ func LinesDefinition() runtime.Definition[LinesKey, []string] {
 			runtime.TTL(time.Minute),
 		},
 		Value: &stringSliceValue,
-		Tags: func(k LinesKey) []runtime.Tag {
+		Tags: func(key any) []runtime.Tag {
+			k := key.(LinesKey)
 			return []runtime.Tag{LinesTag(k.Number)}
 		},
 	}
@@ -159,7 +161,7 @@ type CachedBase struct {
 func NewCachedBase(base *Base, stores runtime.Stores) (*CachedBase, error) {
 	c := &CachedBase{Base: base}
 	var err error
-	if c.Order, err = runtime.Open(stores, OrderDefinition()); err != nil {
+	if c.Order, err = gen.Open[OrderKey, Order](stores, OrderDefinition()); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -184,10 +186,10 @@ type CachedShop struct {
 func NewCachedShop(shop *Shop, stores runtime.Stores) (*CachedShop, error) {
 	c := &CachedShop{Shop: shop}
 	var err error
-	if c.Lines, err = runtime.Open(stores, LinesDefinition()); err != nil {
+	if c.Lines, err = gen.Open[LinesKey, []string](stores, LinesDefinition()); err != nil {
 		return nil, err
 	}
-	if c.orderCache, err = runtime.Open(stores, OrderDefinition()); err != nil {
+	if c.orderCache, err = gen.Open[OrderKey, Order](stores, OrderDefinition()); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -203,11 +205,11 @@ func (c *CachedBase) FindOrder(ctx context.Context, id int64) (Order, bool, erro
 // those of [runtime.Cache.GetOrSet].
 func (c *CachedBase) GetOrSetOrder(ctx context.Context, id int64, opts ...runtime.CallOption) (Order, bool, error) {
 	if len(opts) == 0 {
-		if order, hit := c.Order.HitInt(id); hit {
-			return order, true, nil
+		if order, hit := gen.HitInt(c.Order, id); hit {
+			return copyOrderValue(order), true, nil
 		}
 	}
-	return runtime.Found(c.Order.GetOrSet(ctx, OrderKey{ID: id}, func(ctx context.Context) (Order, error) {
+	return gen.Found(c.Order.GetOrSet(ctx, OrderKey{ID: id}, func(ctx context.Context) (Order, error) {
 		order, ok, err := c.Base.FindOrder(ctx, id)
 		if err == nil && !ok {
 			err = runtime.ErrNotFound
@@ -262,10 +264,10 @@ func (c *CachedShop) FindLines(ctx context.Context, id int64) ([]string, error) 
 func (c *CachedShop) GetOrSetLines(ctx context.Context, id int64, opts ...runtime.CallOption) ([]string, error) {
 	key := LinesKey{Number: c.Shop.Number, ID: id}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if lines, ok := c.Lines.Hit(text); ok {
-			return lines, nil
+		if lines, ok := gen.Hit(c.Lines, text); ok {
+			return copyStringSliceValue(lines), nil
 		}
 	}
 	return c.Lines.GetOrSet(ctx, key, func(ctx context.Context) ([]string, error) {
@@ -317,11 +319,11 @@ func (c *CachedShop) FindOrder(ctx context.Context, id int64) (Order, bool, erro
 // those of [runtime.Cache.GetOrSet].
 func (c *CachedShop) GetOrSetOrder(ctx context.Context, id int64, opts ...runtime.CallOption) (Order, bool, error) {
 	if len(opts) == 0 {
-		if order, hit := c.orderCache.HitInt(id); hit {
+		if order, hit := gen.HitInt(c.orderCache, id); hit {
 			return order, true, nil
 		}
 	}
-	return runtime.Found(c.orderCache.GetOrSet(ctx, OrderKey{ID: id}, func(ctx context.Context) (Order, error) {
+	return gen.Found(c.orderCache.GetOrSet(ctx, OrderKey{ID: id}, func(ctx context.Context) (Order, error) {
 		order, ok, err := c.Shop.FindOrder(ctx, id)
 		if err == nil && !ok {
 			err = runtime.ErrNotFound
@@ -366,36 +368,48 @@ func (c *CachedShop) Change(ctx context.Context, order Order) (Order, error) {
 }
 
 // orderValue encodes, decodes, copies and measures cached values of type Order.
-var orderValue = runtime.Value[Order]{
+var orderValue = gen.Value{
 	Fingerprint: 0x212fdf077ee160ec,
-	Encode: func(e *wire.Encoder, v Order) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(Order)
 		encodeOrder(e, &v)
 	},
-	Decode: func(d *wire.Decoder) (v Order) {
+	Decode: func(d *wire.Decoder) any {
+		var v Order
 		decodeOrder(d, &v)
 		return v
 	},
-	Copy: func(v Order) Order {
-		unshareOrder(&v)
-		return v
+	Copy: func(value any) any {
+		v, _ := value.(Order)
+		return copyOrderValue(v)
 	},
-	Size: func(v Order) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(Order)
+		n := 0
 		n += sizeOrder(&v)
 		return n
 	},
 }
 
+// copyOrderValue returns a copy of v that shares no memory with it.
+func copyOrderValue(v Order) Order {
+	unshareOrder(&v)
+	return v
+}
+
 // stringSliceValue encodes, decodes, copies and measures cached values of type
 // []string.
-var stringSliceValue = runtime.Value[[]string]{
+var stringSliceValue = gen.Value{
 	Fingerprint: 0xb7fefedc4fa4cd27,
-	Encode: func(e *wire.Encoder, v []string) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.([]string)
 		e.Slice(len(v), v == nil)
 		for i := range v {
 			e.String(v[i])
 		}
 	},
-	Decode: func(d *wire.Decoder) (v []string) {
+	Decode: func(d *wire.Decoder) any {
+		var v []string
 		if !d.Nil() {
 			n := d.Slice()
 			v = make([]string, 0, wire.Cap[string](d, n))
@@ -405,17 +419,25 @@ var stringSliceValue = runtime.Value[[]string]{
 		}
 		return v
 	},
-	Copy: func(v []string) []string {
-		v = wire.CloneSlice(v)
-		return v
+	Copy: func(value any) any {
+		v, _ := value.([]string)
+		return copyStringSliceValue(v)
 	},
-	Size: func(v []string) (n int) {
+	Size: func(value any) int {
+		v, _ := value.([]string)
+		n := 0
 		n += wire.SliceSize(v)
 		for i := range v {
 			n += len(v[i])
 		}
 		return n
 	},
+}
+
+// copyStringSliceValue returns a copy of v that shares no memory with it.
+func copyStringSliceValue(v []string) []string {
+	v = wire.CloneSlice(v)
+	return v
 }
 
 // encodeOrder writes an Order.

@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 	"github.com/cachegen/cachegen/runtime/wire"
 )
 
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = runtime.Generated1
+const _ = gen.Generated2
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -37,7 +38,7 @@ func _[A ID, B ID]() {
 func TextTag(text string) runtime.Tag {
 	b := make([]byte, 0, 32)
 	b = append(b, "text:"...)
-	b = runtime.AppendEscaped(b, text)
+	b = gen.AppendEscaped(b, text)
 	return runtime.Tag(b)
 }
 
@@ -49,7 +50,7 @@ type ConvertedKey struct {
 // AppendText appends the key's text, converted:{text}, to b. It does not fail.
 func (k ConvertedKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "converted:"...)
-	b = runtime.AppendEscaped(b, k.Text)
+	b = gen.AppendEscaped(b, k.Text)
 	return b, nil
 }
 
@@ -63,7 +64,7 @@ func (k ConvertedKey) String() string {
 // cannot have returned is an error.
 func ParseConvertedKey(text string) (ConvertedKey, error) {
 	var k ConvertedKey
-	s := runtime.ScanKey("converted:{text}", text)
+	s := gen.ScanKey("converted:{text}", text)
 	s.Literal("converted")
 	k.Text = s.String(s.Segment("", ""))
 	if err := s.Done(); err != nil {
@@ -81,9 +82,9 @@ type PairKey[A ID, B ID] struct {
 // AppendText appends the key's text, pair:{a}:{b}, to b. It does not fail.
 func (k PairKey[A, B]) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "pair:"...)
-	b = runtime.AppendKeyValue(b, k.A)
+	b = gen.AppendKeyValue(b, k.A)
 	b = append(b, ":"...)
-	b = runtime.AppendKeyValue(b, k.B)
+	b = gen.AppendKeyValue(b, k.B)
 	return b, nil
 }
 
@@ -97,10 +98,10 @@ func (k PairKey[A, B]) String() string {
 // returned is an error.
 func ParsePairKey[A ID, B ID](text string) (PairKey[A, B], error) {
 	var k PairKey[A, B]
-	s := runtime.ScanKey("pair:{a}:{b}", text)
+	s := gen.ScanKey("pair:{a}:{b}", text)
 	s.Literal("pair")
-	k.A = runtime.ScanKeyValue[A](s, s.Segment("", ""))
-	k.B = runtime.ScanKeyValue[B](s, s.Segment("", ""))
+	k.A = gen.ScanKeyValue[A](s, s.Segment("", ""))
+	k.B = gen.ScanKeyValue[B](s, s.Segment("", ""))
 	if err := s.Done(); err != nil {
 		return PairKey[A, B]{}, err
 	}
@@ -115,7 +116,7 @@ type countKey struct {
 // AppendText appends the key's text, count:{of}, to b. It does not fail.
 func (k countKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "count:"...)
-	b = runtime.AppendEscaped(b, string(k.Of))
+	b = gen.AppendEscaped(b, string(k.Of))
 	return b, nil
 }
 
@@ -129,7 +130,7 @@ func (k countKey) String() string {
 // have returned is an error.
 func parseCountKey(text string) (countKey, error) {
 	var k countKey
-	s := runtime.ScanKey("count:{of}", text)
+	s := gen.ScanKey("count:{of}", text)
 	s.Literal("count")
 	k.Of = Alias(s.String(s.Segment("", "")))
 	if err := s.Done(); err != nil {
@@ -140,12 +141,12 @@ func parseCountKey(text string) (countKey, error) {
 
 // convertedCaches are the caches of [Convert], one for each list of type
 // arguments. They work once [BindCaches] has been called.
-var convertedCaches runtime.Instances
+var convertedCaches gen.Instances
 
 // convertedCache is the one of them for these type arguments.
 func convertedCache[N Number]() *runtime.Cache[ConvertedKey, N] {
-	return runtime.Instance[func(N)](&convertedCaches, func(instance string) runtime.Definition[ConvertedKey, N] {
-		return runtime.Definition[ConvertedKey, N]{
+	return gen.Instance[func(N), ConvertedKey, N](&convertedCaches, func(instance string) gen.Definition {
+		return gen.Definition{
 			Name:     "github.com/cachegen/cachegen/generated_test/repository.Convert",
 			Pattern:  "converted:{text}",
 			Instance: instance,
@@ -153,7 +154,8 @@ func convertedCache[N Number]() *runtime.Cache[ConvertedKey, N] {
 			Options: []runtime.Option{
 				runtime.TTL(time.Hour),
 			},
-			Tags: func(k ConvertedKey) []runtime.Tag {
+			Tags: func(key any) []runtime.Tag {
+				k := key.(ConvertedKey)
 				return []runtime.Tag{TextTag(k.Text)}
 			},
 		}
@@ -162,12 +164,12 @@ func convertedCache[N Number]() *runtime.Cache[ConvertedKey, N] {
 
 // pairCaches are the caches of [LoadPair], one for each list of type arguments.
 // They work once [BindCaches] has been called.
-var pairCaches runtime.Instances
+var pairCaches gen.Instances
 
 // pairCache is the one of them for these type arguments.
 func pairCache[A ID, B ID]() *runtime.Cache[PairKey[A, B], Page[string]] {
-	return runtime.Instance[func(A, B)](&pairCaches, func(instance string) runtime.Definition[PairKey[A, B], Page[string]] {
-		return runtime.Definition[PairKey[A, B], Page[string]]{
+	return gen.Instance[func(A, B), PairKey[A, B], Page[string]](&pairCaches, func(instance string) gen.Definition {
+		return gen.Definition{
 			Name:     "github.com/cachegen/cachegen/generated_test/repository.LoadPair",
 			Pattern:  "pair:{a}:{b}",
 			Instance: instance,
@@ -181,7 +183,7 @@ func pairCache[A ID, B ID]() *runtime.Cache[PairKey[A, B], Page[string]] {
 
 // countCache is the cache of [count]. It works once [BindCaches] has been
 // called.
-var countCache = runtime.Declare(runtime.Definition[countKey, int64]{
+var countCache = gen.Declare[countKey, int64](gen.Definition{
 	Name:    "github.com/cachegen/cachegen/generated_test/repository.count",
 	Pattern: "count:{of}",
 	Value:   &int64Value,
@@ -205,9 +207,9 @@ func BindCaches(stores runtime.Stores) error {
 func GetOrSetConverted[N Number](ctx context.Context, text string, opts ...runtime.CallOption) (N, error) {
 	key := ConvertedKey{Text: text}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text2, _ := key.AppendText(buf[:0])
-		if converted, ok := convertedCache[N]().Hit(text2); ok {
+		if converted, ok := gen.Hit(convertedCache[N](), text2); ok {
 			return converted, nil
 		}
 	}
@@ -258,10 +260,10 @@ func PullConverted[N Number](ctx context.Context, text string) (converted N, ok 
 func GetOrSetPair[A ID, B ID](ctx context.Context, a A, b B, opts ...runtime.CallOption) (Page[string], error) {
 	key := PairKey[A, B]{A: a, B: b}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if page, ok := pairCache[A, B]().Hit(text); ok {
-			return page, nil
+		if page, ok := gen.Hit(pairCache[A, B](), text); ok {
+			return copyPageStringValue(page), nil
 		}
 	}
 	return pairCache[A, B]().GetOrSet(ctx, key, func(ctx context.Context) (Page[string], error) {
@@ -309,9 +311,9 @@ func PullPair[A ID, B ID](ctx context.Context, a A, b B) (page Page[string], ok 
 func getOrSetCount(ctx context.Context, of Alias, opts ...runtime.CallOption) (int64, error) {
 	key := countKey{Of: of}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if n, ok := countCache.Hit(text); ok {
+		if n, ok := gen.Hit(countCache, text); ok {
 			return n, nil
 		}
 	}
@@ -375,35 +377,46 @@ func cachedRecount(ctx context.Context, of Alias) (int64, error) {
 }
 
 // int64Value encodes, decodes, copies and measures cached values of type int64.
-var int64Value = runtime.Value[int64]{
+var int64Value = gen.Value{
 	Fingerprint: 0x798a70e7e635242d,
-	Encode: func(e *wire.Encoder, v int64) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(int64)
 		e.Int(v)
 	},
-	Decode: func(d *wire.Decoder) int64 {
+	Decode: func(d *wire.Decoder) any {
 		return d.Int64()
 	},
 }
 
 // pageStringValue encodes, decodes, copies and measures cached values of type
 // Page[string].
-var pageStringValue = runtime.Value[Page[string]]{
+var pageStringValue = gen.Value{
 	Fingerprint: 0xc1223c00631d4448,
-	Encode: func(e *wire.Encoder, v Page[string]) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(Page[string])
 		encodePageString(e, &v)
 	},
-	Decode: func(d *wire.Decoder) (v Page[string]) {
+	Decode: func(d *wire.Decoder) any {
+		var v Page[string]
 		decodePageString(d, &v)
 		return v
 	},
-	Copy: func(v Page[string]) Page[string] {
-		unsharePageString(&v)
-		return v
+	Copy: func(value any) any {
+		v, _ := value.(Page[string])
+		return copyPageStringValue(v)
 	},
-	Size: func(v Page[string]) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(Page[string])
+		n := 0
 		n += sizePageString(&v)
 		return n
 	},
+}
+
+// copyPageStringValue returns a copy of v that shares no memory with it.
+func copyPageStringValue(v Page[string]) Page[string] {
+	unsharePageString(&v)
+	return v
 }
 
 // encodePageString writes a Page[string].

@@ -9,13 +9,14 @@ import (
 	"strconv"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 	"github.com/cachegen/cachegen/runtime/wire"
 )
 
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = runtime.Generated1
+const _ = gen.Generated2
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -45,7 +46,7 @@ func (k SystemKey) String() string {
 // have returned is an error.
 func ParseSystemKey(text string) (SystemKey, error) {
 	var k SystemKey
-	s := runtime.ScanKey("system:{verbose}", text)
+	s := gen.ScanKey("system:{verbose}", text)
 	s.Literal("system")
 	k.Verbose = s.Bool(s.Segment("", ""))
 	if err := s.Done(); err != nil {
@@ -54,10 +55,10 @@ func ParseSystemKey(text string) (SystemKey, error) {
 	return k, nil
 }
 
-// SystemDefinition describes the cache of [Host.LoadSystem], for [runtime.Open]
+// SystemDefinition describes the cache of [Host.LoadSystem], for [gen.Open]
 // where there is no CachedHost.
-func SystemDefinition() runtime.Definition[SystemKey, string] {
-	return runtime.Definition[SystemKey, string]{
+func SystemDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/repository.Host.LoadSystem",
 		Pattern:   "system:{verbose}",
 		Namespace: "host",
@@ -84,7 +85,7 @@ type CachedHost struct {
 func NewCachedHost(host *Host, stores runtime.Stores) (*CachedHost, error) {
 	c := &CachedHost{Host: host}
 	var err error
-	if c.System, err = runtime.Open(stores, SystemDefinition()); err != nil {
+	if c.System, err = gen.Open[SystemKey, string](stores, SystemDefinition()); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -102,9 +103,9 @@ func (c *CachedHost) LoadSystem(ctx context.Context, verbose bool) (string, erro
 func (c *CachedHost) GetOrSetSystem(ctx context.Context, verbose bool, opts ...runtime.CallOption) (string, error) {
 	key := SystemKey{Verbose: verbose}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if system, ok := c.System.Hit(text); ok {
+		if system, ok := gen.Hit(c.System, text); ok {
 			return system, nil
 		}
 	}
@@ -149,15 +150,18 @@ func (c *CachedHost) PullSystem(ctx context.Context, verbose bool) (system strin
 
 // stringValue encodes, decodes, copies and measures cached values of type
 // string.
-var stringValue = runtime.Value[string]{
+var stringValue = gen.Value{
 	Fingerprint: 0x0da17806c5d7b5bf,
-	Encode: func(e *wire.Encoder, v string) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(string)
 		e.String(v)
 	},
-	Decode: func(d *wire.Decoder) string {
+	Decode: func(d *wire.Decoder) any {
 		return d.String()
 	},
-	Size: func(v string) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(string)
+		n := 0
 		n += len(v)
 		return n
 	},

@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 	"github.com/cachegen/cachegen/runtime/wire"
 )
 
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = runtime.Generated1
+const _ = gen.Generated2
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -38,9 +39,9 @@ type UserKey struct {
 // does not fail.
 func (k UserKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "directory:"...)
-	b = runtime.AppendEscaped(b, k.Site)
+	b = gen.AppendEscaped(b, k.Site)
 	b = append(b, ":"...)
-	b = runtime.AppendEscaped(b, string(k.Name))
+	b = gen.AppendEscaped(b, string(k.Name))
 	return b, nil
 }
 
@@ -54,7 +55,7 @@ func (k UserKey) String() string {
 // returned is an error.
 func ParseUserKey(text string) (UserKey, error) {
 	var k UserKey
-	s := runtime.ScanKey("directory:{recv.Site}:{name}", text)
+	s := gen.ScanKey("directory:{recv.Site}:{name}", text)
 	s.Literal("directory")
 	k.Site = s.String(s.Segment("", ""))
 	k.Name = Alias(s.String(s.Segment("", "")))
@@ -75,9 +76,9 @@ type InitialsKey struct {
 // not fail.
 func (k InitialsKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "initials:"...)
-	b = runtime.AppendEscaped(b, k.Site)
+	b = gen.AppendEscaped(b, k.Site)
 	b = append(b, ":"...)
-	b = runtime.AppendEscaped(b, string(k.Name))
+	b = gen.AppendEscaped(b, string(k.Name))
 	return b, nil
 }
 
@@ -91,7 +92,7 @@ func (k InitialsKey) String() string {
 // cannot have returned is an error.
 func ParseInitialsKey(text string) (InitialsKey, error) {
 	var k InitialsKey
-	s := runtime.ScanKey("initials:{recv.Site}:{name}", text)
+	s := gen.ScanKey("initials:{recv.Site}:{name}", text)
 	s.Literal("initials")
 	k.Site = s.String(s.Segment("", ""))
 	k.Name = UserName(s.String(s.Segment("", "")))
@@ -123,7 +124,7 @@ func (k archivedKey) String() string {
 // cannot have returned is an error.
 func parseArchivedKey(text string) (archivedKey, error) {
 	var k archivedKey
-	s := runtime.ScanKey("archived:{number}", text)
+	s := gen.ScanKey("archived:{number}", text)
 	s.Literal("archived")
 	k.Number = int(s.Int(s.Segment("", ""), 0))
 	if err := s.Done(); err != nil {
@@ -137,45 +138,46 @@ func DirectoryTag() runtime.Tag {
 	return "directory"
 }
 
-// UserDefinition describes the cache of [Directory.FindUser], for
-// [runtime.Open] where there is no CachedDirectory.
-func UserDefinition() runtime.Definition[UserKey, *User] {
-	return runtime.Definition[UserKey, *User]{
+// UserDefinition describes the cache of [Directory.FindUser], for [gen.Open]
+// where there is no CachedDirectory.
+func UserDefinition() gen.Definition {
+	return gen.Definition{
 		Name:    "github.com/cachegen/cachegen/generated_test/repository.Directory.FindUser",
 		Pattern: "directory:{recv.Site}:{name}",
-		Absent: func(user *User) bool {
+		Absent: func(value any) bool {
+			user, _ := value.(*User)
 			return user == nil
 		},
 		Options: []runtime.Option{
 			runtime.TTL(time.Minute),
 		},
 		Value: &userValue,
-		Tags: func(UserKey) []runtime.Tag {
+		Tags: func(any) []runtime.Tag {
 			return []runtime.Tag{DirectoryTag()}
 		},
 	}
 }
 
 // InitialsDefinition describes the cache of [Directory.FindInitials], for
-// [runtime.Open] where there is no CachedDirectory.
-func InitialsDefinition() runtime.Definition[InitialsKey, []rune] {
-	return runtime.Definition[InitialsKey, []rune]{
+// [gen.Open] where there is no CachedDirectory.
+func InitialsDefinition() gen.Definition {
+	return gen.Definition{
 		Name:    "github.com/cachegen/cachegen/generated_test/repository.Directory.FindInitials",
 		Pattern: "initials:{recv.Site}:{name}",
 		Options: []runtime.Option{
 			runtime.TTL(time.Minute),
 		},
 		Value: &runeSliceValue,
-		Tags: func(InitialsKey) []runtime.Tag {
+		Tags: func(any) []runtime.Tag {
 			return []runtime.Tag{DirectoryTag()}
 		},
 	}
 }
 
-// archivedDefinition describes the cache of [archive.readPage], for
-// [runtime.Open] where there is no cachedArchive.
-func archivedDefinition() runtime.Definition[archivedKey, UserPage] {
-	return runtime.Definition[archivedKey, UserPage]{
+// archivedDefinition describes the cache of [archive.readPage], for [gen.Open]
+// where there is no cachedArchive.
+func archivedDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/repository.archive.readPage",
 		Pattern:   "archived:{number}",
 		IntPrefix: "archived:",
@@ -207,10 +209,10 @@ type CachedDirectory struct {
 func NewCachedDirectory(directory Directory, stores runtime.Stores) (*CachedDirectory, error) {
 	c := &CachedDirectory{Directory: directory}
 	var err error
-	if c.User, err = runtime.Open(stores, UserDefinition()); err != nil {
+	if c.User, err = gen.Open[UserKey, *User](stores, UserDefinition()); err != nil {
 		return nil, err
 	}
-	if c.Initials, err = runtime.Open(stores, InitialsDefinition()); err != nil {
+	if c.Initials, err = gen.Open[InitialsKey, []rune](stores, InitialsDefinition()); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -232,7 +234,7 @@ type cachedArchive struct {
 func newCachedArchive(archiveArg *archive, stores runtime.Stores) (*cachedArchive, error) {
 	c := &cachedArchive{archive: archiveArg}
 	var err error
-	if c.archived, err = runtime.Open(stores, archivedDefinition()); err != nil {
+	if c.archived, err = gen.Open[archivedKey, UserPage](stores, archivedDefinition()); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -250,10 +252,10 @@ func (c *CachedDirectory) FindUser(ctx context.Context, name Alias) (*User, erro
 func (c *CachedDirectory) GetOrSetUser(ctx context.Context, name Alias, opts ...runtime.CallOption) (*User, error) {
 	key := UserKey{Site: c.Directory.Site, Name: name}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if user, ok := c.User.Hit(text); ok {
-			return user, nil
+		if user, ok := gen.Hit(c.User, text); ok {
+			return copyUserValue(user), nil
 		}
 	}
 	return c.User.GetOrSet(ctx, key, func(ctx context.Context) (*User, error) {
@@ -307,10 +309,10 @@ func (c *CachedDirectory) FindInitials(ctx context.Context, name UserName) ([]ru
 func (c *CachedDirectory) GetOrSetInitials(ctx context.Context, name UserName, opts ...runtime.CallOption) ([]rune, error) {
 	key := InitialsKey{Site: c.Directory.Site, Name: name}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if initials, ok := c.Initials.Hit(text); ok {
-			return initials, nil
+		if initials, ok := gen.Hit(c.Initials, text); ok {
+			return copyRuneSliceValue(initials), nil
 		}
 	}
 	return c.Initials.GetOrSet(ctx, key, func(ctx context.Context) ([]rune, error) {
@@ -364,8 +366,8 @@ func (c *cachedArchive) readPage(ctx context.Context, number int) (UserPage, err
 // this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *cachedArchive) getOrSetArchived(ctx context.Context, number int, opts ...runtime.CallOption) (UserPage, error) {
 	if len(opts) == 0 {
-		if page, ok := c.archived.HitInt(int64(number)); ok {
-			return page, nil
+		if page, ok := gen.HitInt(c.archived, int64(number)); ok {
+			return copyPageUserValue(page), nil
 		}
 	}
 	return c.archived.GetOrSet(ctx, archivedKey{Number: number}, func(ctx context.Context) (UserPage, error) {
@@ -418,7 +420,7 @@ func (c *cachedArchive) readPages(ctx context.Context, numbers []int) (map[int]U
 // call. With an error, what was found is returned too. Errors are those of
 // [runtime.Cache.GetOrSetMany].
 func (c *cachedArchive) getOrSetPages(ctx context.Context, numbers []int, opts ...runtime.CallOption) (map[int]UserPage, error) {
-	return runtime.GetOrSetMap(
+	return gen.GetOrSetMap(
 		ctx,
 		c.archived,
 		numbers,
@@ -452,36 +454,48 @@ func (c *cachedArchive) rewrite(number int) error {
 
 // pageUserValue encodes, decodes, copies and measures cached values of type
 // UserPage.
-var pageUserValue = runtime.Value[UserPage]{
+var pageUserValue = gen.Value{
 	Fingerprint: 0x6f9d6097b63ab070,
-	Encode: func(e *wire.Encoder, v UserPage) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(UserPage)
 		encodePageUser(e, &v)
 	},
-	Decode: func(d *wire.Decoder) (v UserPage) {
+	Decode: func(d *wire.Decoder) any {
+		var v UserPage
 		decodePageUser(d, &v)
 		return v
 	},
-	Copy: func(v UserPage) UserPage {
-		unsharePageUser(&v)
-		return v
+	Copy: func(value any) any {
+		v, _ := value.(UserPage)
+		return copyPageUserValue(v)
 	},
-	Size: func(v UserPage) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(UserPage)
+		n := 0
 		n += sizePageUser(&v)
 		return n
 	},
 }
 
+// copyPageUserValue returns a copy of v that shares no memory with it.
+func copyPageUserValue(v UserPage) UserPage {
+	unsharePageUser(&v)
+	return v
+}
+
 // runeSliceValue encodes, decodes, copies and measures cached values of type
 // []rune.
-var runeSliceValue = runtime.Value[[]rune]{
+var runeSliceValue = gen.Value{
 	Fingerprint: 0x96cb0b8daf9d251a,
-	Encode: func(e *wire.Encoder, v []rune) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.([]rune)
 		e.Slice(len(v), v == nil)
 		for i := range v {
 			e.Int(int64(v[i]))
 		}
 	},
-	Decode: func(d *wire.Decoder) (v []rune) {
+	Decode: func(d *wire.Decoder) any {
+		var v []rune
 		if !d.Nil() {
 			n := d.Slice()
 			v = make([]rune, 0, wire.Cap[rune](d, n))
@@ -491,48 +505,66 @@ var runeSliceValue = runtime.Value[[]rune]{
 		}
 		return v
 	},
-	Copy: func(v []rune) []rune {
-		v = wire.CloneSlice(v)
-		return v
+	Copy: func(value any) any {
+		v, _ := value.([]rune)
+		return copyRuneSliceValue(v)
 	},
-	Size: func(v []rune) (n int) {
+	Size: func(value any) int {
+		v, _ := value.([]rune)
+		n := 0
 		n += wire.SliceSize(v)
 		return n
 	},
 }
 
+// copyRuneSliceValue returns a copy of v that shares no memory with it.
+func copyRuneSliceValue(v []rune) []rune {
+	v = wire.CloneSlice(v)
+	return v
+}
+
 // userValue encodes, decodes, copies and measures cached values of type *User.
-var userValue = runtime.Value[*User]{
+var userValue = gen.Value{
 	Fingerprint: 0xbbbc716846dd08bc,
-	Encode: func(e *wire.Encoder, v *User) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(*User)
 		if v == nil {
 			e.Nil()
 		} else {
 			encodeUser(e, v)
 		}
 	},
-	Decode: func(d *wire.Decoder) (v *User) {
+	Decode: func(d *wire.Decoder) any {
+		var v *User
 		if !d.Nil() {
 			v = new(User)
 			decodeUser(d, v)
 		}
 		return v
 	},
-	Copy: func(v *User) *User {
-		if v != nil {
-			x := *v
-			unshareUser(&x)
-			v = &x
-		}
-		return v
+	Copy: func(value any) any {
+		v, _ := value.(*User)
+		return copyUserValue(v)
 	},
-	Size: func(v *User) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(*User)
+		n := 0
 		if v != nil {
 			n += wire.PointerSize(v)
 			n += sizeUser(v)
 		}
 		return n
 	},
+}
+
+// copyUserValue returns a copy of v that shares no memory with it.
+func copyUserValue(v *User) *User {
+	if v != nil {
+		x := *v
+		unshareUser(&x)
+		v = &x
+	}
+	return v
 }
 
 // encodePageUser writes a UserPage.

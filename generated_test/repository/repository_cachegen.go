@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 )
 
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = runtime.Generated1
+const _ = gen.Generated2
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -37,7 +38,7 @@ type RowKey[K ID] struct {
 // AppendText appends the key's text, row:{id}, to b. It does not fail.
 func (k RowKey[K]) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "row:"...)
-	b = runtime.AppendKeyValue(b, k.ID)
+	b = gen.AppendKeyValue(b, k.ID)
 	return b, nil
 }
 
@@ -51,9 +52,9 @@ func (k RowKey[K]) String() string {
 // returned is an error.
 func ParseRowKey[K ID](text string) (RowKey[K], error) {
 	var k RowKey[K]
-	s := runtime.ScanKey("row:{id}", text)
+	s := gen.ScanKey("row:{id}", text)
 	s.Literal("row")
-	k.ID = runtime.ScanKeyValue[K](s, s.Segment("", ""))
+	k.ID = gen.ScanKeyValue[K](s, s.Segment("", ""))
 	if err := s.Done(); err != nil {
 		return RowKey[K]{}, err
 	}
@@ -86,7 +87,7 @@ func (k PageKey) String() string {
 // returned is an error.
 func ParsePageKey(text string) (PageKey, error) {
 	var k PageKey
-	s := runtime.ScanKey("page:{number}:{size}", text)
+	s := gen.ScanKey("page:{number}:{size}", text)
 	s.Literal("page")
 	k.Number = int(s.Int(s.Segment("", ""), 0))
 	k.Size = int(s.Int(s.Segment("", ""), 0))
@@ -101,13 +102,13 @@ func PagesTag() runtime.Tag {
 	return "pages"
 }
 
-// RowDefinition describes the cache of [Repo.Find], for [runtime.Open] where
-// there is no CachedRepo.
-func RowDefinition[K ID, V any]() runtime.Definition[RowKey[K], V] {
-	return runtime.Definition[RowKey[K], V]{
+// RowDefinition describes the cache of [Repo.Find], for [gen.Open] where there
+// is no CachedRepo.
+func RowDefinition[K ID, V any]() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/repository.Repo.Find",
 		Pattern:   "row:{id}",
-		Instance:  runtime.TypeArgs[func(K, V)](),
+		Instance:  gen.TypeArgs[func(K, V)](),
 		Namespace: "rows",
 		NotFound:  ErrNoRow,
 		Options: []runtime.Option{
@@ -116,18 +117,18 @@ func RowDefinition[K ID, V any]() runtime.Definition[RowKey[K], V] {
 	}
 }
 
-// PageDefinition describes the cache of [Repo.ListPage], for [runtime.Open]
-// where there is no CachedRepo.
-func PageDefinition[K ID, V any]() runtime.Definition[PageKey, Page[K]] {
-	return runtime.Definition[PageKey, Page[K]]{
+// PageDefinition describes the cache of [Repo.ListPage], for [gen.Open] where
+// there is no CachedRepo.
+func PageDefinition[K ID, V any]() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/repository.Repo.ListPage",
 		Pattern:   "page:{number}:{size}",
-		Instance:  runtime.TypeArgs[func(K, V)](),
+		Instance:  gen.TypeArgs[func(K, V)](),
 		Namespace: "rows",
 		Options: []runtime.Option{
 			runtime.TTL(5 * time.Minute),
 		},
-		Tags: func(PageKey) []runtime.Tag {
+		Tags: func(any) []runtime.Tag {
 			return []runtime.Tag{PagesTag()}
 		},
 	}
@@ -152,10 +153,10 @@ type CachedRepo[K ID, V any] struct {
 func NewCachedRepo[K ID, V any](repo *Repo[K, V], stores runtime.Stores) (*CachedRepo[K, V], error) {
 	c := &CachedRepo[K, V]{Repo: repo}
 	var err error
-	if c.Row, err = runtime.Open(stores, RowDefinition[K, V]()); err != nil {
+	if c.Row, err = gen.Open[RowKey[K], V](stores, RowDefinition[K, V]()); err != nil {
 		return nil, err
 	}
-	if c.Page, err = runtime.Open(stores, PageDefinition[K, V]()); err != nil {
+	if c.Page, err = gen.Open[PageKey, Page[K]](stores, PageDefinition[K, V]()); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -172,9 +173,9 @@ func (c *CachedRepo[K, V]) Find(ctx context.Context, id K) (V, error) {
 func (c *CachedRepo[K, V]) GetOrSetRow(ctx context.Context, id K, opts ...runtime.CallOption) (V, error) {
 	key := RowKey[K]{ID: id}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if row, ok := c.Row.Hit(text); ok {
+		if row, ok := gen.Hit(c.Row, text); ok {
 			return row, nil
 		}
 	}
@@ -228,9 +229,9 @@ func (c *CachedRepo[K, V]) ListPage(ctx context.Context, number, size int) (Page
 func (c *CachedRepo[K, V]) GetOrSetPage(ctx context.Context, number, size int, opts ...runtime.CallOption) (Page[K], error) {
 	key := PageKey{Number: number, Size: size}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if page, ok := c.Page.Hit(text); ok {
+		if page, ok := gen.Hit(c.Page, text); ok {
 			return page, nil
 		}
 	}
@@ -283,7 +284,7 @@ func (c *CachedRepo[K, V]) FindAll(ctx context.Context, ids ...K) (map[K]V, erro
 // error, what was found is returned too. Errors are those of
 // [runtime.Cache.GetOrSetMany].
 func (c *CachedRepo[K, V]) GetOrSetAll(ctx context.Context, ids []K, opts ...runtime.CallOption) (map[K]V, error) {
-	return runtime.GetOrSetMap(
+	return gen.GetOrSetMap(
 		ctx,
 		c.Row,
 		ids,
@@ -319,7 +320,7 @@ func (c *CachedRepo[K, V]) Remove(ctx context.Context, ids ...K) error {
 		return err
 	}
 	return errors.Join(
-		c.Row.DeleteMany(ctx, runtime.Keys(ids, func(id K) RowKey[K] {
+		c.Row.DeleteMany(ctx, gen.Keys(ids, func(id K) RowKey[K] {
 			return RowKey[K]{ID: id}
 		})...),
 		c.Row.DeleteByTag(ctx, PagesTag()),

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 	"github.com/cachegen/cachegen/runtime/wire"
 )
 
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = runtime.Generated1
+const _ = gen.Generated2
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -30,7 +31,7 @@ type PolicyKey struct {
 // AppendText appends the key's text, policy:{name}, to b. It does not fail.
 func (k PolicyKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "policy:"...)
-	b = runtime.AppendEscaped(b, string(k.Name))
+	b = gen.AppendEscaped(b, string(k.Name))
 	return b, nil
 }
 
@@ -44,7 +45,7 @@ func (k PolicyKey) String() string {
 // have returned is an error.
 func ParsePolicyKey(text string) (PolicyKey, error) {
 	var k PolicyKey
-	s := runtime.ScanKey("policy:{name}", text)
+	s := gen.ScanKey("policy:{name}", text)
 	s.Literal("policy")
 	k.Name = PolicyName(s.String(s.Segment("", "")))
 	if err := s.Done(); err != nil {
@@ -55,7 +56,7 @@ func ParsePolicyKey(text string) (PolicyKey, error) {
 
 // policyCache is the cache of [LoadPolicy]. It works once [BindCaches] has been
 // called.
-var policyCache = runtime.Declare(runtime.Definition[PolicyKey, *Policy]{
+var policyCache = gen.Declare[PolicyKey, *Policy](gen.Definition{
 	Name:     "github.com/cachegen/cachegen/generated_test/sessions.LoadPolicy",
 	Pattern:  "policy:{name}",
 	Store:    "local",
@@ -82,9 +83,9 @@ func BindCaches(stores runtime.Stores) error {
 func GetOrSetPolicy(ctx context.Context, name PolicyName, opts ...runtime.CallOption) (*Policy, error) {
 	key := PolicyKey{Name: name}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if policy, ok := policyCache.Hit(text); ok {
+		if policy, ok := gen.Hit(policyCache, text); ok {
 			return policy, nil
 		}
 	}
@@ -134,30 +135,34 @@ func CachedResetPolicies(names ...PolicyName) error {
 	if err := ResetPolicies(names...); err != nil {
 		return err
 	}
-	return policyCache.Expire(context.Background(), runtime.Keys(names, func(name PolicyName) PolicyKey {
+	return policyCache.Expire(context.Background(), gen.Keys(names, func(name PolicyName) PolicyKey {
 		return PolicyKey{Name: name}
 	})...)
 }
 
 // policyValue encodes, decodes, copies and measures cached values of type
 // *Policy.
-var policyValue = runtime.Value[*Policy]{
+var policyValue = gen.Value{
 	Fingerprint: 0x4522b6922296435c,
-	Encode: func(e *wire.Encoder, v *Policy) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(*Policy)
 		if v == nil {
 			e.Nil()
 		} else {
 			encodePolicy(e, v)
 		}
 	},
-	Decode: func(d *wire.Decoder) (v *Policy) {
+	Decode: func(d *wire.Decoder) any {
+		var v *Policy
 		if !d.Nil() {
 			v = new(Policy)
 			decodePolicy(d, v)
 		}
 		return v
 	},
-	Size: func(v *Policy) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(*Policy)
+		n := 0
 		if v != nil {
 			n += wire.PointerSize(v)
 			n += sizePolicy(v)

@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 	"github.com/cachegen/cachegen/runtime/wire"
 )
 
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = runtime.Generated1
+const _ = gen.Generated2
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -37,7 +38,7 @@ type SessionKey struct {
 // AppendText appends the key's text, session:{token}, to b. It does not fail.
 func (k SessionKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "session:"...)
-	b = runtime.AppendEscaped(b, string(k.Token))
+	b = gen.AppendEscaped(b, string(k.Token))
 	return b, nil
 }
 
@@ -51,7 +52,7 @@ func (k SessionKey) String() string {
 // cannot have returned is an error.
 func ParseSessionKey(text string) (SessionKey, error) {
 	var k SessionKey
-	s := runtime.ScanKey("session:{token}", text)
+	s := gen.ScanKey("session:{token}", text)
 	s.Literal("session")
 	k.Token = Token(s.String(s.Segment("", "")))
 	if err := s.Done(); err != nil {
@@ -74,7 +75,7 @@ func (k CountKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "count:"...)
 	b = strconv.AppendUint(b, uint64(k.User), 10)
 	b = append(b, ":"...)
-	b, err := runtime.AppendKeyText(b, k.Realm)
+	b, err := gen.AppendKeyText(b, k.Realm)
 	if err != nil {
 		return nil, err
 	}
@@ -86,14 +87,14 @@ func (k CountKey) AppendText(b []byte) ([]byte, error) {
 // String returns the key's text, as [CountKey.AppendText] writes it. A key that
 // has none gives the error in parentheses.
 func (k CountKey) String() string {
-	return runtime.KeyText(k)
+	return gen.KeyText(k)
 }
 
 // ParseCountKey is the inverse of [CountKey.String]. Text that String cannot
 // have returned is an error.
 func ParseCountKey(text string) (CountKey, error) {
 	var k CountKey
-	s := runtime.ScanKey("count:{user}:{realm}:{live}", text)
+	s := gen.ScanKey("count:{user}:{realm}:{live}", text)
 	s.Literal("count")
 	k.User = UserID(s.Uint(s.Segment("", ""), 32))
 	s.Text(s.Segment("", ""), &k.Realm)
@@ -113,7 +114,7 @@ type DeviceKey struct {
 // field's MarshalText does.
 func (k DeviceKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "device:"...)
-	b, err := runtime.AppendKeyText(b, k.Device)
+	b, err := gen.AppendKeyText(b, k.Device)
 	if err != nil {
 		return nil, err
 	}
@@ -123,14 +124,14 @@ func (k DeviceKey) AppendText(b []byte) ([]byte, error) {
 // String returns the key's text, as [DeviceKey.AppendText] writes it. A key
 // that has none gives the error in parentheses.
 func (k DeviceKey) String() string {
-	return runtime.KeyText(k)
+	return gen.KeyText(k)
 }
 
 // ParseDeviceKey is the inverse of [DeviceKey.String]. Text that String cannot
 // have returned is an error.
 func ParseDeviceKey(text string) (DeviceKey, error) {
 	var k DeviceKey
-	s := runtime.ScanKey("device:{device}", text)
+	s := gen.ScanKey("device:{device}", text)
 	s.Literal("device")
 	s.Text(s.Segment("", ""), &k.Device)
 	if err := s.Done(); err != nil {
@@ -152,14 +153,14 @@ func UserTag(user UserID) runtime.Tag {
 func DeviceTag(device DeviceID) runtime.Tag {
 	b := make([]byte, 0, 32)
 	b = append(b, "device:"...)
-	b, _ = runtime.AppendKeyText(b, device)
+	b, _ = gen.AppendKeyText(b, device)
 	return runtime.Tag(b)
 }
 
-// SessionDefinition describes the cache of [Table.FindSession], for
-// [runtime.Open] where there is no CachedSessions.
-func SessionDefinition() runtime.Definition[SessionKey, *Session] {
-	return runtime.Definition[SessionKey, *Session]{
+// SessionDefinition describes the cache of [Table.FindSession], for [gen.Open]
+// where there is no CachedSessions.
+func SessionDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/sessions.Table.FindSession",
 		Pattern:   "session:{token}",
 		Namespace: "sessions",
@@ -169,7 +170,8 @@ func SessionDefinition() runtime.Definition[SessionKey, *Session] {
 			runtime.NotFoundTTL(time.Minute),
 		},
 		Value: &sessionValue,
-		ResultTags: func(session *Session) []runtime.Tag {
+		ResultTags: func(value any) []runtime.Tag {
+			session, _ := value.(*Session)
 			if session == nil {
 				return nil
 			}
@@ -178,10 +180,10 @@ func SessionDefinition() runtime.Definition[SessionKey, *Session] {
 	}
 }
 
-// CountDefinition describes the cache of [Table.CountSessions], for
-// [runtime.Open] where there is no CachedSessions.
-func CountDefinition() runtime.Definition[CountKey, int] {
-	return runtime.Definition[CountKey, int]{
+// CountDefinition describes the cache of [Table.CountSessions], for [gen.Open]
+// where there is no CachedSessions.
+func CountDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/sessions.Table.CountSessions",
 		Pattern:   "count:{user}:{realm}:{live}",
 		Namespace: "sessions",
@@ -189,16 +191,17 @@ func CountDefinition() runtime.Definition[CountKey, int] {
 			runtime.TTL(20 * time.Minute),
 		},
 		Value: &intValue,
-		Tags: func(k CountKey) []runtime.Tag {
+		Tags: func(key any) []runtime.Tag {
+			k := key.(CountKey)
 			return []runtime.Tag{UserTag(k.User)}
 		},
 	}
 }
 
-// DeviceDefinition describes the cache of [Table.FindDevice], for
-// [runtime.Open] where there is no CachedSessions.
-func DeviceDefinition() runtime.Definition[DeviceKey, Scopes] {
-	return runtime.Definition[DeviceKey, Scopes]{
+// DeviceDefinition describes the cache of [Table.FindDevice], for [gen.Open]
+// where there is no CachedSessions.
+func DeviceDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/sessions.Table.FindDevice",
 		Pattern:   "device:{device}",
 		Store:     "local",
@@ -233,13 +236,13 @@ type CachedSessions struct {
 func NewCachedSessions(table *Table, stores runtime.Stores) (*CachedSessions, error) {
 	c := &CachedSessions{Table: table}
 	var err error
-	if c.Session, err = runtime.Open(stores, SessionDefinition()); err != nil {
+	if c.Session, err = gen.Open[SessionKey, *Session](stores, SessionDefinition()); err != nil {
 		return nil, err
 	}
-	if c.Count, err = runtime.Open(stores, CountDefinition()); err != nil {
+	if c.Count, err = gen.Open[CountKey, int](stores, CountDefinition()); err != nil {
 		return nil, err
 	}
-	if c.Device, err = runtime.Open(stores, DeviceDefinition()); err != nil {
+	if c.Device, err = gen.Open[DeviceKey, Scopes](stores, DeviceDefinition()); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -257,13 +260,13 @@ func (c *CachedSessions) FindSession(ctx context.Context, token Token) (*Session
 func (c *CachedSessions) GetOrSetSession(ctx context.Context, token Token, opts ...runtime.CallOption) (*Session, bool, error) {
 	key := SessionKey{Token: token}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if session, hit := c.Session.Hit(text); hit {
-			return session, true, nil
+		if session, hit := gen.Hit(c.Session, text); hit {
+			return copySessionValue(session), true, nil
 		}
 	}
-	return runtime.Found(c.Session.GetOrSet(ctx, key, func(ctx context.Context) (*Session, error) {
+	return gen.Found(c.Session.GetOrSet(ctx, key, func(ctx context.Context) (*Session, error) {
 		session, ok, err := c.Table.FindSession(ctx, token)
 		if err == nil && !ok {
 			err = runtime.ErrNotFound
@@ -318,9 +321,9 @@ func (c *CachedSessions) CountSessions(user UserID, realm Realm, live bool) (int
 func (c *CachedSessions) GetOrSetCount(ctx context.Context, user UserID, realm Realm, live bool, opts ...runtime.CallOption) (int, error) {
 	key := CountKey{User: user, Realm: realm, Live: live}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		if text, err := key.AppendText(buf[:0]); err == nil {
-			if n, ok := c.Count.Hit(text); ok {
+			if n, ok := gen.Hit(c.Count, text); ok {
 				return n, nil
 			}
 		}
@@ -377,14 +380,14 @@ func (c *CachedSessions) FindDevice(device DeviceID) (Scopes, bool, error) {
 func (c *CachedSessions) GetOrSetDevice(ctx context.Context, device DeviceID, opts ...runtime.CallOption) (Scopes, bool, error) {
 	key := DeviceKey{Device: device}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		if text, err := key.AppendText(buf[:0]); err == nil {
-			if scopes, hit := c.Device.Hit(text); hit {
+			if scopes, hit := gen.Hit(c.Device, text); hit {
 				return scopes, true, nil
 			}
 		}
 	}
-	return runtime.Found(c.Device.GetOrSet(ctx, key, func(context.Context) (Scopes, error) {
+	return gen.Found(c.Device.GetOrSet(ctx, key, func(context.Context) (Scopes, error) {
 		scopes, ok, loadErr := c.Table.FindDevice(device)
 		if loadErr == nil && !ok {
 			loadErr = runtime.ErrNotFound
@@ -482,24 +485,27 @@ func (c *CachedSessions) Lose(device DeviceID) error {
 }
 
 // intValue encodes, decodes, copies and measures cached values of type int.
-var intValue = runtime.Value[int]{
+var intValue = gen.Value{
 	Fingerprint: 0x102369e829d1ff1f,
-	Encode: func(e *wire.Encoder, v int) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(int)
 		e.Int(int64(v))
 	},
-	Decode: func(d *wire.Decoder) int {
+	Decode: func(d *wire.Decoder) any {
 		return d.Int()
 	},
 }
 
 // scopesValue encodes, decodes, copies and measures cached values of type
 // Scopes.
-var scopesValue = runtime.Value[Scopes]{
+var scopesValue = gen.Value{
 	Fingerprint: 0xd7260367a8c5a65c,
-	Encode: func(e *wire.Encoder, v Scopes) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(Scopes)
 		e.Custom(&v)
 	},
-	Decode: func(d *wire.Decoder) (v Scopes) {
+	Decode: func(d *wire.Decoder) any {
+		var v Scopes
 		d.Custom(&v)
 		return v
 	},
@@ -507,37 +513,47 @@ var scopesValue = runtime.Value[Scopes]{
 
 // sessionValue encodes, decodes, copies and measures cached values of type
 // *Session.
-var sessionValue = runtime.Value[*Session]{
+var sessionValue = gen.Value{
 	Fingerprint: 0xcde72cccf21cfc34,
-	Encode: func(e *wire.Encoder, v *Session) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(*Session)
 		if v == nil {
 			e.Nil()
 		} else {
 			encodeSession(e, v)
 		}
 	},
-	Decode: func(d *wire.Decoder) (v *Session) {
+	Decode: func(d *wire.Decoder) any {
+		var v *Session
 		if !d.Nil() {
 			v = new(Session)
 			decodeSession(d, v)
 		}
 		return v
 	},
-	Copy: func(v *Session) *Session {
-		if v != nil {
-			x := *v
-			unshareSession(&x)
-			v = &x
-		}
-		return v
+	Copy: func(value any) any {
+		v, _ := value.(*Session)
+		return copySessionValue(v)
 	},
-	Size: func(v *Session) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(*Session)
+		n := 0
 		if v != nil {
 			n += wire.PointerSize(v)
 			n += sizeSession(v)
 		}
 		return n
 	},
+}
+
+// copySessionValue returns a copy of v that shares no memory with it.
+func copySessionValue(v *Session) *Session {
+	if v != nil {
+		x := *v
+		unshareSession(&x)
+		v = &x
+	}
+	return v
 }
 
 // encodeSession writes a Session.

@@ -46,16 +46,16 @@ func BenchmarkCodec(b *testing.B) {
 		}
 	}
 	b.Run("small/generated", func(b *testing.B) {
-		generated(b, func() ([]byte, error) { return wire.Marshal(embedding, embeddingValue.Encode) },
-			func(data []byte) error { _, err := wire.Unmarshal(data, embeddingValue.Decode); return err })
+		generated(b, func() ([]byte, error) { return wire.Marshal(embedding, embeddingFuncs.Encode) },
+			func(data []byte) error { _, err := wire.Unmarshal(data, embeddingFuncs.Decode); return err })
 	})
 	b.Run("small/reflection", func(b *testing.B) {
 		generated(b, func() ([]byte, error) { return msgpack.Marshal(&embedding) },
 			func(data []byte) error { var v *Embedding; return msgpack.Unmarshal(data, &v) })
 	})
 	b.Run("large/generated", func(b *testing.B) {
-		generated(b, func() ([]byte, error) { return wire.Marshal(*containers, containersValue.Encode) },
-			func(data []byte) error { _, err := wire.Unmarshal(data, containersValue.Decode); return err })
+		generated(b, func() ([]byte, error) { return wire.Marshal(*containers, containersFuncs.Encode) },
+			func(data []byte) error { _, err := wire.Unmarshal(data, containersFuncs.Decode); return err })
 	})
 	b.Run("large/reflection", func(b *testing.B) {
 		generated(b, func() ([]byte, error) { return msgpack.Marshal(containers) },
@@ -64,11 +64,11 @@ func BenchmarkCodec(b *testing.B) {
 }
 
 func TestBenchmarkedValuesSurvive(t *testing.T) {
-	data, err := wire.Marshal(*customers(), containersValue.Encode)
+	data, err := wire.Marshal(*customers(), containersFuncs.Encode)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := wire.Unmarshal(data, containersValue.Decode)
+	got, err := wire.Unmarshal(data, containersFuncs.Decode)
 	if err != nil || !reflect.DeepEqual(got.Items, customers().Items) {
 		t.Errorf("got %+v, %v", got, err)
 	}

@@ -6,11 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cachegen/cachegen/runtime"
 	"github.com/cachegen/cachegen/runtime/wire"
 )
 
-func roundTrip[V any](t *testing.T, value *runtime.Value[V], v V) V {
+func roundTrip[V any](t *testing.T, value *valueFuncs[V], v V) V {
 	t.Helper()
 	data, err := wire.Marshal(v, value.Encode)
 	if err != nil {
@@ -39,7 +38,7 @@ func TestTimes(t *testing.T) {
 		time.Date(2024, 11, 3, 1, 30, 0, 0, zone("America/New_York")).Add(time.Hour),
 		time.Time{}.In(zone("Asia/Kolkata")), // local mean time
 	} {
-		out := roundTrip(t, &timeValue, in)
+		out := roundTrip(t, timeFuncs, in)
 		wantSame(t, in.String(), out, in.Round(0), false)
 		if out != out.Round(0) {
 			t.Errorf("%v has a monotonic reading", out)
@@ -60,7 +59,7 @@ func TestExtremes(t *testing.T) {
 		{S: string(make([]byte, 31)), Raw: make([]byte, 256), Notes: make(Notes, 16)},
 		{S: string(make([]byte, 1<<16)), Raw: make([]byte, 1<<16), Notes: make(Notes, 1<<16)},
 	} {
-		if out := roundTrip(t, &everythingValue, &in); !reflect.DeepEqual(out, &in) {
+		if out := roundTrip(t, everythingFuncs, &in); !reflect.DeepEqual(out, &in) {
 			t.Errorf("%.200v comes back as %.200v", in, out)
 		}
 	}
@@ -68,14 +67,14 @@ func TestExtremes(t *testing.T) {
 		for _, d := range []int64{-1, 0, 1} {
 			n := int64(1)<<shift + d
 			in := &Everything{I64: n, U64: uint64(n), For: time.Duration(-n)}
-			if out := roundTrip(t, &everythingValue, in); !reflect.DeepEqual(out, in) {
+			if out := roundTrip(t, everythingFuncs, in); !reflect.DeepEqual(out, in) {
 				t.Errorf("%d comes back as %d, %d, %d", n, out.I64, out.U64, out.For)
 			}
 		}
 	}
 	nan := math.Float64frombits(0x7ff8_0000_dead_beef)
 	negative := math.Copysign(0, -1)
-	out := roundTrip(t, &everythingValue, &Everything{F64: nan, Ratio: Ratio(negative), F32: float32(math.NaN())})
+	out := roundTrip(t, everythingFuncs, &Everything{F64: nan, Ratio: Ratio(negative), F32: float32(math.NaN())})
 	if math.Float64bits(out.F64) != math.Float64bits(nan) || !math.Signbit(float64(out.Ratio)) || out.F32 == out.F32 {
 		t.Errorf("got %v, %v, %v", out.F64, out.Ratio, out.F32)
 	}
@@ -88,17 +87,17 @@ func TestNilIsNotEmpty(t *testing.T) {
 		Slice: &[]int{},
 	}
 	for _, in := range []Containers{{}, empty} {
-		if out := roundTrip(t, &containersValue, in); !reflect.DeepEqual(out, in) {
+		if out := roundTrip(t, containersFuncs, in); !reflect.DeepEqual(out, in) {
 			t.Errorf("%+v comes back as %+v", in, out)
 		}
-		if out := containersValue.Copy(in); !reflect.DeepEqual(out, in) {
+		if out := containersFuncs.Copy(in); !reflect.DeepEqual(out, in) {
 			t.Errorf("%+v is copied as %+v", in, out)
 		}
 	}
-	if out := roundTrip(t, &nodeValue, nil); out != nil {
+	if out := roundTrip(t, nodeFuncs, nil); out != nil {
 		t.Errorf("nil comes back as %+v", out)
 	}
-	if out := roundTrip(t, &treeValue, Tree{}); out == nil {
+	if out := roundTrip(t, treeFuncs, Tree{}); out == nil {
 		t.Error("an empty map comes back as nil")
 	}
 }

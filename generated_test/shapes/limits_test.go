@@ -12,7 +12,6 @@ import (
 
 	"github.com/vmihailenco/msgpack/v5"
 
-	cache "github.com/cachegen/cachegen/runtime"
 	"github.com/cachegen/cachegen/runtime/wire"
 )
 
@@ -34,7 +33,7 @@ func cycle() *Node {
 // A cycle stays a cycle when it is copied, is measured once, and is not encoded.
 func TestCycles(t *testing.T) {
 	in := cycle()
-	out := nodeValue.Copy(in)
+	out := nodeFuncs.Copy(in)
 	if out == in || out.Next.Next != out || out.ByName["root"] != out || out.Other.Nodes[0] != out || out.Other.Pages.Items[0] != out.Other {
 		t.Errorf("the copy is %+v", out)
 	}
@@ -44,15 +43,15 @@ func TestCycles(t *testing.T) {
 	if reflect.ValueOf(out.Tree["a"]).Pointer() != reflect.ValueOf(out.Tree).Pointer() {
 		t.Error("the map that holds itself is not copied as one")
 	}
-	if n := nodeValue.Size(in); n < 400 || n > 4000 {
+	if n := nodeFuncs.Size(in); n < 400 || n > 4000 {
 		t.Errorf("its size is %d", n)
 	}
-	if _, err := wire.Marshal(in, nodeValue.Encode); err == nil || !strings.Contains(err.Error(), "cycle") {
+	if _, err := wire.Marshal(in, nodeFuncs.Encode); err == nil || !strings.Contains(err.Error(), "cycle") {
 		t.Errorf("encoding it: %v", err)
 	}
 	list := List{nil}
 	list[0] = list
-	if again := listValue.Copy(list); &again[0] != &again[0][0] || &again[0] == &list[0] || listValue.Size(list) != listValue.Size(again) {
+	if again := listFuncs.Copy(list); &again[0] != &again[0][0] || &again[0] == &list[0] || listFuncs.Size(list) != listFuncs.Size(again) {
 		t.Errorf("the list is copied as %p, %p", again, again[0])
 	}
 }
@@ -65,14 +64,14 @@ func TestDepth(t *testing.T) {
 		}
 		return node
 	}
-	data, err := wire.Marshal(chain(wire.MaxDepth), nodeValue.Encode)
+	data, err := wire.Marshal(chain(wire.MaxDepth), nodeFuncs.Encode)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := wire.Unmarshal(data, nodeValue.Decode); err != nil {
+	if _, err := wire.Unmarshal(data, nodeFuncs.Decode); err != nil {
 		t.Error(err)
 	}
-	if _, err := wire.Marshal(chain(wire.MaxDepth+1), nodeValue.Encode); err == nil {
+	if _, err := wire.Marshal(chain(wire.MaxDepth+1), nodeFuncs.Encode); err == nil {
 		t.Error("a value that is nested too deep is encoded")
 	}
 }
@@ -142,10 +141,10 @@ func TestHostileNestedLengths(t *testing.T) {
 		levels int
 		read   func([]byte) error
 	}{
-		"lists":  {head(0xdd), 300, reader(&listValue)},
-		"trees":  {slices.Concat(head(0xdf), empty), 300, reader(&treeValue)},
-		"slices": {slices.Concat([]byte{0x81}, children, head(0xdd)), 300, reader(&nodeValue)},
-		"fields": {slices.Concat([]byte{0xdf, 0, 0x08, 0, 0}, next), 5000, reader(&nodeValue)},
+		"lists":  {head(0xdd), 300, reader(listFuncs)},
+		"trees":  {slices.Concat(head(0xdf), empty), 300, reader(treeFuncs)},
+		"slices": {slices.Concat([]byte{0x81}, children, head(0xdd)), 300, reader(nodeFuncs)},
+		"fields": {slices.Concat([]byte{0xdf, 0, 0x08, 0, 0}, next), 5000, reader(nodeFuncs)},
 	} {
 		data := slices.Concat(bytes.Repeat(test.level, test.levels), bytes.Repeat([]byte{0xc1}, 2*tail))
 		var before, after runtime.MemStats
@@ -163,7 +162,7 @@ func TestHostileNestedLengths(t *testing.T) {
 	}
 }
 
-func reader[V any](value *cache.Value[V]) func([]byte) error {
+func reader[V any](value *valueFuncs[V]) func([]byte) error {
 	return func(data []byte) error {
 		_, err := wire.Unmarshal(data, value.Decode)
 		return err
@@ -175,7 +174,7 @@ func TestAnErrorEndsASlice(t *testing.T) {
 	data := append([]byte{0xdd, 0, 0x10, 0, 0}, bytes.Repeat([]byte{0xc3}, 1<<20)...) // a million of true
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	_, err := wire.Unmarshal(data, taggedSliceValue.Decode)
+	_, err := wire.Unmarshal(data, taggedSliceFuncs.Decode)
 	runtime.ReadMemStats(&after)
 	if n := after.TotalAlloc - before.TotalAlloc; n > 10*uint64(len(data)) || err == nil {
 		t.Errorf("%d bytes allocated for %d, error %v", n, len(data), err)
@@ -193,7 +192,7 @@ func TestNumbersOutOfRange(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if v, err := wire.Unmarshal(data, everythingValue.Decode); err == nil {
+			if v, err := wire.Unmarshal(data, everythingFuncs.Decode); err == nil {
 				t.Errorf("%s: %v is read as %+v", field, value, v)
 			}
 		}
@@ -203,19 +202,19 @@ func TestNumbersOutOfRange(t *testing.T) {
 func TestNotANumberAsAKey(t *testing.T) {
 	in := Containers{ByFloat: map[float64]Digit{math.NaN(): 1, 2: 3}}
 	in.ByFloat[math.NaN()] = 4
-	data, err := wire.Marshal(in, containersValue.Encode)
+	data, err := wire.Marshal(in, containersFuncs.Encode)
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := wire.Unmarshal(data, containersValue.Decode)
-	if err != nil || len(out.ByFloat) != 3 || len(containersValue.Copy(in).ByFloat) != 3 {
+	out, err := wire.Unmarshal(data, containersFuncs.Decode)
+	if err != nil || len(out.ByFloat) != 3 || len(containersFuncs.Copy(in).ByFloat) != 3 {
 		t.Errorf("got %v, %v", out.ByFloat, err)
 	}
 }
 
 func TestOmitted(t *testing.T) {
 	encoded := func(v Tagged) (fields map[string]any) {
-		data, err := wire.Marshal([]Tagged{v}, taggedSliceValue.Encode)
+		data, err := wire.Marshal([]Tagged{v}, taggedSliceFuncs.Encode)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -243,7 +242,7 @@ func TestAnAliasIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := wire.Unmarshal(data, taggedSliceValue.Decode)
+	got, err := wire.Unmarshal(data, taggedSliceFuncs.Decode)
 	if err != nil || got[0].Text != "a" {
 		t.Errorf("got %+v, %v", got, err)
 	}

@@ -5,8 +5,6 @@ import (
 	goruntime "runtime"
 	"testing"
 	"unsafe"
-
-	"github.com/cachegen/cachegen/runtime"
 )
 
 // heap is how many bytes a value that make returns keeps alive, on average of n.
@@ -30,7 +28,7 @@ func several[V any](n int, make func() V) []V {
 	return list
 }
 
-func wantSize[V any](t *testing.T, name string, value *runtime.Value[V], make func() V) {
+func wantSize[V any](t *testing.T, name string, value *valueFuncs[V], make func() V) {
 	t.Helper()
 	v := make()
 	estimate := int(unsafe.Sizeof(v))
@@ -45,11 +43,11 @@ func wantSize[V any](t *testing.T, name string, value *runtime.Value[V], make fu
 
 // A size is within a factor of two of what the heap needs.
 func TestSizes(t *testing.T) {
-	wantSize(t, "large", &containersValue, func() Containers { return *customers() })
-	wantSize(t, "small", &embeddingValue, order)
-	wantSize(t, "a cycle", &nodeValue, cycle)
+	wantSize(t, "large", containersFuncs, func() Containers { return *customers() })
+	wantSize(t, "small", embeddingFuncs, order)
+	wantSize(t, "a cycle", nodeFuncs, cycle)
 	for _, n := range []int{1, 7, 9, 100, 1000, 5000} {
-		wantSize(t, "a map", &sparseByStringValue, func() map[string]*Sparse {
+		wantSize(t, "a map", sparseByStringFuncs, func() map[string]*Sparse {
 			m := map[string]*Sparse{}
 			for i := range n {
 				m[string(rune(1000+i))] = nil
@@ -58,17 +56,17 @@ func TestSizes(t *testing.T) {
 		})
 	}
 	random := newSource(1)
-	wantRandomSize(t, "everything", &everythingValue, random)
-	wantRandomSize(t, "marshaling", &marshalingValue, random)
-	wantRandomSize(t, "foreign", &foreignValue, random)
-	wantRandomSize(t, "node", &nodeValue, random)
-	wantRandomSize(t, "page", &pageItemValue, random)
-	wantRandomSize(t, "tagged", &taggedSliceValue, random)
-	wantRandomSize(t, "shadowing", &shadowingValue, random)
+	wantRandomSize(t, "everything", everythingFuncs, random)
+	wantRandomSize(t, "marshaling", marshalingFuncs, random)
+	wantRandomSize(t, "foreign", foreignFuncs, random)
+	wantRandomSize(t, "node", nodeFuncs, random)
+	wantRandomSize(t, "page", pageItemFuncs, random)
+	wantRandomSize(t, "tagged", taggedSliceFuncs, random)
+	wantRandomSize(t, "shadowing", shadowingFuncs, random)
 }
 
 // wantRandomSize is wantSize for the sum of many random values.
-func wantRandomSize[V any](t *testing.T, name string, value *runtime.Value[V], s *source) {
+func wantRandomSize[V any](t *testing.T, name string, value *valueFuncs[V], s *source) {
 	t.Helper()
 	const n = 300
 	list := several(n, func() (v V) {
@@ -95,12 +93,12 @@ func wantRandomSize[V any](t *testing.T, name string, value *runtime.Value[V], s
 // could be a cycle, it stays one. Neither is what it was in the original.
 func TestPointersToOneThing(t *testing.T) {
 	item := &Item{ID: 1, Tags: []string{"a"}}
-	c := containersValue.Copy(Containers{Links: []*Item{item, item}})
+	c := containersFuncs.Copy(Containers{Links: []*Item{item, item}})
 	if c.Links[0] == item || c.Links[0] == c.Links[1] || !reflect.DeepEqual(c.Links[0], item) || !reflect.DeepEqual(c.Links[1], item) {
 		t.Errorf("got %+v, %+v", c.Links[0], c.Links[1])
 	}
 	node := &Node{Name: "twice"}
-	n := nodeValue.Copy(&Node{Next: node, ByName: map[string]*Node{"a": node}})
+	n := nodeFuncs.Copy(&Node{Next: node, ByName: map[string]*Node{"a": node}})
 	if n.Next == node || n.Next != n.ByName["a"] || n.Next.Name != "twice" {
 		t.Errorf("got %+v, %+v", n.Next, n.ByName["a"])
 	}
@@ -108,10 +106,10 @@ func TestPointersToOneThing(t *testing.T) {
 
 // Values without references need no copy function, nor do those that callers share.
 func TestNoCopyWithoutNeed(t *testing.T) {
-	if uint16Value.Copy != nil || timeValue.Copy != nil || uint16Value.Size != nil || timeValue.Size != nil {
+	if uint16Funcs.Copy != nil || timeFuncs.Copy != nil || uint16Funcs.Size != nil || timeFuncs.Size != nil {
 		t.Error("values without references are copied or measured")
 	}
-	if guardedValue.Copy != nil {
+	if guardedFuncs.Copy != nil {
 		t.Error("a shared value is copied")
 	}
 }

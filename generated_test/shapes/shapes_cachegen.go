@@ -14,13 +14,14 @@ import (
 
 	"github.com/cachegen/cachegen/generated_test/shapes/other"
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 	"github.com/cachegen/cachegen/runtime/wire"
 )
 
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = runtime.Generated1
+const _ = gen.Generated2
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -66,7 +67,7 @@ func (k EverythingKey) String() string {
 // cannot have returned is an error.
 func ParseEverythingKey(text string) (EverythingKey, error) {
 	var k EverythingKey
-	s := runtime.ScanKey("everything:{id}", text)
+	s := gen.ScanKey("everything:{id}", text)
 	s.Literal("everything")
 	k.ID = int(s.Int(s.Segment("", ""), 0))
 	if err := s.Done(); err != nil {
@@ -97,7 +98,7 @@ func (k ContainersKey) String() string {
 // cannot have returned is an error.
 func ParseContainersKey(text string) (ContainersKey, error) {
 	var k ContainersKey
-	s := runtime.ScanKey("containers:{id}", text)
+	s := gen.ScanKey("containers:{id}", text)
 	s.Literal("containers")
 	k.ID = int(s.Int(s.Segment("", ""), 0))
 	if err := s.Done(); err != nil {
@@ -128,7 +129,7 @@ func (k NodeKey) String() string {
 // returned is an error.
 func ParseNodeKey(text string) (NodeKey, error) {
 	var k NodeKey
-	s := runtime.ScanKey("node:{id}", text)
+	s := gen.ScanKey("node:{id}", text)
 	s.Literal("node")
 	k.ID = int(s.Int(s.Segment("", ""), 0))
 	if err := s.Done(); err != nil {
@@ -159,7 +160,7 @@ func (k TreeKey) String() string {
 // returned is an error.
 func ParseTreeKey(text string) (TreeKey, error) {
 	var k TreeKey
-	s := runtime.ScanKey("tree:{id}", text)
+	s := gen.ScanKey("tree:{id}", text)
 	s.Literal("tree")
 	k.ID = int(s.Int(s.Segment("", ""), 0))
 	if err := s.Done(); err != nil {
@@ -190,7 +191,7 @@ func (k ListKey) String() string {
 // returned is an error.
 func ParseListKey(text string) (ListKey, error) {
 	var k ListKey
-	s := runtime.ScanKey("list:{id}", text)
+	s := gen.ScanKey("list:{id}", text)
 	s.Literal("list")
 	k.ID = int(s.Int(s.Segment("", ""), 0))
 	if err := s.Done(); err != nil {
@@ -221,7 +222,7 @@ func (k PageKey) String() string {
 // returned is an error.
 func ParsePageKey(text string) (PageKey, error) {
 	var k PageKey
-	s := runtime.ScanKey("page:{id}", text)
+	s := gen.ScanKey("page:{id}", text)
 	s.Literal("page")
 	k.ID = int(s.Int(s.Segment("", ""), 0))
 	if err := s.Done(); err != nil {
@@ -252,7 +253,7 @@ func (k EmbeddingKey) String() string {
 // cannot have returned is an error.
 func ParseEmbeddingKey(text string) (EmbeddingKey, error) {
 	var k EmbeddingKey
-	s := runtime.ScanKey("embedding:{id}", text)
+	s := gen.ScanKey("embedding:{id}", text)
 	s.Literal("embedding")
 	k.ID = int(s.Int(s.Segment("", ""), 0))
 	if err := s.Done(); err != nil {
@@ -283,7 +284,7 @@ func (k ShadowingKey) String() string {
 // cannot have returned is an error.
 func ParseShadowingKey(text string) (ShadowingKey, error) {
 	var k ShadowingKey
-	s := runtime.ScanKey("shadowing:{id}", text)
+	s := gen.ScanKey("shadowing:{id}", text)
 	s.Literal("shadowing")
 	k.ID = int(s.Int(s.Segment("", ""), 0))
 	if err := s.Done(); err != nil {
@@ -314,7 +315,7 @@ func (k TaggedKey) String() string {
 // have returned is an error.
 func ParseTaggedKey(text string) (TaggedKey, error) {
 	var k TaggedKey
-	s := runtime.ScanKey("tagged:{id}", text)
+	s := gen.ScanKey("tagged:{id}", text)
 	s.Literal("tagged")
 	k.ID = int(s.Int(s.Segment("", ""), 0))
 	if err := s.Done(); err != nil {
@@ -345,7 +346,7 @@ func (k SparseKey) String() string {
 // have returned is an error.
 func ParseSparseKey(text string) (SparseKey, error) {
 	var k SparseKey
-	s := runtime.ScanKey("sparse:{id}", text)
+	s := gen.ScanKey("sparse:{id}", text)
 	s.Literal("sparse")
 	k.ID = int(s.Int(s.Segment("", ""), 0))
 	if err := s.Done(); err != nil {
@@ -376,7 +377,7 @@ func (k MarshalingKey) String() string {
 // cannot have returned is an error.
 func ParseMarshalingKey(text string) (MarshalingKey, error) {
 	var k MarshalingKey
-	s := runtime.ScanKey("marshaling:{id}", text)
+	s := gen.ScanKey("marshaling:{id}", text)
 	s.Literal("marshaling")
 	k.ID = int(s.Int(s.Segment("", ""), 0))
 	if err := s.Done(); err != nil {
@@ -407,7 +408,7 @@ func (k ForeignKey) String() string {
 // cannot have returned is an error.
 func ParseForeignKey(text string) (ForeignKey, error) {
 	var k ForeignKey
-	s := runtime.ScanKey("foreign:{id}", text)
+	s := gen.ScanKey("foreign:{id}", text)
 	s.Literal("foreign")
 	k.ID = int(s.Int(s.Segment("", ""), 0))
 	if err := s.Done(); err != nil {
@@ -438,7 +439,7 @@ func (k GuardedKey) String() string {
 // cannot have returned is an error.
 func ParseGuardedKey(text string) (GuardedKey, error) {
 	var k GuardedKey
-	s := runtime.ScanKey("guarded:{id}", text)
+	s := gen.ScanKey("guarded:{id}", text)
 	s.Literal("guarded")
 	k.ID = int(s.Int(s.Segment("", ""), 0))
 	if err := s.Done(); err != nil {
@@ -469,7 +470,7 @@ func (k ShadowsKey) String() string {
 // cannot have returned is an error.
 func ParseShadowsKey(text string) (ShadowsKey, error) {
 	var k ShadowsKey
-	s := runtime.ScanKey("shadows:{id}", text)
+	s := gen.ScanKey("shadows:{id}", text)
 	s.Literal("shadows")
 	k.ID = int(s.Int(s.Segment("", ""), 0))
 	if err := s.Done(); err != nil {
@@ -500,7 +501,7 @@ func (k TimeKey) String() string {
 // returned is an error.
 func ParseTimeKey(text string) (TimeKey, error) {
 	var k TimeKey
-	s := runtime.ScanKey("time:{id}", text)
+	s := gen.ScanKey("time:{id}", text)
 	s.Literal("time")
 	k.ID = int(s.Int(s.Segment("", ""), 0))
 	if err := s.Done(); err != nil {
@@ -531,7 +532,7 @@ func (k CountKey) String() string {
 // have returned is an error.
 func ParseCountKey(text string) (CountKey, error) {
 	var k CountKey
-	s := runtime.ScanKey("amount:{id}", text)
+	s := gen.ScanKey("amount:{id}", text)
 	s.Literal("amount")
 	k.ID = int(s.Int(s.Segment("", ""), 0))
 	if err := s.Done(); err != nil {
@@ -562,7 +563,7 @@ func (k LabelsKey) String() string {
 // have returned is an error.
 func ParseLabelsKey(text string) (LabelsKey, error) {
 	var k LabelsKey
-	s := runtime.ScanKey("labels:{id}", text)
+	s := gen.ScanKey("labels:{id}", text)
 	s.Literal("labels")
 	k.ID = int(s.Int(s.Segment("", ""), 0))
 	if err := s.Done(); err != nil {
@@ -573,7 +574,7 @@ func ParseLabelsKey(text string) (LabelsKey, error) {
 
 // everythingCache is the cache of [FindEverything]. It works once [BindCaches]
 // has been called.
-var everythingCache = runtime.Declare(runtime.Definition[EverythingKey, *Everything]{
+var everythingCache = gen.Declare[EverythingKey, *Everything](gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindEverything",
 	Pattern:   "everything:{id}",
 	IntPrefix: "everything:",
@@ -582,7 +583,7 @@ var everythingCache = runtime.Declare(runtime.Definition[EverythingKey, *Everyth
 
 // containersCache is the cache of [FindContainers]. It works once [BindCaches]
 // has been called.
-var containersCache = runtime.Declare(runtime.Definition[ContainersKey, Containers]{
+var containersCache = gen.Declare[ContainersKey, Containers](gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindContainers",
 	Pattern:   "containers:{id}",
 	IntPrefix: "containers:",
@@ -591,7 +592,7 @@ var containersCache = runtime.Declare(runtime.Definition[ContainersKey, Containe
 
 // nodeCache is the cache of [FindNode]. It works once [BindCaches] has been
 // called.
-var nodeCache = runtime.Declare(runtime.Definition[NodeKey, *Node]{
+var nodeCache = gen.Declare[NodeKey, *Node](gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindNode",
 	Pattern:   "node:{id}",
 	IntPrefix: "node:",
@@ -600,7 +601,7 @@ var nodeCache = runtime.Declare(runtime.Definition[NodeKey, *Node]{
 
 // treeCache is the cache of [FindTree]. It works once [BindCaches] has been
 // called.
-var treeCache = runtime.Declare(runtime.Definition[TreeKey, Tree]{
+var treeCache = gen.Declare[TreeKey, Tree](gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindTree",
 	Pattern:   "tree:{id}",
 	IntPrefix: "tree:",
@@ -609,7 +610,7 @@ var treeCache = runtime.Declare(runtime.Definition[TreeKey, Tree]{
 
 // listCache is the cache of [FindList]. It works once [BindCaches] has been
 // called.
-var listCache = runtime.Declare(runtime.Definition[ListKey, List]{
+var listCache = gen.Declare[ListKey, List](gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindList",
 	Pattern:   "list:{id}",
 	IntPrefix: "list:",
@@ -618,7 +619,7 @@ var listCache = runtime.Declare(runtime.Definition[ListKey, List]{
 
 // pageCache is the cache of [FindPage]. It works once [BindCaches] has been
 // called.
-var pageCache = runtime.Declare(runtime.Definition[PageKey, Page[Item]]{
+var pageCache = gen.Declare[PageKey, Page[Item]](gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindPage",
 	Pattern:   "page:{id}",
 	IntPrefix: "page:",
@@ -627,7 +628,7 @@ var pageCache = runtime.Declare(runtime.Definition[PageKey, Page[Item]]{
 
 // embeddingCache is the cache of [FindEmbedding]. It works once [BindCaches]
 // has been called.
-var embeddingCache = runtime.Declare(runtime.Definition[EmbeddingKey, *Embedding]{
+var embeddingCache = gen.Declare[EmbeddingKey, *Embedding](gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindEmbedding",
 	Pattern:   "embedding:{id}",
 	IntPrefix: "embedding:",
@@ -636,7 +637,7 @@ var embeddingCache = runtime.Declare(runtime.Definition[EmbeddingKey, *Embedding
 
 // shadowingCache is the cache of [FindShadowing]. It works once [BindCaches]
 // has been called.
-var shadowingCache = runtime.Declare(runtime.Definition[ShadowingKey, *Shadowing]{
+var shadowingCache = gen.Declare[ShadowingKey, *Shadowing](gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindShadowing",
 	Pattern:   "shadowing:{id}",
 	IntPrefix: "shadowing:",
@@ -645,7 +646,7 @@ var shadowingCache = runtime.Declare(runtime.Definition[ShadowingKey, *Shadowing
 
 // taggedCache is the cache of [FindTagged]. It works once [BindCaches] has been
 // called.
-var taggedCache = runtime.Declare(runtime.Definition[TaggedKey, []Tagged]{
+var taggedCache = gen.Declare[TaggedKey, []Tagged](gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindTagged",
 	Pattern:   "tagged:{id}",
 	IntPrefix: "tagged:",
@@ -654,7 +655,7 @@ var taggedCache = runtime.Declare(runtime.Definition[TaggedKey, []Tagged]{
 
 // sparseCache is the cache of [FindSparse]. It works once [BindCaches] has been
 // called.
-var sparseCache = runtime.Declare(runtime.Definition[SparseKey, map[string]*Sparse]{
+var sparseCache = gen.Declare[SparseKey, map[string]*Sparse](gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindSparse",
 	Pattern:   "sparse:{id}",
 	IntPrefix: "sparse:",
@@ -663,7 +664,7 @@ var sparseCache = runtime.Declare(runtime.Definition[SparseKey, map[string]*Spar
 
 // marshalingCache is the cache of [FindMarshaling]. It works once [BindCaches]
 // has been called.
-var marshalingCache = runtime.Declare(runtime.Definition[MarshalingKey, *Marshaling]{
+var marshalingCache = gen.Declare[MarshalingKey, *Marshaling](gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindMarshaling",
 	Pattern:   "marshaling:{id}",
 	IntPrefix: "marshaling:",
@@ -672,7 +673,7 @@ var marshalingCache = runtime.Declare(runtime.Definition[MarshalingKey, *Marshal
 
 // foreignCache is the cache of [FindForeign]. It works once [BindCaches] has
 // been called.
-var foreignCache = runtime.Declare(runtime.Definition[ForeignKey, *Foreign]{
+var foreignCache = gen.Declare[ForeignKey, *Foreign](gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindForeign",
 	Pattern:   "foreign:{id}",
 	IntPrefix: "foreign:",
@@ -681,7 +682,7 @@ var foreignCache = runtime.Declare(runtime.Definition[ForeignKey, *Foreign]{
 
 // guardedCache is the cache of [FindGuarded]. It works once [BindCaches] has
 // been called.
-var guardedCache = runtime.Declare(runtime.Definition[GuardedKey, *Guarded]{
+var guardedCache = gen.Declare[GuardedKey, *Guarded](gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindGuarded",
 	Pattern:   "guarded:{id}",
 	IntPrefix: "guarded:",
@@ -691,7 +692,7 @@ var guardedCache = runtime.Declare(runtime.Definition[GuardedKey, *Guarded]{
 
 // shadowsCache is the cache of [FindShadows]. It works once [BindCaches] has
 // been called.
-var shadowsCache = runtime.Declare(runtime.Definition[ShadowsKey, Shadows]{
+var shadowsCache = gen.Declare[ShadowsKey, Shadows](gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindShadows",
 	Pattern:   "shadows:{id}",
 	IntPrefix: "shadows:",
@@ -700,7 +701,7 @@ var shadowsCache = runtime.Declare(runtime.Definition[ShadowsKey, Shadows]{
 
 // timeCache is the cache of [FindTime]. It works once [BindCaches] has been
 // called.
-var timeCache = runtime.Declare(runtime.Definition[TimeKey, time.Time]{
+var timeCache = gen.Declare[TimeKey, time.Time](gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindTime",
 	Pattern:   "time:{id}",
 	IntPrefix: "time:",
@@ -709,7 +710,7 @@ var timeCache = runtime.Declare(runtime.Definition[TimeKey, time.Time]{
 
 // countCache is the cache of [FindCount]. It works once [BindCaches] has been
 // called.
-var countCache = runtime.Declare(runtime.Definition[CountKey, uint16]{
+var countCache = gen.Declare[CountKey, uint16](gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindCount",
 	Pattern:   "amount:{id}",
 	IntPrefix: "amount:",
@@ -718,7 +719,7 @@ var countCache = runtime.Declare(runtime.Definition[CountKey, uint16]{
 
 // labelsCache is the cache of [FindLabels]. It works once [BindCaches] has been
 // called.
-var labelsCache = runtime.Declare(runtime.Definition[LabelsKey, struct{ Labels []string }]{
+var labelsCache = gen.Declare[LabelsKey, struct{ Labels []string }](gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindLabels",
 	Pattern:   "labels:{id}",
 	IntPrefix: "labels:",
@@ -756,8 +757,8 @@ func BindCaches(stores runtime.Stores) error {
 // [runtime.ErrNotBound].
 func GetOrSetEverything(ctx context.Context, id int, opts ...runtime.CallOption) (*Everything, error) {
 	if len(opts) == 0 {
-		if everything, ok := everythingCache.HitInt(int64(id)); ok {
-			return everything, nil
+		if everything, ok := gen.HitInt(everythingCache, int64(id)); ok {
+			return copyEverythingValue(everything), nil
 		}
 	}
 	return everythingCache.GetOrSet(ctx, EverythingKey{ID: id}, func(ctx context.Context) (*Everything, error) {
@@ -806,8 +807,8 @@ func PullEverything(ctx context.Context, id int) (everything *Everything, ok boo
 // [runtime.ErrNotBound].
 func GetOrSetContainers(ctx context.Context, id int, opts ...runtime.CallOption) (Containers, error) {
 	if len(opts) == 0 {
-		if containers, ok := containersCache.HitInt(int64(id)); ok {
-			return containers, nil
+		if containers, ok := gen.HitInt(containersCache, int64(id)); ok {
+			return copyContainersValue(containers), nil
 		}
 	}
 	return containersCache.GetOrSet(ctx, ContainersKey{ID: id}, func(ctx context.Context) (Containers, error) {
@@ -856,8 +857,8 @@ func PullContainers(ctx context.Context, id int) (containers Containers, ok bool
 // [runtime.ErrNotBound].
 func GetOrSetNode(ctx context.Context, id int, opts ...runtime.CallOption) (*Node, error) {
 	if len(opts) == 0 {
-		if node, ok := nodeCache.HitInt(int64(id)); ok {
-			return node, nil
+		if node, ok := gen.HitInt(nodeCache, int64(id)); ok {
+			return copyNodeValue(node), nil
 		}
 	}
 	return nodeCache.GetOrSet(ctx, NodeKey{ID: id}, func(ctx context.Context) (*Node, error) {
@@ -905,8 +906,8 @@ func PullNode(ctx context.Context, id int) (node *Node, ok bool, err error) {
 // [runtime.ErrNotBound].
 func GetOrSetTree(ctx context.Context, id int, opts ...runtime.CallOption) (Tree, error) {
 	if len(opts) == 0 {
-		if tree, ok := treeCache.HitInt(int64(id)); ok {
-			return tree, nil
+		if tree, ok := gen.HitInt(treeCache, int64(id)); ok {
+			return copyTreeValue(tree), nil
 		}
 	}
 	return treeCache.GetOrSet(ctx, TreeKey{ID: id}, func(ctx context.Context) (Tree, error) {
@@ -954,8 +955,8 @@ func PullTree(ctx context.Context, id int) (tree Tree, ok bool, err error) {
 // [runtime.ErrNotBound].
 func GetOrSetList(ctx context.Context, id int, opts ...runtime.CallOption) (List, error) {
 	if len(opts) == 0 {
-		if list, ok := listCache.HitInt(int64(id)); ok {
-			return list, nil
+		if list, ok := gen.HitInt(listCache, int64(id)); ok {
+			return copyListValue(list), nil
 		}
 	}
 	return listCache.GetOrSet(ctx, ListKey{ID: id}, func(ctx context.Context) (List, error) {
@@ -1003,8 +1004,8 @@ func PullList(ctx context.Context, id int) (list List, ok bool, err error) {
 // [runtime.ErrNotBound].
 func GetOrSetPage(ctx context.Context, id int, opts ...runtime.CallOption) (Page[Item], error) {
 	if len(opts) == 0 {
-		if page, ok := pageCache.HitInt(int64(id)); ok {
-			return page, nil
+		if page, ok := gen.HitInt(pageCache, int64(id)); ok {
+			return copyPageItemValue(page), nil
 		}
 	}
 	return pageCache.GetOrSet(ctx, PageKey{ID: id}, func(ctx context.Context) (Page[Item], error) {
@@ -1051,8 +1052,8 @@ func PullPage(ctx context.Context, id int) (page Page[Item], ok bool, err error)
 // [runtime.ErrNotBound].
 func GetOrSetEmbedding(ctx context.Context, id int, opts ...runtime.CallOption) (*Embedding, error) {
 	if len(opts) == 0 {
-		if embedding, ok := embeddingCache.HitInt(int64(id)); ok {
-			return embedding, nil
+		if embedding, ok := gen.HitInt(embeddingCache, int64(id)); ok {
+			return copyEmbeddingValue(embedding), nil
 		}
 	}
 	return embeddingCache.GetOrSet(ctx, EmbeddingKey{ID: id}, func(ctx context.Context) (*Embedding, error) {
@@ -1101,8 +1102,8 @@ func PullEmbedding(ctx context.Context, id int) (embedding *Embedding, ok bool, 
 // [runtime.ErrNotBound].
 func GetOrSetShadowing(ctx context.Context, id int, opts ...runtime.CallOption) (*Shadowing, error) {
 	if len(opts) == 0 {
-		if shadowing, ok := shadowingCache.HitInt(int64(id)); ok {
-			return shadowing, nil
+		if shadowing, ok := gen.HitInt(shadowingCache, int64(id)); ok {
+			return copyShadowingValue(shadowing), nil
 		}
 	}
 	return shadowingCache.GetOrSet(ctx, ShadowingKey{ID: id}, func(ctx context.Context) (*Shadowing, error) {
@@ -1151,8 +1152,8 @@ func PullShadowing(ctx context.Context, id int) (shadowing *Shadowing, ok bool, 
 // [runtime.ErrNotBound].
 func GetOrSetTagged(ctx context.Context, id int, opts ...runtime.CallOption) ([]Tagged, error) {
 	if len(opts) == 0 {
-		if taggeds, ok := taggedCache.HitInt(int64(id)); ok {
-			return taggeds, nil
+		if taggeds, ok := gen.HitInt(taggedCache, int64(id)); ok {
+			return copyTaggedSliceValue(taggeds), nil
 		}
 	}
 	return taggedCache.GetOrSet(ctx, TaggedKey{ID: id}, func(ctx context.Context) ([]Tagged, error) {
@@ -1200,8 +1201,8 @@ func PullTagged(ctx context.Context, id int) (taggeds []Tagged, ok bool, err err
 // [runtime.ErrNotBound].
 func GetOrSetSparse(ctx context.Context, id int, opts ...runtime.CallOption) (map[string]*Sparse, error) {
 	if len(opts) == 0 {
-		if sparse, ok := sparseCache.HitInt(int64(id)); ok {
-			return sparse, nil
+		if sparse, ok := gen.HitInt(sparseCache, int64(id)); ok {
+			return copySparseByStringValue(sparse), nil
 		}
 	}
 	return sparseCache.GetOrSet(ctx, SparseKey{ID: id}, func(ctx context.Context) (map[string]*Sparse, error) {
@@ -1249,8 +1250,8 @@ func PullSparse(ctx context.Context, id int) (sparse map[string]*Sparse, ok bool
 // [runtime.ErrNotBound].
 func GetOrSetMarshaling(ctx context.Context, id int, opts ...runtime.CallOption) (*Marshaling, error) {
 	if len(opts) == 0 {
-		if marshaling, ok := marshalingCache.HitInt(int64(id)); ok {
-			return marshaling, nil
+		if marshaling, ok := gen.HitInt(marshalingCache, int64(id)); ok {
+			return copyMarshalingValue(marshaling), nil
 		}
 	}
 	return marshalingCache.GetOrSet(ctx, MarshalingKey{ID: id}, func(ctx context.Context) (*Marshaling, error) {
@@ -1299,8 +1300,8 @@ func PullMarshaling(ctx context.Context, id int) (marshaling *Marshaling, ok boo
 // [runtime.ErrNotBound].
 func GetOrSetForeign(ctx context.Context, id int, opts ...runtime.CallOption) (*Foreign, error) {
 	if len(opts) == 0 {
-		if foreign, ok := foreignCache.HitInt(int64(id)); ok {
-			return foreign, nil
+		if foreign, ok := gen.HitInt(foreignCache, int64(id)); ok {
+			return copyForeignValue(foreign), nil
 		}
 	}
 	return foreignCache.GetOrSet(ctx, ForeignKey{ID: id}, func(ctx context.Context) (*Foreign, error) {
@@ -1348,7 +1349,7 @@ func PullForeign(ctx context.Context, id int) (foreign *Foreign, ok bool, err er
 // [runtime.ErrNotBound].
 func GetOrSetGuarded(ctx context.Context, id int, opts ...runtime.CallOption) (*Guarded, error) {
 	if len(opts) == 0 {
-		if guarded, ok := guardedCache.HitInt(int64(id)); ok {
+		if guarded, ok := gen.HitInt(guardedCache, int64(id)); ok {
 			return guarded, nil
 		}
 	}
@@ -1397,8 +1398,8 @@ func PullGuarded(ctx context.Context, id int) (guarded *Guarded, ok bool, err er
 // [runtime.ErrNotBound].
 func GetOrSetShadows(ctx context.Context, id int, opts ...runtime.CallOption) (Shadows, error) {
 	if len(opts) == 0 {
-		if shadows, ok := shadowsCache.HitInt(int64(id)); ok {
-			return shadows, nil
+		if shadows, ok := gen.HitInt(shadowsCache, int64(id)); ok {
+			return copyShadowsValue(shadows), nil
 		}
 	}
 	return shadowsCache.GetOrSet(ctx, ShadowsKey{ID: id}, func(ctx context.Context) (Shadows, error) {
@@ -1446,7 +1447,7 @@ func PullShadows(ctx context.Context, id int) (shadows Shadows, ok bool, err err
 // [runtime.ErrNotBound].
 func GetOrSetTime(ctx context.Context, id int, opts ...runtime.CallOption) (time.Time, error) {
 	if len(opts) == 0 {
-		if value, ok := timeCache.HitInt(int64(id)); ok {
+		if value, ok := gen.HitInt(timeCache, int64(id)); ok {
 			return value, nil
 		}
 	}
@@ -1494,7 +1495,7 @@ func PullTime(ctx context.Context, id int) (value time.Time, ok bool, err error)
 // [runtime.ErrNotBound].
 func GetOrSetCount(ctx context.Context, id int, opts ...runtime.CallOption) (uint16, error) {
 	if len(opts) == 0 {
-		if count, ok := countCache.HitInt(int64(id)); ok {
+		if count, ok := gen.HitInt(countCache, int64(id)); ok {
 			return count, nil
 		}
 	}
@@ -1543,8 +1544,8 @@ func PullCount(ctx context.Context, id int) (count uint16, ok bool, err error) {
 // [runtime.ErrNotBound].
 func GetOrSetLabels(ctx context.Context, id int, opts ...runtime.CallOption) (struct{ Labels []string }, error) {
 	if len(opts) == 0 {
-		if labels, ok := labelsCache.HitInt(int64(id)); ok {
-			return labels, nil
+		if labels, ok := gen.HitInt(labelsCache, int64(id)); ok {
+			return copyStructValue(labels), nil
 		}
 	}
 	return labelsCache.GetOrSet(ctx, LabelsKey{ID: id}, func(ctx context.Context) (struct{ Labels []string }, error) {
@@ -1588,52 +1589,62 @@ func PullLabels(ctx context.Context, id int) (labels struct{ Labels []string }, 
 
 // containersValue encodes, decodes, copies and measures cached values of type
 // Containers.
-var containersValue = runtime.Value[Containers]{
+var containersValue = gen.Value{
 	Fingerprint: 0xc951b8fb93464a82,
-	Encode: func(e *wire.Encoder, v Containers) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(Containers)
 		encodeContainers(e, &v)
 	},
-	Decode: func(d *wire.Decoder) (v Containers) {
+	Decode: func(d *wire.Decoder) any {
+		var v Containers
 		decodeContainers(d, &v)
 		return v
 	},
-	Copy: func(v Containers) Containers {
-		unshareContainers(&v)
-		return v
+	Copy: func(value any) any {
+		v, _ := value.(Containers)
+		return copyContainersValue(v)
 	},
-	Size: func(v Containers) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(Containers)
+		n := 0
 		n += sizeContainers(&v)
 		return n
 	},
 }
 
+// copyContainersValue returns a copy of v that shares no memory with it.
+func copyContainersValue(v Containers) Containers {
+	unshareContainers(&v)
+	return v
+}
+
 // embeddingValue encodes, decodes, copies and measures cached values of type
 // *Embedding.
-var embeddingValue = runtime.Value[*Embedding]{
+var embeddingValue = gen.Value{
 	Fingerprint: 0x6ec0212a58bf2019,
-	Encode: func(e *wire.Encoder, v *Embedding) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(*Embedding)
 		if v == nil {
 			e.Nil()
 		} else {
 			encodeEmbedding(e, v)
 		}
 	},
-	Decode: func(d *wire.Decoder) (v *Embedding) {
+	Decode: func(d *wire.Decoder) any {
+		var v *Embedding
 		if !d.Nil() {
 			v = new(Embedding)
 			decodeEmbedding(d, v)
 		}
 		return v
 	},
-	Copy: func(v *Embedding) *Embedding {
-		if v != nil {
-			x := *v
-			unshareEmbedding(&x)
-			v = &x
-		}
-		return v
+	Copy: func(value any) any {
+		v, _ := value.(*Embedding)
+		return copyEmbeddingValue(v)
 	},
-	Size: func(v *Embedding) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(*Embedding)
+		n := 0
 		if v != nil {
 			n += wire.PointerSize(v)
 			n += sizeEmbedding(v)
@@ -1642,33 +1653,43 @@ var embeddingValue = runtime.Value[*Embedding]{
 	},
 }
 
+// copyEmbeddingValue returns a copy of v that shares no memory with it.
+func copyEmbeddingValue(v *Embedding) *Embedding {
+	if v != nil {
+		x := *v
+		unshareEmbedding(&x)
+		v = &x
+	}
+	return v
+}
+
 // everythingValue encodes, decodes, copies and measures cached values of type
 // *Everything.
-var everythingValue = runtime.Value[*Everything]{
+var everythingValue = gen.Value{
 	Fingerprint: 0xc9af32df24522b36,
-	Encode: func(e *wire.Encoder, v *Everything) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(*Everything)
 		if v == nil {
 			e.Nil()
 		} else {
 			encodeEverything(e, v)
 		}
 	},
-	Decode: func(d *wire.Decoder) (v *Everything) {
+	Decode: func(d *wire.Decoder) any {
+		var v *Everything
 		if !d.Nil() {
 			v = new(Everything)
 			decodeEverything(d, v)
 		}
 		return v
 	},
-	Copy: func(v *Everything) *Everything {
-		if v != nil {
-			x := *v
-			unshareEverything(&x)
-			v = &x
-		}
-		return v
+	Copy: func(value any) any {
+		v, _ := value.(*Everything)
+		return copyEverythingValue(v)
 	},
-	Size: func(v *Everything) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(*Everything)
+		n := 0
 		if v != nil {
 			n += wire.PointerSize(v)
 			n += sizeEverything(v)
@@ -1677,33 +1698,43 @@ var everythingValue = runtime.Value[*Everything]{
 	},
 }
 
+// copyEverythingValue returns a copy of v that shares no memory with it.
+func copyEverythingValue(v *Everything) *Everything {
+	if v != nil {
+		x := *v
+		unshareEverything(&x)
+		v = &x
+	}
+	return v
+}
+
 // foreignValue encodes, decodes, copies and measures cached values of type
 // *Foreign.
-var foreignValue = runtime.Value[*Foreign]{
+var foreignValue = gen.Value{
 	Fingerprint: 0xfc9bae1a031146cd,
-	Encode: func(e *wire.Encoder, v *Foreign) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(*Foreign)
 		if v == nil {
 			e.Nil()
 		} else {
 			encodeForeign(e, v)
 		}
 	},
-	Decode: func(d *wire.Decoder) (v *Foreign) {
+	Decode: func(d *wire.Decoder) any {
+		var v *Foreign
 		if !d.Nil() {
 			v = new(Foreign)
 			decodeForeign(d, v)
 		}
 		return v
 	},
-	Copy: func(v *Foreign) *Foreign {
-		if v != nil {
-			x := *v
-			unshareForeign(&x)
-			v = &x
-		}
-		return v
+	Copy: func(value any) any {
+		v, _ := value.(*Foreign)
+		return copyForeignValue(v)
 	},
-	Size: func(v *Foreign) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(*Foreign)
+		n := 0
 		if v != nil {
 			n += wire.PointerSize(v)
 			n += sizeForeign(v)
@@ -1712,25 +1743,39 @@ var foreignValue = runtime.Value[*Foreign]{
 	},
 }
 
+// copyForeignValue returns a copy of v that shares no memory with it.
+func copyForeignValue(v *Foreign) *Foreign {
+	if v != nil {
+		x := *v
+		unshareForeign(&x)
+		v = &x
+	}
+	return v
+}
+
 // guardedValue encodes, decodes, copies and measures cached values of type
 // *Guarded.
-var guardedValue = runtime.Value[*Guarded]{
+var guardedValue = gen.Value{
 	Fingerprint: 0x1042866dc2f83fdb,
-	Encode: func(e *wire.Encoder, v *Guarded) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(*Guarded)
 		if v == nil {
 			e.Nil()
 		} else {
 			encodeGuarded(e, v)
 		}
 	},
-	Decode: func(d *wire.Decoder) (v *Guarded) {
+	Decode: func(d *wire.Decoder) any {
+		var v *Guarded
 		if !d.Nil() {
 			v = new(Guarded)
 			decodeGuarded(d, v)
 		}
 		return v
 	},
-	Size: func(v *Guarded) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(*Guarded)
+		n := 0
 		if v != nil {
 			n += wire.PointerSize(v)
 			n += sizeGuarded(v, wire.Seen{})
@@ -1740,52 +1785,62 @@ var guardedValue = runtime.Value[*Guarded]{
 }
 
 // listValue encodes, decodes, copies and measures cached values of type List.
-var listValue = runtime.Value[List]{
+var listValue = gen.Value{
 	Fingerprint: 0x23a9efeac7f2484b,
-	Encode: func(e *wire.Encoder, v List) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(List)
 		encodeList(e, &v)
 	},
-	Decode: func(d *wire.Decoder) (v List) {
+	Decode: func(d *wire.Decoder) any {
+		var v List
 		decodeList(d, &v)
 		return v
 	},
-	Copy: func(v List) List {
-		unshareList(&v, wire.Seen{})
-		return v
+	Copy: func(value any) any {
+		v, _ := value.(List)
+		return copyListValue(v)
 	},
-	Size: func(v List) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(List)
+		n := 0
 		n += sizeList(&v, wire.Seen{})
 		return n
 	},
 }
 
+// copyListValue returns a copy of v that shares no memory with it.
+func copyListValue(v List) List {
+	unshareList(&v, wire.Seen{})
+	return v
+}
+
 // marshalingValue encodes, decodes, copies and measures cached values of type
 // *Marshaling.
-var marshalingValue = runtime.Value[*Marshaling]{
+var marshalingValue = gen.Value{
 	Fingerprint: 0x948818098412c975,
-	Encode: func(e *wire.Encoder, v *Marshaling) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(*Marshaling)
 		if v == nil {
 			e.Nil()
 		} else {
 			encodeMarshaling(e, v)
 		}
 	},
-	Decode: func(d *wire.Decoder) (v *Marshaling) {
+	Decode: func(d *wire.Decoder) any {
+		var v *Marshaling
 		if !d.Nil() {
 			v = new(Marshaling)
 			decodeMarshaling(d, v)
 		}
 		return v
 	},
-	Copy: func(v *Marshaling) *Marshaling {
-		if v != nil {
-			x := *v
-			unshareMarshaling(&x)
-			v = &x
-		}
-		return v
+	Copy: func(value any) any {
+		v, _ := value.(*Marshaling)
+		return copyMarshalingValue(v)
 	},
-	Size: func(v *Marshaling) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(*Marshaling)
+		n := 0
 		if v != nil {
 			n += wire.PointerSize(v)
 			n += sizeMarshaling(v)
@@ -1794,81 +1849,111 @@ var marshalingValue = runtime.Value[*Marshaling]{
 	},
 }
 
+// copyMarshalingValue returns a copy of v that shares no memory with it.
+func copyMarshalingValue(v *Marshaling) *Marshaling {
+	if v != nil {
+		x := *v
+		unshareMarshaling(&x)
+		v = &x
+	}
+	return v
+}
+
 // nodeValue encodes, decodes, copies and measures cached values of type *Node.
-var nodeValue = runtime.Value[*Node]{
+var nodeValue = gen.Value{
 	Fingerprint: 0xd31ff907363fd859,
-	Encode: func(e *wire.Encoder, v *Node) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(*Node)
 		if v == nil {
 			e.Nil()
 		} else {
 			encodeNode(e, v)
 		}
 	},
-	Decode: func(d *wire.Decoder) (v *Node) {
+	Decode: func(d *wire.Decoder) any {
+		var v *Node
 		if !d.Nil() {
 			v = new(Node)
 			decodeNode(d, v)
 		}
 		return v
 	},
-	Copy: func(v *Node) *Node {
-		v = wire.CopyPointer(wire.Seen{}, v, unshareNode)
-		return v
+	Copy: func(value any) any {
+		v, _ := value.(*Node)
+		return copyNodeValue(v)
 	},
-	Size: func(v *Node) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(*Node)
+		n := 0
 		n += wire.SizePointer(wire.Seen{}, v, sizeNode)
 		return n
 	},
 }
 
+// copyNodeValue returns a copy of v that shares no memory with it.
+func copyNodeValue(v *Node) *Node {
+	v = wire.CopyPointer(wire.Seen{}, v, unshareNode)
+	return v
+}
+
 // pageItemValue encodes, decodes, copies and measures cached values of type
 // Page[Item].
-var pageItemValue = runtime.Value[Page[Item]]{
+var pageItemValue = gen.Value{
 	Fingerprint: 0x9850bc74b8f35c27,
-	Encode: func(e *wire.Encoder, v Page[Item]) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(Page[Item])
 		encodePageItem(e, &v)
 	},
-	Decode: func(d *wire.Decoder) (v Page[Item]) {
+	Decode: func(d *wire.Decoder) any {
+		var v Page[Item]
 		decodePageItem(d, &v)
 		return v
 	},
-	Copy: func(v Page[Item]) Page[Item] {
-		unsharePageItem(&v)
-		return v
+	Copy: func(value any) any {
+		v, _ := value.(Page[Item])
+		return copyPageItemValue(v)
 	},
-	Size: func(v Page[Item]) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(Page[Item])
+		n := 0
 		n += sizePageItem(&v)
 		return n
 	},
 }
 
+// copyPageItemValue returns a copy of v that shares no memory with it.
+func copyPageItemValue(v Page[Item]) Page[Item] {
+	unsharePageItem(&v)
+	return v
+}
+
 // shadowingValue encodes, decodes, copies and measures cached values of type
 // *Shadowing.
-var shadowingValue = runtime.Value[*Shadowing]{
+var shadowingValue = gen.Value{
 	Fingerprint: 0xadde6922c5ee727e,
-	Encode: func(e *wire.Encoder, v *Shadowing) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(*Shadowing)
 		if v == nil {
 			e.Nil()
 		} else {
 			encodeShadowing(e, v)
 		}
 	},
-	Decode: func(d *wire.Decoder) (v *Shadowing) {
+	Decode: func(d *wire.Decoder) any {
+		var v *Shadowing
 		if !d.Nil() {
 			v = new(Shadowing)
 			decodeShadowing(d, v)
 		}
 		return v
 	},
-	Copy: func(v *Shadowing) *Shadowing {
-		if v != nil {
-			x := *v
-			unshareShadowing(&x)
-			v = &x
-		}
-		return v
+	Copy: func(value any) any {
+		v, _ := value.(*Shadowing)
+		return copyShadowingValue(v)
 	},
-	Size: func(v *Shadowing) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(*Shadowing)
+		n := 0
 		if v != nil {
 			n += wire.PointerSize(v)
 			n += sizeShadowing(v)
@@ -1877,32 +1962,53 @@ var shadowingValue = runtime.Value[*Shadowing]{
 	},
 }
 
+// copyShadowingValue returns a copy of v that shares no memory with it.
+func copyShadowingValue(v *Shadowing) *Shadowing {
+	if v != nil {
+		x := *v
+		unshareShadowing(&x)
+		v = &x
+	}
+	return v
+}
+
 // shadowsValue encodes, decodes, copies and measures cached values of type
 // Shadows.
-var shadowsValue = runtime.Value[Shadows]{
+var shadowsValue = gen.Value{
 	Fingerprint: 0x36fd052107ab813e,
-	Encode: func(enc *wire.Encoder, value Shadows) {
-		encodeShadows(enc, &value)
+	Encode: func(enc *wire.Encoder, value any) {
+		typed, _ := value.(Shadows)
+		encodeShadows(enc, &typed)
 	},
-	Decode: func(d *wire.Decoder) (value Shadows) {
+	Decode: func(d *wire.Decoder) any {
+		var value Shadows
 		decodeShadows(d, &value)
 		return value
 	},
-	Copy: func(value Shadows) Shadows {
-		unshareShadows(&value)
-		return value
+	Copy: func(value any) any {
+		typed, _ := value.(Shadows)
+		return copyShadowsValue(typed)
 	},
-	Size: func(value Shadows) (size int) {
-		size += sizeShadows(&value)
+	Size: func(value any) int {
+		typed, _ := value.(Shadows)
+		size := 0
+		size += sizeShadows(&typed)
 		return size
 	},
 }
 
+// copyShadowsValue returns a copy of value that shares no memory with it.
+func copyShadowsValue(value Shadows) Shadows {
+	unshareShadows(&value)
+	return value
+}
+
 // sparseByStringValue encodes, decodes, copies and measures cached values of
 // type map[string]*Sparse.
-var sparseByStringValue = runtime.Value[map[string]*Sparse]{
+var sparseByStringValue = gen.Value{
 	Fingerprint: 0x5e3110776a1bce1e,
-	Encode: func(e *wire.Encoder, v map[string]*Sparse) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(map[string]*Sparse)
 		e.Map(len(v), v == nil)
 		for _, k := range wire.Keys(v) {
 			e.String(k)
@@ -1914,7 +2020,8 @@ var sparseByStringValue = runtime.Value[map[string]*Sparse]{
 			}
 		}
 	},
-	Decode: func(d *wire.Decoder) (v map[string]*Sparse) {
+	Decode: func(d *wire.Decoder) any {
+		var v map[string]*Sparse
 		if !d.Nil() {
 			n := d.Map()
 			v = make(map[string]*Sparse, wire.MapCap[string, *Sparse](d, n))
@@ -1930,22 +2037,13 @@ var sparseByStringValue = runtime.Value[map[string]*Sparse]{
 		}
 		return v
 	},
-	Copy: func(v map[string]*Sparse) map[string]*Sparse {
-		if v != nil {
-			m := make(map[string]*Sparse, len(v))
-			for k, x := range v {
-				if x != nil {
-					target := *x
-					unshareSparse(&target)
-					x = &target
-				}
-				m[k] = x
-			}
-			v = m
-		}
-		return v
+	Copy: func(value any) any {
+		v, _ := value.(map[string]*Sparse)
+		return copySparseByStringValue(v)
 	},
-	Size: func(v map[string]*Sparse) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(map[string]*Sparse)
+		n := 0
 		n += wire.MapSize(v)
 		for k, x := range v {
 			n += len(k)
@@ -1958,11 +2056,29 @@ var sparseByStringValue = runtime.Value[map[string]*Sparse]{
 	},
 }
 
+// copySparseByStringValue returns a copy of v that shares no memory with it.
+func copySparseByStringValue(v map[string]*Sparse) map[string]*Sparse {
+	if v != nil {
+		m := make(map[string]*Sparse, len(v))
+		for k, x := range v {
+			if x != nil {
+				target := *x
+				unshareSparse(&target)
+				x = &target
+			}
+			m[k] = x
+		}
+		v = m
+	}
+	return v
+}
+
 // structValue encodes, decodes, copies and measures cached values of type
 // struct{Labels []string}.
-var structValue = runtime.Value[struct{ Labels []string }]{
+var structValue = gen.Value{
 	Fingerprint: 0x594734e274a6a42e,
-	Encode: func(e *wire.Encoder, v struct{ Labels []string }) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(struct{ Labels []string })
 		e.Struct(1)
 		e.Key("Labels")
 		e.Slice(len(v.Labels), v.Labels == nil)
@@ -1970,7 +2086,8 @@ var structValue = runtime.Value[struct{ Labels []string }]{
 			e.String(v.Labels[i])
 		}
 	},
-	Decode: func(d *wire.Decoder) (v struct{ Labels []string }) {
+	Decode: func(d *wire.Decoder) any {
+		var v struct{ Labels []string }
 		for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 			switch d.Key() {
 			case "Labels":
@@ -1987,11 +2104,13 @@ var structValue = runtime.Value[struct{ Labels []string }]{
 		}
 		return v
 	},
-	Copy: func(v struct{ Labels []string }) struct{ Labels []string } {
-		v.Labels = wire.CloneSlice(v.Labels)
-		return v
+	Copy: func(value any) any {
+		v, _ := value.(struct{ Labels []string })
+		return copyStructValue(v)
 	},
-	Size: func(v struct{ Labels []string }) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(struct{ Labels []string })
+		n := 0
 		n += wire.SliceSize(v.Labels)
 		for i := range v.Labels {
 			n += len(v.Labels[i])
@@ -2000,17 +2119,25 @@ var structValue = runtime.Value[struct{ Labels []string }]{
 	},
 }
 
+// copyStructValue returns a copy of v that shares no memory with it.
+func copyStructValue(v struct{ Labels []string }) struct{ Labels []string } {
+	v.Labels = wire.CloneSlice(v.Labels)
+	return v
+}
+
 // taggedSliceValue encodes, decodes, copies and measures cached values of type
 // []Tagged.
-var taggedSliceValue = runtime.Value[[]Tagged]{
+var taggedSliceValue = gen.Value{
 	Fingerprint: 0xa0ca7a598ade3c28,
-	Encode: func(e *wire.Encoder, v []Tagged) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.([]Tagged)
 		e.Slice(len(v), v == nil)
 		for i := range v {
 			encodeTagged(e, &v[i])
 		}
 	},
-	Decode: func(d *wire.Decoder) (v []Tagged) {
+	Decode: func(d *wire.Decoder) any {
+		var v []Tagged
 		if !d.Nil() {
 			n := d.Slice()
 			v = make([]Tagged, 0, wire.Cap[Tagged](d, n))
@@ -2021,14 +2148,13 @@ var taggedSliceValue = runtime.Value[[]Tagged]{
 		}
 		return v
 	},
-	Copy: func(v []Tagged) []Tagged {
-		v = wire.CloneSlice(v)
-		for i := range v {
-			unshareTagged(&v[i])
-		}
-		return v
+	Copy: func(value any) any {
+		v, _ := value.([]Tagged)
+		return copyTaggedSliceValue(v)
 	},
-	Size: func(v []Tagged) (n int) {
+	Size: func(value any) int {
+		v, _ := value.([]Tagged)
+		n := 0
 		n += wire.SliceSize(v)
 		for i := range v {
 			n += sizeTagged(&v[i])
@@ -2037,46 +2163,67 @@ var taggedSliceValue = runtime.Value[[]Tagged]{
 	},
 }
 
+// copyTaggedSliceValue returns a copy of v that shares no memory with it.
+func copyTaggedSliceValue(v []Tagged) []Tagged {
+	v = wire.CloneSlice(v)
+	for i := range v {
+		unshareTagged(&v[i])
+	}
+	return v
+}
+
 // timeValue encodes, decodes, copies and measures cached values of type
 // time.Time.
-var timeValue = runtime.Value[time.Time]{
+var timeValue = gen.Value{
 	Fingerprint: 0x021c391faa347587,
-	Encode: func(e *wire.Encoder, v time.Time) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(time.Time)
 		e.Time(v)
 	},
-	Decode: func(d *wire.Decoder) time.Time {
+	Decode: func(d *wire.Decoder) any {
 		return d.Time()
 	},
 }
 
 // treeValue encodes, decodes, copies and measures cached values of type Tree.
-var treeValue = runtime.Value[Tree]{
+var treeValue = gen.Value{
 	Fingerprint: 0xa2484fa8aa95beea,
-	Encode: func(e *wire.Encoder, v Tree) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(Tree)
 		encodeTree(e, &v)
 	},
-	Decode: func(d *wire.Decoder) (v Tree) {
+	Decode: func(d *wire.Decoder) any {
+		var v Tree
 		decodeTree(d, &v)
 		return v
 	},
-	Copy: func(v Tree) Tree {
-		unshareTree(&v, wire.Seen{})
-		return v
+	Copy: func(value any) any {
+		v, _ := value.(Tree)
+		return copyTreeValue(v)
 	},
-	Size: func(v Tree) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(Tree)
+		n := 0
 		n += sizeTree(&v, wire.Seen{})
 		return n
 	},
 }
 
+// copyTreeValue returns a copy of v that shares no memory with it.
+func copyTreeValue(v Tree) Tree {
+	unshareTree(&v, wire.Seen{})
+	return v
+}
+
 // uint16Value encodes, decodes, copies and measures cached values of type
 // uint16.
-var uint16Value = runtime.Value[uint16]{
+var uint16Value = gen.Value{
 	Fingerprint: 0x5ea122425053750d,
-	Encode: func(e *wire.Encoder, v uint16) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(uint16)
 		e.Uint(uint64(v))
 	},
-	Decode: func(d *wire.Decoder) uint16 {
+	Decode: func(d *wire.Decoder) any {
 		return d.Uint16()
 	},
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 	"go.uber.org/goleak"
 
-	"github.com/cachegen/cachegen/runtime"
 	"github.com/cachegen/cachegen/runtime/wire"
 )
 
@@ -28,7 +27,7 @@ type subject struct {
 	again func(data []byte) error // read, write, read and write
 }
 
-func of[V any](name string, value *runtime.Value[V]) subject {
+func of[V any](name string, value *valueFuncs[V]) subject {
 	random := func(s *source) (v V) {
 		s.fill(reflect.ValueOf(&v).Elem(), 0, false)
 		return v
@@ -107,11 +106,11 @@ func of[V any](name string, value *runtime.Value[V]) subject {
 }
 
 var subjects = []subject{
-	of("everything", &everythingValue), of("containers", &containersValue), of("node", &nodeValue), of("tree", &treeValue),
-	of("list", &listValue), of("page", &pageItemValue), of("embedding", &embeddingValue), of("shadowing", &shadowingValue),
-	of("tagged", &taggedSliceValue), of("sparse", &sparseByStringValue), of("marshaling", &marshalingValue),
-	of("foreign", &foreignValue), of("guarded", &guardedValue), of("shadows", &shadowsValue), of("time", &timeValue),
-	of("count", &uint16Value), of("labels", &structValue),
+	of("everything", everythingFuncs), of("containers", containersFuncs), of("node", nodeFuncs), of("tree", treeFuncs),
+	of("list", listFuncs), of("page", pageItemFuncs), of("embedding", embeddingFuncs), of("shadowing", shadowingFuncs),
+	of("tagged", taggedSliceFuncs), of("sparse", sparseByStringFuncs), of("marshaling", marshalingFuncs),
+	of("foreign", foreignFuncs), of("guarded", guardedFuncs), of("shadows", shadowsFuncs), of("time", timeFuncs),
+	of("count", uint16Funcs), of("labels", structFuncs),
 }
 
 // What is decoded is equal to what was encoded, equal values have equal bytes, plain

@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 	"github.com/cachegen/cachegen/runtime/wire"
 )
 
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = runtime.Generated1
+const _ = gen.Generated2
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -45,7 +46,7 @@ func (k auditKey) String() string {
 // have returned is an error.
 func parseAuditKey(text string) (auditKey, error) {
 	var k auditKey
-	s := runtime.ScanKey("audit:{teamID}", text)
+	s := gen.ScanKey("audit:{teamID}", text)
 	s.Literal("audit")
 	k.TeamID = s.Int(s.Segment("", ""), 64)
 	if err := s.Done(); err != nil {
@@ -56,7 +57,7 @@ func parseAuditKey(text string) (auditKey, error) {
 
 // auditCache is the cache of [loadAudit]. It works once [BindTestCaches] has
 // been called.
-var auditCache = runtime.Declare(runtime.Definition[auditKey, string]{
+var auditCache = gen.Declare[auditKey, string](gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/teams.loadAudit",
 	Pattern:   "audit:{teamID}",
 	IntPrefix: "audit:",
@@ -80,7 +81,7 @@ func BindTestCaches(stores runtime.Stores) error {
 // [runtime.ErrNotBound].
 func getOrSetAudit(ctx context.Context, teamID int64, opts ...runtime.CallOption) (string, error) {
 	if len(opts) == 0 {
-		if audit, ok := auditCache.HitInt(teamID); ok {
+		if audit, ok := gen.HitInt(auditCache, teamID); ok {
 			return audit, nil
 		}
 	}
@@ -136,15 +137,18 @@ func cachedRedoAudit(ctx context.Context, teamID int64) error {
 
 // stringValue encodes, decodes, copies and measures cached values of type
 // string.
-var stringValue = runtime.Value[string]{
+var stringValue = gen.Value{
 	Fingerprint: 0x0da17806c5d7b5bf,
-	Encode: func(e *wire.Encoder, v string) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(string)
 		e.String(v)
 	},
-	Decode: func(d *wire.Decoder) string {
+	Decode: func(d *wire.Decoder) any {
 		return d.String()
 	},
-	Size: func(v string) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(string)
+		n := 0
 		n += len(v)
 		return n
 	},

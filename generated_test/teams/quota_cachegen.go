@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 	"github.com/cachegen/cachegen/runtime/wire"
 )
 
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = runtime.Generated1
+const _ = gen.Generated2
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -56,7 +57,7 @@ func (k QuotaKey) String() string {
 // have returned is an error.
 func ParseQuotaKey(text string) (QuotaKey, error) {
 	var k QuotaKey
-	s := runtime.ScanKey("quota:{teamID}", text)
+	s := gen.ScanKey("quota:{teamID}", text)
 	s.Literal("quota")
 	k.TeamID = s.Int(s.Segment("", ""), 64)
 	if err := s.Done(); err != nil {
@@ -67,7 +68,7 @@ func ParseQuotaKey(text string) (QuotaKey, error) {
 
 // quotaCache is the cache of [LoadQuota]. It works once [BindCaches] has been
 // called.
-var quotaCache = runtime.Declare(runtime.Definition[QuotaKey, Quota]{
+var quotaCache = gen.Declare[QuotaKey, Quota](gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/teams.LoadQuota",
 	Pattern:   "quota:{teamID}",
 	IntPrefix: "quota:",
@@ -77,7 +78,8 @@ var quotaCache = runtime.Declare(runtime.Definition[QuotaKey, Quota]{
 		runtime.TTL(time.Hour),
 	},
 	Value: &quotaValue,
-	Tags: func(k QuotaKey) []runtime.Tag {
+	Tags: func(key any) []runtime.Tag {
+		k := key.(QuotaKey)
 		return []runtime.Tag{TeamTag(k.TeamID)}
 	},
 })
@@ -95,7 +97,7 @@ func BindCaches(stores runtime.Stores) error {
 // [runtime.ErrNotBound].
 func GetOrSetQuota(ctx context.Context, teamID int64, opts ...runtime.CallOption) (Quota, error) {
 	if len(opts) == 0 {
-		if quota, ok := quotaCache.HitInt(teamID); ok {
+		if quota, ok := gen.HitInt(quotaCache, teamID); ok {
 			return quota, nil
 		}
 	}
@@ -175,12 +177,14 @@ func cachedForget() error {
 }
 
 // quotaValue encodes, decodes, copies and measures cached values of type Quota.
-var quotaValue = runtime.Value[Quota]{
+var quotaValue = gen.Value{
 	Fingerprint: 0x998dd1feb2a5feb9,
-	Encode: func(e *wire.Encoder, v Quota) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(Quota)
 		encodeQuota(e, &v)
 	},
-	Decode: func(d *wire.Decoder) (v Quota) {
+	Decode: func(d *wire.Decoder) any {
+		var v Quota
 		decodeQuota(d, &v)
 		return v
 	},

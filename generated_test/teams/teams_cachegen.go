@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 	"github.com/cachegen/cachegen/runtime/wire"
 )
 
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = runtime.Generated1
+const _ = gen.Generated2
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -48,7 +49,7 @@ func (k UserKey) String() string {
 // returned is an error.
 func ParseUserKey(text string) (UserKey, error) {
 	var k UserKey
-	s := runtime.ScanKey("user:{id}", text)
+	s := gen.ScanKey("user:{id}", text)
 	s.Literal("user")
 	k.ID = s.Int(s.Segment("", ""), 64)
 	if err := s.Done(); err != nil {
@@ -65,7 +66,7 @@ type UserByEmailKey struct {
 // AppendText appends the key's text, email:{email}, to b. It does not fail.
 func (k UserByEmailKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "email:"...)
-	b = runtime.AppendEscaped(b, k.Email)
+	b = gen.AppendEscaped(b, k.Email)
 	return b, nil
 }
 
@@ -79,7 +80,7 @@ func (k UserByEmailKey) String() string {
 // String cannot have returned is an error.
 func ParseUserByEmailKey(text string) (UserByEmailKey, error) {
 	var k UserByEmailKey
-	s := runtime.ScanKey("email:{email}", text)
+	s := gen.ScanKey("email:{email}", text)
 	s.Literal("email")
 	k.Email = s.String(s.Segment("", ""))
 	if err := s.Done(); err != nil {
@@ -110,7 +111,7 @@ func (k MembersKey) String() string {
 // cannot have returned is an error.
 func ParseMembersKey(text string) (MembersKey, error) {
 	var k MembersKey
-	s := runtime.ScanKey("members:{teamID}", text)
+	s := gen.ScanKey("members:{teamID}", text)
 	s.Literal("members")
 	k.TeamID = s.Int(s.Segment("", ""), 64)
 	if err := s.Done(); err != nil {
@@ -119,10 +120,10 @@ func ParseMembersKey(text string) (MembersKey, error) {
 	return k, nil
 }
 
-// UserDefinition describes the cache of [UserRepo.FindUser], for [runtime.Open]
+// UserDefinition describes the cache of [UserRepo.FindUser], for [gen.Open]
 // where there is no CachedUserRepo.
-func UserDefinition() runtime.Definition[UserKey, *User] {
-	return runtime.Definition[UserKey, *User]{
+func UserDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/teams.UserRepo.FindUser",
 		Pattern:   "user:{id}",
 		IntPrefix: "user:",
@@ -136,7 +137,8 @@ func UserDefinition() runtime.Definition[UserKey, *User] {
 			runtime.NotFoundTTL(30 * time.Second),
 		},
 		Value: &userValue,
-		ResultTags: func(user *User) []runtime.Tag {
+		ResultTags: func(value any) []runtime.Tag {
+			user, _ := value.(*User)
 			if user == nil {
 				return nil
 			}
@@ -146,9 +148,9 @@ func UserDefinition() runtime.Definition[UserKey, *User] {
 }
 
 // UserByEmailDefinition describes the cache of [UserRepo.FindByEmail], for
-// [runtime.Open] where there is no CachedUserRepo.
-func UserByEmailDefinition() runtime.Definition[UserByEmailKey, *User] {
-	return runtime.Definition[UserByEmailKey, *User]{
+// [gen.Open] where there is no CachedUserRepo.
+func UserByEmailDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/teams.UserRepo.FindByEmail",
 		Pattern:   "email:{email}",
 		Namespace: "teams",
@@ -159,7 +161,8 @@ func UserByEmailDefinition() runtime.Definition[UserByEmailKey, *User] {
 			runtime.NotFoundTTL(30 * time.Second),
 		},
 		Value: &userValue,
-		ResultTags: func(user *User) []runtime.Tag {
+		ResultTags: func(value any) []runtime.Tag {
+			user, _ := value.(*User)
 			if user == nil {
 				return nil
 			}
@@ -169,9 +172,9 @@ func UserByEmailDefinition() runtime.Definition[UserByEmailKey, *User] {
 }
 
 // MembersDefinition describes the cache of [UserRepo.ListMembers], for
-// [runtime.Open] where there is no CachedUserRepo.
-func MembersDefinition() runtime.Definition[MembersKey, []User] {
-	return runtime.Definition[MembersKey, []User]{
+// [gen.Open] where there is no CachedUserRepo.
+func MembersDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/teams.UserRepo.ListMembers",
 		Pattern:   "members:{teamID}",
 		IntPrefix: "members:",
@@ -181,7 +184,8 @@ func MembersDefinition() runtime.Definition[MembersKey, []User] {
 			runtime.Grace(6 * time.Hour),
 		},
 		Value: &userSliceValue,
-		Tags: func(k MembersKey) []runtime.Tag {
+		Tags: func(key any) []runtime.Tag {
+			k := key.(MembersKey)
 			return []runtime.Tag{TeamTag(k.TeamID)}
 		},
 	}
@@ -209,13 +213,13 @@ type CachedUserRepo struct {
 func NewCachedUserRepo(repo *UserRepo, stores runtime.Stores) (*CachedUserRepo, error) {
 	c := &CachedUserRepo{UserRepo: repo}
 	var err error
-	if c.User, err = runtime.Open(stores, UserDefinition()); err != nil {
+	if c.User, err = gen.Open[UserKey, *User](stores, UserDefinition()); err != nil {
 		return nil, err
 	}
-	if c.UserByEmail, err = runtime.Open(stores, UserByEmailDefinition()); err != nil {
+	if c.UserByEmail, err = gen.Open[UserByEmailKey, *User](stores, UserByEmailDefinition()); err != nil {
 		return nil, err
 	}
-	if c.Members, err = runtime.Open(stores, MembersDefinition()); err != nil {
+	if c.Members, err = gen.Open[MembersKey, []User](stores, MembersDefinition()); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -231,8 +235,8 @@ func (c *CachedUserRepo) FindUser(ctx context.Context, id int64) (*User, error) 
 // those of [runtime.Cache.GetOrSet].
 func (c *CachedUserRepo) GetOrSetUser(ctx context.Context, id int64, opts ...runtime.CallOption) (*User, error) {
 	if len(opts) == 0 {
-		if user, ok := c.User.HitInt(id); ok {
-			return user, nil
+		if user, ok := gen.HitInt(c.User, id); ok {
+			return copyUserValue(user), nil
 		}
 	}
 	return c.User.GetOrSet(ctx, UserKey{ID: id}, func(ctx context.Context) (*User, error) {
@@ -287,10 +291,10 @@ func (c *CachedUserRepo) FindByEmail(ctx context.Context, email, reason string) 
 func (c *CachedUserRepo) GetOrSetUserByEmail(ctx context.Context, email, reason string, opts ...runtime.CallOption) (*User, error) {
 	key := UserByEmailKey{Email: email}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if user, ok := c.UserByEmail.Hit(text); ok {
-			return user, nil
+		if user, ok := gen.Hit(c.UserByEmail, text); ok {
+			return copyUserValue(user), nil
 		}
 	}
 	return c.UserByEmail.GetOrSet(ctx, key, func(ctx context.Context) (*User, error) {
@@ -344,8 +348,8 @@ func (c *CachedUserRepo) ListMembers(ctx context.Context, teamID int64) ([]User,
 // this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedUserRepo) GetOrSetMembers(ctx context.Context, teamID int64, opts ...runtime.CallOption) ([]User, error) {
 	if len(opts) == 0 {
-		if members, ok := c.Members.HitInt(teamID); ok {
-			return members, nil
+		if members, ok := gen.HitInt(c.Members, teamID); ok {
+			return copyUserSliceValue(members), nil
 		}
 	}
 	return c.Members.GetOrSet(ctx, MembersKey{TeamID: teamID}, func(ctx context.Context) ([]User, error) {
@@ -397,7 +401,7 @@ func (c *CachedUserRepo) FindUsers(ctx context.Context, ids []int64) (map[int64]
 // call. With an error, what was found is returned too. Errors are those of
 // [runtime.Cache.GetOrSetMany].
 func (c *CachedUserRepo) GetOrSetUsers(ctx context.Context, ids []int64, opts ...runtime.CallOption) (map[int64]*User, error) {
-	return runtime.GetOrSetMap(
+	return gen.GetOrSetMap(
 		ctx,
 		c.User,
 		ids,
@@ -411,15 +415,17 @@ func (c *CachedUserRepo) GetOrSetUsers(ctx context.Context, ids []int64, opts ..
 
 // userSliceValue encodes, decodes, copies and measures cached values of type
 // []User.
-var userSliceValue = runtime.Value[[]User]{
+var userSliceValue = gen.Value{
 	Fingerprint: 0x5b18ad7f3e8d98ae,
-	Encode: func(e *wire.Encoder, v []User) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.([]User)
 		e.Slice(len(v), v == nil)
 		for i := range v {
 			encodeUser(e, &v[i])
 		}
 	},
-	Decode: func(d *wire.Decoder) (v []User) {
+	Decode: func(d *wire.Decoder) any {
+		var v []User
 		if !d.Nil() {
 			n := d.Slice()
 			v = make([]User, 0, wire.Cap[User](d, n))
@@ -430,11 +436,13 @@ var userSliceValue = runtime.Value[[]User]{
 		}
 		return v
 	},
-	Copy: func(v []User) []User {
-		v = wire.CloneSlice(v)
-		return v
+	Copy: func(value any) any {
+		v, _ := value.([]User)
+		return copyUserSliceValue(v)
 	},
-	Size: func(v []User) (n int) {
+	Size: func(value any) int {
+		v, _ := value.([]User)
+		n := 0
 		n += wire.SliceSize(v)
 		for i := range v {
 			n += sizeUser(&v[i])
@@ -443,37 +451,53 @@ var userSliceValue = runtime.Value[[]User]{
 	},
 }
 
+// copyUserSliceValue returns a copy of v that shares no memory with it.
+func copyUserSliceValue(v []User) []User {
+	v = wire.CloneSlice(v)
+	return v
+}
+
 // userValue encodes, decodes, copies and measures cached values of type *User.
-var userValue = runtime.Value[*User]{
+var userValue = gen.Value{
 	Fingerprint: 0xde768d390ffcd300,
-	Encode: func(e *wire.Encoder, v *User) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(*User)
 		if v == nil {
 			e.Nil()
 		} else {
 			encodeUser(e, v)
 		}
 	},
-	Decode: func(d *wire.Decoder) (v *User) {
+	Decode: func(d *wire.Decoder) any {
+		var v *User
 		if !d.Nil() {
 			v = new(User)
 			decodeUser(d, v)
 		}
 		return v
 	},
-	Copy: func(v *User) *User {
-		if v != nil {
-			x := *v
-			v = &x
-		}
-		return v
+	Copy: func(value any) any {
+		v, _ := value.(*User)
+		return copyUserValue(v)
 	},
-	Size: func(v *User) (n int) {
+	Size: func(value any) int {
+		v, _ := value.(*User)
+		n := 0
 		if v != nil {
 			n += wire.PointerSize(v)
 			n += sizeUser(v)
 		}
 		return n
 	},
+}
+
+// copyUserValue returns a copy of v that shares no memory with it.
+func copyUserValue(v *User) *User {
+	if v != nil {
+		x := *v
+		v = &x
+	}
+	return v
 }
 
 // encodeUser writes a User.

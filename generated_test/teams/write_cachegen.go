@@ -6,13 +6,13 @@ import (
 	"context"
 	"errors"
 
-	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 )
 
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = runtime.Generated1
+const _ = gen.Generated2
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -87,7 +87,7 @@ func (c *CachedUserRepo) Remove(ctx context.Context, ids ...int64) (int, error) 
 	if err != nil {
 		return removed, err
 	}
-	return removed, c.User.DeleteMany(ctx, runtime.Keys(ids, func(id int64) UserKey {
+	return removed, c.User.DeleteMany(ctx, gen.Keys(ids, func(id int64) UserKey {
 		return UserKey{ID: id}
 	})...)
 }

@@ -64,13 +64,18 @@ var decoders = sync.Pool{New: func() any { return &Decoder{m: msgpack.NewDecoder
 // Marshal returns what encode writes of v. It fails with the encoder's error, or if
 // a method of the value panics.
 func Marshal[V any](v V, encode func(*Encoder, V)) (data []byte, err error) {
+	return Write(reflect.TypeFor[V](), func(e *Encoder) { encode(e, v) })
+}
+
+// Write is [Marshal] for a value of type t that encode holds already.
+func Write(t reflect.Type, encode func(*Encoder)) (data []byte, err error) {
 	e := encoders.Get().(*Encoder)
 	e.begin()
-	defer recovered[V]("encode", &err)
-	encode(e, v)
+	defer recovered("encode", t, &err)
+	encode(e)
 	data, err = e.end()
 	if err != nil {
-		err = fmt.Errorf("cachegen: encode %v: %w", reflect.TypeFor[V](), err)
+		err = fmt.Errorf("cachegen: encode %v: %w", t, err)
 	}
 	encoders.Put(e) // not after a panic
 	return data, err
@@ -80,21 +85,29 @@ func Marshal[V any](v V, encode func(*Encoder, V)) (data []byte, err error) {
 // panic of a method of the value is too, the value is the zero V. The value shares
 // no memory with data.
 func Unmarshal[V any](data []byte, decode func(*Decoder) V) (v V, err error) {
-	d := decoders.Get().(*Decoder)
-	d.begin(data)
-	defer recovered[V]("decode", &err)
-	got := decode(d)
-	if err = d.end(); err == nil {
+	var got V
+	if err = Read(reflect.TypeFor[V](), data, func(d *Decoder) { got = decode(d) }); err == nil {
 		v = got
-	} else {
-		err = fmt.Errorf("cachegen: decode %v: %w", reflect.TypeFor[V](), err)
 	}
-	decoders.Put(d) // not after a panic
 	return v, err
 }
 
-func recovered[V any](op string, err *error) {
+// Read is [Unmarshal] for a value of type t that decode keeps. On an error that may be
+// anything.
+func Read(t reflect.Type, data []byte, decode func(*Decoder)) (err error) {
+	d := decoders.Get().(*Decoder)
+	d.begin(data)
+	defer recovered("decode", t, &err)
+	decode(d)
+	if err = d.end(); err != nil {
+		err = fmt.Errorf("cachegen: decode %v: %w", t, err)
+	}
+	decoders.Put(d) // not after a panic
+	return err
+}
+
+func recovered(op string, t reflect.Type, err *error) {
 	if p := recover(); p != nil {
-		*err = fmt.Errorf("cachegen: %s %v: codec panicked: %v", op, reflect.TypeFor[V](), p)
+		*err = fmt.Errorf("cachegen: %s %v: codec panicked: %v", op, t, p)
 	}
 }

@@ -9,13 +9,14 @@ import (
 
 	"github.com/cachegen/cachegen/generated_test/teams"
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 	"github.com/cachegen/cachegen/runtime/wire"
 )
 
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = runtime.Generated1
+const _ = gen.Generated2
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -50,7 +51,7 @@ func (k InvoiceKey) String() string {
 // cannot have returned is an error.
 func ParseInvoiceKey(text string) (InvoiceKey, error) {
 	var k InvoiceKey
-	s := runtime.ScanKey("invoice:{teamID}", text)
+	s := gen.ScanKey("invoice:{teamID}", text)
 	s.Literal("invoice")
 	k.TeamID = s.Int(s.Segment("", ""), 64)
 	if err := s.Done(); err != nil {
@@ -64,15 +65,15 @@ func InvoicesTag() runtime.Tag {
 	return "invoices"
 }
 
-// InvoiceDefinition describes the cache of [Desk.LoadInvoice], for
-// [runtime.Open] where there is no CachedDesk.
-func InvoiceDefinition() runtime.Definition[InvoiceKey, Invoice] {
-	return runtime.Definition[InvoiceKey, Invoice]{
+// InvoiceDefinition describes the cache of [Desk.LoadInvoice], for [gen.Open]
+// where there is no CachedDesk.
+func InvoiceDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/teams/billing.Desk.LoadInvoice",
 		Pattern:   "invoice:{teamID}",
 		IntPrefix: "invoice:",
 		Value:     &invoiceValue,
-		Tags: func(InvoiceKey) []runtime.Tag {
+		Tags: func(any) []runtime.Tag {
 			return []runtime.Tag{InvoicesTag()}
 		},
 	}
@@ -102,13 +103,13 @@ type CachedDesk struct {
 func NewCachedDesk(desk *Desk, stores runtime.Stores) (*CachedDesk, error) {
 	c := &CachedDesk{Desk: desk}
 	var err error
-	if c.Invoice, err = runtime.Open(stores, InvoiceDefinition()); err != nil {
+	if c.Invoice, err = gen.Open[InvoiceKey, Invoice](stores, InvoiceDefinition()); err != nil {
 		return nil, err
 	}
-	if c.teamsUserCache, err = runtime.Open(stores, teams.UserDefinition()); err != nil {
+	if c.teamsUserCache, err = gen.Open[teams.UserKey, *teams.User](stores, teams.UserDefinition()); err != nil {
 		return nil, err
 	}
-	if c.teamsMembersCache, err = runtime.Open(stores, teams.MembersDefinition()); err != nil {
+	if c.teamsMembersCache, err = gen.Open[teams.MembersKey, []teams.User](stores, teams.MembersDefinition()); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -125,7 +126,7 @@ func (c *CachedDesk) LoadInvoice(ctx context.Context, teamID int64) (Invoice, er
 // this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedDesk) GetOrSetInvoice(ctx context.Context, teamID int64, opts ...runtime.CallOption) (Invoice, error) {
 	if len(opts) == 0 {
-		if invoice, ok := c.Invoice.HitInt(teamID); ok {
+		if invoice, ok := gen.HitInt(c.Invoice, teamID); ok {
 			return invoice, nil
 		}
 	}
@@ -191,7 +192,7 @@ func (c *CachedDesk) CloseAccounts(ctx context.Context, teamID int64, ids []int6
 		return result, err
 	}
 	return result, errors.Join(
-		c.teamsUserCache.DeleteMany(ctx, runtime.Keys(ids, func(id int64) teams.UserKey {
+		c.teamsUserCache.DeleteMany(ctx, gen.Keys(ids, func(id int64) teams.UserKey {
 			return teams.UserKey{ID: id}
 		})...),
 		c.teamsMembersCache.Delete(ctx, teams.MembersKey{TeamID: teamID}),
@@ -205,7 +206,7 @@ func (c *CachedDesk) Suspend(ids ...int64) error {
 	if err := c.Desk.Suspend(ids...); err != nil {
 		return err
 	}
-	return c.teamsUserCache.Expire(context.Background(), runtime.Keys(ids, func(id int64) teams.UserKey {
+	return c.teamsUserCache.Expire(context.Background(), gen.Keys(ids, func(id int64) teams.UserKey {
 		return teams.UserKey{ID: id}
 	})...)
 }
@@ -232,19 +233,21 @@ func CachedDowngrade(ctx context.Context, seats int, teamIDs ...int64) error {
 	if err := Downgrade(ctx, seats, teamIDs...); err != nil {
 		return err
 	}
-	return runtime.Each(teamIDs, func(teamID int64) error {
+	return gen.Each(teamIDs, func(teamID int64) error {
 		return teams.DeleteQuota(ctx, teamID)
 	})
 }
 
 // invoiceValue encodes, decodes, copies and measures cached values of type
 // Invoice.
-var invoiceValue = runtime.Value[Invoice]{
+var invoiceValue = gen.Value{
 	Fingerprint: 0x1cacb7e4903d5116,
-	Encode: func(e *wire.Encoder, v Invoice) {
+	Encode: func(e *wire.Encoder, value any) {
+		v, _ := value.(Invoice)
 		encodeInvoice(e, &v)
 	},
-	Decode: func(d *wire.Decoder) (v Invoice) {
+	Decode: func(d *wire.Decoder) any {
+		var v Invoice
 		decodeInvoice(d, &v)
 		return v
 	},

@@ -48,6 +48,15 @@ func Copy[V any](v V) V {
 	return out
 }
 
+// CopyAny is [Copy] for a value in an any. Nil stays nil.
+func CopyAny(v any) any {
+	if v == nil {
+		return nil
+	}
+	c := copier{}
+	return c.copy(reflect.ValueOf(v)).Interface()
+}
+
 type copier map[visit]reflect.Value
 
 type visit struct {
@@ -158,6 +167,20 @@ func MapSize(n, slot int) int {
 func Size[V any](v V) int {
 	s := sizer{}
 	return int(reflect.TypeFor[V]().Size()) + s.size(reflect.ValueOf(&v).Elem())
+}
+
+// SizeAny is [Size] for a value of type t in an any, where nil is the zero value.
+func SizeAny(t reflect.Type, v any) int {
+	s := sizer{}
+	n := int(t.Size())
+	if v == nil {
+		return n
+	}
+	r := reflect.ValueOf(v)
+	if t.Kind() == reflect.Interface {
+		n += int(r.Type().Size())
+	}
+	return n + s.size(r)
 }
 
 type sizer map[visit]bool

@@ -11,13 +11,14 @@ import (
 	stdtime "time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 	pkgerrors "github.com/cachegen/cachegen/templates/testdata/clash/errors"
 )
 
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = runtime.Generated1
+const _ = gen.Generated2
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -30,7 +31,7 @@ var (
 func KindTag(b string) runtime.Tag {
 	text := make([]byte, 0, 32)
 	text = append(text, "kind:"...)
-	text = runtime.AppendEscaped(text, b)
+	text = gen.AppendEscaped(text, b)
 	return runtime.Tag(text)
 }
 
@@ -42,7 +43,7 @@ type LookupKey struct {
 
 // AppendText appends the key's text, {kind}:{at}, to b. It does not fail.
 func (k LookupKey) AppendText(b []byte) ([]byte, error) {
-	b = runtime.AppendEscaped(b, string(k.Kind))
+	b = gen.AppendEscaped(b, string(k.Kind))
 	b = append(b, ":"...)
 	b = stdstrconv.AppendInt(b, int64(k.At), 10)
 	return b, nil
@@ -58,7 +59,7 @@ func (k LookupKey) String() string {
 // have returned is an error.
 func ParseLookupKey(text string) (LookupKey, error) {
 	var k LookupKey
-	s := runtime.ScanKey("{kind}:{at}", text)
+	s := gen.ScanKey("{kind}:{at}", text)
 	k.Kind = pkgerrors.Kind(s.String(s.Segment("", "")))
 	k.At = stdtime.Month(s.Int(s.Segment("", ""), 0))
 	if err := s.Done(); err != nil {
@@ -69,7 +70,7 @@ func ParseLookupKey(text string) (LookupKey, error) {
 
 // lookupCache is the cache of [Lookup]. It works once [BindCaches] has been
 // called.
-var lookupCache = runtime.Declare(runtime.Definition[LookupKey, *pkgerrors.Kind]{
+var lookupCache = gen.Declare[LookupKey, *pkgerrors.Kind](gen.Definition{
 	Name:    "clash.Lookup",
 	Pattern: "{kind}:{at}",
 	Options: []runtime.Option{
@@ -78,7 +79,8 @@ var lookupCache = runtime.Declare(runtime.Definition[LookupKey, *pkgerrors.Kind]
 		runtime.GraceBackoff(stdtime.Second),
 		runtime.Timeout(0),
 	},
-	Tags: func(k LookupKey) []runtime.Tag {
+	Tags: func(key any) []runtime.Tag {
+		k := key.(LookupKey)
 		return []runtime.Tag{KindTag(string(k.Kind))}
 	},
 })
@@ -97,9 +99,9 @@ func BindCaches(stores runtime.Stores) error {
 func GetOrSetLookup(ctx context.Context, kind pkgerrors.Kind, at stdtime.Month, opts ...runtime.CallOption) (*pkgerrors.Kind, error) {
 	key := LookupKey{Kind: kind, At: at}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if lookup, ok := lookupCache.Hit(text); ok {
+		if lookup, ok := gen.Hit(lookupCache, text); ok {
 			return lookup, nil
 		}
 	}

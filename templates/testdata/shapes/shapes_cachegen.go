@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 )
 
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = runtime.Generated1
+const _ = gen.Generated2
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -47,11 +48,11 @@ type AccountsKey struct {
 // AppendText appends the key's text,
 // {recv.tenant}:accounts:t{filter.Team}-x:{key}:{ok}, to b. It does not fail.
 func (k AccountsKey) AppendText(b []byte) ([]byte, error) {
-	b = runtime.AppendEscaped(b, k.Tenant)
+	b = gen.AppendEscaped(b, k.Tenant)
 	b = append(b, ":accounts:t"...)
 	b = strconv.AppendUint(b, uint64(k.FilterTeam), 10)
 	b = append(b, "-x:"...)
-	b = runtime.AppendEscaped(b, string(k.Key))
+	b = gen.AppendEscaped(b, string(k.Key))
 	b = append(b, ":"...)
 	b = strconv.AppendBool(b, bool(k.OK))
 	return b, nil
@@ -67,7 +68,7 @@ func (k AccountsKey) String() string {
 // cannot have returned is an error.
 func ParseAccountsKey(text string) (AccountsKey, error) {
 	var k AccountsKey
-	s := runtime.ScanKey("{recv.tenant}:accounts:t{filter.Team}-x:{key}:{ok}", text)
+	s := gen.ScanKey("{recv.tenant}:accounts:t{filter.Team}-x:{key}:{ok}", text)
 	k.Tenant = s.String(s.Segment("", ""))
 	s.Literal("accounts")
 	k.FilterTeam = TeamID(s.Uint(s.Segment("t", "-x"), 32))
@@ -88,7 +89,7 @@ type HostKey struct {
 // MarshalText does.
 func (k HostKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "host:"...)
-	b, err := runtime.AppendKeyText(b, k.Addr)
+	b, err := gen.AppendKeyText(b, k.Addr)
 	if err != nil {
 		return nil, err
 	}
@@ -98,14 +99,14 @@ func (k HostKey) AppendText(b []byte) ([]byte, error) {
 // String returns the key's text, as [HostKey.AppendText] writes it. A key that
 // has none gives the error in parentheses.
 func (k HostKey) String() string {
-	return runtime.KeyText(k)
+	return gen.KeyText(k)
 }
 
 // ParseHostKey is the inverse of [HostKey.String]. Text that String cannot have
 // returned is an error.
 func ParseHostKey(text string) (HostKey, error) {
 	var k HostKey
-	s := runtime.ScanKey("host:{addr}", text)
+	s := gen.ScanKey("host:{addr}", text)
 	s.Literal("host")
 	s.Text(s.Segment("", ""), &k.Addr)
 	if err := s.Done(); err != nil {
@@ -136,7 +137,7 @@ func (k limitKey) String() string {
 // have returned is an error.
 func parseLimitKey(text string) (limitKey, error) {
 	var k limitKey
-	s := runtime.ScanKey("limit:{team}", text)
+	s := gen.ScanKey("limit:{team}", text)
 	s.Literal("limit")
 	k.Team = TeamID(s.Uint(s.Segment("", ""), 32))
 	if err := s.Done(); err != nil {
@@ -164,7 +165,7 @@ func (k SettingsKey) String() string {
 // cannot have returned is an error.
 func ParseSettingsKey(text string) (SettingsKey, error) {
 	var k SettingsKey
-	s := runtime.ScanKey("settings:all", text)
+	s := gen.ScanKey("settings:all", text)
 	s.Literal("settings")
 	s.Literal("all")
 	if err := s.Done(); err != nil {
@@ -194,7 +195,7 @@ func (k BareKey) String() string {
 // returned is an error.
 func ParseBareKey(text string) (BareKey, error) {
 	var k BareKey
-	s := runtime.ScanKey("{n}", text)
+	s := gen.ScanKey("{n}", text)
 	k.N = int(s.Int(s.Segment("", ""), 0))
 	if err := s.Done(); err != nil {
 		return BareKey{}, err
@@ -224,7 +225,7 @@ func (k PromotedKey) String() string {
 // cannot have returned is an error.
 func ParsePromotedKey(text string) (PromotedKey, error) {
 	var k PromotedKey
-	s := runtime.ScanKey("promoted:{id}", text)
+	s := gen.ScanKey("promoted:{id}", text)
 	s.Literal("promoted")
 	k.ID = s.Int(s.Segment("", ""), 64)
 	if err := s.Done(); err != nil {
@@ -251,7 +252,7 @@ func TeamTag(team uint32) runtime.Tag {
 func AddrTag(addr netip.Addr) runtime.Tag {
 	b := make([]byte, 0, 32)
 	b = append(b, "net:"...)
-	b, _ = runtime.AppendKeyText(b, addr)
+	b, _ = gen.AppendKeyText(b, addr)
 	return runtime.Tag(b)
 }
 
@@ -261,86 +262,84 @@ func AccountTag(id int64, slug string) runtime.Tag {
 	b = append(b, "account:"...)
 	b = strconv.AppendInt(b, id, 10)
 	b = append(b, ":"...)
-	b = runtime.AppendEscaped(b, slug)
+	b = gen.AppendEscaped(b, slug)
 	return runtime.Tag(b)
 }
 
-// AccountsDefinition describes the cache of [Repo.ListAccounts], for
-// [runtime.Open] where there is no CachedRepo.
-func AccountsDefinition() runtime.Definition[AccountsKey, []Account] {
-	return runtime.Definition[AccountsKey, []Account]{
+// AccountsDefinition describes the cache of [Repo.ListAccounts], for [gen.Open]
+// where there is no CachedRepo.
+func AccountsDefinition() gen.Definition {
+	return gen.Definition{
 		Name:    "shapes.Repo.ListAccounts",
 		Pattern: "{recv.tenant}:accounts:t{filter.Team}-x:{key}:{ok}",
 		Options: []runtime.Option{
 			runtime.TTL(runtime.Forever),
 			runtime.GraceBackoff(30 * time.Second),
 		},
-		Tags: func(k AccountsKey) []runtime.Tag {
+		Tags: func(key any) []runtime.Tag {
+			k := key.(AccountsKey)
 			return []runtime.Tag{EverythingTag(), TeamTag(uint32(k.FilterTeam))}
 		},
 	}
 }
 
-// HostDefinition describes the cache of [Repo.GetHost], for [runtime.Open]
-// where there is no CachedRepo.
-func HostDefinition() runtime.Definition[HostKey, struct {
-	Name string
-	Seen time.Time
-}] {
-	return runtime.Definition[HostKey, struct {
-		Name string
-		Seen time.Time
-	}]{
+// HostDefinition describes the cache of [Repo.GetHost], for [gen.Open] where
+// there is no CachedRepo.
+func HostDefinition() gen.Definition {
+	return gen.Definition{
 		Name:    "shapes.Repo.GetHost",
 		Pattern: "host:{addr}",
-		Tags: func(k HostKey) []runtime.Tag {
+		Tags: func(key any) []runtime.Tag {
+			k := key.(HostKey)
 			return []runtime.Tag{AddrTag(k.Addr)}
 		},
 	}
 }
 
-// limitDefinition describes the cache of [Repo.findLimit], for [runtime.Open]
-// where there is no CachedRepo.
-func limitDefinition() runtime.Definition[limitKey, int] {
-	return runtime.Definition[limitKey, int]{
+// limitDefinition describes the cache of [Repo.findLimit], for [gen.Open] where
+// there is no CachedRepo.
+func limitDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "shapes.Repo.findLimit",
 		Pattern:   "limit:{team}",
 		IntPrefix: "limit:",
-		ResultTags: func(limit int) []runtime.Tag {
+		ResultTags: func(value any) []runtime.Tag {
+			limit, _ := value.(int)
 			return []runtime.Tag{TeamTag(uint32(limit))}
 		},
 	}
 }
 
-// SettingsDefinition describes the cache of [Repo.Settings], for [runtime.Open]
+// SettingsDefinition describes the cache of [Repo.Settings], for [gen.Open]
 // where there is no CachedRepo.
-func SettingsDefinition() runtime.Definition[SettingsKey, map[string]string] {
-	return runtime.Definition[SettingsKey, map[string]string]{
+func SettingsDefinition() gen.Definition {
+	return gen.Definition{
 		Name:    "shapes.Repo.Settings",
 		Pattern: "settings:all",
-		Tags: func(SettingsKey) []runtime.Tag {
+		Tags: func(any) []runtime.Tag {
 			return []runtime.Tag{EverythingTag()}
 		},
 	}
 }
 
-// BareDefinition describes the cache of [Repo.Bare], for [runtime.Open] where
-// there is no CachedRepo.
-func BareDefinition() runtime.Definition[BareKey, string] {
-	return runtime.Definition[BareKey, string]{
+// BareDefinition describes the cache of [Repo.Bare], for [gen.Open] where there
+// is no CachedRepo.
+func BareDefinition() gen.Definition {
+	return gen.Definition{
 		Name:    "shapes.Repo.Bare",
 		Pattern: "{n}",
 	}
 }
 
-// PromotedDefinition describes the cache of [Repo.Promote], for [runtime.Open]
+// PromotedDefinition describes the cache of [Repo.Promote], for [gen.Open]
 // where there is no CachedRepo.
-func PromotedDefinition() runtime.Definition[PromotedKey, *Account] {
-	return runtime.Definition[PromotedKey, *Account]{
+func PromotedDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "shapes.Repo.Promote",
 		Pattern:   "promoted:{id}",
 		IntPrefix: "promoted:",
-		ResultTags: func(account *Account) []runtime.Tag {
+		ResultTags: func(value any) []runtime.Tag {
+			account, _ := value.(*Account)
 			if account == nil {
 				return nil
 			}
@@ -387,22 +386,25 @@ type CachedRepo struct {
 func NewCachedRepo(repo *Repo, stores runtime.Stores) (*CachedRepo, error) {
 	c := &CachedRepo{Repo: repo}
 	var err error
-	if c.Accounts, err = runtime.Open(stores, AccountsDefinition()); err != nil {
+	if c.Accounts, err = gen.Open[AccountsKey, []Account](stores, AccountsDefinition()); err != nil {
 		return nil, err
 	}
-	if c.Host, err = runtime.Open(stores, HostDefinition()); err != nil {
+	if c.Host, err = gen.Open[HostKey, struct {
+		Name string
+		Seen time.Time
+	}](stores, HostDefinition()); err != nil {
 		return nil, err
 	}
-	if c.limit, err = runtime.Open(stores, limitDefinition()); err != nil {
+	if c.limit, err = gen.Open[limitKey, int](stores, limitDefinition()); err != nil {
 		return nil, err
 	}
-	if c.SettingsEntry, err = runtime.Open(stores, SettingsDefinition()); err != nil {
+	if c.SettingsEntry, err = gen.Open[SettingsKey, map[string]string](stores, SettingsDefinition()); err != nil {
 		return nil, err
 	}
-	if c.BareText, err = runtime.Open(stores, BareDefinition()); err != nil {
+	if c.BareText, err = gen.Open[BareKey, string](stores, BareDefinition()); err != nil {
 		return nil, err
 	}
-	if c.Promoted, err = runtime.Open(stores, PromotedDefinition()); err != nil {
+	if c.Promoted, err = gen.Open[PromotedKey, *Account](stores, PromotedDefinition()); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -421,9 +423,9 @@ func (c *CachedRepo) ListAccounts(ctx context.Context, filter Filter, key Slug, 
 func (c *CachedRepo) GetOrSetAccounts(ctx context.Context, filter Filter, key Slug, ok Enabled, opts []Option, callOpts ...runtime.CallOption) ([]Account, error) {
 	cacheKey := AccountsKey{Tenant: c.Repo.tenant, FilterTeam: filter.Team, Key: key, OK: ok}
 	if len(callOpts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := cacheKey.AppendText(buf[:0])
-		if accounts, hit := c.Accounts.Hit(text); hit {
+		if accounts, hit := gen.Hit(c.Accounts, text); hit {
 			return accounts, nil
 		}
 	}
@@ -485,9 +487,9 @@ func (c *CachedRepo) GetOrSetHost(ctx context.Context, addr netip.Addr, opts ...
 }, error) {
 	key := HostKey{Addr: addr}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		if text, err := key.AppendText(buf[:0]); err == nil {
-			if host, ok := c.Host.Hit(text); ok {
+			if host, ok := gen.Hit(c.Host, text); ok {
 				return host, nil
 			}
 		}
@@ -554,7 +556,7 @@ func (c *CachedRepo) findLimit(ctx context.Context, team TeamID, visit func(map[
 // those of [runtime.Cache.GetOrSet].
 func (c *CachedRepo) getOrSetLimit(ctx context.Context, team TeamID, visit func(map[string]int) error, shape struct{ A, B int }, opts ...runtime.CallOption) (int, error) {
 	if len(opts) == 0 {
-		if limit, ok := c.limit.HitInt(int64(team)); ok {
+		if limit, ok := gen.HitInt(c.limit, int64(team)); ok {
 			return limit, nil
 		}
 	}
@@ -608,9 +610,9 @@ func (c *CachedRepo) Settings(ctx context.Context) (map[string]string, error) {
 func (c *CachedRepo) GetOrSetSettings(ctx context.Context, opts ...runtime.CallOption) (map[string]string, error) {
 	key := SettingsKey{}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if settings, ok := c.SettingsEntry.Hit(text); ok {
+		if settings, ok := gen.Hit(c.SettingsEntry, text); ok {
 			return settings, nil
 		}
 	}
@@ -665,9 +667,9 @@ func (c *CachedRepo) Bare(ctx context.Context, n int) (string, error) {
 func (c *CachedRepo) GetOrSetBare(ctx context.Context, n int, opts ...runtime.CallOption) (string, error) {
 	key := BareKey{N: n}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if bare, ok := c.BareText.Hit(text); ok {
+		if bare, ok := gen.Hit(c.BareText, text); ok {
 			return bare, nil
 		}
 	}
@@ -719,7 +721,7 @@ func (c *CachedRepo) Promote(ctx context.Context, id int64) (*Account, error) {
 // those of [runtime.Cache.GetOrSet].
 func (c *CachedRepo) GetOrSetPromoted(ctx context.Context, id int64, opts ...runtime.CallOption) (*Account, error) {
 	if len(opts) == 0 {
-		if account, ok := c.Promoted.HitInt(id); ok {
+		if account, ok := gen.HitInt(c.Promoted, id); ok {
 			return account, nil
 		}
 	}

@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 )
 
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = runtime.Generated1
+const _ = gen.Generated2
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -48,7 +49,7 @@ func (k UserKey) String() string {
 // returned is an error.
 func ParseUserKey(text string) (UserKey, error) {
 	var k UserKey
-	s := runtime.ScanKey("user:{id}", text)
+	s := gen.ScanKey("user:{id}", text)
 	s.Literal("user")
 	k.ID = s.Int(s.Segment("", ""), 64)
 	if err := s.Done(); err != nil {
@@ -65,10 +66,10 @@ func TeamTag(teamID int64) runtime.Tag {
 	return runtime.Tag(b)
 }
 
-// UserDefinition describes the cache of [UserRepo.FindUser], for [runtime.Open]
+// UserDefinition describes the cache of [UserRepo.FindUser], for [gen.Open]
 // where there is no CachedUserRepo.
-func UserDefinition() runtime.Definition[UserKey, *User] {
-	return runtime.Definition[UserKey, *User]{
+func UserDefinition() gen.Definition {
+	return gen.Definition{
 		Name:      "example.com/app/users.UserRepo.FindUser",
 		Pattern:   "user:{id}",
 		IntPrefix: "user:",
@@ -79,7 +80,8 @@ func UserDefinition() runtime.Definition[UserKey, *User] {
 			runtime.Timeout(200 * time.Millisecond),
 			runtime.HardTimeout(2 * time.Second),
 		},
-		ResultTags: func(user *User) []runtime.Tag {
+		ResultTags: func(value any) []runtime.Tag {
+			user, _ := value.(*User)
 			if user == nil {
 				return nil
 			}
@@ -104,7 +106,7 @@ type CachedUserRepo struct {
 func NewCachedUserRepo(repo *UserRepo, stores runtime.Stores) (*CachedUserRepo, error) {
 	c := &CachedUserRepo{UserRepo: repo}
 	var err error
-	if c.User, err = runtime.Open(stores, UserDefinition()); err != nil {
+	if c.User, err = gen.Open[UserKey, *User](stores, UserDefinition()); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -120,7 +122,7 @@ func (c *CachedUserRepo) FindUser(ctx context.Context, id int64) (*User, error) 
 // those of [runtime.Cache.GetOrSet].
 func (c *CachedUserRepo) GetOrSetUser(ctx context.Context, id int64, opts ...runtime.CallOption) (*User, error) {
 	if len(opts) == 0 {
-		if user, ok := c.User.HitInt(id); ok {
+		if user, ok := gen.HitInt(c.User, id); ok {
 			return user, nil
 		}
 	}
@@ -206,7 +208,7 @@ type ConfigKey struct {
 // AppendText appends the key's text, config:{name}, to b. It does not fail.
 func (k ConfigKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "config:"...)
-	b = runtime.AppendEscaped(b, k.Name)
+	b = gen.AppendEscaped(b, k.Name)
 	return b, nil
 }
 
@@ -220,7 +222,7 @@ func (k ConfigKey) String() string {
 // have returned is an error.
 func ParseConfigKey(text string) (ConfigKey, error) {
 	var k ConfigKey
-	s := runtime.ScanKey("config:{name}", text)
+	s := gen.ScanKey("config:{name}", text)
 	s.Literal("config")
 	k.Name = s.String(s.Segment("", ""))
 	if err := s.Done(); err != nil {
@@ -231,7 +233,7 @@ func ParseConfigKey(text string) (ConfigKey, error) {
 
 // configCache is the cache of [LoadConfig]. It works once [BindCaches] has been
 // called.
-var configCache = runtime.Declare(runtime.Definition[ConfigKey, Config]{
+var configCache = gen.Declare[ConfigKey, Config](gen.Definition{
 	Name:    "example.com/app/users.LoadConfig",
 	Pattern: "config:{name}",
 	Store:   "local",
@@ -255,9 +257,9 @@ func BindCaches(stores runtime.Stores) error {
 func GetOrSetConfig(ctx context.Context, name string, opts ...runtime.CallOption) (Config, error) {
 	key := ConfigKey{Name: name}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if config, ok := configCache.Hit(text); ok {
+		if config, ok := gen.Hit(configCache, text); ok {
 			return config, nil
 		}
 	}

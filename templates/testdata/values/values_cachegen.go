@@ -7,12 +7,13 @@ import (
 	"errors"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 )
 
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = runtime.Generated1
+const _ = gen.Generated2
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -33,7 +34,7 @@ type RateKey struct {
 // AppendText appends the key's text, rate:{currency}, to b. It does not fail.
 func (k RateKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "rate:"...)
-	b = runtime.AppendEscaped(b, k.Currency)
+	b = gen.AppendEscaped(b, k.Currency)
 	return b, nil
 }
 
@@ -47,7 +48,7 @@ func (k RateKey) String() string {
 // returned is an error.
 func ParseRateKey(text string) (RateKey, error) {
 	var k RateKey
-	s := runtime.ScanKey("rate:{currency}", text)
+	s := gen.ScanKey("rate:{currency}", text)
 	s.Literal("rate")
 	k.Currency = s.String(s.Segment("", ""))
 	if err := s.Done(); err != nil {
@@ -56,10 +57,10 @@ func ParseRateKey(text string) (RateKey, error) {
 	return k, nil
 }
 
-// RateDefinition describes the cache of [Rates.FindRate], for [runtime.Open]
-// where there is no CachedRates.
-func RateDefinition() runtime.Definition[RateKey, Rate] {
-	return runtime.Definition[RateKey, Rate]{
+// RateDefinition describes the cache of [Rates.FindRate], for [gen.Open] where
+// there is no CachedRates.
+func RateDefinition() gen.Definition {
+	return gen.Definition{
 		Name:    "values.Rates.FindRate",
 		Pattern: "rate:{currency}",
 	}
@@ -81,7 +82,7 @@ type CachedRates struct {
 func NewCachedRates(rates Rates, stores runtime.Stores) (*CachedRates, error) {
 	c := &CachedRates{Rates: rates}
 	var err error
-	if c.Rate, err = runtime.Open(stores, RateDefinition()); err != nil {
+	if c.Rate, err = gen.Open[RateKey, Rate](stores, RateDefinition()); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -103,7 +104,7 @@ type CachedDesk struct {
 func NewCachedDesk(desk *Desk, stores runtime.Stores) (*CachedDesk, error) {
 	c := &CachedDesk{Desk: desk}
 	var err error
-	if c.rate, err = runtime.Open(stores, RateDefinition()); err != nil {
+	if c.rate, err = gen.Open[RateKey, Rate](stores, RateDefinition()); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -134,9 +135,9 @@ func (c *CachedRates) FindRate(ctx context.Context, currency string) (Rate, erro
 func (c *CachedRates) GetOrSetRate(ctx context.Context, currency string, opts ...runtime.CallOption) (Rate, error) {
 	key := RateKey{Currency: currency}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if rate, ok := c.Rate.Hit(text); ok {
+		if rate, ok := gen.Hit(c.Rate, text); ok {
 			return rate, nil
 		}
 	}
@@ -210,7 +211,7 @@ type dayKey struct {
 // AppendText appends the key's text, day:{day}, to b. It does not fail.
 func (k dayKey) AppendText(b []byte) ([]byte, error) {
 	b = append(b, "day:"...)
-	b = runtime.AppendEscaped(b, k.Day)
+	b = gen.AppendEscaped(b, k.Day)
 	return b, nil
 }
 
@@ -224,7 +225,7 @@ func (k dayKey) String() string {
 // returned is an error.
 func parseDayKey(text string) (dayKey, error) {
 	var k dayKey
-	s := runtime.ScanKey("day:{day}", text)
+	s := gen.ScanKey("day:{day}", text)
 	s.Literal("day")
 	k.Day = s.String(s.Segment("", ""))
 	if err := s.Done(); err != nil {
@@ -252,7 +253,7 @@ func (k CountDaysKey) String() string {
 // cannot have returned is an error.
 func ParseCountDaysKey(text string) (CountDaysKey, error) {
 	var k CountDaysKey
-	s := runtime.ScanKey("days", text)
+	s := gen.ScanKey("days", text)
 	s.Literal("days")
 	if err := s.Done(); err != nil {
 		return CountDaysKey{}, err
@@ -262,7 +263,7 @@ func ParseCountDaysKey(text string) (CountDaysKey, error) {
 
 // dayCache is the cache of [loadDay]. It works once [BindCaches] has been
 // called.
-var dayCache = runtime.Declare(runtime.Definition[dayKey, int]{
+var dayCache = gen.Declare[dayKey, int](gen.Definition{
 	Name:    "values.loadDay",
 	Pattern: "day:{day}",
 	Shared:  true,
@@ -270,14 +271,14 @@ var dayCache = runtime.Declare(runtime.Definition[dayKey, int]{
 
 // countDaysCache is the cache of [CountDays]. It works once [BindCaches] has
 // been called.
-var countDaysCache = runtime.Declare(runtime.Definition[CountDaysKey, int]{
+var countDaysCache = gen.Declare[CountDaysKey, int](gen.Definition{
 	Name:    "values.CountDays",
 	Pattern: "days",
 })
 
 // rateHandle reaches the cache of [Rates.FindRate] from functions, which have
 // no wrapper. It works once [BindCaches] has been called.
-var rateHandle = runtime.Declare(RateDefinition())
+var rateHandle = gen.Declare[RateKey, Rate](RateDefinition())
 
 // BindCaches opens the caches of this package's functions on stores. It fails
 // if stores lacks a store that a function names. Before, the functions fail
@@ -297,9 +298,9 @@ func BindCaches(stores runtime.Stores) error {
 func getOrSetDay(ctx context.Context, day string, opts ...runtime.CallOption) (int, error) {
 	key := dayKey{Day: day}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if total, ok := dayCache.Hit(text); ok {
+		if total, ok := gen.Hit(dayCache, text); ok {
 			return total, nil
 		}
 	}
@@ -348,9 +349,9 @@ func pullDay(ctx context.Context, day string) (total int, ok bool, err error) {
 func GetOrSetCountDays(ctx context.Context, opts ...runtime.CallOption) (int, error) {
 	key := CountDaysKey{}
 	if len(opts) == 0 {
-		var buf runtime.KeyBuffer
+		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if days, ok := countDaysCache.Hit(text); ok {
+		if days, ok := gen.Hit(countDaysCache, text); ok {
 			return days, nil
 		}
 	}

@@ -20,7 +20,7 @@ func (p *pack) cacheModel(c *cache, o *output) *templates.Cache {
 		Context: c.context, NoContext: c.noContext, Params: o.params(c.params), KeyParams: o.params(c.keyParams),
 		Value: o.typ(c.value()), ValueName: c.valueName, ValueNil: canBeNil(c.value()),
 		HasOK: c.hasOK(), OK: c.okName, NilNotFound: c.notFound.nilValue,
-		Store: c.store, Namespace: c.namespace, Shared: c.shared, Options: c.options, ValueVar: c.valueVar(),
+		Store: c.store, Namespace: c.namespace, Shared: c.shared, Options: c.options, ValueVar: c.valueVar(), CopyFunc: c.copyFunc(),
 		GetOrSet: n.getOrSet, Get: n.get, Set: n.set, Delete: n.delete, Expire: n.expire, Has: n.has, Pull: n.pull,
 	}
 	if c.recv != nil {

@@ -6,6 +6,7 @@ import (
 	"go/types"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
 	"github.com/cachegen/cachegen/templates"
@@ -72,10 +73,7 @@ func (o *output) typeParamNames() map[string]bool {
 
 // standardName is the name of one of [templates.Packages].
 func standardName(path string) string {
-	if path == templates.RuntimePath {
-		return "runtime"
-	}
-	return path
+	return path[strings.LastIndexByte(path, '/')+1:]
 }
 
 // aliases are the names that the source file itself gives to its imports.

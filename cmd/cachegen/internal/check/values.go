@@ -58,9 +58,15 @@ func (p *pack) findValues() {
 		copied := slices.ContainsFunc(v.caches, func(c *cache) bool { return !c.shared })
 		shape := b.Shape(v.typ, copied)
 		v.model = &templates.Value{
-			Type: b.Text(v.typ), Shape: shape, Fingerprint: value.Fingerprint(v.typ, p.Types), Copy: copied && shape.Shares,
+			Type: b.Text(v.typ), Shape: shape, Fingerprint: value.Fingerprint(v.typ, p.Types),
 		}
-		v.model.Variable = p.claim(lower(typeName(v.typ)), v.caches[0].d.Pos, func(name string) []string { return []string{name + "Value"} }) + "Value"
+		name := p.claim(lower(typeName(v.typ)), v.caches[0].d.Pos, func(name string) []string {
+			return []string{name + "Value", "copy" + upper(name) + "Value"}
+		})
+		v.model.Variable = name + "Value"
+		if copied && shape.Shares {
+			v.model.CopyFunc = "copy" + upper(name) + "Value"
+		}
 	}
 	for _, v := range p.values {
 		v.shapes = functions(v.model.Shape)
@@ -217,4 +223,13 @@ func (c *cache) valueVar() string {
 		return ""
 	}
 	return c.cached.model.Variable
+}
+
+// copyFunc is the function that copies c's values for callers that find them in memory;
+// empty if there is none.
+func (c *cache) copyFunc() string {
+	if c.cached == nil || c.shared {
+		return ""
+	}
+	return c.cached.model.CopyFunc
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 	"github.com/cachegen/cachegen/templates"
 )
 
@@ -121,7 +121,7 @@ func render(r *rand.Rand, list []Shape) string {
 				b = strconv.AppendBool(b, r.IntN(2) == 0)
 			default:
 				texts := []string{"", "1", "-1", "true", "t", "a:1", "1:t", ":", "%3A", "@1", "a"}
-				b = runtime.AppendEscaped(b, texts[r.IntN(len(texts))])
+				b = gen.AppendEscaped(b, texts[r.IntN(len(texts))])
 			}
 		}
 		b = append(b, s.After...)

@@ -1,4 +1,4 @@
-package runtime
+package gen
 
 import (
 	"encoding"
@@ -23,13 +23,13 @@ func ScanKey(pattern, text string) *KeyScanner {
 
 func (s *KeyScanner) fail(format string, args ...any) {
 	if s.err == nil {
-		s.err = fmt.Errorf("cachegen: %q is no key %s: %s", s.text, s.pattern, fmt.Sprintf(format, args...))
+		s.err = fmt.Errorf("cachegen: parse key %q with pattern %s: %s", s.text, s.pattern, fmt.Sprintf(format, args...))
 	}
 }
 
 func (s *KeyScanner) next() string {
 	if !s.more {
-		s.fail("it ends early")
+		s.fail("the text ends before the pattern does")
 		return ""
 	}
 	var segment string
@@ -40,7 +40,7 @@ func (s *KeyScanner) next() string {
 // Literal reads a segment that is exactly text.
 func (s *KeyScanner) Literal(text string) {
 	if segment := s.next(); segment != text {
-		s.fail("%q is not %q", segment, text)
+		s.fail("segment %q is not %q", segment, text)
 	}
 }
 
@@ -48,7 +48,7 @@ func (s *KeyScanner) Literal(text string) {
 func (s *KeyScanner) Segment(before, after string) string {
 	segment := s.next()
 	if len(segment) < len(before)+len(after) || !strings.HasPrefix(segment, before) || !strings.HasSuffix(segment, after) {
-		s.fail("%q does not begin with %q and end with %q", segment, before, after)
+		s.fail("segment %q does not begin with %q and end with %q", segment, before, after)
 		return ""
 	}
 	return segment[len(before) : len(segment)-len(after)]
@@ -58,7 +58,7 @@ func (s *KeyScanner) Segment(before, after string) string {
 func (s *KeyScanner) Int(part string, bits int) int64 {
 	n, err := strconv.ParseInt(part, 10, bits)
 	if err != nil || strconv.FormatInt(n, 10) != part {
-		s.fail("%q is not an integer as cachegen writes it", part)
+		s.fail("%q is not a decimal integer, without leading zeros, that fits its type", part)
 		return 0
 	}
 	return n
@@ -68,7 +68,7 @@ func (s *KeyScanner) Int(part string, bits int) int64 {
 func (s *KeyScanner) Uint(part string, bits int) uint64 {
 	n, err := strconv.ParseUint(part, 10, bits)
 	if err != nil || strconv.FormatUint(n, 10) != part {
-		s.fail("%q is not an unsigned integer as cachegen writes it", part)
+		s.fail("%q is not an unsigned decimal integer, without leading zeros, that fits its type", part)
 		return 0
 	}
 	return n
@@ -96,14 +96,14 @@ func (s *KeyScanner) String(part string) string {
 		}
 		n, err := strconv.ParseUint(part[i+1:i+3], 16, 8)
 		if err != nil {
-			s.fail("%q has a bad escape", part)
+			s.fail("%q has a %% without two hexadecimal digits", part)
 			return ""
 		}
 		b.WriteByte(byte(n))
 		i += 2
 	}
 	if string(AppendEscaped(nil, b.String())) != part {
-		s.fail("%q is not escaped as cachegen does it", part)
+		s.fail("%q is not escaped the way keys are", part)
 		return ""
 	}
 	return b.String()
@@ -124,7 +124,7 @@ func (s *KeyScanner) Text(part string, u encoding.TextUnmarshaler) {
 // Done returns the first failure, or an error if segments are left over.
 func (s *KeyScanner) Done() error {
 	if s.err == nil && s.more {
-		s.fail("segments are left over: %q", s.rest)
+		s.fail("the text goes on after the pattern: %q", s.rest)
 	}
 	return s.err
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"slices"
 	"strings"
+
+	"github.com/cachegen/cachegen/runtime/event"
 )
 
-// A Space is where a cache's entries live: a *[Store] or a *[Namespace] of one.
-type Space interface{ space() (*Store, []string) }
+// A Keyspace is where the entries of a cache are: a *[Store] or a *[Namespace] of one.
+type Keyspace interface{ keyspace() (*Store, []string) }
 
-func (s *Store) space() (*Store, []string) { return s, nil }
+func (s *Store) keyspace() (*Store, []string) { return s, nil }
 
 // A Namespace is a part of a store's keys that can be cleared by itself.
 // Namespaces nest. Handles are cheap and hold nothing: two of one path are the
@@ -20,7 +22,7 @@ type Namespace struct {
 	path  []string
 }
 
-func (n *Namespace) space() (*Store, []string) {
+func (n *Namespace) keyspace() (*Store, []string) {
 	if n == nil {
 		return nil, nil
 	}
@@ -40,16 +42,16 @@ func (n *Namespace) Namespace(name string) *Namespace {
 // one write, however many there are. An error is an [InvalidationError] or
 // [ErrClosed].
 func (n *Namespace) Clear(ctx context.Context) error {
-	return n.store.clear(ctx, namespaceStamp+joinNamespace(n.path), InvalidationEvent{Namespace: strings.Join(n.path, "/")})
+	return n.store.clear(ctx, namespaceStamp+joinNamespace(n.path), event.Invalidation{Namespace: strings.Join(n.path, "/")})
 }
 
 // Clear removes every entry of the store, as [Namespace.Clear] does.
 func (s *Store) Clear(ctx context.Context) error {
-	return s.clear(ctx, storeStamp, InvalidationEvent{})
+	return s.clear(ctx, storeStamp, event.Invalidation{})
 }
 
 // clear changes one stamp and tells of it.
-func (s *Store) clear(ctx context.Context, name string, e InvalidationEvent) error {
+func (s *Store) clear(ctx context.Context, name string, e event.Invalidation) error {
 	err := s.restamp(ctx, "clear", []string{name}, false)
 	if err != ErrClosed {
 		e.Store, e.Err = s.name, err
@@ -59,7 +61,7 @@ func (s *Store) clear(ctx context.Context, name string, e InvalidationEvent) err
 }
 
 // byTag is [Store.restamp] for tags.
-func (s *Store) byTag(ctx context.Context, op string, tags []Tag, expire bool, hook func(InvalidationEvent)) error {
+func (s *Store) byTag(ctx context.Context, op string, tags []Tag, expire bool, hook func(event.Invalidation)) error {
 	tags = distinct(slices.Clone(tags))
 	err := s.restamp(ctx, op, tagNames(tags), expire)
 	if hook != nil && len(tags) > 0 && err != ErrClosed {
@@ -67,7 +69,7 @@ func (s *Store) byTag(ctx context.Context, op string, tags []Tag, expire bool, h
 		for i, t := range tags {
 			names[i] = string(t)
 		}
-		emit(s, hook, InvalidationEvent{Store: s.name, Tags: names, Err: err})
+		emit(s, hook, event.Invalidation{Store: s.name, Tags: names, Err: err})
 	}
 	return err
 }

@@ -1,0 +1,118 @@
+package gen
+
+import (
+	"reflect"
+
+	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/internal/untyped"
+	"github.com/cachegen/cachegen/runtime/wire"
+)
+
+// A Definition is what is known of a cached function before the program runs.
+// Generated code holds one for each. Its functions get the key as a K and values as a V,
+// the types with which the cache is opened; a nil value is the nil of an interface type.
+type Definition struct {
+	// Name identifies the cache among all that use the store: for the stamp that Clear
+	// changes, and in logs. Without a name, Clear clears the namespace.
+	Name string
+	// Pattern is the key as the directive has it: user:{id}.
+	Pattern string
+	// IntPrefix is the text before the only placeholder of a key that ends in one
+	// integer, which [HitInt] then finds without writing the text.
+	IntPrefix string
+	// Store names the store; empty is the default one. Namespace is the part of it
+	// that the entries live in, empty for none.
+	Store, Namespace string
+	// Instance tells the caches of a generic function, or of the methods of a generic type,
+	// apart: its type arguments, as [TypeArgs] writes them. Empty for others.
+	Instance string
+	// Shared hands every caller the same value, which none may change. Otherwise
+	// each gets a copy of what is in memory, if the type has anything that copies
+	// would share. What unexported fields refer to is not copied.
+	Shared bool
+	// Options are the baked-in options.
+	Options []runtime.Option
+	// Value is what generated code knows of V. Nil leaves it to reflection.
+	Value *Value
+	// Tags and ResultTags return the tags that the key and the value tell. Both
+	// may be nil.
+	Tags       func(key any) []runtime.Tag
+	ResultTags func(value any) []runtime.Tag
+	// NotFound is the error by which a loader says that there is no value; nil if
+	// there is none. A load that fails with an error that is NotFound, by errors.Is,
+	// is no failure: that there is no value is remembered for the NotFoundTTL like
+	// a value, and replaces one, also where that could stand in. The callers of that
+	// load get its error, later ones NotFound itself.
+	NotFound error
+	// Absent says that a loaded value means the same, such as a nil pointer; it may
+	// be nil. GetOrSet then returns the zero V without an error. What is remembered
+	// either way is there for GetOrSet only: to Get, Has and Pull it is not.
+	Absent func(value any) bool
+}
+
+// A Value is what generated code knows of a type V of cached values, so that
+// nothing has to be found out by reflection. Its functions may be called by several
+// goroutines at a time, and must not keep or change what they are given.
+type Value struct {
+	// Fingerprint tells shapes of the type apart. An entry in the shared tier that
+	// carries another one is a miss.
+	Fingerprint uint64
+	// Encode and Decode are the codec. A store with a codec of its own, see
+	// runtime.WithCodec, does not use them; otherwise neither may be nil.
+	Encode func(*wire.Encoder, any)
+	Decode func(*wire.Decoder) any
+	// Copy returns a copy that shares no memory with its argument. Nil says that
+	// assignment does that.
+	Copy func(any) any
+	// Size estimates how many bytes of memory a value refers to, besides those of
+	// the V itself. Nil says that it refers to none.
+	Size func(any) int
+}
+
+// Open returns the cache of a definition in the store that the definition names; its
+// errors are those of runtime.Cache.Bind.
+func Open[K comparable, V any](stores runtime.Stores, d Definition) (*runtime.Cache[K, V], error) {
+	c := Declare[K, V](d)
+	if err := c.Bind(stores); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Declare returns a cache that works once it is bound.
+func Declare[K comparable, V any](d Definition) *runtime.Cache[K, V] {
+	c := new(runtime.Cache[K, V])
+	c.Untyped().Declare(d.untyped((*K)(nil), (*V)(nil)))
+	return c
+}
+
+// untyped returns the definition as the runtime takes it. key and value are nil pointers
+// to the types.
+func (d *Definition) untyped(key, value any) untyped.Definition {
+	options := make([]any, len(d.Options))
+	for i, o := range d.Options {
+		options[i] = o
+	}
+	return untyped.Definition{
+		Name: d.Name, Pattern: d.Pattern, IntPrefix: d.IntPrefix,
+		Store: d.Store, Namespace: d.Namespace, Instance: d.Instance,
+		Shared: d.Shared, Options: options, Value: (*untyped.Value)(d.Value),
+		Tags: names(d.Tags), ResultTags: names(d.ResultTags),
+		NotFound: d.NotFound, Absent: d.Absent,
+		KeyType: reflect.TypeOf(key).Elem(), ValueType: reflect.TypeOf(value).Elem(),
+	}
+}
+
+// names returns a function that returns tags as strings.
+func names(tags func(any) []runtime.Tag) func(any) []string {
+	if tags == nil {
+		return nil
+	}
+	return func(v any) []string {
+		var out []string
+		for _, t := range tags(v) {
+			out = append(out, string(t))
+		}
+		return out
+	}
+}

@@ -1,0 +1,50 @@
+// Package untyped has what the runtime knows of a cached function once the types of its
+// keys and values are set aside. Nothing in it is generic: a generic type is compiled
+// again, with all its methods, in every package that uses it with types of its own.
+package untyped
+
+import (
+	"reflect"
+
+	"github.com/cachegen/cachegen/runtime/wire"
+)
+
+// A Definition is a cached function as generated code describes it; gen.Definition says
+// what the fields mean. Functions get keys as K and values as V in an any, where a nil is
+// the nil of an interface type.
+type Definition struct {
+	Name, Pattern, IntPrefix   string
+	Store, Namespace, Instance string
+	Shared                     bool
+	Options                    []any // each a runtime.Option, or nil
+	Value                      *Value
+	Tags, ResultTags           func(any) []string
+	NotFound                   error
+	Absent                     func(any) bool
+	KeyType, ValueType         reflect.Type
+}
+
+// FullName is the name of one cache: where the definition is of a generic function, with
+// the type arguments.
+func (d *Definition) FullName() string {
+	if d.Instance == "" {
+		return d.Name
+	}
+	return d.Name + "[" + d.Instance + "]"
+}
+
+// Fits reports whether v, which may be nil, is a value of the definition's type: another
+// function may have cached another type under the same key.
+func (d *Definition) Fits(v any) bool {
+	t := reflect.TypeOf(v)
+	return t == d.ValueType || t == nil || d.ValueType.Kind() == reflect.Interface && t.Implements(d.ValueType)
+}
+
+// A Value is what generated code knows of a type of cached values; see gen.Value.
+type Value struct {
+	Fingerprint uint64
+	Encode      func(*wire.Encoder, any)
+	Decode      func(*wire.Decoder) any
+	Copy        func(any) any
+	Size        func(any) int
+}
