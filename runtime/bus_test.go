@@ -11,7 +11,7 @@ import (
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime"
-	"github.com/cachegen/cachegen/runtime/internal/busmsg"
+	busmsg "github.com/cachegen/cachegen/runtime/internal/bus"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
 

@@ -3,6 +3,8 @@ package runtime
 import (
 	"context"
 	"slices"
+
+	"github.com/cachegen/cachegen/runtime/internal/untyped"
 )
 
 // A Cache is a typed handle to the entries of one function, or of one kind of
@@ -15,7 +17,7 @@ import (
 //
 // Its methods only set the types aside: whatever they do is compiled again for each
 // cached function of a program.
-type Cache[K comparable, V any] struct{ untyped untypedCache }
+type Cache[K comparable, V any] struct{ untyped untyped.Cache }
 
 // NewCache returns a cache for ad-hoc keys in a store or namespace. K is a string
 // type, an integer type, or one with AppendText (see encoding.TextAppender) or
@@ -24,26 +26,26 @@ type Cache[K comparable, V any] struct{ untyped untypedCache }
 // nothing.
 func NewCache[K comparable, V any](in Keyspace, options ...Option) (*Cache[K, V], error) {
 	c := new(Cache[K, V])
-	if err := c.untyped.openAdHoc(in, (*K)(nil), (*V)(nil), options); err != nil {
+	if err := openAdHoc(&c.untyped, in, (*K)(nil), (*V)(nil), options); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
 // Untyped is for runtime/gen.
-func (c *Cache[K, V]) Untyped() *untypedCache { return &c.untyped }
+func (c *Cache[K, V]) Untyped() *untyped.Cache { return &c.untyped }
 
 // Bind opens a cache of generated code on stores. It fails if the store that the
 // function names is not there, if options contradict each other, or if another
 // function's keys in the store are written alike: the two would get each other's values.
 // Binding again moves the cache. Callers that are in a method meanwhile end on the
 // stores they began with.
-func (c *Cache[K, V]) Bind(stores Stores) error { return c.untyped.bindTo(stores) }
+func (c *Cache[K, V]) Bind(stores Stores) error { return bindTo(&c.untyped, stores) }
 
 // Namespace returns a cache of the same kind in a namespace inside c's own.
 func (c *Cache[K, V]) Namespace(name string) (*Cache[K, V], error) {
 	inner := new(Cache[K, V])
-	if err := c.untyped.bindInside(&inner.untyped, name); err != nil {
+	if err := bindInside(&c.untyped, &inner.untyped, name); err != nil {
 		return nil, err
 	}
 	return inner, nil
@@ -79,11 +81,11 @@ func loaded[V any](v any, err error) (V, error) { return typed[V](v), err }
 // value, the error that the directive names with notfound. Trouble with the shared tier
 // is logged and is not an error, unless [SuppressL2Errors] says otherwise.
 func (c *Cache[K, V]) GetOrSet(ctx context.Context, key K, load func(context.Context) (V, error), options ...CallOption) (V, error) {
-	var untyped keyLoader
+	var loader untyped.Loader
 	if load != nil {
-		untyped = func(ctx context.Context) (any, error) { return load(ctx) }
+		loader = func(ctx context.Context) (any, error) { return load(ctx) }
 	}
-	return loaded[V](c.untyped.getOrSet(ctx, key, untyped, options))
+	return loaded[V](c.untyped.GetOrSet(ctx, key, loader, callOf(options)))
 }
 
 // GetOrSetForever is [Cache.GetOrSet] with a TTL that never ends.
@@ -96,14 +98,14 @@ func (c *Cache[K, V]) GetOrSetForever(ctx context.Context, key K, load func(cont
 // unless [SuppressL2Errors] says otherwise; else an error is ctx's, the key's,
 // [ErrClosed] or [ErrNotBound].
 func (c *Cache[K, V]) Get(ctx context.Context, key K, options ...CallOption) (v V, ok bool, err error) {
-	return found[V](c.untyped.get(ctx, key, options))
+	return found[V](c.untyped.Get(ctx, key, callOf(options)))
 }
 
 // GetMany returns those of keys that have a fresh value in the cache, or, with
 // [AllowStale], a stale one, with one look at the shared tier. It never loads. Errors
 // are those of [Cache.Get]; with them it returns what it has found.
 func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, options ...CallOption) (map[K]V, error) {
-	m, err := c.untyped.getMany(ctx, boxed(keys), options)
+	m, err := c.untyped.GetMany(ctx, boxed(keys), callOf(options))
 	return unboxed[K, V](m), err
 }
 
@@ -124,9 +126,9 @@ func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, options ...CallOpti
 // the keys that were found all the same; otherwise errors are those of GetOrSet.
 // [BatchMax] bounds how many keys load is asked for at a time.
 func (c *Cache[K, V]) GetOrSetMany(ctx context.Context, keys []K, load func(ctx context.Context, missing []K) (map[K]V, error), options ...CallOption) (map[K]V, error) {
-	var untyped manyLoader
+	var loader untyped.ManyLoader
 	if load != nil {
-		untyped = func(ctx context.Context, missing []any) (lookup, error) {
+		loader = func(ctx context.Context, missing []any) (untyped.Lookup, error) {
 			values, err := load(ctx, keysOf[K](missing))
 			return func(key any) (any, bool) {
 				v, ok := values[typed[K](key)]
@@ -134,17 +136,17 @@ func (c *Cache[K, V]) GetOrSetMany(ctx context.Context, keys []K, load func(ctx 
 			}, err
 		}
 	}
-	m, err := c.untyped.getOrSetMany(ctx, boxed(keys), untyped, options)
+	m, err := c.untyped.GetOrSetMany(ctx, boxed(keys), loader, callOf(options))
 	return unboxed[K, V](m), err
 }
 
 // Has reports whether a fresh value of key is cached. Errors are those of
 // [Cache.Get].
-func (c *Cache[K, V]) Has(ctx context.Context, key K) (bool, error) { return c.untyped.has(ctx, key) }
+func (c *Cache[K, V]) Has(ctx context.Context, key K) (bool, error) { return c.untyped.Has(ctx, key) }
 
 // Missing is the opposite of [Cache.Has]; false if there is an error.
 func (c *Cache[K, V]) Missing(ctx context.Context, key K) (bool, error) {
-	return c.untyped.missing(ctx, key)
+	return c.untyped.Missing(ctx, key)
 }
 
 // Set stores value under key. Loads of the key that are under way do not replace
@@ -153,12 +155,12 @@ func (c *Cache[K, V]) Missing(ctx context.Context, key K) (bool, error) {
 // is stored all the same; otherwise memory holds nothing, and the shared tier the old
 // value, the new one or none.
 func (c *Cache[K, V]) Set(ctx context.Context, key K, v V, options ...CallOption) error {
-	return c.untyped.set(ctx, key, v, options)
+	return c.untyped.Set(ctx, key, v, callOf(options))
 }
 
 // SetForever is [Cache.Set] with a TTL that never ends.
 func (c *Cache[K, V]) SetForever(ctx context.Context, key K, v V, options ...CallOption) error {
-	return c.untyped.set(ctx, key, v, forever(options))
+	return c.untyped.Set(ctx, key, v, callOf(forever(options)))
 }
 
 // forever returns options with a TTL that never ends.
@@ -170,44 +172,44 @@ func forever(options []CallOption) []CallOption { return append(slices.Clip(opti
 // [Cache.Get], and those of [Cache.Delete]: then the value is returned, but may not be
 // gone everywhere.
 func (c *Cache[K, V]) Pull(ctx context.Context, key K) (v V, ok bool, err error) {
-	return found[V](c.untyped.pull(ctx, key))
+	return found[V](c.untyped.Pull(ctx, key))
 }
 
 // Delete removes key everywhere. It is carried out although ctx is cancelled: each of
 // its steps takes the store's [L2Timeout] at most, but it waits for writes of the key
 // that are under way. An error is an [InvalidationError] if it could not be carried out
 // everywhere, the key's own, [ErrClosed] or [ErrNotBound].
-func (c *Cache[K, V]) Delete(ctx context.Context, key K) error { return c.untyped.delete(ctx, key) }
+func (c *Cache[K, V]) Delete(ctx context.Context, key K) error { return c.untyped.Delete(ctx, key) }
 
 // DeleteMany removes keys everywhere, in one round trip. See [Cache.Delete].
 func (c *Cache[K, V]) DeleteMany(ctx context.Context, keys ...K) error {
-	return c.untyped.delete(ctx, boxed(keys)...)
+	return c.untyped.Delete(ctx, boxed(keys)...)
 }
 
 // Expire makes keys stale everywhere. A value with a grace period may still stand
 // in for a load that fails or is slow. See [Cache.Delete].
 func (c *Cache[K, V]) Expire(ctx context.Context, keys ...K) error {
-	return c.untyped.expire(ctx, boxed(keys)...)
+	return c.untyped.Expire(ctx, boxed(keys)...)
 }
 
 // Clear removes every entry of this cache: for an ad-hoc one, every entry of its
 // namespace, or of the whole store if it is in none. It takes the time of one
 // write, however many entries there are. Errors are those of [Cache.Delete].
-func (c *Cache[K, V]) Clear(ctx context.Context) error { return c.untyped.clear(ctx) }
+func (c *Cache[K, V]) Clear(ctx context.Context) error { return c.untyped.Clear(ctx) }
 
 // ClearNamespace is [Namespace.Clear] of the store's namespace of that name.
 func (c *Cache[K, V]) ClearNamespace(ctx context.Context, name string) error {
-	return c.untyped.clearNamespace(ctx, name)
+	return c.untyped.ClearNamespace(ctx, name)
 }
 
 // DeleteByTag is [Store.DeleteByTag] of the cache's store.
 func (c *Cache[K, V]) DeleteByTag(ctx context.Context, tags ...Tag) error {
-	return c.untyped.deleteByTag(ctx, tags)
+	return c.untyped.DeleteByTag(ctx, tagNames(tags))
 }
 
 // ExpireByTag is [Store.ExpireByTag] of the cache's store.
 func (c *Cache[K, V]) ExpireByTag(ctx context.Context, tags ...Tag) error {
-	return c.untyped.expireByTag(ctx, tags)
+	return c.untyped.ExpireByTag(ctx, tagNames(tags))
 }
 
 // boxed returns keys as values without a type of their own.
@@ -229,13 +231,13 @@ func keysOf[K any](keys []any) []K {
 }
 
 // unboxed returns what has been found, or nil if m is nil.
-func unboxed[K comparable, V any](m *many) map[K]V {
+func unboxed[K comparable, V any](m *untyped.Many) map[K]V {
 	if m == nil {
 		return nil
 	}
-	out := make(map[K]V, len(m.found))
-	for i, key := range m.found {
-		out[typed[K](key)] = typed[V](m.values[i])
+	out := make(map[K]V, len(m.Found))
+	for i, key := range m.Found {
+		out[typed[K](key)] = typed[V](m.Values[i])
 	}
 	return out
 }

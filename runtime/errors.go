@@ -1,46 +1,47 @@
 package runtime
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/cachegen/cachegen/runtime/internal/background"
+	"github.com/cachegen/cachegen/runtime/internal/load"
+	"github.com/cachegen/cachegen/runtime/internal/policy"
+	"github.com/cachegen/cachegen/runtime/internal/remote"
+	"github.com/cachegen/cachegen/runtime/internal/store"
+	"github.com/cachegen/cachegen/runtime/internal/untyped"
 )
 
 var (
 	// ErrNotBound is returned by the functions of a package whose BindCaches has
 	// not been called.
-	ErrNotBound = errors.New("cachegen: not bound to a store: call BindCaches first")
+	ErrNotBound = untyped.ErrNotBound
 	// ErrClosed is returned once the store is closed.
-	ErrClosed = errors.New("cachegen: store is closed")
+	ErrClosed = background.ErrClosed
 	// ErrUnknownStore is returned for a store name that the Stores do not have.
 	ErrUnknownStore = errors.New("cachegen: unknown store")
 	// ErrGoexit is what callers get when a loader ended its goroutine with
 	// runtime.Goexit, as t.FailNow does.
-	ErrGoexit = errors.New("cachegen: loader called runtime.Goexit")
+	ErrGoexit = load.ErrGoexit
 	// ErrNotFound is for loaders that have no error of their own for it: there is no
 	// value. Generated code returns it for functions that say so with a bool.
 	ErrNotFound = errors.New("cachegen: not found")
 	// ErrRecursive is returned at once to a loader that asks, with the context it was
 	// called with or one made of it, for a key that it is loading itself, directly or
-	// through the loader of another key, unless a grace value can stand in: it would
+	// through the loader of another key, unless a grace value can be served: it would
 	// wait for itself. Two loads that wait for each other are not noticed; they end
 	// with [ErrTimeout].
-	ErrRecursive = errors.New("cachegen: loader asked for a key that it is loading")
-	// ErrL2Paused is the cause of an [L2Error] while the shared tier is left alone
-	// because it has failed before; see [L2CircuitBreakerDuration].
-	ErrL2Paused = errors.New("it has failed before and is left alone for a while")
+	ErrRecursive = load.ErrRecursive
+	// ErrL2CircuitOpen is the cause of an [L2Error] while the circuit breaker of the
+	// shared tier is open; see [L2CircuitBreakerDuration]. The error's text says which
+	// failure has opened it.
+	ErrL2CircuitOpen = remote.ErrCircuitOpen
 	// ErrTimeout is returned when a load exceeds its [HardTimeout] and no grace value
-	// can stand in, or the [MaxLoadTime] of its store. errors.Is also takes it for
+	// can be served, or the [MaxLoadTime] of its store. errors.Is also takes it for
 	// context.DeadlineExceeded.
-	ErrTimeout error = timeout{}
+	ErrTimeout = load.ErrTimeout
 )
-
-type timeout struct{}
-
-func (timeout) Error() string        { return "cachegen: load took longer than it may" }
-func (timeout) Timeout() bool        { return true }
-func (timeout) Is(target error) bool { return target == context.DeadlineExceeded }
 
 // A PanicError is a loader's panic. The caller that started the load panics with
 // it; those who waited for the same load get it as an error.
@@ -62,25 +63,31 @@ func (e *PanicError) Unwrap() error {
 
 // A LoadError is what [OnLoadError] gets.
 type LoadError struct {
-	Store, Cache string // Cache is empty for an ad-hoc one
+	Store, Cache string // Cache is empty for an ad-hoc cache
 	Keys         []string
 	Err          error
-	Background   bool // nobody waits for the load
+	Background   bool // no caller waits for the load
 }
+
+var _ = (*LoadError)((*policy.LoadFailure)(nil))
 
 // Error names the cache, the first keys and the cause.
 func (e *LoadError) Error() string {
-	return fmt.Sprintf("cachegen: load %s of %s in store %s: %v", some(e.Keys), e.Cache, e.Store, e.Err)
+	of := ""
+	if e.Cache != "" {
+		of = " of " + e.Cache
+	}
+	return fmt.Sprintf("cachegen: load %s%s in store %s: %v", firstOf(e.Keys), of, e.Store, e.Err)
 }
 
 // Unwrap returns the cause.
 func (e *LoadError) Unwrap() error { return e.Err }
 
-// An L2Error says that the shared tier of a store has failed.
+// An L2Error says that an operation on the shared tier of a store has failed.
 type L2Error struct {
 	Store string
 	Op    string // read, write, delete, add, swap
-	Err   error  // [ErrL2Paused] if it was not even asked
+	Err   error  // [ErrL2CircuitOpen] if the tier was not asked
 }
 
 // Error names the store, the operation and the cause.
@@ -118,7 +125,7 @@ func (e *PartialError) Unwrap() error { return e.Err }
 // An InvalidationError says that entries could not be removed or replaced in the
 // shared tier, or that other processes could not be told. What the annotated
 // function did has happened all the same. This process's memory has dropped the
-// entries, and the store keeps trying to reach the others; until then it does not
+// entries, and the store keeps trying to reach the others; until it has, it does not
 // read the entries from the shared tier, but other processes may serve them until
 // their TTL. [Store.Close] tries once more and returns an InvalidationError for what
 // has been lost.
@@ -131,16 +138,25 @@ type InvalidationError struct {
 
 // Error names the operation, the store, the first targets and the cause.
 func (e *InvalidationError) Error() string {
-	return fmt.Sprintf("cachegen: %s %s in store %s: %v", e.Op, some(e.Targets), e.Store, e.Err)
+	return fmt.Sprintf("cachegen: %s %s in store %s: %v", e.Op, firstOf(e.Targets), e.Store, e.Err)
 }
 
-// some names the first of names.
-func some(names []string) string {
+// Unwrap returns the cause.
+func (e *InvalidationError) Unwrap() error { return e.Err }
+
+// publicErrors make the errors of a store that callers get.
+var publicErrors = store.Errors{
+	L2: func(store, op string, err error) error { return &L2Error{store, op, err} },
+	Invalidation: func(store, op string, targets []string, err error) error {
+		return &InvalidationError{Op: op, Store: store, Targets: targets, Err: err}
+	},
+	Panic: func(value any, stack []byte) error { return &PanicError{value, stack} },
+}
+
+// firstOf names the first of names.
+func firstOf(names []string) string {
 	if len(names) <= 3 {
 		return strings.Join(names, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:3], ", "), len(names)-3)
 }
-
-// Unwrap returns the cause.
-func (e *InvalidationError) Unwrap() error { return e.Err }

@@ -121,7 +121,7 @@ func TestErrorsSayWhatHappened(t *testing.T) {
 	failed := &runtime.InvalidationError{Op: "delete", Store: "main", Targets: []string{"a", "b", "c", "d", "e"}, Err: errSource}
 	for err, wanted := range map[error]string{
 		failed:             "cachegen: delete a, b, c and 2 more in store main: source is down",
-		runtime.ErrTimeout: "cachegen: load took longer than it may",
+		runtime.ErrTimeout: "cachegen: load timed out",
 		&runtime.PanicError{Value: "boom", Stack: []byte("goroutine 1")}: "cachegen: loader panicked: boom",
 	} {
 		if !strings.HasPrefix(err.Error(), wanted) {

@@ -180,7 +180,7 @@ func (l *link) passage(key string, data []byte) (p passage, ok bool) {
 		return p, false
 	}
 	p = passage{process: l.process, row: row, from: time.Duration(head.LoadStarted - l.history.began.UnixNano())}
-	if head.Flags&entry.NotFound == 0 {
+	if head.Presence() == entry.Present {
 		var v modelRow
 		if err := runtime.MsgPack.Unmarshal(value, &v); err != nil {
 			return p, false

@@ -5,54 +5,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"log/slog"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/cachegen/cachegen/drivers"
-	"github.com/cachegen/cachegen/runtime/event"
-	"github.com/cachegen/cachegen/runtime/internal/breaker"
-	"github.com/cachegen/cachegen/runtime/internal/clock"
-	"github.com/cachegen/cachegen/runtime/internal/flight"
-	"github.com/cachegen/cachegen/runtime/internal/generation"
-	"github.com/cachegen/cachegen/runtime/internal/recovery"
-	"github.com/cachegen/cachegen/runtime/internal/stamp"
+	"github.com/cachegen/cachegen/runtime/internal/policy"
+	"github.com/cachegen/cachegen/runtime/internal/registry"
+	"github.com/cachegen/cachegen/runtime/internal/store"
 )
 
+// closeTime bounds Close where its context has no deadline.
+const closeTime = 10 * time.Second
+
 // A Store is a memory tier, a shared tier, or both, with what callers of all its
-// caches share: one flight per key, and the stamps of tags and namespaces. [NewStore]
-// makes them; the zero Store is not usable.
+// caches share: one load per key, and the stamps of tags and namespaces. [NewStore]
+// makes stores; the zero Store is not usable.
 type Store struct {
-	name string
-	storeConfig
-	set   atomic.Pointer[storeSet] // of the Stores that this store is part of
-	hooks atomic.Pointer[event.Hooks]
-	log   atomic.Pointer[slog.Logger]
-
-	seed      maphash.Seed
-	clock     clock.Coarse
-	stripes   generation.Stripes
-	stamps    *stamp.Table
-	flights   *flight.Group[*item]
-	peers     *peers // nil without a bus
-	gate      gate   // counts loads and refreshes; closed by Close
-	spare     *semaphore.Weighted
-	once      onceEach // pulls under way
-	failures  failures
-	breaker   breaker.Breaker
-	l2Failure atomic.Pointer[L2Error] // the last that the breaker was told of
-	pending   recovery.Queue          // invalidations that have not reached everyone
-	late      late
-	retries   retries
-	keys      keyOwners
-
-	base   context.Context // of work that no caller waits for
-	cancel context.CancelFunc
-	quiet  quiet // keeps a tier that is down from flooding the log
+	rooms    *store.Store
+	config   storeConfig
+	set      atomic.Pointer[storeSet] // of the Stores that this store is part of
+	patterns registry.Patterns
 }
 
 // NewStore makes a store. It needs a tier: [L1], [L2] or both. The name is what
@@ -68,61 +42,47 @@ func NewStore(name string, options ...StoreOption) (*Store, error) {
 	}
 	for _, o := range options {
 		if o == nil {
-			return nil, fmt.Errorf("cachegen: new store %q: a nil option", name)
+			return nil, fmt.Errorf("cachegen: new store %q: one of its options is nil", name)
 		}
 		o.applyToStore(&c)
 	}
-	if err := c.checkStore(name); err != nil {
+	if err := c.check(name); err != nil {
 		return nil, fmt.Errorf("cachegen: new store %q: %w", name, err)
 	}
 	if c.prefix != "" {
 		c.prefix += ":"
 	}
-	s := &Store{
-		name:        name,
-		storeConfig: c,
-		seed:        maphash.MakeSeed(),
-		stamps:      stamp.NewTable(),
-		flights:     flight.NewGroup[*item](),
-		spare:       semaphore.NewWeighted(int64(c.background)),
+	rooms, err := store.New(store.Config{
+		Name: name, Prefix: c.prefix, L1: c.l1, L2: c.l2, Bus: c.bus,
+		Logger: cmp.Or(c.logger, slog.Default()), Hooks: c.hooks,
+		MaxLoadTime: c.maxLoadTime, L2Timeout: c.l2Timeout, L2SoftTimeout: c.l2Soft,
+		BreakFor: c.breakFor.Or(DefaultL2CircuitBreakerDuration), StampTrust: c.stampTrust, Background: c.background,
+		Errors: publicErrors,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cachegen: new store %q: %w", name, err)
 	}
-	hooks := none
-	for _, h := range c.hooks {
-		hooks = event.Join(hooks, h)
-	}
-	s.hooks.Store(&hooks)
-	s.setLogger(cmp.Or(c.logger, slog.Default()))
-	s.breaker.Failures, s.breaker.Changed = breakAfter, s.breakerChanged
-	s.breaker.PauseFor(c.breakFor.or(DefaultL2Pause))
-	s.pending.Max = maxPending
-	s.base, s.cancel = context.WithCancel(context.Background())
-	if c.bus != nil {
-		if err := s.join(); err != nil {
-			s.cancel()
-			return nil, fmt.Errorf("cachegen: new store %q: join the bus: %w", name, err)
-		}
-	}
-	return s, nil
+	return &Store{rooms: rooms, config: c}, nil
 }
 
-func (c *storeConfig) checkStore(name string) error {
+func (c *storeConfig) check(name string) error {
 	switch {
 	case name == "":
 		return errors.New("the name is empty")
 	case len(c.refused) > 0:
 		return fmt.Errorf("%s: given nil", strings.Join(c.refused, ", "))
 	case c.l1 == nil && c.l2 == nil:
-		return errors.New("it needs a tier: L1, L2 or both")
+		return errors.New("it has no tier: give it L1, L2 or both")
 	case strings.ContainsAny(c.prefix, "!@") || strings.HasSuffix(c.prefix, ":"):
-		return fmt.Errorf("prefix %q: want one without ! and @ that does not end with a colon", c.prefix)
+		return fmt.Errorf("prefix %q contains ! or @, or ends with a colon", c.prefix)
 	case c.maxLoadTime <= 0:
 		return fmt.Errorf("MaxLoadTime %v is not positive", c.maxLoadTime)
 	case c.l2Timeout <= 0:
 		return fmt.Errorf("L2Timeout %v is not positive", c.l2Timeout)
 	case c.l2Soft < 0:
 		return fmt.Errorf("L2SoftTimeout %v is negative", c.l2Soft)
-	case c.breakFor.d < 0:
-		return fmt.Errorf("L2CircuitBreakerDuration %v is negative", c.breakFor.d)
+	case c.breakFor.Value < 0:
+		return fmt.Errorf("L2CircuitBreakerDuration %v is negative", c.breakFor.Value)
 	case c.stampTrust <= 0:
 		return fmt.Errorf("StampTrust %v is not positive", c.stampTrust)
 	case c.background < 0:
@@ -135,44 +95,45 @@ func (c *storeConfig) checkStore(name string) error {
 			}
 		}
 	}
-	return c.check()
+	return checkOptions(c.options)
 }
 
 // Name returns the store's name.
-func (s *Store) Name() string { return s.name }
+func (s *Store) Name() string { return s.rooms.Name }
 
-// options returns what holds for a cache that says o itself.
-func (s *Store) options(o settings) settings {
-	o = o.or(s.settings)
-	if set := s.set.Load(); set != nil {
-		o = o.or(set.settings)
+// policy returns what holds where a cache says nothing itself. set may be nil.
+func (s *Store) policy(set *storeSet) policy.Policy {
+	p := policy.Policy{TTL: DefaultTTL, GraceBackoff: DefaultGraceBackoff, SuppressL2Errors: true}
+	if set != nil {
+		p = p.Apply(set.options)
 	}
-	return o.or(defaults)
+	return p.Apply(s.config.options)
 }
 
-// valueCodec returns the codec of values that are not given a generated one.
-func (s *Store) valueCodec() Codec {
-	if s.codec != nil {
-		return s.codec
-	}
-	if set := s.set.Load(); set != nil && set.codec != nil {
+// codec returns the codec of values that have no generated one. set may be nil.
+func (s *Store) codec(set *storeSet) Codec {
+	switch {
+	case s.config.codec != nil:
+		return s.config.codec
+	case set != nil && set.codec != nil:
 		return set.codec
 	}
 	return MsgPack
 }
 
-// function returns that of a definition's name, and the options that replace its own.
-func (s *Store) function(name string) (*function, []Option) {
-	set := s.set.Load()
-	if set == nil || name == "" {
-		return &anonymousFunction, nil
+// Ready asks the shared tier whether it has all that it needs, if its driver can tell,
+// and waits until the store is connected to its bus, or until ctx is done. A program need
+// not wait: until then entries in memory are served for a short time only, and what was
+// loaded before may have to be loaded again.
+func (s *Store) Ready(ctx context.Context) error {
+	if err := s.rooms.Remote.Ready(ctx); err != nil {
+		return fmt.Errorf("cachegen: store %s: shared tier: %w", s.Name(), err)
 	}
-	return set.functions.open(name)
+	if err := s.rooms.Bus.WaitConnected(ctx); err != nil {
+		return fmt.Errorf("cachegen: store %s: its bus is not connected: %w", s.Name(), err)
+	}
+	return nil
 }
-
-func (s *Store) setLogger(l *slog.Logger) { s.log.Store(l.With("store", s.name)) }
-
-func now() int64 { return time.Now().UnixNano() }
 
 // Close stops the store: new loads, writes and reads past the memory tier fail
 // with [ErrClosed]. It waits until running loads have ended and stored what they
@@ -181,48 +142,39 @@ func now() int64 { return time.Now().UnixNano() }
 // says how many there were, and which invalidations are lost, with an
 // [InvalidationError]. It closes the tiers and the bus. Calling it again does nothing.
 func (s *Store) Close(ctx context.Context) error {
-	first, idle := s.gate.close()
-	if !first {
-		return nil
-	}
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, drainTime)
+		ctx, cancel = context.WithTimeout(ctx, closeTime)
 		defer cancel()
 	}
-	var errs []error
-	select {
-	case <-idle:
-	case <-ctx.Done():
-		errs = append(errs, fmt.Errorf("cachegen: close store %s: %d loads were still running: %w", s.name, s.gate.count(), ctx.Err()))
-	}
-	errs = append(errs, s.drain(ctx))
-	s.cancel()
-	if s.peers != nil {
-		s.peers.leave()
-		errs = append(errs, s.bus.Close())
-	}
-	if s.l1 != nil {
-		s.l1.Clear()
-		errs = append(errs, s.l1.Close())
-	}
-	if s.l2 != nil {
-		errs = append(errs, s.l2.Close())
-	}
-	s.clock.Stop()
-	return errors.Join(errs...)
+	return s.rooms.Close(ctx)
 }
 
 // Prune removes what is past its deadlines from a shared tier that does not do so
 // by itself, and returns how many entries that were. Other stores return 0.
 func (s *Store) Prune(ctx context.Context) (int64, error) {
-	p, ok := s.l2.(drivers.Pruner)
-	if !ok {
-		return 0, nil
-	}
-	n, err := p.Prune(ctx)
+	n, err := s.rooms.Remote.Prune(ctx)
 	if err != nil {
-		return n, fmt.Errorf("cachegen: prune store %s: %w", s.name, err)
+		return n, fmt.Errorf("cachegen: prune store %s: %w", s.Name(), err)
 	}
 	return n, nil
 }
+
+// DeleteByTag removes every entry that has one of tags, in the time of one write,
+// however many there are. An error is an [InvalidationError] or [ErrClosed]. Without
+// tags there is nothing to do.
+func (s *Store) DeleteByTag(ctx context.Context, tags ...Tag) error {
+	return s.rooms.Invalidate.DeleteByTag(ctx, tagNames(tags))
+}
+
+// ExpireByTag makes every entry that has one of tags stale. Those with a grace
+// period may still be served when a loader fails or is slow. Otherwise it is as
+// [Store.DeleteByTag].
+func (s *Store) ExpireByTag(ctx context.Context, tags ...Tag) error {
+	return s.rooms.Invalidate.ExpireByTag(ctx, tagNames(tags))
+}
+
+// Clear removes every entry of the store, as [Namespace.Clear] does.
+func (s *Store) Clear(ctx context.Context) error { return s.rooms.Invalidate.Clear(ctx, nil, "") }
+
+func (s *Store) applyToStores(c *storesConfig) { c.stores = append(c.stores, s) }

@@ -7,30 +7,35 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cachegen/cachegen/runtime/event"
+	"github.com/cachegen/cachegen/runtime/internal/policy"
+	"github.com/cachegen/cachegen/runtime/internal/registry"
 )
 
 // Stores are the stores of a program by name, one of them the default. Copies
 // share everything. The zero Stores has none, and no cache can be opened on it.
 type Stores struct{ set *storeSet }
 
+// A storeSet is what copies of one Stores share. It does not change, but for its
+// functions, which have their own lock.
 type storeSet struct {
-	fallback  string
-	byName    map[string]*Store
-	settings  settings
-	codec     Codec
-	functions functions
+	defaultName string
+	byName      map[string]*Store
+	options     policy.Options
+	codec       Codec
+	registry    registry.Functions
 }
 
 type storesConfig struct {
-	settings
+	options   policy.Options
 	stores    []*Store
 	codec     Codec
 	logger    *slog.Logger
 	hooks     event.Hooks
-	breakFor  pause
-	overrides []override
+	breakFor  policy.Opt[time.Duration]
+	overrides []registry.Override
 	refused   []string // options that were given nil
 }
 
@@ -39,14 +44,14 @@ type storesOption func(*storesConfig)
 func (o storesOption) applyToStores(c *storesConfig) { o(c) }
 
 // NewStores gathers stores and options that hold for all of them where a store
-// itself is silent. fallback is the name of the default store. It fails if that
+// itself does not give them. defaultName is the name of the default store. It fails if that
 // store is missing, a name is given twice, or a store is in other Stores already.
 // Caches should be opened after it: those opened before keep the options of then.
-func NewStores(fallback string, parts ...StoresOption) (Stores, error) {
+func NewStores(defaultName string, parts ...StoresOption) (Stores, error) {
 	var c storesConfig
 	for _, p := range parts {
 		if p == nil {
-			return Stores{}, errors.New("cachegen: new stores: a nil part")
+			return Stores{}, errors.New("cachegen: new stores: one of its arguments is nil")
 		}
 		p.applyToStores(&c)
 	}
@@ -54,24 +59,24 @@ func NewStores(fallback string, parts ...StoresOption) (Stores, error) {
 		return Stores{}, fmt.Errorf("cachegen: new stores: %w", err)
 	}
 	set := &storeSet{
-		fallback: fallback, byName: make(map[string]*Store, len(c.stores)),
-		settings: c.settings, codec: c.codec, functions: functions{overrides: c.overrides},
+		defaultName: defaultName, byName: make(map[string]*Store, len(c.stores)),
+		options: c.options, codec: c.codec, registry: registry.Functions{Overrides: c.overrides},
 	}
 	for _, s := range c.stores {
 		if s == nil {
-			return Stores{}, errors.New("cachegen: new stores: a nil store")
+			return Stores{}, errors.New("cachegen: new stores: a store is nil")
 		}
-		if set.byName[s.name] != nil {
-			return Stores{}, fmt.Errorf("cachegen: new stores: two stores named %q", s.name)
+		if set.byName[s.Name()] != nil {
+			return Stores{}, fmt.Errorf("cachegen: new stores: two stores named %q", s.Name())
 		}
-		set.byName[s.name] = s
+		set.byName[s.Name()] = s
 	}
-	if set.byName[fallback] == nil {
-		return Stores{}, fmt.Errorf("%w %q as the default of %s", ErrUnknownStore, fallback, set.names())
+	if set.byName[defaultName] == nil {
+		return Stores{}, fmt.Errorf("%w %q as the default of %s", ErrUnknownStore, defaultName, set.names())
 	}
 	for _, s := range c.stores {
-		if err := s.settings.or(c.settings).check(); err != nil {
-			return Stores{}, fmt.Errorf("cachegen: new stores: store %s: %w", s.name, err)
+		if err := (policy.Policy{}).Apply(c.options).Apply(s.config.options).Check(); err != nil {
+			return Stores{}, fmt.Errorf("cachegen: new stores: store %s: %w", s.Name(), err)
 		}
 	}
 	for i, s := range c.stores {
@@ -79,17 +84,16 @@ func NewStores(fallback string, parts ...StoresOption) (Stores, error) {
 			for _, claimed := range c.stores[:i] {
 				claimed.set.Store(nil)
 			}
-			return Stores{}, fmt.Errorf("cachegen: new stores: store %q is part of other stores", s.name)
+			return Stores{}, fmt.Errorf("cachegen: new stores: store %q is part of other stores", s.Name())
 		}
 	}
 	for _, s := range c.stores {
-		hooks := event.Join(*s.hooks.Load(), c.hooks)
-		s.hooks.Store(&hooks)
-		if c.logger != nil && s.storeConfig.logger == nil {
-			s.setLogger(c.logger)
+		s.rooms.Emit.Add(c.hooks)
+		if c.logger != nil && s.config.logger == nil {
+			s.rooms.Emit.SetLogger(c.logger)
 		}
-		if c.breakFor.given && !s.breakFor.given {
-			s.breaker.PauseFor(c.breakFor.d)
+		if c.breakFor.Given && !s.config.breakFor.Given {
+			s.rooms.Remote.SetBreakFor(c.breakFor.Value)
 		}
 	}
 	return Stores{set}, nil
@@ -99,25 +103,34 @@ func (c *storesConfig) checkStores() error {
 	if len(c.refused) > 0 {
 		return fmt.Errorf("%s: given nil", strings.Join(c.refused, ", "))
 	}
-	if c.breakFor.d < 0 {
-		return fmt.Errorf("L2CircuitBreakerDuration %v is negative", c.breakFor.d)
+	if c.breakFor.Value < 0 {
+		return fmt.Errorf("L2CircuitBreakerDuration %v is negative", c.breakFor.Value)
 	}
 	for _, o := range c.overrides {
-		if o.name == "" {
-			return errors.New("an override of a function without a name")
+		if o.Name == "" {
+			return errors.New("an Override names no function")
 		}
-		var given call
-		for _, option := range o.options {
-			if option == nil {
-				return fmt.Errorf("override of %s: a nil option", o.name)
-			}
-			option.applyToCall(&given)
-		}
-		if err := given.check(); err != nil {
-			return fmt.Errorf("override of %s: %w", o.name, err)
+		if err := checkOptions(o.Options); err != nil {
+			return fmt.Errorf("override of %s: %w", o.Name, err)
 		}
 	}
-	return c.check()
+	return checkOptions(c.options)
+}
+
+// checkOptions refuses options that are wrong by themselves, or contradict each other.
+func checkOptions(o policy.Options) error {
+	if err := o.Check(); err != nil {
+		return err
+	}
+	return policy.Policy{}.Apply(o).Check()
+}
+
+// functions returns the registry; nil for a store that is in no Stores.
+func (set *storeSet) functions() *registry.Functions {
+	if set == nil {
+		return nil
+	}
+	return &set.registry
 }
 
 func (set *storeSet) names() string {
@@ -136,7 +149,7 @@ func (s Stores) Use(name string) (*Store, error) {
 		return nil, fmt.Errorf("%w %q: no stores", ErrUnknownStore, name)
 	}
 	if name == "" {
-		name = s.set.fallback
+		name = s.set.defaultName
 	}
 	if store := s.set.byName[name]; store != nil {
 		return store, nil
@@ -173,5 +186,3 @@ func (s Stores) Close(ctx context.Context) error {
 	}
 	return errors.Join(errs...)
 }
-
-func (s *Store) applyToStores(c *storesConfig) { c.stores = append(c.stores, s) }

@@ -101,8 +101,8 @@ func TestAnotherFingerprintIsAMissWithItsOwnWarning(t *testing.T) {
 		if v, ok, err := two.Get(t.Context(), "k"); ok || err != nil {
 			t.Fatalf("got %+v, %v, %v, want a miss", v, ok, err)
 		}
-		if !strings.Contains(log.String(), "entry has another shape") || !strings.Contains(log.String(), "cache=shaped") ||
-			strings.Contains(log.String(), "unreadable") {
+		if !strings.Contains(log.String(), "entry is of another shape") || !strings.Contains(log.String(), "cache=shaped") ||
+			strings.Contains(log.String(), "cannot be read") {
 			t.Errorf("log: %s", log.String())
 		}
 		if _, err := two.GetOrSet(t.Context(), "k", func(context.Context) (shaped, error) { return shaped{Name: "Bob"}, nil }); err != nil {

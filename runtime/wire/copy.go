@@ -4,7 +4,7 @@ import (
 	"reflect"
 	"unsafe"
 
-	"github.com/cachegen/cachegen/runtime/internal/value"
+	"github.com/cachegen/cachegen/runtime/internal/reflectvalue"
 )
 
 // CloneSlice returns a slice with memory of its own and the same elements. Nil
@@ -30,7 +30,7 @@ func CloneMap[M ~map[K]V, K comparable, V any](m M) M {
 
 // Copy returns a copy of v made by reflection: all that exported fields reach has
 // memory of its own. It is for interfaces, and types that generated code cannot name.
-func Copy[V any](v V) V { return value.Copy(v) }
+func Copy[V any](v V) V { return reflectvalue.Copy(v) }
 
 // Seen is what has been met of a value of a recursive type while it is copied or
 // measured: the copies, or nothing.

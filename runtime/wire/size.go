@@ -4,7 +4,7 @@ import (
 	"reflect"
 	"unsafe"
 
-	"github.com/cachegen/cachegen/runtime/internal/value"
+	"github.com/cachegen/cachegen/runtime/internal/reflectvalue"
 )
 
 // Sizes are in bytes, and estimates. Those of what refers to memory count that
@@ -26,7 +26,7 @@ func MapSize[M ~map[K]V, K comparable, V any](m M) int {
 	if m == nil {
 		return 0
 	}
-	return value.MapSize(len(m), int(unsafe.Sizeof(struct {
+	return reflectvalue.MapSize(len(m), int(unsafe.Sizeof(struct {
 		_ K
 		_ V
 	}{})))
@@ -34,7 +34,7 @@ func MapSize[M ~map[K]V, K comparable, V any](m M) int {
 
 // Size is what the value that v points to refers to, found by reflection. It is for
 // values that generated code cannot look into.
-func Size[V any](v *V) int { return value.Size(*v) - int(unsafe.Sizeof(*v)) }
+func Size[V any](v *V) int { return reflectvalue.Size(*v) - int(unsafe.Sizeof(*v)) }
 
 // first reports whether seen has not met a place yet, and remembers it.
 func (seen Seen) first(at place) bool {

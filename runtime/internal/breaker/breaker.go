@@ -1,8 +1,13 @@
-// Package breaker keeps callers away from something that does not answer.
+// Package breaker is a circuit breaker: it keeps callers away from a service that does
+// not answer.
 //
-// A breaker is closed while all is well. Some failures in a row open it: then
-// nobody is let through for a while. After that it is half open: one caller may
-// try, and what becomes of that one closes the breaker or opens it again.
+// A breaker is closed while operations succeed. Some failures in a row open it: then no
+// operation runs for a pause. After the pause it is half open: one operation, the trial,
+// runs, and its outcome closes the breaker or opens it again. The pattern is described
+// in Michael Nygard, Release It! (2007).
+//
+// The mutex guards the state. It is held neither during an operation nor while Changed
+// is called. While nothing has failed, Allow and Report take no lock.
 package breaker
 
 import (
@@ -11,49 +16,60 @@ import (
 	"time"
 )
 
-// A State is what a breaker does at the moment.
+// A State says which operations may run.
 type State uint8
 
 // The states.
 const (
-	Closed State = iota
-	Open
-	HalfOpen
+	Closed   State = iota // all
+	Open                  // none
+	HalfOpen              // one, as a trial
 )
 
-// An Outcome is what became of what a caller tried.
+// String returns closed, open or half-open.
+func (s State) String() string {
+	return [...]string{"closed", "open", "half-open"}[min(s, HalfOpen)]
+}
+
+// An Outcome says how an operation ended.
 type Outcome uint8
 
-// The outcomes. Unknown says nothing of what is behind the breaker, such as that
-// the caller gave up.
+// The outcomes. Unknown says nothing about the service: the caller gave up, for example.
 const (
 	Success Outcome = iota
 	Failure
 	Unknown
 )
 
-// A Breaker is used by many goroutines at once. The zero Breaker is always closed.
+// A Breaker may be used by many goroutines at once. The zero Breaker is always closed.
 type Breaker struct {
 	// Failures is how many failures in a row open it; zero keeps it closed, and so
 	// does a [Breaker.PauseFor] of zero. Changed, if not nil, is told of each change
-	// of state, one at a time, in order, with no lock held.
+	// of state, with the failure that opened the breaker: one change at a time, in
+	// order, with no lock held.
 	Failures int
-	Changed  func(State)
+	Changed  func(State, error)
 	pause    atomic.Int64
 
-	// uneasy is set from a failure until all is well again. Without it there is
-	// nothing to ask, and only a failure to report.
-	uneasy   atomic.Bool
+	// watching is set from a failure until an operation succeeds while the breaker is
+	// closed. Without it only failures are of interest.
+	watching atomic.Bool
 	openings atomic.Uint64 // how often it has been opened
 
 	mu      sync.Mutex
 	state   State
 	failed  int // in a row
 	opened  time.Time
-	trial   uint64  // the ticket of the one who tries while it is half open; 0 if nobody does
-	tickets uint64  // of those who tried
-	news    []State // that Changed has not been told of
-	telling bool    // somebody is telling it
+	cause   error    // the failure that opened it
+	trial   uint64   // the ticket of the trial while it is half open; 0 without one
+	tickets uint64   // how many trials there were
+	changes []change // that Changed has not been told of
+	telling bool     // a goroutine calls Changed
+}
+
+type change struct {
+	state State
+	cause error
 }
 
 // PauseFor says how long b stays open. It may be called at any time.
@@ -61,12 +77,12 @@ func (b *Breaker) PauseFor(d time.Duration) { b.pause.Store(int64(d)) }
 
 func (b *Breaker) pausing() time.Duration { return time.Duration(b.pause.Load()) }
 
-// A Ticket is handed to who is let through, and handed back with the outcome.
+// A Ticket is what an operation gets that may run. It is handed back with the outcome.
 type Ticket struct{ opening, trial uint64 }
 
-// Allow reports whether the caller may try. If so, it ends with Report.
+// Allow reports whether an operation may run. If so, it ends with Report.
 func (b *Breaker) Allow() (Ticket, bool) {
-	if !b.uneasy.Load() {
+	if !b.watching.Load() {
 		return Ticket{opening: b.openings.Load()}, true
 	}
 	b.mu.Lock()
@@ -83,10 +99,10 @@ func (b *Breaker) Allow() (Ticket, bool) {
 	return Ticket{opening: b.openings.Load(), trial: b.trial}, true
 }
 
-// Report says what became of what the holder of a ticket has tried. Outcomes from
-// before the breaker was opened for the last time count no more.
-func (b *Breaker) Report(t Ticket, o Outcome) {
-	if o != Failure && !b.uneasy.Load() || b.Failures <= 0 {
+// Report says how the operation of a ticket ended, and with a Failure, why. Outcomes of
+// operations that began before the breaker was opened last do not count.
+func (b *Breaker) Report(t Ticket, o Outcome, err error) {
+	if o != Failure && !b.watching.Load() || b.Failures <= 0 {
 		return
 	}
 	b.mu.Lock()
@@ -94,41 +110,47 @@ func (b *Breaker) Report(t Ticket, o Outcome) {
 	switch {
 	case b.state == Closed:
 		if t.opening == b.openings.Load() && b.pausing() > 0 {
-			b.count(o)
+			b.count(o, err)
 		}
 	case t.trial == 0 || t.trial != b.trial:
 	case o == Success:
-		b.trial, b.failed = 0, 0
-		b.become(Closed)
-		b.uneasy.Store(false)
+		b.close()
 	case o == Failure:
-		b.open()
-	default: // the next one tries
+		b.open(err)
+	default: // the next operation is the trial
 		b.trial = 0
 		b.become(Open)
 	}
 }
 
 // count is called under mu while b is closed.
-func (b *Breaker) count(o Outcome) {
+func (b *Breaker) count(o Outcome, err error) {
 	switch o {
 	case Success:
 		b.failed = 0
-		b.uneasy.Store(false)
+		b.watching.Store(false)
 	case Failure:
 		b.failed++
-		b.uneasy.Store(true)
+		b.watching.Store(true)
 		if b.failed >= b.Failures {
-			b.open()
+			b.open(err)
 		}
 	}
 }
 
-func (b *Breaker) open() {
+// open is called under mu.
+func (b *Breaker) open(err error) {
 	b.trial, b.failed = 0, 0
 	b.openings.Add(1)
-	b.opened = time.Now()
+	b.opened, b.cause = time.Now(), err
 	b.become(Open)
+}
+
+// close is called under mu.
+func (b *Breaker) close() {
+	b.trial, b.failed, b.cause = 0, 0, nil
+	b.become(Closed)
+	b.watching.Store(false)
 }
 
 func (b *Breaker) become(s State) {
@@ -137,28 +159,32 @@ func (b *Breaker) become(s State) {
 	}
 	b.state = s
 	if b.Changed != nil {
-		b.news = append(b.news, s)
+		c := change{state: s}
+		if s == Open {
+			c.cause = b.cause
+		}
+		b.changes = append(b.changes, c)
 	}
 }
 
-// unlock tells what has changed, unless somebody does, and unlocks mu.
+// unlock tells Changed what has changed, unless another goroutine does, and unlocks mu.
 func (b *Breaker) unlock() {
 	defer b.mu.Unlock()
 	if b.telling {
 		return
 	}
 	b.telling = true
-	for len(b.news) > 0 {
-		s := b.news[0]
-		b.news = b.news[1:]
+	for len(b.changes) > 0 {
+		c := b.changes[0]
+		b.changes = b.changes[1:]
 		b.mu.Unlock()
-		b.Changed(s)
+		b.Changed(c.state, c.cause)
 		b.mu.Lock()
 	}
 	b.telling = false
 }
 
-// State returns what b does at the moment. While nobody comes, it stays open
+// State returns the state. Without an operation that asks, an open breaker stays open
 // beyond its pause.
 func (b *Breaker) State() State {
 	b.mu.Lock()
@@ -166,12 +192,18 @@ func (b *Breaker) State() State {
 	return b.state
 }
 
-// Reset closes b, whatever has been.
+// Cause returns when b was opened last and the failure that opened it, which is nil while
+// it is closed.
+func (b *Breaker) Cause() (opened time.Time, err error) {
+	b.mu.Lock()
+	defer b.unlock()
+	return b.opened, b.cause
+}
+
+// Reset closes b. Outcomes of operations that are running do not count.
 func (b *Breaker) Reset() {
 	b.mu.Lock()
 	defer b.unlock()
-	b.trial, b.failed = 0, 0
 	b.openings.Add(1)
-	b.become(Closed)
-	b.uneasy.Store(false)
+	b.close()
 }

@@ -1,6 +1,7 @@
 package breaker
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -9,17 +10,19 @@ import (
 	"go.uber.org/goleak"
 )
 
+var errTest = errors.New("refused to answer")
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func try(b *Breaker, o Outcome) bool {
 	t, ok := b.Allow()
 	if ok {
-		b.Report(t, o)
+		b.Report(t, o, errTest)
 	}
 	return ok
 }
 
-func newBreaker(failures int, pause time.Duration, changed func(State)) *Breaker {
+func newBreaker(failures int, pause time.Duration, changed func(State, error)) *Breaker {
 	b := &Breaker{Failures: failures, Changed: changed}
 	b.PauseFor(pause)
 	return b
@@ -28,7 +31,7 @@ func newBreaker(failures int, pause time.Duration, changed func(State)) *Breaker
 func TestFailuresInARowOpenIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var states []State
-		b := newBreaker(3, time.Second, func(s State) { states = append(states, s) })
+		b := newBreaker(3, time.Second, func(s State, _ error) { states = append(states, s) })
 		for _, o := range []Outcome{Failure, Failure, Success, Failure, Unknown, Failure} {
 			if !try(b, o) {
 				t.Fatal("open before three failures in a row")
@@ -37,6 +40,9 @@ func TestFailuresInARowOpenIt(t *testing.T) {
 		try(b, Failure)
 		if try(b, Success) || b.State() != Open {
 			t.Fatal("not open")
+		}
+		if _, err := b.Cause(); err != errTest {
+			t.Fatalf("opened by %v, want the last failure", err)
 		}
 		time.Sleep(time.Second - 1)
 		if try(b, Success) {
@@ -48,6 +54,9 @@ func TestFailuresInARowOpenIt(t *testing.T) {
 		}
 		if !slices.Equal(states, []State{Open, HalfOpen, Closed}) {
 			t.Fatal(states)
+		}
+		if _, err := b.Cause(); err != nil {
+			t.Fatal("a closed breaker has a cause:", err)
 		}
 	})
 }
@@ -64,7 +73,7 @@ func TestOneTriesWhileItIsHalfOpen(t *testing.T) {
 		if try(b, Success) {
 			t.Fatal("a second one may try")
 		}
-		b.Report(trial, Failure)
+		b.Report(trial, Failure, errTest)
 		time.Sleep(time.Second - 1)
 		if try(b, Success) {
 			t.Fatal("the pause does not begin anew with the trial's failure")
@@ -74,7 +83,7 @@ func TestOneTriesWhileItIsHalfOpen(t *testing.T) {
 		if !ok {
 			t.Fatal("nobody may try after the second pause")
 		}
-		b.Report(trial, Unknown)
+		b.Report(trial, Unknown, errTest)
 		if !try(b, Success) || b.State() != Closed {
 			t.Fatal("a trial without an answer keeps the next one from trying")
 		}
@@ -88,13 +97,13 @@ func TestOutcomesFromBeforeCountNoMore(t *testing.T) {
 		early, _ := b.Allow()
 		other, _ := b.Allow()
 		try(b, Failure)
-		b.Report(early, Success)
+		b.Report(early, Success, errTest)
 		if b.State() != Open {
 			t.Fatal("closed by an outcome from before")
 		}
 		time.Sleep(time.Second)
 		try(b, Success)
-		b.Report(other, Failure)
+		b.Report(other, Failure, errTest)
 		if b.State() != Closed {
 			t.Fatal("opened by an outcome from before")
 		}
@@ -119,7 +128,7 @@ func TestResetClosesIt(t *testing.T) {
 	if b.State() != Closed || !try(b, Success) {
 		t.Fatal("not closed")
 	}
-	b.Report(late, Failure) // from before
+	b.Report(late, Failure, errTest) // from before
 	if b.State() != Closed {
 		t.Fatal("opened by an outcome from before")
 	}
@@ -130,7 +139,7 @@ func TestChangedIsCalledInOrderWithNoLockHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var states []State
 		var b *Breaker
-		b = newBreaker(1, time.Second, func(s State) {
+		b = newBreaker(1, time.Second, func(s State, _ error) {
 			states = append(states, s)
 			if s == Open && len(states) < 3 {
 				time.Sleep(time.Second)
@@ -150,14 +159,14 @@ func TestAPauseOfZeroWhileItIsOpen(t *testing.T) {
 		b := Breaker{Failures: 1}
 		b.PauseFor(time.Minute)
 		ticket, _ := b.Allow()
-		b.Report(ticket, Failure)
+		b.Report(ticket, Failure, errTest)
 		b.PauseFor(0)
 		for i := range 3 {
 			ticket, ok := b.Allow()
 			if !ok {
 				t.Fatalf("try %d: not let through", i)
 			}
-			b.Report(ticket, Success)
+			b.Report(ticket, Success, errTest)
 		}
 	})
 }

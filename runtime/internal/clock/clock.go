@@ -31,7 +31,19 @@ type Coarse struct {
 	stopped bool
 }
 
-// Now returns the time in nanoseconds since 1970, at most about [Lag] old.
+// Last returns the time of the last tick, in nanoseconds since 1970, at most about [Lag]
+// old. It returns [Never] if the clock does not run, or if nobody has called Now since
+// that tick: then the caller does. It is small enough to be inlined.
+func (c *Coarse) Last() int64 {
+	t := c.now.Load()
+	if t == 0 || !c.used.Load() {
+		return Never
+	}
+	return t
+}
+
+// Now returns the time in nanoseconds since 1970, at most about [Lag] old, and keeps the
+// clock running.
 func (c *Coarse) Now() int64 {
 	t := c.now.Load()
 	if t == 0 {
@@ -50,6 +62,7 @@ func (c *Coarse) start() int64 {
 	if c.stop == nil && !c.stopped {
 		c.stop, c.done = make(chan struct{}), make(chan struct{})
 		c.now.Store(t)
+		c.used.Store(true)
 		go c.run(c.stop, c.done)
 	}
 	return t
@@ -76,6 +89,7 @@ func (c *Coarse) run(stop, done chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now.Store(0)
+	c.used.Store(false)
 	c.stop = nil
 }
 

@@ -1,9 +1,17 @@
 // Package flight makes many callers of one key share one load.
 //
-// It knows who waits and whether a flight may still be joined; what a load is,
-// and what becomes of its result, is the caller's business. Flights belong to a
-// store and are found by full key, so that every handle to a cache shares them.
-// A load may bring several keys: it has a flight for each, and they are a [Crew].
+// A flight is one load of one key: it has a leader, who runs the load, and waiters,
+// who get the result. The package knows who waits and whether a flight may still be
+// joined. What a load is, and what becomes of its result, is the caller's business.
+// Flights belong to a store and are found by full key, so every handle to a cache
+// shares them. A load of several keys has a flight for each; they are a [Batch].
+//
+// An invalidation poisons the flights of its key: those who wait get the result, but
+// nobody joins any more, and the result is not kept.
+//
+// Locks: each shard's mutex guards its map and the waiters and results of its flights.
+// A Batch's mutex is locked inside a shard's. Neither is held while a load runs or
+// while anyone waits. The idea of sharing a load is that of golang.org/x/sync/singleflight.
 package flight
 
 import (
@@ -17,8 +25,8 @@ import (
 
 const shards = 128
 
-// ErrDeserted is the cause of the cancellation of a load whose last waiter left.
-var ErrDeserted = errors.New("nobody waits for the load any more")
+// ErrNoWaiters is the cause of the cancellation of a load whose last waiter has left.
+var ErrNoWaiters = errors.New("nobody waits for the load any more")
 
 // A Group holds the flights of one store. Use [NewGroup].
 type Group[T any] struct {
@@ -29,12 +37,12 @@ type Group[T any] struct {
 
 type shard[T any] struct {
 	mu sync.Mutex
-	// flights are those under way to a key whose result may be kept, in the order
-	// they began. There is one, unless others went past it.
+	// flights are the flights of each key whose result may be kept, in the order in
+	// which they began. There is one, unless a caller began another beside it.
 	flights map[string][]*Flight[T]
 }
 
-// A Flight is the way of one key's value into the cache.
+// A Flight is one load of one key.
 type Flight[T any] struct {
 	Key    string
 	ID     uint64 // no other flight of the group has it
@@ -42,21 +50,22 @@ type Flight[T any] struct {
 	Forced bool   // loads although there may be a value
 
 	shard    *shard[T]
-	crew     *Crew
-	done     chan struct{} // the result is there
-	freed    chan struct{} // the key is free for another load
-	offer    chan struct{} // something to fall back to is there
+	batch    *Batch
+	done     chan struct{} // closed when the result is there
+	released chan struct{} // closed when another load of the key may begin
+	offered  chan struct{} // closed when there is a fallback
 	poisoned atomic.Bool
+	kept     atomic.Bool
 
-	// Guarded by shard.mu, result and err until done is closed.
+	// Guarded by shard.mu; result and err until done is closed.
 	waiters    int
 	background bool // goes on although nobody waits
-	free       bool // freed is closed
-	landed     bool // done is closed; if f is in the group all the same, the load goes on
+	free       bool // released is closed
+	finished   bool // done is closed; if f is in the group all the same, the load goes on
 	result     T
 	err        error
 
-	// Written by the leader before offer is closed.
+	// Written by the leader before offered is closed.
 	fallback  T
 	offeredAt time.Time
 }
@@ -74,85 +83,84 @@ func (g *Group[T]) shard(key string) *shard[T] {
 	return &g.shards[maphash.String(g.seed, key)%shards]
 }
 
-// Join returns the flight of key and whether the caller is its leader, who has to
-// run it as one of crew. A flight whose load has been given up but has not
-// returned yet is returned too, with joined false: the caller waits for
-// [Flight.Freed] and asks again, so that loads of one key do not overlap because
-// one was given up. epoch is read while no other caller can join.
+// Join returns a flight of key. A leader has begun it and runs it as one of batch.
+// Otherwise joined says that the caller waits for its result. If neither holds, the
+// flight's load was cancelled but has not returned yet: the caller waits for
+// [Flight.Released] and asks again, so that two loads of one key do not overlap. epoch
+// is read while no other caller can join.
 //
-// A caller that has joined ends with [Flight.Leave]. One that asks in the background
-// joins nobody: either it leads a flight, for which nobody is counted as waiting and
-// which goes on alone, or there is nothing for it to do.
-func (g *Group[T]) Join(key string, background bool, crew *Crew, epoch func() uint64) (f *Flight[T], leader, joined bool) {
+// A leader in the foreground counts as a waiter. A waiter ends with [Flight.Leave]. A
+// caller in the background never joins: it leads, with no waiter, or there is nothing
+// for it to do.
+func (g *Group[T]) Join(key string, background bool, batch *Batch, epoch func() uint64) (f *Flight[T], leader, joined bool) {
 	s := g.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	under := s.flights[key]
-	for _, f := range slices.Backward(under) { // the last one has hung the shortest
-		if !background && f.board() {
+	running := s.flights[key]
+	for _, f := range slices.Backward(running) { // the youngest is the least likely to hang
+		if !background && f.join() {
 			return f, false, true
 		}
 	}
-	if len(under) > 0 {
-		return under[0], false, false
+	if len(running) > 0 {
+		return running[0], false, false
 	}
-	return g.begin(s, key, background, crew, epoch), true, true
+	return g.begin(s, key, background, batch, epoch), true, true
 }
 
-// Past returns a flight to f's key that goes past f, which takes too long, and
-// whether the caller is its leader. Those who go past a flight share the last one, so
-// that they wait for one more at most, however many there are. It returns nil if f is
-// not in the way any more.
-func (g *Group[T]) Past(f *Flight[T], crew *Crew, epoch func() uint64) (past *Flight[T], leader bool) {
-	s := f.shard
+// Beside returns a flight of the same key beside slow, which takes too long, and
+// whether the caller is its leader. All who give up waiting for one flight share the
+// next, so that they wait for one more at most. It returns nil if slow has ended.
+func (g *Group[T]) Beside(slow *Flight[T], batch *Batch, epoch func() uint64) (f *Flight[T], leader bool) {
+	s := slow.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	under := s.flights[f.Key]
-	if !slices.Contains(under, f) {
+	running := s.flights[slow.Key]
+	if !slices.Contains(running, slow) {
 		return nil, false
 	}
-	if last := under[len(under)-1]; last != f && last.board() {
+	if last := running[len(running)-1]; last != slow && last.join() {
 		return last, false
 	}
-	return g.begin(s, f.Key, false, crew, epoch), true
+	return g.begin(s, slow.Key, false, batch, epoch), true
 }
 
-// Replace begins a flight of key in place of those that may be under way, which
-// are poisoned. The caller is its leader.
-func (g *Group[T]) Replace(key string, crew *Crew, epoch func() uint64) *Flight[T] {
+// Replace poisons the flights of key and begins a forced one. The caller is its leader.
+func (g *Group[T]) Replace(key string, batch *Batch, epoch func() uint64) *Flight[T] {
 	s := g.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.poison(key)
-	f := g.begin(s, key, false, crew, epoch)
+	f := g.begin(s, key, false, batch, epoch)
 	f.Forced = true
 	return f
 }
 
 // begin is called under s.mu.
-func (g *Group[T]) begin(s *shard[T], key string, background bool, crew *Crew, epoch func() uint64) *Flight[T] {
+func (g *Group[T]) begin(s *shard[T], key string, background bool, batch *Batch, epoch func() uint64) *Flight[T] {
 	f := &Flight[T]{
-		Key: key, ID: g.last.Add(1), Epoch: epoch(), shard: s, crew: crew, background: background,
-		done: make(chan struct{}), freed: make(chan struct{}), offer: make(chan struct{}),
+		Key: key, ID: g.last.Add(1), Epoch: epoch(), shard: s, batch: batch, background: background,
+		done: make(chan struct{}), released: make(chan struct{}), offered: make(chan struct{}),
 	}
 	if !background {
 		f.waiters = 1
 	}
-	crew.begin(background)
+	batch.add(background)
 	s.flights[key] = append(s.flights[key], f)
 	return f
 }
 
+// poison is called under s.mu.
 func (s *shard[T]) poison(key string) {
 	for _, f := range s.flights[key] {
 		f.poisoned.Store(true)
-		f.giveBack()
+		f.release()
 	}
 	delete(s.flights, key)
 }
 
-// Poison takes the flights of key out of the group: those who wait for them still
-// get their results, nobody joins them any more, and the results are not kept.
+// Poison takes the flights of key out of the group: those who wait for them still get
+// the results, nobody joins them any more, and the results are not kept.
 func (g *Group[T]) Poison(key string) {
 	s := g.shard(key)
 	s.mu.Lock()
@@ -175,19 +183,19 @@ func (g *Group[T]) PoisonAll() {
 // Poisoned reports whether the result must not be kept.
 func (f *Flight[T]) Poisoned() bool { return f.poisoned.Load() }
 
-// Claim reports whether the result may be kept. If so, it is the one: the flights
-// beside f are poisoned.
+// Claim reports whether the result may be kept. If so, the other flights of the key
+// are poisoned: one result is kept.
 func (f *Flight[T]) Claim() bool {
 	f.shard.mu.Lock()
 	defer f.shard.mu.Unlock()
 	if f.poisoned.Load() {
 		return false
 	}
-	if under := f.shard.flights[f.Key]; len(under) > 1 {
-		for _, other := range under {
+	if running := f.shard.flights[f.Key]; len(running) > 1 {
+		for _, other := range running {
 			if other != f {
 				other.poisoned.Store(true)
-				other.giveBack()
+				other.release()
 			}
 		}
 		f.shard.flights[f.Key] = []*Flight[T]{f}
@@ -195,9 +203,15 @@ func (f *Flight[T]) Claim() bool {
 	return true
 }
 
-// board counts a caller who waits, if f may be joined. It is called under shard.mu.
-func (f *Flight[T]) board() bool {
-	if f.landed || !f.wanted() && !f.crew.want() {
+// SetKept says that the result has been kept in memory.
+func (f *Flight[T]) SetKept() { f.kept.Store(true) }
+
+// Kept reports whether the result has been kept in memory.
+func (f *Flight[T]) Kept() bool { return f.kept.Load() }
+
+// join counts a waiter, if f may be joined. It is called under shard.mu.
+func (f *Flight[T]) join() bool {
+	if f.finished || !f.wanted() && !f.batch.want() {
 		return false
 	}
 	f.waiters++
@@ -206,105 +220,104 @@ func (f *Flight[T]) board() bool {
 
 func (f *Flight[T]) wanted() bool { return f.waiters > 0 || f.background }
 
-// Leave says that a caller no longer waits for f. When nobody waits for any flight
-// of its crew, and nobody asked for the load to go on in the background, the load
-// is cancelled.
+// Leave takes back a waiter. When nobody waits for any flight of the batch, and none
+// goes on in the background, the load is cancelled.
 func (f *Flight[T]) Leave() {
 	f.shard.mu.Lock()
 	defer f.shard.mu.Unlock()
 	f.waiters--
-	if !f.landed && !f.wanted() {
-		f.crew.unwant()
+	if !f.finished && !f.wanted() {
+		f.batch.unwant()
 	}
 }
 
-// Detach lets f go on when nobody waits for it any more, if acquire allows the
-// load to go on in the background. acquire is not asked if it does already, or if
-// f has landed.
+// Detach lets f go on when nobody waits for it any more, if acquire allows the load to
+// go on in the background. acquire is not called if the load does already, or if f has
+// finished.
 func (f *Flight[T]) Detach(acquire func() bool) {
 	f.shard.mu.Lock()
 	defer f.shard.mu.Unlock()
-	if !f.landed && !f.background && f.crew.detach(acquire) {
+	if !f.finished && !f.background && f.batch.detach(acquire) {
 		f.background = true
 	}
 }
 
-// Land gives f its result, once; later calls change nothing and return false. With
-// running, the load goes on all the same, and the key is not free before
-// [Flight.Free].
-func (f *Flight[T]) Land(result T, err error, running bool) bool {
+// Finish gives f its result, once; later calls change nothing and return false. With
+// running, the load goes on all the same, and no other load of the key begins before
+// [Flight.Release].
+func (f *Flight[T]) Finish(result T, err error, running bool) bool {
 	f.shard.mu.Lock()
 	defer f.shard.mu.Unlock()
-	if f.landed {
+	if f.finished {
 		return false
 	}
-	f.landed = true
+	f.finished = true
 	f.result, f.err = result, err
 	if !running {
-		f.release()
+		f.remove()
 	}
 	close(f.done)
-	f.crew.land(f.wanted())
+	f.batch.finish(f.wanted())
 	return true
 }
 
-// Offer gives those who wait something to fall back to while the load goes on.
-// It is called at most once, by the leader.
+// Offer gives those who wait a fallback while the load goes on. The leader calls it at
+// most once.
 func (f *Flight[T]) Offer(fallback T) {
 	f.fallback, f.offeredAt = fallback, time.Now()
-	close(f.offer)
+	close(f.offered)
 }
 
-// Offered is closed when there is something to fall back to.
-func (f *Flight[T]) Offered() <-chan struct{} { return f.offer }
+// Offered is closed when there is a fallback.
+func (f *Flight[T]) Offered() <-chan struct{} { return f.offered }
 
 // Fallback returns what was offered, and when. It may be called once Offered is closed.
 func (f *Flight[T]) Fallback() (T, time.Time) { return f.fallback, f.offeredAt }
 
-// Abandon frees the key although the load has not returned: it is not waited for
-// any longer, and its result is not kept.
+// Abandon lets another load of the key begin although this one has not returned. Its
+// result is not kept.
 func (f *Flight[T]) Abandon() {
 	f.poisoned.Store(true)
-	f.Free()
+	f.Release()
 }
 
-// Free gives the key back. Later calls change nothing.
-func (f *Flight[T]) Free() {
+// Release lets another load of the key begin. Later calls change nothing.
+func (f *Flight[T]) Release() {
 	f.shard.mu.Lock()
 	defer f.shard.mu.Unlock()
+	f.remove()
 	f.release()
-	f.giveBack()
-}
-
-// giveBack is called under shard.mu.
-func (f *Flight[T]) giveBack() {
-	if !f.free {
-		f.free = true
-		close(f.freed)
-	}
 }
 
 // release is called under shard.mu.
 func (f *Flight[T]) release() {
-	under := f.shard.flights[f.Key]
-	i := slices.Index(under, f)
+	if !f.free {
+		f.free = true
+		close(f.released)
+	}
+}
+
+// remove takes f out of the group. It is called under shard.mu.
+func (f *Flight[T]) remove() {
+	running := f.shard.flights[f.Key]
+	i := slices.Index(running, f)
 	switch {
 	case i < 0:
-	case len(under) == 1:
+	case len(running) == 1:
 		delete(f.shard.flights, f.Key)
 	default:
-		f.shard.flights[f.Key] = slices.Delete(under, i, i+1)
+		f.shard.flights[f.Key] = slices.Delete(running, i, i+1)
 	}
 }
 
 // Done is closed when the result is there.
 func (f *Flight[T]) Done() <-chan struct{} { return f.done }
 
-// Of reports whether f is one of a crew's.
-func (f *Flight[T]) Of(c *Crew) bool { return f.crew == c }
+// Released is closed when another load of the key may begin.
+func (f *Flight[T]) Released() <-chan struct{} { return f.released }
 
-// Freed is closed when another load of the key may begin.
-func (f *Flight[T]) Freed() <-chan struct{} { return f.freed }
+// In reports whether f is one of batch.
+func (f *Flight[T]) In(batch *Batch) bool { return f.batch == batch }
 
-// Result returns what f landed with. It may be called once Done is closed.
+// Result returns what f finished with. It may be called once Done is closed.
 func (f *Flight[T]) Result() (T, error) { return f.result, f.err }

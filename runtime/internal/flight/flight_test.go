@@ -14,7 +14,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func none() uint64 { return 0 }
 
 func join(g *Group[int], key string) (*Flight[int], bool, bool) {
-	return g.Join(key, false, &Crew{}, none)
+	return g.Join(key, false, &Batch{}, none)
 }
 
 func TestOneLeadsAndTheOthersJoin(t *testing.T) {
@@ -31,13 +31,13 @@ func TestOneLeadsAndTheOthersJoin(t *testing.T) {
 	if other == f || !leader || other.ID == f.ID {
 		t.Fatal("another key is the same flight")
 	}
-	f.Land(7, nil, false)
+	f.Finish(7, nil, false)
 	<-f.Done()
 	if v, err := f.Result(); v != 7 || err != nil {
 		t.Fatal(v, err)
 	}
-	if f.Land(8, nil, false) {
-		t.Fatal("it landed twice")
+	if f.Finish(8, nil, false) {
+		t.Fatal("it finished twice")
 	}
 	if next, leader, _ := join(g, "a"); next == f || !leader {
 		t.Fatal("the key is not free")
@@ -54,10 +54,10 @@ func TestTheEndOfAFlightLeavesALaterOneAlone(t *testing.T) {
 	if !leader || later == old || !old.Poisoned() || later.Poisoned() {
 		t.Fatal("a poisoned flight was joined")
 	}
-	old.Land(1, nil, false)
-	old.Free()
+	old.Finish(1, nil, false)
+	old.Release()
 	if f, leader, _ := join(g, "a"); f != later || leader {
-		t.Fatal("the later flight is gone")
+		t.Fatal("the later flight is abandoned")
 	}
 	g.PoisonAll()
 	if !later.Poisoned() {
@@ -65,23 +65,23 @@ func TestTheEndOfAFlightLeavesALaterOneAlone(t *testing.T) {
 	}
 }
 
-// race R7: a flight that has landed while its load goes on keeps its key.
+// race R7: a flight that has finished while its load goes on keeps its key.
 func TestAKeyIsNotFreeBeforeItsLoadHasEnded(t *testing.T) {
 	g := NewGroup[int]()
 	f, _, _ := join(g, "a")
-	f.Land(0, errors.New("timeout"), true)
+	f.Finish(0, errors.New("timeout"), true)
 	waiting, leader, joined := join(g, "a")
 	if waiting != f || leader || joined {
 		t.Fatal("another load may begin")
 	}
 	select {
-	case <-f.Freed():
+	case <-f.Released():
 		t.Fatal("free")
 	default:
 	}
-	f.Free()
-	f.Free()
-	<-f.Freed()
+	f.Release()
+	f.Release()
+	<-f.Released()
 	if _, leader, _ := join(g, "a"); !leader {
 		t.Fatal("not free")
 	}
@@ -90,11 +90,11 @@ func TestAKeyIsNotFreeBeforeItsLoadHasEnded(t *testing.T) {
 // race R11: the load is cancelled when the last one leaves, not when the leader does.
 func TestTheLastToLeaveCancels(t *testing.T) {
 	g := NewGroup[int]()
-	crew := &Crew{}
+	batch := &Batch{}
 	ctx, cancel := context.WithCancelCause(t.Context())
-	defer crew.OnDesert(cancel)()
-	a, _, _ := g.Join("a", false, crew, none)
-	b, _, _ := g.Join("b", false, crew, none)
+	defer batch.OnAbandoned(cancel)()
+	a, _, _ := g.Join("a", false, batch, none)
+	b, _, _ := g.Join("b", false, batch, none)
 	follower, _, _ := join(g, "a")
 	a.Leave()
 	b.Leave()
@@ -102,7 +102,7 @@ func TestTheLastToLeaveCancels(t *testing.T) {
 		t.Fatal("cancelled although one waits")
 	}
 	follower.Leave()
-	if !errors.Is(context.Cause(ctx), ErrDeserted) {
+	if !errors.Is(context.Cause(ctx), ErrNoWaiters) {
 		t.Fatal(context.Cause(ctx))
 	}
 	if _, leader, joined := join(g, "a"); leader || joined {
@@ -112,11 +112,11 @@ func TestTheLastToLeaveCancels(t *testing.T) {
 
 func TestADesertedLoadThatBeginsLateIsCancelledAtOnce(t *testing.T) {
 	g := NewGroup[int]()
-	crew := &Crew{}
-	f, _, _ := g.Join("a", false, crew, none)
+	batch := &Batch{}
+	f, _, _ := g.Join("a", false, batch, none)
 	f.Leave()
 	ctx, cancel := context.WithCancelCause(t.Context())
-	crew.OnDesert(cancel)
+	batch.OnAbandoned(cancel)
 	if ctx.Err() == nil {
 		t.Fatal("it goes on")
 	}
@@ -124,12 +124,12 @@ func TestADesertedLoadThatBeginsLateIsCancelledAtOnce(t *testing.T) {
 
 func TestALoadInTheBackgroundGoesOnAlone(t *testing.T) {
 	g := NewGroup[int]()
-	crew := &Crew{}
-	f, leader, _ := g.Join("a", true, crew, none)
-	if !leader || !crew.Background() {
+	batch := &Batch{}
+	f, leader, _ := g.Join("a", true, batch, none)
+	if !leader || !batch.Background() {
 		t.Fatal("not in the background")
 	}
-	if _, leader, joined := g.Join("a", true, &Crew{}, none); leader || joined {
+	if _, leader, joined := g.Join("a", true, &Batch{}, none); leader || joined {
 		t.Fatal("a second one does what is being done")
 	}
 	follower, _, joined := join(g, "a")
@@ -137,47 +137,47 @@ func TestALoadInTheBackgroundGoesOnAlone(t *testing.T) {
 		t.Fatal("nobody can join")
 	}
 	follower.Leave()
-	if crew.gone {
+	if batch.abandoned {
 		t.Fatal("given up")
 	}
-	f.Land(1, nil, false)
+	f.Finish(1, nil, false)
 }
 
 func TestALoadIsDetachedOnce(t *testing.T) {
 	g := NewGroup[int]()
-	crew := &Crew{}
-	f, _, _ := g.Join("a", false, crew, none)
+	batch := &Batch{}
+	f, _, _ := g.Join("a", false, batch, none)
 	asked := 0
 	f.Detach(func() bool { asked++; return false })
 	f.Detach(func() bool { asked++; return true })
 	f.Detach(func() bool { asked++; return true })
-	if asked != 2 || !crew.Background() {
-		t.Fatal(asked, crew.Background())
+	if asked != 2 || !batch.Background() {
+		t.Fatal(asked, batch.Background())
 	}
 	f.Leave()
-	if crew.gone {
+	if batch.abandoned {
 		t.Fatal("given up")
 	}
-	f.Land(1, nil, false)
-	f.Detach(func() bool { t.Error("asked after the landing"); return true })
+	f.Finish(1, nil, false)
+	f.Detach(func() bool { t.Error("asked after it had finished"); return true })
 }
 
 func TestWhoGoesPastAFlightSharesTheNext(t *testing.T) {
 	g := NewGroup[int]()
 	slow, _, _ := join(g, "a")
-	past, leader := g.Past(slow, &Crew{}, none)
+	past, leader := g.Beside(slow, &Batch{}, none)
 	if past == nil || !leader || past == slow {
 		t.Fatal("nobody goes past")
 	}
-	if again, leader := g.Past(slow, &Crew{}, none); again != past || leader {
+	if again, leader := g.Beside(slow, &Batch{}, none); again != past || leader {
 		t.Fatal("the second one does not share it")
 	}
 	if !past.Claim() || slow.Claim() || !slow.Poisoned() || past.Poisoned() {
 		t.Fatal("both results are kept, or none")
 	}
-	slow.Land(1, nil, false)
-	slow.Free()
-	if f, leader := g.Past(slow, &Crew{}, none); f != nil || leader {
+	slow.Finish(1, nil, false)
+	slow.Release()
+	if f, leader := g.Beside(slow, &Batch{}, none); f != nil || leader {
 		t.Fatal("it is in the way although it has ended")
 	}
 }
@@ -186,18 +186,18 @@ func TestWhoGoesPastAFlightSharesTheNext(t *testing.T) {
 func TestTheLastOfFlightsThatHangIsShared(t *testing.T) {
 	g := NewGroup[int]()
 	first, _, _ := join(g, "a")
-	second, _ := g.Past(first, &Crew{}, none)
-	third, leader := g.Past(second, &Crew{}, none)
+	second, _ := g.Beside(first, &Batch{}, none)
+	third, leader := g.Beside(second, &Batch{}, none)
 	if !leader {
 		t.Fatal("nobody goes past the second")
 	}
 	if f, leader, joined := join(g, "a"); f != third || leader || !joined {
 		t.Fatal("whoever comes does not join the last")
 	}
-	if f, leader := g.Past(first, &Crew{}, none); f != third || leader {
+	if f, leader := g.Beside(first, &Batch{}, none); f != third || leader {
 		t.Fatal("whoever goes past the first does not share the last")
 	}
-	if f, leader := g.Past(third, &Crew{}, none); f == third || !leader {
+	if f, leader := g.Beside(third, &Batch{}, none); f == third || !leader {
 		t.Fatal("nobody goes past the last")
 	}
 }
@@ -205,7 +205,7 @@ func TestTheLastOfFlightsThatHangIsShared(t *testing.T) {
 func TestReplaceBeginsAnew(t *testing.T) {
 	g := NewGroup[int]()
 	old, _, _ := join(g, "a")
-	f := g.Replace("a", &Crew{}, func() uint64 { return 5 })
+	f := g.Replace("a", &Batch{}, func() uint64 { return 5 })
 	if !f.Forced || f.Epoch != 5 || !old.Poisoned() {
 		t.Fatal("the old one may be kept")
 	}
@@ -218,7 +218,7 @@ func TestAnAbandonedFlightFreesItsKeyAndKeepsNothing(t *testing.T) {
 	g := NewGroup[int]()
 	f, _, _ := join(g, "a")
 	f.Abandon()
-	<-f.Freed()
+	<-f.Released()
 	if _, leader, _ := join(g, "a"); !leader || f.Claim() {
 		t.Fatal("it is in the way, or its result is kept")
 	}
@@ -256,14 +256,14 @@ func TestManyComeAndGo(t *testing.T) {
 					}
 					loads.Store(n, true)
 					running.Delete(key)
-					f.Land(n, nil, false)
-					f.Free()
+					f.Finish(n, nil, false)
+					f.Release()
 					f.Leave()
 				case joined:
 					<-f.Done()
 					f.Leave()
 				default:
-					<-f.Freed()
+					<-f.Released()
 				}
 			}
 		})

@@ -1,41 +1,34 @@
-// Package stamp remembers, in one process, the stamps that invalidate many
-// entries at once.
+// Package stamp remembers, in one process, the stamps that invalidate many entries at
+// once. Others call a stamp a tag version.
 //
 // A tag, a namespace, a cache and the store itself each have a stamp: two random
-// numbers. An entry carries the stamps that were current before its load began
-// and is valid while they are current still. Deleting by tag is writing a new
-// stamp. No clock is compared with another machine's, and a stamp that is lost
-// and made anew never equals the old one, so losing one costs loads and never
-// brings back what was invalidated.
+// numbers. An entry carries the stamps that were current before its load began, and is
+// valid while they are still current. Deleting by tag is writing a new stamp, however
+// many entries there are. No clock is compared with another machine's. A stamp that is
+// lost and made anew never equals the old one: losing one costs loads, and never makes
+// an invalidated entry valid again.
+//
+// Locks: the table's change mutex is held by whatever moves the epoch. Each shard's mutex
+// guards its map of cells and is locked inside it. A cell's state is replaced as a whole
+// and read without a lock. The order of writes matters, and is stated where it does.
 package stamp
 
 import (
 	"encoding/binary"
 	"hash/maphash"
 	"math"
-	"math/rand/v2"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"weak"
+
+	"github.com/cachegen/cachegen/runtime/internal/random"
 )
 
 // A Value is the two halves of a stamp. An entry whose Delete half is not current
 // is gone; one whose Expire half is not current is stale and may still serve as a
 // grace value. The zero Value is no stamp.
 type Value struct{ Delete, Expire uint64 }
-
-// New returns a stamp that has never been before.
-func New() Value { return Value{Half(), Half()} }
-
-// Half returns half a stamp that has never been before.
-func Half() uint64 {
-	for {
-		if n := rand.Uint64(); n != 0 {
-			return n
-		}
-	}
-}
 
 // Bytes returns a half as it lies in a shared tier. The halves have records of
 // their own, so that whoever writes one cannot undo a change of the other.
@@ -108,6 +101,7 @@ const (
 // refers to any more are forgotten by the garbage collector, so that the table
 // grows with the entries in memory and not with all tags ever seen.
 type Table struct {
+	random random.Source
 	seed   maphash.Seed
 	shards [shards]struct {
 		mu    sync.Mutex
@@ -130,15 +124,18 @@ type Table struct {
 	changed [stripes]atomic.Uint64
 }
 
-// NewTable returns an empty table.
-func NewTable() *Table {
-	t := &Table{seed: maphash.MakeSeed()}
+// NewTable returns an empty table whose new stamps are made of random's numbers.
+func NewTable(random random.Source) *Table {
+	t := &Table{random: random, seed: maphash.MakeSeed()}
 	for i := range t.shards {
 		t.shards[i].cells = make(map[string]weak.Pointer[Cell])
 	}
 	t.epoch.Store(1)
 	return t
 }
+
+// Half returns half a stamp that has never been before.
+func (t *Table) Half() uint64 { return t.random.NonZero() }
 
 // Epoch returns the number of the last change.
 func (t *Table) Epoch() uint64 { return t.epoch.Load() }
@@ -219,9 +216,9 @@ func (t *Table) Change(name string, expire, shared bool) {
 	old := c.state.Load()
 	v, trustUntil := old.Value, int64(math.MinInt64)
 	if expire {
-		v.Expire = Half()
+		v.Expire = t.Half()
 	} else {
-		v.Delete = Half()
+		v.Delete = t.Half()
 	}
 	if !shared {
 		trustUntil = old.trustUntil
@@ -282,12 +279,12 @@ func (t *Table) Known() uint64 { return t.known.Load() }
 // then does ChangedSince tell of everything that happened to it since.
 func (c *Cell) KnownSince(n uint64) bool { return c.state.Load() != nil && c.known.Load() <= n }
 
-// Provide installs v if c has no stamp yet.
-func (t *Table) Provide(c *Cell, v Value, trustUntil int64) {
+// Provide installs a new stamp, which only this process knows, if c has none yet.
+func (t *Table) Provide(c *Cell, trustUntil int64) {
 	t.change.Lock()
 	defer t.change.Unlock()
 	if c.state.Load() == nil {
-		t.first(c, &state{Value: v, trustUntil: trustUntil, provided: true})
+		t.first(c, &state{Value: Value{t.Half(), t.Half()}, trustUntil: trustUntil, provided: true})
 	}
 }
 

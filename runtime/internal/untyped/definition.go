@@ -1,6 +1,3 @@
-// Package untyped has what the runtime knows of a cached function once the types of its
-// keys and values are set aside. Nothing in it is generic: a generic type is compiled
-// again, with all its methods, in every package that uses it with types of its own.
 package untyped
 
 import (

@@ -1,0 +1,99 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/policy"
+	"github.com/cachegen/cachegen/runtime/internal/untyped"
+)
+
+// bindTo binds a declared cache to the store that its definition names.
+func bindTo(c *untyped.Cache, stores Stores) error {
+	d := c.Definition()
+	if err := c.Check(); err != nil {
+		return err
+	}
+	s, err := stores.Use(d.Store)
+	if err != nil {
+		return fmt.Errorf("cachegen: open %s: %w", c.Label(), err)
+	}
+	var namespace []string
+	if d.Namespace != "" {
+		namespace = []string{d.Namespace}
+	}
+	if d.Instance != "" { // keys of instances are written alike
+		namespace = append(namespace, d.Instance)
+	}
+	return s.bind(c, namespace, true)
+}
+
+// openAdHoc declares a zero cache for ad-hoc keys and binds it. key and value are nil
+// pointers to its types.
+func openAdHoc(c *untyped.Cache, in Keyspace, key, value any, options []Option) error {
+	var s *Store
+	var namespace []string
+	if in != nil {
+		s, namespace = in.keyspace()
+	}
+	if s == nil {
+		return fmt.Errorf("%w: NewCache was given nil instead of a store or a namespace", ErrUnknownStore)
+	}
+	d := untyped.Definition{KeyType: reflect.TypeOf(key).Elem(), ValueType: reflect.TypeOf(value).Elem()}
+	for _, o := range options {
+		d.Options = append(d.Options, o)
+	}
+	c.Declare(d)
+	return s.bind(c, namespace, true)
+}
+
+// bindInside makes of inner, a zero cache, one of c's kind in a namespace inside c's own.
+func bindInside(c, inner *untyped.Cache, name string) error {
+	b, err := c.Binding()
+	if err != nil {
+		return err
+	}
+	inner.Declare(*c.Definition())
+	return b.Owner.(*Store).bind(inner, append(slices.Clip(b.Namespace), name), false)
+}
+
+// bind binds a declared cache to s. Defined caches, unlike those of namespaces that a
+// program makes while it runs, keep their key pattern to themselves.
+func (s *Store) bind(c *untyped.Cache, namespace []string, defined bool) error {
+	d := c.Definition()
+	if err := c.Check(); err != nil {
+		return err
+	}
+	var given policy.Call
+	for _, o := range d.Options {
+		o, _ := o.(Option)
+		if o == nil {
+			return fmt.Errorf("cachegen: open %s: one of its options is nil", c.Label())
+		}
+		o.applyToCall(&given)
+	}
+	set := s.set.Load()
+	fn, p := set.functions().Open(d.Name, s.policy(set).Apply(given.Options)) // NewStores has checked overrides
+	if err := errors.Join(given.Options.Check(), p.Check()); err != nil {
+		return fmt.Errorf("cachegen: open %s in store %s: %w", c.Label(), s.Name(), err)
+	}
+	prefix := entry.KeyPrefix(s.rooms.Prefix, namespace)
+	if err := s.patterns.Claim(prefix, d.Pattern, d.FullName(), defined); err != nil {
+		return fmt.Errorf("cachegen: open %s in store %s: %w", c.Label(), s.Name(), err)
+	}
+	codec := s.codec(set)
+	c.Bind(&untyped.Binding{Store: s.rooms, Policy: p, Namespace: namespace, Function: fn, Owner: s, Partial: partial}, codec, codec == MsgPack)
+	return nil
+}
+
+// partial returns the cause of a [PartialError].
+func partial(err error) (cause error, ok bool) {
+	var p *PartialError
+	if errors.As(err, &p) {
+		return p.Err, true
+	}
+	return nil, false
+}

@@ -1,0 +1,181 @@
+// Package bus connects a store with the stores of other processes: it publishes what
+// this process has changed, and hands on what others have.
+//
+// Messages say what changed, never the new value: one that comes late or twice does no
+// harm. Messages get lost while a process is disconnected. So the handler is told when
+// the connection is back, and [Conn.DisconnectedSince] says since when it is gone.
+//
+// The driver calls a Conn one call at a time. The connection state is read without a
+// lock; the mutex guards the channel that those who wait for a connection wait on. The
+// package knows nothing of entries, tiers or stamps, and calls its handler with no lock
+// held.
+package bus
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/runtime/event"
+	"github.com/cachegen/cachegen/runtime/internal/clock"
+	"github.com/cachegen/cachegen/runtime/internal/emit"
+	"github.com/cachegen/cachegen/runtime/internal/guard"
+)
+
+// A Handler is told what happens on the bus, one call at a time, in order.
+type Handler interface {
+	// Connected says that messages of others arrive from now on. Some may have been
+	// missed before. It is called before DisconnectedSince says so.
+	Connected()
+	// Disconnected says that messages may be lost from now on.
+	Disconnected()
+	// Received is a message of another process.
+	Received(Message)
+	// Changed names keys of the shared tier that somebody has changed, this process
+	// included, on a bus that watches the tier itself.
+	Changed(keys []string)
+}
+
+// A Conn is a store's connection to its bus. A nil Conn is that of a store without one:
+// it publishes to nobody and is never disconnected.
+type Conn struct {
+	bus     drivers.Bus
+	emit    *emit.Emitter
+	prefix  string
+	origin  uint64
+	timeout time.Duration
+	handler Handler
+	leave   func()
+
+	disconnected atomic.Int64 // since when; 0 while connected
+
+	mu        sync.Mutex
+	connected chan struct{} // closed while connected
+}
+
+// New returns a connection, not joined yet, to the channel of all stores with a prefix.
+// They share keys, too. Each message is given timeout. origin tells stores apart.
+func New(b drivers.Bus, e *emit.Emitter, prefix string, origin uint64, timeout time.Duration) *Conn {
+	c := &Conn{bus: b, emit: e, prefix: prefix, origin: origin, timeout: timeout, connected: make(chan struct{})}
+	c.disconnected.Store(clock.Now())
+	return c
+}
+
+// Join subscribes to the channel and hands what arrives to h.
+func (c *Conn) Join(h Handler) error {
+	c.handler = h // the bus may call before Subscribe returns
+	leave, err := c.bus.Subscribe(c.channel(), (*listener)(c))
+	c.leave = leave
+	return err
+}
+
+// Close leaves the channel and closes the bus.
+func (c *Conn) Close() error {
+	if c == nil {
+		return nil
+	}
+	c.leave()
+	return c.bus.Close()
+}
+
+func (c *Conn) channel() string { return "cachegen:" + c.prefix + "!bus" }
+
+// Publish tells the other processes that names have changed.
+func (c *Conn) Publish(ctx context.Context, kind Kind, names []string) error {
+	if c == nil {
+		return nil
+	}
+	m := Message{Origin: c.origin, Kind: kind, Names: names}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	err := guard.Call(func() error { return c.bus.Publish(ctx, c.channel(), Append(nil, &m)) })
+	if err != nil {
+		err = fmt.Errorf("publish to the bus: %w", err)
+	}
+	emit.Event(c.emit, c.emit.Hooks().Published, event.Message{Store: c.emit.Store, Kind: kind.String(), Targets: names, Err: err})
+	return err
+}
+
+// DisconnectedSince returns since when messages of others may be lost; 0 while they
+// arrive.
+func (c *Conn) DisconnectedSince() int64 {
+	if c == nil {
+		return 0
+	}
+	return c.disconnected.Load()
+}
+
+// WaitConnected waits until messages of others arrive, or until ctx is done.
+func (c *Conn) WaitConnected(ctx context.Context) error {
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	connected := c.connected
+	c.mu.Unlock()
+	select {
+	case <-connected:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// A listener is what the driver calls. Its methods are no methods of a Conn, so that
+// nobody else can call them.
+type listener Conn
+
+// Up implements drivers.Listener.
+func (l *listener) Up() {
+	c := (*Conn)(l)
+	c.handler.Connected()
+	c.disconnected.Store(0)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-c.connected:
+	default:
+		close(c.connected)
+	}
+}
+
+// Down implements drivers.Listener.
+func (l *listener) Down(err error) {
+	c := (*Conn)(l)
+	if err != nil {
+		c.emit.Warn("bus: disconnected", err)
+	}
+	c.disconnected.CompareAndSwap(0, clock.Now())
+	c.mu.Lock()
+	select {
+	case <-c.connected:
+		c.connected = make(chan struct{})
+	default:
+	}
+	c.mu.Unlock()
+	c.handler.Disconnected()
+}
+
+// Message implements drivers.Listener.
+func (l *listener) Message(b []byte) {
+	c := (*Conn)(l)
+	m, err := Parse(b)
+	if err != nil {
+		c.emit.Warn("bus: message cannot be read", err)
+		return
+	}
+	if m.Origin == c.origin {
+		return
+	}
+	emit.Event(c.emit, c.emit.Hooks().Received, event.Message{Store: c.emit.Store, Kind: m.Kind.String(), Targets: m.Names})
+	c.handler.Received(m)
+}
+
+// KeyPrefix implements drivers.KeyListener.
+func (l *listener) KeyPrefix() string { return l.prefix }
+
+// Changed implements drivers.KeyListener.
+func (l *listener) Changed(keys []string) { l.handler.Changed(keys) }

@@ -1,0 +1,35 @@
+package gate
+
+import "testing"
+
+func TestAClosedGateLetsNobodyInAndIsIdleWhenAllHaveLeft(t *testing.T) {
+	var g Gate
+	if !g.Enter() {
+		t.Fatal("the zero gate is closed")
+	}
+	first, idle := g.Close()
+	if again, same := g.Close(); !first || again || same != idle {
+		t.Fatal("it is closed twice")
+	}
+	if g.Enter() {
+		t.Fatal("work begins after the close")
+	}
+	g.EnterAgain()
+	g.Leave()
+	select {
+	case <-idle:
+		t.Fatal("idle although work is under way")
+	default:
+	}
+	if g.Count() != 1 {
+		t.Fatal(g.Count())
+	}
+	g.Leave()
+	<-idle
+}
+
+func TestAGateWithoutWorkIsIdleAtOnce(t *testing.T) {
+	var g Gate
+	_, idle := g.Close()
+	<-idle
+}

@@ -1,0 +1,64 @@
+package invalidate
+
+import (
+	"strings"
+
+	"github.com/cachegen/cachegen/runtime/event"
+	"github.com/cachegen/cachegen/runtime/internal/bus"
+	"github.com/cachegen/cachegen/runtime/internal/emit"
+	"github.com/cachegen/cachegen/runtime/internal/fence"
+)
+
+// A Handler carries out what is heard on the bus.
+type Handler struct{ *Invalidator }
+
+var _ bus.Handler = Handler{}
+
+// Connected drops what may have been missed, and tries at once what is pending.
+func (h Handler) Connected() {
+	h.Memory.InvalidateAll()
+	h.Outbox.Wake()
+}
+
+// Disconnected has every item looked at anew, so that it finds its new limit.
+func (h Handler) Disconnected() { h.Memory.Recheck() }
+
+// Received takes over what another process has changed.
+func (h Handler) Received(m bus.Message) {
+	if h.Remote.Exists() && (m.Kind == bus.Drop || m.Kind == bus.Expire) {
+		h.Outbox.RedeleteLater(m.Names) // what this process has written too late
+	}
+	switch m.Kind {
+	case bus.Drop:
+		h.Memory.Invalidate(m.Names, func(_ int, hash uint64, _ fence.Mark) { h.Memory.Delete(hash) })
+	case bus.Expire:
+		h.Memory.Invalidate(m.Names, func(i int, hash uint64, _ fence.Mark) { h.Memory.Expire(m.Names[i], hash) })
+	case bus.DeleteStamp, bus.ExpireStamp:
+		for _, name := range m.Names {
+			h.Stamps.Change(name, m.Kind == bus.ExpireStamp, h.Remote.Exists())
+		}
+	}
+}
+
+// Changed takes over what anybody has changed in the shared tier: by hand, or this process
+// itself, which the server does not tell apart.
+func (h Handler) Changed(keys []string) {
+	var entries []string
+	for _, key := range keys {
+		name, ok := strings.CutPrefix(key, h.Remote.Prefix)
+		reserved, isReserved := strings.CutPrefix(name, "!")
+		switch {
+		case !ok:
+		case !isReserved:
+			entries = append(entries, key)
+		case strings.HasPrefix(reserved, "d:"):
+			h.Stamps.Change(reserved[2:], false, h.Remote.Exists())
+		case strings.HasPrefix(reserved, "x:"):
+			h.Stamps.Change(reserved[2:], true, h.Remote.Exists())
+		}
+	}
+	if len(entries) > 0 {
+		emit.Event(h.Emit, h.Emit.Hooks().Received, event.Message{Store: h.Emit.Store, Kind: "changed", Targets: entries})
+		h.Memory.Invalidate(entries, func(_ int, hash uint64, _ fence.Mark) { h.Memory.Delete(hash) })
+	}
+}

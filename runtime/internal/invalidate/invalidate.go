@@ -1,0 +1,168 @@
+// Package invalidate changes what the tiers hold: it stores what a caller gives, deletes
+// and expires entries by key, by tag and by namespace, and takes a value out. It also
+// carries out what other processes have changed.
+//
+// Every change of keys goes the same way. It advances the keys' stripes of the fence, so
+// that nothing read before is kept after, and takes its turn among those who write; it
+// changes the shared tier; it advances the stripes again, for those who have read the tier
+// before that, poisons the keys' flights, so that what they load is not kept and nobody
+// joins them, and changes memory; and it tells the other processes. What does not succeed
+// is queued in the outbox before anyone may read it.
+//
+// When a method has returned nil, no read in this process returns a value that was loaded
+// before. Changes are carried out although their context is cancelled, because the caller
+// has usually changed the source already. The package holds no lock of its own but one
+// for each key that is being pulled.
+package invalidate
+
+import (
+	"context"
+	"errors"
+
+	"github.com/cachegen/cachegen/runtime/event"
+	"github.com/cachegen/cachegen/runtime/internal/background"
+	"github.com/cachegen/cachegen/runtime/internal/bus"
+	"github.com/cachegen/cachegen/runtime/internal/emit"
+	"github.com/cachegen/cachegen/runtime/internal/fence"
+	"github.com/cachegen/cachegen/runtime/internal/keymutex"
+	"github.com/cachegen/cachegen/runtime/internal/memory"
+	"github.com/cachegen/cachegen/runtime/internal/outbox"
+	"github.com/cachegen/cachegen/runtime/internal/pending"
+	"github.com/cachegen/cachegen/runtime/internal/remote"
+	"github.com/cachegen/cachegen/runtime/internal/stamp"
+)
+
+// An Invalidator is that of one store.
+type Invalidator struct {
+	Memory *memory.Memory
+	Remote *remote.Tier
+	Outbox *outbox.Outbox
+	Bus    *bus.Conn // nil without a bus
+	Stamps *stamp.Table
+	Work   *background.Work
+	Emit   *emit.Emitter
+	// Fail makes the error of a change that did not reach everyone.
+	Fail func(op string, targets []string, err error) error
+
+	pulls keymutex.Mutexes
+}
+
+// A change is what becomes of keys.
+type change struct {
+	op   string
+	kind bus.Kind
+	keys []string
+	// remote changes the shared tier. open says that the tier may still hold what is to
+	// go.
+	remote func(context.Context) (open bool, err error)
+	// memory changes memory. sure says that this change is surely the last one that the
+	// shared tier has got.
+	memory func(i int, hash uint64, sure bool)
+	silent bool // the other processes are not told
+}
+
+// all says of a change that failed that it is open as a whole.
+func all(err error) (open bool, _ error) { return err != nil, err }
+
+// apply carries out a change.
+func (v *Invalidator) apply(ctx context.Context, c *change) error {
+	if len(c.keys) == 0 {
+		return nil
+	}
+	if !v.Work.Enter() {
+		return background.ErrClosed
+	}
+	defer v.Work.Leave()
+	ctx = context.WithoutCancel(ctx)
+	err := v.applySerialized(ctx, c)
+	return v.result(c.op, c.keys, err, v.publish(ctx, c))
+}
+
+// applySerialized changes the tiers, in turn with others who write the same keys.
+func (v *Invalidator) applySerialized(ctx context.Context, c *change) (err error) {
+	marks, turn := v.Memory.Fence.BeginChange(v.hashes(c.keys))
+	defer turn.End()
+	if v.Remote.Exists() {
+		turn.Wait(v.Remote.TurnLimit())
+		var open bool
+		open, err = c.remote(ctx)
+		v.settleRemote(c, open, err)
+	}
+	v.Memory.Invalidate(c.keys, func(i int, hash uint64, before fence.Mark) {
+		c.memory(i, hash, err == nil && (!v.Remote.Exists() || before == marks[i]))
+	})
+	return err
+}
+
+// settleRemote queues what is still to be done in the shared tier. It is called before
+// anyone may read the keys and keep what was read.
+func (v *Invalidator) settleRemote(c *change, open bool, err error) {
+	if open {
+		v.Outbox.Add(c.keys, outbox.KeyTarget, pending.Item{
+			Remote: true, Expire: c.kind == bus.Expire, Publish: v.Bus != nil && !c.silent,
+		}, err)
+	} else if err == nil {
+		v.Outbox.Superseded(c.keys, outbox.KeyTarget)
+	}
+	v.Outbox.RedeleteLater(c.keys)
+}
+
+// publish tells the other processes of a change.
+func (v *Invalidator) publish(ctx context.Context, c *change) error {
+	if c.silent {
+		return nil
+	}
+	err := v.Bus.Publish(ctx, c.kind, c.keys)
+	if err != nil {
+		v.Outbox.Add(c.keys, outbox.KeyTarget, pending.Item{Publish: true}, err)
+	}
+	return err
+}
+
+func (v *Invalidator) hashes(keys []string) []uint64 {
+	hashes := make([]uint64, len(keys))
+	for i, key := range keys {
+		hashes[i] = v.Memory.Hash(key)
+	}
+	return hashes
+}
+
+// result makes the error of a change, if it has failed somewhere.
+func (v *Invalidator) result(op string, targets []string, errs ...error) error {
+	err := errors.Join(errs...)
+	if err == nil {
+		return nil
+	}
+	if v.Outbox.Len() > 0 {
+		v.Outbox.Emit(err)
+	}
+	return v.Fail(op, targets, err)
+}
+
+// Delete deletes keys everywhere. Silent does not tell the other processes.
+func (v *Invalidator) Delete(ctx context.Context, keys []string, silent bool) error {
+	err := v.apply(ctx, &change{
+		op: "delete", kind: bus.Drop, keys: keys, silent: silent,
+		remote: func(ctx context.Context) (bool, error) { return all(v.Remote.Delete(ctx, keys)) },
+		memory: func(_ int, hash uint64, _ bool) { v.Memory.Delete(hash) },
+	})
+	v.emitKeys(v.Emit.Hooks().Deleted, keys, err)
+	return err
+}
+
+// Expire makes keys stale everywhere, and keeps their values for the grace that they have.
+func (v *Invalidator) Expire(ctx context.Context, keys []string, silent bool) error {
+	err := v.apply(ctx, &change{
+		op: "expire", kind: bus.Expire, keys: keys, silent: silent,
+		remote: func(ctx context.Context) (bool, error) { return all(v.Remote.Expire(ctx, keys)) },
+		memory: func(i int, hash uint64, _ bool) { v.Memory.Expire(keys[i], hash) },
+	})
+	v.emitKeys(v.Emit.Hooks().Expired, keys, err)
+	return err
+}
+
+func (v *Invalidator) emitKeys(hook func(event.Invalidation), keys []string, err error) {
+	if len(keys) > 0 && err != background.ErrClosed {
+		emit.Event(v.Emit, hook, event.Invalidation{Store: v.Emit.Store, Keys: keys, Err: err})
+	}
+}

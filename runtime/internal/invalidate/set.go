@@ -1,0 +1,88 @@
+package invalidate
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/runtime/event"
+	"github.com/cachegen/cachegen/runtime/internal/bus"
+	"github.com/cachegen/cachegen/runtime/internal/clock"
+	"github.com/cachegen/cachegen/runtime/internal/emit"
+	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/policy"
+	"github.com/cachegen/cachegen/runtime/internal/stamp"
+)
+
+// Set stores a value under key everywhere, or that there is none. With a TTL of zero there
+// is nothing to keep, and what was there is deleted.
+func (v *Invalidator) Set(ctx context.Context, kind *entry.Kind, key string, value any, p *policy.Policy, tags []string) error {
+	presence, ttl := entry.Present, p.TTL
+	if kind.Absent != nil && kind.Absent(value) {
+		presence, ttl = entry.Absent, p.NotFoundTTL()
+	}
+	if ttl <= 0 {
+		return v.Delete(ctx, []string{key}, p.SkipBusNotify)
+	}
+	if kind.ResultTags != nil && presence == entry.Present {
+		tags = slices.Concat(tags, kind.ResultTags(value))
+	}
+	cells := kind.Cells(tags)
+	errStamps := v.readStamps(ctx, cells)
+	it := kind.New(key, value, presence, p, clock.Now(), entry.Refs(cells))
+	err := v.apply(ctx, &change{
+		op: "set", kind: bus.Drop, keys: []string{key}, silent: p.SkipBusNotify,
+		remote: func(ctx context.Context) (bool, error) { return v.setRemote(ctx, kind, it, p.SkipL2Write, errStamps) },
+		memory: func(_ int, hash uint64, sure bool) {
+			// With two writers of one key, who was last in the shared tier is not known here:
+			// both leave memory to the next reader.
+			if sure {
+				v.Memory.Set(hash, it)
+			} else {
+				v.Memory.Delete(hash)
+			}
+		},
+	})
+	if err == nil {
+		emit.Event(v.Emit, v.Emit.Hooks().Written, event.Write{Store: v.Emit.Store, Cache: kind.Cache, Key: key})
+	}
+	return err
+}
+
+// readStamps brings the stamps of a new item up to date.
+func (v *Invalidator) readStamps(ctx context.Context, cells []*stamp.Cell) error {
+	if !v.Work.Enter() {
+		return nil // apply says so
+	}
+	defer v.Work.Leave()
+	_, err := v.Remote.Read(context.WithoutCancel(ctx), v.Remote.Timeout, nil, cells)
+	return err
+}
+
+// setRemote stores an item in the shared tier. If that cannot take it, what it is to
+// replace is deleted all the same.
+func (v *Invalidator) setRemote(ctx context.Context, kind *entry.Kind, it *entry.Item, localOnly bool, errStamps error) (open bool, err error) {
+	keys := []string{it.Key}
+	// What an earlier write in doubt could overwrite would have to be deleted again: only
+	// memory keeps it, and a pull may take it from there.
+	if localOnly || v.Memory.Exists() && v.Remote.InDoubtUntil(it.Key) > 0 {
+		it.LocalOnly = true
+		return all(v.Remote.Delete(ctx, keys))
+	}
+	packed, err := kind.Pack(it)
+	if err != nil {
+		errDelete := v.Remote.Delete(ctx, keys)
+		return errDelete != nil, errors.Join(err, errDelete)
+	}
+	err = v.Remote.Set(ctx, []drivers.Item{packed})
+	if errors.Is(err, drivers.ErrRefused) {
+		v.Emit.Warn("shared tier: write refused, kept in memory only", err, "cache", kind.Cache)
+		errDelete := v.Remote.Delete(ctx, keys)
+		if v.Memory.Exists() {
+			err, it.LocalOnly = nil, true
+		}
+		return errDelete != nil, errors.Join(err, errDelete)
+	}
+	return err != nil, errors.Join(errStamps, err)
+}

@@ -1,0 +1,107 @@
+package load
+
+import (
+	"cmp"
+	"context"
+	"errors"
+
+	"github.com/cachegen/cachegen/runtime/internal/background"
+	"github.com/cachegen/cachegen/runtime/internal/clock"
+	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/memory"
+	"github.com/cachegen/cachegen/runtime/internal/policy"
+)
+
+// decide makes of what the loader has said of a key what its flight finishes with, and
+// what the tiers are to keep.
+func (l *Loader) decide(rq *Request, k *Key, started int64) {
+	h, kind := k.said.handle, rq.Kind
+	p := rq.Policy.Apply(h.given.Options)
+	if len(h.given.Tags) > 0 {
+		kind.SetsTags.Store(true)
+	}
+	k.plan.localOnly = p.SkipL2Write
+	if h.notModified != nil {
+		k.result = Result{Item: kind.Renew(h.notModified, &p, started, k.stamps)}
+		k.result.Item.FlightID = k.flight.ID
+		k.plan.keep = p.TTL > 0 && !h.skip
+		return
+	}
+	presence, none, ok := k.said.presence(kind)
+	if !ok {
+		k.result, k.plan.drop = Result{Err: ErrNotLoaded}, true
+		return
+	}
+	ttl := p.TTL
+	if presence != entry.Present {
+		ttl = p.NotFoundTTL()
+	}
+	k.result = Result{kind.New(k.Key, k.said.value, presence, &p, started, k.stamps), none}
+	k.result.Item.FlightID = k.flight.ID
+	if h.skip {
+		return
+	}
+	k.plan.keep = ttl > 0
+	k.plan.drop = presence != entry.Present && !k.plan.keep
+}
+
+// presence says whether there is a value, by what the loader has said, and with which
+// error its callers learn that there is none. It is not ok if the loader has said nothing
+// of the key, and the cache does not know what that means.
+func (s *said) presence(kind *entry.Kind) (p entry.Presence, none error, ok bool) {
+	switch {
+	case s.found && (kind.Absent == nil || !kind.Absent(s.value)):
+		return entry.Present, nil, true
+	case s.none != nil:
+		return entry.NotFound, s.none, true
+	case s.found:
+		return entry.Absent, nil, true
+	case kind.NotFound != nil:
+		return entry.NotFound, kind.NotFound, true
+	case kind.Absent != nil:
+		return entry.Absent, nil, true
+	}
+	return 0, nil, false
+}
+
+// fail finishes keys whose load has failed: with a fallback, or with the error, which is
+// remembered.
+func (l *Loader) fail(ctx context.Context, ld *Load, keys []*Key, err error) {
+	cancelled := ctx.Err() != nil
+	if cancelled && errors.Is(err, ctx.Err()) {
+		err = context.Cause(ctx)
+	}
+	for _, k := range keys {
+		p := &ld.Request.Policy
+		if k.said.handle != nil {
+			changed := ld.Request.Policy.Apply(k.said.handle.given.Options)
+			p = &changed
+		}
+		if f := k.fallback; l.Usable(context.WithoutCancel(ctx), f) {
+			f.Item.BackOff(p.GraceBackoff)
+			l.Emit.Warn("load failed, the stale value is served", err, "cache", ld.Request.Kind.Cache)
+			k.result = Result{Item: f.Item}
+			continue
+		}
+		k.result = Result{Err: err}
+		// A loader that was not called has not failed; and one may heed its timeout before
+		// finishOverdue is done.
+		failed := k.said.at != 0 && !cancelled || err == ErrTimeout
+		if failed && ld.Panicked() == nil {
+			if stamps, ok := l.failureStamps(ld, k); ok {
+				l.rememberFailure(k, p, stamps, err, cmp.Or(k.said.at, clock.Now()))
+			}
+		}
+	}
+}
+
+// rememberFailure remembers the failure of a key's load at a time, unless the key has been
+// invalidated or loaded meanwhile. It returns what it remembers.
+func (l *Loader) rememberFailure(k *Key, p *policy.Policy, stamps []entry.StampRef, err error, at int64) *memory.Failure {
+	if p.ErrorTTL <= 0 || errors.Is(err, context.Canceled) || errors.Is(err, background.ErrClosed) {
+		return nil
+	}
+	failure := memory.NewFailure(k.Key, err, at, clock.Add(at, p.ErrorTTL), stamps)
+	l.Memory.RememberFailure(k.Hash, k.flight, failure)
+	return failure
+}

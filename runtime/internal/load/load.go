@@ -1,0 +1,216 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/cachegen/cachegen/runtime/internal/background"
+	"github.com/cachegen/cachegen/runtime/internal/clock"
+	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/flight"
+	"github.com/cachegen/cachegen/runtime/internal/memory"
+	"github.com/cachegen/cachegen/runtime/internal/remote"
+	"github.com/cachegen/cachegen/runtime/internal/stamp"
+)
+
+// A Load is one load, of one key or of several. The zero Load with a Request is ready.
+type Load struct {
+	Request *Request
+	Refresh bool // there is a value, which is served meanwhile
+	Batch   flight.Batch
+
+	keys  []*Key
+	watch remote.TagWatch
+	panic atomic.Pointer[error] // of the loader or of a driver
+}
+
+// Add adds a key whose flight the caller leads. With a refresh, a fresh value that is due
+// is no reason not to load.
+func (ld *Load) Add(q Query, f *memory.Flight, instead Fallback) {
+	ld.keys = append(ld.keys, &Key{Query: q, flight: f, fallback: instead, refresh: ld.Refresh})
+}
+
+// Empty reports whether no key was added.
+func (ld *Load) Empty() bool { return len(ld.keys) == 0 }
+
+// Panicked returns the error of the load's panic, or nil.
+func (ld *Load) Panicked() error {
+	if p := ld.panic.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+func (l *Loader) setPanicked(ld *Load, value any) error {
+	err := l.Panicked(value, debug.Stack())
+	ld.panic.Store(&err)
+	return err
+}
+
+// A Key is one key of a load, on its way through the stages of the load: what is known
+// before, what the loader says, what the flight finishes with, what the tiers keep.
+type Key struct {
+	Query
+	flight   *memory.Flight
+	fallback Fallback
+	refresh  bool // a fresh value that is due is no reason not to load
+	cells    []*stamp.Cell
+	stamps   []entry.StampRef // from before the load
+
+	said   said
+	result Result
+	plan   plan
+}
+
+// said is what the loader says of a key: a value, or its error that means there is none,
+// or nothing of that.
+type said struct {
+	value  any
+	found  bool
+	none   error
+	failed error
+	at     int64   // when it has returned; 0 if it has not been called
+	handle *Handle // what else it says
+}
+
+// A plan is what the tiers are to keep of a key.
+type plan struct {
+	older     bool // a tier has something that the loaded item replaces
+	keep      bool // the item is worth keeping
+	drop      bool // nothing is to be kept, not even what was there
+	localOnly bool // only memory is to keep it
+	replaced  bool // the shared tier has nothing older any more
+}
+
+// SetValue says that the loader has found a value.
+func (k *Key) SetValue(value any) { k.said.value, k.said.found = value, true }
+
+// SetNotFound says that there is no value, which the loader has said with err.
+func (k *Key) SetNotFound(err error) { k.said.none = err }
+
+// finish gives the flight its result.
+func (k *Key) finish(it *entry.Item, err error) {
+	k.result = Result{Item: it, Err: err}
+	k.flight.Finish(it, err, false)
+}
+
+// Start begins a load on a goroutine of its own. It gets the values of the leader's
+// context, but not its cancellation.
+func (l *Loader) Start(ctx context.Context, ld *Load) {
+	l.Work.EnterAgain()
+	go l.run(ctx, ld)
+}
+
+// run runs a load from beginning to end. It gets the values of the leader's context, and
+// is cancelled by its own limits, when nobody waits any more, and at the end of the
+// store's closing, but not with the leader.
+func (l *Loader) run(ctx context.Context, ld *Load) {
+	defer l.Work.Leave()
+	defer func() {
+		for _, k := range ld.keys {
+			k.flight.Release()
+		}
+	}()
+	defer func() {
+		if ld.Batch.Background() {
+			l.Work.Release()
+		}
+	}()
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	defer ld.Batch.OnAbandoned(cancel)()
+	defer context.AfterFunc(l.Work.Context, func() { cancel(background.ErrClosed) })()
+
+	abandon := time.AfterFunc(l.MaxLoadTime, func() {
+		for _, k := range ld.keys {
+			k.flight.Abandon()
+			k.flight.Finish(nil, ErrTimeout, false)
+		}
+		cancel(ErrTimeout)
+	})
+	defer abandon.Stop()
+
+	for _, k := range ld.keys {
+		k.result.Err = ErrGoexit
+	}
+	defer func() {
+		var panicked error
+		if p := recover(); p != nil { // of a driver or codec; a loader's is caught where it is called
+			panicked = l.setPanicked(ld, p)
+		}
+		for _, k := range ld.keys {
+			if panicked != nil {
+				k.result = Result{Err: panicked}
+			}
+			k.flight.Finish(k.result.Item, k.result.Err, false)
+		}
+	}()
+	l.runStages(ctx, cancel, ld)
+}
+
+// runStages looks where values might be, loads those that are nowhere, and stores them.
+func (l *Loader) runStages(ctx context.Context, cancel context.CancelCauseFunc, ld *Load) {
+	ld.watch = l.Remote.WatchTags()
+	open := l.lookAgain(ctx, ld)
+	if len(open) == 0 {
+		return
+	}
+	open, errRemote := l.fromRemote(ctx, ld, open)
+	for _, k := range open {
+		k.stamps = entry.Refs(k.cells)
+	}
+	started := clock.Now()
+	if len(open) == 0 {
+		return
+	}
+	if ctx.Err() != nil { // nobody waits any more
+		for _, k := range open {
+			k.result = Result{Err: context.Cause(ctx)}
+		}
+		return
+	}
+	if errRemote != nil && !ld.Request.Policy.SuppressL2Errors {
+		l.fail(ctx, ld, open, &unreadError{fmt.Errorf("cachegen: %w", errRemote), &ld.Batch})
+		return
+	}
+	l.callLoader(ctx, cancel, ld, open)
+	loaded := make([]*Key, 0, len(open)) // not in place: the hard timeout looks at open
+	for _, k := range open {
+		if k.said.failed != nil {
+			l.fail(ctx, ld, []*Key{k}, k.said.failed)
+			continue
+		}
+		l.decide(ld.Request, k, started)
+		loaded = append(loaded, k)
+	}
+	// What has been loaded is worth keeping although its caller may be gone.
+	ctx = context.WithoutCancel(ctx)
+	errStamps := l.addResultStamps(ctx, ld, loaded)
+	// Under stamps that only this process knows nobody else could use it.
+	l.store(ctx, ld.Request.Kind, loaded, errRemote == nil && errStamps == nil)
+}
+
+// lookAgain ends the keys that the flight before this one has just loaded, or has just
+// failed to load, and returns the others.
+func (l *Loader) lookAgain(ctx context.Context, ld *Load) (open []*Key) {
+	for _, k := range ld.keys {
+		k.cells = ld.Request.Kind.Cells(k.Tags)
+		it := l.Memory.Find(k.Key, k.Hash)
+		k.plan.older = it != nil
+		if it != nil && !k.flight.Forced && l.Memory.CheckLocal(it, clock.Now()) == memory.Fresh && !(k.refresh && it.Due(clock.Now())) {
+			k.finish(it, nil)
+			continue
+		}
+		if !k.flight.Forced && !k.refresh && k.fallback.Item == nil && ld.Request.Policy.ErrorTTL > 0 {
+			if err := l.Memory.Failed(ctx, k.Key); err != nil {
+				k.finish(nil, err)
+				continue
+			}
+		}
+		open = append(open, k)
+	}
+	return open
+}

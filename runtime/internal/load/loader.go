@@ -1,0 +1,90 @@
+// Package load runs loads: it reads the shared tier, calls the loader for what is not
+// there, and stores the result in the shared tier and in memory, unless the key has been
+// invalidated meanwhile.
+//
+// A [Load] is begun by package lookup for flights that it leads, one for each key; all who
+// wait for a flight share its result and its error. What the package promises: nothing is
+// kept that was invalidated after its load began; a load ends with its hard timeout, with
+// the MaxLoadTime, or when nobody waits any more; and a loader's panic ends nobody else's
+// goroutine.
+//
+// A load belongs to the goroutine that runs it. What others see of it is in its flights,
+// which have their own locks, and in its [Handle], which has a mutex. The order against
+// invalidations is the fence's and the flights' (see packages fence and flight). No lock
+// is held while a loader or a driver runs. The package invalidates nothing, and waits for
+// no other load.
+package load
+
+import (
+	"context"
+	"time"
+
+	"github.com/cachegen/cachegen/runtime/internal/background"
+	"github.com/cachegen/cachegen/runtime/internal/emit"
+	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/memory"
+	"github.com/cachegen/cachegen/runtime/internal/outbox"
+	"github.com/cachegen/cachegen/runtime/internal/policy"
+	"github.com/cachegen/cachegen/runtime/internal/remote"
+	"github.com/cachegen/cachegen/runtime/internal/stamp"
+)
+
+// A Loader runs the loads of one store.
+type Loader struct {
+	Memory *memory.Memory
+	Remote *remote.Tier
+	Outbox *outbox.Outbox
+	Stamps *stamp.Table
+	Work   *background.Work
+	Emit   *emit.Emitter
+	// MaxLoadTime is how long a load may hold its key.
+	MaxLoadTime time.Duration
+	// Panicked makes the error of a panic that callers get.
+	Panicked func(value any, stack []byte) error
+}
+
+// A Func loads the values of keys, and says of each what it has found. An error is the
+// failure of those keys of which it has said nothing.
+type Func func(ctx context.Context, keys []*Key) error
+
+// A Request is what a call says besides its keys.
+type Request struct {
+	Kind       *entry.Kind
+	Policy     policy.Policy
+	ForceFresh bool
+	Many       bool // the caller does without the keys that a loader does not return
+	Load       Func
+}
+
+// A Query is one key that a call asks for.
+type Query struct {
+	Key   string // full key
+	Hash  uint64
+	Tags  []string // known before the load
+	Index int      // the key's place in the call
+}
+
+// A Fallback is an item that can be served in place of what a load returns.
+type Fallback struct {
+	Item *entry.Item
+	// OnlyOnFailure says that it is served when the load has failed, and not when the
+	// load is slow.
+	OnlyOnFailure bool
+	// Unconfirmed says that it may have been invalidated.
+	Unconfirmed bool
+}
+
+// IfSlow reports whether there is a fallback for a load that is slow.
+func (f Fallback) IfSlow() bool { return f.Item != nil && !f.OnlyOnFailure }
+
+// Usable reports whether a fallback can be served now.
+func (l *Loader) Usable(ctx context.Context, f Fallback) bool {
+	return f.Item != nil && l.Memory.Check(ctx, f.Item) >= memory.Unconfirmed
+}
+
+// A Result is what became of a query. It has an item, an error, or, if a loader has just
+// said that there is no value, both.
+type Result struct {
+	Item *entry.Item
+	Err  error
+}

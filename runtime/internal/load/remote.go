@@ -1,0 +1,91 @@
+package load
+
+import (
+	"context"
+	"slices"
+
+	"github.com/cachegen/cachegen/runtime/internal/clock"
+	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/flight"
+	"github.com/cachegen/cachegen/runtime/internal/memory"
+	"github.com/cachegen/cachegen/runtime/internal/stamp"
+)
+
+// An unreadError is that of a load which could not read the shared tier. Those of other
+// loads are errors as any other.
+type unreadError struct {
+	error
+	batch *flight.Batch
+}
+
+func (e *unreadError) Unwrap() error { return e.error }
+
+// IsUnread reports whether f has finished with err because the shared tier could not be
+// read.
+func IsUnread(f *memory.Flight, err error) bool {
+	e, ok := err.(*unreadError)
+	return ok && f.In(e.batch)
+}
+
+// fromRemote finishes the keys that the shared tier has a fresh value for, and returns the
+// others, and why the shared tier did not answer.
+func (l *Loader) fromRemote(ctx context.Context, ld *Load, keys []*Key) (open []*Key, err error) {
+	kind := ld.Request.Kind
+	names := make([]string, len(keys), len(keys)+1)
+	var cells []*stamp.Cell
+	for i, k := range keys {
+		names[i] = k.Key
+		cells = append(cells, k.cells...)
+	}
+	watch := kind.ResultTags != nil || kind.SetsTags.Load()
+	if watch {
+		names = append(names, ld.watch.Key())
+	}
+	allHaveFallbacks := !slices.ContainsFunc(keys, func(k *Key) bool { return !k.fallback.IfSlow() })
+	data, err := l.Remote.Read(ctx, l.Remote.ReadLimit(allHaveFallbacks), names, entry.Distinct(cells))
+	var items []*entry.Item
+	if err == nil {
+		items, err = l.Remote.DecodeEntries(ctx, kind, &ld.Request.Policy, names[:len(keys)], data[:len(keys)])
+	}
+	if err != nil {
+		l.Emit.Warn("shared tier: read", err)
+		return keys, err
+	}
+	for i, k := range keys {
+		k.plan.older = k.plan.older || data[i] != nil
+		if !l.finishFromRemote(k, items[i]) {
+			open = append(open, k)
+		}
+	}
+	if watch && len(open) > 0 {
+		ld.watch.SetNumber(ctx, data[len(keys)])
+	}
+	return open, nil
+}
+
+// finishFromRemote finishes a key with a fresh item of the shared tier, or takes a stale
+// one as a fallback.
+func (l *Loader) finishFromRemote(k *Key, it *entry.Item) (finished bool) {
+	if it == nil {
+		return false
+	}
+	switch verdict := l.Memory.CheckLocal(it, clock.Now()); {
+	case k.flight.Forced:
+		if verdict >= memory.Stale && it.HasGrace() && (k.fallback.Item == nil || !l.Memory.Supersedes(k.fallback.Item, it)) {
+			k.fallback = Fallback{Item: it, OnlyOnFailure: true}
+		}
+	case verdict == memory.Fresh && !(k.refresh && it.Due(clock.Now())):
+		l.Memory.Put(k.Key, k.Hash, k.flight, it)
+		k.finish(it, nil)
+		return true
+	case verdict == memory.Stale:
+		it = l.Memory.PutStale(k.Hash, k.flight, it)
+		if !k.fallback.IfSlow() || it != k.fallback.Item && l.Memory.Supersedes(it, k.fallback.Item) {
+			k.fallback = Fallback{Item: it}
+			if !k.refresh { // which has been offered what it is to replace
+				k.flight.Offer(it)
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,75 @@
+package load
+
+import (
+	"context"
+	"slices"
+
+	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/stamp"
+)
+
+// addResultStamps adds the stamps of the tags that only the loader or its value tells.
+// They are read after the load: an item whose stamp may be younger than its value is not
+// kept (see remote.TagWatch). It fails if the shared tier did not tell the stamps.
+func (l *Loader) addResultStamps(ctx context.Context, ld *Load, keys []*Key) error {
+	tagged := make([][]*stamp.Cell, len(keys))
+	var all []*stamp.Cell
+	for i, k := range keys {
+		if k.result.Item != nil {
+			tagged[i] = resultCells(ld.Request.Kind, k)
+			all = append(all, tagged[i]...)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	_, err := l.Remote.Read(ctx, l.Remote.Timeout, nil, entry.Distinct(all))
+	refs := make([][]entry.StampRef, len(keys)) // before they are verified
+	for i := range keys {
+		refs[i] = entry.Refs(tagged[i])
+	}
+	verified := false
+	if err == nil {
+		verified, err = ld.watch.Verify(ctx, slices.Concat(refs...))
+	}
+	if err != nil {
+		l.Emit.Warn("shared tier: read stamps", err)
+	}
+	for i, k := range keys {
+		if len(refs[i]) == 0 {
+			continue
+		}
+		k.result.Item.Stamps = append(k.result.Item.Stamps, refs[i]...)
+		if k.plan.keep && ld.watch.Changed(refs[i], k.flight.Epoch, verified) {
+			k.plan.keep = false
+			// Who asked for a load although there was a value does not want that back.
+			k.plan.drop = k.plan.drop || k.flight.Forced
+		}
+	}
+	return err
+}
+
+// resultCells returns the cells of the tags that only the loader or its value tells.
+func resultCells(kind *entry.Kind, k *Key) []*stamp.Cell {
+	tags, it := k.said.handle.given.Tags, k.result.Item
+	if kind.ResultTags != nil && it.Presence == entry.Present && k.said.handle.notModified == nil { // which has its own
+		tags = slices.Concat(tags, kind.ResultTags(it.Value))
+	}
+	return kind.TagCells(it.Stamps, tags)
+}
+
+// failureStamps returns the stamps that invalidate the failure of a key's load: those of
+// the value that there would have been, as far as the loader has told its tags. The
+// shared tier is not asked for them. It is not ok if one may be younger than the load.
+func (l *Loader) failureStamps(ld *Load, k *Key) (stamps []entry.StampRef, ok bool) {
+	if k.said.handle == nil || len(k.said.handle.given.Tags) == 0 {
+		return k.stamps, true
+	}
+	cells := ld.Request.Kind.TagCells(k.stamps, k.said.handle.given.Tags)
+	l.Remote.Provide(cells)
+	refs := entry.Refs(cells)
+	if ld.watch.Changed(refs, k.flight.Epoch, false) {
+		return nil, false
+	}
+	return slices.Concat(k.stamps, refs), true
+}

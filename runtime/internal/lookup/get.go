@@ -1,0 +1,113 @@
+package lookup
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cachegen/cachegen/runtime/event"
+	"github.com/cachegen/cachegen/runtime/internal/background"
+	"github.com/cachegen/cachegen/runtime/internal/clock"
+	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/fence"
+	"github.com/cachegen/cachegen/runtime/internal/load"
+	"github.com/cachegen/cachegen/runtime/internal/memory"
+)
+
+// A read is a query that is looked up without a load.
+type read struct {
+	load.Query
+	mark  fence.Mark    // of the key's stripe, before the shared tier was read
+	item  *entry.Item   // fresh, or nil
+	stale load.Fallback // for a call that allows a stale value
+	tier  event.Tier
+}
+
+// Get returns the items of queries from memory or the shared tier: fresh ones, or, with
+// allowStale, stale ones; nil where there is none. It never loads. With an error it returns
+// what memory had.
+func (l *Lookups) Get(ctx context.Context, rq *load.Request, queries []load.Query, allowStale bool) ([]*entry.Item, error) {
+	items := make([]*entry.Item, len(queries))
+	if !l.Work.Enter() {
+		return items, background.ErrClosed
+	}
+	defer l.Work.Leave()
+	reads := make([]read, len(queries))
+	for i, query := range queries {
+		reads[i].Query = query
+		items[i] = l.Memory.Find(query.Key, query.Hash)
+	}
+	var open []*read
+	for i, verdict := range l.Memory.CheckAll(ctx, items) {
+		r := &reads[i]
+		if verdict == memory.Fresh {
+			r.item, r.tier = items[i], event.L1
+			continue
+		}
+		if allowStale && verdict >= memory.Unconfirmed {
+			r.stale.Item = items[i]
+		}
+		open = append(open, r)
+	}
+	var err error
+	if l.Remote.Exists() && len(open) > 0 {
+		err = l.getRemote(ctx, rq, open, allowStale)
+	}
+	for i := range reads {
+		items[i] = l.finishRead(ctx, rq, &reads[i])
+	}
+	return items, err
+}
+
+// getRemote finds those items that the shared tier has, and keeps them in memory.
+func (l *Lookups) getRemote(ctx context.Context, rq *load.Request, open []*read, allowStale bool) error {
+	keys := make([]string, len(open))
+	for i, r := range open {
+		keys[i], r.mark = r.Key, l.Memory.Fence.Mark(r.Hash)
+	}
+	data, err := l.Remote.Read(ctx, l.Remote.Timeout, keys, rq.Kind.Required)
+	var items []*entry.Item
+	if err == nil {
+		items, err = l.Remote.DecodeEntries(ctx, rq.Kind, &rq.Policy, keys, data)
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		l.Emit.Warn("shared tier: read", err)
+		if rq.Policy.SuppressL2Errors {
+			return nil
+		}
+		return fmt.Errorf("cachegen: %w", err)
+	}
+	for i, it := range items {
+		if it == nil {
+			continue
+		}
+		r, verdict := open[i], l.Memory.CheckLocal(it, clock.Now())
+		l.Memory.PutRead(r.Hash, r.mark, it, verdict)
+		switch {
+		case verdict == memory.Fresh:
+			r.item, r.tier = it, event.L2
+		case allowStale && verdict == memory.Stale && (r.stale.Item == nil || !l.Memory.Supersedes(r.stale.Item, it)):
+			r.stale.Item, r.tier = it, event.L2
+		}
+	}
+	return nil
+}
+
+// finishRead returns what a read has found, if that is a value, and tells the hooks.
+func (l *Lookups) finishRead(ctx context.Context, rq *load.Request, r *read) *entry.Item {
+	it, stale := r.item, false
+	if it == nil && l.Load.Usable(ctx, r.stale) {
+		it, stale = r.stale.Item, true
+	}
+	if it == nil {
+		l.Emit.Miss(rq.Kind.Cache, r.Key)
+		return nil
+	}
+	l.Emit.Hit(rq.Kind.Cache, it, max(r.tier, event.L1), stale)
+	if it.Presence != entry.Present {
+		return nil
+	}
+	return it
+}

@@ -1,0 +1,72 @@
+package memory
+
+import (
+	"github.com/cachegen/cachegen/runtime/internal/clock"
+	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/fence"
+)
+
+// Invalidate ends what is under way for keys in this process: nothing that was read or
+// loaded before is kept, nobody joins the flights, failures are forgotten. Then change
+// says what becomes of each entry in memory; it is not called without a memory tier. All
+// of it happens under the keys' stripes.
+func (m *Memory) Invalidate(keys []string, change func(i int, hash uint64, before fence.Mark)) {
+	for i, key := range keys {
+		hash := m.Hash(key)
+		m.Fence.Advance(hash, func(before fence.Mark) {
+			m.Flights.Poison(key)
+			m.failures.forget(key)
+			if m.Driver != nil {
+				change(i, hash, before)
+			}
+		})
+	}
+}
+
+// InvalidateAll drops everything, because messages may have been missed.
+func (m *Memory) InvalidateAll() {
+	// What was read before must not be kept after. AdvanceAll waits for those who have
+	// claimed their flight and are writing to memory: none is left when it has ended.
+	m.Flights.PoisonAll()
+	m.Fence.AdvanceAll()
+	m.failures.forgetAll()
+	if m.remote.Exists() {
+		m.stamps.Distrust()
+	}
+	if m.Driver != nil {
+		m.Driver.Clear()
+	}
+}
+
+// Recheck makes every item be looked at anew before it is served.
+func (m *Memory) Recheck() { m.stamps.Touch() }
+
+// Set stores an item. It is called by the change of [Memory.Invalidate].
+func (m *Memory) Set(hash uint64, it *entry.Item) { m.Driver.Set(hash, it, it.Size) }
+
+// Delete removes an item. It is called by the change of [Memory.Invalidate].
+func (m *Memory) Delete(hash uint64) { m.Driver.Delete(hash) }
+
+// Expire makes the item of a key stale, or removes it if it has no grace. It is called by
+// the change of [Memory.Invalidate].
+func (m *Memory) Expire(key string, hash uint64) {
+	it := m.Find(key, hash)
+	if it == nil {
+		return
+	}
+	if stale := it.ExpiredCopy(clock.Now()); stale != nil {
+		m.Driver.Set(hash, stale, stale.Size)
+	} else {
+		m.Driver.Delete(hash)
+	}
+}
+
+// DeleteSame removes an item if it is still the one in memory, and reports whether it was.
+// It is called under the key's stripe.
+func (m *Memory) DeleteSame(key string, hash uint64, it *entry.Item) bool {
+	same := m.Find(key, hash) == it
+	if same {
+		m.Driver.Delete(hash)
+	}
+	return same
+}

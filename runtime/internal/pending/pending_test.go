@@ -1,0 +1,144 @@
+package pending
+
+import (
+	"slices"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func key(name string) Item { return Item{Target: Target{Key, name}, Remote: true, Publish: true} }
+
+func names(items []Item) (names []string) {
+	for _, it := range items {
+		names = append(names, it.Name)
+	}
+	return names
+}
+
+func TestATargetIsThereOnceAndAsLateAsItsLastChange(t *testing.T) {
+	var q Queue
+	q.Add(key("a"), key("b"))
+	q.Add(key("a"))
+	if got := names(q.First(9)); !slices.Equal(got, []string{"b", "a"}) || q.Len() != 2 {
+		t.Fatal(got, q.Len())
+	}
+	if got := names(q.First(1)); !slices.Equal(got, []string{"b"}) {
+		t.Fatal(got)
+	}
+}
+
+// race R29: what is to be deleted stays so, whatever else happens to it.
+func TestADeleteIsNotWeakenedByAnExpire(t *testing.T) {
+	for _, ages := range [][]bool{{true, false}, {false, true}, {false, false}, {true, true}} {
+		var q Queue
+		for _, age := range ages {
+			it := key("a")
+			it.Expire = age
+			q.Add(it)
+		}
+		if got := q.First(1)[0].Expire; got != (ages[0] && ages[1]) {
+			t.Errorf("%v: %v", ages, got)
+		}
+	}
+	var q Queue
+	aged := key("a")
+	aged.Expire = true
+	q.Add(aged)
+	q.Add(Item{Target: aged.Target, Publish: true})
+	if !q.First(1)[0].Expire {
+		t.Error("an expiry became a deletion because the others have to be told")
+	}
+}
+
+func TestWhatWasAddedMeanwhileStays(t *testing.T) {
+	var q Queue
+	q.Add(key("a"), key("b"))
+	first := q.First(9)
+	q.Add(key("a"))
+	q.Reached(first...)
+	q.Published(first...)
+	if got := names(q.First(9)); !slices.Equal(got, []string{"a"}) {
+		t.Fatal(got)
+	}
+	if q.Holds(first[0]) || q.Holds(first[1]) {
+		t.Error("an item is held that is done with, or has been added to")
+	}
+	if !q.Blocks(Target{Key, "a"}) || q.Blocks(Target{Key, "b"}) || q.Blocks(Target{DeleteStamp, "a"}) {
+		t.Error("the wrong targets block")
+	}
+}
+
+func TestALaterChangeSupersedesWhatIsPendingInTheSharedTierOnly(t *testing.T) {
+	var q Queue
+	q.Add(key("a"), Item{Target: Target{Key, "b"}, Remote: true})
+	q.Superseded(Target{Key, "a"}, Target{Key, "b"}, Target{Key, "c"})
+	got := q.First(9)
+	if len(got) != 1 || got[0].Name != "a" || got[0].Remote || !got[0].Publish {
+		t.Fatal(got)
+	}
+	if q.Blocks(Target{Key, "a"}) {
+		t.Error("it still blocks")
+	}
+}
+
+func TestTheLimit(t *testing.T) {
+	q := Queue{Max: 2}
+	for range 2 {
+		if !q.Add(key("a"), key("b")) {
+			t.Fatal("targets that fit, or that are there, were refused")
+		}
+	}
+	if q.Add(key("b"), key("c")) || q.Len() != 2 {
+		t.Fatal("one too many was taken")
+	}
+	called := false
+	q.Replace(Item{Target: Target{DeleteStamp, "s"}, Remote: true}, func() { called = true })
+	if !called {
+		t.Error("memory does not know of it")
+	}
+	if got := q.First(9); len(got) != 1 || got[0].Kind != DeleteStamp || q.Len() != 1 {
+		t.Fatal(got)
+	}
+}
+
+func TestDeletesSaysWhoseValueIsToGo(t *testing.T) {
+	var q Queue
+	if q.Deletes(Target{Key, "a"}) || q.Blocks(Target{Key, "a"}) {
+		t.Error("an empty queue")
+	}
+	q.Superseded(Target{Key, "a"})
+	aged := key("aged")
+	aged.Expire = true
+	q.Add(key("a"), aged, Item{Target: Target{Key, "told"}, Publish: true})
+	if !q.Deletes(Target{Key, "a"}) || q.Deletes(Target{Key, "aged"}) || q.Deletes(Target{Key, "told"}) {
+		t.Error("the wrong ones are to be deleted")
+	}
+}
+
+// An earlier write of the entry may take effect until a time. Nothing that happens
+// before makes up for the delete at that time.
+func TestARedeleteStaysUntilItsTime(t *testing.T) {
+	var q Queue
+	a := Target{Key, "a"}
+	q.Add(key("a"), Item{Target: Target{Redelete, "a"}, Remote: true, After: 100})
+	q.Superseded(a)
+	q.Published(q.First(1)...)
+	items := q.First(9)
+	if len(items) != 1 || items[0].Kind != Redelete || items[0].Due(99) || !items[0].Due(100) {
+		t.Fatal(items)
+	}
+	if !q.Blocks(a) || !q.Deletes(a) || q.Blocks(Target{DeleteStamp, "a"}) {
+		t.Fatal("the entry is read, or expired, before it has been deleted again")
+	}
+	q.Add(Item{Target: Target{Redelete, "a"}, Remote: true, After: 50})
+	if it := q.First(1)[0]; it.After != 100 {
+		t.Fatal("an earlier time replaces a later one", it)
+	}
+	q.Reached(q.First(1)...)
+	if q.Len() != 0 {
+		t.Fatal(q.First(1))
+	}
+}

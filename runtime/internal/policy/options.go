@@ -1,0 +1,118 @@
+// Package policy holds the options that say how a value is cached: for how long it is
+// fresh and may be stale, how long callers wait, and which tiers keep it.
+//
+// Options are what one level says: a call, a directive, a store, all stores. A [Policy]
+// is what holds: levels that are silent leave an option to the next. A Policy is a
+// plain value. Nothing here is shared or locked, and nothing here knows of tiers,
+// stamps or keys.
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+// Forever is a TTL that never ends.
+const Forever time.Duration = math.MaxInt64
+
+// An Opt is an option that a level may give.
+type Opt[T any] struct {
+	Value T
+	Given bool
+}
+
+// Some returns an option that is given.
+func Some[T any](v T) Opt[T] { return Opt[T]{v, true} }
+
+// Or returns o's value if it is given, and v otherwise.
+func (o Opt[T]) Or(v T) T {
+	if o.Given {
+		return o.Value
+	}
+	return v
+}
+
+// A LoadFailure is what OnLoadError is told.
+type LoadFailure struct {
+	Store, Cache string
+	Keys         []string
+	Err          error
+	Background   bool // no caller waits for the load
+}
+
+// Options are what one level says.
+type Options struct {
+	TTL, Grace, GraceBackoff, SoftTimeout, HardTimeout Opt[time.Duration]
+	ErrorTTL, LockTimeout, NotFoundTTL, L1TTL          Opt[time.Duration]
+	Refresh, Jitter                                    Opt[Span]
+	SuppressL2Errors, SkipL2Write, SkipBusNotify       Opt[bool]
+	OnLoadError                                        Opt[func(LoadFailure)]
+	BatchMax                                           Opt[int]
+}
+
+// Check refuses what no Policy can have. It is asked where options are given for long;
+// a single call is not refused for its options.
+func (o Options) Check() error {
+	for _, d := range []struct {
+		name string
+		Opt[time.Duration]
+	}{
+		{"Grace", o.Grace}, {"GraceBackoff", o.GraceBackoff}, {"Timeout", o.SoftTimeout}, {"HardTimeout", o.HardTimeout},
+		{"LockTimeout", o.LockTimeout}, {"ErrorTTL", o.ErrorTTL}, {"NotFoundTTL", o.NotFoundTTL}, {"L1TTL", o.L1TTL},
+		{"RefreshAfter", Some(o.Refresh.Value.Time)}, {"Jitter", Some(o.Jitter.Value.Time)},
+	} {
+		if d.Value < 0 {
+			return fmt.Errorf("%s %v is negative", d.name, d.Value)
+		}
+	}
+	for _, p := range []struct {
+		name    string
+		percent int
+	}{{"RefreshAtPercent", o.Refresh.Value.Percent}, {"JitterPercent", o.Jitter.Value.Percent}} {
+		if p.percent < 0 || p.percent > 99 {
+			return fmt.Errorf("%s %d is not from 1 to 99, nor 0 for none", p.name, p.percent)
+		}
+	}
+	if o.BatchMax.Value < 0 {
+		return fmt.Errorf("BatchMax %d is negative", o.BatchMax.Value)
+	}
+	if o.TTL.Given && o.TTL.Value <= 0 {
+		return fmt.Errorf("TTL %v is not positive", o.TTL.Value)
+	}
+	return nil
+}
+
+// A Span is a duration, or a percentage of the TTL. The zero Span is none.
+type Span struct {
+	Time    time.Duration
+	Percent int
+}
+
+func (s Span) of(ttl time.Duration) time.Duration {
+	if s.Percent == 0 || ttl == Forever {
+		return s.Time
+	}
+	return time.Duration(float64(ttl) * float64(min(s.Percent, 99)) / 100)
+}
+
+// Check refuses options that contradict each other, across the levels that have been
+// applied. Without a TTL, what depends on the TTL is not known yet.
+func (p Policy) Check() error {
+	switch {
+	case p.HardTimeout > 0 && p.SoftTimeout >= p.HardTimeout:
+		return fmt.Errorf("Timeout %v is not below HardTimeout %v", p.SoftTimeout, p.HardTimeout)
+	case p.TTL == 0:
+		return nil
+	case p.TTL < 0:
+		return errors.New("TTL is negative")
+	case p.L1TTL > p.TTL:
+		return fmt.Errorf("L1TTL %v is above the TTL %v", p.L1TTL, p.TTL)
+	case p.Refresh.Time >= p.TTL:
+		return fmt.Errorf("RefreshAfter %v is not below the TTL %v", p.Refresh.Time, p.TTL)
+	case p.Jitter.Time >= p.TTL:
+		return fmt.Errorf("Jitter %v is not below the TTL %v", p.Jitter.Time, p.TTL)
+	}
+	return nil
+}

@@ -1,0 +1,44 @@
+// Package random is where the runtime gets its random numbers from, so that a
+// simulation can give it others: those of a seed that it can run again.
+//
+// A [Source] may be called by many goroutines at once. The package holds one lock-free
+// variable, which only the simulation writes.
+package random
+
+import (
+	"math/rand/v2"
+	"sync/atomic"
+)
+
+// A Source returns random numbers.
+type Source func() uint64
+
+// Below returns a number from 0 up to, but not including, n, which is positive.
+func (s Source) Below(n int64) int64 { return int64(s() % uint64(n)) }
+
+// NonZero returns a number that is not 0.
+func (s Source) NonZero() uint64 {
+	for {
+		if n := s(); n != 0 {
+			return n
+		}
+	}
+}
+
+var replaced atomic.Pointer[func(store string) Source]
+
+// ForStore returns the source of the store of that name: math/rand/v2's, unless it has
+// been replaced.
+func ForStore(store string) Source {
+	if f := replaced.Load(); f != nil {
+		return (*f)(store)
+	}
+	return rand.Uint64
+}
+
+// Replace makes ForStore call f, for stores that are made from now on, until restore is
+// called. It is for the simulation.
+func Replace(f func(store string) Source) (restore func()) {
+	old := replaced.Swap(&f)
+	return func() { replaced.Store(old) }
+}

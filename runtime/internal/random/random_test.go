@@ -1,0 +1,29 @@
+package random
+
+import "testing"
+
+func TestASourceStaysBelowItsBoundAndAvoidsZeroWhereAsked(t *testing.T) {
+	numbers := []uint64{0, 0, 7, 1 << 63}
+	s := Source(func() uint64 {
+		n := numbers[0]
+		numbers = numbers[1:]
+		return n
+	})
+	if n := s.NonZero(); n != 7 {
+		t.Fatal(n)
+	}
+	if n := s.Below(3); n < 0 || n >= 3 {
+		t.Fatal(n)
+	}
+}
+
+func TestASimulationGivesStoresTheirNumbers(t *testing.T) {
+	restore := Replace(func(store string) Source { return func() uint64 { return uint64(len(store)) } })
+	if n := ForStore("main")(); n != 4 {
+		t.Fatal(n)
+	}
+	restore()
+	if a, b := ForStore("main")(), ForStore("main")(); a == b {
+		t.Fatal("two random numbers are equal:", a)
+	}
+}

@@ -1,0 +1,332 @@
+// Package reflectvalue does by reflection, for caches without generated code, what the
+// generator can know of a type beforehand: whether a value shares memory with its
+// copies, how to copy it whole, how large it is, and what shape it has on the wire.
+package reflectvalue
+
+import (
+	"fmt"
+	"hash/fnv"
+	"reflect"
+	"strings"
+	"time"
+)
+
+var timeType = reflect.TypeFor[time.Time]()
+
+// Shares reports whether a copy of a value of type t by assignment can be changed
+// through the original.
+func Shares(t reflect.Type) bool { return shares(t, map[reflect.Type]bool{}) }
+
+func shares(t reflect.Type, seen map[reflect.Type]bool) bool {
+	if t == timeType || seen[t] {
+		return false // a *Location is never changed
+	}
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Interface, reflect.Chan, reflect.Func, reflect.UnsafePointer:
+		return true
+	case reflect.Array:
+		return t.Len() > 0 && shares(t.Elem(), seen)
+	case reflect.Struct:
+		seen[t] = true
+		for i := range t.NumField() {
+			if shares(t.Field(i).Type, seen) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Copy returns a copy of v that shares no memory with it that exported fields,
+// elements, keys and pointers reach. What unexported fields refer to stays shared:
+// reflection may not write them. Pointers to one thing stay pointers to one thing,
+// cycles included.
+func Copy[V any](v V) V {
+	var out V
+	c := copier{}
+	reflect.ValueOf(&out).Elem().Set(c.copy(reflect.ValueOf(&v).Elem()))
+	return out
+}
+
+// CopyAny is [Copy] for a value in an any. Nil stays nil.
+func CopyAny(v any) any {
+	if v == nil {
+		return nil
+	}
+	c := copier{}
+	return c.copy(reflect.ValueOf(v)).Interface()
+}
+
+type copier map[visit]reflect.Value
+
+type visit struct {
+	pointer uintptr
+	typ     reflect.Type
+}
+
+func (c copier) copy(v reflect.Value) reflect.Value {
+	if !Shares(v.Type()) {
+		return v
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() {
+			return v
+		}
+		at := visit{v.Pointer(), v.Type()}
+		if done, ok := c[at]; ok {
+			return done
+		}
+		p := reflect.New(v.Type().Elem())
+		if p.Type() != v.Type() {
+			p = p.Convert(v.Type())
+		}
+		c[at] = p
+		p.Elem().Set(c.copy(v.Elem()))
+		return p
+	case reflect.Interface:
+		if v.IsNil() {
+			return v
+		}
+		out := reflect.New(v.Type()).Elem()
+		out.Set(c.copy(v.Elem()))
+		return out
+	case reflect.Slice:
+		if v.IsNil() {
+			return v
+		}
+		out := reflect.MakeSlice(v.Type(), v.Len(), v.Len())
+		c.elements(out, v)
+		return out
+	case reflect.Array:
+		out := reflect.New(v.Type()).Elem()
+		c.elements(out, v)
+		return out
+	case reflect.Map:
+		if v.IsNil() {
+			return v
+		}
+		at := visit{v.Pointer(), v.Type()}
+		if done, ok := c[at]; ok {
+			return done
+		}
+		out := reflect.MakeMapWithSize(v.Type(), v.Len())
+		c[at] = out
+		for it := v.MapRange(); it.Next(); {
+			out.SetMapIndex(c.copy(it.Key()), c.copy(it.Value()))
+		}
+		return out
+	case reflect.Struct:
+		out := reflect.New(v.Type()).Elem()
+		out.Set(v)
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				out.Field(i).Set(c.copy(v.Field(i)))
+			}
+		}
+		return out
+	}
+	return v
+}
+
+func (c copier) elements(out, v reflect.Value) {
+	if !Shares(v.Type().Elem()) {
+		reflect.Copy(out, v)
+		return
+	}
+	for i := range v.Len() {
+		out.Index(i).Set(c.copy(v.Index(i)))
+	}
+}
+
+// MapSize is about how large a map of n entries is, each of a key and a value of slot
+// bytes together: eight slots or more, a power of two, of which a part is never used.
+func MapSize(n, slot int) int {
+	const (
+		header  = 48
+		group   = 8
+		split   = 1024 // from here on it grows by parts
+		control = 1    // a byte for each slot
+	)
+	slots := 0
+	switch {
+	case n == 0:
+	case n <= group:
+		slots = group
+	case n > split*7/8:
+		slots = n + n/2
+	default:
+		for slots = 2 * group; slots*7/8 < n; {
+			slots *= 2
+		}
+	}
+	return header + slots*(slot+control)
+}
+
+// Size estimates how many bytes of memory v keeps alive.
+func Size[V any](v V) int {
+	s := sizer{}
+	return int(reflect.TypeFor[V]().Size()) + s.size(reflect.ValueOf(&v).Elem())
+}
+
+// SizeAny is [Size] for a value of type t in an any, where nil is the zero value.
+func SizeAny(t reflect.Type, v any) int {
+	s := sizer{}
+	n := int(t.Size())
+	if v == nil {
+		return n
+	}
+	r := reflect.ValueOf(v)
+	if t.Kind() == reflect.Interface {
+		n += int(r.Type().Size())
+	}
+	return n + s.size(r)
+}
+
+type sizer map[visit]bool
+
+// size is what v refers to, without v's own place.
+func (s sizer) size(v reflect.Value) int {
+	switch v.Kind() {
+	case reflect.String:
+		return v.Len()
+	case reflect.Pointer:
+		if v.IsNil() || v.Type() == reflect.PointerTo(timeType) || s.seen(v) {
+			return 0
+		}
+		return int(v.Type().Elem().Size()) + s.size(v.Elem())
+	case reflect.Interface:
+		if v.IsNil() {
+			return 0
+		}
+		return int(v.Elem().Type().Size()) + s.size(v.Elem())
+	case reflect.Slice:
+		if v.IsNil() || s.seen(v) {
+			return 0
+		}
+		return v.Cap()*int(v.Type().Elem().Size()) + s.elements(v)
+	case reflect.Array:
+		return s.elements(v)
+	case reflect.Map:
+		if v.IsNil() || s.seen(v) {
+			return 0
+		}
+		n := MapSize(v.Len(), int(v.Type().Key().Size()+v.Type().Elem().Size()))
+		for it := v.MapRange(); it.Next(); {
+			n += s.size(it.Key()) + s.size(it.Value())
+		}
+		return n
+	case reflect.Struct:
+		if v.Type() == timeType {
+			return 0
+		}
+		n := 0
+		for i := range v.NumField() {
+			n += s.size(v.Field(i))
+		}
+		return n
+	}
+	return 0
+}
+
+func (s sizer) elements(v reflect.Value) int {
+	switch v.Type().Elem().Kind() {
+	case reflect.String, reflect.Pointer, reflect.Interface, reflect.Slice, reflect.Array, reflect.Map, reflect.Struct:
+	default:
+		return 0
+	}
+	n := 0
+	for i := range v.Len() {
+		n += s.size(v.Index(i))
+	}
+	return n
+}
+
+func (s sizer) seen(v reflect.Value) bool {
+	at := visit{v.Pointer(), v.Type()}
+	if s[at] {
+		return true
+	}
+	s[at] = true
+	return false
+}
+
+// Fingerprint hashes the shape of t as it matters to who decodes it: kinds, and
+// names and tags of exported fields. It does not depend on the names of types,
+// on where they are declared, or on the machine.
+func Fingerprint(t reflect.Type) uint64 {
+	var b strings.Builder
+	describe(&b, t, map[reflect.Type]int{})
+	h := fnv.New64a()
+	h.Write([]byte(b.String()))
+	return h.Sum64()
+}
+
+func describe(b *strings.Builder, t reflect.Type, open map[reflect.Type]int) {
+	if n, ok := open[t]; ok {
+		fmt.Fprintf(b, "^%d", len(open)-n) // a recursive type: how far up it began
+		return
+	}
+	if t == timeType {
+		b.WriteString("time")
+		return
+	}
+	if own := marshaller(t); own != "" {
+		// What the bytes are is the type's own business, so its name has to do.
+		b.WriteString(own + " " + t.PkgPath() + "." + t.Name())
+		return
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		b.WriteByte('*')
+	case reflect.Slice:
+		b.WriteString("[]")
+	case reflect.Array:
+		fmt.Fprintf(b, "[%d]", t.Len())
+	case reflect.Map:
+		open[t] = len(open)
+		b.WriteString("map[")
+		describe(b, t.Key(), open)
+		b.WriteByte(']')
+		describe(b, t.Elem(), open)
+		delete(open, t)
+		return
+	case reflect.Struct:
+		open[t] = len(open)
+		b.WriteByte('{')
+		for i := range t.NumField() {
+			f := t.Field(i)
+			if !f.IsExported() && !f.Anonymous {
+				continue
+			}
+			fmt.Fprintf(b, "%s %q ", f.Name, f.Tag.Get("msgpack"))
+			describe(b, f.Type, open)
+			b.WriteByte(';')
+		}
+		b.WriteByte('}')
+		delete(open, t)
+		return
+	default:
+		b.WriteString(t.Kind().String())
+		return
+	}
+	open[t] = len(open)
+	describe(b, t.Elem(), open)
+	delete(open, t)
+}
+
+// marshaller names the method by which msgpack lets t write itself.
+func marshaller(t reflect.Type) string {
+	for _, name := range []string{"EncodeMsgpack", "MarshalMsgpack", "MarshalBinary", "MarshalText"} {
+		if _, ok := t.MethodByName(name); ok {
+			return name
+		}
+		if t.Kind() == reflect.Pointer || t.Name() == "" {
+			continue
+		}
+		if _, ok := reflect.PointerTo(t).MethodByName(name); ok {
+			return name
+		}
+	}
+	return ""
+}

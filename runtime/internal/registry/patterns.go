@@ -1,0 +1,54 @@
+package registry
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+)
+
+// Patterns remember which function writes its keys by which pattern, in one
+// store. The zero value is ready.
+type Patterns struct {
+	mu     sync.Mutex
+	owners map[string]patternOwner
+}
+
+type patternOwner struct{ name, pattern string }
+
+// Claim fails if a function of another name has keys of the same form under a prefix.
+// Forms that differ are compared by the generator, which knows more of them. What is
+// defined is remembered; the namespaces that a program makes of it while it runs, which
+// may be one for each of its users, are not.
+func (k *Patterns) Claim(prefix, pattern, name string, defined bool) error {
+	if name == "" || pattern == "" {
+		return nil
+	}
+	form := prefix + withoutNames(pattern)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if owner, ok := k.owners[form]; ok && owner.name != name {
+		return fmt.Errorf("its keys %s are written like the keys %s of %s: give one of them another namespace", pattern, owner.pattern, owner.name)
+	}
+	if !defined {
+		return nil
+	}
+	if k.owners == nil {
+		k.owners = make(map[string]patternOwner)
+	}
+	k.owners[form] = patternOwner{name, pattern}
+	return nil
+}
+
+// withoutNames returns a pattern without the names of its placeholders.
+func withoutNames(pattern string) string {
+	var b strings.Builder
+	for {
+		before, rest, ok := strings.Cut(pattern, "{")
+		b.WriteString(before)
+		if !ok {
+			return b.String()
+		}
+		b.WriteString("{}")
+		_, pattern, _ = strings.Cut(rest, "}")
+	}
+}

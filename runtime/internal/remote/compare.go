@@ -1,0 +1,38 @@
+package remote
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/cachegen/cachegen/drivers"
+)
+
+// CompareAndDelete removes key if it still holds value, and reports whether it did. On a
+// tier that cannot do both at once, only changes in this process are kept from coming
+// between. An entry with a pending invalidation is not what the caller has read.
+func (t *Tier) CompareAndDelete(ctx context.Context, key string, value []byte) (deleted bool, err error) {
+	if t.KeyBlocked(key) {
+		return false, nil
+	}
+	if t.canSwap() {
+		swapped, err := t.swap(ctx, []drivers.Swap{{Key: key, Old: value}})
+		return err == nil && swapped[0], err
+	}
+	now, err := t.get(ctx, t.Timeout, []string{key})
+	if err != nil || now[0] == nil || !bytes.Equal(now[0], value) {
+		return false, err
+	}
+	err = t.Delete(ctx, []string{key})
+	return err == nil, err
+}
+
+// EnsureAbsent reports whether the tier holds nothing under key. What a pending
+// invalidation is to remove is removed.
+func (t *Tier) EnsureAbsent(ctx context.Context, key string) (absent bool, err error) {
+	if t.KeyBlocked(key) {
+		err := t.Delete(ctx, []string{key})
+		return err == nil, err
+	}
+	values, err := t.get(ctx, t.Timeout, []string{key})
+	return err == nil && values[0] == nil, err
+}

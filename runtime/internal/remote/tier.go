@@ -1,0 +1,140 @@
+// Package remote is the tier that processes share, as one store sees it.
+//
+// A [Tier] runs each operation with a time limit, behind a circuit breaker, and tells the
+// hooks. It reads entries together with the stamps that they are checked against, and
+// keeps what this process knows of the stamps ([stamp.Table]) up to date. It never reads
+// what a pending invalidation concerns: what lies there is what is to go. And it
+// remembers which writes have failed but may still take effect ([Tier.InDoubtUntil]).
+//
+// A Tier decides neither when to load nor what to invalidate, and keeps nothing in
+// memory but stamps. No lock is held during an operation: the breaker, the stamps and the
+// writes in doubt each have their own, for a few instructions.
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/runtime/event"
+	"github.com/cachegen/cachegen/runtime/internal/background"
+	"github.com/cachegen/cachegen/runtime/internal/breaker"
+	"github.com/cachegen/cachegen/runtime/internal/clock"
+	"github.com/cachegen/cachegen/runtime/internal/emit"
+	"github.com/cachegen/cachegen/runtime/internal/pending"
+	"github.com/cachegen/cachegen/runtime/internal/stamp"
+)
+
+// ErrCircuitOpen is the cause of an error while the circuit breaker lets no operation
+// through.
+var ErrCircuitOpen = errors.New("circuit breaker open")
+
+// failuresToOpen is how many operations in a row have to fail for the breaker to open.
+const failuresToOpen = 3
+
+// A Config is what a Tier is made of.
+type Config struct {
+	Driver      drivers.L2 // nil in a store without a shared tier
+	Prefix      string     // of all keys, with its colon
+	Timeout     time.Duration
+	SoftTimeout time.Duration // for reads that have a fallback; 0: as Timeout
+	StampTrust  time.Duration
+	BreakFor    time.Duration // how long the breaker stays open
+	Stamps      *stamp.Table
+	Pending     *pending.Queue
+	Work        *background.Work
+	Emit        *emit.Emitter
+	// Fail makes the error of an operation that callers get.
+	Fail func(op string, err error) error
+	// Closed is called when the breaker closes.
+	Closed func()
+}
+
+// A Tier is the shared tier of a store. Without a driver, reads find nothing, and stamps
+// are this process's own.
+type Tier struct {
+	Config
+	breaker breaker.Breaker
+	inDoubt inDoubt
+}
+
+// New returns a Tier.
+func New(c Config) *Tier {
+	t := &Tier{Config: c}
+	t.breaker.Failures, t.breaker.Changed = failuresToOpen, t.breakerChanged
+	t.breaker.PauseFor(c.BreakFor)
+	return t
+}
+
+// Exists reports whether the store has a shared tier.
+func (t *Tier) Exists() bool { return t.Driver != nil }
+
+// SetBreakFor says how long the circuit breaker stays open.
+func (t *Tier) SetBreakFor(d time.Duration) { t.breaker.PauseFor(d) }
+
+// CloseBreaker lets operations through, whatever has failed before.
+func (t *Tier) CloseBreaker() { t.breaker.Reset() }
+
+func (t *Tier) breakerChanged(state breaker.State, cause error) {
+	if state == breaker.Closed && t.Closed != nil {
+		t.Closed()
+	}
+	emit.Event(t.Emit, t.Emit.Hooks().Breaker, event.BreakerChange{Store: t.Emit.Store, State: state.String(), Err: cause})
+}
+
+// Ready asks the driver whether the tier has all that it needs, if the driver can tell.
+func (t *Tier) Ready(ctx context.Context) error {
+	if d, ok := t.Driver.(interface{ Ready(context.Context) error }); ok {
+		return d.Ready(ctx)
+	}
+	return nil
+}
+
+// Prune removes what is past its TTL, if the driver does not do so by itself.
+func (t *Tier) Prune(ctx context.Context) (int64, error) {
+	if p, ok := t.Driver.(drivers.Pruner); ok {
+		return p.Prune(ctx)
+	}
+	return 0, nil
+}
+
+// Close closes the driver.
+func (t *Tier) Close() error {
+	if t.Driver == nil {
+		return nil
+	}
+	return t.Driver.Close()
+}
+
+// TrustUntil returns until when a stamp that was read now is believed.
+func (t *Tier) TrustUntil() int64 {
+	if t.Driver == nil {
+		return clock.Never
+	}
+	return clock.Add(clock.Now(), t.StampTrust)
+}
+
+// ReadLimit returns how long a read may take: less if there is something to fall back to.
+func (t *Tier) ReadLimit(fallback bool) time.Duration {
+	if fallback && t.SoftTimeout > 0 {
+		return min(t.Timeout, t.SoftTimeout)
+	}
+	return t.Timeout
+}
+
+// openError is the error of an operation that the breaker did not let through.
+func (t *Tier) openError() error {
+	opened, cause := t.breaker.Cause()
+	if cause == nil {
+		return ErrCircuitOpen
+	}
+	// What opened it is no cause of this error: a timeout then is no timeout now.
+	return fmt.Errorf("%w for %v, after: %v", ErrCircuitOpen, time.Since(opened).Round(time.Millisecond), cause)
+}
+
+// TurnLimit returns how long a write may hold its turn of the fence: a change takes three
+// operations at most (see [Tier.Expire]), each within its limit if the driver keeps to it.
+// One that does not must not hold up the rest for ever.
+func (t *Tier) TurnLimit() time.Duration { return clock.Multiply(4, t.Timeout) }

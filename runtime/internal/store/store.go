@@ -1,0 +1,137 @@
+// Package store makes the rooms of one store, connects them, and closes them in order.
+//
+// The rooms are made once, each of those before it, and do not change. Every lock is in a
+// room; a Store has none of its own.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"time"
+
+	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/runtime/event"
+	"github.com/cachegen/cachegen/runtime/internal/background"
+	"github.com/cachegen/cachegen/runtime/internal/bus"
+	"github.com/cachegen/cachegen/runtime/internal/emit"
+	"github.com/cachegen/cachegen/runtime/internal/invalidate"
+	"github.com/cachegen/cachegen/runtime/internal/load"
+	"github.com/cachegen/cachegen/runtime/internal/lookup"
+	"github.com/cachegen/cachegen/runtime/internal/memory"
+	"github.com/cachegen/cachegen/runtime/internal/outbox"
+	"github.com/cachegen/cachegen/runtime/internal/pending"
+	"github.com/cachegen/cachegen/runtime/internal/random"
+	"github.com/cachegen/cachegen/runtime/internal/remote"
+	"github.com/cachegen/cachegen/runtime/internal/stamp"
+)
+
+// A Config is what a store is made of. What the fields mean is documented at the options of
+// package runtime.
+type Config struct {
+	Name          string
+	Prefix        string // with its colon
+	L1            drivers.L1
+	L2            drivers.L2
+	Bus           drivers.Bus
+	Logger        *slog.Logger
+	Hooks         event.Hooks
+	MaxLoadTime   time.Duration
+	L2Timeout     time.Duration
+	L2SoftTimeout time.Duration
+	BreakFor      time.Duration
+	StampTrust    time.Duration
+	Background    int
+	Errors        Errors
+}
+
+// Errors make the errors that callers get.
+type Errors struct {
+	L2           func(store, op string, err error) error
+	Invalidation func(store, op string, targets []string, err error) error
+	Panic        func(value any, stack []byte) error
+}
+
+// A Store is the rooms of one store.
+type Store struct {
+	Name       string
+	Prefix     string
+	Emit       *emit.Emitter
+	Random     random.Source
+	Work       *background.Work
+	Stamps     *stamp.Table
+	Bus        *bus.Conn // nil without a bus
+	Remote     *remote.Tier
+	Memory     *memory.Memory
+	Outbox     *outbox.Outbox
+	Lookups    *lookup.Lookups
+	Invalidate *invalidate.Invalidator
+
+	errors Errors
+}
+
+// New makes a store and joins its bus.
+func New(c Config) (*Store, error) {
+	s := &Store{Name: c.Name, Prefix: c.Prefix, errors: c.Errors}
+	s.Emit = emit.New(c.Name, c.Logger, c.Hooks)
+	s.Random = random.ForStore(c.Name)
+	s.Work = background.New(c.Background)
+	s.Stamps = stamp.NewTable(s.Random)
+	if c.Bus != nil {
+		s.Bus = bus.New(c.Bus, s.Emit, c.Prefix, s.Random(), c.L2Timeout)
+	}
+	queue := new(pending.Queue)
+	s.Remote = remote.New(remote.Config{
+		Driver: c.L2, Prefix: c.Prefix, Timeout: c.L2Timeout, SoftTimeout: c.L2SoftTimeout, StampTrust: c.StampTrust, BreakFor: c.BreakFor,
+		Stamps: s.Stamps, Pending: queue, Work: s.Work, Emit: s.Emit,
+		Fail:   func(op string, err error) error { return c.Errors.L2(c.Name, op, err) },
+		Closed: func() { s.Outbox.Wake() },
+	})
+	s.Memory = memory.New(memory.Config{
+		Driver: c.L1, Prefix: c.Prefix, Seed: maphash.MakeSeed(),
+		Stamps: s.Stamps, Remote: s.Remote, Bus: s.Bus, StampTrust: c.StampTrust,
+	})
+	s.Outbox = outbox.New(s.Work.Context, queue, s.Stamps, s.Remote, s.Memory, s.Bus, s.Emit)
+	s.Lookups = &lookup.Lookups{
+		Memory: s.Memory, Remote: s.Remote, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit,
+		Load: &load.Loader{
+			Memory: s.Memory, Remote: s.Remote, Outbox: s.Outbox, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit,
+			MaxLoadTime: c.MaxLoadTime, Panicked: c.Errors.Panic,
+		},
+	}
+	s.Invalidate = &invalidate.Invalidator{
+		Memory: s.Memory, Remote: s.Remote, Outbox: s.Outbox, Bus: s.Bus, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit,
+		Fail: func(op string, targets []string, err error) error { return c.Errors.Invalidation(c.Name, op, targets, err) },
+	}
+	if s.Bus == nil {
+		return s, nil
+	}
+	if err := s.Bus.Join(invalidate.Handler{Invalidator: s.Invalidate}); err != nil {
+		s.Work.Cancel()
+		return nil, fmt.Errorf("join the bus: %w", err)
+	}
+	return s, nil
+}
+
+// Close lets no work begin any more, waits for the loads that are running, carries out what
+// is pending, both until ctx is done, and closes bus and tiers. Calling it again does
+// nothing.
+func (s *Store) Close(ctx context.Context) error {
+	first, idle := s.Work.Close()
+	if !first {
+		return nil
+	}
+	var errs []error
+	select {
+	case <-idle:
+	case <-ctx.Done():
+		errs = append(errs, fmt.Errorf("cachegen: close store %s: %d loads were still running: %w", s.Name, s.Work.Count(), ctx.Err()))
+	}
+	if lost, err := s.Outbox.Drain(ctx); len(lost) > 0 {
+		errs = append(errs, s.errors.Invalidation(s.Name, "close", lost, err))
+	}
+	s.Work.Cancel()
+	return errors.Join(append(errs, s.Bus.Close(), s.Memory.Close(), s.Remote.Close())...)
+}

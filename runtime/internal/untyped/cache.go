@@ -1,0 +1,175 @@
+// Package untyped is all of a cache but the types of its keys and values, which are in an
+// any here. It is compiled once, however many functions a program caches: a generic type
+// is compiled again, with all its methods, in every package that uses it with types of its
+// own.
+//
+// A [Cache] turns keys into text, options into a policy, and results into what callers
+// get: their own copy of a value of the right type. It hands on to the rooms of its store.
+//
+// A Cache is declared once, before it is shared, and then bound to a store, which may
+// happen again at any time: an atomic pointer, and callers end on the binding with which
+// they began. There is no lock.
+package untyped
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+
+	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/policy"
+	"github.com/cachegen/cachegen/runtime/internal/registry"
+	"github.com/cachegen/cachegen/runtime/internal/store"
+)
+
+// ErrNotBound says that a cache has no store yet.
+var ErrNotBound = errors.New("cachegen: not bound to a store: call BindCaches first")
+
+// A Cache is a cache without the types of its keys and values. A nil value is that of an
+// interface type, or says that there is none. The zero Cache is not declared.
+type Cache struct {
+	definition Definition
+	bound      atomic.Pointer[Binding]
+}
+
+// A Binding is what a cache gets with its store. It does not change.
+type Binding struct {
+	*store.Store
+	Kind      *entry.Kind
+	Policy    policy.Policy
+	Namespace []string
+	Function  *registry.Function
+	// Owner is the *runtime.Store, which this package cannot name.
+	Owner any
+	// Partial returns the cause of an error that says that a loader of many keys could
+	// load some of them only.
+	Partial func(error) (cause error, ok bool)
+
+	appendKey  keyAppender
+	generated  bool   // generated code copies what a hit returns
+	prefixHash uint64 // of the kind's prefix
+	scope      string // the prefix and the text before the integer of an integer key
+	scopeHash  uint64
+}
+
+// Declare says what a zero cache is of. It works once it is bound.
+func (c *Cache) Declare(d Definition) { c.definition = d }
+
+// Definition returns what Declare was given.
+func (c *Cache) Definition() *Definition { return &c.definition }
+
+// Check fails if the cache is not declared, or if keys of its type cannot be written.
+func (c *Cache) Check() error {
+	if c.definition.KeyType == nil {
+		return errors.New("cachegen: bind a zero Cache: make it with NewCache, or use that of generated code")
+	}
+	_, err := appenderOf(c.definition.KeyType)
+	return err
+}
+
+// Bind gives the cache its store, with what holds there: its namespace, policy and
+// function, and the store's codec, which is the default one or not. Check has succeeded.
+func (c *Cache) Bind(b *Binding, codec Codec, isDefault bool) {
+	d, s := &c.definition, b.Store
+	b.appendKey, _ = appenderOf(d.KeyType)
+	b.Kind = &entry.Kind{
+		Cache: d.FullName(), Prefix: entry.KeyPrefix(s.Prefix, b.Namespace),
+		Stamps: s.Stamps, Random: s.Random, Remote: s.Remote.Exists(),
+		ResultTags: d.ResultTags, NotFound: d.NotFound, Absent: d.Absent,
+	}
+	for _, name := range entry.RequiredStamps(b.Namespace, b.Kind.Cache) {
+		b.Kind.Required = append(b.Kind.Required, s.Stamps.Cell(name))
+	}
+	d.setValue(b.Kind, codec, isDefault)
+	b.generated = d.Value != nil
+	b.prefixHash = s.Memory.PrefixHash(b.Kind.Prefix)
+	if d.IntPrefix != "" {
+		b.scope = b.Kind.Prefix + d.IntPrefix
+		b.scopeHash = s.Memory.ScopeHash(b.prefixHash, d.IntPrefix)
+	}
+	c.bound.Store(b)
+}
+
+// Binding returns what the cache is bound to, or ErrNotBound.
+func (c *Cache) Binding() (*Binding, error) {
+	if b := c.bound.Load(); b != nil {
+		return b, nil
+	}
+	return nil, fmt.Errorf("%w (%s)", ErrNotBound, c.Label())
+}
+
+// Label is how errors call the cache.
+func (c *Cache) Label() string {
+	d := &c.definition
+	switch {
+	case d.Name != "":
+		return d.FullName()
+	case d.KeyType == nil:
+		return "a zero Cache"
+	}
+	return fmt.Sprintf("Cache[%v, %v]", d.KeyType, d.ValueType)
+}
+
+// appendFull appends the full key of a key to text.
+func (c *Cache) appendFull(text []byte, b *Binding, key any) ([]byte, error) {
+	prefix := b.Kind.Prefix
+	text, err := b.appendKey(append(text, prefix...), key)
+	switch {
+	case err != nil:
+	case len(text) < len(prefix) || string(text[:len(prefix)]) != prefix:
+		err = errNotAppended
+	default:
+		err = checkText(text[len(prefix):])
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cachegen: write a key of %s: %w", c.Label(), err)
+	}
+	return text, nil
+}
+
+// key returns the full key of a key.
+func (c *Cache) key(b *Binding, key any) (string, error) {
+	var room [128]byte
+	text, err := c.appendFull(room[:0], b, key)
+	return string(text), err
+}
+
+// at resolves what every method begins with.
+func (c *Cache) at(key any) (*Binding, string, error) {
+	b, err := c.Binding()
+	if err != nil {
+		return nil, "", err
+	}
+	full, err := c.key(b, key)
+	return b, full, err
+}
+
+// tags returns the tags of a key and of a call.
+func (c *Cache) tags(key any, call *policy.Call) []string {
+	var given []string
+	if call != nil {
+		given = call.Tags
+	}
+	if c.definition.Tags == nil {
+		return given
+	}
+	return slices.Concat(c.definition.Tags(key), given)
+}
+
+// policyOf returns what holds for a call.
+func (b *Binding) policyOf(call *policy.Call) policy.Policy {
+	if call == nil {
+		return b.Policy
+	}
+	return b.Policy.Apply(call.Options)
+}
+
+// Own returns v, or a copy that shares no memory with it where callers must not share
+// values.
+func (c *Cache) Own(v any) any {
+	if b := c.bound.Load(); b != nil {
+		return b.Kind.Own(v)
+	}
+	return v
+}

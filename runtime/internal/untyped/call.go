@@ -1,0 +1,189 @@
+package untyped
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/load"
+	"github.com/cachegen/cachegen/runtime/internal/policy"
+)
+
+// A Loader loads the value of one key.
+type Loader func(context.Context) (any, error)
+
+// GetOrSet returns the value of key, or loads and caches it. A nil call has no options.
+func (c *Cache) GetOrSet(ctx context.Context, key any, loader Loader, call *policy.Call) (any, error) {
+	b, full, err := c.at(key)
+	if err != nil {
+		return nil, err
+	}
+	if loader == nil {
+		return nil, fmt.Errorf("cachegen: GetOrSet of %s: the loader is nil", c.Label())
+	}
+	if b.Function.Disabled.Load() {
+		return loader(load.WithoutLoad(ctx))
+	}
+	notFound := b.Kind.NotFound
+	rq := load.Request{
+		Kind: b.Kind, Policy: b.policyOf(call), ForceFresh: call != nil && call.ForceFresh,
+		Load: func(ctx context.Context, keys []*load.Key) error {
+			v, err := loader(ctx)
+			switch {
+			case err == nil:
+				keys[0].SetValue(v)
+			case notFound != nil && errors.Is(err, notFound):
+				keys[0].SetNotFound(err)
+				return nil
+			}
+			return err
+		},
+	}
+	it, err := b.Lookups.GetOrSet(ctx, &rq, load.Query{Key: full, Hash: b.Memory.Hash(full), Tags: c.tags(key, call)})
+	switch {
+	case err != nil:
+		return nil, err
+	case it.Presence == entry.NotFound && notFound != nil:
+		return nil, notFound
+	case it.Presence != entry.NotFound && c.definition.Fits(it.Value):
+		return b.Kind.Own(it.Value), nil
+	}
+	// Another cache keeps another type under this key: load without the cache.
+	return loader(load.WithoutLoad(ctx))
+}
+
+// Get returns the value of key if a fresh one is cached, or a stale one if the call allows
+// that.
+func (c *Cache) Get(ctx context.Context, key any, call *policy.Call) (v any, ok bool, err error) {
+	b, full, err := c.at(key)
+	if err != nil {
+		return nil, false, err
+	}
+	items, err := b.get(ctx, []load.Query{{Key: full, Hash: b.Memory.Hash(full)}}, call)
+	if items[0] == nil || err != nil || !c.definition.Fits(items[0].Value) {
+		return nil, false, err
+	}
+	return b.Kind.Own(items[0].Value), true, nil
+}
+
+// get returns the items of queries, nil where there is none.
+func (b *Binding) get(ctx context.Context, queries []load.Query, call *policy.Call) ([]*entry.Item, error) {
+	if b.Function.Disabled.Load() {
+		return make([]*entry.Item, len(queries)), nil
+	}
+	rq := load.Request{Kind: b.Kind, Policy: b.policyOf(call)}
+	return b.Lookups.Get(ctx, &rq, queries, call != nil && call.AllowStale)
+}
+
+// Has reports whether a fresh value of key is cached.
+func (c *Cache) Has(ctx context.Context, key any) (bool, error) {
+	b, full, err := c.at(key)
+	if err != nil {
+		return false, err
+	}
+	items, err := b.get(ctx, []load.Query{{Key: full, Hash: b.Memory.Hash(full)}}, nil)
+	return items[0] != nil, err
+}
+
+// Missing is the opposite of Has; false if there is an error.
+func (c *Cache) Missing(ctx context.Context, key any) (bool, error) {
+	has, err := c.Has(ctx, key)
+	return !has && err == nil, err
+}
+
+// Set stores a value under key.
+func (c *Cache) Set(ctx context.Context, key, v any, call *policy.Call) error {
+	b, full, err := c.at(key)
+	if err != nil {
+		return err
+	}
+	p := b.policyOf(call)
+	if b.Function.Disabled.Load() { // what was there is superseded
+		return b.Invalidate.Delete(ctx, []string{full}, p.SkipBusNotify)
+	}
+	return b.Invalidate.Set(ctx, b.Kind, full, b.Kind.Own(v), &p, c.tags(key, call))
+}
+
+// Pull returns the value of key and deletes it.
+func (c *Cache) Pull(ctx context.Context, key any) (v any, ok bool, err error) {
+	b, full, err := c.at(key)
+	if err != nil || b.Function.Disabled.Load() {
+		return nil, false, err
+	}
+	it, err := b.Invalidate.Pull(ctx, b.Kind, &b.Policy, full)
+	if it == nil || !c.definition.Fits(it.Value) {
+		return nil, false, err
+	}
+	return b.Kind.Own(it.Value), true, err
+}
+
+// Delete removes keys everywhere.
+func (c *Cache) Delete(ctx context.Context, keys ...any) error {
+	return c.each(keys, func(b *Binding, full []string) error {
+		return b.Invalidate.Delete(ctx, full, b.Policy.SkipBusNotify)
+	})
+}
+
+// Expire makes keys stale everywhere.
+func (c *Cache) Expire(ctx context.Context, keys ...any) error {
+	return c.each(keys, func(b *Binding, full []string) error {
+		return b.Invalidate.Expire(ctx, full, b.Policy.SkipBusNotify)
+	})
+}
+
+// each resolves keys and hands those that have a text to do, so that one bad key does not
+// keep the others from being invalidated.
+func (c *Cache) each(keys []any, do func(*Binding, []string) error) error {
+	b, err := c.Binding()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	full := make([]string, 0, len(keys))
+	for _, key := range keys {
+		text, err := c.key(b, key)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		full = append(full, text)
+	}
+	return errors.Join(append(errs, do(b, entry.Distinct(full)))...)
+}
+
+// Clear removes every entry of the cache.
+func (c *Cache) Clear(ctx context.Context) error {
+	b, err := c.Binding()
+	if err != nil {
+		return err
+	}
+	return b.Invalidate.Clear(ctx, b.Namespace, b.Kind.Cache)
+}
+
+// ClearNamespace removes every entry of a namespace of the store.
+func (c *Cache) ClearNamespace(ctx context.Context, name string) error {
+	b, err := c.Binding()
+	if err != nil {
+		return err
+	}
+	return b.Invalidate.Clear(ctx, []string{name}, "")
+}
+
+// DeleteByTag removes the entries of the store that have one of tags.
+func (c *Cache) DeleteByTag(ctx context.Context, tags []string) error {
+	b, err := c.Binding()
+	if err != nil {
+		return err
+	}
+	return b.Invalidate.DeleteByTag(ctx, tags)
+}
+
+// ExpireByTag makes the entries of the store stale that have one of tags.
+func (c *Cache) ExpireByTag(ctx context.Context, tags []string) error {
+	b, err := c.Binding()
+	if err != nil {
+		return err
+	}
+	return b.Invalidate.ExpireByTag(ctx, tags)
+}
