@@ -103,7 +103,9 @@ func New(c Config) (*Store, error) {
 	}
 	s.Invalidate = &invalidate.Invalidator{
 		Memory: s.Memory, Remote: s.Remote, Outbox: s.Outbox, Bus: s.Bus, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit,
-		Fail: func(op string, targets []string, err error) error { return c.Errors.Invalidation(c.Name, op, targets, err) },
+		Fail: func(op string, targets []string, err error) error {
+			return c.Errors.Invalidation(c.Name, op, targets, err)
+		},
 	}
 	if s.Bus == nil {
 		return s, nil
