@@ -21,8 +21,8 @@ type Cache[K comparable, V any] struct{ untyped untyped.Cache }
 
 // NewCache returns a cache for ad-hoc keys in a store or namespace. K is a string
 // type, an integer type, or one with AppendText (see encoding.TextAppender) or
-// MarshalText. AppendText has to append: one that drops or changes what it is given is
-// an error of every method. A string is the whole text of the key: its colons separate
+// MarshalText. AppendText must append: every method fails if AppendText drops or changes
+// the bytes that it is given. A string is the whole text of the key: its colons separate
 // nothing.
 func NewCache[K comparable, V any](in Keyspace, options ...Option) (*Cache[K, V], error) {
 	c := new(Cache[K, V])
@@ -35,11 +35,11 @@ func NewCache[K comparable, V any](in Keyspace, options ...Option) (*Cache[K, V]
 // Untyped is for runtime/gen.
 func (c *Cache[K, V]) Untyped() *untyped.Cache { return &c.untyped }
 
-// Bind opens a cache of generated code on stores. It fails if the store that the
-// function names is not there, if options contradict each other, or if another
+// Bind opens a cache of generated code on stores. Bind fails if there is no store with the
+// name that the directive gives, if options contradict each other, or if another
 // function's keys in the store are written alike: the two would get each other's values.
-// Binding again moves the cache. Callers that are in a method meanwhile end on the
-// stores they began with.
+// A second Bind moves the cache to other stores. A method that is running meanwhile ends
+// on the stores with which it began.
 func (c *Cache[K, V]) Bind(stores Stores) error { return bindTo(&c.untyped, stores) }
 
 // Namespace returns a cache of the same kind in a namespace inside c's own.
@@ -69,17 +69,18 @@ func loaded[V any](v any, err error) (V, error) { return typed[V](v), err }
 //
 // load gets the values of the context of the caller that began it, but not its
 // cancellation: it is cancelled when nobody waits any more, or at the hard
-// timeout. If it panics, the caller that began it panics with a [PanicError] and
-// the others get that as an error. When a grace value can stand in for a load
-// that is slow or fails, it does.
+// timeout. If load panics, the caller that began it panics with a [PanicError] and
+// the others get the PanicError as an error. When the load is slow or fails and there is
+// a grace value, the grace value is served.
 //
-// The cache keeps the value that load returns, not a copy: load must not hold on to
-// what that refers to and change it. Callers get copies, unless the function is shared.
+// The cache keeps the value that load returns, not a copy: afterwards load must not change
+// anything that the value refers to. Callers get copies, unless the function is shared.
 //
-// An error is the load's own, [ErrGoexit] included, ctx's, the key's, [ErrTimeout],
-// [ErrRecursive], [ErrClosed], [ErrNotBound] or, if it is remembered that there is no
-// value, the error that the directive names with notfound. Trouble with the shared tier
-// is logged and is not an error, unless [SuppressL2Errors] says otherwise.
+// An error is the one that load returned, or ctx's, or that of a key that cannot be
+// written, or [ErrTimeout], [ErrRecursive], [ErrGoexit], [ErrClosed], [ErrNotBound]; or,
+// if the cache remembers that there is no value, the error that the directive names with
+// notfound. A failure of the shared tier is logged and is not an error, unless
+// [SuppressL2Errors] says otherwise.
 func (c *Cache[K, V]) GetOrSet(ctx context.Context, key K, load func(context.Context) (V, error), options ...CallOption) (V, error) {
 	var loader untyped.Loader
 	if load != nil {
@@ -94,15 +95,15 @@ func (c *Cache[K, V]) GetOrSetForever(ctx context.Context, key K, load func(cont
 }
 
 // Get returns the value of key if a fresh one is cached, or, with [AllowStale], a
-// stale one. It never loads. Trouble with the shared tier is logged and is a miss,
-// unless [SuppressL2Errors] says otherwise; else an error is ctx's, the key's,
-// [ErrClosed] or [ErrNotBound].
+// stale one. It never loads. A failure of the shared tier is logged and is a miss,
+// unless [SuppressL2Errors] says otherwise. Other errors are ctx's, that of a key that
+// cannot be written, [ErrClosed] and [ErrNotBound].
 func (c *Cache[K, V]) Get(ctx context.Context, key K, options ...CallOption) (v V, ok bool, err error) {
 	return found[V](c.untyped.Get(ctx, key, callOf(options)))
 }
 
 // GetMany returns those of keys that have a fresh value in the cache, or, with
-// [AllowStale], a stale one, with one look at the shared tier. It never loads. Errors
+// [AllowStale], a stale one, with one read of the shared tier. It never loads. Errors
 // are those of [Cache.Get]; with them it returns what it has found.
 func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, options ...CallOption) (map[K]V, error) {
 	m, err := c.untyped.GetMany(ctx, boxed(keys), callOf(options))
@@ -110,7 +111,7 @@ func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, options ...CallOpti
 }
 
 // GetOrSetMany returns the cached values of keys, and loads and caches those that
-// are missing: with one look at the shared tier, one call of load for all the keys
+// are missing: with one read of the shared tier, one call of load for all the keys
 // that nobody else is loading, and one write. A load of a key is shared with
 // [Cache.GetOrSet] and with other batches, whichever began it. Keys that are given
 // twice are asked for once.
@@ -121,9 +122,9 @@ func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, options ...CallOpti
 //
 // What holds for the load of GetOrSet holds here for each key: cancellation (when
 // nobody waits for any of its keys), timeouts, panics, grace values. An error of
-// load, whichever it is, is the failure of all the keys it was asked for, unless it is
-// a [PartialError]. With an error, which joins those of several loads, the result has
-// the keys that were found all the same; otherwise errors are those of GetOrSet.
+// load is the failure of all the keys it was asked for, unless it is a [PartialError].
+// Together with an error the result has the keys that were found. The errors of several
+// loads are joined; otherwise errors are those of GetOrSet.
 // [BatchMax] bounds how many keys load is asked for at a time.
 func (c *Cache[K, V]) GetOrSetMany(ctx context.Context, keys []K, load func(ctx context.Context, missing []K) (map[K]V, error), options ...CallOption) (map[K]V, error) {
 	var loader untyped.ManyLoader
@@ -144,16 +145,17 @@ func (c *Cache[K, V]) GetOrSetMany(ctx context.Context, keys []K, load func(ctx 
 // [Cache.Get].
 func (c *Cache[K, V]) Has(ctx context.Context, key K) (bool, error) { return c.untyped.Has(ctx, key) }
 
-// Missing is the opposite of [Cache.Has]; false if there is an error.
+// Missing reports whether no fresh value of key is cached. It returns false with an
+// error. Errors are those of [Cache.Get].
 func (c *Cache[K, V]) Missing(ctx context.Context, key K) (bool, error) {
 	return c.untyped.Missing(ctx, key)
 }
 
-// Set stores value under key. Loads of the key that are under way do not replace
-// it. The value is copied as on a hit, so that the caller may go on to change it.
-// Errors are those of [Cache.Delete]: if only the other processes could not be told, it
-// is stored all the same; otherwise memory holds nothing, and the shared tier the old
-// value, the new one or none.
+// Set stores v under key. Loads of the key that are running do not replace v. The cache
+// keeps a copy, as on a hit, so that the caller may go on to change v. Errors are those of
+// [Cache.Delete]. If only the other processes could not be told, v is stored all the same.
+// After any other error memory holds no value, and the shared tier holds the old value, v,
+// or none.
 func (c *Cache[K, V]) Set(ctx context.Context, key K, v V, options ...CallOption) error {
 	return c.untyped.Set(ctx, key, v, callOf(options))
 }
@@ -169,16 +171,16 @@ func forever(options []CallOption) []CallOption { return append(slices.Clip(opti
 // Pull returns the value of key and deletes it. Of several callers in a process
 // that pull one value at a time, one gets it, and so of several processes if their
 // shared tier can compare and swap (see drivers.Swapper). Errors are those of
-// [Cache.Get], and those of [Cache.Delete]: then the value is returned, but may not be
-// gone everywhere.
+// [Cache.Get] and of [Cache.Delete]. With an error of Delete the value is returned, but it
+// may not be deleted everywhere.
 func (c *Cache[K, V]) Pull(ctx context.Context, key K) (v V, ok bool, err error) {
 	return found[V](c.untyped.Pull(ctx, key))
 }
 
-// Delete removes key everywhere. It is carried out although ctx is cancelled: each of
-// its steps takes the store's [L2Timeout] at most, but it waits for writes of the key
-// that are under way. An error is an [InvalidationError] if it could not be carried out
-// everywhere, the key's own, [ErrClosed] or [ErrNotBound].
+// Delete removes key everywhere, although ctx is cancelled. Each operation takes the
+// store's [L2Timeout] at most; before it Delete waits for writes of the key that are
+// running. An error is an [InvalidationError] if the key could not be removed everywhere,
+// that of a key that cannot be written, [ErrClosed] or [ErrNotBound].
 func (c *Cache[K, V]) Delete(ctx context.Context, key K) error { return c.untyped.Delete(ctx, key) }
 
 // DeleteMany removes keys everywhere, in one round trip. See [Cache.Delete].
@@ -186,8 +188,8 @@ func (c *Cache[K, V]) DeleteMany(ctx context.Context, keys ...K) error {
 	return c.untyped.Delete(ctx, boxed(keys)...)
 }
 
-// Expire makes keys stale everywhere. A value with a grace period may still stand
-// in for a load that fails or is slow. See [Cache.Delete].
+// Expire makes keys stale everywhere. A value with a grace period may still be served
+// when a load fails or is slow. See [Cache.Delete].
 func (c *Cache[K, V]) Expire(ctx context.Context, keys ...K) error {
 	return c.untyped.Expire(ctx, boxed(keys)...)
 }

@@ -20,27 +20,34 @@
 // survive every copy between tiers. Anything in a shared tier that cannot be read
 // is a miss.
 //
-// # When something is away
+// # When a tier is away
 //
-// A shared tier that fails or hangs is left alone for a while, see
-// [L2CircuitBreakerDuration]; reads go on with memory, grace values and loaders. An
-// invalidation that it, or the bus, did not take is an [InvalidationError] for its
-// caller, and the store's to carry out as soon as it can; until then it does not read
-// from the tier what was to go. [Store.Close] tries a last time and says what is lost.
+// When the shared tier fails or hangs, a circuit breaker opens and reads go on with
+// memory, grace values and loaders; see [L2CircuitBreakerDuration]. An invalidation that
+// did not reach the shared tier or the other processes is an [InvalidationError] for its
+// caller. The store keeps it in a queue and carries it out as soon as it can. Until then
+// the store does not read what was invalidated from the shared tier. [Store.Close] tries
+// once more, and returns an error that names what is lost.
 //
 // # What a loader may say
 //
-// A loader can choose the TTL and the tags of what it loads, keep it from being
-// stored, look at the stale value that it is to replace, and say that this still
+// A loader can choose the TTL and the tags of the value that it loads, keep it from being
+// stored, look at the stale value that it is to replace, and say that this value still
 // holds: see [Entry].
 //
 // # What a program may change
 //
-// Options come from the call, else from an [Override], else from the cache's
-// definition, else from the store, else from [NewStores]. [Stores.Disable] switches the
-// caching of one function off while the program runs. [WithHooks] tells what happens; the
-// events are those of package event.
+// Options come from the call, else from an [Override], else from the directive, else from
+// the store, else from [NewStores]. [Stores.Disable] switches the caching of one function
+// off while the program runs. [WithHooks] lets a program see what happens; the events are
+// those of package event.
+//
+// # How it is built
+//
+// This package is thin. Behind it are rooms, packages under internal, that import each
+// other in one direction; ARCHITECTURE.md walks a read and a write through them. What only
+// generated code uses is in package gen.
 //
 // All types of this package may be used by many goroutines at once. Durations are
-// time.Durations; what a zero means is said where it can be given.
+// time.Durations; each option says what zero means.
 package runtime
