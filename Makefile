@@ -6,8 +6,7 @@
 # Not a tool of go.mod: those who use cachegen would inherit what it requires.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-# Modules of their own below this one.
-MODULES = bench drivers/sqltest
+# "work" is every package of every module of go.work.
 
 # Everything written in Go, but for inputs of tests, which may be wrong on purpose.
 GOFILES = find . -name '*.go' -not -path '*/testdata/*' -not -path './.git/*'
@@ -27,20 +26,18 @@ demo:
 test: servers
 	go test ./cmd/cachegen ./cmd/cachegen/analyzer
 	go test -race -run Determin ./cmd/cachegen
-	go test -race -timeout 20m $$(go list ./... | grep -vE '/cmd/cachegen(/analyzer)?$$')
-	@set -e; for m in $(MODULES); do echo "cd $$m && go test -race ./..."; (cd $$m && go test -race ./...); done
+	packages=$$(go list work | grep -vE '/cmd/cachegen(/analyzer)?$$') && go test -race -timeout 20m $$packages
 
 servers:
 	@.ci/install
 
 check:
 	@unformatted=$$(gofmt -s -l $$($(GOFILES))); test -z "$$unformatted" || { echo "gofmt -s -w has to be run on:"; echo "$$unformatted"; exit 1; }
-	go vet ./...
-	go run $(STATICCHECK) ./...
+	go vet work
+	go run $(STATICCHECK) work
 	.ci/generated $(STATICCHECK)
-	go run ./cmd/cachegen -check ./...
-	go mod tidy -diff
-	@set -e; for m in $(MODULES); do echo "cd $$m && go vet ./... && go mod tidy -diff"; (cd $$m && go vet ./... && go mod tidy -diff); done
+	go run ./cmd/cachegen -check ./... ./example/...
+	.ci/tidy -diff
 
 bench:
 	@echo "make bench: the benchmark against the peers is not there yet."
