@@ -1,23 +1,29 @@
 # make demo     see what the cache does; needs nothing but Go
+# make quick    what can be known within two minutes; installs nothing, starts no server
 # make test     all tests, against real servers
 # make check    formatting, vet, staticcheck, generated code, go.mod
+# make lint     golangci-lint
 # make bench    the benchmark against the peers
 
 # Not a tool of go.mod: those who use cachegen would inherit what it requires.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-# Modules of their own below this one.
-MODULES = bench drivers/sqltest
-
 # Everything written in Go, but for inputs of tests, which may be wrong on purpose.
 GOFILES = find . -name '*.go' -not -path '*/testdata/*' -not -path './.git/*'
 
-.PHONY: demo test check bench servers
+# For the go command, "work" is every package of every module of go.work.
+
+.PHONY: demo quick test servers format check lint bench
 
 # With REDIS_URL in the environment: two instances that share that Redis.
 demo:
 	go generate ./example/...
 	go run ./example -demo
+
+# While one works. Tests that need a server, a C compiler or much time are left to make test.
+quick: format
+	go vet work
+	packages=$$(go list work | grep -v /drivers/sqltest) && CACHEGEN_SERVERS=none go test -short $$packages
 
 # Tests start the servers they need. Without a server's program they are skipped,
 # or fail if CACHEGEN_SERVERS is require.
@@ -27,20 +33,20 @@ demo:
 test: servers
 	go test ./cmd/cachegen ./cmd/cachegen/analyzer
 	go test -race -run Determin ./cmd/cachegen
-	go test -race -timeout 20m $$(go list ./... | grep -vE '/cmd/cachegen(/analyzer)?$$')
-	@set -e; for m in $(MODULES); do echo "cd $$m && go test -race ./..."; (cd $$m && go test -race ./...); done
+	packages=$$(go list work | grep -vE '/cmd/cachegen(/analyzer)?$$') && go test -race -timeout 20m $$packages
 
 servers:
 	@.ci/install
 
-check:
+format:
 	@unformatted=$$(gofmt -s -l $$($(GOFILES))); test -z "$$unformatted" || { echo "gofmt -s -w has to be run on:"; echo "$$unformatted"; exit 1; }
-	go vet ./...
-	go run $(STATICCHECK) ./...
+
+check: format
+	go vet work
+	go run $(STATICCHECK) work
 	.ci/generated $(STATICCHECK)
-	go run ./cmd/cachegen -check ./...
-	go mod tidy -diff
-	@set -e; for m in $(MODULES); do echo "cd $$m && go vet ./... && go mod tidy -diff"; (cd $$m && go vet ./... && go mod tidy -diff); done
+	go run ./cmd/cachegen -check ./... ./example/...
+	.ci/tidy -diff
 
 bench:
 	@echo "make bench: the benchmark against the peers is not there yet."

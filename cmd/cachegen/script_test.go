@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,8 +36,15 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	scripts, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	if testing.Short() {
+		scripts = slices.DeleteFunc(scripts, compiles)
+	}
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+		Files:               scripts,
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(e *testscript.Env) error {
@@ -81,6 +90,13 @@ func TestScripts(t *testing.T) {
 			},
 		},
 	})
+}
+
+// compiles reports whether a script has the go command compile, which is most of the time
+// that all of them take: go test -short leaves such scripts out.
+func compiles(script string) bool {
+	text, err := os.ReadFile(script)
+	return err == nil && regexp.MustCompile(`(?m)\bgo (build|generate|run|test|vet)\b`).Match(text)
 }
 
 // useRuntime makes the module in dir require the one in root, with the same

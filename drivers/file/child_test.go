@@ -101,6 +101,9 @@ func (d *Driver) writeForEver(ctx context.Context) error {
 // A process that is killed at any instant loses the act it was at, at most, and leaves
 // nothing damaged.
 func TestKilledWhileItWrites(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it starts many processes")
+	}
 	// A process of a test with the race detector takes seconds to start on a busy
 	// machine: there, fewer have to do.
 	const most, fewest, enough = 150, 8, 10 * time.Second

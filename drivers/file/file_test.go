@@ -74,6 +74,9 @@ func TestConformance(t *testing.T) {
 		"BoundedWithoutSync": {Options{NoSync: true, MaxSize: "1gb"}, drivertest.Limits{LargestValue: 1 << 20}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && !c.options.NoSync {
+				t.Skip("it waits for the disk")
+			}
 			dir := t.TempDir()
 			drivertest.L2(t, func(t *testing.T) drivers.L2 {
 				// One for each test: scans are not to read what the others have left.

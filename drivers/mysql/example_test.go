@@ -7,12 +7,11 @@ import (
 	"os"
 	"time"
 
-	_ "github.com/go-sql-driver/mysql"
-
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/mysql"
 )
 
+// The program imports the database/sql driver: _ "github.com/go-sql-driver/mysql".
 func Example() {
 	db, err := sql.Open("mysql", os.Getenv("MYSQL_DSN"))
 	if err != nil {

@@ -7,12 +7,11 @@ import (
 	"os"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib"
-
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/postgres"
 )
 
+// The program imports the database/sql driver: _ "github.com/jackc/pgx/v5/stdlib".
 func Example() {
 	db, err := sql.Open("pgx", os.Getenv("DATABASE_URL"))
 	if err != nil {

@@ -1,14 +1,13 @@
-// The tests of other libraries' connections: a module of its own, so that users of
-// cachegen do not inherit what these require.
+// The tests of the SQL drivers, which need clients and libraries: a module of its own, so
+// that users of cachegen do not inherit what these require.
 module github.com/cachegen/cachegen/drivers/sqltest
 
 go 1.26.0
 
-replace github.com/cachegen/cachegen => ../..
-
 require (
 	entgo.io/ent v0.14.5
-	github.com/cachegen/cachegen v0.0.0-00010101000000-000000000000
+	github.com/cachegen/cachegen v0.0.0
+	github.com/go-sql-driver/mysql v1.10.1
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/jmoiron/sqlx v1.4.0
 	github.com/lib/pq v1.12.3
@@ -24,6 +23,7 @@ require (
 )
 
 require (
+	filippo.io/edwards25519 v1.2.0 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect

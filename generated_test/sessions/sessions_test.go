@@ -122,13 +122,13 @@ func TestASessionBelongsToItsCaller(t *testing.T) {
 
 func TestSecretsDoNotLeaveTheProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		file := process.Share(t)
+		shared := process.Share(t)
 		table := NewTable(someSession())
-		a, b := wrap(t, table, file.Open(t)), wrap(t, table, file.Open(t))
+		a, b := wrap(t, table, shared.Open(t)), wrap(t, table, shared.Open(t))
 		a.find(t, "t:1")
 		for text, want := range map[string]bool{"secret-of": false, "theme": true} {
-			if got := file.Holds(t, text); got != want {
-				t.Errorf("the file holds %q: %v, want %v", text, got, want)
+			if got := shared.Holds(t, text); got != want {
+				t.Errorf("the shared tier holds %q: %v, want %v", text, got, want)
 			}
 		}
 		table.wantQueries(t, 0, func() {
@@ -151,9 +151,9 @@ func TestSecretsDoNotLeaveTheProcess(t *testing.T) {
 
 func TestSetIsLikeALoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		file := process.Share(t)
+		shared := process.Share(t)
 		table := NewTable()
-		cached := wrap(t, table, file.Open(t))
+		cached := wrap(t, table, shared.Open(t))
 		cached.wantNone(t, "t:1")
 		s := someSession()
 		if _, err := cached.Login(t.Context(), &s); err != nil {
@@ -165,15 +165,15 @@ func TestSetIsLikeALoad(t *testing.T) {
 				t.Errorf("got %+v, want %+v", *got, want)
 			}
 		})
-		if file.Holds(t, "secret-of") {
+		if shared.Holds(t, "secret-of") {
 			t.Error("a secret has left the process")
 		}
 		if err := cached.Logout("t:1"); err != nil {
 			t.Fatal(err)
 		}
 		cached.wantNone(t, "t:1")
-		if file.Holds(t, "theme") {
-			t.Error("the session is still in the file")
+		if shared.Holds(t, "theme") {
+			t.Error("the session is still in the shared tier")
 		}
 	})
 }

@@ -25,6 +25,9 @@ var acrossPackages = []string{"elsewhere.txtar", "check_target_lists.txtar", "ch
 // The sources of all scripts of the command get the diagnostics from the analyzer that
 // the command has for them: the same places, words and hints.
 func TestAgreesWithTheCommand(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it loads what all scripts have, twice")
+	}
 	scripts, err := filepath.Glob("../testdata/script/*.txtar")
 	if err != nil || len(scripts) == 0 {
 		t.Fatalf("no scripts: %v", err)

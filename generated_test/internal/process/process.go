@@ -3,17 +3,17 @@
 package process
 
 import (
+	"bytes"
 	"context"
-	"database/sql"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver
-
+	"github.com/cachegen/cachegen/drivers/file"
 	"github.com/cachegen/cachegen/drivers/memory"
-	"github.com/cachegen/cachegen/drivers/sqlite"
 	"github.com/cachegen/cachegen/runtime"
 )
 
@@ -30,54 +30,46 @@ func Alone(t testing.TB) runtime.Stores {
 	return open(t, tier())
 }
 
-// Two returns the stores of two processes that share a [File].
+// Two returns the stores of two processes that share a [Directory].
 func Two(t testing.TB) (a, b runtime.Stores) {
 	t.Helper()
-	f := Share(t)
-	return f.Open(t), f.Open(t)
+	d := Share(t)
+	return d.Open(t), d.Open(t)
 }
 
-// A File is the SQLite file that processes of one test share.
-type File struct{ path string }
+// A Directory is what processes of one test share.
+type Directory struct{ path string }
 
-// Share returns a file that is removed with the test.
-func Share(t testing.TB) File {
+// Share returns a directory that is removed with the test.
+func Share(t testing.TB) Directory {
 	t.Helper()
-	return File{filepath.Join(t.TempDir(), "cache.db")}
+	return Directory{t.TempDir()}
 }
 
-// Open returns the stores of a process that has the file under its memory, and no
+// Open returns the stores of a process that has the directory under its memory, and no
 // bus. What another one changes, its memory learns by itself: tags after [Trust],
 // single entries when their time in memory is over. Stores are closed with the test.
-func (f File) Open(t testing.TB) runtime.Stores {
+func (d Directory) Open(t testing.TB) runtime.Stores {
 	t.Helper()
-	db := f.database(t) // closed after the stores: cleanups run last to first
-	return open(t, tier(), runtime.L2(sqlite.New(db, sqlite.Options{})))
+	return open(t, tier(), runtime.L2(file.New(d.path, file.Options{NoSync: true})))
 }
 
-// Holds reports whether text is somewhere in the values of the file.
-func (f File) Holds(t testing.TB, text string) bool {
+// Holds reports whether text is somewhere in the files of the directory.
+func (d Directory) Holds(t testing.TB, text string) bool {
 	t.Helper()
-	var n int
-	err := f.database(t).QueryRow(`SELECT count(*) FROM cachegen WHERE instr(value, CAST(? AS BLOB)) > 0`, text).Scan(&n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n > 0
-}
-
-func (f File) database(t testing.TB) *sql.DB {
-	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+f.path+"?_pragma=journal_mode(wal)&_pragma=synchronous(off)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
+	found := false
+	err := filepath.WalkDir(d.path, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
 		}
+		content, err := os.ReadFile(name)
+		found = found || bytes.Contains(content, []byte(text))
+		return err
 	})
-	return db
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
 }
 
 func tier() runtime.StoreOption {

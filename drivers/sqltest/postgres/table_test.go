@@ -1,17 +1,17 @@
-package postgres
+package postgres_test
 
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
-	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/drivertest/servers"
 	"github.com/cachegen/cachegen/drivers/internal/sqltable"
 	"github.com/cachegen/cachegen/drivers/internal/sqltable/tabletest"
+	"github.com/cachegen/cachegen/drivers/postgres"
+	"github.com/cachegen/cachegen/drivers/sqltest/sent"
 )
 
 func TestTable(t *testing.T) {
@@ -20,9 +20,9 @@ func TestTable(t *testing.T) {
 	tabletest.Run(t, tabletest.Backend{
 		Name: "postgres",
 		New: func(db *sql.DB, o sqltable.Options) tabletest.Store {
-			return New(db, Options{Table: o.Table, SkipCreate: o.SkipCreate, PruneEvery: o.PruneEvery, OnPrune: o.OnPrune})
+			return postgres.New(db, postgres.Options{Table: o.Table, SkipCreate: o.SkipCreate, PruneEvery: o.PruneEvery, OnPrune: o.OnPrune})
 		},
-		Schema: Schema,
+		Schema: postgres.Schema,
 		Open:   at(s.URL()),
 		ReadOnly: map[string]tabletest.Trouble{
 			"Session": {Open: at(s.URL() + "&default_transaction_read_only=on"), Reason: "read-only transaction"},
@@ -63,62 +63,25 @@ func execute(t *testing.T, db *sql.DB, statements ...string) {
 	}
 }
 
-func TestTableNamesThatPostgresWouldCutAreRefused(t *testing.T) {
-	db := openDB(t, "postgres://localhost:1/x")
-	if err := New(db, Options{Table: strings.Repeat("t", 56)}).Err(); err == nil {
-		t.Error("accepted 56 characters")
-	}
-	if err := New(db, Options{Table: strings.Repeat("t", 55)}).Err(); err != nil {
-		t.Errorf("refused 55 characters: %v", err)
-	}
-}
-
-func mustSay(t *testing.T, err error, want ...string) {
-	t.Helper()
-	for _, text := range want {
-		if err == nil || !strings.Contains(err.Error(), text) {
-			t.Errorf("error %v, want one with %q", err, text)
-		}
-	}
-}
-
-func TestTooLargeIsRefusedBeforeItIsSent(t *testing.T) {
-	small := dialect
-	small.MaxItem = 1 << 20
-	d := &Driver{sqltable.New(openDB(t, running.Of(t).URL()), &small, sqltable.Options{Table: "small"})}
-	t.Cleanup(func() { d.Close() })
-	ctx := t.Context()
-	if err := d.SetMany(ctx, []drivers.Item{{Key: "a", Value: []byte("old")}}); err != nil {
-		t.Fatal(err)
-	}
-	large := []drivers.Item{{Key: "b", Value: []byte("x")}, {Key: "a", Value: make([]byte, 1<<20)}}
-	_, added := d.AddMany(ctx, large)
-	_, filled := d.FillMany(ctx, large, "t")
-	_, swapped := d.SwapMany(ctx, []drivers.Swap{{Key: "a", Old: []byte("old"), New: large[1].Value}})
-	for name, err := range map[string]error{"set 2": d.SetMany(ctx, large), "add 2": added, "fill 2": filled, "swap 1": swapped} {
-		if !errors.Is(err, drivers.ErrRefused) {
-			t.Errorf("%s: %v", name, err)
-		}
-		mustSay(t, err, "postgres: "+name+" key", "bytes; at most 1047552 are taken")
-	}
-	if got, err := d.GetMany(ctx, []string{"a", "b"}); err != nil || string(got[0]) != "old" || got[1] != nil {
-		t.Errorf("after it: %.20q, %v", got, err)
-	}
-}
-
 // Neither may read the whole table: both run while others wait.
 func TestIndexesAreUsed(t *testing.T) {
-	db := openDB(t, running.Of(t).URL()+"&enable_seqscan=off") // a small table needs no index
-	d := openStore(t, db, Options{Table: "indexes"})
+	db, statements := sent.Open(t, "pgx", running.Of(t).URL()+"&enable_seqscan=off") // a small table needs no index
+	d := openStore(t, db, postgres.Options{Table: "indexes"})
 	if _, err := d.Prune(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for query, want := range map[string]string{
-		"SELECT name FROM indexes WHERE 1 = 1 AND expires <= " + dialect.Now + " AND lease_until <= " + dialect.Now + " LIMIT 512": "Index Cond: (expires <= ",
-		"SELECT name FROM indexes WHERE 1 = 1 AND name >= 'a' AND name < 'b' ORDER BY name LIMIT 512":                              "Index Cond: ((name >= ",
+	if err := d.Scan(t.Context(), "a", func([]string) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		query, want string
+		args        []any
+	}{
+		{statements.With(t, "SELECT name, expires"), "Index Cond: (expires <= ", nil},
+		{statements.With(t, "SELECT name", "ORDER BY name"), "Index Cond: ((name >= ", []any{[]byte("a"), []byte("b")}},
 	} {
 		var plan []string
-		rows, err := db.Query("EXPLAIN " + query)
+		rows, err := db.Query("EXPLAIN "+c.query, c.args...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,8 +95,8 @@ func TestIndexesAreUsed(t *testing.T) {
 		if err := rows.Err(); err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(strings.Join(plan, "\n"), want) {
-			t.Errorf("%s:\n%s", query, strings.Join(plan, "\n"))
+		if !strings.Contains(strings.Join(plan, "\n"), c.want) {
+			t.Errorf("%s:\n%s", c.query, strings.Join(plan, "\n"))
 		}
 	}
 }
@@ -141,7 +104,7 @@ func TestIndexesAreUsed(t *testing.T) {
 func TestStatementsArePreparedOnce(t *testing.T) {
 	db := openDB(t, running.Of(t).URL())
 	db.SetMaxOpenConns(1) // statements belong to connections
-	d := openStore(t, db, Options{Table: "prepared"})
+	d := openStore(t, db, postgres.Options{Table: "prepared"})
 	count := func() (n int) {
 		if err := db.QueryRow("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'SELECT name, rest, value FROM %'").Scan(&n); err != nil {
 			t.Fatal(err)

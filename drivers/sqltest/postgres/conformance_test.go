@@ -1,4 +1,4 @@
-package postgres
+package postgres_test
 
 import (
 	"database/sql"
@@ -13,6 +13,7 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/drivertest"
 	"github.com/cachegen/cachegen/drivers/drivertest/servers"
+	"github.com/cachegen/cachegen/drivers/postgres"
 )
 
 // running is the one server of this package's tests. Its deadlocks do not wait for a
@@ -40,9 +41,9 @@ func openDB(t testing.TB, url string) *sql.DB {
 	return db
 }
 
-func openStore(t testing.TB, db *sql.DB, options Options) *Driver {
+func openStore(t testing.TB, db *sql.DB, options postgres.Options) *postgres.Driver {
 	t.Helper()
-	d := New(db, options)
+	d := postgres.New(db, options)
 	if err := d.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -68,13 +69,13 @@ func TestConformance(t *testing.T) {
 	url := running.Of(t).URL()
 	for name, c := range map[string]struct {
 		parameters string
-		options    Options
+		options    postgres.Options
 		limits     drivertest.Limits
 	}{
-		"Prepared":   {"", Options{}, drivertest.Limits{}},
-		"Unprepared": {"&default_query_exec_mode=exec", Options{Table: "unprepared", Unprepared: true}, small},
+		"Prepared":   {"", postgres.Options{}, drivertest.Limits{}},
+		"Unprepared": {"&default_query_exec_mode=exec", postgres.Options{Table: "unprepared", Unprepared: true}, small},
 		// Every statement may find that another has won.
-		"Serializable": {"&default_transaction_isolation=serializable", Options{Table: "serializable"}, few},
+		"Serializable": {"&default_transaction_isolation=serializable", postgres.Options{Table: "serializable"}, few},
 	} {
 		t.Run(name, func(t *testing.T) {
 			drivertest.L2(t, func(t *testing.T) drivers.L2 {
@@ -87,7 +88,7 @@ func TestConformance(t *testing.T) {
 func TestFaults(t *testing.T) {
 	s := running.Of(t)
 	drivertest.L2Faults(t, func(t *testing.T) drivers.L2 {
-		return openStore(t, openDB(t, s.URL()), Options{})
+		return openStore(t, openDB(t, s.URL()), postgres.Options{})
 	}, drivertest.Faults{
 		Stop: s.Stop, Restart: func() { s.Restart(t) },
 		Pause: func() { s.Pause(t) }, Resume: func() { s.Resume(t) },
@@ -98,7 +99,7 @@ func TestFaults(t *testing.T) {
 func TestCloseDoesNotWaitForASilentServer(t *testing.T) {
 	s := running.Of(t)
 	db := openDB(t, s.URL())
-	d := New(db, Options{})
+	d := postgres.New(db, postgres.Options{})
 	var using sync.WaitGroup
 	for range 4 {
 		using.Go(func() {

@@ -1,4 +1,4 @@
-package mysql
+package mysql_test
 
 import (
 	"database/sql"
@@ -10,6 +10,7 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/drivertest"
 	"github.com/cachegen/cachegen/drivers/drivertest/servers"
+	"github.com/cachegen/cachegen/drivers/mysql"
 )
 
 // running is the one server of this package's tests.
@@ -31,9 +32,9 @@ func openDB(t testing.TB, dsn string) *sql.DB {
 	return db
 }
 
-func openStore(t testing.TB, db *sql.DB, options Options) *Driver {
+func openStore(t testing.TB, db *sql.DB, options mysql.Options) *mysql.Driver {
 	t.Helper()
-	d := New(db, options)
+	d := mysql.New(db, options)
 	if err := d.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -59,13 +60,13 @@ func TestConformance(t *testing.T) {
 	dsn := running.Of(t).DSN()
 	for name, c := range map[string]struct {
 		parameters string
-		options    Options
+		options    mysql.Options
 		limits     drivertest.Limits
 	}{
-		"Prepared":     {"", Options{}, drivertest.Limits{}},
-		"Interpolated": {"?interpolateParams=true", Options{Table: "unprepared", Unprepared: true}, small},
+		"Prepared":     {"", mysql.Options{}, drivertest.Limits{}},
+		"Interpolated": {"?interpolateParams=true", mysql.Options{Table: "unprepared", Unprepared: true}, small},
 		// The server then counts rows that it has found, not those it has changed.
-		"FoundRows": {"?clientFoundRows=true&sql_mode=''", Options{Table: "found"}, few},
+		"FoundRows": {"?clientFoundRows=true&sql_mode=''", mysql.Options{Table: "found"}, few},
 	} {
 		t.Run(name, func(t *testing.T) {
 			drivertest.L2(t, func(t *testing.T) drivers.L2 {
@@ -78,7 +79,7 @@ func TestConformance(t *testing.T) {
 func TestFaults(t *testing.T) {
 	s := running.Of(t)
 	drivertest.L2Faults(t, func(t *testing.T) drivers.L2 {
-		return openStore(t, openDB(t, s.DSN()), Options{})
+		return openStore(t, openDB(t, s.DSN()), mysql.Options{})
 	}, drivertest.Faults{
 		Stop: s.Stop, Restart: func() { s.Restart(t) },
 		Pause: func() { s.Pause(t) }, Resume: func() { s.Resume(t) },

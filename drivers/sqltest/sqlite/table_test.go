@@ -1,9 +1,8 @@
-package sqlite
+package sqlite_test
 
 import (
 	"bytes"
 	"database/sql"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +13,8 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/internal/sqltable"
 	"github.com/cachegen/cachegen/drivers/internal/sqltable/tabletest"
+	"github.com/cachegen/cachegen/drivers/sqlite"
+	"github.com/cachegen/cachegen/drivers/sqltest/sent"
 )
 
 func TestTable(t *testing.T) {
@@ -21,9 +22,9 @@ func TestTable(t *testing.T) {
 	tabletest.Run(t, tabletest.Backend{
 		Name: "sqlite",
 		New: func(db *sql.DB, o sqltable.Options) tabletest.Store {
-			return New(db, Options{Table: o.Table, SkipCreate: o.SkipCreate, BusyTimeout: o.BusyTimeout, PruneEvery: o.PruneEvery, OnPrune: o.OnPrune})
+			return sqlite.New(db, sqlite.Options{Table: o.Table, SkipCreate: o.SkipCreate, BusyTimeout: o.BusyTimeout, PruneEvery: o.PruneEvery, OnPrune: o.OnPrune})
 		},
-		Schema: Schema,
+		Schema: sqlite.Schema,
 		Open: func(t *testing.T) *sql.DB {
 			return openFile(t, path, "_pragma=synchronous(off)&_pragma=journal_mode(wal)")
 		},
@@ -43,22 +44,28 @@ func TestTable(t *testing.T) {
 
 // Neither may read the whole table: both run while others wait.
 func TestIndexesAreUsed(t *testing.T) {
-	db := openNew(t, "")
-	d := openStore(t, db, Options{})
+	db, statements := sent.Open(t, "sqlite", "file:"+filepath.Join(t.TempDir(), "cache.db"))
+	d := openStore(t, db, sqlite.Options{})
 	if _, err := d.Prune(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for query, index := range map[string]string{
-		"SELECT name FROM cachegen WHERE 1 = 1 AND expires <= " + dialect.Now + " AND lease_until <= " + dialect.Now + " LIMIT 512": "cachegen_expires (expires<?)",
-		"SELECT name FROM cachegen WHERE 1 = 1 AND name >= ? AND name < ? ORDER BY name LIMIT 512":                                  "autoindex_cachegen_1 (name>? AND name<?)",
+	if err := d.Scan(t.Context(), "a", func([]string) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		query, index string
+		args         []any
+	}{
+		{statements.With(t, "SELECT name, expires"), "cachegen_expires (expires<?)", nil},
+		{statements.With(t, "SELECT name", "ORDER BY name"), "autoindex_cachegen_1 (name>? AND name<?)", []any{"a", "b"}},
 	} {
 		var id, parent, unused int
 		var plan string
-		if err := db.QueryRow("EXPLAIN QUERY PLAN "+query, "a", "b").Scan(&id, &parent, &unused, &plan); err != nil {
+		if err := db.QueryRow("EXPLAIN QUERY PLAN "+c.query, c.args...).Scan(&id, &parent, &unused, &plan); err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(plan, index) {
-			t.Errorf("%s: %s", query, plan)
+		if !strings.Contains(plan, c.index) {
+			t.Errorf("%s: %s", c.query, plan)
 		}
 	}
 }
@@ -69,7 +76,7 @@ func TestAFileThatIsNoDatabaseIsAnError(t *testing.T) {
 	if err := os.WriteFile(path, foreign, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d := openStore(t, openFile(t, path, ""), Options{})
+	d := openStore(t, openFile(t, path, ""), sqlite.Options{})
 	_, get := d.GetMany(t.Context(), []string{"a"})
 	for operation, err := range map[string]error{"get 1 key": get, "set 1 key": d.SetMany(t.Context(), []drivers.Item{{Key: "a"}})} {
 		want := "sqlite: " + operation + ` in table "cachegen": `
@@ -79,14 +86,6 @@ func TestAFileThatIsNoDatabaseIsAnError(t *testing.T) {
 	}
 	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, foreign) {
 		t.Errorf("the file has %.20q, %v", got, err)
-	}
-}
-
-func TestATooLargeValueIsRefused(t *testing.T) {
-	for text, want := range map[string]bool{"string or blob too big (18)": true, "disk I/O error": false} {
-		if got := tooLarge(fmt.Errorf("step: %w", errors.New(text))); got != want {
-			t.Errorf("%q: %v", text, got)
-		}
 	}
 }
 
@@ -101,7 +100,7 @@ func TestManyProcessesMakeManyTables(t *testing.T) {
 	for round := range 40 {
 		var making sync.WaitGroup
 		for _, db := range all {
-			d := openStore(t, db, Options{Table: fmt.Sprint("t", round)})
+			d := openStore(t, db, sqlite.Options{Table: fmt.Sprint("t", round)})
 			making.Go(func() {
 				if err := d.SetMany(t.Context(), []drivers.Item{{Key: "a"}}); err != nil {
 					t.Error(err)
@@ -123,7 +122,7 @@ func TestATableIsMadeWithItsIndexOrNotAtAll(t *testing.T) {
 	if _, err := db.Exec(`CREATE TABLE half_expires (x)`); err != nil { // the name of the index
 		t.Fatal(err)
 	}
-	s := New(db, Options{Table: "half"})
+	s := sqlite.New(db, sqlite.Options{Table: "half"})
 	defer s.Close()
 	if _, err := s.GetMany(t.Context(), []string{"a"}); err == nil {
 		t.Error("no error")
