@@ -3,8 +3,8 @@
 //
 //	store, err := runtime.NewStore("main", runtime.L2(compress.New(redis.New(client, redis.Options{}), compress.Options{})))
 //
-// The result can do what the tier can, and nothing else: it has the same optional
-// interfaces of package drivers, but no other methods of the tier.
+// The result has the optional capabilities of the tier behind it, as the queries of
+// package drivers find them, and no other methods of that tier.
 //
 // Small values, and those that do not become smaller, are stored as they are. So the
 // wrapper can be put around a tier that is in use: it reads what is there. Taken off

@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"strings"
+	"testing"
 
 	"github.com/cachegen/cachegen/drivers"
 )
@@ -14,8 +15,8 @@ type options struct {
 	limit    Limits
 }
 
-// A Capability is one or several of the interfaces that a shared tier may have
-// besides [drivers.L2]. As an option of [L2] it says which ones must be there.
+// A Capability is one or several of the optional capabilities of a shared tier. As an
+// option of [L2] it says which ones the store must have.
 type Capability uint
 
 // The capabilities. Combine them with |.
@@ -26,16 +27,51 @@ const (
 	Scans                                  // [drivers.Scanner]
 	DeletesPrefixes                        // [drivers.PrefixDeleter]
 	Prunes                                 // [drivers.Pruner]
+	ReadyChecks                            // [drivers.ReadyChecker]
 )
 
-var capabilityNames = []string{"Adder", "Swapper", "Leaser", "Scanner", "PrefixDeleter", "Pruner"}
+// capabilities has, in the order of the constants, the name of each interface, the query
+// for it and the tests of it.
+var capabilities = []struct {
+	name  string
+	has   func(drivers.L2) bool
+	tests func(run func(string, func(*testing.T, l2)))
+}{
+	{"Adder", has(drivers.AdderOf), l2Adder},
+	{"Swapper", has(drivers.SwapperOf), l2Swapper},
+	{"Leaser", has(drivers.LeaserOf), l2Leaser},
+	{"Scanner", has(drivers.ScannerOf), l2Scanner},
+	{"PrefixDeleter", has(drivers.PrefixDeleterOf), l2PrefixDeleter},
+	{"Pruner", has(drivers.PrunerOf), l2Pruner},
+	{"ReadyChecker", has(readyCheckerOf), l2ReadyChecker},
+}
+
+func readyCheckerOf(store drivers.L2) (drivers.ReadyChecker, bool) {
+	return drivers.ReadyCheckerOf(store)
+}
+
+func has[C any](query func(drivers.L2) (C, bool)) func(drivers.L2) bool {
+	return func(store drivers.L2) bool {
+		_, ok := query(store)
+		return ok
+	}
+}
+
+// mustHave returns the capability that a query returns, of a store that has it: each handle to a
+// store has the capabilities of the first.
+func mustHave[C any](capability C, ok bool) C {
+	if !ok {
+		panic("drivertest: a handle lacks a capability that another handle to the same store has")
+	}
+	return capability
+}
 
 // String returns the names of the interfaces.
 func (c Capability) String() string {
 	var names []string
-	for i, name := range capabilityNames {
+	for i, capability := range capabilities {
 		if c&(1<<i) != 0 {
-			names = append(names, name)
+			names = append(names, capability.name)
 		}
 	}
 	if names == nil {
@@ -46,25 +82,12 @@ func (c Capability) String() string {
 
 func (c Capability) apply(o *options) { o.required |= c }
 
-// Of returns the capabilities of store.
+// Of returns the capabilities of store, which package drivers' queries find.
 func Of(store drivers.L2) (c Capability) {
-	if _, ok := store.(drivers.Adder); ok {
-		c |= Adds
-	}
-	if _, ok := store.(drivers.Swapper); ok {
-		c |= Swaps
-	}
-	if _, ok := store.(drivers.Leaser); ok {
-		c |= Leases
-	}
-	if _, ok := store.(drivers.Scanner); ok {
-		c |= Scans
-	}
-	if _, ok := store.(drivers.PrefixDeleter); ok {
-		c |= DeletesPrefixes
-	}
-	if _, ok := store.(drivers.Pruner); ok {
-		c |= Prunes
+	for i, capability := range capabilities {
+		if capability.has(store) {
+			c |= 1 << i
+		}
 	}
 	return c
 }

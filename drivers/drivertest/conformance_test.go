@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const everything = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans | drivertest.DeletesPrefixes | drivertest.Prunes
+const everything = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans | drivertest.DeletesPrefixes | drivertest.Prunes | drivertest.ReadyChecks
 
 func TestTheExamplesConform(t *testing.T) {
 	small := drivertest.Limits{LargestValue: 1 << 20}
@@ -110,6 +110,8 @@ func TestBrokenStoresFail(t *testing.T) {
 		"prefixes are patterns":           "DeletePrefix/PrefixesAreBytes",
 		"scans what has ended":            "Scan/NotWhatHasEnded",
 		"swallows a callback's error":     "Scan/EndsWithAnError",
+
+		"empties itself when asked whether it is ready": "ReadyChangesNothing",
 	} {
 		running.Go(func() {
 			slots <- struct{}{}

@@ -67,14 +67,8 @@ func L2(t *testing.T, open func(t *testing.T) drivers.L2, opts ...Option) {
 	}
 	run("ErrorsNameStoreAndOperation", l2Errors)
 
-	for _, capability := range []struct {
-		of    Capability
-		tests func(run func(string, func(*testing.T, l2)))
-	}{
-		{Adds, l2Adder}, {Swaps, l2Swapper}, {Leases, l2Leaser},
-		{Scans, l2Scanner}, {DeletesPrefixes, l2PrefixDeleter}, {Prunes, l2Pruner},
-	} {
-		if have&capability.of != 0 {
+	for _, capability := range capabilities {
+		if capability.has(first) {
 			capability.tests(run)
 		}
 	}

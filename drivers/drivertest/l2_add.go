@@ -28,7 +28,7 @@ func (s adding) add(items ...drivers.Item) [][]byte {
 
 func l2Adder(run func(string, func(*testing.T, l2))) {
 	add := func(name string, test func(t *testing.T, s adding)) {
-		run("Add/"+name, func(t *testing.T, s l2) { test(t, adding{s, s.L2.(drivers.Adder)}) })
+		run("Add/"+name, func(t *testing.T, s l2) { test(t, adding{s, mustHave(drivers.AdderOf(s.L2))}) })
 	}
 	add("NoItems", func(t *testing.T, s adding) { s.add() })
 	add("OnlyWhereAbsent", addOnlyWhereAbsent)
@@ -95,7 +95,7 @@ func addOneWinner(t *testing.T, s adding) {
 	handles := s.handles(3)
 	var wg sync.WaitGroup
 	for c := range callers {
-		adder := handles[c%len(handles)].(drivers.Adder)
+		adder := mustHave(drivers.AdderOf(handles[c%len(handles)]))
 		wg.Go(func() {
 			var items []drivers.Item
 			for k := range keys {

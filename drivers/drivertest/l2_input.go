@@ -91,10 +91,10 @@ func (s l2) writes(items ...drivers.Item) map[string]func(context.Context) error
 	all := map[string]func(context.Context) error{
 		"SetMany": func(ctx context.Context) error { return s.SetMany(ctx, items) },
 	}
-	if a, ok := s.L2.(drivers.Adder); ok {
+	if a, ok := drivers.AdderOf(s.L2); ok {
 		all["AddMany"] = func(ctx context.Context) error { _, err := a.AddMany(ctx, items); return err }
 	}
-	if w, ok := s.L2.(drivers.Swapper); ok {
+	if w, ok := drivers.SwapperOf(s.L2); ok {
 		all["SwapMany"] = func(ctx context.Context) error {
 			swaps := make([]drivers.Swap, len(items))
 			for i, it := range items {
@@ -104,7 +104,7 @@ func (s l2) writes(items ...drivers.Item) map[string]func(context.Context) error
 			return err
 		}
 	}
-	if l, ok := s.L2.(drivers.Leaser); ok {
+	if l, ok := drivers.LeaserOf(s.L2); ok {
 		all["FillMany"] = func(ctx context.Context) error { _, err := l.FillMany(ctx, items, "token"); return err }
 	}
 	return all
@@ -130,7 +130,7 @@ func refusedBatch(t *testing.T, s l2) {
 	if s.limit.MaxValue > 0 {
 		bad["a value that is too large"] = drivers.Item{Key: s.key("bad"), Value: make([]byte, s.limit.MaxValue+1)}
 	}
-	if l, ok := s.L2.(drivers.Leaser); ok {
+	if l, ok := drivers.LeaserOf(s.L2); ok {
 		_, err := l.LeaseMany(s.ctx, []string{good.Key}, "token", time.Hour)
 		must(t, "LeaseMany", err)
 	}

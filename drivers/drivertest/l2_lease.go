@@ -51,7 +51,7 @@ func (s leasing) release(token string, keys ...string) {
 // prune removes what has ended, if the store keeps it.
 func (s leasing) prune() {
 	s.t.Helper()
-	if pruner, ok := s.L2.(drivers.Pruner); ok {
+	if pruner, ok := drivers.PrunerOf(s.L2); ok {
 		_, err := pruner.Prune(s.ctx)
 		must(s.t, "Prune", err)
 	}
@@ -59,7 +59,7 @@ func (s leasing) prune() {
 
 func l2Leaser(run func(string, func(*testing.T, l2))) {
 	lease := func(name string, test func(t *testing.T, s leasing)) {
-		run("Lease/"+name, func(t *testing.T, s l2) { test(t, leasing{s, s.L2.(drivers.Leaser)}) })
+		run("Lease/"+name, func(t *testing.T, s l2) { test(t, leasing{s, mustHave(drivers.LeaserOf(s.L2))}) })
 	}
 	lease("NoKeys", func(t *testing.T, s leasing) {
 		s.lease("t", nil)
@@ -105,7 +105,7 @@ func leaseBeside(t *testing.T, s leasing) {
 	s.expect(full, []byte("old"))
 	s.expect(bare, nil)
 	s.prune()
-	if scanner, ok := s.L2.(drivers.Scanner); ok {
+	if scanner, ok := drivers.ScannerOf(s.L2); ok {
 		if got := (scanning{s.l2, scanner}).scan(s.prefix); len(got) != 1 || !got[full] {
 			t.Errorf("scan names %v, want only what has a value", got)
 		}
@@ -299,7 +299,7 @@ func leaseOneWinner(t *testing.T, s leasing) {
 		start := make(chan struct{})
 		var wg sync.WaitGroup
 		for c := range callers {
-			leaser := handles[c%len(handles)].(drivers.Leaser)
+			leaser := mustHave(drivers.LeaserOf(handles[c%len(handles)]))
 			wg.Go(func() {
 				<-start
 				got, err := leaser.LeaseMany(s.ctx, names, fmt.Sprint("t", c), time.Hour)

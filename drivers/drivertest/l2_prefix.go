@@ -28,7 +28,7 @@ func (s deleting) deletePrefix(prefix string, want int) {
 
 func l2PrefixDeleter(run func(string, func(*testing.T, l2))) {
 	prefix := func(name string, test func(t *testing.T, s deleting)) {
-		run("DeletePrefix/"+name, func(t *testing.T, s l2) { test(t, deleting{s, s.L2.(drivers.PrefixDeleter)}) })
+		run("DeletePrefix/"+name, func(t *testing.T, s l2) { test(t, deleting{s, mustHave(drivers.PrefixDeleterOf(s.L2))}) })
 	}
 	prefix("Nothing", func(t *testing.T, s deleting) { s.deletePrefix(s.prefix, 0) })
 	prefix("ManyKeys", prefixMany)
@@ -97,7 +97,7 @@ func prefixConcurrent(t *testing.T, s deleting) {
 	for c := range callers {
 		wg.Go(func() {
 			var err error
-			if counts[c], err = handles[c%2].(drivers.PrefixDeleter).DeletePrefix(s.ctx, s.prefix+"a"); err != nil {
+			if counts[c], err = mustHave(drivers.PrefixDeleterOf(handles[c%2])).DeletePrefix(s.ctx, s.prefix+"a"); err != nil {
 				t.Errorf("DeletePrefix: %v", err)
 			}
 			beside := s.key(fmt.Sprint("b", c))

@@ -10,7 +10,7 @@ import (
 
 func l2Pruner(run func(string, func(*testing.T, l2))) {
 	run("PruneRemovesWhatHasEnded", func(t *testing.T, s l2) {
-		pruner := s.L2.(drivers.Pruner)
+		pruner := mustHave(drivers.PrunerOf(s.L2))
 		n := s.limit.batch(2500)
 		items := []drivers.Item{
 			{Key: s.key("ever"), Value: []byte("x")},

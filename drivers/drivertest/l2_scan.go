@@ -48,7 +48,7 @@ func mustFind(t *testing.T, what string, got map[string]bool, want []string) {
 
 func l2Scanner(run func(string, func(*testing.T, l2))) {
 	scan := func(name string, test func(t *testing.T, s scanning)) {
-		run("Scan/"+name, func(t *testing.T, s l2) { test(t, scanning{s, s.L2.(drivers.Scanner)}) })
+		run("Scan/"+name, func(t *testing.T, s l2) { test(t, scanning{s, mustHave(drivers.ScannerOf(s.L2))}) })
 	}
 	scan("Nothing", func(t *testing.T, s scanning) { mustFind(t, "scan", s.scan(s.prefix), nil) })
 	scan("Everything", func(t *testing.T, s scanning) {

@@ -39,7 +39,7 @@ var (
 
 func l2Swapper(run func(string, func(*testing.T, l2))) {
 	swap := func(name string, test func(t *testing.T, s swapping)) {
-		run("Swap/"+name, func(t *testing.T, s l2) { test(t, swapping{s, s.L2.(drivers.Swapper)}) })
+		run("Swap/"+name, func(t *testing.T, s l2) { test(t, swapping{s, mustHave(drivers.SwapperOf(s.L2))}) })
 	}
 	swap("NoSwaps", func(t *testing.T, s swapping) { s.swap(nil) })
 	swap("OnlyWhatItExpects", swapExpected)
@@ -196,7 +196,7 @@ func swapOneWinner(t *testing.T, s swapping) {
 		start := make(chan struct{})
 		var wg sync.WaitGroup
 		for c := range callers {
-			swapper := handles[c%len(handles)].(drivers.Swapper)
+			swapper := mustHave(drivers.SwapperOf(handles[c%len(handles)]))
 			wg.Go(func() {
 				<-start
 				done, err := swapper.SwapMany(s.ctx, []drivers.Swap{
@@ -255,7 +255,7 @@ func swapCounter(t *testing.T, s swapping) {
 					return
 				}
 				n, _ := strconv.Atoi(string(values[0]))
-				swapped, err := store.(drivers.Swapper).SwapMany(s.ctx, []drivers.Swap{{Key: key, Old: values[0], New: fmt.Append(nil, n+1)}})
+				swapped, err := mustHave(drivers.SwapperOf(store)).SwapMany(s.ctx, []drivers.Swap{{Key: key, Old: values[0], New: fmt.Append(nil, n+1)}})
 				if err != nil {
 					t.Errorf("SwapMany: %v", err)
 					return

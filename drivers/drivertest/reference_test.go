@@ -381,3 +381,12 @@ func (r *reference) pruned(key string) {
 		delete(r.data.leases, key)
 	}
 }
+
+func (r *reference) Ready(ctx context.Context) error {
+	return r.do(ctx, "ready", func() error {
+		if r.bug == "empties itself when asked whether it is ready" {
+			clear(r.data.items)
+		}
+		return nil
+	})
+}

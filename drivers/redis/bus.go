@@ -93,7 +93,7 @@ func (b *Bus) Subscribe(channel string, l drivers.Listener) (unsubscribe func(),
 		l.Message([]byte(m.Payload))
 	}}
 	run := s.run
-	if keys, ok := l.(drivers.KeyListener); ok && b.track {
+	if keys, ok := drivers.KeyListenerOf(l); ok && b.track {
 		run = tracked(s, keys)
 	}
 	return b.all.Subscribe(channel, run)

@@ -85,7 +85,8 @@ type Options struct {
 }
 
 // Driver implements [drivers.L2], [drivers.Adder], [drivers.Swapper],
-// [drivers.Leaser], [drivers.Scanner] and [drivers.PrefixDeleter]. It opens no
+// [drivers.Leaser], [drivers.Scanner], [drivers.PrefixDeleter], [drivers.Checker] and
+// [drivers.ReadyChecker]. It opens no
 // connection itself and leaves the client open. The first read starts the client's automatic
 // pipeline, which belongs to the client and ends with it.
 type Driver struct {
@@ -110,6 +111,7 @@ var (
 	_ drivers.Scanner       = (*Driver)(nil)
 	_ drivers.PrefixDeleter = (*Driver)(nil)
 	_ drivers.Checker       = (*Driver)(nil)
+	_ drivers.ReadyChecker  = (*Driver)(nil)
 )
 
 var (

@@ -5,8 +5,8 @@
 //	tier := seal.New(redis.New(client, redis.Options{}), seal.Options{Keys: [][]byte{key}})
 //	store, err := runtime.NewStore("main", runtime.L2(tier))
 //
-// The result can do what the tier can, and nothing else: it has the same optional
-// interfaces of package drivers, but no other methods of the tier.
+// The result has the optional capabilities of the tier behind it, as the queries of
+// package drivers find them, and no other methods of that tier.
 //
 // Each value is bound to its key: moved to another key in the tier it cannot be read.
 // Nonces have 192 random bits (XAES-256-GCM, c2sp.org/XAES-256-GCM), so a secret key
