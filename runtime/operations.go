@@ -97,7 +97,7 @@ func (s *Store) deleteMany(ctx context.Context, keys []string) error {
 // stored meanwhile is loaded again.
 func (s *Store) addMany(ctx context.Context, items []drivers.Item) (stored [][]byte, err error) {
 	err = s.operate(ctx, "add", len(items), s.l2Timeout, func(ctx context.Context) (err error) {
-		if a, ok := s.l2.(drivers.Adder); ok {
+		if a, ok := drivers.AdderOf(s.l2); ok {
 			stored, err = a.AddMany(ctx, items)
 			return counted(err, len(stored), len(items))
 		}
@@ -112,13 +112,17 @@ func (s *Store) addMany(ctx context.Context, items []drivers.Item) (stored [][]b
 
 // swaps reports whether the shared tier can compare and swap.
 func (s *Store) swaps() bool {
-	_, ok := s.l2.(drivers.Swapper)
+	_, ok := drivers.SwapperOf(s.l2)
 	return ok
 }
 
 func (s *Store) swapMany(ctx context.Context, swaps []drivers.Swap) (swapped []bool, err error) {
 	err = s.operate(ctx, "swap", len(swaps), s.l2Timeout, func(ctx context.Context) (err error) {
-		swapped, err = s.l2.(drivers.Swapper).SwapMany(ctx, swaps)
+		swapper, ok := drivers.SwapperOf(s.l2)
+		if !ok {
+			return errors.ErrUnsupported // nobody swaps without having asked
+		}
+		swapped, err = swapper.SwapMany(ctx, swaps)
 		return counted(err, len(swapped), len(swaps))
 	})
 	return swapped, err

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/internal/busmsg"
 	"github.com/cachegen/cachegen/runtime/internal/generation"
 )
@@ -83,8 +84,8 @@ func (s *Store) deafUntil(it *item) int64 {
 // wait: until then entries in memory are served for a short time only, and what was
 // loaded before may have to be loaded again.
 func (s *Store) Ready(ctx context.Context) error {
-	if tier, ok := s.l2.(interface{ Ready(context.Context) error }); ok {
-		if err := tier.Ready(ctx); err != nil {
+	if checker, ok := drivers.ReadyCheckerOf(s.l2); ok {
+		if err := checker.Ready(ctx); err != nil {
 			return fmt.Errorf("cachegen: store %s: shared tier: %w", s.name, err)
 		}
 	}

@@ -127,8 +127,8 @@ func (c *storeConfig) checkStore(name string) error {
 		return fmt.Errorf("MaxBackground %d is negative", c.background)
 	}
 	for _, tier := range []any{c.l1, c.l2, c.bus} {
-		if checked, ok := tier.(drivers.Checker); ok {
-			if err := checked.Err(); err != nil {
+		if checker, ok := drivers.CheckerOf(tier); ok {
+			if err := checker.Err(); err != nil {
 				return err
 			}
 		}
@@ -214,7 +214,7 @@ func (s *Store) Close(ctx context.Context) error {
 // Prune removes what is past its deadlines from a shared tier that does not do so
 // by itself, and returns how many entries that were. Other stores return 0.
 func (s *Store) Prune(ctx context.Context) (int64, error) {
-	p, ok := s.l2.(drivers.Pruner)
+	p, ok := drivers.PrunerOf(s.l2)
 	if !ok {
 		return 0, nil
 	}
