@@ -99,7 +99,7 @@ func TestTooLargeIsRefusedBeforeItIsSent(t *testing.T) {
 		if !errors.Is(err, drivers.ErrRefused) {
 			t.Errorf("%s: %v", name, err)
 		}
-		mustSay(t, err, "postgres: "+name+" key", "bytes; at most 1047552 are taken")
+		mustSay(t, err, "postgres: "+name+" key", "bytes; at most 1047552 are allowed")
 	}
 	if got, err := d.GetMany(ctx, []string{"a", "b"}); err != nil || string(got[0]) != "old" || got[1] != nil {
 		t.Errorf("after it: %.20q, %v", got, err)

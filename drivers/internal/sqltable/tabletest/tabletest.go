@@ -14,17 +14,8 @@ import (
 	"github.com/cachegen/cachegen/drivers/internal/sqltable"
 )
 
-// A Store is what the drivers are.
-type Store interface {
-	drivers.L2
-	drivers.Adder
-	drivers.Swapper
-	drivers.Leaser
-	drivers.Scanner
-	drivers.PrefixDeleter
-	drivers.Pruner
-	drivers.Checker
-}
+// A Store is a driver under test.
+type Store = sqltable.Store
 
 // A Backend is a kind of database with its driver.
 type Backend struct {

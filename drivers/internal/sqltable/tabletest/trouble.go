@@ -56,7 +56,7 @@ func readOnly(t *testing.T, b Backend) {
 				t.Errorf("after it: %q", got)
 			}
 			_, err := b.open(t, db, sqltable.Options{Table: "t_nowhere"}).GetMany(t.Context(), []string{"a"})
-			b.mustSay(t, err, "get 1 key", "t_nowhere", "create it: ", r.Reason)
+			b.mustSay(t, err, "get 1 key", "t_nowhere", "create the table ", r.Reason)
 		})
 	}
 }
@@ -86,7 +86,7 @@ func limitedRights(t *testing.T, b Backend) {
 		t.Errorf("got %q", got)
 	}
 	err := b.open(t, db, sqltable.Options{Table: "t_denied"}).SetMany(t.Context(), []drivers.Item{{Key: "a"}})
-	b.mustSay(t, err, "set 1 key", "t_denied", "create it: ", "denied")
+	b.mustSay(t, err, "set 1 key", "t_denied", "create the table ", "denied")
 }
 
 func fullDisk(t *testing.T, b Backend) {
