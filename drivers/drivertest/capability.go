@@ -57,8 +57,8 @@ func has[C any](query func(drivers.L2) (C, bool)) func(drivers.L2) bool {
 	}
 }
 
-// mustHave returns the capability that a query returns, of a store that has it: each handle to a
-// store has the capabilities of the first.
+// mustHave returns the capability that a query has found. Every handle to a store must have
+// the capabilities of the first handle.
 func mustHave[C any](capability C, ok bool) C {
 	if !ok {
 		panic("drivertest: a handle lacks a capability that another handle to the same store has")
@@ -82,7 +82,7 @@ func (c Capability) String() string {
 
 func (c Capability) apply(o *options) { o.required |= c }
 
-// Of returns the capabilities of store, which package drivers' queries find.
+// Of returns the capabilities that the queries of package drivers find in store.
 func Of(store drivers.L2) (c Capability) {
 	for i, capability := range capabilities {
 		if capability.has(store) {
@@ -90,49 +90,4 @@ func Of(store drivers.L2) (c Capability) {
 		}
 	}
 	return c
-}
-
-// Limits are what a store is documented not to take. The zero value has none. A
-// write beyond them has to be refused (see [drivers.ErrRefused]); what a read or a
-// delete of such a key does is the driver's choice.
-type Limits struct {
-	MaxKey     int // bytes; 0: the tests use keys up to 64 KB
-	MaxValue   int // bytes; 0: the tests use values up to 64 MB
-	NoEmptyKey bool
-	// LargestValue bounds the values that the tests use, in bytes, where larger
-	// ones are taken but take too long. 0: 64 MB.
-	LargestValue int
-	// LargestBatch bounds the batches that the tests use, in keys, where each key takes
-	// its time and some hundreds are beyond what the store does at once; at least ten.
-	// 0: 3000.
-	LargestBatch int
-}
-
-func (l Limits) apply(o *options) { o.limit = l }
-
-// largest returns the size of the largest value to use in a test.
-func (l Limits) largest() int {
-	size := 64 << 20
-	for _, limit := range []int{l.MaxValue, l.LargestValue} {
-		if limit > 0 {
-			size = min(size, limit)
-		}
-	}
-	return size
-}
-
-// batch returns how many keys a test that wants n uses.
-func (l Limits) batch(n int) int {
-	if l.LargestBatch > 0 {
-		return min(n, max(l.LargestBatch, 10))
-	}
-	return n
-}
-
-// longest returns the length of the longest key to use in a test.
-func (l Limits) longest() int {
-	if l.MaxKey > 0 {
-		return min(l.MaxKey, 64<<10)
-	}
-	return 64 << 10
 }

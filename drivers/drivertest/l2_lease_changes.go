@@ -9,8 +9,8 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// leaseChanges: what was loaded before a change cannot be stored after it. Each
-// change is made through another handle than the lease was taken with.
+// leaseChanges: a value that was loaded before a change of its key cannot be stored after the
+// change. Each change is made through another handle than that of the lease.
 func leaseChanges(run func(string, func(*testing.T, l2)), have Capability) {
 	ends := func(name string, needs Capability, change func(s leasing, by drivers.L2, key string) error) {
 		if needs&^have != 0 {
@@ -70,7 +70,7 @@ func leaseChanges(run func(string, func(*testing.T, l2)), have Capability) {
 		}
 		return err
 	})
-	// It stores only where nothing is.
+	// AddMany stores only where the key is absent.
 	ends("DeleteMany and AddMany", Adds, func(s leasing, by drivers.L2, key string) error {
 		s.delete(key)
 		s.release("t", key)
@@ -96,7 +96,7 @@ func leaseChanges(run func(string, func(*testing.T, l2)), have Capability) {
 		return err
 	})
 	keeps("DeletePrefix of another prefix", DeletesPrefixes, func(s leasing, by drivers.L2, key string) error {
-		// However the driver names a lease beside its key.
+		// The store may keep the lease under a name that begins with the key.
 		for _, suffix := range []string{"x", ":", ".", "-", "\x00"} {
 			if _, err := mustHave(drivers.PrefixDeleterOf(by)).DeletePrefix(s.ctx, key+suffix); err != nil {
 				return err
@@ -121,8 +121,8 @@ func leaseEndedBy(s leasing, other drivers.L2, before []byte, key string, change
 	s.expect(key, []byte("loaded after the change"))
 }
 
-// leaseAgainstWrites: a fill and a write of one key that meet. Whichever comes
-// first, what the write stored is there in the end.
+// leaseAgainstWrites: after a concurrent fill and write of one key, the result of the write is
+// stored, whichever of them comes first.
 func leaseAgainstWrites(t *testing.T, s leasing) {
 	const rounds = 60
 	handles := s.handles(2)

@@ -8,13 +8,13 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// An operation is something that a store can do.
+// An operation is a call of a store's method.
 type operation struct {
 	verb string // the word for it in errors
 	run  func(context.Context) error
 }
 
-// operations is everything the store can do.
+// operations returns a call of every method that the store has.
 func (s l2) operations() map[string]operation {
 	x, y := s.key("x"), s.key("y")
 	keys := []string{x}

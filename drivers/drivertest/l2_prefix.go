@@ -10,13 +10,13 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// deleting is a store that can delete by prefix.
+// deleting is a store that is a PrefixDeleter.
 type deleting struct {
 	l2
 	drivers.PrefixDeleter
 }
 
-// deletePrefix checks how many keys are removed.
+// deletePrefix checks the number of removed keys.
 func (s deleting) deletePrefix(prefix string, want int) {
 	s.t.Helper()
 	n, err := s.DeletePrefix(s.ctx, prefix)
@@ -81,8 +81,8 @@ func prefixLong(t *testing.T, s deleting) {
 	}
 }
 
-// prefixConcurrent: deletions that meet and writes beside them neither fail nor
-// disturb each other, and each key is counted once.
+// prefixConcurrent: concurrent deletions of one prefix, and writes of other keys, do not fail,
+// and each key is counted once.
 func prefixConcurrent(t *testing.T, s deleting) {
 	const callers = 4
 	n := s.limit.batch(600)
