@@ -1,3 +1,3 @@
-// Package sqltest hands the connections of query builders and ORMs to the drivers of
-// SQL databases. It has tests only.
+// Package sqltest tests the drivers of SQL databases with the connections of query builders
+// and ORMs. It has tests only.
 package sqltest
