@@ -167,7 +167,7 @@ func (d *Driver) deleteMany(ctx context.Context, keys []string) error {
 		return err
 	}
 	return d.withUnlink(func(command string) error {
-		// One command for many keys and no script: nobody needs to know which of the keys
+		// One command for many keys and no script: the result does not say which of the keys
 		// existed.
 		var cmds []goredis.Cmder
 		for rest := keys; len(rest) > 0; {

@@ -127,5 +127,5 @@ func checkTTL(ttl time.Duration) error {
 }
 
 // newMark returns a random number that no other call has. It is not zero, the mark of
-// writes that nobody asks about.
+// writes whose result is not asked for.
 func newMark() int64 { return rand.Int64() | 1 }
