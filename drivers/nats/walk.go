@@ -20,6 +20,9 @@ const (
 	walkTimeout = 5 * time.Minute
 	// answerTimeout bounds the wait for a message if the context has no earlier deadline.
 	answerTimeout = 5 * time.Second
+	// emptyTimeout is how long a walk waits for the first message of a page before it
+	// checks whether there is one.
+	emptyTimeout = 300 * time.Millisecond
 )
 
 // A found is a key that a walk has found, with its entry, which may lack the value.
@@ -32,11 +35,13 @@ type found struct {
 // the walk is visited again after the others, so a complete walk has visited every key that
 // was present throughout the walk.
 type walk struct {
+	filter   string
 	stream   jetstream.Stream
 	consumer string
 	inbox    *gonats.Subscription
 	pending  uint64 // messages when it began
 	received uint64 // messages so far
+	last     uint64 // sequence number in the stream of the last message
 }
 
 // walk calls visit with all keys that begin with prefix, some at a time.
@@ -55,8 +60,8 @@ func (d *Driver) walk(ctx context.Context, operation, prefix string, visit func(
 }
 
 func (d *Driver) walkFilter(ctx context.Context, operation, prefix, filter string, visit func(jetstream.Stream, []found) error) error {
-	w := &walk{}
-	err := d.run(ctx, operation, -1, func(stream jetstream.Stream) error { return d.begin(ctx, w, stream, filter) })
+	w := &walk{filter: filter}
+	err := d.run(ctx, operation, -1, func(stream jetstream.Stream) error { return d.begin(ctx, w, stream) })
 	if err != nil {
 		return err
 	}
@@ -79,11 +84,11 @@ func (d *Driver) walkFilter(ctx context.Context, operation, prefix, filter strin
 	return nil
 }
 
-func (d *Driver) begin(ctx context.Context, w *walk, stream jetstream.Stream, filter string) error {
+func (d *Driver) begin(ctx context.Context, w *walk, stream jetstream.Stream) error {
 	consumer, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
 		DeliverPolicy:     jetstream.DeliverLastPerSubjectPolicy,
 		AckPolicy:         jetstream.AckNonePolicy,
-		FilterSubject:     filter,
+		FilterSubject:     w.filter,
 		HeadersOnly:       true,
 		MemoryStorage:     true,
 		Replicas:          1,
@@ -106,7 +111,19 @@ func (d *Driver) next(ctx context.Context, w *walk, prefix string) (all []found,
 		return nil, false, err
 	}
 	for n := range page {
-		m, err := d.await(ctx, w.inbox)
+		timeout := answerTimeout
+		if n == 0 {
+			timeout = emptyTimeout
+		}
+		m, err := await(ctx, w.inbox, timeout)
+		if n == 0 && errors.Is(err, errSilent) {
+			// The server does not answer if it has counted messages that were removed since
+			// the walk began, and has no others.
+			if remaining, err := w.remaining(ctx); err != nil || !remaining {
+				return nil, false, err
+			}
+			m, err = await(ctx, w.inbox, answerTimeout)
+		}
 		if err != nil {
 			return nil, false, err
 		}
@@ -127,6 +144,7 @@ func (d *Driver) next(ctx context.Context, w *walk, prefix string) (all []found,
 		if w.received++; meta.Sequence.Consumer != w.received {
 			return nil, false, errors.New("the connection was lost, and messages with it")
 		}
+		w.last = meta.Sequence.Stream
 		it, ok, err := d.found(ctx, w.stream, m, meta.Sequence.Stream, prefix)
 		if err != nil {
 			return nil, false, err
@@ -138,12 +156,21 @@ func (d *Driver) next(ctx context.Context, w *walk, prefix string) (all []found,
 	return all, true, nil
 }
 
-func (d *Driver) await(ctx context.Context, inbox *gonats.Subscription) (*gonats.Msg, error) {
-	limited, cancel := context.WithTimeout(ctx, answerTimeout)
+// remaining reports whether the stream has messages that the walk has not received.
+func (w *walk) remaining(ctx context.Context) (bool, error) {
+	_, err := w.stream.GetMsg(ctx, w.last+1, jetstream.WithGetMsgSubject(w.filter))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func await(ctx context.Context, inbox *gonats.Subscription, timeout time.Duration) (*gonats.Msg, error) {
+	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	m, err := inbox.NextMsgWithContext(limited)
 	if limited.Err() != nil && ctx.Err() == nil {
-		return nil, fmt.Errorf("%w for %s", errSilent, answerTimeout)
+		return nil, fmt.Errorf("%w for %s", errSilent, timeout)
 	}
 	return m, err
 }
