@@ -34,6 +34,10 @@ type Wrapper[D any] interface {
 	Unwrap() D
 }
 
+// A new capability of an L2 is an interface and a query in l2.go, methods of [PassThrough]
+// and of the wrapper in internal/wrap, and tests in drivertest; wrapper_test.go fails until
+// all of them are there.
+
 // capability returns driver's own C, unless a driver behind it lacks C.
 func capability[C, D any](driver D) (C, bool) {
 	var none C
