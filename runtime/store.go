@@ -89,8 +89,8 @@ func (c *storeConfig) check(name string) error {
 		return fmt.Errorf("MaxBackground %d is negative", c.background)
 	}
 	for _, tier := range []any{c.l1, c.l2, c.bus} {
-		if checked, ok := tier.(drivers.Checker); ok {
-			if err := checked.Err(); err != nil {
+		if checker, ok := drivers.CheckerOf(tier); ok {
+			if err := checker.Err(); err != nil {
 				return err
 			}
 		}

@@ -1,19 +1,25 @@
-// Package compress makes large values smaller on their way into a shared tier, any one,
-// with Zstandard.
+// Package compress compresses large values with Zstandard on their way into any shared
+// tier, and decompresses them when they are read.
 //
 //	store, err := runtime.NewStore("main", runtime.L2(compress.New(redis.New(client, redis.Options{}), compress.Options{})))
 //
-// The result can do what the tier can, and nothing else: it has the same optional
-// interfaces of package drivers, but no other methods of the tier.
+// The result of [New] has the capabilities of the tier behind it ([drivers.Wrapper]), and
+// compresses and decompresses in each of them.
 //
-// Small values, and those that do not become smaller, are stored as they are. So the
-// wrapper can be put around a tier that is in use: it reads what is there. Taken off
-// again, what is compressed is unreadable, which the runtime takes for a miss.
+// Small values, and values that do not become smaller, are stored unchanged. So compression
+// can be added to a tier that is in use: values that are already there stay readable. When
+// compression is removed again, compressed values are unreadable; the runtime counts them
+// as misses.
+//
+// # Concurrency
+//
+// The result of [New] keeps no state and has no lock. Encoder and decoder may be used by
+// many goroutines at once.
 //
 // # Figures
 //
-// What records as JSON take in the tier, and what time of a processor (the benchmark of
-// this package measures both):
+// The stored size of records in JSON, and the processor time for one value, as the
+// benchmark of this package measures them:
 //
 //	bytes      stored   compress   decompress
 //	   512      60 %        8 µs         3 µs
@@ -22,19 +28,19 @@
 //	 16384      27 %       74 µs        27 µs
 //	 65536      25 %      260 µs        80 µs
 //
-// Below 1 KB the time of a value grows faster than what it saves, hence
-// [DefaultThreshold]. On a fast network the gain is the tier's memory rather than time.
+// Values below 1 KB save little for their time, hence [DefaultThreshold]. On a fast network
+// compression saves memory of the tier rather than time.
 //
 // # Limits
 //
-// A tier that swaps costs a read more for each swap that expects a value. What cannot be
-// decompressed, or would have more than Options.MaxSize, is absent: reads do not find
-// it, and an add or a swap replaces it. Values are decompressed as a whole in memory.
+// A swap that expects a value costs one more read. A value that cannot be decompressed, or
+// is larger than Options.MaxSize when decompressed, is absent: reads do not find it, and
+// an add or a swap replaces it. A value is decompressed in memory as a whole.
 //
-// To encrypt as well, compress first, since what is encrypted does not compress:
-// compress.New(seal.New(tier, …), …). Then the length of what is stored says how well
-// a value compresses; do without where an attacker who sees lengths can have values
-// of his beside secrets in one entry.
+// To encrypt as well, compress first, because encrypted values do not compress:
+// compress.New(seal.New(tier, …), …). The stored length then shows how well a value
+// compresses. Do not compress where an attacker who sees lengths can put text of his own
+// into the same value as a secret.
 package compress
 
 import (
@@ -61,28 +67,30 @@ type Options struct {
 	// Threshold is the length in bytes from which on values are compressed;
 	// [DefaultThreshold] if zero.
 	Threshold int
-	// MaxSize bounds a value before it is compressed, and so the memory that a few
-	// bytes from the tier can make a reader take: an integer followed by b, kb, mb, gb
-	// or tb; [DefaultMaxSize] if empty. A larger value is refused.
+	// MaxSize bounds a value before compression, and so the memory that a reader
+	// allocates for a small stored value that decompresses to a large one: an integer
+	// followed by b, kb, mb, gb or tb; [DefaultMaxSize] if empty. A larger value is
+	// refused.
 	MaxSize string
 	// Unreadable, if not nil, is called with each value that cannot be decompressed.
 	// It must not block.
 	Unreadable func(key string, err error)
 }
 
-// New returns tier with compression. The tier is closed with it. If options are
-// unusable every use fails: the result is a [drivers.Checker], and runtime.NewStore
-// refuses it.
+// New returns an L2 that stores compressed values in tier. Closing it closes tier. If
+// options are unusable every operation fails: the [drivers.Checker] of the result returns
+// the reason, and runtime.NewStore refuses it.
 func New(tier drivers.L2, options Options) drivers.L2 {
 	c, err := options.coding()
 	return wrap.New(tier, c, wrap.Options{Name: "compress", Err: err, Unreadable: options.Unreadable})
 }
 
-// minWindow is what the decoder needs to be allowed for values however small: a frame
+// minWindow is the memory limit that the decoder needs even for small values: a frame
 // never asks for less than a kilobyte.
 const minWindow = 64 << 10
 
-// A coding compresses. Both halves may be used by many at once.
+// A coding is the [wrap.Coding] that compresses. Its encoder and decoder may be used by
+// many goroutines at once.
 type coding struct {
 	threshold int
 	maxSize   int
@@ -108,30 +116,30 @@ func (o Options) coding() (*coding, error) {
 	if c.encoder, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest)); err != nil {
 		return nil, err
 	}
-	// No concurrency of its own: each caller decodes in its goroutine.
+	// Concurrency 0: each caller decodes in its own goroutine.
 	c.decoder, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(max(size, minWindow)))
 	return c, err
 }
 
-// What is not stored as it is begins with magic, the method, and the length of the value
-// as a uvarint.
+// A value that is not stored unchanged is stored as magic, the method, the length of the
+// value as a uvarint, and the value, compressed or not.
 var magic = []byte("\xf5cgz")
 
 const (
-	plain      = 0 // a value that happens to begin with magic
+	plain      = 0 // not compressed: a value that itself begins with magic
 	zstandard  = 1
-	headerSize = 16 // at most
+	headerSize = 16 // upper bound
 )
 
 // Encode implements [wrap.Coding].
 func (c *coding) Encode(_ string, value []byte) ([]byte, error) {
 	if len(value) > c.maxSize {
-		return nil, fmt.Errorf("a value of %d bytes, and MaxSize is %d: %w", len(value), c.maxSize, drivers.ErrRefused)
+		return nil, fmt.Errorf("%w: the value has %d bytes, and MaxSize is %d", drivers.ErrRefused, len(value), c.maxSize)
 	}
 	if len(value) >= c.threshold {
 		b := header(make([]byte, 0, headerSize+len(value)/2), zstandard, value)
 		b = c.encoder.EncodeAll(value, b)
-		// Less is not worth decompressing it each time.
+		// A smaller saving is not worth the decompression of each read.
 		if len(b) < len(value)-len(value)/16 {
 			return b, nil
 		}
@@ -147,7 +155,7 @@ func header(b []byte, method byte, value []byte) []byte {
 	return binary.AppendUvarint(b, uint64(len(value)))
 }
 
-var errDamaged = errors.New("damaged")
+var errDamaged = errors.New("the stored value is damaged")
 
 // Decode implements [wrap.Coding].
 func (c *coding) Decode(_ string, stored []byte) ([]byte, error) {
@@ -165,7 +173,7 @@ func (c *coding) Decode(_ string, stored []byte) ([]byte, error) {
 	}
 	rest = rest[n:]
 	if size > uint64(c.maxSize) {
-		return nil, fmt.Errorf("a value of %d bytes, and MaxSize is %d", size, c.maxSize)
+		return nil, fmt.Errorf("the value has %d bytes when decompressed, and MaxSize is %d", size, c.maxSize)
 	}
 	value := rest
 	switch method {
@@ -176,7 +184,7 @@ func (c *coding) Decode(_ string, stored []byte) ([]byte, error) {
 			return nil, err
 		}
 	default:
-		return nil, fmt.Errorf("method %d is not known", method)
+		return nil, fmt.Errorf("the stored value has the unknown compression method %d", method)
 	}
 	if uint64(len(value)) != size {
 		return nil, errDamaged

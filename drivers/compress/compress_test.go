@@ -90,7 +90,8 @@ func TestATierInUseCanBeWrapped(t *testing.T) {
 	if got := load(t, d, "a"); !bytes.Equal(got, text(10_000)) {
 		t.Errorf("got %.40q", got)
 	}
-	swapped, err := d.(drivers.Swapper).SwapMany(t.Context(), []drivers.Swap{{Key: "a", Old: text(10_000), New: []byte("x")}})
+	swapper, _ := drivers.SwapperOf(d)
+	swapped, err := swapper.SwapMany(t.Context(), []drivers.Swap{{Key: "a", Old: text(10_000), New: []byte("x")}})
 	if err != nil || !swapped[0] {
 		t.Errorf("swap: %v, %v", swapped, err)
 	}
@@ -202,7 +203,8 @@ func FuzzDecode(f *testing.F) {
 
 func TestOptionsAreChecked(t *testing.T) {
 	for _, options := range []Options{{Threshold: -1}, {MaxSize: "plenty"}} {
-		err := New(newTier(), options).(drivers.Checker).Err()
+		checker, _ := drivers.CheckerOf(New(newTier(), options))
+		err := checker.Err()
 		if err == nil || !strings.HasPrefix(err.Error(), "compress: ") {
 			t.Errorf("%+v: error %v", options, err)
 		}

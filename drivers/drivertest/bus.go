@@ -12,8 +12,8 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// Bus tests a bus. What open returns, however often it is called, must reach each
-// other, as the buses of several processes do.
+// Bus tests a bus. The buses that open returns must be connected with each other, like those
+// of several processes.
 func Bus(t *testing.T, open func(t *testing.T) drivers.Bus) {
 	t.Run("ReachesEveryProcess", func(t *testing.T) { busReaches(t, open(t), open(t)) })
 	t.Run("MessagesAreBytes", func(t *testing.T) { busBytes(t, open(t)) })
@@ -74,7 +74,7 @@ func (l *listener) Message(message []byte) {
 	l.messages = append(l.messages, message)
 }
 
-// end declares that the subscription is over.
+// end declares that the subscription has ended: a later call fails the test.
 func (l *listener) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -98,10 +98,10 @@ func (l *listener) last() string {
 
 func (l *listener) waitFor(event string) {
 	l.t.Helper()
-	eventually(l.t, "the listener is told "+event, func() bool { return l.last() == event })
+	eventually(l.t, "the listener's last event is "+event, func() bool { return l.last() == event })
 }
 
-// losses counts how often the listener was told that messages may be lost.
+// losses counts the calls of Down.
 func (l *listener) losses() (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -113,15 +113,16 @@ func (l *listener) losses() (n int) {
 	return n
 }
 
-// hears checks that a message arrives that is published while the listener is up. On a
-// slow machine the subscription may be lost again meanwhile: then the next has to.
-func (l *listener) hears(b drivers.Bus, channel string) {
+// receives checks that a message arrives that is published while the listener is up. On a
+// slow machine the subscription may be lost again before that: then the next message must
+// arrive.
+func (l *listener) receives(b drivers.Bus, channel string) {
 	l.t.Helper()
 	eventually(l.t, "a message arrives", func() bool {
 		losses, before := l.losses(), len(l.received())
 		l.waitFor("up")
 		publish(l.t, b, channel, []byte("x"))
-		eventually(l.t, "a message arrives, or the listener is told down", func() bool {
+		eventually(l.t, "a message arrives, or Down is called", func() bool {
 			return len(l.received()) > before || l.losses() > losses
 		})
 		return len(l.received()) > before
@@ -162,7 +163,7 @@ func publish(t *testing.T, b drivers.Bus, channel string, messages ...[]byte) {
 
 func busReaches(t *testing.T, a, b drivers.Bus) {
 	channel := unique("bus")
-	// Nobody listens yet.
+	// A message without subscribers.
 	publish(t, a, channel, []byte("lost"))
 	own, stopOwn := listen(t, a, channel)
 	defer stopOwn()
@@ -278,7 +279,7 @@ func busClose(t *testing.T, a, b drivers.Bus) {
 	open.waitMessages([]byte("x"))
 }
 
-// BusFaults tests that a subscription tells when it is lost, and comes back.
+// BusFaults tests that a subscription reports a lost connection and reconnects.
 func BusFaults(t *testing.T, open func(t *testing.T) drivers.Bus, faults Faults) {
 	if faults.Stop != nil {
 		t.Run("StoppedServer", func(t *testing.T) {
@@ -306,7 +307,7 @@ func busOutage(t *testing.T, b drivers.Bus, begin, end func()) {
 		l.waitFor("down")
 		mend()
 		l.waitFor("up")
-		l.hears(b, channel)
+		l.receives(b, channel)
 	}
 }
 
@@ -322,10 +323,10 @@ func busLateServer(t *testing.T, b drivers.Bus, faults Faults) {
 	l.waitFor("down")
 	restart()
 	l.waitFor("up")
-	l.hears(b, channel)
+	l.receives(b, channel)
 }
 
-// busSilentClose: a program can end while its server says nothing.
+// busSilentClose: a program can end while its server does not answer.
 func busSilentClose(t *testing.T, b drivers.Bus, faults Faults) {
 	_, unsubscribe := listen(t, b, unique("bus"))
 	listen(t, b, unique("bus"))

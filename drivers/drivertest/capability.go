@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"strings"
+	"testing"
 
 	"github.com/cachegen/cachegen/drivers"
 )
@@ -14,8 +15,8 @@ type options struct {
 	limit    Limits
 }
 
-// A Capability is one or several of the interfaces that a shared tier may have
-// besides [drivers.L2]. As an option of [L2] it says which ones must be there.
+// A Capability is one or several of the optional capabilities of a shared tier. As an
+// option of [L2] it says which ones the store must have.
 type Capability uint
 
 // The capabilities. Combine them with |.
@@ -26,16 +27,51 @@ const (
 	Scans                                  // [drivers.Scanner]
 	DeletesPrefixes                        // [drivers.PrefixDeleter]
 	Prunes                                 // [drivers.Pruner]
+	ReadyChecks                            // [drivers.ReadyChecker]
 )
 
-var capabilityNames = []string{"Adder", "Swapper", "Leaser", "Scanner", "PrefixDeleter", "Pruner"}
+// capabilities has, in the order of the constants, the name of each interface, the query
+// for it and the tests of it.
+var capabilities = []struct {
+	name  string
+	has   func(drivers.L2) bool
+	tests func(run func(string, func(*testing.T, l2)))
+}{
+	{"Adder", has(drivers.AdderOf), l2Adder},
+	{"Swapper", has(drivers.SwapperOf), l2Swapper},
+	{"Leaser", has(drivers.LeaserOf), l2Leaser},
+	{"Scanner", has(drivers.ScannerOf), l2Scanner},
+	{"PrefixDeleter", has(drivers.PrefixDeleterOf), l2PrefixDeleter},
+	{"Pruner", has(drivers.PrunerOf), l2Pruner},
+	{"ReadyChecker", has(readyCheckerOf), l2ReadyChecker},
+}
+
+func readyCheckerOf(store drivers.L2) (drivers.ReadyChecker, bool) {
+	return drivers.ReadyCheckerOf(store)
+}
+
+func has[C any](query func(drivers.L2) (C, bool)) func(drivers.L2) bool {
+	return func(store drivers.L2) bool {
+		_, ok := query(store)
+		return ok
+	}
+}
+
+// mustHave returns the capability that a query has found. Every handle to a store must have
+// the capabilities of the first handle.
+func mustHave[C any](capability C, ok bool) C {
+	if !ok {
+		panic("drivertest: a handle lacks a capability that another handle to the same store has")
+	}
+	return capability
+}
 
 // String returns the names of the interfaces.
 func (c Capability) String() string {
 	var names []string
-	for i, name := range capabilityNames {
+	for i, capability := range capabilities {
 		if c&(1<<i) != 0 {
-			names = append(names, name)
+			names = append(names, capability.name)
 		}
 	}
 	if names == nil {
@@ -46,70 +82,12 @@ func (c Capability) String() string {
 
 func (c Capability) apply(o *options) { o.required |= c }
 
-// Of returns the capabilities of store.
+// Of returns the capabilities that the queries of package drivers find in store.
 func Of(store drivers.L2) (c Capability) {
-	if _, ok := store.(drivers.Adder); ok {
-		c |= Adds
-	}
-	if _, ok := store.(drivers.Swapper); ok {
-		c |= Swaps
-	}
-	if _, ok := store.(drivers.Leaser); ok {
-		c |= Leases
-	}
-	if _, ok := store.(drivers.Scanner); ok {
-		c |= Scans
-	}
-	if _, ok := store.(drivers.PrefixDeleter); ok {
-		c |= DeletesPrefixes
-	}
-	if _, ok := store.(drivers.Pruner); ok {
-		c |= Prunes
-	}
-	return c
-}
-
-// Limits are what a store is documented not to take. The zero value has none. A
-// write beyond them has to be refused (see [drivers.ErrRefused]); what a read or a
-// delete of such a key does is the driver's choice.
-type Limits struct {
-	MaxKey     int // bytes; 0: the tests use keys up to 64 KB
-	MaxValue   int // bytes; 0: the tests use values up to 64 MB
-	NoEmptyKey bool
-	// LargestValue bounds the values that the tests use, in bytes, where larger
-	// ones are taken but take too long. 0: 64 MB.
-	LargestValue int
-	// LargestBatch bounds the batches that the tests use, in keys, where each key takes
-	// its time and some hundreds are beyond what the store does at once; at least ten.
-	// 0: 3000.
-	LargestBatch int
-}
-
-func (l Limits) apply(o *options) { o.limit = l }
-
-// largest returns the size of the largest value to use in a test.
-func (l Limits) largest() int {
-	size := 64 << 20
-	for _, limit := range []int{l.MaxValue, l.LargestValue} {
-		if limit > 0 {
-			size = min(size, limit)
+	for i, capability := range capabilities {
+		if capability.has(store) {
+			c |= 1 << i
 		}
 	}
-	return size
-}
-
-// batch returns how many keys a test that wants n uses.
-func (l Limits) batch(n int) int {
-	if l.LargestBatch > 0 {
-		return min(n, max(l.LargestBatch, 10))
-	}
-	return n
-}
-
-// longest returns the length of the longest key to use in a test.
-func (l Limits) longest() int {
-	if l.MaxKey > 0 {
-		return min(l.MaxKey, 64<<10)
-	}
-	return 64 << 10
+	return c
 }

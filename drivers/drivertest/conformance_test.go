@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const everything = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans | drivertest.DeletesPrefixes | drivertest.Prunes
+const everything = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans | drivertest.DeletesPrefixes | drivertest.Prunes | drivertest.ReadyChecks
 
 func TestTheExamplesConform(t *testing.T) {
 	small := drivertest.Limits{LargestValue: 1 << 20}
@@ -28,7 +28,7 @@ func TestTheExamplesConform(t *testing.T) {
 	})
 }
 
-// bugEnv tells a copy of this program which bug the reference is to have.
+// bugEnv is the environment variable with the bug of the reference, for a copy of this program.
 const bugEnv = "CACHEGEN_DRIVERTEST_BUG"
 
 func TestTheReferenceConforms(t *testing.T) {
@@ -59,7 +59,7 @@ func TestSmallBatchesAreEnough(t *testing.T) {
 	drivertest.L2(t, func(t *testing.T) drivers.L2 { return newReference("") }, everything, drivertest.Limits{LargestValue: 1, LargestBatch: 1})
 }
 
-// A store may take as little as memcached does.
+// A store may have limits as low as those of memcached.
 func TestLimitsAreKeptTo(t *testing.T) {
 	limits := drivertest.Limits{MaxKey: 250, MaxValue: 1 << 20, NoEmptyKey: true}
 	shared := newReference("")
@@ -67,7 +67,7 @@ func TestLimitsAreKeptTo(t *testing.T) {
 	drivertest.L2(t, func(t *testing.T) drivers.L2 { return shared.another() }, everything, limits)
 }
 
-// Each bug fails the tests that are named after what it breaks.
+// Each bug fails the test of the promise that it breaks.
 func TestBrokenStoresFail(t *testing.T) {
 	program, err := os.Executable()
 	if err != nil {
@@ -110,6 +110,8 @@ func TestBrokenStoresFail(t *testing.T) {
 		"prefixes are patterns":           "DeletePrefix/PrefixesAreBytes",
 		"scans what has ended":            "Scan/NotWhatHasEnded",
 		"swallows a callback's error":     "Scan/EndsWithAnError",
+
+		"empties itself when asked whether it is ready": "ReadyChangesNothing",
 	} {
 		running.Go(func() {
 			slots <- struct{}{}

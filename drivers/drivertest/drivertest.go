@@ -1,5 +1,5 @@
-// Package drivertest is the contract of package drivers as tests. A driver,
-// whoever wrote it, runs what belongs to its role:
+// Package drivertest tests a driver against the contract of package drivers. The tests of
+// every driver, of this project or of another, call the function for its role:
 //
 //	func TestConformance(t *testing.T) {
 //		drivertest.L2(t, func(t *testing.T) drivers.L2 {
@@ -9,22 +9,23 @@
 //		}, drivertest.Adds|drivertest.Leases)
 //	}
 //
-// The open function is called for each subtest, and again where a test wants a
-// second handle. What it returns may share its data with what it returned before,
-// and should where the driver's purpose is to share: the tests choose keys and
-// channels that nobody else uses, and tests of concurrency then run through
-// several handles.
+// The open function is called for each subtest, and again in a test that needs a second
+// handle. Handles may share their data, and should if the driver shares data between
+// processes: the tests use keys and channels that no other test uses, and the tests of
+// concurrency use several handles.
 //
-// Each capability that the store has is tested, and the list is logged (go test
-// -v). A driver's test names the ones that must be there ([Adds] and the others),
-// so that it fails when one gets lost. [Limits] say what the store is documented
-// not to take; that it refuses what is beyond them is tested too.
+// The capabilities of the store are found with the queries of package drivers, so a
+// [drivers.Wrapper] is tested like any other driver. Each capability that the store has is
+// tested, and the list is logged (go test -v). A driver's test names the capabilities that
+// the store must have ([Adds] and the others), so that the test fails when one is lost.
+// [Limits] are the documented limits of the store; the tests check that the store refuses
+// what is beyond them.
 //
-// [L2Faults] and [BusFaults] run against a server that the test can stop and
-// pause; package servers starts some.
+// [L2Faults] and [BusFaults] run against a server that the test can stop and pause; package
+// servers starts such servers.
 //
-// The first example is a whole driver of a third party in twenty lines, on top of
-// another; the second is one from the ground up.
+// The first example is a complete driver in front of another one; the second is a driver
+// from the ground up.
 package drivertest
 
 import (
@@ -37,20 +38,20 @@ import (
 	"time"
 )
 
-// patience bounds every wait for something that must happen. It is long because
-// build machines are slow; no test waits for all of it unless it fails.
+// patience bounds every wait for an event that must happen. It is long because build
+// machines are slow; only a test that fails waits that long.
 const patience = 20 * time.Second
 
-// Faults breaks the server behind a driver and mends it. Nil functions are faults
-// that the server cannot have; what needs them is left out.
+// Faults are functions that make the server of a driver fail and work again. If a function
+// is nil, the tests that need it are left out.
 type Faults struct {
 	Stop    func() // every connection breaks, new ones are refused
-	Restart func() // after Stop; the data may be gone
-	Pause   func() // connections stay open, nothing is answered
+	Restart func() // after Stop; the data may be lost
+	Pause   func() // connections stay open, but the server does not answer
 	Resume  func() // after Pause
 }
 
-// testContext ends some time, so that a driver that hangs fails its test.
+// testContext returns a context with a deadline, so that a driver that hangs fails its test.
 func testContext(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 6*patience) // some make thousands of calls
@@ -58,8 +59,8 @@ func testContext(t *testing.T) context.Context {
 	return ctx
 }
 
-// unique returns a text that no other test uses, and that is no pattern or
-// wildcard anywhere.
+// unique returns a text that no other test uses, without characters that are wildcards in
+// some driver.
 func unique(name string) string { return name + "-" + rand.Text() }
 
 // eventually waits until condition holds.
@@ -78,7 +79,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// mustFail checks an error that must wrap want.
+// mustFail checks that err wraps want.
 func mustFail(t *testing.T, operation string, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {
@@ -93,7 +94,8 @@ func must(t *testing.T, operation string, err error) {
 	}
 }
 
-// mustEqual tells absent (nil) and empty apart, and does not print megabytes.
+// mustEqual compares values; absent (nil) and empty are different. It prints large values
+// shortened.
 func mustEqual(t *testing.T, what string, got, want []byte) {
 	t.Helper()
 	if (got == nil) != (want == nil) || !bytes.Equal(got, want) {

@@ -10,8 +10,8 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// A Store is a driver that has nothing below it but a map. Its methods fail by one
-// function, so that each error names the store and the operation.
+// A Store is a driver on a map. Its methods return the errors of one function, so that each
+// error names the store and the operation.
 type Store struct {
 	mu     sync.Mutex
 	items  map[string]item
@@ -20,7 +20,7 @@ type Store struct {
 
 type item struct {
 	value []byte
-	until time.Time // zero: for ever
+	until time.Time // zero: forever
 }
 
 func (s *Store) do(ctx context.Context, operation string, f func() error) error {
@@ -56,9 +56,9 @@ func (s *Store) GetMany(ctx context.Context, keys []string) (values [][]byte, er
 
 func (s *Store) SetMany(ctx context.Context, items []drivers.Item) error {
 	return s.do(ctx, "set", func() error {
-		for _, it := range items { // all, before any is stored
+		for _, it := range items { // all items are checked before any is stored
 			if it.TTL < 0 {
-				return fmt.Errorf("%w: negative ttl %s", drivers.ErrRefused, it.TTL)
+				return fmt.Errorf("%w: the ttl is %s, must not be negative", drivers.ErrRefused, it.TTL)
 			}
 		}
 		for _, it := range items {
@@ -88,8 +88,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// A driver from the ground up: what it has to do for each of the promises of package
-// drivers. Its test is the same one call.
+// A driver from the ground up, with what it has to do for each promise of package drivers.
+// Its test is the same call as in the first example.
 func Example_store() {
 	ctx := context.Background()
 	store := &Store{items: make(map[string]item)}
@@ -102,5 +102,5 @@ func Example_store() {
 	fmt.Println(store.SetMany(ctx, []drivers.Item{{Key: "user:1", TTL: -1}}))
 	// Output:
 	// "Ada" true <nil>
-	// mystore: set: refused: negative ttl -1ns
+	// mystore: set: refused: the ttl is -1ns, must not be negative
 }

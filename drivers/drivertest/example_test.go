@@ -11,14 +11,15 @@ import (
 	"github.com/cachegen/cachegen/drivers/memory"
 )
 
-// Checked is a third party's driver, all of it: in front of any other tier, it notices
-// values that were damaged there.
+// Checked is a complete driver of a third party. It stands in front of any other tier, and
+// treats values that were damaged there as absent. It declares no Unwrap and no methods of a
+// capability, so it has none; [drivers.Wrapper] shows how to have those of the tier behind.
 type Checked struct{ drivers.L2 }
 
 func (c Checked) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
 	values, err := c.L2.GetMany(ctx, keys)
 	for i, v := range values {
-		values[i] = nil // absent, or as good as absent
+		values[i] = nil // absent, unless the checksum is right
 		if n := len(v) - crc32.Size; n >= 0 && crc32.ChecksumIEEE(v[:n]) == binary.BigEndian.Uint32(v[n:]) {
 			values[i] = v[:n]
 		}
@@ -27,14 +28,14 @@ func (c Checked) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
 }
 
 func (c Checked) SetMany(ctx context.Context, items []drivers.Item) error {
-	items = slices.Clone(items) // which are the caller's, as their values are
+	items = slices.Clone(items) // the caller owns items and their values
 	for i, it := range items {
 		items[i].Value = binary.BigEndian.AppendUint32(slices.Clip(it.Value), crc32.ChecksumIEEE(it.Value))
 	}
 	return c.L2.SetMany(ctx, items)
 }
 
-// The driver's test is one call:
+// The test of the driver is one call:
 //
 //	func TestConformance(t *testing.T) {
 //		drivertest.L2(t, func(t *testing.T) drivers.L2 {

@@ -1,6 +1,7 @@
 package drivertest
 
 import (
+	"maps"
 	"math"
 	"sync"
 	"testing"
@@ -8,7 +9,8 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// L1 tests a memory tier. It must have room for a hundred items of one byte.
+// L1 tests a memory tier, with the capabilities that it has. The tier must have room for a
+// hundred items of one byte.
 func L1(t *testing.T, open func(t *testing.T) drivers.L1) {
 	t.Run("AbsentIsNil", func(t *testing.T) {
 		if got := open(t).Get(1); got != nil {
@@ -54,6 +56,9 @@ func L1(t *testing.T, open func(t *testing.T) drivers.L1) {
 			t.Errorf("after another instance's Clear: %v", got)
 		}
 	})
+	if _, ok := drivers.RangerOf(open(t)); ok {
+		t.Run("RangeListsWhatIsThere", func(t *testing.T) { l1Range(t, open(t)) })
+	}
 	t.Run("CloseTwice", func(t *testing.T) { l1Close(t, open(t)) })
 	t.Run("NothingSurvivesCloseDuringSets", func(t *testing.T) { l1CloseDuringSets(t, open(t)) })
 }
@@ -94,7 +99,30 @@ func l1Clear(t *testing.T, l1 drivers.L1) {
 	}
 }
 
-// l1OwnWrites: eviction may lose an item, but never bring an earlier one back.
+func l1Range(t *testing.T, l1 drivers.L1) {
+	ranger := mustHave(drivers.RangerOf(l1))
+	for hash := range uint64(5) {
+		l1.Set(hash, hash, 1)
+	}
+	l1.Set(1, "one", 1)
+	l1.Delete(2)
+	found := make(map[any]int)
+	ranger.Range(func(item any) bool {
+		found[item]++
+		l1.Len() // f may use the tier
+		return true
+	})
+	if want := map[any]int{uint64(0): 1, "one": 1, uint64(3): 1, uint64(4): 1}; !maps.Equal(found, want) {
+		t.Errorf("items and how often each was listed: %v, want %v", found, want)
+	}
+	calls := 0
+	ranger.Range(func(any) bool { calls++; return calls < 2 })
+	if calls != 2 {
+		t.Errorf("%d calls, want none after f has returned false", calls)
+	}
+}
+
+// l1OwnWrites: eviction may remove an item, but never bring back an earlier one.
 func l1OwnWrites(t *testing.T, l1 drivers.L1) {
 	const writers, rounds = 8, 2000
 	var wg sync.WaitGroup

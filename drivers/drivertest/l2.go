@@ -12,8 +12,8 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// L2 tests a shared tier. options are the capabilities that it must have, and its
-// [Limits].
+// L2 tests a shared tier, with all the capabilities that it has. opts are the capabilities
+// that the tier must have, and its [Limits].
 func L2(t *testing.T, open func(t *testing.T) drivers.L2, opts ...Option) {
 	var o options
 	for _, option := range opts {
@@ -67,14 +67,8 @@ func L2(t *testing.T, open func(t *testing.T) drivers.L2, opts ...Option) {
 	}
 	run("ErrorsNameStoreAndOperation", l2Errors)
 
-	for _, capability := range []struct {
-		of    Capability
-		tests func(run func(string, func(*testing.T, l2)))
-	}{
-		{Adds, l2Adder}, {Swaps, l2Swapper}, {Leases, l2Leaser},
-		{Scans, l2Scanner}, {DeletesPrefixes, l2PrefixDeleter}, {Prunes, l2Pruner},
-	} {
-		if have&capability.of != 0 {
+	for _, capability := range capabilities {
+		if capability.has(first) {
 			capability.tests(run)
 		}
 	}
@@ -83,20 +77,20 @@ func L2(t *testing.T, open func(t *testing.T) drivers.L2, opts ...Option) {
 	}
 }
 
-// l2 is a store in a test: calls that fail the test rather than return an error.
+// l2 is a store in a test. Its methods fail the test instead of returning an error.
 type l2 struct {
 	drivers.L2
 	t      *testing.T
 	ctx    context.Context
 	limit  Limits
-	prefix string // no other test has keys with it
+	prefix string // of the test's keys; no other test uses it
 	open   func(t *testing.T) drivers.L2
 }
 
 func (s l2) key(name string) string { return s.prefix + name }
 
-// another returns a second handle to the same data, or the store itself and false
-// where what open returns shares no data.
+// another returns a second handle to the same data, or the store itself and false if the
+// handles of open do not share their data.
 func (s l2) another() (store drivers.L2, shared bool) {
 	s.t.Helper()
 	probe := s.key("probe")
@@ -111,7 +105,7 @@ func (s l2) another() (store drivers.L2, shared bool) {
 	return other, true
 }
 
-// handles returns n handles to the same data, of which several may be one.
+// handles returns n handles to the same data; some of them may be the same handle.
 func (s l2) handles(n int) []drivers.L2 {
 	s.t.Helper()
 	all := []drivers.L2{s.L2}
@@ -142,7 +136,7 @@ func (s l2) delete(keys ...string) {
 	must(s.t, "DeleteMany", s.DeleteMany(s.ctx, keys))
 }
 
-// expect checks what key has; nil is absent.
+// expect checks the value of key; nil is absent.
 func (s l2) expect(key string, want []byte) {
 	s.t.Helper()
 	mustEqual(s.t, fmt.Sprintf("key %s", brief([]byte(key))), s.get(key)[0], want)
@@ -183,7 +177,7 @@ func l2Empty(t *testing.T, s l2) {
 	}
 }
 
-// l2Batch is larger than any limit on a statement's parameters is likely to be.
+// l2Batch uses batches that are larger than the likely limit of parameters in a statement.
 func l2Batch(t *testing.T, s l2) {
 	n := s.limit.batch(3000)
 	var items []drivers.Item
@@ -227,8 +221,8 @@ func l2Ownership(t *testing.T, s l2) {
 	mustEqual(t, "the same key again, after the caller changed its first value", twice[1], []byte("mine"))
 }
 
-// l2Visibility: a read that starts after a write has returned, by whichever process,
-// sees it or a later one.
+// l2Visibility: a read that starts after a write has returned, in any process, sees that
+// write or a later one.
 func l2Visibility(t *testing.T, s l2) {
 	const rounds, readers = 200, 4
 	key := s.key("counter")
@@ -269,13 +263,13 @@ func l2Visibility(t *testing.T, s l2) {
 	for i := range int64(rounds) {
 		s.set(drivers.Item{Key: key, Value: fmt.Append(nil, i)})
 		written.Store(i)
-		if !sees(handles[i%readers]) { // also where this is over before the others begin
+		if !sees(handles[i%readers]) { // here too, because the loop can end before the readers start
 			return
 		}
 	}
 }
 
-// l2Whole: whoever reads while a value is replaced gets the old one or the new one.
+// l2Whole: a read during the replacement of a value returns the whole old or new value.
 func l2Whole(t *testing.T, s l2) {
 	const readers = 3
 	size := min(s.limit.largest(), 300_000)

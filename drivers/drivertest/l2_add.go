@@ -10,7 +10,7 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// adding is a store that can add.
+// adding is a store that is an Adder.
 type adding struct {
 	l2
 	drivers.Adder
@@ -28,7 +28,7 @@ func (s adding) add(items ...drivers.Item) [][]byte {
 
 func l2Adder(run func(string, func(*testing.T, l2))) {
 	add := func(name string, test func(t *testing.T, s adding)) {
-		run("Add/"+name, func(t *testing.T, s l2) { test(t, adding{s, s.L2.(drivers.Adder)}) })
+		run("Add/"+name, func(t *testing.T, s l2) { test(t, adding{s, mustHave(drivers.AdderOf(s.L2))}) })
 	}
 	add("NoItems", func(t *testing.T, s adding) { s.add() })
 	add("OnlyWhereAbsent", addOnlyWhereAbsent)
@@ -61,7 +61,7 @@ func addTTL(t *testing.T, s adding) {
 	s.add(drivers.Item{Key: s.key("sentinel"), Value: []byte("y"), TTL: ttl})
 	s.waitAbsent(s.key("sentinel"))
 	s.expect(s.key("kept"), []byte("x"))
-	// Past its TTL is absent, removed from the store or not.
+	// An expired item is absent, whether the store has removed it or not.
 	mustEqual(t, "added over an ended TTL", s.add(drivers.Item{Key: s.key("sentinel"), Value: []byte("z")})[0], []byte("z"))
 	s.expect(s.key("sentinel"), []byte("z"))
 }
@@ -87,7 +87,7 @@ func addBatch(t *testing.T, s adding) {
 	}
 }
 
-// addOneWinner: for each key, all concurrent callers get one and the same value.
+// addOneWinner: for each key, all concurrent callers get the same value.
 func addOneWinner(t *testing.T, s adding) {
 	const callers, keys = 16, 10
 	results := make([][][]byte, callers)
@@ -95,7 +95,7 @@ func addOneWinner(t *testing.T, s adding) {
 	handles := s.handles(3)
 	var wg sync.WaitGroup
 	for c := range callers {
-		adder := handles[c%len(handles)].(drivers.Adder)
+		adder := mustHave(drivers.AdderOf(handles[c%len(handles)]))
 		wg.Go(func() {
 			var items []drivers.Item
 			for k := range keys {

@@ -9,8 +9,8 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// L2Faults tests what a shared tier does while its server is away. The tests use
-// one server one after the other; open connects to it.
+// L2Faults tests a shared tier while its server does not answer or is stopped. open connects
+// to the one server that all tests use, one after the other.
 func L2Faults(t *testing.T, open func(t *testing.T) drivers.L2, faults Faults) {
 	store := func(t *testing.T) l2 {
 		return l2{L2: open(t), t: t, ctx: testContext(t), prefix: unique("l2") + ":", open: open}
@@ -23,7 +23,7 @@ func L2Faults(t *testing.T, open func(t *testing.T) drivers.L2, faults Faults) {
 	}
 }
 
-// l2Silent: nobody waits longer for a silent server than its context says.
+// l2Silent: no call waits for a server without an answer after its context has ended.
 func l2Silent(t *testing.T, s l2, faults Faults) {
 	s.set(drivers.Item{Key: s.key("a"), Value: []byte("x")})
 	ends := s.open(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// everyByte holds each byte once.
+// everyByte returns a text of all 256 bytes.
 func everyByte() string {
 	var all [256]byte
 	for b := range all {
@@ -21,9 +21,9 @@ func everyByte() string {
 	return string(all[:])
 }
 
-// awkwardNames are different keys to who compares bytes, and are the same, or
-// patterns of each other, to who does not. With the prefix they are no longer than the
-// store's keys may be.
+// awkwardNames returns keys that differ byte by byte, but are equal, or patterns of each
+// other, for a store that does not compare bytes. Together with the prefix they are within
+// the store's limit.
 func (s l2) awkwardNames() []string {
 	all := everyByte()
 	names := []string{
@@ -43,7 +43,7 @@ func l2Keys(t *testing.T, s l2) {
 		keys = append(keys, s.key(name), name+s.prefix)
 	}
 	if !s.limit.NoEmptyKey {
-		// The only keys that other tests can have too, with the longest.
+		// This key and the longest ones are the only keys that other tests also use.
 		keys = append(keys, "")
 	}
 	s.delete(keys...)
@@ -71,7 +71,7 @@ func l2Values(t *testing.T, s l2) {
 	}
 }
 
-// l2Large is the one test that takes its time.
+// l2Large has a longer timeout than the other tests.
 func l2Large(t *testing.T, s l2) {
 	ctx, cancel := context.WithTimeout(t.Context(), 6*patience)
 	defer cancel()
@@ -86,15 +86,15 @@ func l2Large(t *testing.T, s l2) {
 	s.expect(s.key("large"), []byte("y"))
 }
 
-// writes is every operation that stores items, refused or not.
+// writes returns every operation that can store items.
 func (s l2) writes(items ...drivers.Item) map[string]func(context.Context) error {
 	all := map[string]func(context.Context) error{
 		"SetMany": func(ctx context.Context) error { return s.SetMany(ctx, items) },
 	}
-	if a, ok := s.L2.(drivers.Adder); ok {
+	if a, ok := drivers.AdderOf(s.L2); ok {
 		all["AddMany"] = func(ctx context.Context) error { _, err := a.AddMany(ctx, items); return err }
 	}
-	if w, ok := s.L2.(drivers.Swapper); ok {
+	if w, ok := drivers.SwapperOf(s.L2); ok {
 		all["SwapMany"] = func(ctx context.Context) error {
 			swaps := make([]drivers.Swap, len(items))
 			for i, it := range items {
@@ -104,7 +104,7 @@ func (s l2) writes(items ...drivers.Item) map[string]func(context.Context) error
 			return err
 		}
 	}
-	if l, ok := s.L2.(drivers.Leaser); ok {
+	if l, ok := drivers.LeaserOf(s.L2); ok {
 		all["FillMany"] = func(ctx context.Context) error { _, err := l.FillMany(ctx, items, "token"); return err }
 	}
 	return all
@@ -117,7 +117,7 @@ func (s l2) refuses(what string, items ...drivers.Item) {
 	}
 }
 
-// refusedBatch: nothing is stored of a call that is refused, wherever in it the reason is.
+// refusedBatch: a call that is refused stores nothing, whichever of its items is the reason.
 func refusedBatch(t *testing.T, s l2) {
 	good := drivers.Item{Key: s.key("good"), Value: []byte("x")}
 	bad := map[string]drivers.Item{"a negative TTL": {Key: s.key("bad"), TTL: -1}}
@@ -130,7 +130,7 @@ func refusedBatch(t *testing.T, s l2) {
 	if s.limit.MaxValue > 0 {
 		bad["a value that is too large"] = drivers.Item{Key: s.key("bad"), Value: make([]byte, s.limit.MaxValue+1)}
 	}
-	if l, ok := s.L2.(drivers.Leaser); ok {
+	if l, ok := drivers.LeaserOf(s.L2); ok {
 		_, err := l.LeaseMany(s.ctx, []string{good.Key}, "token", time.Hour)
 		must(t, "LeaseMany", err)
 	}
@@ -155,7 +155,7 @@ func refusedKey(t *testing.T, s l2) {
 	}
 }
 
-// refusedValue: what is refused leaves alone what was there.
+// refusedValue: a refused write does not change the stored value.
 func refusedValue(t *testing.T, s l2) {
 	s.set(drivers.Item{Key: s.key("a"), Value: []byte("old")})
 	s.refuses("a value that is too large", drivers.Item{Key: s.key("a"), Value: make([]byte, s.limit.MaxValue+1)})
@@ -163,7 +163,7 @@ func refusedValue(t *testing.T, s l2) {
 	s.expect(s.key("a"), []byte("old"))
 }
 
-// l2Errors: whoever reads a log must see which store failed at what.
+// l2Errors: a log must show which store failed in which operation.
 func l2Errors(t *testing.T, s l2) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	cancel()
@@ -172,7 +172,8 @@ func l2Errors(t *testing.T, s l2) {
 	s.mustBeNamed(s.ctx, "after Close")
 }
 
-// mustBeNamed checks the errors of all operations, which have to fail.
+// mustBeNamed checks that every operation fails, with an error that names the store and the
+// operation.
 func (s l2) mustBeNamed(ctx context.Context, when string) {
 	s.t.Helper()
 	store := ""

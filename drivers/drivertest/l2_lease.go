@@ -10,7 +10,7 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// leasing is a store that can lend keys.
+// leasing is a store that is a Leaser.
 type leasing struct {
 	l2
 	drivers.Leaser
@@ -29,14 +29,14 @@ func (s leasing) check(operation string, keys int, got, want []bool, err error) 
 	}
 }
 
-// lease checks which of the keys token is lent.
+// lease checks for which of keys the lease is taken for token.
 func (s leasing) lease(token string, want []bool, keys ...string) {
 	s.t.Helper()
 	got, err := s.LeaseMany(s.ctx, keys, token, time.Hour)
 	s.check("LeaseMany for "+token, len(keys), got, want, err)
 }
 
-// fill checks which of the items token may store.
+// fill checks which of items are stored with the leases of token.
 func (s leasing) fill(token string, want []bool, items ...drivers.Item) {
 	s.t.Helper()
 	got, err := s.FillMany(s.ctx, items, token)
@@ -48,10 +48,10 @@ func (s leasing) release(token string, keys ...string) {
 	must(s.t, "ReleaseMany for "+token, s.ReleaseMany(s.ctx, keys, token))
 }
 
-// prune removes what has ended, if the store keeps it.
+// prune removes expired items, if the store is a Pruner.
 func (s leasing) prune() {
 	s.t.Helper()
-	if pruner, ok := s.L2.(drivers.Pruner); ok {
+	if pruner, ok := drivers.PrunerOf(s.L2); ok {
 		_, err := pruner.Prune(s.ctx)
 		must(s.t, "Prune", err)
 	}
@@ -59,7 +59,7 @@ func (s leasing) prune() {
 
 func l2Leaser(run func(string, func(*testing.T, l2))) {
 	lease := func(name string, test func(t *testing.T, s leasing)) {
-		run("Lease/"+name, func(t *testing.T, s l2) { test(t, leasing{s, s.L2.(drivers.Leaser)}) })
+		run("Lease/"+name, func(t *testing.T, s l2) { test(t, leasing{s, mustHave(drivers.LeaserOf(s.L2))}) })
 	}
 	lease("NoKeys", func(t *testing.T, s leasing) {
 		s.lease("t", nil)
@@ -97,7 +97,7 @@ func leaseOneHolder(t *testing.T, s leasing) {
 	s.expect(a, []byte{})
 }
 
-// leaseBeside: neither hides the other.
+// leaseBeside: a lease does not hide the value, and the value does not hide the lease.
 func leaseBeside(t *testing.T, s leasing) {
 	full, bare := s.key("full"), s.key("bare")
 	s.set(drivers.Item{Key: full, Value: []byte("old"), TTL: time.Hour})
@@ -105,7 +105,7 @@ func leaseBeside(t *testing.T, s leasing) {
 	s.expect(full, []byte("old"))
 	s.expect(bare, nil)
 	s.prune()
-	if scanner, ok := s.L2.(drivers.Scanner); ok {
+	if scanner, ok := drivers.ScannerOf(s.L2); ok {
 		if got := (scanning{s.l2, scanner}).scan(s.prefix); len(got) != 1 || !got[full] {
 			t.Errorf("scan names %v, want only what has a value", got)
 		}
@@ -115,7 +115,7 @@ func leaseBeside(t *testing.T, s leasing) {
 	s.expect(full, []byte("new"))
 	s.expect(bare, []byte("new"))
 
-	// A value that ends while its key is lent.
+	// A value that expires during a lease of its key.
 	short := s.key("short")
 	s.set(drivers.Item{Key: short, Value: []byte("old"), TTL: 30 * time.Millisecond})
 	s.lease("t1", yes, short)
@@ -183,7 +183,7 @@ func leaseBatch(t *testing.T, s leasing) {
 	s.release("t1", keys...)
 	s.lease("t3", []bool{true, true}, keys[0], keys[1])
 
-	// Nothing but leases, as many as several statements name.
+	// Keys with leases only, more than one statement names.
 	var bare []string
 	var every []bool
 	for i := range n {
@@ -194,8 +194,8 @@ func leaseBatch(t *testing.T, s leasing) {
 	s.lease("t2", every, bare...)
 }
 
-// leaseEnds: a process that died does not keep its keys, and a slow one that comes
-// back does not store what it loaded.
+// leaseEnds: the leases of a process that died end, and a process that takes longer than its
+// lease does not store what it has loaded.
 func leaseEnds(t *testing.T, s leasing) {
 	const ttl = 200 * time.Millisecond
 	a := s.key("a")
@@ -207,7 +207,7 @@ func leaseEnds(t *testing.T, s leasing) {
 		must(t, "LeaseMany", err)
 		return got[0]
 	})
-	// The clock of a server is not read at the instant of the call.
+	// The server reads its clock a little later than the call begins.
 	if held := time.Since(start); held < ttl-20*time.Millisecond {
 		t.Errorf("the lease ended after %s of %s", held, ttl)
 	}
@@ -286,7 +286,7 @@ func leaseRefused(t *testing.T, s leasing) {
 	s.lease("t", yes, keys...)
 }
 
-// leaseOneWinner: of many who ask for a key, one is lent it.
+// leaseOneWinner: of many concurrent callers, one gets the lease of a key.
 func leaseOneWinner(t *testing.T, s leasing) {
 	const callers, keys, rounds = 12, 5, 5
 	handles := s.handles(3)
@@ -299,7 +299,7 @@ func leaseOneWinner(t *testing.T, s leasing) {
 		start := make(chan struct{})
 		var wg sync.WaitGroup
 		for c := range callers {
-			leaser := handles[c%len(handles)].(drivers.Leaser)
+			leaser := mustHave(drivers.LeaserOf(handles[c%len(handles)]))
 			wg.Go(func() {
 				<-start
 				got, err := leaser.LeaseMany(s.ctx, names, fmt.Sprint("t", c), time.Hour)

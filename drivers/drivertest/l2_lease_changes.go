@@ -9,8 +9,8 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// leaseChanges: what was loaded before a change cannot be stored after it. Each
-// change is made through another handle than the lease was taken with.
+// leaseChanges: a value that was loaded before a change of its key cannot be stored after the
+// change. Each change is made through another handle than that of the lease.
 func leaseChanges(run func(string, func(*testing.T, l2)), have Capability) {
 	ends := func(name string, needs Capability, change func(s leasing, by drivers.L2, key string) error) {
 		if needs&^have != 0 {
@@ -20,7 +20,7 @@ func leaseChanges(run func(string, func(*testing.T, l2)), have Capability) {
 			other, _ := s.another()
 			for _, before := range [][]byte{nil, []byte("old")} {
 				for _, suffix := range []string{"", "{", "}", "{}x", "{x}y", "a}b{", "*", " ", "\x00", "%"} {
-					leaseEndedBy(leasing{s, s.L2.(drivers.Leaser)}, other, before, s.key(fmt.Sprint(before != nil, "/", suffix)), change)
+					leaseEndedBy(leasing{s, mustHave(drivers.LeaserOf(s.L2))}, other, before, s.key(fmt.Sprint(before != nil, "/", suffix)), change)
 				}
 			}
 		})
@@ -30,7 +30,7 @@ func leaseChanges(run func(string, func(*testing.T, l2)), have Capability) {
 			return
 		}
 		run("Lease/KeptBy/"+name, func(t *testing.T, l l2) {
-			s := leasing{l, l.L2.(drivers.Leaser)}
+			s := leasing{l, mustHave(drivers.LeaserOf(l.L2))}
 			other, _ := s.another()
 			a := s.key("a")
 			s.set(drivers.Item{Key: a, Value: []byte("old")})
@@ -53,29 +53,29 @@ func leaseChanges(run func(string, func(*testing.T, l2)), have Capability) {
 		return by.DeleteMany(s.ctx, []string{s.key("other"), key})
 	})
 	ends("DeletePrefix", DeletesPrefixes, func(s leasing, by drivers.L2, key string) error {
-		_, err := by.(drivers.PrefixDeleter).DeletePrefix(s.ctx, key)
+		_, err := mustHave(drivers.PrefixDeleterOf(by)).DeletePrefix(s.ctx, key)
 		return err
 	})
 	ends("SwapMany", Swaps, func(s leasing, by drivers.L2, key string) error {
-		swapped, err := by.(drivers.Swapper).SwapMany(s.ctx, []drivers.Swap{{Key: key, Old: s.get(key)[0], New: []byte("new")}})
+		swapped, err := mustHave(drivers.SwapperOf(by)).SwapMany(s.ctx, []drivers.Swap{{Key: key, Old: s.get(key)[0], New: []byte("new")}})
 		if err == nil && !swapped[0] {
 			err = fmt.Errorf("not swapped")
 		}
 		return err
 	})
 	ends("SwapMany that removes", Swaps, func(s leasing, by drivers.L2, key string) error {
-		swapped, err := by.(drivers.Swapper).SwapMany(s.ctx, []drivers.Swap{{Key: key, Old: s.get(key)[0]}})
+		swapped, err := mustHave(drivers.SwapperOf(by)).SwapMany(s.ctx, []drivers.Swap{{Key: key, Old: s.get(key)[0]}})
 		if err == nil && !swapped[0] {
 			err = fmt.Errorf("not swapped")
 		}
 		return err
 	})
-	// It stores only where nothing is.
+	// AddMany stores only where the key is absent.
 	ends("DeleteMany and AddMany", Adds, func(s leasing, by drivers.L2, key string) error {
 		s.delete(key)
 		s.release("t", key)
 		s.lease("t", yes, key)
-		_, err := by.(drivers.Adder).AddMany(s.ctx, []drivers.Item{{Key: key, Value: []byte("new")}})
+		_, err := mustHave(drivers.AdderOf(by)).AddMany(s.ctx, []drivers.Item{{Key: key, Value: []byte("new")}})
 		return err
 	})
 
@@ -84,21 +84,21 @@ func leaseChanges(run func(string, func(*testing.T, l2)), have Capability) {
 		return err
 	})
 	keeps("AddMany over a value", Adds, func(s leasing, by drivers.L2, key string) error {
-		_, err := by.(drivers.Adder).AddMany(s.ctx, []drivers.Item{{Key: key, Value: []byte("new")}})
+		_, err := mustHave(drivers.AdderOf(by)).AddMany(s.ctx, []drivers.Item{{Key: key, Value: []byte("new")}})
 		return err
 	})
 	keeps("SwapMany of another value", Swaps, func(s leasing, by drivers.L2, key string) error {
-		_, err := by.(drivers.Swapper).SwapMany(s.ctx, []drivers.Swap{{Key: key, Old: []byte("x"), New: []byte("new")}, {Key: key + "x"}})
+		_, err := mustHave(drivers.SwapperOf(by)).SwapMany(s.ctx, []drivers.Swap{{Key: key, Old: []byte("x"), New: []byte("new")}, {Key: key + "x"}})
 		return err
 	})
 	keeps("FillMany of another token", 0, func(s leasing, by drivers.L2, key string) error {
-		_, err := by.(drivers.Leaser).FillMany(s.ctx, []drivers.Item{{Key: key, Value: []byte("new")}}, "t2")
+		_, err := mustHave(drivers.LeaserOf(by)).FillMany(s.ctx, []drivers.Item{{Key: key, Value: []byte("new")}}, "t2")
 		return err
 	})
 	keeps("DeletePrefix of another prefix", DeletesPrefixes, func(s leasing, by drivers.L2, key string) error {
-		// However the driver names a lease beside its key.
+		// The store may keep the lease under a name that begins with the key.
 		for _, suffix := range []string{"x", ":", ".", "-", "\x00"} {
-			if _, err := by.(drivers.PrefixDeleter).DeletePrefix(s.ctx, key+suffix); err != nil {
+			if _, err := mustHave(drivers.PrefixDeleterOf(by)).DeletePrefix(s.ctx, key+suffix); err != nil {
 				return err
 			}
 		}
@@ -121,8 +121,8 @@ func leaseEndedBy(s leasing, other drivers.L2, before []byte, key string, change
 	s.expect(key, []byte("loaded after the change"))
 }
 
-// leaseAgainstWrites: a fill and a write of one key that meet. Whichever comes
-// first, what the write stored is there in the end.
+// leaseAgainstWrites: after a concurrent fill and write of one key, the result of the write is
+// stored, whichever of them comes first.
 func leaseAgainstWrites(t *testing.T, s leasing) {
 	const rounds = 60
 	handles := s.handles(2)
@@ -133,7 +133,7 @@ func leaseAgainstWrites(t *testing.T, s leasing) {
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			<-start
-			if _, err := handles[0].(drivers.Leaser).FillMany(s.ctx, []drivers.Item{{Key: key, Value: []byte("loaded")}}, "t"); err != nil {
+			if _, err := mustHave(drivers.LeaserOf(handles[0])).FillMany(s.ctx, []drivers.Item{{Key: key, Value: []byte("loaded")}}, "t"); err != nil {
 				t.Errorf("FillMany: %v", err)
 			}
 		})

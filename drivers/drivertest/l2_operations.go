@@ -8,13 +8,13 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// An operation is something that a store can do.
+// An operation is a call of a store's method.
 type operation struct {
 	verb string // the word for it in errors
 	run  func(context.Context) error
 }
 
-// operations is everything the store can do.
+// operations returns a call of every method that the store has.
 func (s l2) operations() map[string]operation {
 	x, y := s.key("x"), s.key("y")
 	keys := []string{x}
@@ -25,16 +25,16 @@ func (s l2) operations() map[string]operation {
 		"GetMany":            {"get", func(ctx context.Context) error { _, err := s.GetMany(ctx, []string{x, y}); return err }},
 		"GetMany of one key": {"get", func(ctx context.Context) error { _, err := s.GetMany(ctx, keys); return err }},
 	}
-	if a, ok := s.L2.(drivers.Adder); ok {
+	if a, ok := drivers.AdderOf(s.L2); ok {
 		all["AddMany"] = operation{"add", func(ctx context.Context) error { _, err := a.AddMany(ctx, items); return err }}
 	}
-	if w, ok := s.L2.(drivers.Swapper); ok {
+	if w, ok := drivers.SwapperOf(s.L2); ok {
 		all["SwapMany"] = operation{"swap", func(ctx context.Context) error {
 			_, err := w.SwapMany(ctx, []drivers.Swap{{Key: x, New: []byte("x")}})
 			return err
 		}}
 	}
-	if l, ok := s.L2.(drivers.Leaser); ok {
+	if l, ok := drivers.LeaserOf(s.L2); ok {
 		all["LeaseMany"] = operation{"lease", func(ctx context.Context) error {
 			_, err := l.LeaseMany(ctx, keys, "token", time.Minute)
 			return err
@@ -42,16 +42,19 @@ func (s l2) operations() map[string]operation {
 		all["FillMany"] = operation{"fill", func(ctx context.Context) error { _, err := l.FillMany(ctx, items, "token"); return err }}
 		all["ReleaseMany"] = operation{"release", func(ctx context.Context) error { return l.ReleaseMany(ctx, keys, "token") }}
 	}
-	if c, ok := s.L2.(drivers.Scanner); ok {
+	if c, ok := drivers.ScannerOf(s.L2); ok {
 		all["Scan"] = operation{"scan", func(ctx context.Context) error {
 			return c.Scan(ctx, s.prefix, func([]string) error { return nil })
 		}}
 	}
-	if p, ok := s.L2.(drivers.PrefixDeleter); ok {
+	if p, ok := drivers.PrefixDeleterOf(s.L2); ok {
 		all["DeletePrefix"] = operation{"delete", func(ctx context.Context) error { _, err := p.DeletePrefix(ctx, s.prefix); return err }}
 	}
-	if p, ok := s.L2.(drivers.Pruner); ok {
+	if p, ok := drivers.PrunerOf(s.L2); ok {
 		all["Prune"] = operation{"prune", func(ctx context.Context) error { _, err := p.Prune(ctx); return err }}
+	}
+	if c, ok := drivers.ReadyCheckerOf(s.L2); ok {
+		all["Ready"] = operation{"ready", c.Ready}
 	}
 	return all
 }

@@ -10,13 +10,13 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// deleting is a store that can delete by prefix.
+// deleting is a store that is a PrefixDeleter.
 type deleting struct {
 	l2
 	drivers.PrefixDeleter
 }
 
-// deletePrefix checks how many keys are removed.
+// deletePrefix checks the number of removed keys.
 func (s deleting) deletePrefix(prefix string, want int) {
 	s.t.Helper()
 	n, err := s.DeletePrefix(s.ctx, prefix)
@@ -28,7 +28,7 @@ func (s deleting) deletePrefix(prefix string, want int) {
 
 func l2PrefixDeleter(run func(string, func(*testing.T, l2))) {
 	prefix := func(name string, test func(t *testing.T, s deleting)) {
-		run("DeletePrefix/"+name, func(t *testing.T, s l2) { test(t, deleting{s, s.L2.(drivers.PrefixDeleter)}) })
+		run("DeletePrefix/"+name, func(t *testing.T, s l2) { test(t, deleting{s, mustHave(drivers.PrefixDeleterOf(s.L2))}) })
 	}
 	prefix("Nothing", func(t *testing.T, s deleting) { s.deletePrefix(s.prefix, 0) })
 	prefix("ManyKeys", prefixMany)
@@ -81,8 +81,8 @@ func prefixLong(t *testing.T, s deleting) {
 	}
 }
 
-// prefixConcurrent: deletions that meet and writes beside them neither fail nor
-// disturb each other, and each key is counted once.
+// prefixConcurrent: concurrent deletions of one prefix, and writes of other keys, do not fail,
+// and each key is counted once.
 func prefixConcurrent(t *testing.T, s deleting) {
 	const callers = 4
 	n := s.limit.batch(600)
@@ -97,7 +97,7 @@ func prefixConcurrent(t *testing.T, s deleting) {
 	for c := range callers {
 		wg.Go(func() {
 			var err error
-			if counts[c], err = handles[c%2].(drivers.PrefixDeleter).DeletePrefix(s.ctx, s.prefix+"a"); err != nil {
+			if counts[c], err = mustHave(drivers.PrefixDeleterOf(handles[c%2])).DeletePrefix(s.ctx, s.prefix+"a"); err != nil {
 				t.Errorf("DeletePrefix: %v", err)
 			}
 			beside := s.key(fmt.Sprint("b", c))

@@ -9,8 +9,8 @@ import (
 )
 
 func l2Pruner(run func(string, func(*testing.T, l2))) {
-	run("PruneRemovesWhatHasEnded", func(t *testing.T, s l2) {
-		pruner := s.L2.(drivers.Pruner)
+	run("PruneRemovesExpiredItems", func(t *testing.T, s l2) {
+		pruner := mustHave(drivers.PrunerOf(s.L2))
 		n := s.limit.batch(2500)
 		items := []drivers.Item{
 			{Key: s.key("ever"), Value: []byte("x")},
@@ -20,7 +20,7 @@ func l2Pruner(run func(string, func(*testing.T, l2))) {
 			items = append(items, drivers.Item{Key: s.key(fmt.Sprint(i)), Value: []byte("x"), TTL: time.Millisecond})
 		}
 		s.set(items...)
-		// The last of them was set last.
+		// The last item was set last, so the others have expired too.
 		s.waitAbsent(items[len(items)-1].Key)
 		removed, err := pruner.Prune(s.ctx)
 		must(t, "Prune", err)

@@ -13,7 +13,7 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// scanning is a store that can name its keys.
+// scanning is a store that is a Scanner.
 type scanning struct {
 	l2
 	drivers.Scanner
@@ -31,7 +31,7 @@ func (s scanning) scan(prefix string) map[string]bool {
 	return found
 }
 
-// mustFind checks that a scan names exactly the keys in want.
+// mustFind checks that a scan has listed exactly the keys in want.
 func mustFind(t *testing.T, what string, got map[string]bool, want []string) {
 	t.Helper()
 	for _, key := range want {
@@ -48,7 +48,7 @@ func mustFind(t *testing.T, what string, got map[string]bool, want []string) {
 
 func l2Scanner(run func(string, func(*testing.T, l2))) {
 	scan := func(name string, test func(t *testing.T, s scanning)) {
-		run("Scan/"+name, func(t *testing.T, s l2) { test(t, scanning{s, s.L2.(drivers.Scanner)}) })
+		run("Scan/"+name, func(t *testing.T, s l2) { test(t, scanning{s, mustHave(drivers.ScannerOf(s.L2))}) })
 	}
 	scan("Nothing", func(t *testing.T, s scanning) { mustFind(t, "scan", s.scan(s.prefix), nil) })
 	scan("Everything", func(t *testing.T, s scanning) {
@@ -91,8 +91,8 @@ func scanMany(t *testing.T, s scanning) {
 	mustFind(t, "scan of none", s.scan(s.prefix+"x"), nil)
 }
 
-// prefixed returns keys that begin with prefix, prefix itself among them, and such
-// that do not but could be taken for it.
+// prefixed returns keys with prefix, prefix itself among them, and keys without prefix that a
+// wrong comparison would match.
 func prefixed(base, prefix string) (under, beside []string) {
 	p := base + prefix
 	head, last := p[:len(p)-1], p[len(p)-1]
@@ -117,7 +117,8 @@ func (s l2) setAll(some, others []string) []string {
 	return keys
 }
 
-// awkwardPrefixes are patterns, or cases of bounds, to who does not compare bytes.
+// awkwardPrefixes are prefixes that are patterns, or have bounds that are easy to get wrong,
+// for a store that does not compare bytes.
 func awkwardPrefixes() []string {
 	return []string{
 		"*", "?", "[a-z]", "[^x]", `\`, `\*`, "[", "]", "%", "_", "a%", "a_", "'", "{", "}", "{}", "{x}", "a{x}", "ab", "Ab",
@@ -173,7 +174,8 @@ func scanUse(t *testing.T, s scanning) {
 	mustFind(t, "scan after all was deleted", s.scan(s.prefix), nil)
 }
 
-// scanConcurrent: keys that stay are named, whatever comes and goes.
+// scanConcurrent: keys that are present throughout a scan are listed, whichever others are
+// added and removed.
 func scanConcurrent(t *testing.T, s scanning) {
 	keys := s.fillWith(1000)
 	done := make(chan struct{})

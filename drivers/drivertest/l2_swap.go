@@ -11,13 +11,13 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// swapping is a store that can compare and swap.
+// swapping is a store that is a Swapper.
 type swapping struct {
 	l2
 	drivers.Swapper
 }
 
-// swap checks which of the swaps are carried out.
+// swap checks which of swaps are performed.
 func (s swapping) swap(want []bool, swaps ...drivers.Swap) {
 	s.t.Helper()
 	done, err := s.SwapMany(s.ctx, swaps)
@@ -39,7 +39,7 @@ var (
 
 func l2Swapper(run func(string, func(*testing.T, l2))) {
 	swap := func(name string, test func(t *testing.T, s swapping)) {
-		run("Swap/"+name, func(t *testing.T, s l2) { test(t, swapping{s, s.L2.(drivers.Swapper)}) })
+		run("Swap/"+name, func(t *testing.T, s l2) { test(t, swapping{s, mustHave(drivers.SwapperOf(s.L2))}) })
 	}
 	swap("NoSwaps", func(t *testing.T, s swapping) { s.swap(nil) })
 	swap("OnlyWhatItExpects", swapExpected)
@@ -142,7 +142,7 @@ func swapBatch(t *testing.T, s swapping) {
 
 func swapTTL(t *testing.T, s swapping) {
 	const ttl = 50 * time.Millisecond
-	// The swap has to come in time, which takes a slow store longer.
+	// The swap must come before the end of the TTL, so the TTL is longer for a slow store.
 	kept := drivers.Item{Key: s.key("kept"), Value: []byte("1"), TTL: 200 * time.Millisecond}
 	for swapped := false; !swapped; kept.TTL *= 4 {
 		s.set(kept, drivers.Item{Key: s.key("witness"), Value: []byte("1"), TTL: kept.TTL})
@@ -159,7 +159,7 @@ func swapTTL(t *testing.T, s swapping) {
 	s.waitAbsent(s.key("added"))
 	s.waitAbsent(s.key("witness"))
 	s.expect(s.key("kept"), []byte("2"))
-	// Past its TTL is absent, removed from the store or not.
+	// An expired item is absent, whether the store has removed it or not.
 	s.swap(no, drivers.Swap{Key: s.key("ended"), Old: []byte("2"), New: []byte("3")})
 	s.swap(yes, drivers.Swap{Key: s.key("ended"), New: []byte("3")})
 	s.expect(s.key("ended"), []byte("3"))
@@ -184,8 +184,8 @@ func swapOwnership(t *testing.T, s swapping) {
 	s.expect(a, []byte("mine"))
 }
 
-// swapOneWinner: of many who expect the same, one is told that it swapped, and its
-// value is what is stored; for each way to swap.
+// swapOneWinner: of many concurrent swaps with the same expected value, one is performed, and
+// its value is stored; for each kind of swap.
 func swapOneWinner(t *testing.T, s swapping) {
 	const callers, rounds = 12, 8
 	handles := s.handles(3)
@@ -196,7 +196,7 @@ func swapOneWinner(t *testing.T, s swapping) {
 		start := make(chan struct{})
 		var wg sync.WaitGroup
 		for c := range callers {
-			swapper := handles[c%len(handles)].(drivers.Swapper)
+			swapper := mustHave(drivers.SwapperOf(handles[c%len(handles)]))
 			wg.Go(func() {
 				<-start
 				done, err := swapper.SwapMany(s.ctx, []drivers.Swap{
@@ -236,7 +236,7 @@ func swapOneWinner(t *testing.T, s swapping) {
 	}
 }
 
-// swapCounter: increments by compare and swap add up.
+// swapCounter: concurrent increments by compare and swap are all counted.
 func swapCounter(t *testing.T, s swapping) {
 	const workers, each = 6, 15
 	handles := s.handles(3)
@@ -255,7 +255,7 @@ func swapCounter(t *testing.T, s swapping) {
 					return
 				}
 				n, _ := strconv.Atoi(string(values[0]))
-				swapped, err := store.(drivers.Swapper).SwapMany(s.ctx, []drivers.Swap{{Key: key, Old: values[0], New: fmt.Append(nil, n+1)}})
+				swapped, err := mustHave(drivers.SwapperOf(store)).SwapMany(s.ctx, []drivers.Swap{{Key: key, Old: values[0], New: fmt.Append(nil, n+1)}})
 				if err != nil {
 					t.Errorf("SwapMany: %v", err)
 					return

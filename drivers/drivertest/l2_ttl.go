@@ -17,7 +17,7 @@ func l2TTL(t *testing.T, s l2) {
 		drivers.Item{Key: s.key("ever"), Value: []byte("x")},
 	)
 	s.waitAbsent(s.key("short"))
-	// The clock of a server is not read at the instant of the call.
+	// The server reads its clock a little later than the call begins.
 	if lived := time.Since(start); lived < ttl-20*time.Millisecond {
 		t.Errorf("gone after %s of %s", lived, ttl)
 	}
@@ -39,8 +39,8 @@ func l2ExtremeTTL(t *testing.T, s l2) {
 	s.delete(s.key("century"), s.key("longest"))
 }
 
-// l2OverwriteTTL knows that a TTL has ended when a key that was set after it, with
-// the same TTL, is gone.
+// l2OverwriteTTL waits until a key is absent that was set later, with the same TTL: then the
+// earlier TTLs have ended too.
 func l2OverwriteTTL(t *testing.T, s l2) {
 	const ttl = 50 * time.Millisecond
 	s.set(drivers.Item{Key: s.key("kept"), Value: []byte("1"), TTL: ttl})

@@ -14,15 +14,14 @@ import (
 	"github.com/cachegen/cachegen/drivers/drivertest"
 )
 
-// A reference is a store with every capability, as plain as can be. bug names one
-// thing that it does wrong.
+// A reference is a simple store with every capability. bug names one fault that it has.
 type reference struct {
-	mu     *sync.Mutex // several handles have one, with one data
+	mu     *sync.Mutex // shared, like data, by several handles
 	data   *data
 	closed bool
 	bug    string
 	limit  drivertest.Limits
-	seen   map[string][]byte // by a bug
+	seen   map[string][]byte // used by a bug
 }
 
 type data struct {
@@ -62,7 +61,7 @@ func (r *reference) do(ctx context.Context, verb string, f func() error) error {
 	return nil
 }
 
-// at finds what a key has, which is nil when it is past its TTL.
+// at returns the value of key, nil if it is absent or expired.
 func (r *reference) at(key string) []byte {
 	it, ok := r.data.items[r.name(key)]
 	if !ok || !it.until.IsZero() && !time.Now().Before(it.until) {
@@ -94,7 +93,7 @@ func (r *reference) changed(by, key string) {
 func (r *reference) refuse(items []drivers.Item) error {
 	for _, it := range items {
 		if it.TTL < 0 && r.bug != "takes negative TTLs" {
-			return fmt.Errorf("%w: negative ttl %s", drivers.ErrRefused, it.TTL)
+			return fmt.Errorf("%w: the ttl is %s, must not be negative", drivers.ErrRefused, it.TTL)
 		}
 		if it.Key == "" && r.limit.NoEmptyKey {
 			return fmt.Errorf("%w: an empty key", drivers.ErrRefused)
@@ -243,8 +242,8 @@ func (r *reference) SwapMany(ctx context.Context, swaps []drivers.Swap) (done []
 	return done, err
 }
 
-// lent returns the token of who holds the lease of key.
-func (r *reference) lent(key string) string {
+// holder returns the token that holds the lease of key.
+func (r *reference) holder(key string) string {
 	l, ok := r.data.leases[r.name(key)]
 	if !ok || !time.Now().Before(l.until) {
 		return ""
@@ -268,7 +267,7 @@ func (r *reference) LeaseMany(ctx context.Context, keys []string, token string, 
 			if err := r.refuse([]drivers.Item{{Key: key}}); err != nil {
 				return err
 			}
-			holder := r.lent(key)
+			holder := r.holder(key)
 			free := holder == "" || holder == token && r.bug == "lends twice to its holder" || r.bug == "lends to everybody"
 			got = append(got, free)
 			if free {
@@ -286,7 +285,7 @@ func (r *reference) FillMany(ctx context.Context, items []drivers.Item, token st
 			return err
 		}
 		for _, it := range items {
-			mine := r.lent(it.Key) == token || r.bug == "fills without a lease"
+			mine := r.holder(it.Key) == token || r.bug == "fills without a lease"
 			filled = append(filled, mine)
 			if mine {
 				r.put(it)
@@ -301,7 +300,7 @@ func (r *reference) FillMany(ctx context.Context, items []drivers.Item, token st
 func (r *reference) ReleaseMany(ctx context.Context, keys []string, token string) error {
 	return r.do(ctx, "release", func() error {
 		for _, key := range keys {
-			if r.lent(key) == token || r.bug == "releases for anybody" {
+			if r.holder(key) == token || r.bug == "releases for anybody" {
 				delete(r.data.leases, r.name(key))
 			}
 		}
@@ -380,4 +379,13 @@ func (r *reference) pruned(key string) {
 	if r.bug == "prunes leases" {
 		delete(r.data.leases, key)
 	}
+}
+
+func (r *reference) Ready(ctx context.Context) error {
+	return r.do(ctx, "ready", func() error {
+		if r.bug == "empties itself when asked whether it is ready" {
+			clear(r.data.items)
+		}
+		return nil
+	})
 }

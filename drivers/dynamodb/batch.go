@@ -12,7 +12,7 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// What one request of DynamoDB takes.
+// The largest number of keys in one request to DynamoDB.
 const (
 	maxRead  = 100
 	maxWrite = 25
@@ -31,7 +31,7 @@ func (d *Driver) getMany(ctx context.Context, keys []string) ([][]byte, error) {
 	if err := d.begin(ctx); err != nil {
 		return nil, err
 	}
-	// DynamoDB does not take a key twice in a request.
+	// DynamoDB refuses a request that names a key twice.
 	positions := make(map[string][]int, len(keys))
 	unique := make([]attributes, 0, len(keys))
 	for i, key := range keys {
@@ -54,7 +54,7 @@ func (d *Driver) getMany(ctx context.Context, keys []string) ([][]byte, error) {
 			}
 			for n, i := range positions[string(k.Value)] {
 				if n > 0 {
-					value = bytes.Clone(value) // each is the caller's
+					value = bytes.Clone(value) // the caller owns each value
 				}
 				values[i] = value
 			}
@@ -64,9 +64,9 @@ func (d *Driver) getMany(ctx context.Context, keys []string) ([][]byte, error) {
 	return values, err
 }
 
-// read calls f with the items of pending, as they come.
+// read calls f with each item of the keys pending, in the order of the responses.
 func (d *Driver) read(ctx context.Context, pending []attributes, f func(attributes) error) error {
-	return patiently(ctx, len(pending), func() (int, error) {
+	return untilProcessed(ctx, len(pending), func() (int, error) {
 		out, err := d.client.BatchGetItem(ctx, &sdk.BatchGetItemInput{
 			RequestItems: map[string]types.KeysAndAttributes{d.table: d.wanted(pending)},
 		})
@@ -83,7 +83,7 @@ func (d *Driver) read(ctx context.Context, pending []attributes, f func(attribut
 	})
 }
 
-// wanted leaves out the lease.
+// wanted returns the request for keys, without the attributes of their leases.
 func (d *Driver) wanted(keys []attributes) types.KeysAndAttributes {
 	projection := "#key, #value, #expires"
 	return types.KeysAndAttributes{
@@ -141,10 +141,10 @@ func (d *Driver) deleteMany(ctx context.Context, keys []string) error {
 	return d.write(ctx, requests)
 }
 
-// write carries out requests, no two of which name the same key.
+// write sends requests, no two of which name the same key.
 func (d *Driver) write(ctx context.Context, requests []types.WriteRequest) error {
 	return inChunks(ctx, requests, maxWrite, func(ctx context.Context, pending []types.WriteRequest) error {
-		return patiently(ctx, len(pending), func() (int, error) {
+		return untilProcessed(ctx, len(pending), func() (int, error) {
 			out, err := d.client.BatchWriteItem(ctx, &sdk.BatchWriteItemInput{
 				RequestItems: map[string][]types.WriteRequest{d.table: pending},
 			})
@@ -157,7 +157,8 @@ func (d *Driver) write(ctx context.Context, requests []types.WriteRequest) error
 	})
 }
 
-// inChunks calls f with at most size of all at a time, for several at once.
+// inChunks divides all into chunks of at most size and calls f for each chunk, for several
+// chunks at once.
 func inChunks[T any](ctx context.Context, all []T, size int, f func(context.Context, []T) error) error {
 	if len(all) == 0 {
 		return nil

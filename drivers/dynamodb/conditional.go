@@ -12,14 +12,14 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// A condition is what DynamoDB checks in the same step as a write.
+// A condition is checked by DynamoDB in the same step as a write.
 type condition struct {
 	expression string
 	names      map[string]string
 	values     attributes
 }
 
-// isAbsent and isPresent are what value says, in DynamoDB's words.
+// isAbsent is the condition that a key has no value or an expired one.
 func isAbsent() condition {
 	return condition{
 		"attribute_not_exists(#expires) OR #expires <= :now",
@@ -28,6 +28,7 @@ func isAbsent() condition {
 	}
 }
 
+// isPresent is the condition that a key has value.
 func isPresent(value []byte) condition {
 	c := condition{
 		"#expires > :now AND attribute_not_exists(#value)",
@@ -41,13 +42,13 @@ func isPresent(value []byte) condition {
 	return c
 }
 
-// put stores item if c holds, and returns whether it did and, where DynamoDB tells,
-// what is there instead.
-func (d *Driver) put(ctx context.Context, item attributes, c condition, tell types.ReturnValuesOnConditionCheckFailure, options ...func(*sdk.Options)) (done bool, instead attributes, err error) {
+// put stores item if c holds. It returns whether it did and, if not and if report asks for
+// it, the item that is stored instead.
+func (d *Driver) put(ctx context.Context, item attributes, c condition, report types.ReturnValuesOnConditionCheckFailure, options ...func(*sdk.Options)) (done bool, instead attributes, err error) {
 	_, err = d.client.PutItem(ctx, &sdk.PutItemInput{
 		TableName: &d.table, Item: item,
 		ConditionExpression: &c.expression, ExpressionAttributeNames: c.names, ExpressionAttributeValues: c.values,
-		ReturnValuesOnConditionCheckFailure: tell,
+		ReturnValuesOnConditionCheckFailure: report,
 	}, options...)
 	if failed, ok := conditionFailed(err); ok {
 		return false, failed.Item, nil
@@ -87,15 +88,16 @@ func (d *Driver) addMany(ctx context.Context, items []drivers.Item) ([][]byte, e
 	return values, err
 }
 
-// add tries until it has stored the item or seen another: one that kept it from being
-// stored can be gone when it is read.
+// add tries until it has stored the item or read another value of its key: the other value
+// can be gone by the time of the read.
 func (d *Driver) add(ctx context.Context, it drivers.Item) ([]byte, error) {
 	for {
 		item, err := d.item(it)
 		if err != nil {
 			return nil, err
 		}
-		// The SDK may repeat it: what it then finds is the item's own value.
+		// The SDK may send the request again. It then finds the item's own value, which is
+		// a right result.
 		done, instead, err := d.put(ctx, item, isAbsent(), types.ReturnValuesOnConditionCheckFailureAllOld)
 		if err != nil {
 			return nil, err
@@ -103,7 +105,7 @@ func (d *Driver) add(ctx context.Context, it drivers.Item) ([]byte, error) {
 		if done {
 			return append([]byte{}, it.Value...), nil
 		}
-		if instead == nil { // an older server
+		if instead == nil { // an emulator that does not report the stored item
 			out, err := d.client.GetItem(ctx, &sdk.GetItemInput{TableName: &d.table, Key: d.keyOf(it.Key), ConsistentRead: new(true)})
 			if err != nil {
 				return nil, err
@@ -116,8 +118,8 @@ func (d *Driver) add(ctx context.Context, it drivers.Item) ([]byte, error) {
 	}
 }
 
-// SwapMany implements [drivers.Swapper]. Swaps of the same key are carried out in
-// their order.
+// SwapMany implements [drivers.Swapper]. Swaps of the same key are performed in their
+// order.
 func (d *Driver) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
 	done, err := d.swapMany(ctx, swaps)
 	if err != nil {
@@ -147,7 +149,7 @@ func (d *Driver) swap(ctx context.Context, swap drivers.Swap) (bool, error) {
 	c := isAbsent()
 	if swap.Old != nil {
 		if len(swap.Old) > MaxValue {
-			return false, nil // nothing that large is there
+			return false, nil // no stored value is that large
 		}
 		c = isPresent(swap.Old)
 	}
@@ -169,7 +171,7 @@ func (d *Driver) swap(ctx context.Context, swap drivers.Swap) (bool, error) {
 	return done, err
 }
 
-// eachKey calls f for 0 to n-1: for different keys several at once, for the same key
+// eachKey calls f for 0 to n-1: for different keys several calls at once, for the same key
 // one after the other.
 func eachKey(ctx context.Context, n int, key func(int) string, f func(context.Context, int) error) error {
 	if n == 1 {

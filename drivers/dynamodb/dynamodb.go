@@ -1,41 +1,45 @@
 // Package dynamodb is a shared tier in a table of Amazon DynamoDB, on a client of
 // github.com/aws/aws-sdk-go-v2.
 //
-//	client := dynamodb.NewFromConfig(config) // the SDK's
+//	client := dynamodb.NewFromConfig(config) // of the SDK
 //	l2 := cachedynamodb.New(client, cachedynamodb.Options{Table: "cache"})
-//	if err := l2.CreateTable(ctx); err != nil { … } // or make it with the rest of the infrastructure
+//	if err := l2.CreateTable(ctx); err != nil { … } // or create it with the rest of the infrastructure
 //	store, err := runtime.NewStore("main", runtime.L2(l2))
 //
-// The table has one key, a binary partition key named key, and Time to Live on the
-// attribute ttl; both names are options. Billing, encryption and replication are
-// the table's owner's choice. The driver needs the permissions BatchGetItem,
-// BatchWriteItem, GetItem, PutItem, UpdateItem and DeleteItem.
+// The table has a binary partition key named key, no sort key, and Time to Live on the
+// attribute ttl; both names are options. Billing, encryption and replication of the table
+// are up to its owner. The driver needs the permissions BatchGetItem, BatchWriteItem,
+// GetItem, PutItem, UpdateItem and DeleteItem.
 //
-// A batch costs one request for each 100 keys that are read and each 25 that are
-// written; what is conditional, such as a lease, costs one for each key. Up to
-// [Concurrency] of a call's requests are under way at once. What DynamoDB leaves
-// unprocessed is asked for again, with growing pauses, until the context ends or
-// a dozen attempts in a row have achieved nothing.
+// A batch costs one request for each 100 keys that are read and each 25 keys that are
+// written; conditional operations (adds, swaps and leases) cost one request for each key. A
+// call sends up to [Concurrency] requests at once. Items that DynamoDB leaves unprocessed are
+// requested again, with growing pauses, until the context ends or twelve attempts in a row
+// have processed nothing.
+//
+// # Concurrency
+//
+// A [Driver] may be used by many goroutines at once. It keeps no data and has no lock;
+// DynamoDB changes an item atomically, and a lease is a part of its key's item.
 //
 // # Limits
 //
-// A value holds [MaxValue], which is DynamoDB's 400 KB less what is stored with it;
-// a larger one is refused with [drivers.ErrRefused]. Keys are arbitrary. DynamoDB
-// knows none that are empty or have more than 2048 bytes: every key is stored with a
-// zero byte in front, and one of more than 2047 bytes as its SHA-256.
+// A value may have [MaxValue] bytes, which is DynamoDB's limit of 400 KB less what is stored
+// with a value; a larger one is refused with [drivers.ErrRefused]. Keys are arbitrary.
+// DynamoDB allows no keys that are empty or have more than 2048 bytes: every key is stored
+// with a zero byte in front, and a key of more than 2047 bytes as its SHA-256.
 //
-// Reads are strongly consistent, which costs twice as much as what DynamoDB does by
-// default. In a global table they are so only within a region.
+// Reads are strongly consistent, which costs twice as much as the default of DynamoDB. In a
+// global table reads are consistent only within a region.
 //
-// A TTL is rounded up to a millisecond, and it is the clock of whoever reads that
-// decides: clocks that differ by a second make a TTL differ by a second. DynamoDB
-// removes what is past its TTL some time later, unless Time to Live is off; nobody
-// sees it until then. It may take the lease of such a key with it, which costs
-// another load.
+// A TTL is rounded up to a millisecond and ends by the clock of the process that reads:
+// clocks that differ by a second make a TTL differ by a second. An expired item is absent
+// at once; DynamoDB removes it some time later, if Time to Live is enabled. With the item
+// DynamoDB may remove the key's lease, which costs another load.
 //
-// There is no DeletePrefix, Scan or Prune: DynamoDB can carry them out only by
-// reading the whole table, at the price of that. The runtime needs none of them: its
-// Clear and DeleteByTag store a stamp that makes what is older count for nothing.
+// There is no DeletePrefix, Scan or Prune: DynamoDB could perform them only by reading, and
+// charging for, the whole table. The runtime needs none of them: its Clear and DeleteByTag
+// write a stamp that makes older entries invalid.
 package dynamodb
 
 import (
@@ -52,33 +56,33 @@ import (
 )
 
 const (
-	// What an option that is empty means.
+	// Defaults of [Options].
 	DefaultTable        = "cachegen"
 	DefaultKeyAttribute = "key"
 	DefaultTTLAttribute = "ttl"
 
-	// MaxValue is how many bytes a value holds.
+	// MaxValue is the largest number of bytes of a value.
 	MaxValue = 397 << 10
 
-	// Concurrency is how many requests one call has under way at most. The SDK's
-	// HTTP client keeps as many idle connections.
+	// Concurrency is the largest number of requests that one call sends at once. The HTTP
+	// client of the SDK keeps as many idle connections.
 	Concurrency = 10
 )
 
-// Options of a [Driver]. The zero value is right for a table of [Driver.CreateTable].
+// Options of a [Driver]. The zero value is usable.
 type Options struct {
-	// Table is the table's name; [DefaultTable] if empty.
+	// Table is the name of the table; [DefaultTable] if empty.
 	Table string
 	// KeyAttribute is the name of the partition key, which is binary;
 	// [DefaultKeyAttribute] if empty.
 	KeyAttribute string
-	// TTLAttribute is the attribute that Time to Live is enabled on, in seconds
-	// rounded up; [DefaultTTLAttribute] if empty.
+	// TTLAttribute is the name of the attribute for Time to Live, in seconds rounded up;
+	// [DefaultTTLAttribute] if empty.
 	TTLAttribute string
 }
 
-// Driver implements [drivers.L2], [drivers.Adder], [drivers.Swapper] and
-// [drivers.Leaser].
+// A Driver is a shared tier in a table of DynamoDB, with the capabilities [drivers.Adder],
+// [drivers.Swapper], [drivers.Leaser] and [drivers.Checker].
 type Driver struct {
 	client   *sdk.Client
 	table    string
@@ -97,7 +101,9 @@ var (
 
 var tableName = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`)
 
-// New returns a shared tier on client. It does not connect.
+// New returns a shared tier on client. It does not connect. If client is nil or options are
+// unusable, every operation fails: Err returns the reason, and runtime.NewStore refuses the
+// tier.
 func New(client *sdk.Client, options Options) *Driver {
 	d := &Driver{
 		client: client,
@@ -122,31 +128,32 @@ func (d *Driver) check() error {
 		return errors.New("dynamodb: the client is nil")
 	}
 	if !tableName.MatchString(d.table) {
-		return fmt.Errorf("dynamodb: table %q: want 3 to 255 letters, digits, underscores, hyphens and dots", d.table)
+		return fmt.Errorf("dynamodb: table %q: want 3 to 255 letters, digits, underscores, hyphens or dots", d.table)
 	}
 	taken := map[string]bool{valueAttribute: true, expiresAttribute: true, leaseAttribute: true, leaseUntilAttribute: true}
 	for _, name := range []string{d.key, d.ttl} {
 		if len(name) > 255 {
-			return fmt.Errorf("dynamodb: attribute %q: more than 255 bytes", name)
+			return fmt.Errorf("dynamodb: attribute %q: the name has more than 255 bytes", name)
 		}
 		if taken[name] {
-			return fmt.Errorf("dynamodb: attribute %q: the name is used for something else", name)
+			return fmt.Errorf("dynamodb: attribute %q: the driver uses the name for another attribute", name)
 		}
 		taken[name] = true
 	}
 	return nil
 }
 
-// Err returns what makes the driver unusable, or nil.
+// Err implements [drivers.Checker]: it returns why the driver is unusable, or nil.
 func (d *Driver) Err() error { return d.err }
 
-// Close makes later calls fail with [drivers.ErrClosed]. Calls under way go on.
+// Close implements [drivers.L2]: later calls fail with [drivers.ErrClosed]. Running calls
+// continue.
 func (d *Driver) Close() error {
 	d.closed.Store(true)
 	return nil
 }
 
-// begin checks what every operation checks first.
+// begin returns why no operation may start, or nil.
 func (d *Driver) begin(ctx context.Context) error {
 	if d.closed.Load() {
 		return drivers.ErrClosed
@@ -154,7 +161,8 @@ func (d *Driver) begin(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// failed says what was being done to how many keys, and what the SDK's words mean.
+// failed returns err with the operation, the number of keys and the table, and explains an
+// absent table.
 func (d *Driver) failed(ctx context.Context, operation string, keys int, err error) error {
 	if err == nil {
 		return nil
@@ -165,7 +173,7 @@ func (d *Driver) failed(ctx context.Context, operation string, keys int, err err
 	}
 	var missing *types.ResourceNotFoundException
 	if errors.As(err, &missing) {
-		err = fmt.Errorf("there is no such table, or it is not ready yet (CreateTable makes it): %w", err)
+		err = fmt.Errorf("there is no such table, or it is not ready yet; CreateTable creates it: %w", err)
 	}
 	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
 		err = fmt.Errorf("%w (%w)", ended, err)

@@ -295,7 +295,7 @@ func TestAddReadsNothingThatItWasTold(t *testing.T) {
 	w := &wire{answer: func(string, *http.Request, []byte) (*http.Response, error) {
 		return respond(http.StatusBadRequest, fmt.Sprintf(
 			`{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException","message":"no",`+
-				`"Item":{"key":{"B":"AGE="},"value":{"B":"b2xk"},"expires":{"N":"%d"}}}`, forEver.UnixMilli()))
+				`"Item":{"key":{"B":"AGE="},"value":{"B":"b2xk"},"expires":{"N":"%d"}}}`, forever.UnixMilli()))
 	}}
 	values, err := through(w, "http://table.test").AddMany(t.Context(), []drivers.Item{{Key: "a", Value: []byte("new")}})
 	if err != nil || string(values[0]) != "old" || w.requests("GetItem") != 0 {

@@ -11,8 +11,8 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// What is stored for a key. An item with expires has a value, and an empty one if
-// the attribute value is not there; one without is nothing but a lease.
+// The attributes of a stored item. An item with expires has a value, which is empty if the
+// attribute value is absent; an item without expires has a lease only.
 const (
 	valueAttribute      = "value"
 	expiresAttribute    = "expires"     // Unix milliseconds
@@ -20,18 +20,18 @@ const (
 	leaseUntilAttribute = "lease_until" // Unix milliseconds
 )
 
-// A key begins with how it is stored.
+// The first byte of a stored key.
 const (
-	plainKey  = 0x00 // the key itself follows
-	hashedKey = 0x01 // its SHA-256 follows
+	plainKey  = 0x00 // followed by the key
+	hashedKey = 0x01 // followed by the SHA-256 of the key
 
 	maxPlainKey = 2048 - 1
 	maxToken    = 256
 )
 
-// forEver is the last second that DynamoDB's Time to Live takes for a time. There
-// always is a ttl, so that a lease can give one to an item that is nothing else.
-var forEver = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+// forever is the last second that Time to Live accepts. Every item with a value has the
+// attribute for Time to Live, so a lease sets it only in an item that has no value.
+var forever = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 
 type attributes = map[string]types.AttributeValue
 
@@ -41,7 +41,7 @@ func number(n int64) types.AttributeValue {
 	return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
 }
 
-// stored is the key as the table knows it.
+// stored returns key as it is stored in the table.
 func stored(key string) []byte {
 	if len(key) > maxPlainKey {
 		sum := sha256.Sum256([]byte(key))
@@ -52,18 +52,19 @@ func stored(key string) []byte {
 
 func (d *Driver) keyOf(key string) attributes { return attributes{d.key: binary(stored(key))} }
 
-// item is what a write puts in the place of everything that was there, lease included.
+// item returns the stored item of a write, which replaces all attributes of the key, the
+// lease included.
 func (d *Driver) item(it drivers.Item) (attributes, error) {
 	if it.TTL < 0 {
-		return nil, fmt.Errorf("%w: negative ttl %s", drivers.ErrRefused, it.TTL)
+		return nil, fmt.Errorf("%w: the ttl is %s, must not be negative", drivers.ErrRefused, it.TTL)
 	}
 	if len(it.Value) > MaxValue {
-		return nil, fmt.Errorf("%w: the value of key %s has %d bytes, and DynamoDB's limit of 400 KB leaves room for %d",
+		return nil, fmt.Errorf("%w: the value of key %s has %d bytes, and DynamoDB's limit of 400 KB allows %d",
 			drivers.ErrRefused, brief(it.Key), len(it.Value), MaxValue)
 	}
-	until := forEver
+	until := forever
 	if it.TTL > 0 {
-		if end := time.Now().Add(it.TTL); end.Before(forEver) {
+		if end := time.Now().Add(it.TTL); end.Before(forever) {
 			until = end
 		}
 	}
@@ -76,7 +77,7 @@ func (d *Driver) item(it drivers.Item) (attributes, error) {
 	return a, nil
 }
 
-// value returns what an item holds, or nil if it is absent to a reader.
+// value returns the value of an item, or nil if it has none or an expired one.
 func (d *Driver) value(a attributes) ([]byte, error) {
 	expires, ok := a[expiresAttribute]
 	if !ok {
@@ -103,11 +104,12 @@ func (d *Driver) value(a attributes) ([]byte, error) {
 	}
 }
 
-// Both round up: nothing ends before its TTL.
+// milliseconds and seconds round up, so that no item expires before the end of its TTL.
 
 func milliseconds(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli() }
 func seconds(t time.Time) int64      { return t.Add(time.Second - 1).Unix() }
 
+// brief returns key in quotes, shortened to 64 bytes.
 func brief(key string) string {
 	if len(key) > 64 {
 		return fmt.Sprintf("%q…", key[:64])

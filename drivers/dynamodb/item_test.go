@@ -73,7 +73,7 @@ func TestLeasesDoNotEndWhatIsKeptForEver(t *testing.T) {
 		if lent, err := d.LeaseMany(ctx, []string{"ever", "bare"}, "t", time.Minute); err != nil || !lent[0] || !lent[1] {
 			t.Fatal(lent, err)
 		}
-		for key, want := range map[string]time.Time{"ever": forEver, "bare": time.Now().Add(time.Minute)} {
+		for key, want := range map[string]time.Time{"ever": forever, "bare": time.Now().Add(time.Minute)} {
 			out, err := d.client.GetItem(ctx, &sdk.GetItemInput{TableName: &d.table, Key: d.keyOf(key), ConsistentRead: aws.Bool(true)})
 			if err != nil {
 				t.Fatal(err)

@@ -11,33 +11,34 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// A lease is two attributes of the item, so that whatever replaces the item ends it.
+// A lease is two attributes of the item, so that every write, which replaces the item, ends
+// the lease.
 
-// LeaseMany implements [drivers.Leaser]. A token holds 256 bytes.
+// LeaseMany implements [drivers.Leaser]. A token may have 256 bytes.
 func (d *Driver) LeaseMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error) {
-	lent := make([]bool, len(keys))
+	taken := make([]bool, len(keys))
 	err := d.begin(ctx)
 	if err == nil {
 		err = checkToken(token)
 	}
 	if err == nil && ttl <= 0 {
-		err = fmt.Errorf("%w: the lease's ttl is %s, must be positive", drivers.ErrRefused, ttl)
+		err = fmt.Errorf("%w: the ttl of a lease is %s, must be positive", drivers.ErrRefused, ttl)
 	}
 	if err == nil {
 		err = eachKey(ctx, len(keys), func(i int) string { return keys[i] }, func(ctx context.Context, i int) (err error) {
-			lent[i], err = d.lease(ctx, keys[i], token, ttl)
+			taken[i], err = d.lease(ctx, keys[i], token, ttl)
 			return err
 		})
 	}
 	if err != nil {
 		return nil, d.failed(ctx, "lease", len(keys), err)
 	}
-	return lent, nil
+	return taken, nil
 }
 
 func checkToken(token string) error {
 	if token == "" || len(token) > maxToken {
-		return fmt.Errorf("%w: the lease's token has %d bytes, must have 1 to %d", drivers.ErrRefused, len(token), maxToken)
+		return fmt.Errorf("%w: the token of a lease has %d bytes, must have 1 to %d", drivers.ErrRefused, len(token), maxToken)
 	}
 	return nil
 }
@@ -46,7 +47,7 @@ func (d *Driver) lease(ctx context.Context, key, token string, ttl time.Duration
 	now := time.Now()
 	until := now.Add(ttl)
 	return d.update(ctx, key,
-		// An item that comes into being with the lease goes with it.
+		// A new item, which has only the lease, is removed after the end of the lease.
 		"SET #lease = :token, #until = :until, #ttl = if_not_exists(#ttl, :ttl)",
 		condition{
 			"attribute_not_exists(#lease) OR #until <= :now",
@@ -58,8 +59,8 @@ func (d *Driver) lease(ctx context.Context, key, token string, ttl time.Duration
 		})
 }
 
-// update changes the item of key, which comes into being if need be, if c holds, and
-// returns whether it did.
+// update changes the item of key if c holds, and returns whether it did. It creates an
+// absent item.
 func (d *Driver) update(ctx context.Context, key, expression string, c condition) (bool, error) {
 	_, err := d.client.UpdateItem(ctx, &sdk.UpdateItemInput{
 		TableName: &d.table, Key: d.keyOf(key), UpdateExpression: &expression,
@@ -98,13 +99,14 @@ func (d *Driver) fillMany(ctx context.Context, items []drivers.Item, token strin
 		if err != nil {
 			return err
 		}
-		filled[i], _, err = d.put(ctx, item, isLent(token), types.ReturnValuesOnConditionCheckFailureNone, once)
+		filled[i], _, err = d.put(ctx, item, isHeldBy(token), types.ReturnValuesOnConditionCheckFailureNone, once)
 		return err
 	})
 	return filled, err
 }
 
-func isLent(token string) condition {
+// isHeldBy is the condition that token holds the lease of a key.
+func isHeldBy(token string) condition {
 	return condition{
 		"#lease = :token AND #until > :now",
 		map[string]string{"#lease": leaseAttribute, "#until": leaseUntilAttribute},

@@ -16,12 +16,14 @@ import (
 const (
 	minPause = 10 * time.Millisecond
 	maxPause = time.Second
-	// maxStalls is how many answers in a row may have processed nothing.
+	// maxStalls is the number of requests in a row, without any item processed, after
+	// which an operation fails.
 	maxStalls = 12
 )
 
-// patiently calls f, which returns how many of total are left, until none is.
-func patiently(ctx context.Context, total int, f func() (left int, err error)) error {
+// untilProcessed calls f until no item is left unprocessed. total is the number of items; f
+// sends a request and returns how many are left.
+func untilProcessed(ctx context.Context, total int, f func() (left int, err error)) error {
 	pause, stalls := minPause, 0
 	for before := total; ; {
 		left, err := f()
@@ -31,26 +33,26 @@ func patiently(ctx context.Context, total int, f func() (left int, err error)) e
 		if left < before {
 			stalls = 0
 		} else if stalls++; stalls == maxStalls {
-			return fmt.Errorf("%d of them were left unprocessed %d times in a row: the table is throttled", left, stalls)
+			return fmt.Errorf("the table is throttled: %d requests in a row processed none of the remaining %d keys; raise its capacity", stalls, left)
 		}
 		before = left
-		// Those who are throttled together must not come back together.
+		// Random, so that processes that were throttled together do not retry together.
 		timer := time.NewTimer(pause/2 + rand.N(pause/2))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return fmt.Errorf("%w with %d of them unprocessed", ctx.Err(), left)
+			return fmt.Errorf("%w with %d keys unprocessed", ctx.Err(), left)
 		}
 		pause = min(2*pause, maxPause)
 	}
 }
 
-// once keeps the SDK from sending a conditional write again that may have been carried
-// out: the second attempt would find its own effect and say that the condition fails.
+// once keeps the SDK from sending a conditional write again that DynamoDB may have performed:
+// the second request would find the effect of the first and report that the condition fails.
 func once(o *sdk.Options) { o.Retryer = unambiguous{o.Retryer} }
 
-// unambiguous retries what DynamoDB has not begun.
+// unambiguous retries only requests that DynamoDB has not begun to perform.
 type unambiguous struct{ aws.Retryer }
 
 func (u unambiguous) IsErrorRetryable(err error) bool {
@@ -59,7 +61,7 @@ func (u unambiguous) IsErrorRetryable(err error) bool {
 	return notBegun && u.Retryer.IsErrorRetryable(err)
 }
 
-// GetAttemptToken is what makes it an aws.RetryerV2, as the SDK's own are.
+// GetAttemptToken makes unambiguous an aws.RetryerV2, as the retryers of the SDK are.
 func (u unambiguous) GetAttemptToken(ctx context.Context) (func(error) error, error) {
 	if v2, ok := u.Retryer.(aws.RetryerV2); ok {
 		return v2.GetAttemptToken(ctx)

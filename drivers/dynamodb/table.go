@@ -12,14 +12,13 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// tablePatience is how long CreateTable waits for DynamoDB at most.
-const tablePatience = 5 * time.Minute
+// tableTimeout is how long CreateTable waits for a new table.
+const tableTimeout = 5 * time.Minute
 
-// CreateTable makes the table, which is billed on demand, enables Time to Live on it,
-// and waits until it can be used. A table that is there already is left as it is, but
-// for Time to Live, and it is an error if its key is not the one that the driver uses.
-// Besides its own permission it needs DescribeTable, DescribeTimeToLive and
-// UpdateTimeToLive.
+// CreateTable creates the table, with billing on demand, enables Time to Live, and waits
+// until the table can be used. It changes nothing of an existing table but Time to Live, and
+// fails if the key of that table is not the one of the options. It needs the permissions
+// CreateTable, DescribeTable, DescribeTimeToLive and UpdateTimeToLive.
 func (d *Driver) CreateTable(ctx context.Context) error {
 	err := d.begin(ctx)
 	if err == nil {
@@ -45,9 +44,9 @@ func (d *Driver) createTable(ctx context.Context) error {
 	waiter := sdk.NewTableExistsWaiter(d.client, func(o *sdk.TableExistsWaiterOptions) {
 		o.MinDelay, o.MaxDelay = 100*time.Millisecond, 5*time.Second
 	})
-	out, err := waiter.WaitForOutput(ctx, &sdk.DescribeTableInput{TableName: &d.table}, tablePatience)
+	out, err := waiter.WaitForOutput(ctx, &sdk.DescribeTableInput{TableName: &d.table}, tableTimeout)
 	if err != nil {
-		return fmt.Errorf("wait for it: %w", err)
+		return fmt.Errorf("wait until the table is ready: %w", err)
 	}
 	if err := d.checkSchema(out.Table); err != nil {
 		return err
@@ -66,13 +65,13 @@ func (d *Driver) checkSchema(table *types.TableDescription) error {
 		}
 	}
 	if len(table.KeySchema) != 1 || aws.ToString(table.KeySchema[0].AttributeName) != d.key || !binary {
-		return fmt.Errorf("it exists, and its key is not the binary attribute %q alone", d.key)
+		return fmt.Errorf("the table exists with another key: want only the binary partition key %q", d.key)
 	}
 	return nil
 }
 
 func (d *Driver) enableTTL(ctx context.Context) error {
-	// Of many processes that start together, one is the first; the others find it done.
+	// Asked first, because another process may have enabled it.
 	out, err := d.client.DescribeTimeToLive(ctx, &sdk.DescribeTimeToLiveInput{TableName: &d.table})
 	if err != nil {
 		return unlessUnknown(err)
@@ -81,7 +80,7 @@ func (d *Driver) enableTTL(ctx context.Context) error {
 		switch ttl.TimeToLiveStatus {
 		case types.TimeToLiveStatusEnabled, types.TimeToLiveStatusEnabling:
 			if other := aws.ToString(ttl.AttributeName); other != d.ttl {
-				return fmt.Errorf("it is enabled on attribute %q, not %q", other, d.ttl)
+				return fmt.Errorf("it is already enabled on attribute %q, want %q", other, d.ttl)
 			}
 			return nil
 		}
@@ -95,8 +94,8 @@ func (d *Driver) enableTTL(ctx context.Context) error {
 	return unlessUnknown(err)
 }
 
-// unlessUnknown lets emulators pass that have no Time to Live. What has ended stays
-// there, and nobody sees it.
+// unlessUnknown ignores the error of an emulator without Time to Live. Expired items then
+// stay in the table, but are absent to reads.
 func unlessUnknown(err error) error {
 	var api smithy.APIError
 	if errors.As(err, &api) && api.ErrorCode() == "UnknownOperationException" {

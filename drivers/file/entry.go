@@ -11,28 +11,28 @@ import (
 	"time"
 )
 
-// A file is a header, a key and a value. Integers are big-endian: magic (4 bytes),
-// checksum of the header from here on and of the key (4), when it ends in nanoseconds
-// since 1970 (8), length of the value (8), length of the key (4), checksum of the value
-// (4); then key and value. Checksums are CRC-32C.
+// A file is a header, a key and a value. The header: magic (4 bytes), checksum of the rest
+// of the header and of the key (4), time of expiry in nanoseconds since 1970 (8), length of
+// the value (8), length of the key (4), checksum of the value (4). Integers are big-endian,
+// checksums are CRC-32C.
 const (
 	magic      = 0xCA6EF101
 	headerSize = 32
 	summedFrom = 8
 )
 
-// forever is when something ends that does not.
+// forever is the time of expiry of an item that does not expire.
 const forever = math.MaxInt64
 
-// maxKey is what a header is believed to say of a key's length.
+// maxKey is the longest key in bytes. A header with a longer one is damaged.
 const maxKey = 64 << 20
 
 var table = crc32.MakeTable(crc32.Castagnoli)
 
-// errDamaged says that a file is not one that this driver has written completely.
-var errDamaged = errors.New("damaged")
+// errDamaged is the error of a file that this driver did not write, or not completely.
+var errDamaged = errors.New("the file is damaged")
 
-// A header is all of a file but the value.
+// A header is the content of a file without the value.
 type header struct {
 	key   string
 	ends  int64
@@ -42,7 +42,7 @@ type header struct {
 
 func (h header) live(now int64) bool { return now < h.ends }
 
-// end returns when something ends that is kept for ttl from now on.
+// end returns when an item expires that is stored now with ttl.
 func end(now int64, ttl time.Duration) int64 {
 	if ttl == 0 || int64(ttl) >= forever-now {
 		return forever
@@ -50,7 +50,7 @@ func end(now int64, ttl time.Duration) int64 {
 	return now + int64(ttl)
 }
 
-// image returns the bytes of a file.
+// image returns the content of a file.
 func image(key string, value []byte, ends int64) []byte {
 	b := make([]byte, 0, headerSize+len(key)+len(value))
 	b = binary.BigEndian.AppendUint32(b, magic)
@@ -64,17 +64,18 @@ func image(key string, value []byte, ends int64) []byte {
 	return append(b, value...)
 }
 
-// firstRead is how much of a file is read at once, with luck all of it.
+// firstRead is how many bytes of a file are read first: all of it, if the file is small.
 const firstRead = 4 << 10
 
 // A reading is an open file whose header has been read.
 type reading struct {
 	*os.File
 	header
-	begin []byte // of the file: at least header and key
+	begin []byte // the beginning of the file: at least header and key
 }
 
-// read opens a file. An error wraps [fs.ErrNotExist] if there is none.
+// read opens a file and reads its header. The error wraps [fs.ErrNotExist] if there is no
+// such file, and is [errDamaged] if it is damaged.
 func read(path string) (*reading, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -99,20 +100,20 @@ func (r *reading) readHeader() error {
 	}
 	b := make([]byte, min(size, firstRead))
 	if _, err := r.ReadAt(b, 0); err != nil {
-		return cut(err)
+		return shorter(err)
 	}
 	n := int64(binary.BigEndian.Uint32(b[24:]))
 	r.ends = int64(binary.BigEndian.Uint64(b[8:]))
 	r.value = int64(binary.BigEndian.Uint64(b[16:]))
 	r.sum = binary.BigEndian.Uint32(b[28:])
-	// The length of the whole bounds what is allocated for its parts.
+	// The size of the file bounds the memory that is allocated for key and value.
 	if binary.BigEndian.Uint32(b) != magic || n > maxKey || r.value < 0 || r.value != size-headerSize-n {
 		return errDamaged
 	}
 	if have := int64(len(b)); have < headerSize+n {
 		b = append(b, make([]byte, headerSize+n-have)...)
 		if _, err := r.ReadAt(b[have:], have); err != nil {
-			return cut(err)
+			return shorter(err)
 		}
 	}
 	if crc32.Checksum(b[summedFrom:headerSize+n], table) != binary.BigEndian.Uint32(b[4:]) {
@@ -122,13 +123,13 @@ func (r *reading) readHeader() error {
 	return nil
 }
 
-// readValue reads what follows the key.
+// readValue reads the value.
 func (r *reading) readValue() ([]byte, error) {
 	value := make([]byte, r.value)
 	have := copy(value, r.begin[headerSize+len(r.key):])
 	if have < len(value) {
 		if _, err := r.ReadAt(value[have:], int64(len(r.begin))); err != nil {
-			return nil, cut(err)
+			return nil, shorter(err)
 		}
 	}
 	if crc32.Checksum(value, table) != r.sum {
@@ -137,7 +138,7 @@ func (r *reading) readValue() ([]byte, error) {
 	return value, nil
 }
 
-// verify returns [errDamaged] if the value is.
+// verify returns [errDamaged] if the value is damaged.
 func (r *reading) verify() error {
 	sum := crc32.New(table)
 	if _, err := io.Copy(sum, io.NewSectionReader(r, headerSize+int64(len(r.key)), r.value)); err != nil {
@@ -149,16 +150,16 @@ func (r *reading) verify() error {
 	return nil
 }
 
-// cut returns the error for a file that has become shorter than it was.
-func cut(err error) error {
+// shorter returns errDamaged if err is that the file has ended too early.
+func shorter(err error) error {
 	if errors.Is(err, io.EOF) {
 		return errDamaged
 	}
 	return err
 }
 
-// load returns the value that path has for key at a time, nil if there is none. What
-// is damaged counts as none.
+// load returns the value of key in the file at path at a time; nil if there is no such file,
+// or if it is damaged, expired or of another key.
 func load(path, key string, now int64) ([]byte, error) {
 	r, err := read(path)
 	if err != nil {
@@ -172,6 +173,7 @@ func load(path, key string, now int64) ([]byte, error) {
 	return value, absent(err)
 }
 
+// absent returns nil for an error that means that a file is absent or damaged.
 func absent(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errDamaged) {
 		return nil

@@ -1,31 +1,37 @@
-// Package file is a shared tier in a directory, for processes on one machine. It
-// outlives them: a program starts again with what it had.
+// Package file is a shared tier in a directory, for the processes of one machine. The
+// items stay when the processes end, so a program starts with a warm cache.
 //
 //	store, err := runtime.NewStore("main", runtime.L2(file.New("/var/cache/app", file.Options{})))
 //
-// Each key is a file of its own, in one of 256 shards. Its name is a hash of the key;
-// the key itself is inside and compared. A file is written beside its place, brought to
-// the disk and renamed, so whoever reads sees the old value or the new one, and a
-// process that is killed loses the write it was at and nothing else. Checksums
-// tell a damaged file, which is absent until [Driver.Prune] removes it.
+// Each key is a file, in one of 256 directories, the shards. The name of the file has a hash
+// and the beginning of the key; the file holds the whole key, which is compared. A new value
+// is written to a temporary file, synced to the disk and renamed. So a reader sees the old
+// value or the new one, and a process that is killed loses only the write that was running.
+// Checksums reveal a damaged file; its key is absent, and [Driver.Prune] removes the file.
+//
+// # Concurrency
+//
+// A [Driver] may be used by many goroutines, and a directory by many processes, at once.
+// Every change in a shard is made under the lock of the shard: a channel excludes the
+// goroutines of the process, and flock(2) on a file of the shard excludes other processes.
+// The lock is held while files of the shard are written and synced. Reads take no lock. A
+// second mutex guards the count of used space and is held for no file operation.
 //
 // # Limits
 //
-// Processes exclude each other with flock(2) on a file of the shard. Where there is
-// none (Windows, Solaris, AIX), they do not: one process at a time may use the
-// directory there. Use a local file system; on a network's, neither locks nor renames
-// are certain.
+// On systems without flock (Windows, Solaris, AIX) only one process at a time may use a
+// directory. Use a local file system: on a network file system, locks and renames are not
+// reliable.
 //
-// A write waits for the disk, once for each file and once for each directory, which is
-// milliseconds where a network tier takes less: Options.NoSync does without. Reads take
-// no lock.
+// A write waits for the disk, once for each file and once for each directory. That takes
+// milliseconds, longer than a write to a tier on the network; Options.NoSync avoids it.
 //
-// Items past their TTL are absent at once but take space until [Driver.Prune] or
-// Options.MaxSize removes them. The time is the machine's clock. [Driver.Scan] and
-// [Driver.DeletePrefix] go through the names of all files and open those whose keys begin
-// right, [Driver.Prune] reads all files. Files can be read by the
-// process's own user alone. A key can have 64 MB; a value what memory has room for
-// twice, at most Options.MaxSize.
+// Expired items are absent at once but take space until [Driver.Prune] or Options.MaxSize
+// removes them. Times are those of the machine's clock. [Driver.Scan] and
+// [Driver.DeletePrefix] list the names of all files and open the files whose keys can have
+// the prefix; [Driver.Prune] reads all files. Only the user of the process can read the
+// files. A key may have 64 MB. A value needs twice its size in memory and may have at most
+// Options.MaxSize.
 package file
 
 import (
@@ -42,30 +48,31 @@ import (
 
 // Options of a [Driver]. The zero value is usable.
 type Options struct {
-	// MaxSize bounds the space that items take: an integer followed by b, kb, mb, gb
-	// or tb, such as "10gb". When it is full, what ends soonest is removed first, and
-	// of what has no end the oldest. Every process sees to it in the background, after
-	// its own writes, so that the bound can be exceeded for a moment, and by what
-	// the others have written since each last looked: a sixteenth of it at most for
-	// each. A larger value is refused. Empty sets no bound.
+	// MaxSize bounds the disk space of all items: an integer followed by b, kb, mb, gb
+	// or tb, such as "10gb". When the space is used up, the items that expire soonest are
+	// removed first, and of items that do not expire the oldest. Every process enforces
+	// the bound in the background, after its own writes, and counts the writes of other
+	// processes only now and then. So the bound can be exceeded for a moment, and by at
+	// most a sixteenth of it for each other process. A larger value is refused. Empty
+	// sets no bound.
 	MaxSize string
-	// NoSync leaves it to the system when what was written gets to the disk. Nothing
-	// changes as long as the machine runs, whatever happens to the process. After a
-	// power failure, an item can be what it was before a write or a delete.
+	// NoSync lets the operating system decide when writes reach the disk. It makes no
+	// difference while the machine runs, even if the process is killed. After a power
+	// failure, an item can be as it was before a write or a delete.
 	NoSync bool
 }
 
-// Driver implements [drivers.L2] and all that a shared tier may have besides:
-// [drivers.Adder], [drivers.Swapper], [drivers.Leaser], [drivers.Scanner],
-// [drivers.PrefixDeleter] and [drivers.Pruner].
+// A Driver is a shared tier in a directory, with the capabilities [drivers.Adder],
+// [drivers.Swapper], [drivers.Leaser], [drivers.Scanner], [drivers.PrefixDeleter],
+// [drivers.Pruner] and [drivers.Checker].
 type Driver struct {
 	dir    string
 	noSync bool
-	limit  int64 // bytes; 0: none
+	limit  int64 // bytes; 0: no limit
 	err    error
 
-	busy   chan struct{}         // as full as operations are under way, those included whose caller has left
-	gates  [shards]chan struct{} // full while somebody in this process is in the shard
+	busy   chan struct{}         // has an element for each running operation, abandoned ones included
+	gates  [shards]chan struct{} // full while a goroutine of this process holds the shard's lock
 	closed atomic.Bool
 	space  space
 }
@@ -81,11 +88,13 @@ var (
 	_ drivers.Checker       = (*Driver)(nil)
 )
 
-// maxBusy bounds the threads that a disk which does not answer can hold.
+// maxBusy bounds the running operations, and so the threads that a disk which does not
+// respond can block.
 const maxBusy = 64
 
-// New returns a shared tier in the directory dir. It does not touch it; the first
-// write makes it if it is not there.
+// New returns a shared tier in the directory dir. It does not access the directory; the
+// first write creates it. If dir is empty or options are unusable, every operation fails:
+// Err returns the reason, and runtime.NewStore refuses the tier.
 func New(dir string, options Options) *Driver {
 	d := &Driver{noSync: options.NoSync, busy: make(chan struct{}, maxBusy)}
 	for i := range d.gates {
@@ -94,11 +103,11 @@ func New(dir string, options Options) *Driver {
 	limit, err := bytesize.Parse("MaxSize", options.MaxSize)
 	switch {
 	case dir == "":
-		d.err = errors.New("file: the directory has no name")
+		d.err = errors.New("file: the name of the directory is empty")
 	case err != nil:
 		d.err = fmt.Errorf("file: %w", err)
 	default:
-		// The program may change its working directory later.
+		// Absolute, because the program may change its working directory later.
 		if d.dir, err = filepath.Abs(dir); err != nil {
 			d.err = fmt.Errorf("file: directory %q: %w", dir, err)
 		}
@@ -109,19 +118,20 @@ func New(dir string, options Options) *Driver {
 	return d
 }
 
-// Err returns what makes the driver unusable, or nil.
+// Err implements [drivers.Checker]: it returns why the driver is unusable, or nil.
 func (d *Driver) Err() error { return d.err }
 
-// Close waits for what the driver does in the background. Files stay. Calls under way
-// end as they would; later ones fail with [drivers.ErrClosed].
+// Close implements [drivers.L2]. It ends the work in the background and waits for it. The
+// files stay. Running calls continue; later calls fail with [drivers.ErrClosed].
 func (d *Driver) Close() error {
 	d.closed.Store(true)
 	d.space.end()
 	return nil
 }
 
-// execute runs f, which uses nothing that the caller may change after its context has
-// ended: a disk can keep f waiting for longer.
+// execute runs an operation f and returns when f does or when ctx ends. f must own what it
+// uses, because it may still run after execute has returned: a disk operation does not end
+// with the context.
 func (d *Driver) execute(ctx context.Context, operation string, keys int, f func() error) error {
 	err := ctx.Err()
 	if d.closed.Load() {
@@ -141,7 +151,7 @@ func (d *Driver) execute(ctx context.Context, operation string, keys int, f func
 	return d.failed(operation, keys, err)
 }
 
-// failed says what was being done to how many keys.
+// failed returns err with the operation, the number of keys and the directory.
 func (d *Driver) failed(operation string, keys int, err error) error {
 	if err == nil {
 		return nil

@@ -10,9 +10,10 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// A lease is a file beside the entry whose value is the token. It need not outlive the
-// machine: neither do those who load.
+// A lease is a separate file whose value is the token. It is not synced to the disk: a
+// crash of the machine ends the loads too.
 
+// holder returns the token that holds the lease of key, nil if there is none.
 func (s *shard) holder(p place, key string) (token []byte, err error) {
 	return load(s.lease(p), key, now())
 }
@@ -20,13 +21,13 @@ func (s *shard) holder(p place, key string) (token []byte, err error) {
 // LeaseMany implements [drivers.Leaser].
 func (d *Driver) LeaseMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error) {
 	keys = slices.Clone(keys)
-	lent := make([]bool, len(keys))
+	taken := make([]bool, len(keys))
 	err := d.execute(ctx, "lease", len(keys), func() error {
 		if err := checkToken(token); err != nil {
 			return err
 		}
 		if ttl <= 0 {
-			return fmt.Errorf("ttl %s: %w", ttl, drivers.ErrRefused)
+			return fmt.Errorf("%w: the ttl of a lease is %s, must be positive", drivers.ErrRefused, ttl)
 		}
 		for _, key := range keys {
 			if err := checkKey(key); err != nil {
@@ -38,14 +39,14 @@ func (d *Driver) LeaseMany(ctx context.Context, keys []string, token string, ttl
 			if err != nil || holder != nil {
 				return err
 			}
-			lent[i] = true
+			taken[i] = true
 			return s.writeFile(s.lease(p), image(keys[i], []byte(token), end(now(), ttl)), false, nil)
 		})
 	})
 	if err != nil {
 		return nil, err
 	}
-	return lent, nil
+	return taken, nil
 }
 
 // FillMany implements [drivers.Leaser].
@@ -91,7 +92,7 @@ func (d *Driver) ReleaseMany(ctx context.Context, keys []string, token string) e
 
 func checkToken(token string) error {
 	if token == "" {
-		return fmt.Errorf("an empty token: %w", drivers.ErrRefused)
+		return fmt.Errorf("%w: the token is empty", drivers.ErrRefused)
 	}
 	return nil
 }

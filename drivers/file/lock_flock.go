@@ -8,17 +8,17 @@ import (
 	"syscall"
 )
 
-// readersLock says whether readers have to keep away from who renames.
+// readersLock says whether a reader needs the lock, against a rename during the read.
 const readersLock = false
 
-// tryLock takes the lock of a file; release is nil if somebody else has it. The system
-// takes it from a process that ends.
+// tryLock takes the lock of a file; release is nil if it is held by another file handle, of
+// this process or another. The system releases the lock when a process ends.
 func tryLock(f *os.File) (release func(), err error) {
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		switch {
 		case err == nil:
-			return func() {}, nil // who closes the file gives it back
+			return func() {}, nil // closing the file releases the lock
 		case errors.Is(err, syscall.EWOULDBLOCK):
 			return nil, nil
 		case !errors.Is(err, syscall.EINTR):

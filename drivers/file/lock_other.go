@@ -7,15 +7,15 @@ import (
 	"sync"
 )
 
-// readersLock says whether readers have to keep away from who renames. Windows does not
-// replace a file that is open.
+// readersLock says whether a reader needs the lock, against a rename during the read.
+// Windows cannot replace a file that is open.
 const readersLock = true
 
-// held has the paths whose locks this process has.
+// held has the paths of the locks that are held.
 var held sync.Map
 
-// tryLock takes the lock of a file; release is nil if somebody else has it. Only this
-// process knows of it.
+// tryLock takes the lock of a file; release is nil if it is held. The lock excludes
+// goroutines of this process only.
 func tryLock(f *os.File) (release func(), err error) {
 	path := f.Name()
 	if _, taken := held.LoadOrStore(path, true); taken {

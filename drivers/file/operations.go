@@ -12,17 +12,17 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// A disk that is to sync many files does so sooner when it knows of them at once.
+// A disk syncs many files faster when they are synced at the same time.
 const (
 	parallelWrites = 32
 	parallelReads  = 8
-	readsEach      = 16 // fewer are not worth a goroutine
+	readsEach      = 16 // reads in one goroutine; a goroutine for fewer costs more than it saves
 )
 
 func now() int64 { return time.Now().UnixNano() }
 
-// inShards runs f for each of n keys, those of one shard under its lock and in their
-// order.
+// inShards runs f for each of n keys: for the keys of one shard in their order and under
+// the lock of the shard. f must own what it uses.
 func (d *Driver) inShards(ctx context.Context, n int, key func(int) string, create bool, f func(s *shard, p place, i int) error) error {
 	places := make([]place, n)
 	members := make(map[int][]int)
@@ -75,7 +75,7 @@ func (d *Driver) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
 		return group.Wait()
 	})
 	if err != nil {
-		return nil, err // values may still be written to
+		return nil, err // the operation may still run and write to values
 	}
 	return values, nil
 }
@@ -172,7 +172,7 @@ func (d *Driver) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, er
 	return swapped, nil
 }
 
-// check returns when items end, or why they are refused.
+// check returns when items expire, or why they are refused.
 func (d *Driver) check(items []drivers.Item) ([]int64, error) {
 	ends := make([]int64, len(items))
 	t := now()
@@ -183,9 +183,9 @@ func (d *Driver) check(items []drivers.Item) ([]int64, error) {
 		}
 		switch {
 		case it.TTL < 0:
-			return nil, fmt.Errorf("negative ttl %s: %w", it.TTL, drivers.ErrRefused)
+			return nil, fmt.Errorf("%w: the ttl is %s, must not be negative", drivers.ErrRefused, it.TTL)
 		case d.limit > 0 && onDisk(size) > d.limit:
-			return nil, fmt.Errorf("a value of %d bytes, and MaxSize is %d: %w", len(it.Value), d.limit, drivers.ErrRefused)
+			return nil, fmt.Errorf("%w: the value has %d bytes, and MaxSize is %d", drivers.ErrRefused, len(it.Value), d.limit)
 		}
 		ends[i] = end(t, it.TTL)
 	}
@@ -194,12 +194,12 @@ func (d *Driver) check(items []drivers.Item) ([]int64, error) {
 
 func checkKey(key string) error {
 	if len(key) > maxKey {
-		return fmt.Errorf("a key of %d bytes: %w", len(key), drivers.ErrRefused)
+		return fmt.Errorf("%w: the key has %d bytes, more than %d", drivers.ErrRefused, len(key), maxKey)
 	}
 	return nil
 }
 
-// own copies items.
+// own returns copies of items.
 func own(items []drivers.Item) []drivers.Item {
 	items = slices.Clone(items)
 	for i := range items {

@@ -13,18 +13,18 @@ const (
 	leaseName = ".lease"
 
 	hashDigits = 32
-	// headSize is how much of a key is in the name. Names stay short enough for file
-	// systems that encrypt them.
+	// headSize is how many bytes of a key are in the name. Names stay short enough for
+	// file systems that encrypt names.
 	headSize = 60
 )
 
-// A place is where a key lies: in a shard, under a hash of the key, followed by how the
-// key begins so that a scan need not open what cannot have its prefix. Names have
-// digits and lower-case letters only: nothing in a key can lead elsewhere, and no two
-// keys meet where case is not told apart.
+// A place is the shard and the file name of a key. The name is a hash of the key, and the
+// beginning of the key, so that a scan need not open files whose keys cannot have its
+// prefix. A name has digits, lower-case letters and a hyphen only: a key cannot lead out of
+// the directory, and two keys have different names also where the file system ignores case.
 type place struct {
 	shard int
-	name  string // without its ending
+	name  string // without ending
 }
 
 var headText = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
@@ -38,8 +38,8 @@ func placeOf(key string) place {
 	return place{int(sum[0]), string(b)}
 }
 
-// parseName returns how a key begins whose file is called name. ok is false if this
-// driver gives no such name.
+// parseName returns the beginning of the key in the name of a file. ok is false if the
+// driver does not make such names.
 func parseName(name, ending string) (head []byte, ok bool) {
 	name, ok = strings.CutSuffix(name, ending)
 	if !ok || len(name) <= hashDigits || name[hashDigits] != '-' || strings.Trim(name[:hashDigits], "0123456789abcdef") != "" {
@@ -49,8 +49,8 @@ func parseName(name, ending string) (head []byte, ok bool) {
 	return head, err == nil && len(head) <= headSize
 }
 
-// canBegin reports whether a key that begins with head, and is head if that is shorter
-// than it could be, can begin with prefix.
+// canBegin reports whether a key can have prefix. head is the beginning of the key, and the
+// whole key if head is shorter than headSize.
 func canBegin(head []byte, prefix string) bool {
 	n := min(len(head), len(prefix))
 	return bytes.Equal(head[:n], []byte(prefix[:n])) && (n == len(prefix) || len(head) == headSize)

@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// scanBatch is how many keys Scan names at a time.
+// scanBatch is how many keys Scan lists in a call of f.
 const scanBatch = 1000
 
-// names returns what files a directory has, in no order.
+// names returns the names of the files in a directory, in no order.
 func names(dir string) ([]string, error) {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -23,15 +23,14 @@ func names(dir string) ([]string, error) {
 	return f.Readdirnames(-1)
 }
 
-// canHave reports whether a file called name is an item whose key can begin with prefix.
+// canHave reports whether a file with that name and ending can be of a key with prefix.
 func canHave(name, ending, prefix string) bool {
 	head, ok := parseName(name, ending)
 	return ok && canBegin(head, prefix)
 }
 
-// list calls f with each file of a shard that is an item, ending tells of which kind,
-// and whose key can begin with prefix. What disappears meanwhile is left out; err is
-// [errDamaged] or nil.
+// list calls f with each file of a shard that has ending and whose key can have prefix. It
+// leaves out files that are removed in the meantime. err is [errDamaged] or nil.
 func list(dir, ending, prefix string, f func(path string, h header, err error) error) error {
 	files, err := names(dir)
 	if err != nil {
@@ -74,7 +73,7 @@ func (d *Driver) Scan(ctx context.Context, prefix string, f func(keys []string) 
 			})
 		})
 		if err != nil {
-			return err // keys may still be written to
+			return err // the operation may still run and write to keys
 		}
 		for page := range slices.Chunk(keys, scanBatch) {
 			err := ctx.Err()
@@ -89,8 +88,8 @@ func (d *Driver) Scan(ctx context.Context, prefix string, f func(keys []string) 
 	return nil
 }
 
-// eachShard runs f for each shard, and returns the sum of what f returns, also when it
-// fails.
+// eachShard runs f for each shard, and returns the sum of its results. After an error of f
+// it returns the sum so far.
 func (d *Driver) eachShard(ctx context.Context, operation string, f func(i int) (int64, error)) (int64, error) {
 	var total int64
 	for i := range shards {
@@ -100,7 +99,7 @@ func (d *Driver) eachShard(ctx context.Context, operation string, f func(i int) 
 			return err
 		})
 		if err != nil {
-			return total, err // n may still be written to
+			return total, err // the operation may still run and write to n
 		}
 		total += n
 	}
@@ -110,7 +109,7 @@ func (d *Driver) eachShard(ctx context.Context, operation string, f func(i int) 
 // DeletePrefix implements [drivers.PrefixDeleter].
 func (d *Driver) DeletePrefix(ctx context.Context, prefix string) (int64, error) {
 	return d.eachShard(ctx, "delete a prefix", func(i int) (n int64, err error) {
-		// Most shards have nothing of a prefix.
+		// Without the lock first, because most shards have no key with the prefix.
 		files, err := names(d.shardPath(i))
 		if err != nil || !slices.ContainsFunc(files, func(name string) bool {
 			return canHave(name, entryName, prefix) || canHave(name, leaseName, prefix)
@@ -127,7 +126,7 @@ func (d *Driver) DeletePrefix(ctx context.Context, prefix string) (int64, error)
 
 func (s *shard) deletePrefix(ctx context.Context, prefix string) (n int64, err error) {
 	t := now()
-	for _, ending := range []string{leaseName, entryName} { // leases first, as everywhere
+	for _, ending := range []string{leaseName, entryName} { // a lease is always removed before its entry
 		err := list(s.path, ending, prefix, func(path string, h header, damaged error) error {
 			if damaged != nil || !strings.HasPrefix(h.key, prefix) {
 				return ctx.Err()
@@ -144,13 +143,13 @@ func (s *shard) deletePrefix(ctx context.Context, prefix string) (n int64, err e
 	return n, nil
 }
 
-// Prune implements [drivers.Pruner]. It reads every file, and removes those that are
-// damaged and what processes left behind that were killed, too; these do not count.
+// Prune implements [drivers.Pruner]. It reads every file. It also removes damaged files and
+// the temporary files of killed processes, and does not count them.
 func (d *Driver) Prune(ctx context.Context) (int64, error) {
 	return d.eachShard(ctx, "prune", func(i int) (int64, error) { return d.pruneShard(ctx, i) })
 }
 
-// pruneShard looks first and takes the lock for what it removes alone.
+// pruneShard reads the files without the lock, and takes the lock only to remove some.
 func (d *Driver) pruneShard(ctx context.Context, i int) (n int64, err error) {
 	t := now()
 	files, err := names(d.shardPath(i))
@@ -173,7 +172,7 @@ func (d *Driver) pruneShard(ctx context.Context, i int) (n int64, err error) {
 		return 0, nil
 	}
 	err = d.locked(ctx, i, false, func(s *shard) error {
-		// Whoever has the lock has none under way.
+		// Under the lock no other process writes a temporary file.
 		if err := s.remove(filepath.Join(s.path, tempName)); err != nil {
 			return err
 		}
@@ -183,7 +182,7 @@ func (d *Driver) pruneShard(ctx context.Context, i int) (n int64, err error) {
 			case err != nil:
 				return err
 			case state == whole:
-				continue // it is another by now
+				continue // it was replaced in the meantime
 			case state == ended && strings.HasSuffix(path, entryName):
 				n++
 			}
@@ -196,7 +195,7 @@ func (d *Driver) pruneShard(ctx context.Context, i int) (n int64, err error) {
 	return n, err
 }
 
-// A state is what a file is worth.
+// A state is the state of a file.
 type state int
 
 const (
@@ -206,6 +205,7 @@ const (
 	gone
 )
 
+// inspect reads the file at path and returns its state at a time.
 func inspect(path string, now int64) (state, error) {
 	r, err := read(path)
 	switch {

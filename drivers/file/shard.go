@@ -29,19 +29,19 @@ func (d *Driver) entryPath(p place) string {
 	return filepath.Join(d.shardPath(p.shard), p.name+entryName)
 }
 
-// A shard is a directory whose lock the caller holds. Only who holds it changes
-// anything there.
+// A shard is a directory whose lock the caller holds. Files in it are changed only under
+// the lock.
 type shard struct {
 	d       *Driver
 	path    string
-	changed bool // and not yet certain to be on the disk
+	changed bool // files were renamed or removed since the directory was synced
 }
 
 func (s *shard) entry(p place) string { return filepath.Join(s.path, p.name+entryName) }
 func (s *shard) lease(p place) string { return filepath.Join(s.path, p.name+leaseName) }
 
-// locked runs f with the lock of a shard. If the shard is not there it makes it, or, if
-// create is false, does nothing.
+// locked runs f under the lock of shard i. If the shard's directory does not exist, locked
+// creates it, or, if create is false, does nothing.
 func (d *Driver) locked(ctx context.Context, i int, create bool, f func(*shard) error) (err error) {
 	select {
 	case d.gates[i] <- struct{}{}:
@@ -56,13 +56,15 @@ func (d *Driver) locked(ctx context.Context, i int, create bool, f func(*shard) 
 	}
 	defer unlock()
 	err = f(s)
-	// Before the lock is given back: who finds a file gone may rely on that.
+	// Before the unlock, because the next holder may rely on the removal of a file.
 	if s.changed && !d.noSync {
 		err = errors.Join(err, syncDir(s.path))
 	}
 	return err
 }
 
+// lock takes the lock of the shard. unlock is nil if create is false and the shard's directory
+// does not exist.
 func (s *shard) lock(ctx context.Context, create bool) (unlock func(), err error) {
 	path := filepath.Join(s.path, lockName)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -104,7 +106,7 @@ func (s *shard) make() error {
 	return syncDir(filepath.Dir(s.path))
 }
 
-// write puts value in the place of key. Whatever was lent of the key ends just before.
+// write stores value under key. It ends the lease of the key just before.
 func (s *shard) write(p place, key string, value []byte, ends int64) error {
 	data := image(key, value, ends)
 	if err := s.writeFile(s.entry(p), data, !s.d.noSync, func() error { return s.remove(s.lease(p)) }); err != nil {
@@ -114,11 +116,11 @@ func (s *shard) write(p place, key string, value []byte, ends int64) error {
 	return nil
 }
 
-// writeFile replaces a file as a whole. before is called when nothing but the renaming
-// is left.
+// writeFile replaces a file by a rename. It calls before, if not nil, just before the
+// rename.
 func (s *shard) writeFile(path string, data []byte, sync bool, before func() error) error {
 	temp := filepath.Join(s.path, tempName)
-	// There may be one of a process that was killed.
+	// A process that was killed may have left a temporary file, which is overwritten.
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -144,7 +146,7 @@ func (s *shard) writeFile(path string, data []byte, sync bool, before func() err
 	return nil
 }
 
-// remove removes a file. It is no error if there is none.
+// remove removes a file. An absent file is no error.
 func (s *shard) remove(path string) error {
 	err := os.Remove(path)
 	if err == nil {
@@ -158,7 +160,7 @@ func (s *shard) delete(p place) error {
 	return errors.Join(s.remove(s.lease(p)), s.remove(s.entry(p)))
 }
 
-// syncDir makes what was renamed and removed in a directory certain.
+// syncDir syncs a directory, so that renames and removals of files in it are on the disk.
 func syncDir(path string) error {
 	f, err := os.Open(path)
 	if err != nil {

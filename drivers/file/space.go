@@ -10,29 +10,30 @@ import (
 )
 
 const (
-	// block is what files are rounded up to on most file systems.
+	// block is the unit in which most file systems allocate disk space for a file.
 	block = 4 << 10
-	// recount is the part of the limit after which this process looks what the others
-	// have written, and which it leaves free when it has made room.
+	// recount divides the limit: after writing this part of the limit, the process counts
+	// the used space again, for the writes of other processes; and it removes items until
+	// this part is free.
 	recount = 16
 )
 
 func onDisk(size int64) int64 { return (size + block - 1) / block * block }
 
-// A space sees to it that the directory does not outgrow the limit.
+// A space counts the disk space that items use, and keeps it below the limit.
 type space struct {
-	mu       sync.Mutex // guards all below
-	counted  bool
-	used     int64 // at the last count, and what this process has written since
-	since    int64 // what it has written since
-	counting bool
+	mu       sync.Mutex // guards the fields up to counting, and orders work.Go before end's Wait
+	counted  bool       // used is known
+	used     int64      // bytes at the last count, plus since
+	since    int64      // bytes that this process has written since the last count
+	counting bool       // makeRoom runs
 
 	stopping context.Context
 	stop     func()
 	work     sync.WaitGroup
 }
 
-// grow is told of a file that has been written.
+// grow adds the size of a file that was written, and starts makeRoom if necessary.
 func (d *Driver) grow(size int64) {
 	if d.limit == 0 {
 		return
@@ -49,7 +50,7 @@ func (d *Driver) grow(size int64) {
 	s.work.Go(d.makeRoom)
 }
 
-// end stops what is done in the background.
+// end stops makeRoom and waits for it.
 func (s *space) end() {
 	s.mu.Lock()
 	s.stop()
@@ -57,7 +58,7 @@ func (s *space) end() {
 	s.work.Wait()
 }
 
-// makeRoom counts what is there and removes what is too much.
+// makeRoom counts the used space and removes items until it is below the limit.
 func (d *Driver) makeRoom() {
 	s := &d.space
 	for {
@@ -68,19 +69,19 @@ func (d *Driver) makeRoom() {
 		s.mu.Lock()
 		s.since -= before
 		s.counted = true
-		// What was written meanwhile may have been counted; then it counts twice until
-		// the next time.
+		// Files written during the count may have been counted. They count twice until the
+		// next count.
 		s.used = used + s.since
 		s.counting = err == nil && s.used > d.limit
 		again := s.counting
 		s.mu.Unlock()
 		if !again {
-			return // after an error, until the next write
+			return // after an error the next write tries again
 		}
 	}
 }
 
-// A victim is a file that could be removed.
+// A victim is a file that can be removed to make room.
 type victim struct {
 	shard   int
 	name    string
@@ -89,7 +90,7 @@ type victim struct {
 	size    int64
 }
 
-// shrink returns the space that items take after it has removed as many as needed.
+// shrink removes items if more than the limit is used, and returns the space used then.
 func (d *Driver) shrink(ctx context.Context) (used int64, err error) {
 	var all []victim
 	for i := range shards {
@@ -103,7 +104,7 @@ func (d *Driver) shrink(ctx context.Context) (used int64, err error) {
 				return absent(err)
 			}
 			v := victim{i, filepath.Base(path), h.ends, info.ModTime().UnixNano(), onDisk(info.Size())}
-			all = append(all, v) // what is damaged has ended in 1970
+			all = append(all, v) // a damaged file has no end, which counts as 1970
 			used += v.size
 			return nil
 		})

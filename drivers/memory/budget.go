@@ -7,19 +7,19 @@ import (
 	"github.com/cachegen/cachegen/drivers/internal/bytesize"
 )
 
-// A budget is what Options say, in the terms of the eviction policy, whose
-// weights have 32 bits: a weight is a number of units, and a unit is one byte
-// until the budget itself passes 4 GB.
+// A budget is the Options in the terms of the eviction policy, whose weights have 32
+// bits: a weight is a number of units, and a unit is one byte as long as MaxSize is below
+// 4 GB.
 type budget struct {
 	weight    uint64 // units in all; 0 bounds by items alone
 	items     int    // the bound when weight is 0
 	unit      uint64 // bytes
-	minWeight uint64 // units that any item counts for, at least
+	minWeight uint64 // the smallest weight of an item, in units
 	maxSize   uint64 // bytes of one item
 }
 
 func (o Options) budget() (budget, error) {
-	// Err is reported by the runtime; until then the driver must not be nil inside.
+	// A driver with unusable options works, with this budget, until the runtime asks Err.
 	refused := budget{items: 1, unit: 1, minWeight: 1}
 
 	size, err := parseSize("MaxSize", o.MaxSize)
@@ -60,8 +60,7 @@ func (o Options) budget() (budget, error) {
 	return b, nil
 }
 
-// weigh returns how many units an item of size bytes counts for, and whether it
-// is kept at all.
+// weigh returns the weight of an item of size bytes, and whether the tier keeps the item.
 func (b *budget) weigh(size int) (uint32, bool) {
 	n := uint64(max(size, 1))
 	if n > b.maxSize {
@@ -70,11 +69,11 @@ func (b *budget) weigh(size int) (uint32, bool) {
 	if b.weight == 0 {
 		return 1, true
 	}
-	// Rounding up must not carry an item that is as large as the budget above it.
+	// An item as large as the budget must not exceed it because of the rounding.
 	return uint32(min(max((n+b.unit-1)/b.unit, b.minWeight), b.weight)), true
 }
 
-// parseSize returns the bytes that text says, 0 if it is empty.
+// parseSize returns the number of bytes in text, 0 if text is empty.
 func parseSize(option, text string) (uint64, error) {
 	n, err := bytesize.Parse(option, text)
 	if err != nil {

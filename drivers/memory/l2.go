@@ -11,35 +11,36 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// L2Options bound an [L2]. The zero value is a budget of [DefaultMaxSize].
+// L2Options are the options of an [L2]. The zero value is a budget of [DefaultMaxSize].
 type L2Options struct {
-	// MaxSize is the budget in bytes for keys, values and what it takes to keep them,
-	// written as in [Options]; [DefaultMaxSize] if empty. What has not been read or
-	// written for longest is dropped when it is full, stamps of the store included,
-	// which makes what depends on them load again. An item above it is refused.
+	// MaxSize is the budget in bytes for keys, values and their overhead, written as in
+	// [Options]; [DefaultMaxSize] if empty. When the budget is full, the least recently
+	// used items are evicted. These can be stamps of the store; the entries under an
+	// evicted stamp are loaded again. An item larger than the budget is refused.
 	MaxSize string
 }
 
-// L2 is a shared tier in the memory of one process, with all that a shared tier may
-// have besides [drivers.L2]. It is for tests, and for programs of one process that
-// start warm: see [L2.Snapshot].
+// An L2 is a shared tier in the memory of one process, with the capabilities
+// [drivers.Adder], [drivers.Swapper], [drivers.Leaser], [drivers.Scanner],
+// [drivers.PrefixDeleter], [drivers.Pruner] and [drivers.Checker]. It is for tests, and
+// for programs of one process that start with a warm cache: see [L2.Snapshot].
 //
-// It keeps copies of values, so it costs what it holds beside the memory tier. One lock
-// guards it, for as long as it takes to look up and link a batch of keys;
-// [L2.Scan], [L2.DeletePrefix] and [L2.Prune] look at every key with it. Items past
-// their TTL are absent at once but take space until Prune, a new value or the budget.
+// An L2 keeps copies of values, which take memory in addition to the memory tier. One lock
+// guards it, for the work on a batch of keys; [L2.Scan], [L2.DeletePrefix] and [L2.Prune]
+// visit every key while they hold the lock. Expired items are absent at once but take
+// space until Prune, a write of their key or eviction removes them.
 type L2 struct {
 	budget int64
 	err    error
 
 	mu     sync.Mutex // guards all below; values in items do not change
 	closed bool
-	used   bool // somebody has written or deleted
+	used   bool // there was a write or a delete
 	items  map[string]*list.Element
 	recent list.List // of *stored, the least recently used last
 	size   int64
 	leases map[string]lease
-	sweep  int // number of leases at which those that have ended are removed
+	sweep  int // number of leases at which the ended ones are removed
 }
 
 var (
@@ -64,13 +65,13 @@ type lease struct {
 	ends  time.Time
 }
 
-// itemOverhead is about what an item takes besides key and value.
+// itemOverhead is about how many bytes an item takes in addition to its key and value.
 const itemOverhead = 192
 
 func (it *stored) live(now time.Time) bool { return it.ends.IsZero() || now.Before(it.ends) }
 func (it *stored) size() int64             { return int64(len(it.key)) + int64(len(it.value)) + itemOverhead }
 
-// latest is the last time that a snapshot can count.
+// latest is the last time that a snapshot can hold.
 var latest = time.Unix(0, math.MaxInt64)
 
 func end(now time.Time, ttl time.Duration) time.Time {
@@ -81,8 +82,8 @@ func end(now time.Time, ttl time.Duration) time.Time {
 	return ends
 }
 
-// NewL2 returns an empty tier. If options are unusable it still returns one, of which
-// every use fails: Err tells, and runtime.NewStore refuses it.
+// NewL2 returns an empty tier. If options are unusable every operation of the tier fails:
+// Err returns the reason, and runtime.NewStore refuses the tier.
 func NewL2(options L2Options) *L2 {
 	if options.MaxSize == "" {
 		options.MaxSize = DefaultMaxSize
@@ -94,11 +95,11 @@ func NewL2(options L2Options) *L2 {
 	}
 }
 
-// Err returns what was wrong with the options, or nil.
+// Err implements [drivers.Checker]: it returns why the options are unusable, or nil.
 func (d *L2) Err() error { return d.err }
 
-// Close ends the tier's use: operations fail with [drivers.ErrClosed] from now on. What
-// it holds is there for [L2.Snapshot] as long as the tier is.
+// Close implements [drivers.L2]: later operations fail with [drivers.ErrClosed]. The items
+// stay available to [L2.Snapshot].
 func (d *L2) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -106,14 +107,14 @@ func (d *L2) Close() error {
 	return nil
 }
 
-// Len returns the number of items, those past their TTL included.
+// Len returns the number of items, expired ones included.
 func (d *L2) Len() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return len(d.items)
 }
 
-// do runs f with the lock.
+// do runs f while it holds the lock.
 func (d *L2) do(ctx context.Context, operation string, keys int, f func(now time.Time) error) error {
 	err := ctx.Err()
 	if err == nil {
@@ -140,20 +141,20 @@ func failed(operation string, keys int, err error) error {
 	return fmt.Errorf("memory: %s: %w", operation, err)
 }
 
-var errToken = fmt.Errorf("an empty token: %w", drivers.ErrRefused)
+var errToken = fmt.Errorf("%w: the token is empty", drivers.ErrRefused)
 
 func (d *L2) check(key string, value []byte, ttl time.Duration) error {
 	it := stored{key: key, value: value}
 	switch {
 	case ttl < 0:
-		return fmt.Errorf("negative ttl %s: %w", ttl, drivers.ErrRefused)
+		return fmt.Errorf("%w: the ttl is %s, must not be negative", drivers.ErrRefused, ttl)
 	case it.size() > d.budget && d.err == nil:
-		return fmt.Errorf("an item of %d bytes, and MaxSize is %d: %w", it.size(), d.budget, drivers.ErrRefused)
+		return fmt.Errorf("%w: an item takes %d bytes, and MaxSize is %d", drivers.ErrRefused, it.size(), d.budget)
 	}
 	return nil
 }
 
-// own returns copies of items for the tier to keep.
+// own returns copies of items that the tier can keep.
 func (d *L2) own(items []drivers.Item) ([]*stored, error) {
 	all := make([]*stored, len(items))
 	for i, it := range items {
@@ -165,7 +166,7 @@ func (d *L2) own(items []drivers.Item) ([]*stored, error) {
 	return all, nil
 }
 
-// find returns what is present under key, and marks it as used.
+// find returns the item of key, nil if it is absent or expired, and marks it as used.
 func (d *L2) find(key string, now time.Time) *stored {
 	element := d.items[key]
 	if element == nil {
@@ -179,27 +180,27 @@ func (d *L2) find(key string, now time.Time) *stored {
 	return it
 }
 
-// put keeps it, ends the key's lease and drops what there is no room for.
+// put stores it, ends the key's lease, and evicts items while the budget is exceeded.
 func (d *L2) put(it *stored, ends time.Time) {
 	d.remove(it.key)
 	it.ends = ends
 	d.items[it.key] = d.recent.PushFront(it)
 	d.size += it.size()
 	for d.size > d.budget {
-		d.drop(d.recent.Back())
+		d.unlink(d.recent.Back())
 	}
 }
 
-// remove removes a key and its lease.
+// remove removes an item and the lease of its key.
 func (d *L2) remove(key string) {
 	d.used = true
 	delete(d.leases, key)
 	if element := d.items[key]; element != nil {
-		d.drop(element)
+		d.unlink(element)
 	}
 }
 
-func (d *L2) drop(element *list.Element) {
+func (d *L2) unlink(element *list.Element) {
 	it := d.recent.Remove(element).(*stored)
 	delete(d.items, it.key)
 	d.size -= it.size()

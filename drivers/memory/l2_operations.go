@@ -28,7 +28,7 @@ func (d *L2) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
 	return copies(values), nil
 }
 
-// copies replaces values, which are the tier's, by the caller's own.
+// copies replaces values, which belong to the tier, by copies for the caller.
 func copies(values [][]byte) [][]byte {
 	for i := range values {
 		values[i] = bytes.Clone(values[i])
@@ -36,7 +36,7 @@ func copies(values [][]byte) [][]byte {
 	return values
 }
 
-// SetMany implements [drivers.L2]. A batch is stored as a whole.
+// SetMany implements [drivers.L2]. A batch is stored atomically.
 func (d *L2) SetMany(ctx context.Context, items []drivers.Item) error {
 	own, err := d.own(items)
 	if err != nil {
@@ -115,23 +115,23 @@ func (d *L2) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, error)
 	return swapped, nil
 }
 
-// minSweep is how many leases there may be before any is looked at whether it has ended.
+// minSweep is the number of leases from which on ended ones are searched for and removed.
 const minSweep = 1 << 10
 
 // LeaseMany implements [drivers.Leaser].
 func (d *L2) LeaseMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error) {
-	lent := make([]bool, len(keys))
+	taken := make([]bool, len(keys))
 	err := d.do(ctx, "lease", len(keys), func(now time.Time) error {
 		switch {
 		case token == "":
 			return errToken
 		case ttl <= 0:
-			return fmt.Errorf("ttl %s: %w", ttl, drivers.ErrRefused)
+			return fmt.Errorf("%w: the ttl of a lease is %s, must be positive", drivers.ErrRefused, ttl)
 		}
 		for i, key := range keys {
 			if held, ok := d.leases[key]; !ok || !now.Before(held.ends) {
 				d.leases[key] = lease{token, now.Add(ttl)}
-				lent[i] = true
+				taken[i] = true
 			}
 		}
 		if len(d.leases) > d.sweep {
@@ -142,7 +142,7 @@ func (d *L2) LeaseMany(ctx context.Context, keys []string, token string, ttl tim
 	if err != nil {
 		return nil, err
 	}
-	return lent, nil
+	return taken, nil
 }
 
 func (d *L2) sweepLeases(now time.Time) {
@@ -154,7 +154,7 @@ func (d *L2) sweepLeases(now time.Time) {
 	d.sweep = max(2*len(d.leases), minSweep)
 }
 
-// holds reports whether key is lent to token.
+// holds reports whether token holds the lease of key.
 func (d *L2) holds(key, token string, now time.Time) bool {
 	held, ok := d.leases[key]
 	return ok && held.token == token && now.Before(held.ends)
@@ -200,10 +200,10 @@ func (d *L2) ReleaseMany(ctx context.Context, keys []string, token string) error
 	})
 }
 
-// scanBatch is how many keys Scan names at a time.
+// scanBatch is how many keys Scan lists in a call of f.
 const scanBatch = 1000
 
-// Scan implements [drivers.Scanner]. The keys are those of one moment.
+// Scan implements [drivers.Scanner]. It lists the keys of one moment.
 func (d *L2) Scan(ctx context.Context, prefix string, f func(keys []string) error) error {
 	var keys []string
 	err := d.do(ctx, "scan", 0, func(now time.Time) error {
@@ -255,7 +255,7 @@ func (d *L2) Prune(ctx context.Context) (n int64, err error) {
 	err = d.do(ctx, "prune", 0, func(now time.Time) error {
 		for _, element := range d.items {
 			if !element.Value.(*stored).live(now) {
-				d.drop(element)
+				d.unlink(element)
 				n++
 			}
 		}

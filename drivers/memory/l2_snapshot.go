@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// A snapshot is its magic, a record for each item, those used last first, and a byte
-// that is zero. A record is a byte that is one, when the item ends in nanoseconds since
-// 1970 or zero (8 bytes, big-endian), the lengths of key and value (uvarints), both,
-// and a CRC-32C of all before it in the record (4 bytes).
+// A snapshot is snapshotMagic, a record for each item, the most recently used first, and a
+// zero byte. A record is a byte of value one, the time when the item expires in nanoseconds
+// since 1970, or zero (8 bytes, big-endian), the lengths of key and value (uvarints), key
+// and value, and a CRC-32C of the record so far (4 bytes).
 const snapshotMagic = "cachegen memory 1\n"
 
 const (
@@ -23,18 +23,18 @@ const (
 )
 
 var (
-	// ErrSnapshot is wrapped by what [L2.Restore] returns for a snapshot that is
-	// damaged, cut short or foreign.
-	ErrSnapshot = errors.New("not a whole snapshot")
+	// ErrSnapshot is wrapped by the error of [L2.Restore] for a snapshot that is damaged,
+	// incomplete or of another format.
+	ErrSnapshot = errors.New("the snapshot is damaged, incomplete or of another format")
 
-	errUsed = errors.New("the tier is in use")
-	castag  = crc32.MakeTable(crc32.Castagnoli)
+	errUsed    = errors.New("the tier has been used or closed; restore before the store is made")
+	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 )
 
-// Snapshot writes what the tier holds, for [L2.Restore] in the program's next run. It
-// works after [L2.Close] too, and there it belongs: after the Close of the store, which
-// waits for writes and invalidations that are under way. A snapshot from before lacks
-// what is deleted later, and so would bring it back.
+// Snapshot writes the items of the tier, for [L2.Restore] in the next run of the program.
+// It works after [L2.Close] too, and should be called after the Close of the store, which
+// waits for running writes and invalidations. A snapshot from before a delete would bring
+// the deleted item back.
 func (d *L2) Snapshot(w io.Writer) error {
 	now := time.Now()
 	d.mu.Lock()
@@ -47,7 +47,7 @@ func (d *L2) Snapshot(w io.Writer) error {
 	d.mu.Unlock()
 
 	out := bufio.NewWriter(w)
-	out.WriteString(snapshotMagic) // what fails here fails at Flush
+	out.WriteString(snapshotMagic) // Flush returns the error of any write
 	var head []byte
 	for _, it := range items {
 		var ends int64
@@ -58,7 +58,7 @@ func (d *L2) Snapshot(w io.Writer) error {
 		head = binary.AppendUvarint(head, uint64(len(it.key)))
 		head = binary.AppendUvarint(head, uint64(len(it.value)))
 		head = append(head, it.key...)
-		sum := crc32.Update(crc32.Checksum(head, castag), castag, it.value)
+		sum := crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, it.value)
 		out.Write(head)
 		out.Write(it.value)
 		out.Write(binary.BigEndian.AppendUint32(nil, sum))
@@ -70,14 +70,14 @@ func (d *L2) Snapshot(w io.Writer) error {
 	return nil
 }
 
-// Restore fills the tier with a snapshot and returns how many items that were. It has
-// to come before the store is made: a tier that has been written to is refused, because
-// what was deleted there could come back. What is past its TTL by now is left out, and
-// so is what there is no room for, beginning with what was not used for longest. If the
-// snapshot turns out to be damaged, what came before the damage is kept.
+// Restore reads a snapshot into the tier and returns how many items it restored. Call it
+// before the store is made: Restore fails on a tier that has been written to, because it
+// could bring deleted items back. It leaves out expired items and, if the budget is too
+// small, the least recently used ones. If the snapshot is damaged, the items before the
+// damage are kept, and the error wraps [ErrSnapshot].
 //
-// Restore a snapshot once. Remove it then: after a run that ends without writing its
-// own, it would bring back what that run deleted.
+// Restore a snapshot once, and then remove it: after a run that ends without a snapshot,
+// the old snapshot would bring back what that run deleted.
 func (d *L2) Restore(r io.Reader) (restored int, err error) {
 	defer func() {
 		if err != nil {
@@ -87,7 +87,7 @@ func (d *L2) Restore(r io.Reader) (restored int, err error) {
 	in := bufio.NewReader(r)
 	magic := make([]byte, len(snapshotMagic))
 	if _, err := io.ReadFull(in, magic); err != nil || string(magic) != snapshotMagic {
-		return 0, cut(err)
+		return 0, damaged(err)
 	}
 	now := time.Now()
 	for {
@@ -104,7 +104,7 @@ func (d *L2) Restore(r io.Reader) (restored int, err error) {
 	}
 }
 
-// restore keeps an item that was used before all that are there.
+// restore adds an item that was used less recently than all items of the tier.
 func (d *L2) restore(it *stored, now time.Time) (kept bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -121,40 +121,40 @@ func (d *L2) restore(it *stored, now time.Time) (kept bool, err error) {
 	return true, nil
 }
 
-// readRecord returns the next item, nil after the last.
+// readRecord returns the next item, nil after the last one.
 func readRecord(in *bufio.Reader) (*stored, error) {
 	kind, err := in.ReadByte()
 	switch {
 	case err == nil && kind == lastRecord:
 		return nil, nil
 	case err != nil || kind != itemRecord:
-		return nil, cut(err)
+		return nil, damaged(err)
 	}
-	sum := crc32.New(castag)
+	sum := crc32.New(castagnoli)
 	sum.Write([]byte{kind})
 	record := &summed{in, sum}
 	var ends [8]byte
 	if _, err := io.ReadFull(record, ends[:]); err != nil {
-		return nil, cut(err)
+		return nil, damaged(err)
 	}
 	var parts [2][]byte
 	var sizes [2]uint64
 	for i := range sizes {
 		if sizes[i], err = binary.ReadUvarint(record); err != nil {
-			return nil, cut(err)
+			return nil, damaged(err)
 		}
 	}
 	for i, size := range sizes {
-		// Memory is taken as data comes, whatever a damaged length says.
+		// The buffer grows with the data, so a damaged length does not exhaust memory.
 		var part bytes.Buffer
 		if _, err := io.CopyN(&part, record, int64(min(size, 1<<62))); err != nil {
-			return nil, cut(err)
+			return nil, damaged(err)
 		}
 		parts[i] = part.Bytes()
 	}
 	var end [4]byte
 	if _, err := io.ReadFull(in, end[:]); err != nil || binary.BigEndian.Uint32(end[:]) != sum.Sum32() {
-		return nil, cut(err)
+		return nil, damaged(err)
 	}
 	it := &stored{key: string(parts[0]), value: append([]byte{}, parts[1]...)}
 	if at := int64(binary.BigEndian.Uint64(ends[:])); at != 0 {
@@ -163,7 +163,7 @@ func readRecord(in *bufio.Reader) (*stored, error) {
 	return it, nil
 }
 
-// summed reads and adds what it reads to a checksum.
+// summed is a reader that adds what it reads to a checksum.
 type summed struct {
 	in  *bufio.Reader
 	sum io.Writer
@@ -183,8 +183,9 @@ func (s *summed) ReadByte() (byte, error) {
 	return c, err
 }
 
-// cut says that a snapshot is not whole, and why if reading it failed.
-func cut(err error) error {
+// damaged returns [ErrSnapshot], with err if reading failed for another reason than the
+// end of the snapshot.
+func damaged(err error) error {
 	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return ErrSnapshot
 	}

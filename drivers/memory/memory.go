@@ -2,12 +2,12 @@
 //
 //	store, err := runtime.NewStore("main", runtime.L1(memory.New(memory.Options{MaxSize: "100mb"})))
 //
-// It keeps what is read often and recently (the W-TinyLFU policy of
-// github.com/maypok86/otter) and drops the rest when its budget is full. A read
-// takes no lock and allocates nothing.
+// When its budget is full, the tier evicts the items that are read rarely or were not
+// read recently (the W-TinyLFU policy of github.com/maypok86/otter). A read takes no lock
+// and allocates nothing.
 //
-// A program of one process that is to start with what it had gives its store an [L2]
-// besides, and keeps its snapshot:
+// A program of one process that should start with a warm cache adds an [L2] to its store,
+// and saves a snapshot of it:
 //
 //	shared := memory.NewL2(memory.L2Options{MaxSize: "100mb"})
 //	n, err := shared.Restore(file) // then remove the file
@@ -16,14 +16,20 @@
 //	err = store.Close(ctx)
 //	err = shared.Snapshot(file)
 //
+// # Concurrency
+//
+// [Driver] and [L2] may be used by many goroutines at once. A Driver has no lock of its
+// own. One mutex guards all of an L2; it is held for the work on one batch of keys, and
+// never while a caller's function runs or a snapshot is written.
+//
 // # Limits
 //
-// The budget counts the sizes that the runtime passes for its entries, which are
-// estimates of their footprint, not what the Go heap measures. Eviction runs just
-// after a write, so the budget can be exceeded for a moment.
+// The budget of a Driver counts the sizes that the runtime estimates for its entries, not
+// the memory that the Go heap measures. Eviction runs just after a write, so the budget
+// can be exceeded for a moment.
 //
-// An [L2] holds encoded copies and is one process's own: other processes do not see it,
-// and a process that is killed leaves no snapshot. Package file keeps both promises.
+// An L2 holds encoded copies and belongs to one process: other processes do not see it,
+// and a process that is killed leaves no snapshot. Package file has neither limit.
 package memory
 
 import (
@@ -37,7 +43,7 @@ import (
 // DefaultMaxSize is the byte budget when neither MaxSize nor MaxItems is set.
 const DefaultMaxSize = "100mb"
 
-// Options bound a [Driver]. The zero value is a budget of [DefaultMaxSize].
+// Options of a [Driver]. The zero value is a budget of [DefaultMaxSize].
 type Options struct {
 	// MaxSize is the budget in bytes: an integer followed by b, kb, mb, gb or tb
 	// in either case, such as "100mb"; without a unit, bytes. A kb is 1024 bytes,
@@ -48,14 +54,15 @@ type Options struct {
 	// MaxSize both hold: each item then counts for at least MaxSize/MaxItems bytes
 	// of the budget, so a mix of large and small items reaches neither bound fully.
 	MaxItems int
-	// MaxEntrySize, written like MaxSize, bounds one item: a larger one is not
-	// kept, and neither is the one that it replaces. Empty allows any item that
+	// MaxEntrySize, written like MaxSize, bounds one item: a larger item is not
+	// kept, and neither is the item that it replaces. Empty allows any item that
 	// fits the budget.
 	MaxEntrySize string
 }
 
-// Driver implements [drivers.L1]. It runs no goroutine of its own; eviction uses
-// one that ends when its work is done.
+// A Driver is a bounded memory tier: a [drivers.L1] that is also a [drivers.Ranger] and a
+// [drivers.Checker]. It runs no permanent goroutine; eviction uses one that ends when its
+// work is done.
 type Driver struct {
 	items  *otter.Cache[uint64, item]
 	budget budget
@@ -69,15 +76,14 @@ var (
 	_ drivers.Checker = (*Driver)(nil)
 )
 
-// An item is kept inside its map node, so a read follows one pointer less than
-// it would with a pointer to it.
+// An item is stored by value in the node of the map, so a read follows one pointer less.
 type item struct {
 	value  any
 	weight uint32
 }
 
-// New returns an empty tier. If options are unusable it still returns a driver,
-// one that keeps nothing: Err tells, and runtime.NewStore refuses it.
+// New returns an empty tier. If options are unusable New returns a tier that keeps
+// nothing: Err returns the reason, and runtime.NewStore refuses the tier.
 func New(options Options) *Driver {
 	b, err := options.budget()
 	d := &Driver{budget: b, err: err}
@@ -92,17 +98,17 @@ func New(options Options) *Driver {
 	return d
 }
 
-// Err returns what was wrong with the options, or nil.
+// Err implements [drivers.Checker]: it returns why the options are unusable, or nil.
 func (d *Driver) Err() error { return d.err }
 
-// Get returns the item of hash, or nil.
+// Get implements [drivers.L1]: it returns the item of hash, or nil.
 func (d *Driver) Get(hash uint64) any {
 	it, _ := d.items.GetIfPresent(hash)
 	return it.value
 }
 
-// Set keeps value, unless size is above MaxEntrySize or the whole budget: then it
-// removes what hash had.
+// Set implements [drivers.L1]: it stores value under hash. If size is above MaxEntrySize
+// or the whole budget, Set stores nothing and removes the item of hash.
 func (d *Driver) Set(hash uint64, value any, size int) {
 	weight, ok := d.budget.weigh(size)
 	if !ok {
@@ -110,25 +116,26 @@ func (d *Driver) Set(hash uint64, value any, size int) {
 		return
 	}
 	d.items.Set(hash, item{value: value, weight: weight})
-	// Close marks first and clears second, so a Set that it did not clear sees the
-	// mark here.
+	// Close sets closed before it removes the items, so a Set whose item Close did not
+	// remove sees closed here.
 	if d.closed.Load() {
 		d.items.Invalidate(hash)
 	}
 }
 
-// Delete removes the item of hash.
+// Delete implements [drivers.L1]: it removes the item of hash.
 func (d *Driver) Delete(hash uint64) { d.items.Invalidate(hash) }
 
-// Clear removes every item. It takes time in proportion to their number.
+// Clear implements [drivers.L1]: it removes every item. Its time is proportional to their
+// number.
 func (d *Driver) Clear() { d.items.InvalidateAll() }
 
-// Len returns the approximate number of items. Right after a write it can count
-// items that are about to be evicted.
+// Len implements [drivers.L1]: it returns the approximate number of items. Right after a
+// write it can count items that are about to be evicted.
 func (d *Driver) Len() int { return d.items.EstimatedSize() }
 
-// Range implements [drivers.Ranger]. It keeps eviction waiting while it puts the items
-// in their order, not while it calls f.
+// Range implements [drivers.Ranger]. Eviction waits while Range collects the items, and
+// not while f runs.
 func (d *Driver) Range(f func(item any) bool) {
 	var values []any
 	for entry := range d.items.Hottest() {
@@ -141,7 +148,8 @@ func (d *Driver) Range(f func(item any) bool) {
 	}
 }
 
-// Close removes every item and keeps none from now on.
+// Close implements [drivers.L1]: it removes every item, and later calls of Set store
+// nothing.
 func (d *Driver) Close() error {
 	d.closed.Store(true)
 	d.items.InvalidateAll()

@@ -13,6 +13,7 @@ import (
 
 // The program imports the database/sql driver: _ "github.com/go-sql-driver/mysql".
 func Example() {
+	// The name "mysql" is registered by the import of github.com/go-sql-driver/mysql.
 	db, err := sql.Open("mysql", os.Getenv("MYSQL_DSN"))
 	if err != nil {
 		fmt.Println(err)
@@ -32,7 +33,8 @@ func Example() {
 	fmt.Printf("%q %v %v\n", values[0], values[1] == nil, err)
 }
 
-// Programs that keep their schema in migrations take it from here.
+// A program that keeps its schema in migrations takes the statements from here, and sets
+// Options.SkipCreate.
 func ExampleSchema() {
 	for _, statement := range mysql.Schema("cache") {
 		fmt.Println(statement + ";")

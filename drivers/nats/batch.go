@@ -70,7 +70,7 @@ func (d *Driver) SetMany(ctx context.Context, items []drivers.Item) error {
 	})
 }
 
-// freshAll copies what items say.
+// freshAll returns the keys and new entries of items, with copies of the values.
 func (d *Driver) freshAll(operation string, items []drivers.Item) ([]string, []entry, error) {
 	keys, entries := make([]string, len(items)), make([]entry, len(items))
 	for i, item := range items {
@@ -100,8 +100,8 @@ func (d *Driver) DeleteMany(ctx context.Context, keys []string) error {
 	})
 }
 
-// JetStream's codes for a stream that can keep no more, or whose account or server
-// cannot. A purge needs no room, and ends a lease as a message does.
+// fullCodes are the error codes of JetStream for a stream, an account or a server that has no
+// space left. A purge needs no space, and ends a lease as a message does.
 var fullCodes = []jetstream.ErrorCode{10002, 10023, 10028, 10047, 10077}
 
 func full(err error) bool {
@@ -109,7 +109,7 @@ func full(err error) bool {
 	return errors.As(err, &api) && slices.Contains(fullCodes, api.ErrorCode)
 }
 
-// publish stores messages whatever is there.
+// publish stores messages unconditionally.
 func (d *Driver) publish(ctx context.Context, messages []*gonats.Msg) error {
 	return each(ctx, len(messages), func(ctx context.Context, i int) error {
 		_, err := d.js.PublishMsg(ctx, messages[i])
@@ -117,7 +117,7 @@ func (d *Driver) publish(ctx context.Context, messages []*gonats.Msg) error {
 	})
 }
 
-// each calls f for 0 to n-1, several at once.
+// each calls f for 0 to n-1, several calls at once.
 func each(ctx context.Context, n int, f func(context.Context, int) error) error {
 	if n == 1 {
 		return f(ctx, 0)
@@ -130,7 +130,7 @@ func each(ctx context.Context, n int, f func(context.Context, int) error) error 
 	return group.Wait()
 }
 
-// eachKey is each, but one after the other for the same key.
+// eachKey is each with the calls for the same key one after the other.
 func eachKey(ctx context.Context, keys []string, f func(context.Context, int) error) error {
 	same := make(map[string][]int, len(keys))
 	var order []string

@@ -16,26 +16,28 @@ import (
 )
 
 const (
-	// DefaultPingInterval is what a [BusOptions] with zero means.
+	// DefaultPingInterval is the default of [BusOptions].PingInterval.
 	DefaultPingInterval = time.Second
 
-	// DefaultSubject is what an empty prefix of subjects means.
+	// DefaultSubject is the default of [BusOptions].Subject.
 	DefaultSubject = "cachegen"
 )
 
 // BusOptions of a [Bus].
 type BusOptions struct {
-	// Subject is in front of each channel's subject, with a dot between;
-	// [DefaultSubject] if empty. The channel is escaped as keys are, see above.
+	// Subject is the beginning of each channel's subject, followed by a dot and the
+	// channel; [DefaultSubject] if empty. A channel is escaped as keys are: see the package
+	// documentation.
 	Subject string
-	// PingInterval is how often a subscription asks whether the server is there. One
-	// that does not answer for two intervals counts as lost, so it is noticed within
-	// three. The connection itself is given up by nats.go, as its own PingInterval says.
+	// PingInterval is how often a subscription pings the server; [DefaultPingInterval] if
+	// zero. A server that does not answer for two intervals counts as disconnected, so a
+	// lost server is noticed within three intervals. The connection itself is closed by
+	// nats.go, after the PingInterval of its own options.
 	PingInterval time.Duration
 }
 
-// Bus implements [drivers.Bus] on core NATS. Its subscriptions share the connection;
-// each has a goroutine that watches it.
+// A Bus is a [drivers.Bus] on core NATS. Its subscriptions share the connection; each has a
+// goroutine that watches the connection.
 type Bus struct {
 	conn   *gonats.Conn
 	prefix string
@@ -48,8 +50,10 @@ var (
 	_ drivers.Checker = (*Bus)(nil)
 )
 
-// NewBus returns a bus on conn, which stays the caller's to close, after the bus. It
-// sends nothing. Of options, at most one is used.
+// NewBus returns a bus on conn. conn stays open after Close; close it after the bus. NewBus
+// sends nothing. It uses the first of options; more are ignored. If conn is nil or options
+// are unusable, every operation fails: Err returns the reason, and runtime.NewStore refuses
+// the bus.
 func NewBus(conn *gonats.Conn, options ...BusOptions) *Bus {
 	var o BusOptions
 	if len(options) > 0 {
@@ -69,20 +73,20 @@ func NewBus(conn *gonats.Conn, options ...BusOptions) *Bus {
 	case o.PingInterval < 0:
 		err = fmt.Errorf("nats: PingInterval is %s, must not be negative", o.PingInterval)
 	case strings.ContainsAny(o.Subject, " \t\r\n*>") || strings.Contains("."+b.prefix, ".."):
-		err = fmt.Errorf("nats: subject %q: want words with dots between, without spaces and wildcards", o.Subject)
+		err = fmt.Errorf("nats: subject %q: want words separated by dots, without spaces and wildcards", o.Subject)
 	}
 	b.all = subscriptions.New("nats", err)
 	return b
 }
 
-// Err returns what makes the bus unusable, or nil.
+// Err implements [drivers.Checker]: it returns why the bus is unusable, or nil.
 func (b *Bus) Err() error { return b.all.Err() }
 
-// Publish implements [drivers.Bus]. It says nothing about whether anybody listens. A
-// message holds what the server's max_payload says; a larger one is refused.
+// Publish implements [drivers.Bus]. Its result does not say whether there are subscribers. A
+// message larger than the server's max_payload is refused ([drivers.ErrRefused]).
 func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error {
 	return b.all.Publish(ctx, channel, func() error {
-		// The copy is for a call that its context ends before the client has taken it.
+		// A copy, because the call may return before the client has sent the message.
 		m := &gonats.Msg{Subject: b.prefix + name(channel), Data: bytes.Clone(message)}
 		err := within.Do(ctx, func() error { return b.publish(ctx, m) })
 		if errors.Is(err, gonats.ErrMaxPayload) {
@@ -94,12 +98,12 @@ func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error
 
 func (b *Bus) publish(ctx context.Context, m *gonats.Msg) error {
 	if err := connected(b.conn); err != nil {
-		return err // nats.go would keep it for later
+		return err // without this, nats.go would buffer the message
 	}
 	if err := b.conn.PublishMsg(m); err != nil {
 		return err
 	}
-	// The server answers in order.
+	// The server answers in order, so the answer to the flush follows the message.
 	limited, cancel := context.WithTimeout(ctx, maxFlush)
 	defer cancel()
 	err := b.conn.FlushWithContext(limited)
@@ -112,11 +116,11 @@ func (b *Bus) publish(ctx context.Context, m *gonats.Msg) error {
 	return denied(b.conn, m.Subject)
 }
 
-// maxFlush bounds the wait for an answer where a context does not.
+// maxFlush bounds the wait for the answer if the context has no earlier deadline.
 const maxFlush = 5 * time.Second
 
-// denied returns the error that the server has sent if subject is not allowed. nats.go
-// keeps it until it connects again, and a permission changes no sooner.
+// denied returns the error of the server if the user has no permission for subject. nats.go
+// keeps the error until it connects again, and permissions do not change before.
 func denied(conn *gonats.Conn, subject string) error {
 	err := conn.LastError()
 	if errors.Is(err, gonats.ErrPermissionViolation) && strings.Contains(err.Error(), `"`+subject+`"`) {
@@ -131,8 +135,8 @@ func (b *Bus) Subscribe(channel string, l drivers.Listener) (unsubscribe func(),
 	return b.all.Subscribe(channel, s.run)
 }
 
-// Close implements [drivers.Bus]. It returns when no listener is called any more,
-// and must not be called from one.
+// Close implements [drivers.Bus]. It returns when no listener is called any more, and must
+// not be called by a listener.
 func (b *Bus) Close() error {
 	return b.all.Close()
 }

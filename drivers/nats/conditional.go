@@ -11,15 +11,15 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// JetStream's codes for a message that is not the last one of its subject any more; a
-// replicated stream has one of its own.
+// The error codes of JetStream for a message that is no longer the last one of its subject;
+// a replicated stream has a code of its own.
 const (
 	codeWrongSequence           = 10071
 	codeWrongSequenceReplicated = 10164
 )
 
-// change replaces the entry of key by what decide makes of the one that is there, with
-// nothing in between. decide says false to leave it; it may be asked several times.
+// change atomically replaces the entry of key by the result of decide for the current entry.
+// If decide returns false the entry stays. decide may be called several times.
 func (d *Driver) change(ctx context.Context, stream jetstream.Stream, key string, decide func(entry) (entry, bool)) (changed bool, err error) {
 	for {
 		before, err := d.load(ctx, stream, key)
@@ -36,8 +36,8 @@ func (d *Driver) change(ctx context.Context, stream jetstream.Stream, key string
 	}
 }
 
-// replace puts e in the place of the message with that sequence number, and returns
-// whether it did: somebody else can have been first.
+// replace stores e if the last message of key has that sequence number, and returns whether
+// it did.
 func (d *Driver) replace(ctx context.Context, key string, sequence uint64, e entry) (bool, error) {
 	_, err := d.js.PublishMsg(ctx, d.message(key, e), jetstream.WithExpectLastSequencePerSubject(sequence))
 	var api *jetstream.APIError
@@ -75,8 +75,8 @@ func (d *Driver) AddMany(ctx context.Context, items []drivers.Item) ([][]byte, e
 	return values, nil
 }
 
-// SwapMany implements [drivers.Swapper]. Swaps of the same key are carried out in
-// their order.
+// SwapMany implements [drivers.Swapper]. Swaps of the same key are performed in their
+// order.
 func (d *Driver) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
 	items := make([]drivers.Item, len(swaps))
 	swaps = slices.Clone(swaps)

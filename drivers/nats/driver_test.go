@@ -226,7 +226,7 @@ func TestAServerWithoutJetStreamIsNamed(t *testing.T) {
 	}
 	server := servers.NATS(t, "--config", config)
 	_, err := New(dial(t, server, gonats.UserInfo("p", "p")), Options{}).GetMany(t.Context(), []string{"a"})
-	if err == nil || !strings.Contains(err.Error(), "without JetStream") {
+	if err == nil || !strings.Contains(err.Error(), "JetStream is not enabled") {
 		t.Errorf("error %v", err)
 	}
 	if _, err := New(dial(t, server, gonats.UserInfo("s", "s")), Options{}).GetMany(t.Context(), []string{"a"}); err != nil {

@@ -12,24 +12,24 @@ import (
 )
 
 const (
-	expiresHeader    = "Cachegen-Expires"     // Unix milliseconds; none: kept for ever
+	expiresHeader    = "Cachegen-Expires"     // Unix milliseconds; absent: kept forever
 	leaseHeader      = "Cachegen-Lease"       // the token, escaped
 	leaseUntilHeader = "Cachegen-Lease-Until" // Unix milliseconds
-	keyHeader        = "Cachegen-Key"         // how many bytes in front of the value are the key, where the name is its hash
+	keyHeader        = "Cachegen-Key"         // where the name is a hash: the length of the key, which is in front of the value
 
-	// What a bucket says of a key that has no value.
+	// The header of a key without a value, as all NATS tools set it.
 	operationHeader = "KV-Operation"
 	deleted         = "DEL"
 
 	maxToken = 256
 )
 
-// An entry is what the bucket holds for one key: a value, a lease or both, in one
-// message, so that whatever replaces it ends the lease.
+// An entry is the content of the bucket for one key: a value, a lease or both. It is one
+// message, so that every write of the key ends the lease.
 type entry struct {
-	sequence   uint64 // of the message; 0: there is none
-	longKey    string // where the name is its hash
-	value      []byte // nil: there is none
+	sequence   uint64 // of the message; 0: there is no message
+	longKey    string // the key, where the name is its hash
+	value      []byte // nil: there is no value
 	expires    int64  // Unix milliseconds; 0: never
 	lease      string
 	leaseUntil int64
@@ -43,9 +43,10 @@ func (e *entry) live(now int64) []byte {
 	return e.value
 }
 
-func (e *entry) lent(now int64) bool { return e.lease != "" && e.leaseUntil > now }
+// leased reports whether the key has a lease.
+func (e *entry) leased(now int64) bool { return e.lease != "" && e.leaseUntil > now }
 
-// message is what puts e in the place of what is there for key.
+// message returns the message that stores e for key.
 func (d *Driver) message(key string, e entry) *gonats.Msg {
 	name := name(key)
 	m := &gonats.Msg{Subject: d.subject + name, Header: gonats.Header{}, Data: e.value}
@@ -65,7 +66,8 @@ func (d *Driver) message(key string, e entry) *gonats.Msg {
 	return m
 }
 
-// parse is the opposite. A message of other tools is a value that is kept for ever.
+// parse returns the entry of a message. A message of another tool is a value that is kept
+// forever.
 func parse(header gonats.Header, data []byte, sequence uint64) (entry, error) {
 	e := entry{sequence: sequence}
 	var keyLength int64
@@ -86,7 +88,7 @@ func parse(header gonats.Header, data []byte, sequence uint64) (entry, error) {
 		}
 	}
 	if keyLength < 0 || keyLength > int64(len(data)) {
-		return entry{}, fmt.Errorf("header %s: %d, of %d bytes", keyHeader, keyLength, len(data))
+		return entry{}, fmt.Errorf("header %s: the key has %d bytes, and the message only %d", keyHeader, keyLength, len(data))
 	}
 	e.longKey, data = string(data[:keyLength]), data[keyLength:]
 	// The server's own markers, of a bucket with a TTL, say why instead.
@@ -96,19 +98,19 @@ func parse(header gonats.Header, data []byte, sequence uint64) (entry, error) {
 	return e, nil
 }
 
-// fresh is the entry of an item that is stored now.
+// fresh returns the entry of an item that is stored now.
 func fresh(item drivers.Item) (entry, error) {
 	if item.TTL < 0 {
-		return entry{}, fmt.Errorf("%w: negative ttl %s", drivers.ErrRefused, item.TTL)
+		return entry{}, fmt.Errorf("%w: the ttl is %s, must not be negative", drivers.ErrRefused, item.TTL)
 	}
-	e := entry{value: append([]byte{}, item.Value...)} // a call may be left behind
+	e := entry{value: append([]byte{}, item.Value...)} // a copy, because an abandoned call goes on
 	if item.TTL > 0 {
 		e.expires = deadline(item.TTL)
 	}
 	return e, nil
 }
 
-// fits refuses values that the server would refuse, or could not lend the keys of.
+// fits refuses values that are too large for a message, or would be with a lease.
 func (d *Driver) fits(keys []string, entries []entry) error {
 	room := int(d.conn.MaxPayload()) - Overhead
 	for i, key := range keys {
@@ -117,14 +119,14 @@ func (d *Driver) fits(keys []string, entries []entry) error {
 			limit -= len(key)
 		}
 		if size := len(entries[i].value); size > limit {
-			return fmt.Errorf("%w: the value of key %s has %d bytes, and the server's max_payload leaves room for %d",
+			return fmt.Errorf("%w: the value of key %s has %d bytes, and the server's max_payload allows %d",
 				drivers.ErrRefused, brief(key), size, max(limit, 0))
 		}
 	}
 	return nil
 }
 
-// deadline rounds up: nothing ends before its TTL.
+// deadline returns the time of expiry, rounded up so that no item expires before its TTL.
 func deadline(ttl time.Duration) int64 {
 	return time.Now().Add(ttl).Add(time.Millisecond - 1).UnixMilli()
 }

@@ -37,7 +37,7 @@ func Example() {
 	fmt.Printf("%q %v\n", values[0], values[1] == nil)
 }
 
-// printer is a listener that shows what it is told.
+// printer is a listener that prints each call.
 type printer struct{}
 
 func (printer) Up()                    { fmt.Println("up") }

@@ -11,21 +11,21 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// LeaseMany implements [drivers.Leaser]. A token holds 256 bytes.
+// LeaseMany implements [drivers.Leaser]. A token may have 256 bytes.
 func (d *Driver) LeaseMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error) {
 	if err := d.checkToken(token); err != nil {
 		return nil, d.failed("lease", len(keys), err)
 	}
 	if ttl <= 0 {
-		return nil, d.failed("lease", len(keys), fmt.Errorf("%w: the lease's ttl is %s, must be positive", drivers.ErrRefused, ttl))
+		return nil, d.failed("lease", len(keys), fmt.Errorf("%w: the ttl of a lease is %s, must be positive", drivers.ErrRefused, ttl))
 	}
 	keys = slices.Clone(keys)
-	lent := make([]bool, len(keys))
+	taken := make([]bool, len(keys))
 	err := d.run(ctx, "lease", len(keys), func(stream jetstream.Stream) error {
 		return eachKey(ctx, keys, func(ctx context.Context, i int) (err error) {
-			lent[i], err = d.change(ctx, stream, keys[i], func(e entry) (entry, bool) {
+			taken[i], err = d.change(ctx, stream, keys[i], func(e entry) (entry, bool) {
 				now := now()
-				if e.lent(now) {
+				if e.leased(now) {
 					return entry{}, false
 				}
 				e.value = e.live(now)
@@ -38,12 +38,12 @@ func (d *Driver) LeaseMany(ctx context.Context, keys []string, token string, ttl
 	if err != nil {
 		return nil, err
 	}
-	return lent, nil
+	return taken, nil
 }
 
 func (d *Driver) checkToken(token string) error {
 	if token == "" || len(token) > maxToken {
-		return fmt.Errorf("%w: the lease's token has %d bytes, must have 1 to %d", drivers.ErrRefused, len(token), maxToken)
+		return fmt.Errorf("%w: the token of a lease has %d bytes, must have 1 to %d", drivers.ErrRefused, len(token), maxToken)
 	}
 	return nil
 }
@@ -64,7 +64,7 @@ func (d *Driver) FillMany(ctx context.Context, items []drivers.Item, token strin
 		}
 		return eachKey(ctx, keys, func(ctx context.Context, i int) (err error) {
 			filled[i], err = d.change(ctx, stream, keys[i], func(e entry) (entry, bool) {
-				return entries[i], e.lease == token && e.lent(now())
+				return entries[i], e.lease == token && e.leased(now())
 			})
 			return err
 		})

@@ -11,19 +11,19 @@ import (
 )
 
 const (
-	// maxName is the longest name that a key has by itself. The server allows 4096
+	// maxName is the longest name in bytes that is not a hash. The server allows 4096
 	// bytes for a whole command.
 	maxName = 1024
 
-	// An empty word stands for nothing in a subject, so it is written like this; "="
-	// has two digits behind it everywhere else.
+	// emptyWord stands for an empty word, which a subject cannot have. Everywhere else two
+	// hexadecimal digits follow "=".
 	emptyWord = "="
-	// hashedWord is in front of hashes, where no key has it.
+	// hashedWord is the first word of a name with a hash. No other name begins with it.
 	hashedWord = "=="
 )
 
-// name is the key as the bucket knows it: different keys have different names, and
-// keys that begin with the same words have names that do.
+// name returns the name of key in the bucket. Different keys have different names, and the
+// names of keys that begin with the same words begin with the same words.
 func name(key string) string {
 	if len(key) <= maxName {
 		words := strings.Split(key, ":")
@@ -40,8 +40,8 @@ func name(key string) string {
 
 func hashed(name string) bool { return strings.HasPrefix(name, hashedWord+".") }
 
-// keyOf is the opposite of name, where that is not a hash. It fails for names that other
-// tools give and no key has.
+// keyOf returns the key of a name that is not a hash. It fails for names of other tools that
+// no key has.
 func keyOf(given string) (string, error) {
 	words := strings.Split(given, ".")
 	for i, word := range words {
@@ -61,8 +61,8 @@ func keyOf(given string) (string, error) {
 	return key, nil
 }
 
-// wordsOf are the whole words that the name of every key with prefix begins with, each
-// with a dot behind it.
+// wordsOf returns the whole words with which the name of every key with prefix begins, each
+// followed by a dot.
 func wordsOf(prefix string) string {
 	whole, _, found := cutLast(prefix, ":")
 	if !found || len(whole) > maxName {
@@ -103,7 +103,7 @@ func escape(text string) string {
 	return b.String()
 }
 
-var errEscape = errors.New("is not escaped as the driver does it")
+var errEscape = errors.New("is not a name that the driver writes")
 
 func unescape(text string) (string, error) {
 	var b strings.Builder
@@ -125,6 +125,7 @@ func unescape(text string) (string, error) {
 	return b.String(), nil
 }
 
+// brief returns key in quotes, shortened to 64 bytes.
 func brief(key string) string {
 	if len(key) > 64 {
 		return fmt.Sprintf("%q…", key[:64])

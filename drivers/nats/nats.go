@@ -6,38 +6,44 @@
 //		runtime.L2(cachenats.New(conn, cachenats.Options{})),
 //		runtime.WithBus(cachenats.NewBus(conn)))
 //
-// Without MaxReconnects(-1), nats.go closes a connection for good after two minutes
-// without a server; and always when a server has refused the user twice, unless told
-// otherwise (IgnoreAuthErrorAbort). While it is not connected, operations fail at once.
+// Without MaxReconnects(-1), nats.go closes a connection forever after two minutes without a
+// server. It also does so when a server has refused the user twice, unless
+// IgnoreAuthErrorAbort is set. While the connection is down, operations fail at once.
 //
-// The bucket is made on first use, unless Options say otherwise. It is one that other
-// tools understand: a key is its own name there, where ":" is a dot, letters, digits,
-// "_", "-" and "/" stay as they are and any other byte is "=" with two hexadecimal
-// digits. What the driver adds (deadlines and leases) is in headers. A batch is sent without
-// waiting for each answer, [Concurrency] requests at a time. What depends on what is
-// there (adds, swaps, leases) is a read and a write that holds only if nothing has
-// come in between, repeated if something has; a lease of a key that has a value
-// writes the value again.
+// The bucket is created on first use, unless Options.SkipCreate is set. Other NATS tools can
+// read it: the name of an entry is its key, with a dot for ":", letters, digits, "_", "-"
+// and "/" unchanged, and any other byte as "=" and two hexadecimal digits. Times of expiry
+// and leases are in headers. A batch is sent without waiting for each response,
+// [Concurrency] requests at a time. An operation that depends on the stored value (add,
+// swap, lease) is a read, and a write on the condition that nothing was written in between;
+// it is repeated if something was. A lease of a key with a value writes the value again.
+//
+// # Concurrency
+//
+// [Driver] and [Bus] may be used by many goroutines at once. The server guards the data:
+// each entry, with its lease, is one message. In a Driver one mutex guards the reference to
+// the bucket, and a channel makes one goroutine at a time open the bucket. In a subscription
+// one mutex orders the calls of the listener, and is held during these calls only.
 //
 // # Limits
 //
-// A value holds what the server's max_payload says, 1 MB by default, less
-// [Overhead], and less the key if its name is longer than 1024 bytes: the name is
-// then the key's SHA-256, and the key is kept with the value. A larger value is
+// A value may have the server's max_payload, 1 MB by default, less [Overhead]. A key whose
+// name would have more than 1024 bytes is stored with its value, under a name with the
+// key's SHA-256; its value must be smaller by the length of the key. A larger value is
 // refused with [drivers.ErrRefused].
 //
-// A TTL is rounded up to a millisecond, and it is the clock of whoever reads that
-// decides. The server keeps what is past its TTL, and a trace of what was deleted,
-// until Prune, which has to run now and then. Prune, Scan and DeletePrefix read the
-// headers of the keys that begin with the same words, up to the last ":" of their
-// prefix, and of those with long names.
+// A TTL is rounded up to a millisecond and ends by the clock of the process that reads.
+// Expired items are absent at once. The server keeps them, and a marker of each deleted key,
+// until Prune, which should be called regularly. Prune, Scan and DeletePrefix read the
+// headers of all keys that begin with the prefix up to its last ":", and of all keys that are
+// stored under a hash.
 //
-// A call whose context has no deadline waits five seconds for each answer. A write
+// A call whose context has no deadline waits up to five seconds for each response. A write
 // whose context ends may still take effect.
 //
-// With several replicas the bucket must not answer reads from any of them
-// (allow_direct), or a read could miss a write that has finished. The driver makes
-// its buckets accordingly, and refuses others.
+// A bucket with several replicas must not serve reads from any of them (allow_direct), or a
+// read could miss a finished write. The driver creates its buckets accordingly, and refuses
+// others.
 package nats
 
 import (
@@ -56,44 +62,46 @@ import (
 )
 
 const (
-	// DefaultBucket is what an empty name of a bucket means.
+	// DefaultBucket is the default of [Options].Bucket.
 	DefaultBucket = "cachegen"
 
-	// Overhead is how much of max_payload is kept for headers.
+	// Overhead is the number of bytes of max_payload that are reserved for headers.
 	Overhead = 1 << 10
 
-	// Concurrency is how many requests one call has under way at most.
+	// Concurrency is the largest number of requests that one call sends at once.
 	Concurrency = 64
 )
 
 // Options of a [Driver]. The zero value is right for most programs.
 type Options struct {
-	// Bucket is the bucket's name: letters, digits, underscores and hyphens;
-	// [DefaultBucket] if empty.
+	// Bucket is the name of the bucket: letters, digits, underscores and hyphens, at most
+	// 128; [DefaultBucket] if empty.
 	Bucket string
-	// SkipCreate leaves it to the program to make the bucket. Otherwise the first
-	// operation makes it if it is not there, as the other options say.
+	// SkipCreate makes the program responsible for creating the bucket. Otherwise the
+	// first operation creates an absent bucket, with the options below.
 	SkipCreate bool
-	// Replicas is how many servers of a cluster hold the bucket; 1 if zero.
+	// Replicas is how many servers of a cluster store the bucket; 1 if zero.
 	Replicas int
-	// Memory keeps the bucket in the servers' memory instead of on their disks.
+	// Memory stores the bucket in the memory of the servers instead of on their disks.
 	Memory bool
-	// MaxBytes is how large the bucket may become; a write beyond it fails, while reads
-	// and deletions go on. Zero is without a limit but the server's.
+	// MaxBytes is the largest size of the bucket. A write beyond it fails, while reads and
+	// deletions continue. Zero sets no bound besides that of the server.
 	MaxBytes int64
 }
 
-// Driver implements [drivers.L2] and all of its capabilities.
+// A Driver is a shared tier in a key-value bucket, with the capabilities [drivers.Adder],
+// [drivers.Swapper], [drivers.Leaser], [drivers.Scanner], [drivers.PrefixDeleter],
+// [drivers.Pruner] and [drivers.Checker].
 type Driver struct {
 	conn    *gonats.Conn
 	js      jetstream.JetStream
 	options Options
-	subject string // in front of the names of keys
+	subject string // the beginning of the subject of each key
 	closed  atomic.Bool
 	err     error
 
-	// binding is full while somebody looks for the bucket: a lock that those who
-	// wait for can stop waiting for.
+	// binding is full while a goroutine opens the bucket. It is a lock for which a
+	// goroutine can stop waiting when its context ends.
 	binding chan struct{}
 	mu      sync.Mutex // guards stream
 	stream  jetstream.Stream
@@ -115,8 +123,9 @@ var (
 	bucketName      = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 )
 
-// New returns a shared tier on conn, which stays the caller's to close. It sends
-// nothing.
+// New returns a shared tier on conn. conn stays open after Close; close it after the driver.
+// New sends nothing. If conn is nil or options are unusable, every operation fails: Err
+// returns the reason, and runtime.NewStore refuses the tier.
 func New(conn *gonats.Conn, options Options) *Driver {
 	if options.Bucket == "" {
 		options.Bucket = DefaultBucket
@@ -129,7 +138,7 @@ func New(conn *gonats.Conn, options Options) *Driver {
 	case conn == nil:
 		d.err = errNoConnection
 	case !bucketName.MatchString(options.Bucket):
-		d.err = fmt.Errorf("nats: bucket %q: want letters, digits, underscores and hyphens, 128 at most", options.Bucket)
+		d.err = fmt.Errorf("nats: bucket %q: want 1 to 128 letters, digits, underscores or hyphens", options.Bucket)
 	case options.Replicas < 0:
 		d.err = fmt.Errorf("nats: Replicas is %d, must not be negative", options.Replicas)
 	case options.MaxBytes < 0:
@@ -141,17 +150,19 @@ func New(conn *gonats.Conn, options Options) *Driver {
 	return d
 }
 
-// Err returns what makes the driver unusable, or nil.
+// Err implements [drivers.Checker]: it returns why the driver is unusable, or nil.
 func (d *Driver) Err() error { return d.err }
 
-// Close makes later calls fail with [drivers.ErrClosed]. Calls under way go on.
+// Close implements [drivers.L2]: later calls fail with [drivers.ErrClosed]. Running calls
+// continue.
 func (d *Driver) Close() error {
 	d.closed.Store(true)
 	return nil
 }
 
-// run carries out one operation. f may be left behind when ctx ends, so what it uses
-// must be its own: nats.go can wait for the network without a look at the context.
+// run runs an operation f and returns when f does or when ctx ends. f must own what it uses,
+// because it may still run after run has returned: nats.go does not watch the context while
+// it writes to the network.
 func (d *Driver) run(ctx context.Context, operation string, keys int, f func(jetstream.Stream) error) error {
 	err := ctx.Err()
 	if d.closed.Load() {
@@ -169,7 +180,8 @@ func (d *Driver) run(ctx context.Context, operation string, keys int, f func(jet
 	return d.failed(operation, keys, err)
 }
 
-// failed says what was being done to how many keys, and what the client's words mean.
+// failed returns err with the operation, the number of keys and the bucket, and explains some
+// errors of the client.
 func (d *Driver) failed(operation string, keys int, err error) error {
 	if err == nil {
 		return nil
@@ -184,12 +196,12 @@ func (d *Driver) failed(operation string, keys int, err error) error {
 	var api *jetstream.APIError
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, gonats.ErrNoResponders):
-		d.unbind() // it was removed, or lost with a server's memory
+		d.unbind() // the bucket was removed, or lost with the memory of a server
 	case errors.Is(err, gonats.ErrMaxPayload), errors.As(err, &api) && api.ErrorCode == codeTooLarge:
 		err = fmt.Errorf("%w: %w", drivers.ErrRefused, err)
 	case errors.Is(err, context.DeadlineExceeded):
-		// A read of a bucket that is gone gets no answer. Neither does a request that is
-		// not allowed: the server sends an error on the connection instead.
+		// The server does not answer a read of a removed bucket, nor a request without
+		// permission: it sends an error on the connection instead.
 		d.unbind()
 		if d.conn != nil {
 			if last := d.conn.LastError(); errors.Is(last, gonats.ErrPermissionViolation) {
@@ -200,118 +212,6 @@ func (d *Driver) failed(operation string, keys int, err error) error {
 	return fmt.Errorf("nats: %s in bucket %q: %w", operation, d.options.Bucket, err)
 }
 
-// What JetStream's error codes say that nats.go has no name for.
+// codeTooLarge is the error code of JetStream for a message that is too large; nats.go has
+// no name for it.
 const codeTooLarge = 10054
-
-// bind returns the bucket's stream, and makes it if need be.
-func (d *Driver) bind(ctx context.Context) (jetstream.Stream, error) {
-	if err := connected(d.conn); err != nil {
-		return nil, err
-	}
-	if stream := d.bound(); stream != nil {
-		return stream, nil
-	}
-	select {
-	case d.binding <- struct{}{}:
-		defer func() { <-d.binding }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	if stream := d.bound(); stream != nil {
-		return stream, nil
-	}
-	stream, err := d.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.stream = stream
-	return stream, nil
-}
-
-// connected returns why nothing can be sent, which may be that the server does not let
-// the user in. While nats.go tries once more it does not know why the last time failed.
-func connected(conn *gonats.Conn) error {
-	if conn.IsConnected() {
-		return nil
-	}
-	err := gonats.ErrDisconnected
-	if conn.IsClosed() {
-		err = gonats.ErrConnectionClosed
-	}
-	if last := conn.LastError(); last != nil {
-		return fmt.Errorf("%w: %w", err, last)
-	}
-	return err
-}
-
-func (d *Driver) bound() jetstream.Stream {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.stream
-}
-
-func (d *Driver) unbind() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.stream = nil
-}
-
-func (d *Driver) open(ctx context.Context) (jetstream.Stream, error) {
-	name := "KV_" + d.options.Bucket
-	stream, err := d.js.Stream(ctx, name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) && !d.options.SkipCreate {
-		stream, err = d.js.CreateStream(ctx, d.config(name))
-		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another process was first
-			stream, err = d.js.Stream(ctx, name)
-		}
-	}
-	switch {
-	case errors.Is(err, jetstream.ErrStreamNotFound):
-		return nil, fmt.Errorf("there is no such bucket: %w", err)
-	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), errors.Is(err, gonats.ErrNoResponders):
-		return nil, fmt.Errorf("the server runs without JetStream, or this account does: %w", err)
-	case err != nil:
-		return nil, fmt.Errorf("open it: %w", err)
-	}
-	if err := usable(stream.CachedInfo().Config); err != nil {
-		return nil, err
-	}
-	return stream, nil
-}
-
-func usable(config jetstream.StreamConfig) error {
-	switch {
-	case config.MaxMsgsPerSubject < 1 || config.Mirror != nil:
-		return fmt.Errorf("stream %s is not that of a bucket, or a mirror", config.Name)
-	case config.AllowDirect && config.Replicas > 1:
-		return fmt.Errorf("it answers reads from any of its %d replicas, which may miss a write: turn off allow_direct of stream %s",
-			config.Replicas, config.Name)
-	}
-	return nil
-}
-
-// config is what makes a stream a bucket.
-func (d *Driver) config(name string) jetstream.StreamConfig {
-	storage := jetstream.FileStorage
-	if d.options.Memory {
-		storage = jetstream.MemoryStorage
-	}
-	maxBytes := d.options.MaxBytes
-	if maxBytes == 0 {
-		maxBytes = -1
-	}
-	return jetstream.StreamConfig{
-		Name:              name,
-		Subjects:          []string{d.subject + ">"},
-		Storage:           storage,
-		Replicas:          d.options.Replicas,
-		MaxMsgsPerSubject: 1,
-		MaxBytes:          maxBytes,
-		Discard:           jetstream.DiscardNew,
-		AllowRollup:       true,
-		DenyDelete:        true,
-		AllowDirect:       d.options.Replicas == 1,
-	}
-}

@@ -14,31 +14,32 @@ import (
 )
 
 var (
-	errBroken   = errors.New("the connection is broken")
-	errReplaced = errors.New("the connection was replaced")
-	errSilent   = errors.New("the server is silent")
+	errBroken   = errors.New("the connection is lost")
+	errReplaced = errors.New("the connection was lost and replaced by another")
+	errSilent   = errors.New("the server did not answer")
 )
 
-// A subscription tells its listener what one channel says, and whether it can be
-// heard. nats.go subscribes again whenever it has connected again; what was published
-// meanwhile is lost.
+// A subscription delivers the messages of one channel to its listener, and reports whether
+// the channel is connected. After a reconnect nats.go subscribes again; messages published
+// in the meantime are lost.
 type subscription struct {
 	conn    *gonats.Conn
 	channel string
 	subject string
 	ping    time.Duration
 
-	// Of the watcher alone: the server's refusal, and the session that it is of.
+	// Used by the watcher only: the server's refusal of the subscription, and its session.
 	refusal   error
 	refusedBy uint64
 
-	// nats.go delivers messages from a goroutine of its own, the watcher tells of the
-	// connection: one at a time, and no message while down.
+	// The listener is called by a goroutine of nats.go, which delivers messages, and by
+	// the watcher, which reports the connection. mu is held during the calls, so there is
+	// one at a time, and no message while down.
 	mu       sync.Mutex
 	listener drivers.Listener
 	state    state
-	ended    bool   // nothing may be delivered any more
-	session  uint64 // the connections there had been at the last Up
+	ended    bool   // no message may be delivered any more
+	session  uint64 // the number of reconnects at the last Up
 }
 
 type state int
@@ -51,17 +52,17 @@ const (
 
 // run watches the subscription until ctx ends.
 func (s *subscription) run(ctx context.Context) {
-	// Before anything is asked, so that no change is missed after the answer.
+	// Before the first check, so that no later change is missed.
 	changes := s.conn.StatusChanged()
 	defer s.conn.RemoveStatusListener(changes)
 	sub, err := s.conn.Subscribe(s.subject, s.deliver)
 	if err != nil {
 		s.lost(err)
-		<-ctx.Done() // the connection is closed, and stays so
+		<-ctx.Done() // the connection is closed forever
 		return
 	}
 	defer sub.Unsubscribe()
-	defer s.end() // first, so that nothing is delivered while the other waits
+	defer s.end() // runs before Unsubscribe, so that no message is delivered during it
 	full := sub.StatusChanged(gonats.SubscriptionSlowConsumer)
 
 	ticker := time.NewTicker(s.ping)
@@ -78,7 +79,7 @@ func (s *subscription) run(ctx context.Context) {
 				s.lost(s.reason())
 			}
 		case _, ok := <-full:
-			if !ok { // somebody has closed the connection
+			if !ok { // the program has closed the connection
 				full = nil
 				break
 			}
@@ -90,8 +91,8 @@ func (s *subscription) run(ctx context.Context) {
 	}
 }
 
-// check calls Up if the server answers, which it does in order: it has then seen the
-// subscription. An error says why messages may be lost.
+// check calls Up if the server answers a flush. The server answers in order, so it then has
+// the subscription. The error says why messages may be lost.
 func (s *subscription) check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*s.ping)
 	defer cancel()
@@ -109,7 +110,7 @@ func (s *subscription) check(ctx context.Context) error {
 		}
 		return denied(s.conn, s.subject)
 	})
-	// The connection has room for one such error, which another can replace.
+	// The connection keeps one such error only, and another can replace it.
 	if errors.Is(err, gonats.ErrPermissionViolation) {
 		s.refusal, s.refusedBy = err, before
 	} else if err == nil && s.refusal != nil && s.refusedBy == before {
@@ -124,6 +125,7 @@ func (s *subscription) check(ctx context.Context) error {
 	return err
 }
 
+// reason returns why the connection is lost.
 func (s *subscription) reason() error {
 	if s.conn.IsClosed() {
 		return connected(s.conn)
@@ -136,6 +138,8 @@ func (s *subscription) reason() error {
 
 // The listener is called with s.mu held.
 
+// confirmed reports that the server has the subscription, in the connection after so many
+// reconnects.
 func (s *subscription) confirmed(session uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -170,7 +174,7 @@ func (s *subscription) wrap(err error) error {
 	return fmt.Errorf("nats: subscription to %q: %w", s.channel, err)
 }
 
-// end returns when no message is being delivered, and none will be.
+// end returns when no message is being delivered, and no more will be.
 func (s *subscription) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -16,30 +16,35 @@ import (
 const (
 	// page is how many keys a walk reads at a time.
 	page = 512
-	// walkPatience is how long the server keeps a walk's place between two pages.
-	walkPatience = 5 * time.Minute
-	// answerPatience bounds the wait for a message where a context does not.
-	answerPatience = 5 * time.Second
+	// walkTimeout is how long the server keeps the position of a walk between two pages.
+	walkTimeout = 5 * time.Minute
+	// answerTimeout bounds the wait for a message if the context has no earlier deadline.
+	answerTimeout = 5 * time.Second
+	// emptyTimeout is how long a walk waits for the first message of a page before it
+	// checks whether there is one.
+	emptyTimeout = 300 * time.Millisecond
 )
 
-// A key that a walk has found, with an entry that is without its value.
+// A found is a key that a walk has found, with its entry, which may lack the value.
 type found struct {
 	key string
 	entry
 }
 
-// A walk goes once through the names under a filter, with the last message of each. A
-// key that is written meanwhile comes again, behind the others, so that a walk to the
-// end has seen every key that was there all the time.
+// A walk visits the last message of each name under a filter. A key that is written during
+// the walk is visited again after the others, so a complete walk has visited every key that
+// was present throughout the walk.
 type walk struct {
+	filter   string
 	stream   jetstream.Stream
 	consumer string
 	inbox    *gonats.Subscription
 	pending  uint64 // messages when it began
-	heard    uint64 // messages so far
+	received uint64 // messages so far
+	last     uint64 // sequence number in the stream of the last message
 }
 
-// walk calls visit with the entries of all keys that begin with prefix, some at a time.
+// walk calls visit with all keys that begin with prefix, some at a time.
 func (d *Driver) walk(ctx context.Context, operation, prefix string, visit func(jetstream.Stream, []found) error) error {
 	words := wordsOf(prefix)
 	filters := []string{d.subject + words + ">"}
@@ -55,12 +60,12 @@ func (d *Driver) walk(ctx context.Context, operation, prefix string, visit func(
 }
 
 func (d *Driver) walkFilter(ctx context.Context, operation, prefix, filter string, visit func(jetstream.Stream, []found) error) error {
-	w := &walk{}
-	err := d.run(ctx, operation, -1, func(stream jetstream.Stream) error { return d.begin(ctx, w, stream, filter) })
+	w := &walk{filter: filter}
+	err := d.run(ctx, operation, -1, func(stream jetstream.Stream) error { return d.begin(ctx, w, stream) })
 	if err != nil {
 		return err
 	}
-	// If ctx has ended, the server finds out by itself.
+	// If ctx has ended, the server deletes the consumer after walkTimeout.
 	defer within.Do(ctx, func() error { return w.stream.DeleteConsumer(ctx, w.consumer) })
 	defer w.inbox.Unsubscribe()
 	for more := true; more; {
@@ -79,15 +84,15 @@ func (d *Driver) walkFilter(ctx context.Context, operation, prefix, filter strin
 	return nil
 }
 
-func (d *Driver) begin(ctx context.Context, w *walk, stream jetstream.Stream, filter string) error {
+func (d *Driver) begin(ctx context.Context, w *walk, stream jetstream.Stream) error {
 	consumer, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
 		DeliverPolicy:     jetstream.DeliverLastPerSubjectPolicy,
 		AckPolicy:         jetstream.AckNonePolicy,
-		FilterSubject:     filter,
+		FilterSubject:     w.filter,
 		HeadersOnly:       true,
 		MemoryStorage:     true,
 		Replicas:          1,
-		InactiveThreshold: walkPatience,
+		InactiveThreshold: walkTimeout,
 	})
 	if err != nil {
 		return err
@@ -97,8 +102,8 @@ func (d *Driver) begin(ctx context.Context, w *walk, stream jetstream.Stream, fi
 	return err
 }
 
-// next returns the next page of those that begin with prefix, and whether there may be
-// more. The Fetch of nats.go does not tell an end from an answer that does not come.
+// next returns the next page of keys that begin with prefix, and whether there may be more. It
+// does not use Fetch of nats.go, which returns no error when the server does not answer.
 func (d *Driver) next(ctx context.Context, w *walk, prefix string) (all []found, more bool, err error) {
 	subject := "$JS.API.CONSUMER.MSG.NEXT.KV_" + d.options.Bucket + "." + w.consumer
 	request := fmt.Appendf(nil, `{"batch":%d,"no_wait":true}`, page)
@@ -106,26 +111,40 @@ func (d *Driver) next(ctx context.Context, w *walk, prefix string) (all []found,
 		return nil, false, err
 	}
 	for n := range page {
-		m, err := d.await(ctx, w.inbox)
+		timeout := answerTimeout
+		if n == 0 {
+			timeout = emptyTimeout
+		}
+		m, err := await(ctx, w.inbox, timeout)
+		if n == 0 && errors.Is(err, errSilent) {
+			// The server does not answer if it has counted messages that were removed since
+			// the walk began, and has no others.
+			if remaining, err := w.remaining(ctx); err != nil || !remaining {
+				return nil, false, err
+			}
+			m, err = await(ctx, w.inbox, answerTimeout)
+		}
 		if err != nil {
 			return nil, false, err
 		}
 		switch status := m.Header.Get("Status"); status {
 		case "":
 		case "404", "408":
-			// There was no more at that moment. Others may be writing all the time, so
-			// that a page without any message need not ever come.
-			return all, n > 0 && w.heard < w.pending, nil
+			// There was no further message at that moment. The walk ends after as many
+			// messages as there were at its begin: with constant writes an empty page may
+			// never come.
+			return all, n > 0 && w.received < w.pending, nil
 		default:
-			return nil, false, fmt.Errorf("the server answered with %s %s", status, m.Header.Get("Description"))
+			return nil, false, fmt.Errorf("the server returned status %s %s", status, m.Header.Get("Description"))
 		}
 		meta, err := m.Metadata()
 		if err != nil {
 			return nil, false, err
 		}
-		if w.heard++; meta.Sequence.Consumer != w.heard {
-			return nil, false, errors.New("the connection broke meanwhile")
+		if w.received++; meta.Sequence.Consumer != w.received {
+			return nil, false, errors.New("the connection was lost, and messages with it")
 		}
+		w.last = meta.Sequence.Stream
 		it, ok, err := d.found(ctx, w.stream, m, meta.Sequence.Stream, prefix)
 		if err != nil {
 			return nil, false, err
@@ -137,12 +156,21 @@ func (d *Driver) next(ctx context.Context, w *walk, prefix string) (all []found,
 	return all, true, nil
 }
 
-func (d *Driver) await(ctx context.Context, inbox *gonats.Subscription) (*gonats.Msg, error) {
-	limited, cancel := context.WithTimeout(ctx, answerPatience)
+// remaining reports whether the stream has messages that the walk has not received.
+func (w *walk) remaining(ctx context.Context) (bool, error) {
+	_, err := w.stream.GetMsg(ctx, w.last+1, jetstream.WithGetMsgSubject(w.filter))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func await(ctx context.Context, inbox *gonats.Subscription, timeout time.Duration) (*gonats.Msg, error) {
+	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	m, err := inbox.NextMsgWithContext(limited)
 	if limited.Err() != nil && ctx.Err() == nil {
-		return nil, fmt.Errorf("%w for %s", errSilent, answerPatience)
+		return nil, fmt.Errorf("%w for %s", errSilent, timeout)
 	}
 	return m, err
 }
@@ -150,13 +178,13 @@ func (d *Driver) await(ctx context.Context, inbox *gonats.Subscription) (*gonats
 func (d *Driver) found(ctx context.Context, stream jetstream.Stream, m *gonats.Msg, sequence uint64, prefix string) (found, bool, error) {
 	of := strings.TrimPrefix(m.Subject, d.subject)
 	if hashed(of) {
-		// The key is where the value is.
+		// The key is stored with the value.
 		e, err := d.loadName(ctx, stream, of)
 		return found{e.longKey, e}, name(e.longKey) == of && strings.HasPrefix(e.longKey, prefix), err
 	}
 	key, err := keyOf(of)
 	if err != nil || !strings.HasPrefix(key, prefix) {
-		return found{}, false, nil // with an error, it is not the driver's
+		return found{}, false, nil // an error: the name is of another tool
 	}
 	e, err := parse(m.Header, nil, sequence)
 	return found{key, e}, true, err
@@ -203,12 +231,13 @@ func (d *Driver) DeletePrefix(ctx context.Context, prefix string) (int64, error)
 	return count, err
 }
 
-// remove deletes what it is, or what has come instead, and returns whether it had a value.
+// remove deletes the entry that a walk has found, or a later one of the same key, and returns
+// whether it had a value.
 func (d *Driver) remove(ctx context.Context, stream jetstream.Stream, it found) (live bool, err error) {
 	gone := func(e entry) (entry, bool) {
 		now := now()
 		live = e.live(now) != nil
-		return entry{}, live || e.lent(now)
+		return entry{}, live || e.leased(now)
 	}
 	if _, ok := gone(it.entry); !ok {
 		return false, nil
@@ -224,14 +253,14 @@ func (d *Driver) remove(ctx context.Context, stream jetstream.Stream, it found) 
 	return live, err
 }
 
-// Prune implements [drivers.Pruner]. It also removes what deletes have left behind.
+// Prune implements [drivers.Pruner]. It also removes the markers of deleted keys.
 func (d *Driver) Prune(ctx context.Context) (int64, error) {
 	var count int64
 	err := d.walk(ctx, "prune", "", func(stream jetstream.Stream, all []found) error {
 		var ended []found
 		now := now()
 		for _, it := range all {
-			if it.live(now) != nil || it.lent(now) {
+			if it.live(now) != nil || it.leased(now) {
 				continue
 			}
 			ended = append(ended, it)
@@ -241,7 +270,7 @@ func (d *Driver) Prune(ctx context.Context) (int64, error) {
 		}
 		return d.run(ctx, "prune", len(ended), func(jetstream.Stream) error {
 			return each(ctx, len(ended), func(ctx context.Context, i int) error {
-				// Up to what the walk has seen: a later value stays.
+				// Up to the message that the walk has found, so that a later value stays.
 				return stream.Purge(ctx, jetstream.WithPurgeSubject(d.subject+name(ended[i].key)), jetstream.WithPurgeSequence(ended[i].sequence+1))
 			})
 		})

@@ -54,7 +54,7 @@ func TestTooLargeIsRefusedBeforeItIsSent(t *testing.T) {
 		if !errors.Is(err, drivers.ErrRefused) {
 			t.Errorf("%s: %v", name, err)
 		}
-		for _, text := range []string{"postgres: " + name + " key", "bytes; at most 1047552 are taken"} {
+		for _, text := range []string{"postgres: " + name + " key", "bytes; at most 1047552 are allowed"} {
 			if err == nil || !strings.Contains(err.Error(), text) {
 				t.Errorf("error %v, want one with %q", err, text)
 			}

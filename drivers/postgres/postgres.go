@@ -1,151 +1,95 @@
-// Package postgres is a shared tier in a table of a PostgreSQL database. It takes the
-// program's own *sql.DB with whichever PostgreSQL driver that was opened
-// (github.com/jackc/pgx/v5/stdlib, github.com/lib/pq), and so the connections of sqlx,
-// GORM, Bun or ent; it imports none of them.
+// Package postgres is a shared tier in a table of a PostgreSQL database. It uses the
+// program's own *sql.DB, opened with any PostgreSQL driver
+// (github.com/jackc/pgx/v5/stdlib, github.com/lib/pq), and so also the connections of
+// sqlx, GORM, Bun or ent; it imports none of them.
 //
 //	db, err := sql.Open("pgx", os.Getenv("DATABASE_URL"))
 //	store, err := runtime.NewStore("main", runtime.L2(postgres.New(db, postgres.Options{})))
 //
 // The bus on LISTEN and NOTIFY is package pgxbus, which needs pgx.
 //
+// # Concurrency
+//
+// A [Driver] may be used by many goroutines and processes at once. The rows are guarded
+// by the database: each statement is atomic, and ends a key's lease together with the
+// change of the key. In the process one lock guards the prepared statements; it is not
+// held during a call to the database.
+//
 // # Limits
 //
-// It needs PostgreSQL 9.5 or newer, and a connection that reads and writes: a read
-// replica breaks the promise that a read sees every finished write. The table is made
-// in the schema that search_path says. A key and its value, or both values of a swap,
-// may have 256 MB together.
+// It needs PostgreSQL 9.5 or newer, and a connection that reads and writes: on a read
+// replica a read could miss a finished write. The table is created in the first schema of
+// search_path. A key and its value, or a key and both values of a swap, may have 256 MB
+// together.
 //
-// Times are those of the database's clock, so those of the processes need not agree.
-// A TTL is rounded up to a millisecond, and a millisecond more. Items past their TTL
-// are absent at once but take space until Prune or a new value; Options.PruneEvery
-// prunes in the background.
+// Times are those of the database's clock, so the clocks of the processes need not agree.
+// A TTL is rounded up to the next millisecond, plus one. Expired items are absent at once
+// but take space until Prune or until their key is written; Options.PruneEvery prunes in
+// the background.
 //
-// A *sql.DB keeps two idle connections unless told otherwise: give it about as many as
-// are used at once (SetMaxIdleConns), or most of the time goes into connecting.
+// A *sql.DB keeps two idle connections by default: set SetMaxIdleConns to about the number
+// of connections in use, or most of the time is spent on connecting.
 //
-// Batches that meet can be each other's deadlock, and at the isolation levels above
-// read committed each other's conflict; the loser tries again for five seconds or
-// until its context ends.
+// Batches that change the same keys at once can end in a deadlock or, at isolation levels
+// above read committed, in a serialization failure. The database aborts one of them, and
+// the driver repeats it for up to Options.BusyTimeout.
 //
-// A connection pooler that gives each transaction another connection loses prepared
-// statements: set Options.Unprepared, and make the driver do the same (with pgx,
-// default_query_exec_mode=exec).
+// A connection pooler that may give each transaction another connection loses prepared
+// statements: set Options.Unprepared, and configure the client library accordingly (with
+// pgx, default_query_exec_mode=exec).
 package postgres
 
 import (
 	"database/sql"
-	"errors"
-	"fmt"
-	"regexp"
-	"strings"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers/internal/sqltable"
 )
 
-// DefaultTable is what an empty [Options].Table means.
-const DefaultTable = sqltable.DefaultTable
+// Defaults of [Options].
+const (
+	DefaultTable       = sqltable.DefaultTable
+	DefaultBusyTimeout = sqltable.DefaultBusyTimeout
+)
 
-// Options of a [Driver]. The zero value is usable.
+// Options of a [Driver]. The zero value is usable. The SQL drivers of this project have
+// the same options.
 type Options struct {
-	// Table is the table's name: letters, digits and underscores, at most 55;
-	// [DefaultTable] if empty.
+	// Table is the name of the table: letters, digits and underscores, not beginning with
+	// a digit, at most 55 bytes; [DefaultTable] if empty.
 	Table string
-	// SkipCreate leaves it to the program to make what [Schema] says. Otherwise
-	// the first operation makes it if it is not there.
+	// SkipCreate makes the program responsible for creating the table and its index, with
+	// the statements of [Schema]. Otherwise the first operation creates what is missing.
 	SkipCreate bool
-	// Unprepared leaves statements unprepared, for poolers that lose them.
+	// Unprepared sends statements without preparing them. Set it where a proxy or pooler
+	// between program and database loses prepared statements.
 	Unprepared bool
-	// PruneEvery is about how often items past their TTL are removed in the
-	// background, until Close. Zero is never.
+	// BusyTimeout is for how long an operation is repeated after a deadlock or a serialization failure;
+	// [DefaultBusyTimeout] if zero. The end of the operation's context ends it sooner.
+	BusyTimeout time.Duration
+	// PruneEvery is about how often expired items are removed in the background, until
+	// Close. Zero is never.
 	PruneEvery time.Duration
-	// OnPrune is told what each removal in the background did, if not nil. It must
-	// not call Close.
+	// OnPrune, if not nil, is called after each removal in the background with its
+	// result. It must not call Close.
 	OnPrune func(removed int64, err error)
 }
 
-type table = sqltable.Table
-
-// Driver implements [drivers.L2], [drivers.Adder], [drivers.Swapper],
-// [drivers.Leaser], [drivers.Scanner], [drivers.PrefixDeleter], [drivers.Pruner] and
-// [drivers.Checker].
-type Driver struct{ *table }
-
-// New returns a shared tier in db, which stays the caller's to close, after the
-// driver. It does not touch the database.
+// New returns a shared tier in a table of db. db stays open after Close; close it after
+// the driver. New does not access the database. If options are unusable or db is nil,
+// every operation fails: Err returns the reason, and runtime.NewStore refuses the tier.
 func New(db *sql.DB, options Options) *Driver {
-	return &Driver{sqltable.New(db, &dialect, sqltable.Options{
-		Table: options.Table, SkipCreate: options.SkipCreate, Unprepared: options.Unprepared,
-		PruneEvery: options.PruneEvery, OnPrune: options.OnPrune,
-	})}
+	return &Driver{sqltable.New(db, &dialect, sqltable.Options(options))}
 }
 
-// Schema returns the statements that make the table, for programs that keep their
-// schema in migrations and set SkipCreate. An empty table is [DefaultTable].
+// Schema returns the statements that create a table and its index, for programs that
+// keep their schema in migrations and set [Options].SkipCreate. An empty table is
+// [DefaultTable].
 //
-// Times in it are in milliseconds since 1970; an item that is kept for ever has one
-// that does not come. A key of more than 512 bytes, which an index could not take, has
-// in name its first 512 and the SHA-256 of all, and in rest what follows the 512.
-func Schema(table string) []string {
-	if table == "" {
-		table = DefaultTable
-	}
-	return schema(table)
-}
-
-func schema(table string) []string {
-	return []string{
-		fmt.Sprintf(`CREATE TABLE IF NOT EXISTS "%s" (
-	name bytea NOT NULL PRIMARY KEY,
-	rest bytea,
-	value bytea NOT NULL,
-	expires bigint NOT NULL,
-	lease bytea,
-	lease_until bigint NOT NULL DEFAULT 0
-)`, table),
-		fmt.Sprintf(`CREATE INDEX IF NOT EXISTS "%[1]s_expires" ON "%[1]s" (expires)`, table),
-	}
-}
-
-var dialect = sqltable.Dialect{
-	Name:     "postgres",
-	Quote:    `"`,
-	Numbered: true,
-	// Unlike clock_timestamp it is constant to the planner, and unlike now it moves
-	// within a transaction.
-	Now:      "floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint",
-	MaxKey:   512,
-	MaxTable: 63 - len("_expires"),
-	// A message has at most a gigabyte, and some drivers send two characters for a
-	// byte.
-	MaxItem: 256 << 20,
-	Schema:  schema,
-	// Text of a wrong order would hide keys from a prefix.
-	Columns: "SELECT attname, atttypid::regtype::text FROM pg_attribute WHERE attrelid = '%s'::regclass AND attnum > 0",
-	Fit:     map[string]*regexp.Regexp{"name": binary, "rest": binary, "value": binary, "lease": binary},
-	// IF NOT EXISTS is not safe from another that makes the same at the same time.
-	CreateLock: "SELECT pg_advisory_xact_lock(7234017283807667300)",
-	Busy:       busy,
-	TooLarge:   tooLarge,
-}
-
-var binary = regexp.MustCompile("^bytea$")
-
-// state returns the SQLSTATE of err, as pgx and pq tell it.
-func state(err error) string {
-	var coded interface{ SQLState() string }
-	if errors.As(err, &coded) {
-		return coded.SQLState()
-	}
-	return ""
-}
-
-// busy reports a serialization failure or a deadlock, after which nothing is left of
-// the statement.
-func busy(err error) bool {
-	s := state(err)
-	return s == "40001" || s == "40P01"
-}
-
-// tooLarge reports "program limit exceeded".
-func tooLarge(err error) bool { return strings.HasPrefix(state(err), "54") }
+// Times in the table are in milliseconds since 1970; an item that is kept forever has a
+// time in the far future.
+//
+// An index cannot hold a key of more than 512 bytes: of such a key the column name holds
+// the first 512 bytes and the SHA-256 of the whole key, and the column rest holds what
+// follows the 512 bytes.
+func Schema(table string) []string { return dialect.Statements(table) }

@@ -13,33 +13,32 @@ import (
 	"github.com/cachegen/cachegen/drivers/internal/within"
 )
 
-// DefaultPingInterval is what a [BusOptions] with zero means.
+// DefaultPingInterval is the default of [BusOptions].PingInterval.
 const DefaultPingInterval = time.Second
 
 // BusOptions of a [Bus].
 type BusOptions struct {
-	// PingInterval is how often a subscription asks whether its connection is
-	// alive. A connection that has been silent for two intervals is given up, so a
-	// network that drops packets without a word is noticed within three.
+	// PingInterval is how often a subscription pings the server; [DefaultPingInterval] if
+	// zero. A connection without any answer for two intervals is closed, so a network
+	// that drops packets silently is noticed within three intervals.
 	PingInterval time.Duration
-	// Tracking makes the bus tell listeners that want to know ([drivers.KeyListener])
-	// of every key that anybody changes on the server, with any program: by hand in
-	// redis-cli, too. It is the server's client-side caching (CLIENT TRACKING in
-	// broadcasting mode, Redis 6 and later) for the listener's prefix, over a
-	// connection of its own to each server that holds keys.
+	// Tracking makes the bus report to each [drivers.KeyListener] the keys with the
+	// listener's prefix that any program changes on the server, such as redis-cli. It
+	// uses the server's client-side caching (CLIENT TRACKING in broadcasting mode, Redis 6
+	// and later), over one more connection to each server that holds keys.
 	//
-	// A store drops a key from memory when it hears of it. The server does not say
-	// who changed it: what this process has written itself is dropped too, and read
-	// from the shared tier once more.
+	// A store drops a reported key from memory. The server does not report who changed
+	// the key: a key that this process has written is dropped too, and read once more
+	// from the shared tier.
 	//
-	// While a server that holds keys cannot be tracked, the subscription is down.
-	// Servers that join a Cluster are tracked within five seconds.
+	// While a server that holds keys cannot be tracked, the subscription is disconnected
+	// (Down). Servers that join a Cluster are tracked within five seconds.
 	Tracking bool
 }
 
-// Bus implements [drivers.Bus] on PUBLISH and SUBSCRIBE. Each subscription holds a
-// connection of its own and a goroutine that keeps it up until the subscription
-// or the bus ends: reconnecting with a back-off of at most two seconds.
+// A Bus is a [drivers.Bus] on PUBLISH and SUBSCRIBE. Each subscription has a connection of
+// its own and a goroutine, which reconnects, with a back-off of at most two seconds, until
+// the subscription or the bus ends.
 type Bus struct {
 	client goredis.UniversalClient
 	ping   time.Duration
@@ -52,8 +51,10 @@ var (
 	_ drivers.Checker = (*Bus)(nil)
 )
 
-// NewBus returns a bus on client, which stays the caller's to close, after the
-// bus. It does not connect. Of options, at most one is used.
+// NewBus returns a bus on client. client stays open after Close; close it after the bus.
+// NewBus does not connect. It uses the first of options; more are ignored. If client is nil
+// or options are unusable, every operation fails: Err returns the reason, and
+// runtime.NewStore refuses the bus.
 func NewBus(client goredis.UniversalClient, options ...BusOptions) *Bus {
 	b := &Bus{client: client, ping: DefaultPingInterval}
 	if len(options) > 0 {
@@ -72,16 +73,16 @@ func NewBus(client goredis.UniversalClient, options ...BusOptions) *Bus {
 	return b
 }
 
-// Err returns what makes the bus unusable, or nil.
+// Err implements [drivers.Checker]: it returns why the bus is unusable, or nil.
 func (b *Bus) Err() error { return b.all.Err() }
 
-// Publish implements [drivers.Bus]. It says nothing about whether anybody listens.
+// Publish implements [drivers.Bus]. Its result does not say whether there are subscribers.
 func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error {
 	return b.all.Publish(ctx, channel, func() error {
-		// The copy is for a call that its context ends before the client has sent it.
+		// A copy, because the call may return before the client has sent the message.
 		cmd := goredis.NewIntCmd(ctx, "publish", channel, bytes.Clone(message))
-		// All by the node of a Cluster that the subscribers of the channel ask: what
-		// goes through several nodes arrives in any order.
+		// In a Cluster through the node that the channel's subscribers use: messages that
+		// go through different nodes arrive in any order.
 		cmd.SetFirstKeyPos(1)
 		return within.Do(ctx, func() error { return b.client.Process(ctx, cmd) })
 	})
@@ -93,14 +94,14 @@ func (b *Bus) Subscribe(channel string, l drivers.Listener) (unsubscribe func(),
 		l.Message([]byte(m.Payload))
 	}}
 	run := s.run
-	if keys, ok := l.(drivers.KeyListener); ok && b.track {
+	if keys, ok := drivers.KeyListenerOf(l); ok && b.track {
 		run = tracked(s, keys)
 	}
 	return b.all.Subscribe(channel, run)
 }
 
-// Close implements [drivers.Bus]. It returns when no listener is called any more,
-// and must not be called from one.
+// Close implements [drivers.Bus]. It returns when no listener is called any more, and must
+// not be called by a listener.
 func (b *Bus) Close() error {
 	return b.all.Close()
 }

@@ -33,7 +33,7 @@ func Example() {
 	fmt.Printf("%q %v\n", values[0], values[1] == nil)
 }
 
-// printer is a listener that shows what it is told.
+// printer is a listener that prints each call.
 type printer struct{}
 
 func (printer) Up()                    { fmt.Println("up") }
@@ -57,7 +57,7 @@ func ExampleNewBus() {
 	}
 }
 
-// A store that lends keys keeps other processes from loading what this one loads.
+// With a lease, other processes do not load a key while this process loads it.
 func ExampleDriver_LeaseMany() {
 	client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: []string{"localhost:7000"}})
 	defer client.Close()
@@ -65,18 +65,18 @@ func ExampleDriver_LeaseMany() {
 	defer store.Close()
 	ctx, keys, token := context.Background(), []string{"user:1"}, "unique to this load"
 
-	lent, err := store.LeaseMany(ctx, keys, token, 10*time.Second)
-	if err != nil || !lent[0] {
-		return // somebody else is loading: wait for the value
+	taken, err := store.LeaseMany(ctx, keys, token, 10*time.Second)
+	if err != nil || !taken[0] {
+		return // another process loads the key: wait for its value
 	}
 	loaded := []byte("Ada")
 	filled, err := store.FillMany(ctx, []drivers.Item{{Key: keys[0], Value: loaded, TTL: time.Hour}}, token)
 	if err == nil && !filled[0] {
-		fmt.Println("changed while it was loaded: not stored")
+		fmt.Println("not stored: the key was changed during the load")
 	}
 }
 
-// A program that would rather not start without its shared tier.
+// A program that must not start without its shared tier calls Ready first.
 func ExampleDriver_Ready() {
 	client := goredis.NewFailoverClient(&goredis.FailoverOptions{MasterName: "cache", SentinelAddrs: []string{"localhost:26379"}})
 	defer client.Close()
@@ -91,7 +91,7 @@ func ExampleDriver_Ready() {
 	}
 }
 
-// keyPrinter also shows keys that others change.
+// keyPrinter also prints the keys that are changed by any program.
 type keyPrinter struct{ printer }
 
 func (keyPrinter) KeyPrefix() string     { return "user:" }

@@ -10,16 +10,16 @@ import (
 	"github.com/cachegen/cachegen/drivers/internal/within"
 )
 
-// maxQueued bounds the reads that wait in the automatic pipeline, so that a server
-// that does not answer cannot fill the memory. Beyond it a read fails at once.
+// maxQueued bounds the reads that wait in the automatic pipeline, so that they do not
+// exhaust memory when the server does not answer. A read beyond the bound fails at once.
 const maxQueued = 1 << 16
 
-// execute sends commands in one pipeline. Replies that are errors stay on their
-// commands, which must not be touched after execute has failed: the client may
-// still be at work on them.
+// execute sends commands in one pipeline. The error reply of a command is in that command.
+// After execute has failed the commands must not be used: the client may still write to
+// them.
 func (d *Driver) execute(ctx context.Context, cmds []goredis.Cmder) error {
-	// go-redis does not watch a context while it waits for a reply. What is left
-	// behind ends with the client's timeouts; an ended context stops its retries.
+	// go-redis does not watch the context while it waits for a reply. An abandoned
+	// pipeline ends with the client's timeouts; the ended context stops its retries.
 	return within.Do(ctx, func() error {
 		if len(cmds) == 1 {
 			return transport(d.client.Process(ctx, cmds[0]))
@@ -33,8 +33,8 @@ func (d *Driver) execute(ctx context.Context, cmds []goredis.Cmder) error {
 	})
 }
 
-// executeShared is execute through the automatic pipeline, for commands that may
-// be sent again after a broken connection without harm.
+// executeShared is execute through the automatic pipeline, for commands that can be sent
+// again after a broken connection.
 func (d *Driver) executeShared(ctx context.Context, cmds []goredis.Cmder) error {
 	pipeline, err := d.autoPipeline()
 	if err != nil {
@@ -52,8 +52,8 @@ func (d *Driver) executeShared(ctx context.Context, cmds []goredis.Cmder) error 
 	return nil
 }
 
-// autoPipeline returns the client's pipeline. Others share it and may close it;
-// the client then makes another.
+// autoPipeline returns the client's pipeline. Other users of the client share it and may
+// close it; the client then makes another.
 func (d *Driver) autoPipeline() (*goredis.AutoPipeliner, error) {
 	d.pipelineMu.Lock()
 	defer d.pipelineMu.Unlock()
@@ -79,8 +79,8 @@ func (d *Driver) autoPipeline() (*goredis.AutoPipeliner, error) {
 	return pipeline, nil
 }
 
-// transport drops errors that are replies of the server: the rest of a pipeline
-// is fine then, and whoever reads the reply judges it.
+// transport returns err unless it is an error reply of the server. After an error reply the
+// other replies of the pipeline are valid, and each caller handles the reply of its command.
 func transport(err error) error {
 	var reply goredis.Error
 	if errors.As(err, &reply) {

@@ -8,16 +8,16 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// The lease of a key is a key beside it: the key, a mark, and three characters that
-// put both into one slot of a Cluster whatever the key is, so that one script can
-// name them. A lease begins like its key, so that what finds keys by their prefix
-// finds leases too, and so do the patterns of an access control list.
+// The lease of a key is a separate key: the key, leaseMark, and three characters of
+// padding that put both keys into one slot of a Cluster, so that one script can name both.
+// A lease begins with its key, so a search for a prefix and the patterns of an access
+// control list match leases too.
 //
-// Other programs may run other versions of this package: the form must not change.
+// The form must not change: other processes may run other versions of this package.
 const (
 	leaseMark = ":!lease"
 	padding   = 3
-	// No brace is among them: it would end a hash tag that the key has begun.
+	// Without braces: a brace would end a hash tag that begins in the key.
 	paddingAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 )
 
@@ -28,8 +28,8 @@ func leaseKey(key string) string {
 	if hasHashTag(key) {
 		return key + leaseMark + paddingAlphabet[:1] + paddingAlphabet[:1] + paddingAlphabet[:1]
 	}
-	// The checksum is linear: that of the padding changes the one of what is before
-	// it in the same way whatever that is.
+	// The checksum is linear: the padding changes the checksum of the text before it in
+	// the same way for every text.
 	t := slotTables()
 	own := t.crc(0, key)
 	plain := t.crc(t.crc(own, leaseMark), "\x00\x00\x00")
@@ -37,22 +37,22 @@ func leaseKey(key string) string {
 	return key + leaseMark + string(pad[:])
 }
 
-// leaseOf returns the key whose lease key is, if it is one.
+// leaseOf returns the key whose lease is key; ok is false if key is not a lease.
 func leaseOf(key string) (entry string, ok bool) {
 	entry, ok = strings.CutSuffix(key[:max(0, len(key)-padding)], leaseMark)
 	return entry, ok && leaseKey(entry) == key
 }
 
-// hasHashTag reports whether only a part of key decides its slot.
+// hasHashTag reports whether only a part of key, in braces, decides its slot.
 func hasHashTag(key string) bool {
 	_, after, found := strings.Cut(key, "{")
 	return found && strings.IndexByte(after, '}') > 0
 }
 
-// crcTables is the checksum that decides the slot of a key (CRC16, XMODEM).
+// crcTables has the tables for the checksum that decides the slot of a key (CRC16, XMODEM).
 type crcTables struct {
 	bytes    [256]uint16
-	paddings [slots][padding]byte // by the slot that they have
+	paddings [slots][padding]byte // for each slot, a padding whose own slot it is
 }
 
 var slotTables = sync.OnceValue(func() *crcTables {
@@ -88,31 +88,31 @@ func (t *crcTables) crc(crc uint16, text string) uint16 {
 	return crc
 }
 
-// maxBulk is the largest key or value of the protocol, unless the server is
-// configured to another limit.
+// maxBulk is the largest key or value in bytes, unless the server is configured to
+// another limit.
 const maxBulk = 512 << 20
 
-// check refuses a key that would get lost, or be taken for a lease.
+// check refuses a key that cannot be stored, or that has the form of a lease.
 func (d *Driver) check(key string) error {
 	switch {
 	case d.ring && key == "":
 		return errEmptyKey
 	case len(key) > maxBulk-len(leaseMark)-padding:
-		return fmt.Errorf("%w: a key of %d bytes, more than 512 MB", drivers.ErrRefused, len(key))
+		return fmt.Errorf("%w: the key has %d bytes, more than 512 MB", drivers.ErrRefused, len(key))
 	}
 	if _, is := leaseOf(key); is {
-		return fmt.Errorf("%w: %q is the name of a lease", drivers.ErrRefused, key)
+		return fmt.Errorf("%w: key %q has the form of a lease", drivers.ErrRefused, key)
 	}
 	return nil
 }
 
-// checkItem refuses what cannot be stored.
+// checkItem refuses an item that cannot be stored.
 func (d *Driver) checkItem(item drivers.Item) error {
 	switch {
 	case item.TTL < 0:
-		return fmt.Errorf("%w: negative ttl %s", drivers.ErrRefused, item.TTL)
+		return fmt.Errorf("%w: the ttl is %s, must not be negative", drivers.ErrRefused, item.TTL)
 	case len(item.Value) > maxBulk:
-		return fmt.Errorf("%w: a value of %d bytes, more than 512 MB", drivers.ErrRefused, len(item.Value))
+		return fmt.Errorf("%w: the value has %d bytes, more than 512 MB", drivers.ErrRefused, len(item.Value))
 	}
 	return d.check(item.Key)
 }

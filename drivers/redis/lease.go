@@ -14,13 +14,13 @@ var errNoToken = fmt.Errorf("%w: the token is empty", drivers.ErrRefused)
 func (d *Driver) LeaseMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error) {
 	var err error
 	if ttl <= 0 {
-		err = fmt.Errorf("%w: a lease for %s", drivers.ErrRefused, ttl)
+		err = fmt.Errorf("%w: the ttl of a lease is %s, must be positive", drivers.ErrRefused, ttl)
 	}
-	lent, err := d.lending(ctx, leaseScript, keys, token, err, milliseconds(ttl))
+	taken, err := d.leaseCalls(ctx, leaseScript, keys, token, err, milliseconds(ttl))
 	if err != nil {
 		return nil, failed("lease", len(keys), err)
 	}
-	return lent, nil
+	return taken, nil
 }
 
 // FillMany implements [drivers.Leaser].
@@ -36,7 +36,7 @@ func (d *Driver) fillMany(ctx context.Context, items []drivers.Item, token strin
 	if token == "" {
 		return nil, errNoToken
 	}
-	calls, err := d.storing(items, token)
+	calls, err := d.storeCalls(items, token)
 	if err != nil {
 		return nil, err
 	}
@@ -45,14 +45,14 @@ func (d *Driver) fillMany(ctx context.Context, items []drivers.Item, token strin
 
 // ReleaseMany implements [drivers.Leaser].
 func (d *Driver) ReleaseMany(ctx context.Context, keys []string, token string) error {
-	if _, err := d.lending(ctx, releaseScript, keys, token, nil); err != nil {
+	if _, err := d.leaseCalls(ctx, releaseScript, keys, token, nil); err != nil {
 		return failed("release", len(keys), err)
 	}
 	return nil
 }
 
-// lending runs a script about leases alone, unless err says why not.
-func (d *Driver) lending(ctx context.Context, s *script, keys []string, token string, err error, more ...any) ([]bool, error) {
+// leaseCalls runs a script that changes leases only, unless err is not nil.
+func (d *Driver) leaseCalls(ctx context.Context, s *script, keys []string, token string, err error, more ...any) ([]bool, error) {
 	if token == "" {
 		err = errNoToken
 	}

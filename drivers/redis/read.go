@@ -9,16 +9,15 @@ import (
 )
 
 const (
-	// A read of at most maxShared keys shares a round trip with others; a larger
-	// one would only delay them.
+	// maxShared is the largest number of keys of a read that shares a round trip with
+	// others; a larger read would only delay them.
 	maxShared = 32
-	// chunk is how many keys one command names: the server does nothing else
-	// while it executes it.
+	// chunk is how many keys one command names. The server executes one command at a
+	// time, so a command should be short.
 	chunk = 1024
 )
 
-// GetMany implements [drivers.L2]. A key that holds something else than a string
-// reads as absent.
+// GetMany implements [drivers.L2]. A key that holds another type than a string is absent.
 func (d *Driver) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
 	values, err := d.getMany(ctx, keys)
 	if err != nil {
@@ -68,13 +67,13 @@ func (d *Driver) getMany(ctx context.Context, keys []string) ([][]byte, error) {
 		}
 	}
 	if len(values) != len(keys) {
-		return nil, fmt.Errorf("the server answered with %d values", len(values))
+		return nil, fmt.Errorf("the server returned %d values", len(values))
 	}
 	return values, nil
 }
 
-// appendValues appends the values of a GET or MGET. It copies them: the client may
-// keep what it handed out.
+// appendValues appends copies of the values of a GET or MGET. The client may keep the
+// originals.
 func appendValues(values [][]byte, cmd goredis.Cmder) ([][]byte, error) {
 	switch cmd := cmd.(type) {
 	case *goredis.StringCmd:
@@ -98,15 +97,15 @@ func appendValues(values [][]byte, cmd goredis.Cmder) ([][]byte, error) {
 			case string:
 				values = append(values, []byte(reply))
 			default:
-				return nil, fmt.Errorf("the server answered with a %T", reply)
+				return nil, fmt.Errorf("the server returned a %T as a value", reply)
 			}
 		}
 		return values, nil
 	}
-	panic("unreachable: not a reading command")
+	panic("redis: appendValues of a command that reads no values")
 }
 
-// arguments is a command that names many keys.
+// arguments returns the arguments of a command on many keys.
 func arguments(name string, keys []string) []any {
 	args := make([]any, 1, 1+len(keys))
 	args[0] = name

@@ -11,15 +11,15 @@ import (
 	"github.com/cachegen/cachegen/drivers/internal/within"
 )
 
-// needed is every command that the driver sends. UNLINK is not among them: a server
-// without it is sent DEL.
+// needed lists the commands that the driver sends. UNLINK is not among them: to a server
+// without UNLINK the driver sends DEL.
 var needed = []string{"get", "mget", "set", "del", "scan", "eval", "evalsha", "multi", "exec"}
 
-// Ready asks every server that holds keys whether the driver can work with it: it
-// has to be reachable, to take the client's credentials, to know the commands that
-// the driver sends, and to be writable. The error names the server, and a command
-// that it lacks. A program that would rather not start than start with a shared
-// tier that does not work calls Ready then; nothing else depends on it.
+// Ready implements [drivers.ReadyChecker]. It asks every server that holds keys: the server
+// has to be reachable, accept the client's credentials, support the commands that the
+// driver sends, and be writable. The error names the server and the missing commands. A
+// program calls Ready, or Store.Ready of the runtime, if it should not start without its
+// shared tier; no other method depends on it.
 func (d *Driver) Ready(ctx context.Context) error {
 	err := d.begin(ctx)
 	if err == nil {
@@ -51,8 +51,8 @@ func nodeReady(ctx context.Context, node *goredis.Client) error {
 	for _, name := range needed {
 		args = append(args, name)
 	}
-	// Some servers, and some users' rights, have no COMMAND; what is missing shows
-	// below or later then.
+	// Some servers lack COMMAND, and some users have no right to it. A missing command
+	// then fails below or in a later operation.
 	if known, err := node.Do(ctx, args...).Slice(); err == nil && len(known) == len(needed) {
 		var missing []string
 		for i, description := range known {
@@ -61,23 +61,23 @@ func nodeReady(ctx context.Context, node *goredis.Client) error {
 			}
 		}
 		if missing != nil {
-			return fmt.Errorf("the server does not know %s", strings.Join(missing, ", "))
+			return fmt.Errorf("the server does not support %s", strings.Join(missing, ", "))
 		}
 	}
-	// A key that may be another node's is of no use to a Cluster. A script that names
-	// none has to be run by whichever node is asked.
+	// Without a key, which could belong to another node of a Cluster: every node executes
+	// a script that names no key.
 	if err := node.Do(ctx, "eval", "return 1", 0).Err(); err != nil {
 		return err
 	}
 	role, err := node.Do(ctx, "role").Slice()
 	if err == nil && len(role) > 0 && fmt.Sprint(role[0]) == "slave" {
-		return errors.New("the server is a replica")
+		return errors.New("the server is a replica, which cannot be written to")
 	}
 	return nil
 }
 
-// unknownCommand reports whether the server said that it lacks a command, to us or
-// to a script.
+// unknownCommand reports whether err is the server's reply, to a command or within a script,
+// that it does not support a command.
 func unknownCommand(err error) bool {
 	var reply goredis.Error
 	return goredis.HasErrorPrefix(err, "unknown command") ||

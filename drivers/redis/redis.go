@@ -1,66 +1,73 @@
-// Package redis is a shared tier and a bus on Redis, or on what speaks its
-// protocol: Valkey, KeyDB, Dragonfly. It takes any client of
-// github.com/redis/go-redis: single, Sentinel, Cluster, Ring.
+// Package redis is a shared tier and a bus on Redis or a compatible server: Valkey, KeyDB,
+// Dragonfly. It uses any client of github.com/redis/go-redis: for a single server, Sentinel,
+// Cluster or Ring.
 //
 //	client := redis.NewClient(&redis.Options{Addr: "localhost:6379"}) // go-redis
 //	store, err := runtime.NewStore("main",
 //		runtime.L2(cacheredis.New(client, cacheredis.Options{})),
 //		runtime.WithBus(cacheredis.NewBus(client)))
 //
-// Concurrent reads share round trips through go-redis's automatic pipelining.
+// Concurrent reads share round trips through the automatic pipelining of go-redis.
 // A batch is one round trip, or one for each node of a Cluster or Ring.
 //
 // # Leases
 //
-// The driver can lend keys ([drivers.Leaser]): one process at a time loads a value.
-// A lease is a key beside the entry's, named like it with ":!lease" and three more
-// characters at the end, which keep it in the entry's slot of a Cluster and under
-// the same prefix. Keys that are named like leases are refused.
+// The driver is a [drivers.Leaser]: one process at a time loads a value. The lease of an
+// entry is a separate key: the entry's key, ":!lease", and three more characters, which
+// keep the lease in the same slot of a Cluster. So the lease also has the entry's prefix.
+// Keys that have the form of a lease are refused.
 //
-// A write ends its key's lease in the same step. So writes are short Lua scripts, sent
-// by their checksum (EVALSHA), and whole where the server does not have it; on a
-// single server SetMany of several items is a transaction. Only reads, and deletions
-// on a single server, are plain commands.
+// A write ends the lease of its key in the same step. So writes are short Lua scripts, sent
+// by their checksum (EVALSHA), or as text to a server that does not have the script; on a
+// single server SetMany of several items is a transaction. Only reads, and deletions on a
+// single server, are plain commands.
 //
 // # Changes from outside
 //
-// A bus carries what programs say that use this library. With [BusOptions].Tracking
-// it also tells what others do to a store's keys, such as a DEL by hand.
+// A bus carries the messages of programs that use this library. With
+// [BusOptions].Tracking it also reports keys that are changed in another way, such as
+// with DEL in redis-cli.
 //
 // # Servers
 //
-// Redis from version 4 on (tested: 7), Valkey, and others that run Lua scripts which
-// may write under the keys they are given. [Driver.Ready] asks all servers whether
-// they know the commands that the driver needs; a program may call it when it starts.
-// Users of an access control list need the rights +get +mget +set +del +unlink
-// +eval +evalsha +scan +multi +exec, and for Ready +ping, +command|info and +role.
-// A bus needs +publish +subscribe +ping and its channels, of a store "cachegen:", its
-// prefix and "!bus"; Tracking also +client|id +client|tracking and the channel
-// __redis__:invalidate.
+// The package works with Redis 4 and later (tested: 7), Valkey, and other servers that
+// run Lua scripts which write only to the keys that are passed to them. [Driver.Ready]
+// asks all servers whether they support the commands that the driver sends; Store.Ready
+// of the runtime calls it. Users of an access control list need the rights +get +mget
+// +set +del +unlink +eval +evalsha +scan +multi +exec, and for Ready +ping, +command|info
+// and +role. A bus needs +publish +subscribe +ping and its channels, which for a store are
+// "cachegen:", the store's prefix and "!bus"; Tracking also needs +client|id
+// +client|tracking and the channel __redis__:invalidate.
+//
+// # Concurrency
+//
+// [Driver] and [Bus] may be used by many goroutines at once. Redis guards the data: each
+// change of a key and its lease is one script or transaction. In a Driver one mutex guards
+// the reference to the automatic pipeline. In a subscription one mutex orders the calls of
+// the listener, and is held during these calls only.
 //
 // # Limits
 //
-// A TTL is rounded up to a millisecond. A key or value holds up to 512 MB
-// (proto-max-bulk-len); more is refused ([drivers.ErrRefused]). Keys are used as
-// they are: prefixes are the runtime's business. A Ring takes no empty key.
+// A TTL is rounded up to a millisecond. A key or value may have up to 512 MB
+// (proto-max-bulk-len); a longer one is refused ([drivers.ErrRefused]). The driver does not
+// change keys: a common prefix is an option of the runtime. A Ring refuses the empty key.
 //
-// go-redis cannot interrupt a command that it has sent. When a context ends, a
-// call returns at once and its command is left to the client's ReadTimeout; a
-// write so left may still take effect. Scripts are not sent twice: one whose
-// connection breaks is an error, although the client retries other commands.
+// go-redis cannot interrupt a command that it has sent. When a context ends, the call
+// returns at once and the command goes on until the client's ReadTimeout; an abandoned
+// write may still take effect. A script is not sent twice: if its connection breaks, the
+// call fails, although the client retries other commands.
 //
-// While a slot moves from one node of a Cluster to another, the servers carry out no
-// script on an entry and its lease, and so no write or deletion in it: these wait for
-// 2.5 seconds at most, and then fail with TRYAGAIN. Reads go on.
+// While a slot moves from one node of a Cluster to another, the servers execute no script
+// on an entry and its lease in that slot, so writes and deletions wait for up to 2.5
+// seconds and then fail with TRYAGAIN. Reads continue.
 //
-// A client that reads from replicas breaks the promise that a read sees every
-// finished write: leave ReadOnly, RouteByLatency and RouteRandomly off. So does one that
-// caches on its own side (ClientSideCacheConfig): New refuses it. Replication
-// is asynchronous: a failover, of Sentinel or of a Cluster, can lose the last
-// writes before it, deletions too. A Ring uses other shards while one is down, and
-// finds that one's old values again afterwards. A server that evicts
-// (maxmemory-policy) costs loads, never correctness; one that is full and does not
-// evict fails writes with OOM, while reads and deletions go on.
+// A client that reads from replicas can miss finished writes: leave ReadOnly,
+// RouteByLatency and RouteRandomly off. So can a client with a cache of its own
+// (ClientSideCacheConfig), which New refuses. Replication is asynchronous: a failover, of
+// Sentinel or of a Cluster, can lose the last writes before it, deletions included. A Ring
+// uses other shards while one is down, and serves the old values of that shard when it is
+// back. Eviction by the server (maxmemory-policy) costs loads, never correctness; a full
+// server that does not evict fails writes with OOM, while reads and deletions continue.
 package redis
 
 import (
@@ -78,28 +85,28 @@ import (
 
 // Options of a [Driver]. The zero value is right for most programs.
 type Options struct {
-	// NoAutoPipeline sends each read in a round trip of its own. Set it where a
-	// few very large values should not delay the small ones that would share
-	// their round trip.
+	// NoAutoPipeline sends each read in a round trip of its own. Set it where reads of
+	// very large values would delay reads of small values in the same round trip.
 	NoAutoPipeline bool
 }
 
-// Driver implements [drivers.L2], [drivers.Adder], [drivers.Swapper],
-// [drivers.Leaser], [drivers.Scanner] and [drivers.PrefixDeleter]. It opens no
-// connection itself and leaves the client open. The first read starts the client's automatic
-// pipeline, which belongs to the client and ends with it.
+// A Driver is a shared tier on Redis, with the capabilities [drivers.Adder],
+// [drivers.Swapper], [drivers.Leaser], [drivers.Scanner], [drivers.PrefixDeleter],
+// [drivers.Checker] and [drivers.ReadyChecker]. It opens no connection itself and leaves the
+// client open. The first read starts the client's automatic pipeline, which belongs to the
+// client and ends with it.
 type Driver struct {
 	client  goredis.UniversalClient
-	oneNode bool // one command may name any keys
+	oneNode bool // one command may name keys of any slot
 	ring    bool // an empty key goes to a random node
 	shared  bool // reads use the automatic pipeline
 	closed  atomic.Bool
 	err     error
 
-	pipelineMu sync.Mutex
+	pipelineMu sync.Mutex // guards pipeline
 	pipeline   *goredis.AutoPipeliner
 
-	noUnlink atomic.Bool // the server does not know UNLINK
+	noUnlink atomic.Bool // the server does not support UNLINK
 }
 
 var (
@@ -110,16 +117,18 @@ var (
 	_ drivers.Scanner       = (*Driver)(nil)
 	_ drivers.PrefixDeleter = (*Driver)(nil)
 	_ drivers.Checker       = (*Driver)(nil)
+	_ drivers.ReadyChecker  = (*Driver)(nil)
 )
 
 var (
 	errNoClient = errors.New("redis: the client is nil")
-	errOwnCache = errors.New("redis: the client caches on its own side (ClientSideCacheConfig): its reads miss finished writes")
-	errEmptyKey = fmt.Errorf("%w: an empty key has no place in a Ring", drivers.ErrRefused)
+	errOwnCache = errors.New("redis: the client has a cache of its own, so reads could miss finished writes: remove ClientSideCacheConfig")
+	errEmptyKey = fmt.Errorf("%w: a Ring cannot store an empty key", drivers.ErrRefused)
 )
 
-// New returns a shared tier on client, which stays the caller's to close. It does
-// not connect.
+// New returns a shared tier on client. client stays open after Close; close it after the
+// driver. New does not connect. If client is nil or has a cache of its own, every operation
+// fails: Err returns the reason, and runtime.NewStore refuses the tier.
 func New(client goredis.UniversalClient, options Options) *Driver {
 	d := &Driver{client: client, shared: !options.NoAutoPipeline}
 	if v := reflect.ValueOf(client); client == nil || v.Kind() == reflect.Pointer && v.IsNil() {
@@ -135,22 +144,23 @@ func New(client goredis.UniversalClient, options Options) *Driver {
 		}
 	case *goredis.Ring:
 		d.ring = true
-		d.shared = false // it has no automatic pipeline
+		d.shared = false // a Ring has no automatic pipeline
 	}
 	d.closed.Store(d.err != nil)
 	return d
 }
 
-// Err returns what makes the driver unusable, or nil.
+// Err implements [drivers.Checker]: it returns why the driver is unusable, or nil.
 func (d *Driver) Err() error { return d.err }
 
-// Close makes later calls fail with [drivers.ErrClosed]. Calls under way go on.
+// Close implements [drivers.L2]: later calls fail with [drivers.ErrClosed]. Running calls
+// continue.
 func (d *Driver) Close() error {
 	d.closed.Store(true)
 	return nil
 }
 
-// begin checks what every operation checks first.
+// begin returns why no operation may start, or nil.
 func (d *Driver) begin(ctx context.Context) error {
 	if d.closed.Load() {
 		return drivers.ErrClosed
@@ -158,7 +168,7 @@ func (d *Driver) begin(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// failed says what was being done to how many keys.
+// failed returns err with the operation and the number of keys.
 func failed(operation string, keys int, err error) error {
 	noun := "keys"
 	if keys == 1 {

@@ -40,7 +40,7 @@ func dial(t testing.TB, server *servers.RedisServer) *goredis.Client {
 const slow = 20 * time.Second
 
 // all is what the driver can do with every kind of client.
-const all = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans | drivertest.DeletesPrefixes
+const all = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans | drivertest.DeletesPrefixes | drivertest.ReadyChecks
 
 // quick leaves the largest values to one kind of client.
 var quick = drivertest.Limits{LargestValue: 1 << 20}

@@ -12,12 +12,12 @@ import (
 	"github.com/cachegen/cachegen/drivers/internal/within"
 )
 
-// page is how many keys of its own the server looks at for one reply to SCAN.
+// page is how many of all its keys the server visits for one reply to SCAN.
 const page = 1000
 
-// Scan implements [drivers.Scanner]. It walks over every key of each master, others
-// than those with prefix too, with SCAN, which keeps the server from nothing else. A
-// key that moves from one node of a Cluster to another meanwhile may be missed.
+// Scan implements [drivers.Scanner]. It visits every key of each master, also those without
+// prefix, with SCAN, which does not block the server. A key that moves from one node of a
+// Cluster to another during the scan may be missed.
 func (d *Driver) Scan(ctx context.Context, prefix string, f func(keys []string) error) error {
 	err := d.scan(ctx, prefix, func(found []string) error {
 		found = slices.DeleteFunc(found, func(key string) bool { _, is := leaseOf(key); return is })
@@ -27,20 +27,20 @@ func (d *Driver) Scan(ctx context.Context, prefix string, f func(keys []string) 
 		return f(found)
 	})
 	if err != nil {
-		return fmt.Errorf("redis: scan for prefix %s: %w", shown(prefix), err)
+		return fmt.Errorf("redis: scan for prefix %s: %w", quoted(prefix), err)
 	}
 	return nil
 }
 
-// DeletePrefix implements [drivers.PrefixDeleter], with the work and the limits of
-// [Driver.Scan]. The memory of the values is freed in the background.
+// DeletePrefix implements [drivers.PrefixDeleter]. It visits every key and may miss keys, as
+// [Driver.Scan] does. The server frees the memory of the values in the background.
 func (d *Driver) DeletePrefix(ctx context.Context, prefix string) (int64, error) {
 	var n int64
 	err := d.scan(ctx, prefix, func(found []string) error {
 		var keys []string
 		for _, key := range found {
-			// A lease alone has to end too; one whose name goes on after its key can
-			// begin with prefix although the key does not.
+			// A lease without a value has to end too. A lease can have the prefix although
+			// its key, which is shorter, does not.
 			if entry, is := leaseOf(key); is {
 				key = entry
 			}
@@ -54,12 +54,12 @@ func (d *Driver) DeletePrefix(ctx context.Context, prefix string) (int64, error)
 		return err
 	})
 	if err != nil {
-		return n, fmt.Errorf("redis: delete prefix %s: %w", shown(prefix), err)
+		return n, fmt.Errorf("redis: delete prefix %s: %w", quoted(prefix), err)
 	}
 	return n, nil
 }
 
-// scan calls f with keys and leases that begin with prefix.
+// scan calls f with the keys that begin with prefix, leases included.
 func (d *Driver) scan(ctx context.Context, prefix string, f func(found []string) error) error {
 	if err := d.begin(ctx); err != nil {
 		return err
@@ -78,7 +78,7 @@ func (d *Driver) scan(ctx context.Context, prefix string, f func(found []string)
 			}
 			var found []string
 			found, cursor = cmd.Val()
-			// The server's patterns are not trusted with what gets deleted.
+			// Checked again: a wrong match would delete a key that does not have the prefix.
 			found = slices.DeleteFunc(found, func(key string) bool { return !strings.HasPrefix(key, prefix) })
 			if len(found) > 0 {
 				if err := f(found); err != nil {
@@ -111,7 +111,7 @@ func masters(ctx context.Context, client goredis.UniversalClient) ([]*goredis.Cl
 	switch c := client.(type) {
 	case *goredis.Client:
 		return []*goredis.Client{c}, nil
-	case interface{ GetShardClients() []*goredis.Client }: // a Ring: shards that are down too
+	case interface{ GetShardClients() []*goredis.Client }: // a Ring, also its shards that are down
 		all = c.GetShardClients()
 	case interface {
 		ForEachMaster(context.Context, func(context.Context, *goredis.Client) error) error
@@ -120,15 +120,16 @@ func masters(ctx context.Context, client goredis.UniversalClient) ([]*goredis.Cl
 			return nil, err
 		}
 	default:
-		return nil, fmt.Errorf("a %T does not say which servers it has", client)
+		return nil, fmt.Errorf("a client of type %T has no method that lists its servers", client)
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("the client knows of no server")
+		return nil, fmt.Errorf("the client has no servers")
 	}
 	return all, nil
 }
 
-func shown(prefix string) string {
+// quoted returns prefix in quotes, shortened to 80 bytes.
+func quoted(prefix string) string {
 	if len(prefix) > 80 {
 		return fmt.Sprintf("%q… (%d bytes)", prefix[:80], len(prefix))
 	}

@@ -18,8 +18,8 @@ func newScript(text string) *script {
 	return &script{text, hex.EncodeToString(sum[:])}
 }
 
-// store is the end of scripts that store ARGV[1] for ARGV[2] milliseconds and end
-// the lease.
+// store is the end of each script that stores ARGV[1] for ARGV[2] milliseconds and ends the
+// lease.
 const store = `
 if ARGV[2] == '0' then redis.call('set', KEYS[1], ARGV[1]) else redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2]) end
 redis.call('del', KEYS[2])
@@ -28,12 +28,12 @@ redis.call('del', KEYS[2])
 var (
 	setScript = newScript(store + `return 1`)
 
-	// Returns the value that was there before, or nil where it stored.
+	// Returns the value that was there before, or nil if the script has stored.
 	addScript = newScript(`local before = redis.call('get', KEYS[1])
 if before then return before end` + store + `return false`)
 
-	// A key of another type holds nothing that could be expected. ARGV[3] is what is
-	// expected and ARGV[4] whether anything is; ARGV[5] whether there is a new value.
+	// ARGV[3] is the expected value, ARGV[4] whether a value is expected, and ARGV[5]
+	// whether there is a new value. A key of another type matches no expectation.
 	swapScript = newScript(`local now = redis.pcall('get', KEYS[1])
 if type(now) == 'table' then return 0 end
 if ARGV[4] == '1' then
@@ -55,27 +55,27 @@ return redis.call('del', KEYS[2])`)
 return redis.call(ARGV[1], KEYS[1])`)
 )
 
-// A call is what a script is given for one key.
+// A call is the key and the arguments of one execution of a script.
 type call struct {
 	key  string
 	args []any
 }
 
-// once is a command that is not sent again after a broken connection: it may have
-// been carried out, and would then say that it was not.
+// once is a command that the client does not send again after a broken connection: the
+// server may have executed it, and a second execution would report that it did nothing.
 type once struct{ *goredis.Cmd }
 
 func (once) NoRetry() bool { return true }
 
-// A Cluster that moves a slot answers TRYAGAIN, and carries nothing out, while a key
-// and its lease are not both in one place.
+// A Cluster that moves a slot returns TRYAGAIN, and executes nothing, while a key and its
+// lease are on different nodes.
 const (
 	maxTries  = 8
-	firstWait = 20 * time.Millisecond // doubled each time: 2.5 s in all
+	firstWait = 20 * time.Millisecond // doubled after each try: 2.5 s in all
 )
 
-// run executes a script for many keys, in one pipeline, and returns the replies.
-// The server may never have seen the script, or have forgotten it; then it is sent.
+// run executes a script for many keys, in one pipeline, and returns the replies. If the
+// server does not have the script, run sends its text.
 func (d *Driver) run(ctx context.Context, s *script, calls []call) ([]*goredis.Cmd, error) {
 	if err := d.begin(ctx); err != nil {
 		return nil, err
@@ -128,7 +128,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// decide is run for scripts that return whether they did what was asked.
+// decide is run for scripts that return 0 or 1: whether they had an effect.
 func (d *Driver) decide(ctx context.Context, s *script, calls []call) ([]bool, error) {
 	replies, err := d.run(ctx, s, calls)
 	if err != nil {

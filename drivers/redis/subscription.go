@@ -15,21 +15,21 @@ import (
 )
 
 var (
-	errSilent   = errors.New("the connection is silent")
-	errReplaced = errors.New("the connection was replaced")
+	errSilent   = errors.New("the server did not answer")
+	errReplaced = errors.New("the connection was lost and replaced by another")
 )
 
-// A subscription tells its listener what one channel says, and whether it can be
-// heard.
+// A subscription delivers the messages of one channel to its listener, and reports whether
+// the channel is connected.
 type subscription struct {
 	client  goredis.UniversalClient
 	channel string
 	ping    time.Duration
-	take    func(*goredis.Message) // hands a message to the listener
+	take    func(*goredis.Message) // delivers a message to the listener
 
-	// The watcher of a silent connection reports it while the reader may be stuck
-	// in the client, so the listener is called by two goroutines: one at a time,
-	// and not about a connection that has been given up.
+	// The listener is called by the reader and by the watcher, which reports a connection
+	// without an answer while the reader may be blocked in the client. mu is held during
+	// the calls, so there is one at a time, and none about a connection that was given up.
 	mu       sync.Mutex
 	listener drivers.Listener
 	state    state
@@ -43,12 +43,12 @@ const (
 	down
 )
 
-// run keeps the subscription up until ctx ends.
+// run keeps the subscription connected until ctx ends.
 func (s *subscription) run(ctx context.Context) {
 	subscriptions.Keep(ctx, s.session, func(err error) { s.lost(ctx, err) })
 }
 
-// session lives as long as one connection, and returns why it ended.
+// session lasts as long as one connection, and returns why the connection ended.
 func (s *subscription) session(parent context.Context) error {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
@@ -57,7 +57,7 @@ func (s *subscription) session(parent context.Context) error {
 		return err
 	}
 	defer pubsub.Close()
-	// Ending ctx stops a dial, closing the connection stops a read.
+	// The end of ctx stops a dial, and closing the connection stops a read.
 	stop := context.AfterFunc(ctx, func() { pubsub.Close() })
 	defer stop()
 
@@ -67,15 +67,15 @@ func (s *subscription) session(parent context.Context) error {
 	defer cancel(nil)
 	watching.Go(func() {
 		if err := s.watch(ctx, pubsub, &heard); err != nil {
-			// In this order, so that the reader cannot call Up in between; and from
-			// here, because it may be waiting for a dial that gets no answer.
+			// In this order, so that the reader cannot call Up in between; and by this
+			// goroutine, because the reader may be blocked in a dial.
 			cancel(err)
 			s.lost(parent, err)
 		}
 	})
 	for {
-		// No read timeout: one that fires within a message would lose the place in
-		// the stream. The watcher decides when silence has lasted too long.
+		// Without a read timeout, which could end within a message and lose the position
+		// in the stream. The watcher decides when the server has not answered for too long.
 		received, err := pubsub.Receive(ctx)
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
@@ -95,8 +95,8 @@ func (s *subscription) session(parent context.Context) error {
 	}
 }
 
-// subscribe ignores that connecting may fail: receiving then tries again and
-// tells. Only a Ring without a live shard panics.
+// subscribe ignores that connecting may fail: Receive tries again then and returns the
+// error. The client panics for a Ring without a live shard.
 func (s *subscription) subscribe(ctx context.Context) (pubsub *goredis.PubSub, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -106,19 +106,18 @@ func (s *subscription) subscribe(ctx context.Context) (pubsub *goredis.PubSub, e
 	return s.client.Subscribe(ctx, s.channel), nil
 }
 
-// watch pings, and returns an error when nothing was heard for two intervals, or
-// nil when ctx has ended.
+// watch pings the server, and returns an error when nothing was received for two
+// intervals, or nil when ctx has ended.
 func (s *subscription) watch(ctx context.Context, pubsub *goredis.PubSub, heard *atomic.Uint64) error {
 	ticker := time.NewTicker(s.ping)
 	defer ticker.Stop()
 	var pings sync.WaitGroup
 	defer pings.Wait()
-	silent, before := 0, heard.Load()
+	silent, before := 0, heard.Load() // silent: intervals without anything received
 	for {
 		if silent == 0 {
-			// Sending can block, on the network or on the client's lock while it
-			// connects; the clock must go on. An error ends the connection, which
-			// the reader sees.
+			// In a goroutine, because a ping can block on the network, or on the client's
+			// lock while it connects. An error ends the connection, which the reader sees.
 			pings.Go(func() { _ = pubsub.Ping(ctx) })
 		}
 		select {
@@ -134,9 +133,10 @@ func (s *subscription) watch(ctx context.Context, pubsub *goredis.PubSub, heard 
 	}
 }
 
-// The listener is called with s.mu held. A session that has ended may call no more:
-// that is what ctx says, checked under the lock that lost holds.
+// The listener is called with s.mu held. A session that has ended may not call it: its ctx
+// has ended, which is checked with s.mu held.
 
+// confirmed reports that the server has confirmed the subscription.
 func (s *subscription) confirmed(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,7 +144,7 @@ func (s *subscription) confirmed(ctx context.Context) {
 		return
 	}
 	if s.state == up {
-		// The client has reconnected by itself, in answer to a failed ping.
+		// After a failed ping the client has reconnected by itself.
 		s.listener.Down(fmt.Errorf("redis: subscription to %q: %w", s.channel, errReplaced))
 	}
 	s.state = up

@@ -15,31 +15,31 @@ import (
 	"github.com/cachegen/cachegen/drivers/internal/within"
 )
 
-// invalidations is the channel on which a server names keys that have changed, to
-// connections that it tracks keys for and that speak the older protocol.
+// invalidations is the channel on which a server reports changed keys to connections with
+// tracking and version 2 of the protocol.
 const invalidations = "__redis__:invalidate"
 
-// lookAgain is how often a bus asks a Cluster which servers hold keys.
-const lookAgain = 5 * time.Second
+// refreshInterval is how often a bus asks a Cluster which servers hold keys.
+const refreshInterval = 5 * time.Second
 
 // A tracking is a subscription with several sources: the channel of the bus, and
-// each server that holds keys. Its listener is up while it hears all of them.
+// each server that holds keys. Its listener is up while all sources are connected.
 type tracking struct {
 	bus      *subscription
 	listener drivers.KeyListener
 
-	mu     sync.Mutex // held while the listener is called
-	state  state
-	silent map[*source]bool // sources that are not heard now
+	mu           sync.Mutex // guards what follows, and is held while the listener is called
+	state        state
+	disconnected map[*source]bool
 }
 
-// tracked returns the run function of a subscription that tracks keys too.
+// tracked returns the run function of a subscription that also tracks keys.
 func tracked(bus *subscription, l drivers.KeyListener) func(context.Context) {
-	t := &tracking{bus: bus, listener: l, silent: make(map[*source]bool)}
+	t := &tracking{bus: bus, listener: l, disconnected: make(map[*source]bool)}
 	channel := t.add("")
 	bus.listener = channel
 	bus.take = func(m *goredis.Message) { channel.deliver(func() { l.Message([]byte(m.Payload)) }) }
-	servers := t.add("the servers") // up once they are all known
+	servers := t.add("all servers") // up once the list of servers is known
 	return func(ctx context.Context) {
 		var running sync.WaitGroup
 		running.Go(func() { bus.run(ctx) })
@@ -48,7 +48,7 @@ func tracked(bus *subscription, l drivers.KeyListener) func(context.Context) {
 	}
 }
 
-// follow tracks the servers that hold keys, whichever these are, until ctx ends.
+// follow tracks the servers that hold keys, as the list of servers changes, until ctx ends.
 func (t *tracking) follow(ctx context.Context, known *source) {
 	type tracked struct {
 		stop   context.CancelFunc
@@ -71,7 +71,7 @@ func (t *tracking) follow(ctx context.Context, known *source) {
 		if ctx.Err() != nil {
 			return
 		}
-		wait := lookAgain
+		wait := refreshInterval
 		if err != nil {
 			known.Down(err)
 			wait = subscriptions.MaxBackoff
@@ -110,12 +110,12 @@ func (t *tracking) follow(ctx context.Context, known *source) {
 	}
 }
 
-// track listens to what one server says about keys.
+// track reports the keys that change on one server.
 func (t *tracking) track(ctx context.Context, node *goredis.Client, s *source) {
 	client := trackingClient(node.Options(), t.listener.KeyPrefix())
 	defer client.Close()
 	sub := &subscription{client: client, channel: invalidations, listener: s, ping: t.bus.ping, take: func(m *goredis.Message) {
-		keys := entries(m.PayloadSlice)
+		keys := withoutLeases(m.PayloadSlice)
 		if len(keys) > 0 {
 			s.deliver(func() { t.listener.Changed(keys) })
 		}
@@ -123,8 +123,8 @@ func (t *tracking) track(ctx context.Context, node *goredis.Client, s *source) {
 	sub.run(ctx)
 }
 
-// entries leaves out leases: a load that begins or ends changes no entry.
-func entries(keys []string) []string {
+// withoutLeases removes leases from keys: the begin or end of a load changes no entry.
+func withoutLeases(keys []string) []string {
 	var all []string
 	for _, key := range keys {
 		if _, is := leaseOf(key); !is {
@@ -134,10 +134,10 @@ func entries(keys []string) []string {
 	return all
 }
 
-// trackingClient is a client like another, whose connections are told of changed
-// keys. In the older protocol these are messages of a channel, which a subscription
-// reads as any other, as soon as they come; of the newer one's push messages, go-redis
-// takes notice only when it has a command to send.
+// trackingClient returns a client with the options like, to whose connections the server
+// reports changed keys. In version 2 of the protocol the reports are messages of a channel,
+// which a subscription receives at once. In version 3 they are push messages, which go-redis
+// reads only when it has a command to send.
 func trackingClient(like *goredis.Options, prefix string) *goredis.Client {
 	o := *like
 	o.Protocol = 2
@@ -156,51 +156,51 @@ func trackingClient(like *goredis.Options, prefix string) *goredis.Client {
 			err = cn.Do(ctx, "client", "tracking", "on", "redirect", id, "bcast", "prefix", prefix).Err()
 		}
 		if err != nil {
-			return fmt.Errorf("tracking keys: %w", err)
+			return fmt.Errorf("enable tracking of keys: %w", err)
 		}
 		return nil
 	}
 	return goredis.NewClient(&o)
 }
 
-// A source is the [drivers.Listener] of one of the subscriptions behind a tracking.
+// A source is the [drivers.Listener] of one of the subscriptions of a tracking.
 type source struct {
 	t    *tracking
-	name string // of what is tracked; empty for the channel of the bus
+	name string // of the server; empty for the channel of the bus
 }
 
-var errUntracked = errors.New("not tracked yet")
+var errUntracked = errors.New("tracking has not begun yet")
 
 func (s *source) reason(err error) error {
 	if s.name == "" {
 		return err
 	}
-	return fmt.Errorf("redis: tracking keys of %s: %w", s.name, err)
+	return fmt.Errorf("redis: track keys of %s: %w", s.name, err)
 }
 
 func (t *tracking) add(name string) *source {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := &source{t, name}
-	t.silent[s] = true
-	if t.state == up { // a server that has joined a Cluster
+	t.disconnected[s] = true
+	if t.state == up { // a server has joined the Cluster
 		t.state = down
 		t.listener.Down(s.reason(errUntracked))
 	}
 	return s
 }
 
-// remove forgets a source that holds no keys any more.
+// remove removes the source of a server that holds no keys any more.
 func (t *tracking) remove(s *source) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.silent, s)
-	t.settle()
+	delete(t.disconnected, s)
+	t.upIfConnected()
 }
 
-// settle says that the listener hears everything, if it has not been said and is so.
-func (t *tracking) settle() {
-	if len(t.silent) == 0 && t.state != up {
+// upIfConnected calls Up if all sources are connected and the last call was not Up.
+func (t *tracking) upIfConnected() {
+	if len(t.disconnected) == 0 && t.state != up {
 		t.state = up
 		t.listener.Up()
 	}
@@ -209,27 +209,28 @@ func (t *tracking) settle() {
 func (s *source) Up() {
 	s.t.mu.Lock()
 	defer s.t.mu.Unlock()
-	delete(s.t.silent, s)
-	s.t.settle()
+	delete(s.t.disconnected, s)
+	s.t.upIfConnected()
 }
 
 func (s *source) Down(err error) {
 	s.t.mu.Lock()
 	defer s.t.mu.Unlock()
-	s.t.silent[s] = true
+	s.t.disconnected[s] = true
 	if s.t.state != down {
 		s.t.state = down
 		s.t.listener.Down(s.reason(err))
 	}
 }
 
-// Message is not called: subscriptions hand their messages to deliver.
+// Message is not called: the subscriptions call deliver.
 func (s *source) Message([]byte) {}
 
-func (s *source) deliver(tell func()) {
+// deliver makes a call of the listener.
+func (s *source) deliver(call func()) {
 	s.t.mu.Lock()
 	defer s.t.mu.Unlock()
 	if s.t.state == up {
-		tell()
+		call()
 	}
 }

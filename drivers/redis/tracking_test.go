@@ -211,7 +211,7 @@ func TestAServerThatCannotTrackKeepsTheListenerDown(t *testing.T) {
 	}
 	select {
 	case err := <-reasons:
-		if !strings.Contains(err.Error(), "redis: tracking keys of "+server.Addr()) || !strings.Contains(err.Error(), "NOPERM") {
+		if !strings.Contains(err.Error(), "redis: track keys of "+server.Addr()) || !strings.Contains(err.Error(), "NOPERM") {
 			t.Errorf("down because of: %v", err)
 		}
 	case <-time.After(20 * time.Second):

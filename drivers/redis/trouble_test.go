@@ -133,7 +133,7 @@ func TestReadyNamesWhatTheServerLacks(t *testing.T) {
 	}
 	lacking := servers.Redis(t, "--rename-command", "evalsha", "", "--rename-command", "scan", "")
 	err := New(dial(t, lacking), Options{}).Ready(t.Context())
-	if want := fmt.Sprintf("redis: not ready: %s: the server does not know SCAN, EVALSHA", lacking.Addr()); err == nil || err.Error() != want {
+	if want := fmt.Sprintf("redis: not ready: %s: the server does not support SCAN, EVALSHA", lacking.Addr()); err == nil || err.Error() != want {
 		t.Errorf("error %v, want %q", err, want)
 	}
 	d.Close()

@@ -13,7 +13,7 @@ import (
 
 // SetMany implements [drivers.L2].
 func (d *Driver) SetMany(ctx context.Context, items []drivers.Item) error {
-	calls, err := d.storing(items)
+	calls, err := d.storeCalls(items)
 	switch {
 	case err != nil:
 	case d.oneNode && len(items) > 1:
@@ -27,8 +27,8 @@ func (d *Driver) SetMany(ctx context.Context, items []drivers.Item) error {
 	return nil
 }
 
-// setTogether stores several items in transactions, which cost a server less than a
-// script for each.
+// setTogether stores several items in transactions, which cost the server less than a
+// script for each item.
 func (d *Driver) setTogether(ctx context.Context, calls []call) error {
 	if err := d.begin(ctx); err != nil {
 		return err
@@ -67,14 +67,14 @@ func (d *Driver) setTogether(ctx context.Context, calls []call) error {
 	return nil
 }
 
-// maxTogether is after how many bytes of values a transaction takes no more: the
-// server keeps them until its end.
+// maxTogether is the number of bytes of values after which a transaction is closed: the
+// server keeps the values in memory until the end of the transaction.
 const maxTogether = 1 << 20
 
-// storing is what scripts are given that store items. It copies the values: after
-// its context has ended, a call leaves its commands behind, and the caller may use
-// its memory again.
-func (d *Driver) storing(items []drivers.Item, more ...any) ([]call, error) {
+// storeCalls returns the calls of a script that stores items. It copies the values, because
+// the client may still send them when the call has returned and the caller uses the memory
+// again.
+func (d *Driver) storeCalls(items []drivers.Item, more ...any) ([]call, error) {
 	calls := make([]call, len(items))
 	for i, item := range items {
 		if err := d.checkItem(item); err != nil {
@@ -86,7 +86,7 @@ func (d *Driver) storing(items []drivers.Item, more ...any) ([]call, error) {
 	return calls, nil
 }
 
-// milliseconds rounds up, so that no TTL becomes zero.
+// milliseconds returns ttl in milliseconds, rounded up so that no TTL becomes zero.
 func milliseconds(ttl time.Duration) int64 {
 	ms := ttl.Milliseconds()
 	if ttl%time.Millisecond > 0 {
@@ -105,7 +105,7 @@ func (d *Driver) AddMany(ctx context.Context, items []drivers.Item) ([][]byte, e
 }
 
 func (d *Driver) addMany(ctx context.Context, items []drivers.Item) ([][]byte, error) {
-	calls, err := d.storing(items)
+	calls, err := d.storeCalls(items)
 	if err != nil {
 		return nil, err
 	}
@@ -166,9 +166,9 @@ func (d *Driver) deleteMany(ctx context.Context, keys []string) error {
 		_, err := d.remove(ctx, keys)
 		return err
 	}
-	return d.unlinking(func(command string) error {
-		// One command for many keys, without a script: it does not say which there
-		// were, and nobody asks.
+	return d.withUnlink(func(command string) error {
+		// One command for many keys and no script: the result does not say which of the keys
+		// existed.
 		var cmds []goredis.Cmder
 		for rest := keys; len(rest) > 0; {
 			n := min(len(rest), chunk)
@@ -195,10 +195,10 @@ func (d *Driver) deleteMany(ctx context.Context, keys []string) error {
 	})
 }
 
-// remove deletes keys with their leases and returns how many had a value.
+// remove deletes keys with their leases and returns how many keys had a value.
 func (d *Driver) remove(ctx context.Context, keys []string) (n int64, err error) {
 	calls := make([]call, len(keys))
-	err = d.unlinking(func(command string) error {
+	err = d.withUnlink(func(command string) error {
 		for i, key := range keys {
 			calls[i] = call{key, []any{command}}
 		}
@@ -213,9 +213,9 @@ func (d *Driver) remove(ctx context.Context, keys []string) (n int64, err error)
 	return n, err
 }
 
-// unlinking calls f with UNLINK, which frees the memory of large values in the
-// background, or with DEL on a server that does not know it.
-func (d *Driver) unlinking(f func(command string) error) error {
+// withUnlink calls f with UNLINK, which frees the memory of large values in the
+// background, or with DEL if the server does not support UNLINK.
+func (d *Driver) withUnlink(f func(command string) error) error {
 	if !d.noUnlink.Load() {
 		err := f("unlink")
 		if !unknownCommand(err) {

@@ -1,36 +1,39 @@
-// Package seal encrypts and authenticates values on their way into a shared tier, any
-// one, with AES-256-GCM.
+// Package seal encrypts and authenticates values with AES-256-GCM on their way into any
+// shared tier, and decrypts them when they are read.
 //
 //	key, err := base64.StdEncoding.DecodeString(os.Getenv("CACHE_KEY")) // openssl rand -base64 32
 //	tier := seal.New(redis.New(client, redis.Options{}), seal.Options{Keys: [][]byte{key}})
 //	store, err := runtime.NewStore("main", runtime.L2(tier))
 //
-// The result can do what the tier can, and nothing else: it has the same optional
-// interfaces of package drivers, but no other methods of the tier.
+// The result of [New] has the capabilities of the tier behind it ([drivers.Wrapper]), and
+// encrypts and decrypts in each of them.
 //
-// Each value is bound to its key: moved to another key in the tier it cannot be read.
-// Nonces have 192 random bits (XAES-256-GCM, c2sp.org/XAES-256-GCM), so a secret key
-// does not wear out, however much a cache writes.
+// Each value is bound to its key: a value that is moved to another key of the tier cannot
+// be decrypted. Nonces have 192 random bits (XAES-256-GCM, c2sp.org/XAES-256-GCM), so one
+// secret key is safe for any number of writes.
+//
+// # Concurrency
+//
+// The result of [New] keeps no state and has no lock.
 //
 // # Rotation
 //
-// The first of Options.Keys encrypts, all of them decrypt, and each value says which it
-// needs. Give every process the new key as the second one, then make it the first, and
-// drop the old one when what it has encrypted is past its TTL.
+// The first of Options.Keys encrypts, all of them decrypt; each stored value names its
+// secret key. To rotate, give every process the new key as the second one, then make it
+// the first, and remove the old key when the values encrypted with it are past their TTL.
 //
 // # Limits
 //
-// What cannot be decrypted is absent: a value of another key, a damaged one, or one
-// stored without this wrapper. Reads do not find it, and an add or a swap replaces it.
-// Processes that share a tier and disagree in whether to encrypt, or with which keys,
-// replace each other's values all the time: give the store another runtime.Prefix when
+// A value that cannot be decrypted is absent: one of an unknown secret key, a damaged one,
+// or one stored without encryption. Reads do not find it, and an add or a swap replaces it.
+// Processes that share a tier but not their secret keys, or of which only some encrypt,
+// replace each other's values all the time. So give the store another runtime.Prefix when
 // you begin to encrypt.
 //
-// Who can read the tier still sees keys, lengths and TTLs. Who can write to it can
-// remove a value, or put back one that the same key had before.
+// Whoever can read the tier sees keys, lengths and TTLs. Whoever can write to the tier can
+// remove a value, or put back a value that the same key had before.
 //
-// A tier that swaps costs a read more for each swap that expects a value. A value takes
-// 48 bytes more.
+// A swap that expects a value costs one more read. A stored value is 48 bytes longer.
 package seal
 
 import (
@@ -48,23 +51,24 @@ import (
 
 // Options of [New].
 type Options struct {
-	// Keys are secret keys of 32 random bytes: the first encrypts, all decrypt. A
-	// passphrase is none.
+	// Keys are secret keys of 32 random bytes each, at least one: the first encrypts, all
+	// decrypt. A passphrase is not a secret key.
 	Keys [][]byte
 	// Unreadable, if not nil, is called with each value that cannot be decrypted. It
 	// must not block.
 	Unreadable func(key string, err error)
 }
 
-// New returns tier with encryption. The tier is closed with it. If options are unusable
-// every use fails: the result is a [drivers.Checker], and runtime.NewStore refuses it.
+// New returns an L2 that stores encrypted values in tier. Closing it closes tier. If options
+// are unusable every operation fails: the [drivers.Checker] of the result returns the
+// reason, and runtime.NewStore refuses it.
 func New(tier drivers.L2, options Options) drivers.L2 {
 	c, err := newCoding(options.Keys)
 	return wrap.New(tier, c, wrap.Options{Name: "seal", Err: err, Unreadable: options.Unreadable})
 }
 
-// What is stored begins with magic, the secret key's id and the nonce; then what GCM
-// makes of the value, with the key as additional data.
+// A stored value is magic, the id of the secret key, the nonce, and the output of GCM for
+// the value, with the cache key as additional data.
 var magic = []byte("\xf5cg\x01")
 
 const (
@@ -116,8 +120,8 @@ func (c coding) Encode(key string, value []byte) ([]byte, error) {
 }
 
 var (
-	errForeign = errors.New("not encrypted by this package")
-	errKey     = errors.New("encrypted with a secret key that is not among Keys, or damaged")
+	errForeign = errors.New("the stored value was not encrypted by this package")
+	errKey     = errors.New("the stored value was encrypted with a secret key that is not in Options.Keys, or is damaged")
 )
 
 // Decode implements [wrap.Coding].

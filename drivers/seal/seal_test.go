@@ -143,7 +143,8 @@ func TestKeysRotate(t *testing.T) {
 
 func TestOptionsAreChecked(t *testing.T) {
 	for _, keys := range [][][]byte{nil, {{}}, {secretKey(1), []byte("passphrase")}, {make([]byte, 16)}} {
-		err := New(newTier(), Options{Keys: keys}).(drivers.Checker).Err()
+		checker, _ := drivers.CheckerOf(New(newTier(), Options{Keys: keys}))
+		err := checker.Err()
 		if err == nil || !strings.HasPrefix(err.Error(), "seal: ") || strings.Contains(err.Error(), "passphrase") {
 			t.Errorf("error %v", err)
 		}

@@ -6,14 +6,14 @@ import (
 	"crypto/subtle"
 )
 
-// xaes is XAES-256-GCM: the first half of a long nonce derives a key with which
-// AES-256-GCM uses the second half.
+// xaes is XAES-256-GCM: the first half of a long nonce derives a key, and AES-256-GCM uses
+// that key with the second half as its nonce.
 type xaes struct {
 	block cipher.Block
 	mask  [aes.BlockSize]byte // K1 of CMAC
 }
 
-// derivation is the length of the nonce's first half.
+// derivation is the length of the first half of the nonce.
 const derivation = 12
 
 func newXAES(key []byte) (xaes, error) {
@@ -31,7 +31,7 @@ func newXAES(key []byte) (xaes, error) {
 	return x, nil
 }
 
-// derive returns the cipher of messages whose nonce begins like this one.
+// derive returns the cipher for messages whose nonce has the same first half as nonce.
 func (x xaes) derive(nonce []byte) (cipher.AEAD, error) {
 	var key [2 * aes.BlockSize]byte
 	for i := range 2 {

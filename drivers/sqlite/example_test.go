@@ -12,13 +12,13 @@ import (
 
 // The program imports the database/sql driver: _ "modernc.org/sqlite".
 func Example() {
-	db, err := sql.Open("sqlite", ":memory:")
+	// The name "sqlite" is registered by the import of modernc.org/sqlite.
+	db, err := sql.Open("sqlite", "file:app.db?_pragma=journal_mode(wal)&_pragma=synchronous(normal)")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer db.Close()
-	db.SetMaxOpenConns(1) // each connection would have a memory of its own
 
 	store := sqlite.New(db, sqlite.Options{Table: "cache"})
 	defer store.Close()

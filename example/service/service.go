@@ -16,6 +16,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	_ "modernc.org/sqlite" // the database/sql driver
 
+	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/memory"
 	"github.com/cachegen/cachegen/drivers/redis"
 	"github.com/cachegen/cachegen/drivers/sqlite"
@@ -92,14 +93,14 @@ func (s *Service) openStores(c Config) (runtime.Stores, error) {
 		}
 		client := goredis.NewClient(o)
 		s.closers = append(s.closers, client.Close)
-		s.shared = &counted{sharedTier: redis.New(client, redis.Options{})}
+		s.shared = &counted{PassThrough: drivers.PassThrough{L2: redis.New(client, redis.Options{})}}
 		options = append(options, runtime.WithBus(redis.NewBus(client, c.Bus)))
 	} else {
 		db, err := s.openDB(filepath.Join(c.Dir, "cache.db"), "_pragma=journal_mode(wal)&_pragma=synchronous(normal)")
 		if err != nil {
 			return runtime.Stores{}, err
 		}
-		s.shared = &counted{sharedTier: sqlite.New(db, sqlite.Options{})}
+		s.shared = &counted{PassThrough: drivers.PassThrough{L2: sqlite.New(db, sqlite.Options{})}}
 	}
 	options = append(options, runtime.L2(s.shared)) // counting is for the demo: the driver itself would do
 

@@ -98,14 +98,14 @@ func TestRestartKeepsTheSharedTier(t *testing.T) {
 }
 
 func TestCountingKeepsWhatTheTierCanDo(t *testing.T) {
-	var tier drivers.L2 = open(t, t.TempDir()).shared
-	if _, ok := tier.(drivers.Adder); !ok {
+	tier := open(t, t.TempDir()).shared
+	if _, ok := drivers.AdderOf(tier); !ok {
 		t.Error("not an Adder")
 	}
-	if _, ok := tier.(drivers.Pruner); !ok {
+	if _, ok := drivers.PrunerOf(tier); !ok {
 		t.Error("not a Pruner")
 	}
-	if _, ok := tier.(drivers.Checker); !ok {
+	if _, ok := drivers.CheckerOf(tier); !ok {
 		t.Error("not a Checker")
 	}
 }

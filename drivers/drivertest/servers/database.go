@@ -11,23 +11,23 @@ import (
 	"time"
 )
 
-// A database server's data outlive the server, in a directory that a user without
-// rights owns: neither program runs as root.
+// The data of a database server stay when the server stops. The directory belongs to an
+// unprivileged user, because neither PostgreSQL nor MariaDB runs as root.
 
-// dataDir makes a directory for a server that runs as one of users, or as whoever runs
-// the test if that is not root.
+// dataDir makes a directory for a server that runs as one of users, if the test runs as
+// root, and otherwise as the user of the test.
 func dataDir(name string, users ...string) (dir string, as user, err error) {
 	if as, err = unprivileged(users...); err != nil {
 		return "", as, fmt.Errorf("%s: %w", name, err)
 	}
-	// Not a directory of testing: those above it are closed to other users.
+	// Not t.TempDir, whose parent directories other users cannot enter.
 	if dir, err = os.MkdirTemp("", "cachegen-"+name); err != nil {
 		return "", as, err
 	}
 	return dir, as, as.own(dir)
 }
 
-// run runs a program that prepares a server's directory.
+// run runs a program that prepares the directory of a server.
 func run(dir string, as user, name string, args ...string) error {
 	cmd := exec.Command(name, args...)
 	cmd.SysProcAttr, cmd.Dir = as.attributes, dir
@@ -37,8 +37,8 @@ func run(dir string, as user, name string, args ...string) error {
 	return nil
 }
 
-// find returns the path of a program: from PATH, else of the newest version that
-// patterns find.
+// find returns the path of a program: the one in PATH, otherwise the newest version that
+// matches one of patterns.
 func find(name string, patterns ...string) string {
 	if path, err := exec.LookPath(name); err == nil {
 		return path
@@ -49,7 +49,7 @@ func find(name string, patterns ...string) string {
 		found = append(found, matches...)
 	}
 	if len(found) == 0 {
-		return name // whose absence requireBinary reports
+		return name // requireBinary reports that it is not installed
 	}
 	slices.SortFunc(found, func(a, b string) int {
 		if len(a) != len(b) {
@@ -63,7 +63,7 @@ func find(name string, patterns ...string) string {
 	return found[len(found)-1]
 }
 
-// pingGreeting connects, sends request and waits for the first byte of an answer.
+// pingGreeting connects, sends request and waits for the first byte of the answer.
 func pingGreeting(addr string, request []byte) error {
 	c, err := net.DialTimeout("tcp", addr, startTimeout)
 	if err != nil {
@@ -80,7 +80,7 @@ func pingGreeting(addr string, request []byte) error {
 	return err
 }
 
-// forTest hands a server to a test that ends it.
+// forTest returns a server that is closed at the end of the test.
 func forTest[S interface{ Close() }](t testing.TB, s S, err error) S {
 	t.Helper()
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 
 const installNode = "run .ci/install-node-servers, which needs Node 20 and npm"
 
-// DynaliteServer is a dynalite process, which speaks DynamoDB's protocol. It keeps its
-// tables in memory and loses them when it stops.
+// A DynaliteServer is a dynalite process, an emulator of DynamoDB. It keeps its tables in
+// memory and loses them when it stops.
 type DynaliteServer struct {
 	process
 }
@@ -33,8 +33,7 @@ func RequireDynalite(t testing.TB) {
 	requireFile(t, dynaliteProgram(), installNode)
 }
 
-// StartDynalite starts dynalite for what lives longer than a test. The caller ends it
-// with Stop.
+// StartDynalite starts dynalite for longer than one test. The caller stops it with Close.
 func StartDynalite() (*DynaliteServer, error) {
 	s := &DynaliteServer{process{
 		name: "node",
@@ -57,8 +56,8 @@ func dynaliteProgram() string {
 	return filepath.Join(nodeServers(), "node_modules", "dynalite", "cli.js")
 }
 
-// nodeServers is where the servers that npm installs are: CACHEGEN_NODE_SERVERS, or a
-// directory in the user's cache.
+// nodeServers returns the directory of the servers that npm installs:
+// CACHEGEN_NODE_SERVERS, or a directory in the user's cache.
 func nodeServers() string {
 	if dir := os.Getenv("CACHEGEN_NODE_SERVERS"); dir != "" {
 		return dir
@@ -75,14 +74,14 @@ func requireFile(t testing.TB, path, install string) {
 	if _, err := os.Stat(path); err == nil {
 		return
 	}
-	message := fmt.Sprintf("%s is not there: %s", path, install)
+	message := fmt.Sprintf("%s is not installed: %s", path, install)
 	if os.Getenv("CACHEGEN_SERVERS") == "require" {
 		t.Fatal(message)
 	}
 	t.Skip(message)
 }
 
-// pingDynamoDB is content with any answer: a request without a signature is refused.
+// pingDynamoDB accepts any answer, because the server refuses a request without a signature.
 func pingDynamoDB(addr string) error {
 	client := http.Client{Timeout: startTimeout}
 	defer client.CloseIdleConnections()

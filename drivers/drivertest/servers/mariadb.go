@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// MariaDBServer is a MariaDB server with a superuser root without a password, and a
+// A MariaDBServer is a MariaDB server with a superuser root without a password, and a
 // database cachegen. It does not sync to disk.
 type MariaDBServer struct {
 	process
@@ -30,12 +30,12 @@ func RequireMariaDB(t testing.TB) {
 	requireBinary(t, mariadbProgram(), "apt-get install mariadb-server, brew install mariadb, or https://mariadb.org/download")
 }
 
-// StartMariaDB starts a MariaDB server for what lives longer than a test. The caller
-// ends it with Close.
+// StartMariaDB starts a MariaDB server for longer than one test. The caller stops it with
+// Close.
 func StartMariaDB(args ...string) (*MariaDBServer, error) { return startMariaDB(false, args...) }
 
-// MariaDBOnSmallDisk is [MariaDB] that cannot make a file larger than [SmallDisk]: to a
-// table the disk is full then. It needs a Unix.
+// MariaDBOnSmallDisk is [MariaDB] with files of at most [SmallDisk] bytes: a write beyond
+// that fails as on a full disk. It needs a Unix system.
 func MariaDBOnSmallDisk(t testing.TB, args ...string) *MariaDBServer {
 	t.Helper()
 	RequireMariaDB(t)
@@ -80,7 +80,7 @@ func startMariaDB(small bool, args ...string) (*MariaDBServer, error) {
 	return s, nil
 }
 
-// DSN returns the address as github.com/go-sql-driver/mysql takes it.
+// DSN returns the address in the form of github.com/go-sql-driver/mysql.
 func (s *MariaDBServer) DSN() string { return fmt.Sprintf("root@tcp(%s)/cachegen", s.Addr()) }
 
 // Close stops the server and removes its data.

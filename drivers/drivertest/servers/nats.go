@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// NATSServer is a nats-server process with JetStream.
+// A NATSServer is a nats-server process with JetStream.
 type NATSServer struct {
 	process
 }
@@ -24,8 +24,8 @@ func NATS(t testing.TB, args ...string) *NATSServer {
 	return s
 }
 
-// StartNATS starts a nats-server that keeps its streams in dir, where a restart finds
-// them again. The caller ends it with Stop.
+// StartNATS starts a nats-server that keeps its streams in dir, also across a restart. The
+// caller stops it with Close.
 func StartNATS(dir string, args ...string) (*NATSServer, error) {
 	s := &NATSServer{process{
 		name: "nats-server",
@@ -38,17 +38,17 @@ func StartNATS(dir string, args ...string) (*NATSServer, error) {
 	return s, s.start()
 }
 
-// URL returns the address as nats.Connect takes it.
+// URL returns the address in the form of nats.Connect.
 func (s *NATSServer) URL() string { return "nats://" + s.Addr() }
 
-// pingNATS reads what the server says first to everyone who connects.
+// pingNATS reads the first line that the server sends on a new connection.
 func pingNATS(addr string) error {
 	answer, err := exchange(addr, "")
 	if err != nil {
 		return err
 	}
 	if !strings.HasPrefix(answer, "INFO ") {
-		return fmt.Errorf("greeted with %q", answer)
+		return fmt.Errorf("the server began with %q, want INFO", answer)
 	}
 	return nil
 }

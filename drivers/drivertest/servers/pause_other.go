@@ -4,11 +4,11 @@ package servers
 
 import "testing"
 
-// Pause skips the test: nothing here stops a process and lets it go on.
+// Pause skips the test: this system cannot pause a process.
 func (p *process) Pause(t testing.TB) {
 	t.Helper()
 	t.Skipf("%s cannot be paused on this system", p.name)
 }
 
-// Resume lets a paused server go on.
+// Resume continues a paused server.
 func (p *process) Resume(testing.TB) {}

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// PostgresServer is a PostgreSQL cluster with one superuser, cachegen, whose password
+// A PostgresServer is a PostgreSQL server with one superuser, cachegen, whose password
 // is secret, and a database of that name. It does not sync to disk.
 type PostgresServer struct {
 	process
@@ -32,12 +32,12 @@ func RequirePostgres(t testing.TB) {
 	requireBinary(t, postgresProgram("postgres"), "apt-get install postgresql, brew install postgresql, or https://www.postgresql.org/download")
 }
 
-// StartPostgres starts a PostgreSQL server for what lives longer than a test. The
-// caller ends it with Close.
+// StartPostgres starts a PostgreSQL server for longer than one test. The caller stops it
+// with Close.
 func StartPostgres(args ...string) (*PostgresServer, error) { return startPostgres(false, args...) }
 
-// PostgresOnSmallDisk is [Postgres] that cannot make a file larger than [SmallDisk]: to a
-// table the disk is full then. It needs a Unix.
+// PostgresOnSmallDisk is [Postgres] with files of at most [SmallDisk] bytes: a write beyond
+// that fails as on a full disk. It needs a Unix system.
 func PostgresOnSmallDisk(t testing.TB, args ...string) *PostgresServer {
 	t.Helper()
 	RequirePostgres(t)
@@ -73,15 +73,15 @@ func newPostgres(dir string, as user, ready string, args ...string) *PostgresSer
 			}, args...)
 		},
 		ready: ready,
-		// The answer to whether the server speaks TLS is one byte.
+		// The request for TLS, which the server answers with one byte.
 		ping: func(addr string) error { return pingGreeting(addr, []byte{0, 0, 0, 8, 4, 210, 22, 47}) },
 		as:   as.attributes,
 		dir:  dir,
 	}}
 }
 
-// Standby starts a hot standby of the server for the duration of the test: a replica
-// that has what the server has committed so far, goes on following it, and can be read.
+// Standby starts a hot standby of the server for the duration of the test: a replica that
+// can be read, begins with everything that the server has committed, and follows it.
 func (s *PostgresServer) Standby(t testing.TB) *PostgresServer {
 	t.Helper()
 	dir, as, err := dataDir("postgres", "postgres", "nobody")
@@ -90,7 +90,7 @@ func (s *PostgresServer) Standby(t testing.TB) *PostgresServer {
 	}
 	standby := newPostgres(dir, as, "ready to accept read-only connections")
 	t.Cleanup(standby.Close)
-	// --write-recovery-conf makes it a standby.
+	// With --write-recovery-conf the copy starts as a standby.
 	err = run(dir, as, postgresProgram("pg_basebackup"), "--pgdata", filepath.Join(dir, "data"), "--dbname", s.URL(),
 		"--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync")
 	if err == nil {
@@ -114,25 +114,25 @@ func (s *PostgresServer) initialize(as user) error {
 		"-U", "cachegen", "--pwfile", password, "-A", "scram-sha-256", "-E", "UTF8", "--locale", "C", "--no-sync")
 }
 
-// URL returns the address as Postgres's drivers take it.
+// URL returns the address in the form of the PostgreSQL client libraries.
 func (s *PostgresServer) URL() string {
 	return fmt.Sprintf("postgres://cachegen:secret@%s/postgres?sslmode=disable", s.Addr())
 }
 
-// Stop ends the server as a crash would: connections break, and the next start
-// recovers from the log. On a stopped server it does nothing.
+// Stop ends the server like a crash: connections break, and the next start recovers from the
+// log. On a stopped server it does nothing.
 func (s *PostgresServer) Stop() {
 	if s.cmd == nil {
 		return
 	}
-	// Killing it would leave the processes of its connections for a while, and with
-	// them the data directory locked.
+	// Not with SIGKILL: the processes of its connections would live on for a while and keep
+	// the data directory locked.
 	if s.cmd.Process.Signal(syscall.SIGQUIT) == nil {
-		patience := time.NewTimer(startTimeout)
-		defer patience.Stop()
+		timeout := time.NewTimer(startTimeout)
+		defer timeout.Stop()
 		select {
 		case <-s.done:
-		case <-patience.C:
+		case <-timeout.C:
 		}
 	}
 	s.process.Stop()

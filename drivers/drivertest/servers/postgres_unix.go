@@ -13,11 +13,11 @@ import (
 // Pause stops the server and the processes of its connections from answering.
 func (s *PostgresServer) Pause(t testing.TB) {
 	t.Helper()
-	s.signal(t, syscall.SIGSTOP) // first, so that no new ones come
+	s.signal(t, syscall.SIGSTOP) // first, so that no new connections come
 	s.signalConnections(t, syscall.SIGSTOP)
 }
 
-// Resume lets a paused server go on.
+// Resume continues a paused server.
 func (s *PostgresServer) Resume(t testing.TB) {
 	t.Helper()
 	s.signalConnections(t, syscall.SIGCONT)
@@ -40,7 +40,7 @@ func (s *PostgresServer) signalConnections(t testing.TB, signal syscall.Signal) 
 			t.Fatalf("ps printed %q", line)
 		}
 		if err := syscall.Kill(pid, signal); err != nil && err != syscall.ESRCH {
-			t.Fatalf("sending %s to process %d of postgres: %v", signal, pid, err)
+			t.Fatalf("send %s to process %d of postgres: %v", signal, pid, err)
 		}
 	}
 }

@@ -1,5 +1,5 @@
-// Package servers starts the real servers that tests of drivers need: each test
-// its own process, on a free loopback port, with its data in a directory of the
+// Package servers starts real servers for tests of drivers. Each server is a process of
+// its own, on a free port of the loopback interface, with its data in a directory of the
 // test.
 //
 //	func TestStore(t *testing.T) {
@@ -7,16 +7,19 @@
 //		client := redis.NewClient(&redis.Options{Addr: server.Addr()})
 //		…
 //		server.Stop()     // connections break
-//		server.Restart(t) // the same port, without the data
+//		server.Restart(t) // on the same port, without the data
 //	}
 //
-// A server whose program is not installed skips the test, with a message that
-// says how to install it. With CACHEGEN_SERVERS=require in the environment the
-// test fails instead, so that a build machine cannot pass by skipping; with
-// CACHEGEN_SERVERS=none it is skipped although the program is there, for who wants to
-// know soon what else is wrong.
+// If the program of a server is not installed, the test is skipped, with a message that
+// says how to install it. With CACHEGEN_SERVERS=require in the environment the test fails
+// instead, so that tests on a build machine do not pass without being run. With
+// CACHEGEN_SERVERS=none the test is skipped although the program is installed: the fast
+// loop starts no server.
 // CACHEGEN_REDIS_SERVER names a program to start in place of redis-server, such as
 // valkey-server.
+//
+// The methods of one server may be called by one goroutine at a time. Package servers is
+// for tests only.
 package servers
 
 import (
@@ -34,18 +37,18 @@ import (
 	"time"
 )
 
-// startTimeout bounds the time from starting a program to its first answer.
+// startTimeout bounds the time from the start of a program to its first answer.
 const startTimeout = 30 * time.Second
 
-// process is one server program. Its methods are for one goroutine.
+// process is one server program. Its methods may be called by one goroutine at a time.
 type process struct {
 	name  string
 	args  func(port string) []string
-	ready string                          // what the program prints when it listens
-	ping  func(addr string) error         // whether it really answers
-	as    *syscall.SysProcAttr            // whom the program runs as, if not nil
+	ready string                          // printed by the program when it listens
+	ping  func(addr string) error         // returns nil if the server answers
+	as    *syscall.SysProcAttr            // the user of the program, if not nil
 	dir   string                          // its working directory, if not empty
-	small bool                            // its files have at most SmallDisk bytes
+	small bool                            // its files can have at most SmallDisk bytes
 	free  func() (port string, err error) // chooses a port, freePort if nil
 	port  string
 	cmd   *exec.Cmd
@@ -55,8 +58,8 @@ type process struct {
 // Addr returns the host and port, which stay the same across Restart.
 func (p *process) Addr() string { return net.JoinHostPort("127.0.0.1", p.port) }
 
-// Stop kills the server as a crash would, connections broken without a word, and
-// waits for its end. On a stopped server it does nothing.
+// Stop kills the server like a crash: connections break without notice. Stop waits for the
+// end of the process. On a stopped server it does nothing.
 func (p *process) Stop() {
 	if p.cmd == nil {
 		return
@@ -66,7 +69,7 @@ func (p *process) Stop() {
 	p.cmd = nil
 }
 
-// Close ends the server for good.
+// Close stops the server.
 func (p *process) Close() { p.Stop() }
 
 // Restart starts a stopped server again on its port.
@@ -77,8 +80,8 @@ func (p *process) Restart(t testing.TB) {
 	}
 }
 
-// start launches the program on a free port. Somebody else can take the port
-// between the choice and the program's bind; then it takes another.
+// start launches the program on a free port. If another process takes the port before the
+// program does, start tries another port.
 func (p *process) start() error {
 	var err error
 	for range 5 {
@@ -88,7 +91,7 @@ func (p *process) start() error {
 			free = p.free
 		}
 		if port, err = free(); err != nil {
-			return fmt.Errorf("%s: choosing a port: %w", p.name, err)
+			return fmt.Errorf("%s: choose a port: %w", p.name, err)
 		}
 		if err = p.launch(port); err == nil {
 			return nil
@@ -125,7 +128,7 @@ func (p *process) launch(port string) error {
 	case <-ready:
 		err = p.ping(p.Addr())
 	case <-p.done:
-		err = errors.New("ended at once")
+		err = errors.New("the program has ended")
 	case <-timeout.C:
 		err = fmt.Errorf("not ready after %s", startTimeout)
 	}
@@ -140,15 +143,15 @@ func (p *process) command(port string) *exec.Cmd {
 	if !p.small {
 		return exec.Command(p.name, p.args(port)...)
 	}
-	// The signal would end a program that does not expect it. The unit is 512 bytes.
+	// A program that does not ignore the signal XFSZ would end. The unit is 512 bytes.
 	script := fmt.Sprintf(`trap '' XFSZ; ulimit -f %d; exec "$@"`, SmallDisk/512)
 	return exec.Command("sh", append([]string{"-c", script, "sh", p.name}, p.args(port)...)...)
 }
 
-// SmallDisk is how large a file of a server on a small disk can become, in bytes.
+// SmallDisk is the largest size of a file, in bytes, of a server on a small disk.
 const SmallDisk = 16 << 20
 
-// logTail keeps the end of what a program printed, for error messages.
+// logTail keeps the last lines that a program has printed, for error messages.
 type logTail struct {
 	mu    sync.Mutex
 	lines []string
@@ -169,7 +172,8 @@ func (l *logTail) follow(out io.Reader, text string, seen chan struct{}) {
 			seen = nil
 		}
 	}
-	// A line beyond the scanner's limit: the program must not block on its output.
+	// After a line beyond the limit of the scanner, so that the program does not block on
+	// its output.
 	io.Copy(io.Discard, out)
 }
 

@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// redisProgram is redis-server, or what CACHEGEN_REDIS_SERVER names in its place, such
-// as valkey-server.
+// redisProgram returns redis-server, or the program that CACHEGEN_REDIS_SERVER names in its
+// place, such as valkey-server.
 func redisProgram() string {
 	return cmp.Or(os.Getenv("CACHEGEN_REDIS_SERVER"), "redis-server")
 }
 
-// RedisServer is a redis-server process that keeps nothing on disk unless its
-// arguments say so.
+// A RedisServer is a redis-server process. It keeps its data in memory only, unless its
+// arguments say otherwise.
 type RedisServer struct {
 	process
 }
@@ -39,8 +39,8 @@ func Redis(t testing.TB, args ...string) *RedisServer {
 
 const redisInstall = "apt-get install redis-server, brew install redis, or https://redis.io/downloads"
 
-// StartRedis starts a redis-server that works in dir, for programs that are not
-// tests. The caller ends it with Stop.
+// StartRedis starts a redis-server with the working directory dir, for longer than one test.
+// The caller stops it with Close.
 func StartRedis(dir string, args ...string) (*RedisServer, error) {
 	s := newRedis(dir, args...)
 	return s, s.start()
@@ -60,23 +60,22 @@ func newRedis(dir string, args ...string) *RedisServer {
 	}}
 }
 
-// URL returns the address as REDIS_URL and redis.ParseURL write it.
+// URL returns the address in the form of redis.ParseURL.
 func (s *RedisServer) URL() string { return "redis://" + s.Addr() }
 
-// pingRedis is content with a server that answers but wants a password.
+// pingRedis also accepts the answer of a server that requires a password.
 func pingRedis(addr string) error {
 	answer, err := exchange(addr, "PING\r\n")
 	if err != nil {
 		return err
 	}
 	if !strings.HasPrefix(answer, "+PONG") && !strings.HasPrefix(answer, "-NOAUTH") {
-		return fmt.Errorf("answered PING with %q", answer)
+		return fmt.Errorf("the server answered PING with %q", answer)
 	}
 	return nil
 }
 
-// info asks a server that needs no password for a text such as CLUSTER INFO, and
-// returns it.
+// info returns the text of a request such as CLUSTER INFO, from a server without a password.
 func info(addr, request string) (text string, err error) {
 	c, err := net.DialTimeout("tcp", addr, startTimeout)
 	if err != nil {
@@ -96,14 +95,14 @@ func info(addr, request string) (text string, err error) {
 	}
 	var size int
 	if _, err := fmt.Sscanf(first, "$%d", &size); err != nil || size < 0 {
-		return "", fmt.Errorf("answered %s with %q", request, first)
+		return "", fmt.Errorf("the server answered %s with %q", request, first)
 	}
 	body := make([]byte, size)
 	_, err = io.ReadFull(r, body)
 	return string(body), err
 }
 
-// await polls until what info returns contains each of the texts.
+// await polls info until its text contains each of texts.
 func await(addr, request string, texts ...string) error {
 	var answer string
 	var err error
@@ -122,5 +121,5 @@ func await(addr, request string, texts ...string) error {
 			}
 		}
 	}
-	return fmt.Errorf("%s at %s has no %q after %s: %v\n%s", request, addr, texts, startTimeout, err, answer)
+	return fmt.Errorf("%s of %s lacks %q after %s: %v\n%s", request, addr, texts, startTimeout, err, answer)
 }

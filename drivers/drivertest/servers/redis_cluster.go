@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// RedisClusterServers is a Redis Cluster of three masters without replicas.
+// A RedisClusterServers is a Redis Cluster of three masters without replicas.
 type RedisClusterServers struct {
 	Masters []*RedisServer
 }
@@ -51,8 +51,8 @@ func (c *RedisClusterServers) Stop() {
 	}
 }
 
-// Restart starts the stopped servers again, without their data, and waits until
-// they are a Cluster again.
+// Restart starts the stopped servers again, without their data, and waits until they form a
+// Cluster again.
 func (c *RedisClusterServers) Restart(t testing.TB) {
 	t.Helper()
 	for _, s := range c.Masters {
@@ -61,7 +61,7 @@ func (c *RedisClusterServers) Restart(t testing.TB) {
 	c.Await(t)
 }
 
-// Await waits until the servers are a Cluster again, after one was restarted alone.
+// Await waits until the servers form a Cluster again, after one of them was restarted.
 func (c *RedisClusterServers) Await(t testing.TB) {
 	t.Helper()
 	if err := c.await(); err != nil {
@@ -69,7 +69,7 @@ func (c *RedisClusterServers) Await(t testing.TB) {
 	}
 }
 
-// Pause and Resume are those of every server.
+// Pause stops every server from answering while its connections stay open.
 func (c *RedisClusterServers) Pause(t testing.TB) {
 	t.Helper()
 	for _, s := range c.Masters {
@@ -77,7 +77,7 @@ func (c *RedisClusterServers) Pause(t testing.TB) {
 	}
 }
 
-// Resume lets paused servers go on.
+// Resume continues the paused servers.
 func (c *RedisClusterServers) Resume(t testing.TB) {
 	t.Helper()
 	for _, s := range c.Masters {
@@ -85,7 +85,7 @@ func (c *RedisClusterServers) Resume(t testing.TB) {
 	}
 }
 
-// form shares the slots out and makes the servers known to each other.
+// form assigns the slots to the servers and makes the servers known to each other.
 func (c *RedisClusterServers) form() error {
 	const slots = 16384
 	for i, s := range c.Masters {
@@ -121,8 +121,8 @@ func (c *RedisClusterServers) await() error {
 	return nil
 }
 
-// freePortPair chooses a port whose number plus 10000, where the servers of a
-// Cluster talk to each other, is free too.
+// freePortPair returns a free port whose number plus 10000, the port for messages among the
+// servers of a Cluster, is free too.
 func freePortPair() (string, error) {
 	for range 100 {
 		port, err := freePort()

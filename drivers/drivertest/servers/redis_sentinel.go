@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// RedisSentinelServers is a Redis master, a replica of it and a Sentinel that
-// makes the replica the master when the master is gone.
+// A RedisSentinelServers is a Redis master, its replica and a Sentinel, which makes the
+// replica the master when the master is lost.
 type RedisSentinelServers struct {
-	Servers  [2]*RedisServer // the first was the master at the start
+	Servers  [2]*RedisServer // the first one is the master at the start
 	Sentinel *RedisServer
 }
 
@@ -42,7 +42,7 @@ func RedisSentinel(t testing.TB) *RedisSentinelServers {
 		t.Fatal(err)
 	}
 	start(sentinel)
-	// Without a replica that it knows there is no failover.
+	// A Sentinel that knows no replica makes no failover.
 	if err := await(sentinel.Addr(), "INFO sentinel", "status=ok", "slaves=1"); err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func RedisSentinel(t testing.TB) *RedisSentinelServers {
 }
 
 func newSentinel(dir, masterPort string) (*RedisServer, error) {
-	// A Sentinel keeps its state in its configuration file.
+	// A Sentinel writes its state to its configuration file.
 	file := filepath.Join(dir, "sentinel.conf")
 	config := fmt.Sprintf("sentinel monitor %[1]s 127.0.0.1 %[2]s 1\n"+
 		"sentinel down-after-milliseconds %[1]s 1500\nsentinel failover-timeout %[1]s 10000\n", SentinelMaster, masterPort)
@@ -68,7 +68,7 @@ func newSentinel(dir, masterPort string) (*RedisServer, error) {
 	}}, nil
 }
 
-// Master returns the server that is the master in the eyes of the Sentinel.
+// Master returns the server that the Sentinel knows as the master.
 func (s *RedisSentinelServers) Master(t testing.TB) *RedisServer {
 	t.Helper()
 	for i, server := range s.Servers {
@@ -80,12 +80,12 @@ func (s *RedisSentinelServers) Master(t testing.TB) *RedisServer {
 			return s.Servers[i]
 		}
 	}
-	t.Fatal("the Sentinel knows another master")
+	t.Fatal("the Sentinel knows neither server as the master")
 	return nil
 }
 
-// Failover kills the master and waits until the other server has taken its place
-// and says so itself. The killed one can be restarted, and becomes a replica.
+// Failover kills the master and waits until the other server has become the master. The
+// killed server can be restarted, and becomes a replica.
 func (s *RedisSentinelServers) Failover(t testing.TB) {
 	t.Helper()
 	old := s.Master(t)

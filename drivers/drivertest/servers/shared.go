@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A Shared server is one for all tests of a package, since starting it takes seconds:
+// A Shared is one server for all tests of a package, because a start takes seconds:
 //
 //	var running = servers.Shared[*servers.PostgresServer]{
 //		Require: servers.RequirePostgres,
@@ -14,9 +14,9 @@ import (
 //
 //	func TestMain(m *testing.M) { goleak.VerifyTestMain(running.Around(m)) }
 //
-// It is started when a test first asks for it.
+// It is started by the first call of Of.
 type Shared[S interface{ Close() }] struct {
-	Require func(testing.TB) // skips or fails the test without the server's program
+	Require func(testing.TB) // skips or fails the test if the server's program is not installed
 	Start   func() (S, error)
 
 	once    sync.Once
@@ -25,7 +25,7 @@ type Shared[S interface{ Close() }] struct {
 	err     error
 }
 
-// Of returns the server for a test, which fails if it could not be started.
+// Of returns the server. The test fails if the server could not be started.
 func (s *Shared[S]) Of(t testing.TB) S {
 	t.Helper()
 	s.Require(t)
@@ -39,8 +39,8 @@ func (s *Shared[S]) Of(t testing.TB) S {
 	return s.server
 }
 
-// Around returns a runner of tests that ends the server after them, and so before
-// goroutines are counted. m is a [testing.M], or what Around of another server returned.
+// Around returns a Runner that runs m and then closes the server, before goleak counts
+// goroutines. m is a [testing.M], or the result of Around of another server.
 func (s *Shared[S]) Around(m Runner) Runner {
 	return runner(func() int {
 		code := m.Run()

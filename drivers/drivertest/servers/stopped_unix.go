@@ -11,10 +11,9 @@ import (
 	"time"
 )
 
-// A signal reaches one thread of a process, and the others go on until that one has
-// run; on a busy machine they answer one more request meanwhile.
-
-// awaitStopped waits for the state T of every thread, where there is a /proc to tell it.
+// awaitStopped waits until every thread is stopped (state T), on systems with /proc. A signal
+// reaches one thread of a process first; on a busy machine the other threads can answer one
+// more request before they stop.
 func (p *process) awaitStopped(t testing.TB) {
 	t.Helper()
 	tasks := fmt.Sprintf("/proc/%d/task", p.cmd.Process.Pid)
@@ -32,7 +31,7 @@ func stopped(tasks string) bool {
 	}
 	for _, thread := range threads {
 		stat, err := os.ReadFile(filepath.Join(tasks, thread.Name(), "stat"))
-		// The state is behind the program's name, which is in parentheses.
+		// The state follows the name of the program, which is in parentheses.
 		if _, state, _ := bytes.Cut(stat, []byte(") ")); err == nil && !bytes.HasPrefix(state, []byte("T")) {
 			return false
 		}

@@ -4,7 +4,7 @@ package servers
 
 import "syscall"
 
-// A user is whom a program runs as: here always as whoever starts it.
+// A user is the user of a program: on this system always the user of the test.
 type user struct{ attributes *syscall.SysProcAttr }
 
 func unprivileged(...string) (user, error) { return user{}, nil }

@@ -10,13 +10,14 @@ import (
 	"syscall"
 )
 
-// A user is whom a program runs as.
+// A user is the user of a program.
 type user struct {
-	attributes *syscall.SysProcAttr // nil: as whoever starts it
+	attributes *syscall.SysProcAttr // nil: the user of the test
 	uid, gid   int
 }
 
-// unprivileged returns the first of names that is a user here, if root runs this.
+// unprivileged returns the first of names that exists on this system, if the test runs as
+// root.
 func unprivileged(names ...string) (user, error) {
 	if os.Geteuid() != 0 {
 		return user{}, nil
@@ -39,7 +40,7 @@ func unprivileged(names ...string) (user, error) {
 			uid:        int(uid), gid: int(gid),
 		}, nil
 	}
-	return user{}, fmt.Errorf("root cannot run it, and none of the users %q is there", names)
+	return user{}, fmt.Errorf("root cannot run the server, and none of the users %q exists", names)
 }
 
 func (u user) own(path string) error {

@@ -1,4 +1,5 @@
-// Package bytesize reads the sizes in options of drivers, such as "100mb".
+// Package bytesize parses sizes in the options of drivers, such as "100mb". It promises one
+// notation for all drivers. It has no state.
 package bytesize
 
 import (
@@ -9,7 +10,7 @@ import (
 	"strings"
 )
 
-// kb is 1024 bytes, as memory is sold and as kib says without doubt.
+// A kb is 1024 bytes, as for the sizes of memory modules; a kib is the same.
 var units = []struct {
 	suffix string
 	bytes  uint64
@@ -19,11 +20,11 @@ var units = []struct {
 	{"b", 1}, {"", 1},
 }
 
-// ErrSize is wrapped by what [Parse] returns.
+// ErrSize is wrapped by the errors of [Parse].
 var ErrSize = errors.New(`want a positive integer followed by b, kb, mb, gb or tb, such as "100mb"`)
 
-// Parse returns the bytes that text says, at most [math.MaxInt64]; 0 if it is empty.
-// Its error names the option.
+// Parse returns the number of bytes in text, at most [math.MaxInt64]; 0 if text is empty.
+// Its error begins with the name of the option.
 func Parse(option, text string) (uint64, error) {
 	if text == "" {
 		return 0, nil

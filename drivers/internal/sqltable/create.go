@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// prepare does what has to be done once: it makes the table and asks for the limit
-// of statements.
+// prepare runs once before the first operation: it creates the table, checks its columns
+// and reads the size limit of statements.
 func (t *Table) prepare(ctx context.Context) error {
 	if t.prepared.Load() {
 		return nil
@@ -23,7 +23,7 @@ func (t *Table) prepare(ctx context.Context) error {
 		return nil
 	}
 	if !t.options.SkipCreate {
-		if err := t.patiently(ctx, func() error { return t.create(ctx) }); err != nil {
+		if err := t.whileBusy(ctx, func() error { return t.create(ctx) }); err != nil {
 			return err
 		}
 	}
@@ -41,27 +41,28 @@ func (t *Table) prepare(ctx context.Context) error {
 	return nil
 }
 
-// create makes the table unless it is there: where it is, the user need not have
-// the right to make it, and the database may be read-only.
+// create creates the table unless it exists: an existing table needs no right to create
+// tables, and no database that can be written.
 func (t *Table) create(ctx context.Context) error {
 	if t.probe(ctx) == nil {
 		return nil
 	}
-	// Until all of it is there: the next look would be content without the index. And who
-	// finds the database busy may be looking at a table that another is about to make.
-	err := t.patiently(ctx, func() error { return t.executeSchema(ctx) })
+	// It is repeated until table and index exist, because the next probe would not notice
+	// a missing index. A busy database may be one where another process is creating the
+	// table.
+	err := t.whileBusy(ctx, func() error { return t.executeSchema(ctx) })
 	switch wrong := t.probe(ctx); {
 	case wrong == nil:
-		return nil // also where another process has made it in between
+		return nil // this call or another process has created it
 	case err == nil || !t.Busy(err) && t.ask(ctx, "1") == nil:
-		return fmt.Errorf("it is not the table of Schema: %w", wrong)
+		return fmt.Errorf("the table differs from Schema: %w", wrong)
 	default:
-		return fmt.Errorf("create it: %w", err)
+		return fmt.Errorf("create the table (or execute the statements of Schema and set SkipCreate): %w", err)
 	}
 }
 
-// executeSchema makes all of the schema or, where the server can take back what makes
-// tables, nothing of it.
+// executeSchema executes the statements of the schema, in one transaction where the
+// server can roll back statements that create tables.
 func (t *Table) executeSchema(ctx context.Context) error {
 	texts := t.Schema(t.table)
 	if t.CreateLock != "" {
@@ -80,7 +81,7 @@ func (t *Table) executeSchema(ctx context.Context) error {
 	return tx.Commit()
 }
 
-// probe fails unless the table has all columns.
+// probe fails unless the table exists and has all columns.
 func (t *Table) probe(ctx context.Context) error {
 	columns := "name, value, expires, lease, lease_until"
 	if t.MaxKey > 0 {
@@ -92,8 +93,9 @@ func (t *Table) probe(ctx context.Context) error {
 	return t.ask(ctx, columns)
 }
 
-// fit fails if a column loses what is stored in it, as one of text does that knows no
-// case. A database that does not tell, or has no such table, is left to fail by itself.
+// fit fails if a column would lose a part of what is stored in it, as a text column that
+// ignores case does. If the query for the columns fails, fit reports nothing: the operation
+// itself fails then if the table is unusable.
 func (t *Table) fit(ctx context.Context) error {
 	if t.Columns == "" {
 		return nil
@@ -120,19 +122,19 @@ func (t *Table) fit(ctx context.Context) error {
 			is = append(is, text.String)
 		}
 		if name, is := row[0].String, strings.Join(is, " "); t.Fit[name] != nil && !t.Fit[name].MatchString(is) {
-			return fmt.Errorf("it is not the table of Schema: column %s is %s", name, strings.TrimSpace(is))
+			return fmt.Errorf("the table differs from Schema: column %s is %s", name, strings.TrimSpace(is))
 		}
 	}
 	return rows.Err()
 }
 
-// ask fails unless the table has columns.
+// ask fails unless the table exists and has columns.
 func (t *Table) ask(ctx context.Context, columns string) error {
 	rows, err := t.db.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s LIMIT 0", columns, t.from))
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
-	rows.Next() // some drivers report only now
+	rows.Next() // some client libraries report the error only now
 	return rows.Err()
 }

@@ -6,53 +6,62 @@ import (
 	"regexp"
 )
 
-// A Dialect is what one kind of database does differently.
+// A Dialect describes how one kind of database differs from the others.
 type Dialect struct {
 	// Name begins every error.
 	Name string
 	// Quote surrounds the table's name.
 	Quote string
-	// Numbered parameters are $1, $2; others are question marks.
+	// Numbered: parameters are $1, $2, …; otherwise question marks.
 	Numbered bool
-	// Now is the database's clock as an expression: Unix time in milliseconds, the
-	// same in all of a statement and constant to the planner.
+	// Now is an expression for the database's clock: Unix time in milliseconds, the same
+	// throughout a statement and constant to the planner.
 	Now string
-	// MaxKey is how many bytes of a key fit into an index. A longer one is found by
-	// its first MaxKey bytes and a hash of all, with the rest in a column of its
-	// own. Zero is no limit, and no such column.
+	// MaxKey is how many bytes of a key fit into an index. A longer key is found by its
+	// first MaxKey bytes and a hash of the whole key; the column rest holds the
+	// remainder. Zero is no limit, and there is no column rest.
 	MaxKey int
 	// MaxTable is the longest table name, in bytes; zero is no limit.
 	MaxTable int
-	// Reserved is the beginning of names that tables cannot have, in lower case.
+	// Reserved is the prefix of names that the database reserves, in lower case.
 	Reserved string
-	// OnDuplicateKey: the upsert is MySQL's, which knows no condition, and no
-	// statement returns rows that it changed. Instead such rows bear the mark of
-	// the call in a column of their own.
+	// OnDuplicateKey: the upsert is MySQL's, which has no condition, and no statement
+	// returns the rows that it changed. Instead a statement sets the column mark of the
+	// rows to the mark of the call.
 	OnDuplicateKey bool
-	// MaxStatement is a query for how many bytes a statement may have, if the
-	// database has a setting for it.
+	// MaxStatement is a query for how many bytes a statement may have; empty if the
+	// database has no setting for it.
 	MaxStatement string
 	// MaxItem is how many bytes key and value may have together; zero is no limit
 	// besides that of a statement.
 	MaxItem int64
-	// Schema returns the statements that make the table and its index, if they are
-	// not there.
+	// Schema returns the statements that create the table and its index where they do
+	// not exist. The name is not empty.
 	Schema func(table string) []string
-	// Columns is a query for the columns of the table %s: what their names are and, in
-	// one text or several, what they can keep. Fit says by name what of that is good
-	// enough. It is for databases that would take what a column then loses.
+	// Columns is a query for the columns of the table %s: the name and, in one or several
+	// more texts, the type of each. Fit has, by name, a pattern for the types that store
+	// every byte. They are for databases that would store a value in an unfit column and
+	// lose a part of it.
 	Columns string
 	Fit     map[string]*regexp.Regexp
-	// CreateLock is executed before them, in one transaction with them, if not
-	// empty.
+	// CreateLock, if not empty, is executed before the statements of Schema, in the same
+	// transaction.
 	CreateLock string
-	// Busy reports that a statement had no effect and is worth another try.
+	// Busy reports that a statement had no effect and can be repeated.
 	Busy func(error) bool
-	// TooLarge reports that the database does not take so many bytes.
+	// TooLarge reports that a statement or value has more bytes than the database allows.
 	TooLarge func(error) bool
 }
 
-// name returns what the column name has for key.
+// Statements returns the statements of Schema; an empty table is [DefaultTable].
+func (d *Dialect) Statements(table string) []string {
+	if table == "" {
+		table = DefaultTable
+	}
+	return d.Schema(table)
+}
+
+// name returns the column name of key's row.
 func (d *Dialect) name(key string) []byte {
 	if d.MaxKey == 0 || len(key) <= d.MaxKey {
 		return []byte(key)
@@ -61,8 +70,8 @@ func (d *Dialect) name(key string) []byte {
 	return append([]byte(key[:d.MaxKey]), sum[:]...)
 }
 
-// rest returns what the column rest has for key: nil unless the key is long. A nil
-// []byte would be NULL to some drivers only.
+// rest returns the column rest of key's row: nil unless the key is long. The result is
+// not a []byte because a nil []byte is NULL to some client libraries only.
 func (d *Dialect) rest(key string) any {
 	if d.MaxKey == 0 || len(key) <= d.MaxKey {
 		return nil
@@ -78,7 +87,7 @@ func (d *Dialect) key(name, rest []byte) string {
 	return string(name[:d.MaxKey]) + string(rest)
 }
 
-// restColumn is rest in a list of what to select.
+// restColumn is the column rest in the list of a SELECT.
 func (d *Dialect) restColumn() string {
 	if d.MaxKey == 0 {
 		return "NULL"
@@ -88,7 +97,8 @@ func (d *Dialect) restColumn() string {
 
 func (d *Dialect) quoted(table string) string { return d.Quote + table + d.Quote }
 
-// stored is a column as the row has it, where an upsert could also mean the new one.
+// stored is the value of a column in the existing row, in an upsert, where the plain name
+// could also mean the new value.
 func (d *Dialect) stored(column string) string {
 	if d.OnDuplicateKey {
 		return column
@@ -96,9 +106,9 @@ func (d *Dialect) stored(column string) string {
 	return "c." + column
 }
 
-// assignment gives column the value that an upsert wanted to insert, under a
-// condition if it is not empty. Where the database wants it in each assignment, the
-// columns of the condition have to be assigned last.
+// assignment sets column, in an upsert, to the value that would have been inserted, under
+// a condition if condition is not empty. With OnDuplicateKey the condition is part of
+// each assignment, so the columns of the condition have to be assigned last.
 func (d *Dialect) assignment(column, condition string) string {
 	switch {
 	case !d.OnDuplicateKey:
@@ -110,8 +120,8 @@ func (d *Dialect) assignment(column, condition string) string {
 	}
 }
 
-// successor returns the first string after all that begin with prefix; ok is false
-// if there is none.
+// successor returns the first string that is greater than all strings with prefix; ok is
+// false if there is none.
 func successor(prefix string) (end []byte, ok bool) {
 	end = []byte(prefix)
 	for len(end) > 0 {

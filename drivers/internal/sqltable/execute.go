@@ -17,8 +17,9 @@ const (
 	maxBusyWait = 50 * time.Millisecond
 )
 
-// execute runs f, which must own what it uses: opening a connection, for one, can
-// wait without a look at the context, so f can be left behind.
+// execute runs an operation f and returns when f does or when ctx ends. f must own what
+// it uses, because it may still run after execute has returned: not every wait in
+// database/sql and below, such as opening a connection, watches the context.
 func (t *Table) execute(ctx context.Context, operation string, keys int, f func() error) error {
 	err := ctx.Err()
 	if t.closed.Load() {
@@ -44,7 +45,7 @@ func (t *Table) execute(ctx context.Context, operation string, keys int, f func(
 	return t.failed(operation, keys, err)
 }
 
-// failed says what was being done to how many keys.
+// failed returns err with the driver, the operation, the number of keys and the table.
 func (t *Table) failed(operation string, keys int, err error) error {
 	if keys > 0 {
 		noun := "keys"
@@ -56,9 +57,9 @@ func (t *Table) failed(operation string, keys int, err error) error {
 	return fmt.Errorf("%s: %s in table %q: %w", t.Name, operation, t.table, err)
 }
 
-// patiently runs f, a single statement or transaction, until the database is not
-// busy.
-func (t *Table) patiently(ctx context.Context, f func() error) error {
+// whileBusy runs f, a single statement or transaction, and repeats it while the database
+// is busy, for at most BusyTimeout.
+func (t *Table) whileBusy(ctx context.Context, f func() error) error {
 	var deadline time.Time
 	for wait := minBusyWait; ; wait = min(2*wait, maxBusyWait) {
 		err := f()
@@ -68,7 +69,7 @@ func (t *Table) patiently(ctx context.Context, f func() error) error {
 		if deadline.IsZero() {
 			deadline = time.Now().Add(t.options.BusyTimeout)
 		}
-		// Two that met once must not meet again at the same instant.
+		// Random, so that two transactions that collided do not collide again.
 		pause := time.NewTimer(wait/2 + rand.N(wait))
 		if time.Until(deadline) < wait {
 			pause.Stop()
@@ -83,7 +84,8 @@ func (t *Table) patiently(ctx context.Context, f func() error) error {
 	}
 }
 
-// prepareText returns a prepared statement, which all connections of the pool share.
+// prepareText returns the prepared statement of text, which all connections of the pool
+// share.
 func (t *Table) prepareText(ctx context.Context, text string) (*sql.Stmt, error) {
 	t.mu.Lock()
 	statement := t.statements[text]
@@ -107,8 +109,8 @@ func (t *Table) prepareText(ctx context.Context, text string) (*sql.Stmt, error)
 	if other == nil && !closed {
 		return statement, nil
 	}
-	// Without the lock: this waits for what its connection is doing now, which may be to
-	// wait for the rows of somebody who wants the lock.
+	// Without the lock: Close waits for the running call of its connection, which may wait
+	// for rows of a goroutine that wants the lock.
 	statement.Close()
 	if closed {
 		return nil, drivers.ErrClosed
@@ -118,17 +120,17 @@ func (t *Table) prepareText(ctx context.Context, text string) (*sql.Stmt, error)
 
 // exec runs a statement that returns no rows and returns how many it changed.
 func (t *Table) exec(ctx context.Context, s *statement) (n int64, err error) {
-	err = t.patiently(ctx, func() error {
+	err = t.whileBusy(ctx, func() error {
 		n, err = t.execIn(ctx, nil, s)
 		return err
 	})
 	return n, err
 }
 
-// query runs a statement and calls row for each row. It may do so again for the
-// same rows if the database turned out to be busy.
+// query runs a statement and calls row for each row. If the database is busy midway, it
+// repeats the statement and calls row again for the same rows.
 func (t *Table) query(ctx context.Context, s *statement, row func(*sql.Rows) error) error {
-	return t.patiently(ctx, func() error { return t.queryIn(ctx, nil, s, row) })
+	return t.whileBusy(ctx, func() error { return t.queryIn(ctx, nil, s, row) })
 }
 
 func (t *Table) execIn(ctx context.Context, tx *sql.Tx, s *statement) (int64, error) {
@@ -188,9 +190,9 @@ func (t *Table) queryIn(ctx context.Context, tx *sql.Tx, s *statement, row func(
 	return rows.Close()
 }
 
-// change runs a statement that changes rows of names under a condition, and returns
-// the names of those that it did change. The statement ends where RETURNING could
-// follow, and has set the column mark to mark where there is one.
+// change runs a statement that changes rows of names under a condition, and returns the
+// names of the rows that were changed. RETURNING can be appended to the statement, and the
+// statement sets the column mark, where there is one, to mark.
 func (t *Table) change(ctx context.Context, s *statement, names [][]byte, mark int64) (map[string]bool, error) {
 	changed := make(map[string]bool, len(names))
 	row := func(rows *sql.Rows) error {
@@ -203,18 +205,18 @@ func (t *Table) change(ctx context.Context, s *statement, names [][]byte, mark i
 	}
 	if !t.OnDuplicateKey {
 		s.add(" RETURNING name")
-		return changed, t.patiently(ctx, func() error {
+		return changed, t.whileBusy(ctx, func() error {
 			clear(changed)
 			return t.queryIn(ctx, nil, s, row)
 		})
 	}
-	// The rows stay locked between the two statements, so nobody else can have
-	// changed them when they are asked for their mark.
+	// The changed rows stay locked between the two statements, so their mark is still that
+	// of this call.
 	ask := t.statement("SELECT name FROM ", t.from, " WHERE name IN ").list(names).add(" AND mark = ").arg(mark)
-	return changed, t.patiently(ctx, func() error {
+	return changed, t.whileBusy(ctx, func() error {
 		clear(changed)
-		// First: preparing takes a connection of the pool, and transactions that have all
-		// of them would wait for each other.
+		// Before the transaction: preparing takes a connection of the pool, and
+		// transactions that hold all connections would wait for each other.
 		if !t.options.Unprepared {
 			for _, text := range []string{s.text.String(), ask.text.String()} {
 				if _, err := t.prepareText(ctx, text); err != nil {

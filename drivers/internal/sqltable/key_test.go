@@ -49,13 +49,13 @@ func TestSuccessor(t *testing.T) {
 
 // The clock rounds down twice, so what is added to it has to make up for both.
 func TestLifetimeIsNeverShorter(t *testing.T) {
-	for ttl, want := range map[time.Duration]int64{1: 2, time.Millisecond: 2, time.Millisecond + 1: 3, time.Second: 1001, 0: forEver} {
+	for ttl, want := range map[time.Duration]int64{1: 2, time.Millisecond: 2, time.Millisecond + 1: 3, time.Second: 1001, 0: forever} {
 		if got := lifetime(ttl); got != want {
 			t.Errorf("%s: %d ms, want %d", ttl, got, want)
 		}
 	}
 	const clock = int64(1) << 44 // the year 2527
-	if got := clock + lifetime(math.MaxInt64); got < clock || got >= forEver {
+	if got := clock + lifetime(math.MaxInt64); got < clock || got >= forever {
 		t.Errorf("the longest TTL ends at %d", got)
 	}
 	if clock+lifetime(0) < 0 {

@@ -22,7 +22,7 @@ func (t *Table) LeaseMany(ctx context.Context, keys []string, token string, ttl 
 		case token == "":
 			return fmt.Errorf("%w: %w", drivers.ErrRefused, errNoToken)
 		case ttl <= 0:
-			return fmt.Errorf("%w: the lease's ttl is %s, must be positive", drivers.ErrRefused, ttl)
+			return fmt.Errorf("%w: the ttl of a lease is %s, must be positive", drivers.ErrRefused, ttl)
 		}
 		size := func(i int) int { return len(distinct[i]) + len(token) + overhead }
 		return t.groups(len(distinct), maxItems, size, func(from, to int) error {
@@ -78,7 +78,7 @@ func (t *Table) ReleaseMany(ctx context.Context, keys []string, token string) er
 			return fmt.Errorf("%w: %w", drivers.ErrRefused, errNoToken)
 		}
 		for chunk := range slices.Chunk(names, maxKeys) {
-			// Rows that are nothing but a lease go with it.
+			// Rows without a value are removed with their lease.
 			s := t.statement("DELETE FROM ", t.from, " WHERE lease = ").arg([]byte(token))
 			s.add(" AND expires <= ", t.Now, " AND name IN ").list(chunk)
 			n, err := t.exec(ctx, s)
@@ -97,7 +97,7 @@ func (t *Table) ReleaseMany(ctx context.Context, keys []string, token string) er
 	})
 }
 
-// different returns the keys without repetitions, and where each was first.
+// different returns the distinct keys, and the index of each one's first occurrence.
 func different(keys []string) (distinct []string, at []int) {
 	seen := make(map[string]bool, len(keys))
 	for i, key := range keys {
@@ -109,8 +109,8 @@ func different(keys []string) (distinct []string, at []int) {
 	return distinct, at
 }
 
-// spread puts results where their keys were first. What was asked for again is not
-// done twice.
+// spread puts the results of distinct keys at the indexes of their first occurrences. The
+// result of a repetition is false.
 func spread(n int, at []int, done []bool) []bool {
 	all := make([]bool, n)
 	for i, result := range done {
@@ -121,10 +121,11 @@ func spread(n int, at []int, done []bool) []bool {
 
 func checkTTL(ttl time.Duration) error {
 	if ttl < 0 {
-		return fmt.Errorf("%w: negative ttl %s", drivers.ErrRefused, ttl)
+		return fmt.Errorf("%w: the ttl is %s, must not be negative", drivers.ErrRefused, ttl)
 	}
 	return nil
 }
 
-// newMark returns a number that no other call has, and not that of plain writes.
+// newMark returns a random number that no other call has. It is not zero, the mark of
+// writes whose result is not asked for.
 func newMark() int64 { return rand.Int64() | 1 }

@@ -33,9 +33,9 @@ func (t *Table) get(ctx context.Context, keys []string, values [][]byte) error {
 			return err
 		}
 		if value == nil {
-			value = []byte{} // how drivers return an empty blob; the column has no NULL
+			value = []byte{} // an empty value, which some client libraries return as nil; the column has no NULL
 		}
-		// A row of another key with the same hash belongs to none of these.
+		// A row whose name is equal but whose key differs is not one of keys.
 		if i, ok := first[t.key(name, rest)]; ok {
 			values[i] = value
 		}
@@ -48,7 +48,7 @@ func (t *Table) get(ctx context.Context, keys []string, values [][]byte) error {
 			return err
 		}
 	}
-	// The caller owns each value, also that of a key named twice.
+	// The caller owns each value, so a repeated key gets a copy.
 	for i := range keys {
 		if f := first[keys[i]]; f != i && values[f] != nil {
 			values[i] = append([]byte{}, values[f]...)
@@ -74,8 +74,8 @@ func (t *Table) DeleteMany(ctx context.Context, keys []string) error {
 	})
 }
 
-// remove deletes rows, under a condition if it is not empty, and returns how many
-// there were.
+// remove deletes the rows of names, under a condition if it is not empty, and returns how
+// many it deleted.
 func (t *Table) remove(ctx context.Context, names [][]byte, condition string) (int64, error) {
 	var total int64
 	for chunk := range slices.Chunk(names, maxKeys) {
@@ -89,13 +89,13 @@ func (t *Table) remove(ctx context.Context, names [][]byte, condition string) (i
 	return total, nil
 }
 
-// SetMany implements [drivers.L2]. Items are stored some at a time, each such group
-// as a whole.
+// SetMany implements [drivers.L2]. A large batch is stored in several statements, each of
+// which is atomic.
 func (t *Table) SetMany(ctx context.Context, items []drivers.Item) error {
 	n := len(items)
 	items = own(items)
-	// Of several values for one key the last counts; and a statement cannot write
-	// one row twice.
+	// Of several values for one key only the last is stored, because a statement cannot
+	// write one row twice.
 	slices.Reverse(items)
 	distinct := items[:0]
 	for i := range firsts(items) {
@@ -131,8 +131,8 @@ func (t *Table) AddMany(ctx context.Context, items []drivers.Item) ([][]byte, er
 	return values, nil
 }
 
-// add stores what is absent and reads the others' values. Where such a value has
-// gone in between, it starts again.
+// add stores the items whose keys are absent and reads the values of the other keys. A
+// key whose value is gone by the time of the read is added again.
 func (t *Table) add(ctx context.Context, items []drivers.Item, values [][]byte) error {
 	var todo []int
 	for i := range firsts(items) {
@@ -179,7 +179,7 @@ func (t *Table) add(ctx context.Context, items []drivers.Item, values [][]byte) 
 	return nil
 }
 
-// own copies items. No value is nil afterwards, which would be NULL.
+// own copies items. It replaces nil values by empty ones, because nil would be NULL.
 func own(items []drivers.Item) []drivers.Item {
 	items = slices.Clone(items)
 	for i := range items {
@@ -212,7 +212,7 @@ func itemSize(items []drivers.Item) func(int) int {
 	return func(i int) int { return len(items[i].Key) + len(items[i].Value) + overhead }
 }
 
-// firsts yields the indexes of the items whose key no item before them has.
+// firsts yields the index of the first item of each key.
 func firsts(items []drivers.Item) func(yield func(int) bool) {
 	return func(yield func(int) bool) {
 		seen := make(map[string]bool, len(items))

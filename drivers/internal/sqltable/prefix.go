@@ -9,7 +9,7 @@ import (
 )
 
 // page is how many rows a scan, a deletion by prefix or a prune handles at a time, so
-// that others get their turn.
+// that other writers are not kept waiting.
 const page = maxKeys
 
 type scanned struct {
@@ -18,8 +18,8 @@ type scanned struct {
 	live bool
 }
 
-// scan returns the next page of rows whose key begins with prefix, after the name
-// after, in the order of names; nil is the beginning.
+// scan returns the next page of rows whose key begins with prefix, in the order of names,
+// after the row named after; nil is the beginning.
 func (t *Table) scan(ctx context.Context, prefix string, after []byte, liveOnly bool) (rows []scanned, err error) {
 	s := t.statement("SELECT name, ", t.restColumn(), ", CASE WHEN expires > ", t.Now, " THEN 1 ELSE 0 END FROM ", t.from, " WHERE 1 = 1")
 	if liveOnly {
@@ -47,15 +47,15 @@ func (t *Table) scan(ctx context.Context, prefix string, after []byte, liveOnly 
 		rows = append(rows, scanned{name, t.key(name, rest), live != 0})
 		return nil
 	}
-	err = t.patiently(ctx, func() error {
+	err = t.whileBusy(ctx, func() error {
 		rows = rows[:0]
 		return t.queryIn(ctx, nil, s, row)
 	})
 	return rows, err
 }
 
-// between adds the condition that column begins with prefix: a range, which an index
-// serves, and in which no character means anything else.
+// between adds the condition that column begins with prefix. It is a range, which can use
+// an index, and in which no character is a wildcard.
 func between(s *statement, column, prefix string) {
 	if prefix == "" {
 		return
@@ -66,8 +66,8 @@ func between(s *statement, column, prefix string) {
 	}
 }
 
-// Scan implements [drivers.Scanner]. f is called between statements, with nothing
-// locked.
+// Scan implements [drivers.Scanner]. It calls f between statements, with no lock and no
+// connection held.
 func (t *Table) Scan(ctx context.Context, prefix string, f func(keys []string) error) error {
 	var after []byte
 	for {
@@ -95,8 +95,8 @@ func (t *Table) Scan(ctx context.Context, prefix string, f func(keys []string) e
 	}
 }
 
-// DeletePrefix implements [drivers.PrefixDeleter]. What an interrupted call removed
-// stays so.
+// DeletePrefix implements [drivers.PrefixDeleter]. Keys removed by a call that then fails
+// stay removed.
 func (t *Table) DeletePrefix(ctx context.Context, prefix string) (int64, error) {
 	var total int64
 	var after []byte
@@ -132,8 +132,8 @@ func (t *Table) DeletePrefix(ctx context.Context, prefix string) (int64, error) 
 	}
 }
 
-// Prune implements [drivers.Pruner]. It removes some hundred items at a time, so that
-// other writers get their turn; what an interrupted Prune removed stays so.
+// Prune implements [drivers.Pruner]. It removes a page of items at a time, so that other
+// writers are not kept waiting. Items removed by a call that then fails stay removed.
 func (t *Table) Prune(ctx context.Context) (int64, error) {
 	ended := " AND expires <= " + t.Now + " AND lease_until <= " + t.Now
 	var total int64
@@ -141,7 +141,7 @@ func (t *Table) Prune(ctx context.Context) (int64, error) {
 		var n int64
 		var found int
 		err := t.execute(ctx, "prune", 0, func() (err error) {
-			// Values, and rows that were only a lease and are not counted.
+			// Rows with a value, and rows with a lease only, which are not counted.
 			var items, leases [][]byte
 			row := func(r *sql.Rows) error {
 				var name []byte
@@ -160,7 +160,7 @@ func (t *Table) Prune(ctx context.Context) (int64, error) {
 				return nil
 			}
 			s := t.statement("SELECT name, expires FROM ", t.from, " WHERE 1 = 1", ended, " LIMIT ", strconv.Itoa(page))
-			err = t.patiently(ctx, func() error {
+			err = t.whileBusy(ctx, func() error {
 				items, leases = items[:0], leases[:0]
 				return t.queryIn(ctx, nil, s, row)
 			})
@@ -168,7 +168,7 @@ func (t *Table) Prune(ctx context.Context) (int64, error) {
 				return err
 			}
 			found = len(items) + len(leases)
-			// The condition again: a row may have been written to meanwhile.
+			// With the condition again, because a row may have been written in the meantime.
 			if _, err = t.remove(ctx, leases, ended); err != nil {
 				return err
 			}
@@ -185,10 +185,10 @@ func (t *Table) Prune(ctx context.Context) (int64, error) {
 	}
 }
 
-// pruneNowAndThen runs until Close.
-func (t *Table) pruneNowAndThen() {
+// pruneInBackground runs until Close.
+func (t *Table) pruneInBackground() {
 	for {
-		// The processes that share the table need not all do it at once.
+		// Random, so that the processes that share the table do not prune at the same time.
 		wait := time.NewTimer(t.options.PruneEvery/2 + rand.N(t.options.PruneEvery))
 		select {
 		case <-wait.C:

@@ -10,21 +10,21 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// Statements come in sizes that are powers of two, so that few of them serve
-// batches of any length. The largest stays below 999 parameters, the limit of
-// old builds of SQLite.
+// The number of keys in a statement is a power of two, so that few prepared statements
+// serve batches of any length. The largest statement has fewer than 999 parameters, the
+// limit of old builds of SQLite.
 const (
-	maxKeys  = 512 // that one statement names
-	maxItems = 128 // that one statement stores
-	maxPairs = 64  // that one statement compares or gives values of their own
+	maxKeys  = 512 // in a statement that only names keys
+	maxItems = 128 // in a statement that inserts items
+	maxPairs = 64  // in a statement that compares values or updates each key to its own value
 	// maxBytes bounds what one statement of several items sends.
 	maxBytes = 4 << 20
-	// overhead is more than what a statement sends of an item besides its key and
-	// value.
+	// overhead is an upper bound of the bytes that a statement has for each item besides
+	// the key and the value.
 	overhead = 1 << 10
 )
 
-// A statement is its text and its arguments, written side by side.
+// A statement builds the text and the arguments of a statement side by side.
 type statement struct {
 	numbered bool
 	text     strings.Builder
@@ -55,7 +55,7 @@ func (s *statement) arg(value any) *statement {
 	return s
 }
 
-// list adds names in brackets, the last one repeated up to a power of two.
+// list adds names in parentheses, the last one repeated up to a power of two.
 func (s *statement) list(names [][]byte) *statement {
 	n := 1 << bits.Len(uint(len(names)-1))
 	for i := range n {
@@ -65,7 +65,7 @@ func (s *statement) list(names [][]byte) *statement {
 	return s.add(")")
 }
 
-// choose adds an expression that is each name's own value.
+// choose adds an expression that has, in the row of names[i], the value of i.
 func (s *statement) choose(names [][]byte, value func(i int) any, otherwise string) *statement {
 	s.add("CASE name")
 	for i, name := range names {
@@ -106,8 +106,8 @@ func (t *Table) insert(keys []string, mark int64, values func(s *statement, i in
 	return s
 }
 
-// overwrite adds the end of an upsert, which changes columns of rows that are there,
-// under a condition if it is not empty. Columns that the condition uses are last.
+// overwrite adds the end of an upsert, which changes columns of existing rows, under a
+// condition if it is not empty. The columns of the condition have to be the last.
 func (t *Table) overwrite(s *statement, condition string, columns ...string) *statement {
 	if t.OnDuplicateKey {
 		s.add(" ON DUPLICATE KEY UPDATE ", t.assignment("mark", condition))
@@ -126,7 +126,7 @@ func (t *Table) overwrite(s *statement, condition string, columns ...string) *st
 	return s
 }
 
-// written is every column that a write changes.
+// written returns the columns that a write changes.
 func (t *Table) written() []string {
 	columns := []string{"value", "lease", "lease_until", "expires"}
 	if t.MaxKey > 0 {
@@ -142,14 +142,14 @@ func (t *Table) value(s *statement, item drivers.Item) {
 
 func (t *Table) absent() string { return t.stored("expires") + " <= " + t.Now }
 
-// forEver is a time in milliseconds that does not come, with room to add the clock.
-const forEver = 1 << 62
+// forever is a TTL in milliseconds that does not end, small enough to add the clock.
+const forever = 1 << 62
 
-// lifetime is a TTL in milliseconds, such that an item lives for its TTL at least:
-// the clock rounds down, both when it is written and when it is read.
+// lifetime returns ttl in milliseconds, rounded up so that an item is kept for at least
+// its TTL: the clock rounds down, both when the item is written and when it is read.
 func lifetime(ttl time.Duration) int64 {
 	if ttl == 0 {
-		return forEver
+		return forever
 	}
 	ms := ttl.Milliseconds() + 1
 	if ttl%time.Millisecond > 0 {
@@ -158,13 +158,13 @@ func lifetime(ttl time.Duration) int64 {
 	return ms
 }
 
-// groups calls f with ranges of n things that one statement can take, each as many as
-// a power of two, at most limit and not of too many bytes together. f runs at least
-// once for each thing, and stops the rest with its error.
+// groups divides n things into consecutive ranges for one statement each, and calls f for
+// each range until f fails. The length of a range is a power of two, at most limit, and the
+// sizes of its things together fit into a statement.
 func (t *Table) groups(n, limit int, size func(i int) int, f func(from, to int) error) error {
 	bytes := maxBytes
 	if most := t.limit.Load(); most > 0 {
-		bytes = int(min(int64(bytes), most/4)) // escaping can double them
+		bytes = int(min(int64(bytes), most/4)) // escaping can double the size
 	}
 	for from := 0; from < n; {
 		to, sum := from, 0
@@ -181,7 +181,7 @@ func (t *Table) groups(n, limit int, size func(i int) int, f func(from, to int) 
 	return nil
 }
 
-// checkSize refuses what does not fit into a statement.
+// checkSize refuses a key and values that do not fit into a statement.
 func (t *Table) checkSize(key string, values ...[]byte) error {
 	size := int64(len(key)) + overhead
 	for _, value := range values {
@@ -191,7 +191,7 @@ func (t *Table) checkSize(key string, values ...[]byte) error {
 		return fmt.Errorf("%w: a key and value of %d bytes; %s is %d", drivers.ErrRefused, size-overhead, t.MaxStatement, limit)
 	}
 	if t.MaxItem > 0 && size > t.MaxItem {
-		return fmt.Errorf("%w: a key and value of %d bytes; at most %d are taken", drivers.ErrRefused, size-overhead, t.MaxItem-overhead)
+		return fmt.Errorf("%w: a key and value of %d bytes; at most %d are allowed", drivers.ErrRefused, size-overhead, t.MaxItem-overhead)
 	}
 	return nil
 }

@@ -8,9 +8,9 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// SwapMany implements [drivers.Swapper]. Each kind of swap (one that stores over a
-// value, that stores where there is none, that removes) takes statements of its own.
-// Swaps of one key are carried out in their order.
+// SwapMany implements [drivers.Swapper]. Each kind of swap (replace a value, store where
+// the key is absent, remove) takes its own statements. Swaps of one key are performed in
+// their order.
 func (t *Table) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
 	swaps = slices.Clone(swaps)
 	for i := range swaps {
@@ -47,7 +47,7 @@ func (t *Table) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, err
 	return done, nil
 }
 
-// swapDistinct carries out those of swaps that round names, whose keys differ.
+// swapDistinct performs the swaps whose indexes are in round, all of different keys.
 func (t *Table) swapDistinct(ctx context.Context, swaps []drivers.Swap, round []int, done []bool) error {
 	var change, remove, add, nothing []int
 	for _, i := range round {
@@ -65,7 +65,7 @@ func (t *Table) swapDistinct(ctx context.Context, swaps []drivers.Swap, round []
 	for _, kind := range []struct {
 		indexes []int
 		run     func(context.Context, []drivers.Swap) ([]bool, error)
-	}{{change, t.swapValues}, {remove, t.swapAway}, {add, t.swapIn}, {nothing, t.swapNothing}} {
+	}{{change, t.replaceValues}, {remove, t.removeValues}, {add, t.storeAbsent}, {nothing, t.confirmAbsent}} {
 		if len(kind.indexes) == 0 {
 			continue
 		}
@@ -96,7 +96,7 @@ func (t *Table) swapNames(swaps []drivers.Swap) [][]byte {
 	return names
 }
 
-// expected adds the condition that rows hold what swaps expect.
+// expected adds the condition that rows hold the values that swaps expect.
 func (t *Table) expected(s *statement, names [][]byte, swaps []drivers.Swap) *statement {
 	s.add(" WHERE expires > ", t.Now)
 	for i := range swaps {
@@ -105,8 +105,8 @@ func (t *Table) expected(s *statement, names [][]byte, swaps []drivers.Swap) *st
 	return s.add(")")
 }
 
-// swapValues replaces values by others.
-func (t *Table) swapValues(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
+// replaceValues performs swaps of a value for another.
+func (t *Table) replaceValues(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
 	done := make([]bool, len(swaps))
 	return done, t.groups(len(swaps), maxPairs, swapSize(swaps), func(from, to int) error {
 		group, names, mark := swaps[from:to], t.swapNames(swaps[from:to]), newMark()
@@ -117,11 +117,11 @@ func (t *Table) swapValues(ctx context.Context, swaps []drivers.Swap) ([]bool, e
 	})
 }
 
-// swapAway removes values.
-func (t *Table) swapAway(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
+// removeValues performs swaps that remove a value.
+func (t *Table) removeValues(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
 	limit := maxPairs
 	if t.OnDuplicateKey {
-		limit = 1 // nothing is left that could bear a mark; of one row the count tells
+		limit = 1 // a removed row has no mark; for one row the number of changed rows is enough
 	}
 	done := make([]bool, len(swaps))
 	return done, t.groups(len(swaps), limit, swapSize(swaps), func(from, to int) error {
@@ -136,8 +136,8 @@ func (t *Table) swapAway(ctx context.Context, swaps []drivers.Swap) ([]bool, err
 	})
 }
 
-// swapIn stores values where there are none.
-func (t *Table) swapIn(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
+// storeAbsent performs swaps that store where the key is absent.
+func (t *Table) storeAbsent(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
 	items := make([]drivers.Item, len(swaps))
 	for i, swap := range swaps {
 		items[i] = drivers.Item{Key: swap.Key, Value: swap.New, TTL: swap.TTL}
@@ -145,8 +145,9 @@ func (t *Table) swapIn(ctx context.Context, swaps []drivers.Swap) ([]bool, error
 	return t.addAbsent(ctx, items)
 }
 
-// swapNothing leaves absent what is absent, and ends its lease as every change does.
-func (t *Table) swapNothing(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
+// confirmAbsent performs swaps that expect an absent key and leave it absent. They end the
+// key's lease as every swap does.
+func (t *Table) confirmAbsent(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
 	keys := make([]string, len(swaps))
 	for i := range swaps {
 		keys[i] = swaps[i].Key
@@ -165,8 +166,8 @@ func (t *Table) swapNothing(ctx context.Context, swaps []drivers.Swap) ([]bool, 
 	return done, nil
 }
 
-// addAbsent stores items, of different keys, where there is no value, and returns
-// for each whether it did.
+// addAbsent stores the items, of different keys, whose key is absent, and returns for each
+// whether it was stored.
 func (t *Table) addAbsent(ctx context.Context, items []drivers.Item) ([]bool, error) {
 	done := make([]bool, len(items))
 	return done, t.groups(len(items), maxItems, itemSize(items), func(from, to int) error {
@@ -177,7 +178,7 @@ func (t *Table) addAbsent(ctx context.Context, items []drivers.Item) ([]bool, er
 	})
 }
 
-// update adds the beginning of an update that gives each name a value of its own.
+// update adds the beginning of an UPDATE that sets each row to its own value.
 func (t *Table) update(names [][]byte, mark int64, item func(i int) drivers.Item) *statement {
 	s := t.statement("UPDATE ", t.from, " SET ")
 	if t.OnDuplicateKey {
@@ -188,7 +189,7 @@ func (t *Table) update(names [][]byte, mark int64, item func(i int) drivers.Item
 	return s.choose(names, func(i int) any { return lifetime(item(i).TTL) }, "expires")
 }
 
-// changeInto is change with its result in the order of names.
+// changeInto is change with the result in done, in the order of names.
 func (t *Table) changeInto(ctx context.Context, done []bool, s *statement, names [][]byte, mark int64) error {
 	changed, err := t.change(ctx, s, names, mark)
 	for i, name := range names {

@@ -1,19 +1,26 @@
-// Package sqltable is a shared tier in a table of an SQL database, for the drivers
-// that differ in their dialect only.
+// Package sqltable is a shared tier in a table of an SQL database: the implementation of
+// the SQL drivers, which differ only in their [Dialect]. It promises what package drivers
+// promises of an L2 and of its capabilities.
 //
-// A row is a key's value, its lease, or both. The columns:
+// A row holds a key's value, its lease, or both. The columns:
 //
-//	name         the key, or what stands for a long one; the primary key
-//	rest         what follows in a long key; not in every dialect
+//	name         the key, or the beginning and the hash of a long key; the primary key
+//	rest         the remainder of a long key; not in every dialect
 //	value        the value
-//	expires      when the value is absent; 0 without a value
-//	lease        whom the key is lent to, NULL if to nobody
-//	lease_until  when the lease ends, 0 without one
-//	mark         the call that changed the row last; not in every dialect
+//	expires      when the value expires; 0 in a row without a value
+//	lease        the token that holds the key's lease, NULL without a lease
+//	lease_until  when the lease ends, 0 without a lease
+//	mark         a random number of the call that changed the row last; not in every dialect
 //
-// Times are those of the database's clock, in milliseconds since 1970. "For ever" is
-// a time that does not come, so that presence is one comparison. Every write sets
-// all of value, expires and the lease, and so ends the lease in the same statement.
+// Times are those of the database's clock, in milliseconds since 1970. "Forever" is a
+// time in the far future, so that one comparison decides whether a value is present.
+// Every write sets value, expires and the lease together, and so ends the lease in the
+// same statement.
+//
+// The database guards the rows. Table.mu guards the prepared statements, and the channel
+// Table.preparing makes one goroutine at a time create the table. Table.mu may not be held
+// during a call to the database: a call can wait for the rows of a goroutine that wants
+// the lock. A statement may not depend on a transaction of the caller.
 package sqltable
 
 import (
@@ -37,31 +44,42 @@ const (
 	DefaultBusyTimeout = 5 * time.Second
 )
 
-// Options of a [Table].
+// Options of a [Table]. The Options of each driver have the same fields, with their
+// documentation, and are converted to this type.
 type Options struct {
 	Table       string
 	SkipCreate  bool
-	Unprepared  bool // statements are not prepared
+	Unprepared  bool
 	BusyTimeout time.Duration
 	PruneEvery  time.Duration
 	OnPrune     func(removed int64, err error)
 }
 
-// A Table implements [drivers.L2], [drivers.Adder], [drivers.Swapper],
-// [drivers.Leaser], [drivers.Scanner], [drivers.PrefixDeleter], [drivers.Pruner] and
-// [drivers.Checker].
+// A Store is what a [Table] implements, and the Driver of each SQL database with it.
+type Store interface {
+	drivers.L2
+	drivers.Adder
+	drivers.Swapper
+	drivers.Leaser
+	drivers.Scanner
+	drivers.PrefixDeleter
+	drivers.Pruner
+	drivers.Checker
+}
+
+// A Table is a [Store] in one table of a database.
 type Table struct {
 	*Dialect
 	db         *sql.DB
-	table      string // as it was given
+	table      string // as in Options
 	into, from string // quoted, for statements
 	options    Options
 	err        error
 	closed     atomic.Bool
-	limit      atomic.Int64 // bytes of a statement; 0: none
+	limit      atomic.Int64 // bytes of a statement; 0: no limit
 
-	// preparing is full while somebody makes the table: a lock that those who wait
-	// for can stop waiting for.
+	// preparing is full while a goroutine creates the table. It is a lock for which a
+	// goroutine can stop waiting when its context ends.
 	preparing chan struct{}
 	prepared  atomic.Bool
 
@@ -73,22 +91,13 @@ type Table struct {
 	pruning    sync.WaitGroup
 }
 
-var (
-	_ drivers.L2            = (*Table)(nil)
-	_ drivers.Adder         = (*Table)(nil)
-	_ drivers.Swapper       = (*Table)(nil)
-	_ drivers.Leaser        = (*Table)(nil)
-	_ drivers.Scanner       = (*Table)(nil)
-	_ drivers.PrefixDeleter = (*Table)(nil)
-	_ drivers.Pruner        = (*Table)(nil)
-	_ drivers.Checker       = (*Table)(nil)
-)
+var _ Store = (*Table)(nil)
 
-// Names are quoted wherever they are used; the limit keeps them readable, and away
-// from the schema.table form that index names cannot have.
+// Statements quote the table's name. The pattern excludes the form schema.table, which
+// the name of an index cannot have.
 var tableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// New returns a table in db. It does not touch the database.
+// New returns a Table in db. It does not access the database.
 func New(db *sql.DB, dialect *Dialect, options Options) *Table {
 	if options.Table == "" {
 		options.Table = DefaultTable
@@ -113,7 +122,7 @@ func New(db *sql.DB, dialect *Dialect, options Options) *Table {
 	t.err = t.check()
 	t.closed.Store(t.err != nil)
 	if t.err == nil && options.PruneEvery > 0 {
-		t.pruning.Go(t.pruneNowAndThen)
+		t.pruning.Go(t.pruneInBackground)
 	}
 	return t
 }
@@ -126,7 +135,7 @@ func (t *Table) check() error {
 	case !tableName.MatchString(o.Table):
 		return fmt.Errorf("%s: table %q: want letters, digits and underscores, not beginning with a digit", t.Name, o.Table)
 	case t.Reserved != "" && strings.HasPrefix(strings.ToLower(o.Table), t.Reserved):
-		return fmt.Errorf("%s: table %q: names that begin with %s are the database's own", t.Name, o.Table, t.Reserved)
+		return fmt.Errorf("%s: table %q: names that begin with %s are reserved by the database", t.Name, o.Table, t.Reserved)
 	case t.MaxTable > 0 && len(o.Table) > t.MaxTable:
 		return fmt.Errorf("%s: table %q: the name is longer than %d bytes", t.Name, o.Table, t.MaxTable)
 	case o.BusyTimeout < 0:
@@ -137,16 +146,16 @@ func (t *Table) check() error {
 	return nil
 }
 
-// Err returns what makes the driver unusable, or nil.
+// Err returns why the options are unusable, or nil.
 func (t *Table) Err() error { return t.err }
 
-// closePatience is how long Close waits for a server that does not answer. Some drivers
-// would wait for seconds on each connection.
-const closePatience = time.Second
+// closeTimeout is how long Close waits for a server that does not answer. Some client
+// libraries would wait for seconds on each connection.
+const closeTimeout = time.Second
 
-// Close ends background pruning and releases the prepared statements. Calls under
-// way fail; later ones too, with [drivers.ErrClosed]. Statements that a server does not
-// answer about are left to go with their connections.
+// Close ends background pruning and closes the prepared statements. Running and later
+// calls fail with [drivers.ErrClosed]. Statements that cannot be closed in time are
+// closed with their connections.
 func (t *Table) Close() error {
 	t.closed.Store(true)
 	t.stop()
@@ -155,7 +164,7 @@ func (t *Table) Close() error {
 	statements := t.statements
 	t.statements = make(map[string]*sql.Stmt)
 	t.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), closePatience)
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	err := within.Do(ctx, func() error {
 		var errs []error

@@ -1,5 +1,9 @@
-// Package subscriptions is what buses have in common, whatever their broker: they are
-// open until Close, each subscription has a goroutine, and it comes back after a loss.
+// Package subscriptions implements what buses have in common, whatever their broker: a bus
+// is open until Close, each subscription has a goroutine, and a subscription reconnects
+// after a lost connection.
+//
+// Set.mu guards the closed flag and the start of goroutines against Close, and is not held
+// while a subscription runs. Nothing here calls a Listener.
 package subscriptions
 
 import (
@@ -12,31 +16,31 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// A Set is the subscriptions of one bus.
+// A Set holds the subscriptions of one bus.
 type Set struct {
 	bus    string
 	err    error
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 
-	mu      sync.Mutex // guards closed, and running against Close's Wait
+	mu      sync.Mutex // guards closed, and orders running.Go before the Wait of Close
 	closed  bool
 	running sync.WaitGroup
 }
 
-// New returns the set of a bus whose errors begin with a name. unusable is what is wrong
-// with its options: if not nil, the set is closed from the beginning.
+// New returns the Set of a bus whose errors begin with name. unusable, if not nil, is why
+// the options of the bus are unusable; the Set is then closed from the beginning.
 func New(name string, unusable error) *Set {
 	s := &Set{bus: name, err: unusable, closed: unusable != nil}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
 
-// Err returns what makes the bus unusable, or nil.
+// Err returns why the options of the bus are unusable, or nil.
 func (s *Set) Err() error { return s.err }
 
-// Publish calls publish, unless ctx has ended or the set is closed, and says in an error
-// what it was about.
+// Publish calls publish, unless ctx has ended or the Set is closed. Its error names the bus
+// and the channel.
 func (s *Set) Publish(ctx context.Context, channel string, publish func() error) error {
 	err := ctx.Err()
 	if s.isClosed() {
@@ -57,8 +61,8 @@ func (s *Set) isClosed() bool {
 	return s.closed
 }
 
-// Subscribe starts run, whose context ends when the returned function is called or the
-// set is closed; both wait for the end of run.
+// Subscribe starts run in a goroutine. The context of run ends when the returned function
+// is called or the Set is closed; both wait until run returns.
 func (s *Set) Subscribe(channel string, run func(context.Context)) (unsubscribe func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -93,8 +97,8 @@ const (
 	MaxBackoff = 2 * time.Second
 )
 
-// Keep runs one session after the other until ctx ends. A session lives as long as one
-// connection and returns why it ended, which lost is told.
+// Keep runs one session after the other until ctx ends. A session lasts as long as one
+// connection and returns why the connection was lost, and Keep calls lost with that error.
 func Keep(ctx context.Context, session func(context.Context) error, lost func(error)) {
 	backoff := minBackoff
 	for {
@@ -104,11 +108,11 @@ func Keep(ctx context.Context, session func(context.Context) error, lost func(er
 			return
 		}
 		lost(err)
-		// A connection that is broken as soon as it is made counts as a failure.
+		// A connection that breaks soon after it was made does not reset the back-off.
 		if time.Since(start) > MaxBackoff {
 			backoff = minBackoff
 		}
-		// Processes that lost one server must not come back to it all at once.
+		// Random, so that the processes that lost a server do not reconnect all at once.
 		wait := time.NewTimer(backoff/2 + rand.N(backoff/2))
 		select {
 		case <-wait.C:

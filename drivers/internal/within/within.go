@@ -1,5 +1,6 @@
-// Package within keeps a driver's promise to honour contexts where the library
-// below does not watch them in all of its waits.
+// Package within lets a driver return when its context ends although the client library
+// below waits without watching the context. It promises only the return: the call goes on
+// in the background. It has no state.
 package within
 
 import (
@@ -8,9 +9,9 @@ import (
 	"fmt"
 )
 
-// Do runs f and returns when f does or when ctx ends, whichever is first. In the
-// second case f goes on in the background: whatever it uses must be its own, and
-// its own timeouts must end it. An error of f after the end of ctx wraps ctx.Err().
+// Do runs f and returns when f returns or when ctx ends, whichever comes first. If ctx ends
+// first, f goes on in the background, so f must own everything that it uses and must end
+// by timeouts of its own. An error of f after the end of ctx wraps ctx.Err().
 func Do(ctx context.Context, f func() error) error {
 	if ctx.Done() == nil {
 		return f()

@@ -3,21 +3,25 @@ package wrap
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// maxRounds is how often a swap looks at a key anew that changes while it is swapped.
+// maxRounds is how often a swap reads a key again that has changed between the read and
+// the swap.
 const maxRounds = 100
 
-var errRestless = errors.New("a key changes all the time")
+var errContention = fmt.Errorf("a key changed between each of %d reads and the swaps after them", maxRounds)
 
-// SwapMany compares values and swaps what is stored of them: it reads, decodes, and
-// has the tier swap exactly those bytes. One value can be stored in many forms, so it
-// begins again when the bytes have changed meanwhile.
+// SwapMany compares decoded values and swaps encoded ones: it reads, decodes, and has
+// the inner tier swap exactly the bytes that it has read. One value can have many
+// encodings, so SwapMany begins again when the bytes have changed in the meantime.
 func (w *wrapper) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
+	swapper, err := capability(w, "swap", len(swaps), drivers.SwapperOf)
+	if err != nil {
+		return nil, err
+	}
 	items := make([]drivers.Item, len(swaps))
 	for i, s := range swaps {
 		items[i] = drivers.Item{Key: s.Key, Value: s.New, TTL: s.TTL}
@@ -26,7 +30,7 @@ func (w *wrapper) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, e
 	if err != nil {
 		return nil, err
 	}
-	stored := make([]drivers.Swap, len(swaps)) // Old is filled in when it has been read
+	stored := make([]drivers.Swap, len(swaps)) // as the inner tier performs them; Old is set after a read
 	for i, s := range swaps {
 		stored[i] = drivers.Swap{Key: s.Key, TTL: s.TTL}
 		if s.New != nil {
@@ -37,15 +41,15 @@ func (w *wrapper) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, e
 	for rest := upTo(len(swaps)); len(rest) > 0; {
 		var batch []int
 		batch, rest = distinct(swaps, rest)
-		if err := w.swap(ctx, swaps, stored, batch, done); err != nil {
+		if err := w.swap(ctx, swapper, swaps, stored, batch, done); err != nil {
 			return nil, err
 		}
 	}
 	return done, nil
 }
 
-// distinct cuts open where a key comes for the second time: that swap sees what the
-// first has done.
+// distinct cuts open before the second swap of a key, which has to see the result of
+// the first.
 func distinct(swaps []drivers.Swap, open []int) (batch, rest []int) {
 	seen := make(map[string]bool, len(open))
 	for n, i := range open {
@@ -57,11 +61,11 @@ func distinct(swaps []drivers.Swap, open []int) (batch, rest []int) {
 	return open, nil
 }
 
-// swap carries out those of swaps that open names, all of different keys.
-func (w *wrapper) swap(ctx context.Context, swaps, stored []drivers.Swap, open []int, done []bool) error {
+// swap performs the swaps at the indexes open, all of different keys.
+func (w *wrapper) swap(ctx context.Context, swapper drivers.Swapper, swaps, stored []drivers.Swap, open []int, done []bool) error {
 	for round := 0; len(open) > 0; round++ {
 		if round == maxRounds {
-			return w.failed("swap", len(swaps), errRestless)
+			return w.failed("swap", len(swaps), errContention)
 		}
 		matching, err := w.matching(ctx, swaps, stored, open, round > 0)
 		if err != nil || len(matching) == 0 {
@@ -71,7 +75,7 @@ func (w *wrapper) swap(ctx context.Context, swaps, stored []drivers.Swap, open [
 		for j, i := range matching {
 			batch[j] = stored[i]
 		}
-		swapped, err := w.inner.(drivers.Swapper).SwapMany(ctx, batch)
+		swapped, err := swapper.SwapMany(ctx, batch)
 		if err != nil {
 			return err
 		}
@@ -88,8 +92,9 @@ func (w *wrapper) swap(ctx context.Context, swaps, stored []drivers.Swap, open [
 	return nil
 }
 
-// matching returns those of open whose key holds what they expect, and notes how that
-// is stored. That an absent key is expected is believed at first: the tier will see.
+// matching returns the indexes among open whose key holds the expected value, and puts
+// that value's stored bytes into stored. An absent key that is expected to be absent needs
+// no read in the first round: the inner tier checks it.
 func (w *wrapper) matching(ctx context.Context, swaps, stored []drivers.Swap, open []int, again bool) (matching []int, err error) {
 	var keys []string
 	var at []int

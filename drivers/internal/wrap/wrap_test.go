@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -47,23 +48,32 @@ func TestConformance(t *testing.T) {
 		drivertest.Limits{LargestValue: 8 << 20})
 }
 
-// limited returns a tier that has exactly those capabilities.
-func limited(inner drivers.L2, c int) drivers.L2 {
-	w := &wrapper{inner: inner, coding: salted{}}
-	if c&leases != 0 {
-		return combineLeasing(w, c&^leases)
+// have returns the result of a query that finds its capability.
+func have[C any](c C, ok bool) C {
+	if !ok {
+		panic("the tier lacks a capability")
 	}
-	return combineOthers(w, c)
+	return c
 }
 
-func TestItHasTheCapabilitiesOfItsTier(t *testing.T) {
-	for c := range 64 {
-		inner := limited(newInner(), c)
-		if have := drivertest.Of(inner); int(have) != c {
-			t.Fatalf("%06b: the tier has %s", c, have)
-		}
-		if have := drivertest.Of(New(inner, salted{}, Options{})); int(have) != c {
-			t.Errorf("%06b: has %s", c, have)
+// Callers ask a query first; one that did not gets an error and no panic.
+func TestMethodsOfMissingCapabilitiesFail(t *testing.T) {
+	w := New(struct{ drivers.L2 }{newInner()}, salted{}, Options{Name: "salted"}).(*wrapper)
+	ctx := t.Context()
+	_, add := w.AddMany(ctx, []drivers.Item{{Key: "a"}})
+	_, swap := w.SwapMany(ctx, []drivers.Swap{{Key: "a"}})
+	_, lease := w.LeaseMany(ctx, []string{"a"}, "token", time.Minute)
+	_, fill := w.FillMany(ctx, []drivers.Item{{Key: "a"}}, "token")
+	release := w.ReleaseMany(ctx, []string{"a"}, "token")
+	scan := w.Scan(ctx, "", func([]string) error { return nil })
+	_, prefix := w.DeletePrefix(ctx, "")
+	_, prune := w.Prune(ctx)
+	for want, err := range map[string]error{
+		"add 1 key": add, "swap 1 key": swap, "lease 1 key": lease, "fill 1 key": fill, "release 1 key": release,
+		"scan": scan, "delete a prefix": prefix, "prune": prune,
+	} {
+		if !errors.Is(err, errors.ErrUnsupported) || !strings.HasPrefix(err.Error(), "salted: "+want+": ") {
+			t.Errorf("%s: error %v", want, err)
 		}
 	}
 }
@@ -75,7 +85,7 @@ func TestWhatMakesItUnusableIsTold(t *testing.T) {
 		New(nil, salted{}, Options{Name: "seal"}),
 		New(memory.NewL2(memory.L2Options{MaxSize: "plenty"}), salted{}, Options{Name: "seal"}),
 	} {
-		err := w.(drivers.Checker).Err()
+		err := have(drivers.CheckerOf(w)).Err()
 		if err == nil || !strings.HasPrefix(err.Error(), "seal: ") && !strings.HasPrefix(err.Error(), "memory: MaxSize") {
 			t.Errorf("error %v", err)
 		}
@@ -86,7 +96,7 @@ func TestWhatMakesItUnusableIsTold(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := New(newInner(), salted{}, Options{}).(drivers.Checker).Err(); err != nil {
+	if err := have(drivers.CheckerOf(New(newInner(), salted{}, Options{}))).Err(); err != nil {
 		t.Error(err)
 	}
 }
@@ -125,13 +135,13 @@ func TestAnUnreadableValueIsAbsent(t *testing.T) {
 		t.Errorf("told of %q", told)
 	}
 
-	added, err := w.(drivers.Adder).AddMany(t.Context(), []drivers.Item{{Key: "a", Value: []byte("mine")}, {Key: "b", Value: []byte("mine")}})
+	added, err := have(drivers.AdderOf(w)).AddMany(t.Context(), []drivers.Item{{Key: "a", Value: []byte("mine")}, {Key: "b", Value: []byte("mine")}})
 	if err != nil || string(added[0]) != "mine" || string(added[1]) != "readable" {
 		t.Errorf("add: %q, %v", added, err)
 	}
 	expect(t, w, "a", "mine")
 
-	swapper := w.(drivers.Swapper)
+	swapper := have(drivers.SwapperOf(w))
 	for _, next := range [][]byte{[]byte("mine"), nil} {
 		plant(t, inner, "a", "foreign")
 		swapped, err := swapper.SwapMany(t.Context(), []drivers.Swap{{Key: "a", Old: []byte("foreign"), New: next}, {Key: "b", New: next}})
@@ -150,9 +160,12 @@ func TestAnUnreadableValueIsAbsent(t *testing.T) {
 func TestAnAddOverTheUnreadableFailsWithoutSwaps(t *testing.T) {
 	inner := newInner()
 	plant(t, inner, "a", "salt: not by any means what it says it is")
-	w := New(limited(inner, adds), unreadable{}, Options{Name: "salted"})
-	_, err := w.(drivers.Adder).AddMany(t.Context(), []drivers.Item{{Key: "a", Value: []byte("mine")}})
-	if !errors.Is(err, errInTheWay) || !strings.HasPrefix(err.Error(), "salted: add 1 key: ") {
+	w := New(struct {
+		drivers.L2
+		drivers.Adder
+	}{inner, inner}, unreadable{}, Options{Name: "salted"})
+	_, err := have(drivers.AdderOf(w)).AddMany(t.Context(), []drivers.Item{{Key: "a", Value: []byte("mine")}})
+	if !errors.Is(err, errCannotReplace) || !strings.HasPrefix(err.Error(), "salted: add 1 key: ") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -179,7 +192,7 @@ func (m *meddling) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, 
 func TestASwapBeginsAgainWhenTheSameValueHasAnotherForm(t *testing.T) {
 	inner := &meddling{L2: newInner()}
 	w := New(inner, salted{}, Options{Name: "salted"})
-	swapper := w.(drivers.Swapper)
+	swapper := have(drivers.SwapperOf(w))
 	plant(t, w, "a", "same")
 	inner.times, inner.with = 3, func() { plant(t, w, "a", "same") }
 	if swapped, err := swapper.SwapMany(t.Context(), []drivers.Swap{{Key: "a", Old: []byte("same"), New: []byte("new")}}); err != nil || !swapped[0] {
@@ -195,7 +208,7 @@ func TestASwapBeginsAgainWhenTheSameValueHasAnotherForm(t *testing.T) {
 
 	inner.times, inner.with = 1000, func() { plant(t, w, "a", "another") }
 	_, err := swapper.SwapMany(t.Context(), []drivers.Swap{{Key: "a", Old: []byte("another"), New: []byte("lost")}})
-	if !errors.Is(err, errRestless) {
+	if !errors.Is(err, errContention) {
 		t.Errorf("a swap that never comes first: %v", err)
 	}
 }
@@ -205,7 +218,7 @@ func TestAnAddBeginsAgainWhenSomebodyReplacesTheUnreadable(t *testing.T) {
 	w := New(inner, salted{}, Options{Name: "salted"})
 	plant(t, inner, "a", "foreign")
 	inner.times, inner.with = 1, func() { plant(t, w, "a", "theirs") }
-	added, err := w.(drivers.Adder).AddMany(t.Context(), []drivers.Item{{Key: "a", Value: []byte("mine")}})
+	added, err := have(drivers.AdderOf(w)).AddMany(t.Context(), []drivers.Item{{Key: "a", Value: []byte("mine")}})
 	if err != nil || string(added[0]) != "theirs" {
 		t.Errorf("add: %q, %v", added, err)
 	}
@@ -213,7 +226,7 @@ func TestAnAddBeginsAgainWhenSomebodyReplacesTheUnreadable(t *testing.T) {
 
 func TestSwapsOfOneKeySeeEachOther(t *testing.T) {
 	w := New(newInner(), salted{}, Options{Name: "salted"})
-	swapped, err := w.(drivers.Swapper).SwapMany(t.Context(), []drivers.Swap{
+	swapped, err := have(drivers.SwapperOf(w)).SwapMany(t.Context(), []drivers.Swap{
 		{Key: "a", New: []byte("1")}, {Key: "b", New: []byte("1")}, {Key: "a", Old: []byte("1"), New: []byte("2")}, {Key: "a", Old: []byte("1")},
 	})
 	if want := []bool{true, true, true, false}; err != nil || fmt.Sprint(swapped) != fmt.Sprint(want) {

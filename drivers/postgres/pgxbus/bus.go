@@ -1,22 +1,27 @@
-// Package pgxbus is a bus on PostgreSQL's LISTEN and NOTIFY, for programs whose shared
-// tier is a table of package postgres and that want no other server. It takes a pool
-// of github.com/jackc/pgx/v5.
+// Package pgxbus is a bus on LISTEN and NOTIFY of PostgreSQL, for programs whose shared tier
+// is a table of package postgres and that use no other server. It uses a pool of
+// github.com/jackc/pgx/v5.
 //
 //	pool, err := pgxpool.New(ctx, os.Getenv("DATABASE_URL"))
 //	store, err := runtime.NewStore("main",
 //		runtime.L2(postgres.New(stdlib.OpenDBFromPool(pool), postgres.Options{})),
 //		runtime.WithBus(pgxbus.New(pool, pgxbus.Options{})))
 //
+// # Concurrency
+//
+// A [Bus] may be used by many goroutines at once. Each subscription is one goroutine, which
+// alone uses the subscription's connection and calls its listener, so it needs no lock.
+//
 // # Limits
 //
-// Each subscription holds a connection of its own, beside the pool, and needs one that
-// is its own on the server too: not a pooler that gives each transaction another one,
-// and not a replica.
+// Each subscription holds a connection of its own in addition to the pool. It must be one
+// connection to the primary server: not through a pooler that may give each transaction
+// another connection, and not to a replica.
 //
-// A notification has at most 8000 bytes of text, so a message is sent in Base64, and
-// one of more than 5900 bytes in several notifications of one transaction. Postgres
-// serializes the commits of transactions that notify; hundreds of messages a second
-// are fine, tens of thousands are not.
+// A notification has at most 8000 bytes of text, so a message is sent in Base64, and a
+// message of more than 5900 bytes in several notifications of one transaction. PostgreSQL
+// serializes the commits of transactions that notify: hundreds of messages in a second are
+// possible, tens of thousands are not.
 package pgxbus
 
 import (
@@ -32,20 +37,21 @@ import (
 	"github.com/cachegen/cachegen/drivers/internal/subscriptions"
 )
 
-// DefaultPingInterval is what [Options] with zero mean.
+// DefaultPingInterval is the default of [Options].PingInterval.
 const DefaultPingInterval = time.Second
 
 // Options of a [Bus]. The zero value is usable.
 type Options struct {
-	// PingInterval is how often a subscription asks whether its connection is alive,
-	// while it hears nothing. No answer within the same time gives it up, so a
-	// network that drops packets without a word is noticed within two intervals.
+	// PingInterval is after which time without notifications a subscription pings the
+	// server; [DefaultPingInterval] if zero. A connection without an answer within the
+	// same time is closed, so a network that drops packets silently is noticed within two
+	// intervals.
 	PingInterval time.Duration
 }
 
-// Bus implements [drivers.Bus]. Each subscription has a goroutine that keeps it up
-// until the subscription or the bus ends: reconnecting with a back-off of at most two
-// seconds.
+// A Bus is a [drivers.Bus]. Each subscription has a connection of its own and a goroutine,
+// which reconnects, with a back-off of at most two seconds, until the subscription or the
+// bus ends.
 type Bus struct {
 	pool *pgxpool.Pool
 	ping time.Duration
@@ -57,34 +63,36 @@ var (
 	_ drivers.Checker = (*Bus)(nil)
 )
 
-// New returns a bus on pool, which stays the caller's to close, after the bus. Messages
-// are published through the pool; subscriptions connect as it does. New does not
-// connect.
+// New returns a bus on pool. pool stays open after Close; close it after the bus. Messages
+// are published through the pool; subscriptions connect with its configuration. New does
+// not connect. If pool is nil or options are unusable, every operation fails: Err returns
+// the reason, and runtime.NewStore refuses the bus.
 func New(pool *pgxpool.Pool, options Options) *Bus {
 	var err error
 	b := &Bus{pool: pool, ping: options.PingInterval}
 	switch {
 	case pool == nil:
-		err = errors.New("postgres: the pool is nil")
+		err = errors.New("pgxbus: the pool is nil")
 	case b.ping < 0:
-		err = fmt.Errorf("postgres: PingInterval is %s, must not be negative", b.ping)
+		err = fmt.Errorf("pgxbus: PingInterval is %s, must not be negative", b.ping)
 	case b.ping == 0:
 		b.ping = DefaultPingInterval
 	}
-	b.all = subscriptions.New("postgres", err)
+	b.all = subscriptions.New("pgxbus", err)
 	return b
 }
 
-// Err returns what makes the bus unusable, or nil.
+// Err implements [drivers.Checker]: it returns why the bus is unusable, or nil.
 func (b *Bus) Err() error { return b.all.Err() }
 
-// Publish implements [drivers.Bus]. It says nothing about whether anybody listens.
+// Publish implements [drivers.Bus]. Its result does not say whether there are subscribers.
 func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error {
 	return b.all.Publish(ctx, channel, func() error { return b.notify(ctx, channel, message) })
 }
 
-// notify tries again while the pool hands out connections that broke without its
-// noticing, as all do when the server restarts. A message may arrive twice then.
+// notify tries again while the pool returns connections that have broken without its
+// knowledge, as all connections do when the server restarts. The message can then arrive
+// twice.
 func (b *Bus) notify(ctx context.Context, channel string, message []byte) error {
 	for left := b.pool.Stat().TotalConns(); ; left-- {
 		_, err := b.pool.Exec(ctx, "SELECT pg_notify($1, part) FROM unnest($2::text[]) AS part", identifier(channel), split(message))
@@ -102,8 +110,8 @@ func (b *Bus) Subscribe(channel string, l drivers.Listener) (unsubscribe func(),
 	return b.all.Subscribe(channel, s.run)
 }
 
-// Close implements [drivers.Bus]. It returns when no listener is called any more,
-// and must not be called from one.
+// Close implements [drivers.Bus]. It returns when no listener is called any more, and must
+// not be called by a listener.
 func (b *Bus) Close() error {
 	return b.all.Close()
 }

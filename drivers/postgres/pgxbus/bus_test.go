@@ -97,7 +97,7 @@ func TestReconnectsAfterItsConnectionWasEnded(t *testing.T) {
 		if _, err := pool.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN "ended"'`); err != nil {
 			t.Fatal(err)
 		}
-		e.expect(t, `down postgres: subscription to "ended": `)
+		e.expect(t, `down pgxbus: subscription to "ended": `)
 		e.expect(t, "up")
 	}
 	if err := b.Publish(t.Context(), "ended", []byte("x")); err != nil {
@@ -186,7 +186,7 @@ func TestThePoolsBeforeConnectIsUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for password, want := range map[string]string{
-		"secret": "up", "wrong": `down postgres: subscription to "before": `,
+		"secret": "up", "wrong": `down pgxbus: subscription to "before": `,
 	} {
 		config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error { c.Password = password; return nil }
 		pool, err := pgxpool.NewWithConfig(t.Context(), config.Copy())
@@ -208,9 +208,9 @@ func TestWrongCredentialsAreAnError(t *testing.T) {
 	if _, err := b.Subscribe("c", e); err != nil {
 		t.Fatal(err)
 	}
-	e.expect(t, `down postgres: subscription to "c": `)
+	e.expect(t, `down pgxbus: subscription to "c": `)
 	err := b.Publish(t.Context(), "c", nil)
-	if err == nil || !strings.HasPrefix(err.Error(), `postgres: publish on "c": `) || !strings.Contains(err.Error(), "password authentication failed") {
+	if err == nil || !strings.HasPrefix(err.Error(), `pgxbus: publish on "c": `) || !strings.Contains(err.Error(), "password authentication failed") {
 		t.Errorf("publish: %v", err)
 	}
 	if err != nil && strings.Contains(err.Error(), "guessed") {
@@ -222,7 +222,7 @@ func TestAClosedPoolIsAnError(t *testing.T) {
 	pool := openPool(t, running.Of(t).URL())
 	b := openBus(t, pool, Options{})
 	pool.Close()
-	if err := b.Publish(t.Context(), "c", nil); err == nil || !strings.HasPrefix(err.Error(), `postgres: publish on "c": `) || !strings.Contains(err.Error(), "closed pool") {
+	if err := b.Publish(t.Context(), "c", nil); err == nil || !strings.HasPrefix(err.Error(), `pgxbus: publish on "c": `) || !strings.Contains(err.Error(), "closed pool") {
 		t.Errorf("publish: %v", err)
 	}
 }
@@ -234,8 +234,8 @@ func TestAStandbyIsAnError(t *testing.T) {
 	if _, err := b.Subscribe("c", e); err != nil {
 		t.Fatal(err)
 	}
-	e.expect(t, `down postgres: subscription to "c": `)
-	if err := b.Publish(t.Context(), "c", nil); err == nil || !strings.HasPrefix(err.Error(), `postgres: publish on "c": `) || !strings.Contains(err.Error(), "recovery") {
+	e.expect(t, `down pgxbus: subscription to "c": `)
+	if err := b.Publish(t.Context(), "c", nil); err == nil || !strings.HasPrefix(err.Error(), `pgxbus: publish on "c": `) || !strings.Contains(err.Error(), "recovery") {
 		t.Errorf("publish: %v", err)
 	}
 }

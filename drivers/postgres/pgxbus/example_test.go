@@ -10,7 +10,7 @@ import (
 	"github.com/cachegen/cachegen/drivers/postgres/pgxbus"
 )
 
-// A listener prints what it is told.
+// A listener prints each call.
 type listener struct{}
 
 func (listener) Up()                    { fmt.Println("up") }

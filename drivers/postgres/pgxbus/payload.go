@@ -8,14 +8,15 @@ import (
 	"strings"
 )
 
-// maxPart is how many bytes of a message one notification carries: in Base64, and with
-// two numbers before it, less than the 8000 bytes that Postgres allows.
+// maxPart is how many bytes of a message one notification carries. In Base64, with two
+// numbers in front, they are less than the 8000 bytes that PostgreSQL allows.
 const maxPart = 5900
 
-// split returns message as payloads of notifications: its place, the number of parts,
-// and the part in Base64, with a colon after each number. They have to be sent in one
-// transaction: then no other notification comes between them, and none gets lost
-// alone. Their places keep equal parts apart, of which Postgres would send one.
+// split divides message into payloads of notifications. A payload is the index of the part,
+// the number of parts, and the part in Base64, with a colon after each number. The
+// notifications have to be sent in one transaction, so that no other notification comes
+// between them and none is lost alone. The index makes equal parts different: PostgreSQL
+// sends equal notifications of a transaction only once.
 func split(message []byte) []string {
 	n := max(1, (len(message)+maxPart-1)/maxPart)
 	parts := make([]string, n)
@@ -26,14 +27,14 @@ func split(message []byte) []string {
 	return parts
 }
 
-// An assembly puts the parts of a message together again.
+// An assembly joins the parts of a message.
 type assembly struct {
 	message []byte
-	next, n int // which part comes, of how many
+	next, n int // the index of the next part, and the number of parts
 }
 
-// add takes the payload of the next notification, and returns the message once it is
-// whole. What does not fit is somebody else's, and ignored.
+// add adds the payload of the next notification, and returns the message when it is
+// complete. It ignores payloads that split does not make, which other programs have sent.
 func (a *assembly) add(payload string) (message []byte, whole bool) {
 	place, rest, ok1 := strings.Cut(payload, ":")
 	count, text, ok2 := strings.Cut(rest, ":")
@@ -62,8 +63,8 @@ func (a *assembly) add(payload string) (message []byte, whole bool) {
 
 const hashed = "sha256:"
 
-// identifier returns the name of channel in Postgres: itself, or a hash where it is
-// too long, is empty, or has characters that depend on the database's encoding.
+// identifier returns the PostgreSQL name of channel: channel itself, or a hash of it if it
+// is too long or empty, or has characters that depend on the database's encoding.
 func identifier(channel string) string {
 	const longest = 63
 	strange := func(r rune) bool { return r < ' ' || r > '~' }

@@ -15,16 +15,16 @@ import (
 )
 
 const (
-	// connectTimeout bounds what no ping watches yet.
+	// connectTimeout bounds the time until a connection listens and is watched by pings.
 	connectTimeout = 10 * time.Second
-	// closeTimeout bounds the farewell to a server that may be gone.
+	// closeTimeout bounds the close of a connection to a server that may not answer.
 	closeTimeout = 200 * time.Millisecond
 )
 
-var errSilent = errors.New("the connection is silent")
+var errSilent = errors.New("the server did not answer")
 
-// A subscription tells its listener what one channel says, and whether it can be
-// heard. It is one goroutine.
+// A subscription delivers the messages of one channel to its listener, and reports whether
+// the channel is connected. Only one goroutine uses it.
 type subscription struct {
 	pool     *pgxpool.Pool
 	channel  string
@@ -33,23 +33,23 @@ type subscription struct {
 	down     bool // Down was called after the last Up
 }
 
-// run keeps the subscription up until ctx ends.
+// run keeps the subscription connected until ctx ends.
 func (s *subscription) run(ctx context.Context) {
 	subscriptions.Keep(ctx, s.session, func(err error) {
 		if !s.down {
 			s.down = true
-			s.listener.Down(fmt.Errorf("postgres: subscription to %q: %w", s.channel, err))
+			s.listener.Down(fmt.Errorf("pgxbus: subscription to %q: %w", s.channel, err))
 		}
 	})
 }
 
-// session lives as long as one connection, and returns why it ended.
+// session lasts as long as one connection, and returns why the connection ended.
 func (s *subscription) session(ctx context.Context) error {
 	connection, err := s.listen(ctx)
 	if err != nil {
 		return err
 	}
-	defer hangUp(connection)
+	defer closeConnection(connection)
 	s.down = false
 	s.listener.Up()
 	var parts assembly
@@ -61,14 +61,14 @@ func (s *subscription) session(ctx context.Context) error {
 		if message, whole := parts.add(notification.Payload); whole {
 			s.listener.Message(message)
 		}
-		// The listener may have taken its time, and ctx may have ended meanwhile.
+		// ctx may have ended during the call of the listener.
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 	}
 }
 
-// listen connects and returns when notifications of the channel arrive.
+// listen connects and returns when the server has confirmed LISTEN.
 func (s *subscription) listen(ctx context.Context) (*pgx.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
@@ -79,26 +79,26 @@ func (s *subscription) listen(ctx context.Context) (*pgx.Conn, error) {
 			return nil, err
 		}
 	}
-	config.OnNotification = nil // what is not nil gets them in place of us
+	config.OnNotification = nil // a handler would take the notifications away from WaitForNotification
 	connection, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, err
 	}
 	if _, err := connection.Exec(ctx, "LISTEN "+pgx.Identifier{identifier(s.channel)}.Sanitize()); err != nil {
-		hangUp(connection)
+		closeConnection(connection)
 		return nil, err
 	}
 	return connection, nil
 }
 
-// next waits for a notification, and asks a silent connection whether it is alive.
+// next waits for a notification, and pings the server after each PingInterval without one.
 func (s *subscription) next(ctx context.Context, connection *pgx.Conn) (*pgconn.Notification, error) {
 	for {
 		n, err := wait(ctx, s.ping, connection.WaitForNotification)
 		if err == nil {
 			return n, nil
 		}
-		// The end of a wait for notifications alone leaves the connection as it is.
+		// The end of a wait for notifications does not close the connection.
 		if ctx.Err() != nil || connection.IsClosed() || !errors.Is(err, context.DeadlineExceeded) {
 			return nil, err
 		}
@@ -113,13 +113,14 @@ func (s *subscription) next(ctx context.Context, connection *pgx.Conn) (*pgconn.
 	}
 }
 
+// wait calls f with a context that ends after d.
 func wait[T any](ctx context.Context, d time.Duration, f func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	return f(ctx)
 }
 
-func hangUp(connection *pgx.Conn) {
+func closeConnection(connection *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	_ = connection.Close(ctx)

@@ -69,7 +69,7 @@ func (t *Tier) Delete(ctx context.Context, keys []string) error {
 // meanwhile is loaded again.
 func (t *Tier) add(ctx context.Context, items []drivers.Item) (stored [][]byte, err error) {
 	err = t.run(ctx, "add", len(items), t.Timeout, func(ctx context.Context) (err error) {
-		if a, ok := t.Driver.(drivers.Adder); ok {
+		if a, ok := drivers.AdderOf(t.Driver); ok {
 			stored, err = a.AddMany(ctx, items)
 			return counted(err, len(stored), len(items))
 		}
@@ -84,13 +84,17 @@ func (t *Tier) add(ctx context.Context, items []drivers.Item) (stored [][]byte, 
 
 // canSwap reports whether the tier can compare and swap.
 func (t *Tier) canSwap() bool {
-	_, ok := t.Driver.(drivers.Swapper)
+	_, ok := drivers.SwapperOf(t.Driver)
 	return ok
 }
 
 func (t *Tier) swap(ctx context.Context, swaps []drivers.Swap) (swapped []bool, err error) {
 	err = t.run(ctx, "swap", len(swaps), t.Timeout, func(ctx context.Context) (err error) {
-		swapped, err = t.Driver.(drivers.Swapper).SwapMany(ctx, swaps)
+		swapper, ok := drivers.SwapperOf(t.Driver)
+		if !ok {
+			return errors.ErrUnsupported // canSwap says so
+		}
+		swapped, err = swapper.SwapMany(ctx, swaps)
 		return counted(err, len(swapped), len(swaps))
 	})
 	return swapped, err

@@ -86,7 +86,7 @@ func (t *Tier) breakerChanged(state breaker.State, cause error) {
 
 // Ready asks the driver whether the tier has all that it needs, if the driver can tell.
 func (t *Tier) Ready(ctx context.Context) error {
-	if d, ok := t.Driver.(interface{ Ready(context.Context) error }); ok {
+	if d, ok := drivers.ReadyCheckerOf(t.Driver); ok {
 		return d.Ready(ctx)
 	}
 	return nil
@@ -94,7 +94,7 @@ func (t *Tier) Ready(ctx context.Context) error {
 
 // Prune removes what is past its TTL, if the driver does not do so by itself.
 func (t *Tier) Prune(ctx context.Context) (int64, error) {
-	if p, ok := t.Driver.(drivers.Pruner); ok {
+	if p, ok := drivers.PrunerOf(t.Driver); ok {
 		return p.Prune(ctx)
 	}
 	return 0, nil

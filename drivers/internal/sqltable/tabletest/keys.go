@@ -12,8 +12,8 @@ import (
 	"github.com/cachegen/cachegen/drivers/internal/sqltable"
 )
 
-// oppositeBatches lock rows in opposite orders: a deadlock, to a database that locks
-// rows, which the loser must get over.
+// oppositeBatches: batches that lock rows in opposite orders end in a deadlock, in a database
+// that locks rows, and the aborted batch is repeated.
 func oppositeBatches(t *testing.T, b Backend) {
 	const workers, rounds, keys = 4, 15, 40
 	var wg sync.WaitGroup
@@ -83,7 +83,7 @@ func keysNamedTwice(t *testing.T, b Backend) {
 	}
 }
 
-// longKeys are as one to an index that takes only their beginning.
+// longKeys are equal to an index that stores only the beginning of a key.
 func longKeys(t *testing.T, b Backend) {
 	s := b.open(t, b.Open(t), sqltable.Options{Table: "t_long"})
 	long := strings.Repeat("k", 64<<10)
@@ -113,7 +113,7 @@ func longKeys(t *testing.T, b Backend) {
 	}
 }
 
-// oneConnection: if anything were held while the callback runs, it would wait for ever.
+// oneConnection: a scan that held its connection while the callback runs would wait forever.
 func oneConnection(t *testing.T, b Backend) {
 	db := b.Open(t)
 	db.SetMaxOpenConns(1)
@@ -132,8 +132,8 @@ func oneConnection(t *testing.T, b Backend) {
 	}
 }
 
-// fewConnections: an operation that has a connection and waits for another would wait
-// for ever, as soon as as many do so as there are connections.
+// fewConnections: if operations held one connection while they wait for another, as many
+// operations as there are connections would wait forever.
 func fewConnections(t *testing.T, b Backend) {
 	db := b.Open(t)
 	db.SetMaxOpenConns(1)
@@ -155,13 +155,13 @@ func fewConnections(t *testing.T, b Backend) {
 	}
 }
 
-// firstUse: those who use a table first, all at once, prepare the same statements, and
-// some of those are given up again. That must not wait for anybody's rows.
+// firstUse: concurrent first uses of a table prepare the same statements, and close those that
+// another was faster with. The close must not wait for the rows of another operation.
 func firstUse(t *testing.T, b Backend) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	db := b.Open(t)
-	db.SetMaxOpenConns(4) // a statement's connection is soon somebody else's
+	db.SetMaxOpenConns(4) // so that operations share connections
 	for range 40 {
 		s := b.open(t, db, sqltable.Options{Table: "t_first"})
 		var all sync.WaitGroup

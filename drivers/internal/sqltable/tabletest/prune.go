@@ -29,7 +29,7 @@ func backgroundPruning(t *testing.T, b Backend) {
 	if err := db.QueryRow("SELECT count(*) FROM t_background").Scan(&rows); err != nil || rows != 1 {
 		t.Errorf("%d rows are left, %v", rows, err)
 	}
-	// Close waits for the end of it; that nothing leaks is checked after all tests.
+	// Close waits for the end of pruning; after all tests goleak checks for leaks.
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func failedPruning(t *testing.T, b Backend) {
 		}
 	}})
 	b.mustSay(t, <-failed, "prune", "t_failing")
-	b.mustSay(t, <-failed, "prune", "t_failing") // it goes on
+	b.mustSay(t, <-failed, "prune", "t_failing") // after a failure pruning continues
 	execute(t, db, b.Schema("t_failing")...)
 	for err := range failed {
 		if err == nil {
@@ -59,7 +59,7 @@ func failedPruning(t *testing.T, b Backend) {
 	}
 }
 
-// pruneLeavesLeases: a row stays while either of its value and its lease lasts.
+// pruneLeavesLeases: a row stays until both its value and its lease have ended.
 func pruneLeavesLeases(t *testing.T, b Backend) {
 	db := b.Open(t)
 	s := b.open(t, db, sqltable.Options{Table: "t_leases"})
@@ -73,7 +73,7 @@ func pruneLeavesLeases(t *testing.T, b Backend) {
 	if got, err := s.LeaseMany(ctx, []string{"ended"}, "long", time.Hour); err != nil || !got[0] {
 		t.Fatal(got, err)
 	}
-	// Until the two short leases are over.
+	// Until the two short leases have ended.
 	for rows := 0; rows != 3; {
 		if n, err := s.Prune(ctx); err != nil || n != 0 {
 			t.Fatalf("pruned %d, %v: rows without a value, or lent", n, err)

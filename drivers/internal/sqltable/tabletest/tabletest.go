@@ -1,5 +1,5 @@
-// Package tabletest tests what the drivers on sqltable promise beyond the contract of
-// package drivers, against each kind of database.
+// Package tabletest tests what the drivers on sqltable promise in addition to the contract of
+// package drivers. The tests of each SQL driver call [Run] with their kind of database.
 package tabletest
 
 import (
@@ -14,17 +14,8 @@ import (
 	"github.com/cachegen/cachegen/drivers/internal/sqltable"
 )
 
-// A Store is what the drivers are.
-type Store interface {
-	drivers.L2
-	drivers.Adder
-	drivers.Swapper
-	drivers.Leaser
-	drivers.Scanner
-	drivers.PrefixDeleter
-	drivers.Pruner
-	drivers.Checker
-}
+// A Store is a driver under test.
+type Store = sqltable.Store
 
 // A Backend is a kind of database with its driver.
 type Backend struct {
@@ -33,36 +24,36 @@ type Backend struct {
 	Schema func(table string) []string
 	// Open returns another pool of connections to the same database.
 	Open func(t *testing.T) *sql.DB
-	// ReadOnly are the ways to it that do not let through what writes, by name.
+	// ReadOnly are connections that refuse writes, by name.
 	ReadOnly map[string]Trouble
-	// Users is nil if the database knows none.
+	// Users is nil if the database has no users.
 	Users *Users
 	Full  Full
-	// Spoil are statements that make a column of the table t_other unfit for what is
-	// stored in it, by what the error is to say of that.
+	// Spoil are statements that make a column of the table t_other unfit for its values.
+	// The key of each is a text that the error then has.
 	Spoil map[string]string
 }
 
-// Users are ways to a database for those who may not do everything.
+// Users are connections of users with few rights.
 type Users struct {
-	// Wrong has the password [WrongPassword].
+	// Wrong connects with the password [WrongPassword].
 	Wrong Trouble
-	// Of returns connections of a user who may read and change one table, and make none.
+	// Of returns connections of a user who may read and change one table, but not create
+	// tables.
 	Of func(t *testing.T, table string) *sql.DB
 }
 
-// WrongPassword is a password that nobody has.
+// WrongPassword is the password of no user.
 const WrongPassword = "guessed"
 
-// Trouble is a way to the database that has something wrong with it, and what the
-// database says of that.
+// A Trouble is a connection with a fault, and the reason that the database gives.
 type Trouble struct {
 	Open   func(t *testing.T) *sql.DB
 	Reason string
 }
 
-// Full is a database whose disk has no room for a value of Size bytes. If not nil, Mend
-// brings the server back, as one that ends itself then needs.
+// A Full is a database whose disk has no space for a value of Size bytes. Mend, if not nil,
+// restarts a server that has ended because of the full disk.
 type Full struct {
 	Trouble
 	Size int
@@ -138,8 +129,8 @@ func set(t *testing.T, s drivers.L2, items ...drivers.Item) {
 	}
 }
 
-// mustSay checks that an error names the store, the operation and the table, and has
-// something to say about the reason.
+// mustSay checks that an error names the store, the operation and the table, and contains
+// each of reasons.
 func (b Backend) mustSay(t *testing.T, err error, operation, table string, reasons ...string) {
 	t.Helper()
 	if err == nil {
@@ -195,7 +186,7 @@ func skipCreate(t *testing.T, b Backend) {
 	_, err := s.GetMany(t.Context(), []string{"a"})
 	b.mustSay(t, err, "get 1 key", "t_skip")
 	execute(t, db, b.Schema("t_skip")...)
-	execute(t, db, b.Schema("t_skip")...) // harmless again
+	execute(t, db, b.Schema("t_skip")...) // harmless when repeated
 	set(t, s, drivers.Item{Key: "a", Value: []byte("x")})
 	if got := get(t, s, "a"); string(got) != "x" {
 		t.Errorf("got %q", got)
@@ -217,7 +208,8 @@ func tablesAreIsolated(t *testing.T, b Backend) {
 	}
 }
 
-// manyProcesses, each with its own pool, start on a database that has no table.
+// manyProcesses: several processes, each with its own pool, start on a database without the
+// table.
 func manyProcesses(t *testing.T, b Backend) {
 	const processes, rounds = 6, 20
 	var wg sync.WaitGroup

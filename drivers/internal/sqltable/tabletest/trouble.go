@@ -12,10 +12,10 @@ import (
 	"github.com/cachegen/cachegen/drivers/internal/sqltable"
 )
 
-// What can be wrong with a database: an error has to name the store, the operation and
-// the table and to give the database's reason, and what was there has to stay.
+// Faults of a database: the error has to name the store, the operation, the table and the
+// reason of the database, and the stored values have to stay.
 
-// everyWrite returns what each operation that writes says to key a, by its words.
+// everyWrite returns the error of each operation that writes key a, by the operation's name.
 func everyWrite(t *testing.T, s Store) map[string]error {
 	t.Helper()
 	ctx := t.Context()
@@ -56,7 +56,7 @@ func readOnly(t *testing.T, b Backend) {
 				t.Errorf("after it: %q", got)
 			}
 			_, err := b.open(t, db, sqltable.Options{Table: "t_nowhere"}).GetMany(t.Context(), []string{"a"})
-			b.mustSay(t, err, "get 1 key", "t_nowhere", "create it: ", r.Reason)
+			b.mustSay(t, err, "get 1 key", "t_nowhere", "create the table ", r.Reason)
 		})
 	}
 }
@@ -74,7 +74,7 @@ func wrongCredentials(t *testing.T, b Backend) {
 	}
 }
 
-// limitedRights: who may use the table need not have the right to make it.
+// limitedRights: an existing table needs no right to create tables.
 func limitedRights(t *testing.T, b Backend) {
 	if err := b.open(t, b.Open(t), sqltable.Options{Table: "t_granted"}).DeleteMany(t.Context(), []string{"a"}); err != nil {
 		t.Fatal(err)
@@ -86,14 +86,14 @@ func limitedRights(t *testing.T, b Backend) {
 		t.Errorf("got %q", got)
 	}
 	err := b.open(t, db, sqltable.Options{Table: "t_denied"}).SetMany(t.Context(), []drivers.Item{{Key: "a"}})
-	b.mustSay(t, err, "set 1 key", "t_denied", "create it: ", "denied")
+	b.mustSay(t, err, "set 1 key", "t_denied", "create the table ", "denied")
 }
 
 func fullDisk(t *testing.T, b Backend) {
 	s := b.open(t, b.Full.Open(t), sqltable.Options{Table: "t_full"})
 	set(t, s, drivers.Item{Key: "a", Value: []byte("old")}, drivers.Item{Key: "b", Value: []byte("old")})
 	large := make([]byte, b.Full.Size)
-	rand.Read(large) // what compresses might fit
+	rand.Read(large) // random, because a database that compresses could store other values
 	ctx := t.Context()
 	_, added := s.AddMany(ctx, []drivers.Item{{Key: "d", Value: large}})
 	_, swapped := s.SwapMany(ctx, []drivers.Swap{{Key: "a", Old: []byte("old"), New: large}})
@@ -108,7 +108,7 @@ func fullDisk(t *testing.T, b Backend) {
 	if b.Full.Mend != nil {
 		b.Full.Mend(t)
 	}
-	// Of a batch, part may be stored, but no key has half a value.
+	// A part of a batch may be stored, but no key has half a value.
 	for key, want := range map[string][]string{"a": {"old", "new"}, "b": {"old"}, "c": {"", "new"}, "d": {""}} {
 		if got := get(t, s, key); !slices.Contains(want, string(got)) {
 			t.Errorf("after it %s has %.20q, want one of %q", key, got, want)
@@ -120,7 +120,7 @@ func fullDisk(t *testing.T, b Backend) {
 	}
 }
 
-// otherColumns: a table of the name that once had, or has nearly, what Schema says.
+// otherColumns: a table with that name has an older or a slightly different schema.
 func otherColumns(t *testing.T, b Backend) {
 	db := b.Open(t)
 	alter := map[string]string{"lease": "ALTER TABLE t_other DROP COLUMN lease", "value": "ALTER TABLE t_other DROP COLUMN value"}

@@ -1,0 +1,75 @@
+package wrap
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cachegen/cachegen/drivers"
+)
+
+// capability returns a capability of the inner tier, for an operation on so many keys.
+// query is one of the queries of package drivers. It fails only for a caller who did not
+// ask the query about the wrapper.
+func capability[C any](w *wrapper, operation string, keys int, query func(drivers.L2) (C, bool)) (c C, err error) {
+	if err := w.usable(operation, keys); err != nil {
+		return c, err
+	}
+	c, ok := query(w.inner)
+	if !ok {
+		err = w.failed(operation, keys, errors.ErrUnsupported)
+	}
+	return c, err
+}
+
+func (w *wrapper) LeaseMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error) {
+	leaser, err := capability(w, "lease", len(keys), drivers.LeaserOf)
+	if err != nil {
+		return nil, err
+	}
+	return leaser.LeaseMany(ctx, keys, token, ttl)
+}
+
+func (w *wrapper) FillMany(ctx context.Context, items []drivers.Item, token string) ([]bool, error) {
+	leaser, err := capability(w, "fill", len(items), drivers.LeaserOf)
+	if err != nil {
+		return nil, err
+	}
+	encoded, err := w.encode("fill", items)
+	if err != nil {
+		return nil, err
+	}
+	return leaser.FillMany(ctx, encoded, token)
+}
+
+func (w *wrapper) ReleaseMany(ctx context.Context, keys []string, token string) error {
+	leaser, err := capability(w, "release", len(keys), drivers.LeaserOf)
+	if err != nil {
+		return err
+	}
+	return leaser.ReleaseMany(ctx, keys, token)
+}
+
+func (w *wrapper) Scan(ctx context.Context, prefix string, f func(keys []string) error) error {
+	scanner, err := capability(w, "scan", 0, drivers.ScannerOf)
+	if err != nil {
+		return err
+	}
+	return scanner.Scan(ctx, prefix, f)
+}
+
+func (w *wrapper) DeletePrefix(ctx context.Context, prefix string) (int64, error) {
+	deleter, err := capability(w, "delete a prefix", 0, drivers.PrefixDeleterOf)
+	if err != nil {
+		return 0, err
+	}
+	return deleter.DeletePrefix(ctx, prefix)
+}
+
+func (w *wrapper) Prune(ctx context.Context) (int64, error) {
+	pruner, err := capability(w, "prune", 0, drivers.PrunerOf)
+	if err != nil {
+		return 0, err
+	}
+	return pruner.Prune(ctx)
+}

@@ -1,0 +1,65 @@
+package mysql
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/cachegen/cachegen/drivers/internal/sqltable"
+)
+
+var dialect = sqltable.Dialect{
+	Name:  "mysql",
+	Quote: "`",
+	// UNIX_TIMESTAMP depends on the session's time zone, and is an hour wrong when the
+	// zone changes from summer time.
+	Now: "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000)",
+	// Together with the hash less than 767 bytes, the index limit of old row formats.
+	MaxKey:         512,
+	MaxTable:       64,
+	OnDuplicateKey: true,
+	MaxStatement:   "SELECT @@max_allowed_packet",
+	Schema:         schema,
+	// Columns of text ignore case, a table without the primary key stores a key twice,
+	// and some server settings truncate long values silently.
+	Columns: "SHOW COLUMNS FROM %s",
+	Fit: map[string]*regexp.Regexp{
+		"name": regexp.MustCompile(`^varbinary\(544\) NO PRI `), "rest": long, "value": long, "lease": long,
+	},
+	Busy:     busy,
+	TooLarge: tooLarge,
+}
+
+func schema(table string) []string {
+	return []string{fmt.Sprintf("CREATE TABLE IF NOT EXISTS `%s`"+` (
+	name varbinary(544) NOT NULL PRIMARY KEY,
+	rest longblob,
+	value longblob NOT NULL,
+	expires bigint NOT NULL,
+	lease longblob,
+	lease_until bigint NOT NULL DEFAULT 0,
+	mark bigint NOT NULL DEFAULT 0,
+	INDEX (expires)
+) ENGINE = InnoDB`, table)}
+}
+
+var long = regexp.MustCompile("^longblob ")
+
+// number finds the error number in the text: the field that holds it can be read only by
+// packages that import the client library.
+var number = regexp.MustCompile(`Error (\d+)\b`)
+
+// busy reports a deadlock (1213) or a row that has changed since the transaction read it
+// (1020). The server has rolled the statement or transaction back.
+func busy(err error) bool {
+	found := number.FindStringSubmatch(err.Error())
+	return found != nil && (found[1] == "1213" || found[1] == "1020")
+}
+
+// tooLarge reports a statement that is beyond max_allowed_packet or max_long_data_size of
+// the server, or beyond the client library's own limit.
+func tooLarge(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "max_allowed_packet") || strings.Contains(text, "max_long_data_size") ||
+		strings.Contains(text, "packet for query is too large")
+}

@@ -1,0 +1,67 @@
+package postgres
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/cachegen/cachegen/drivers/internal/sqltable"
+)
+
+var dialect = sqltable.Dialect{
+	Name:     "postgres",
+	Quote:    `"`,
+	Numbered: true,
+	// Unlike clock_timestamp it is constant to the planner, and unlike now it advances
+	// within a transaction.
+	Now:      "floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint",
+	MaxKey:   512,
+	MaxTable: 63 - len("_expires"),
+	// A message to the server has at most a gigabyte, and some client libraries send two
+	// characters for a byte.
+	MaxItem: 256 << 20,
+	Schema:  schema,
+	// Columns of text sort by collation, and a prefix would miss keys.
+	Columns: "SELECT attname, atttypid::regtype::text FROM pg_attribute WHERE attrelid = '%s'::regclass AND attnum > 0",
+	Fit:     map[string]*regexp.Regexp{"name": binary, "rest": binary, "value": binary, "lease": binary},
+	// Two sessions that execute CREATE … IF NOT EXISTS at the same time can both fail.
+	CreateLock: "SELECT pg_advisory_xact_lock(7234017283807667300)",
+	Busy:       busy,
+	TooLarge:   tooLarge,
+}
+
+func schema(table string) []string {
+	return []string{
+		fmt.Sprintf(`CREATE TABLE IF NOT EXISTS "%s" (
+	name bytea NOT NULL PRIMARY KEY,
+	rest bytea,
+	value bytea NOT NULL,
+	expires bigint NOT NULL,
+	lease bytea,
+	lease_until bigint NOT NULL DEFAULT 0
+)`, table),
+		fmt.Sprintf(`CREATE INDEX IF NOT EXISTS "%[1]s_expires" ON "%[1]s" (expires)`, table),
+	}
+}
+
+var binary = regexp.MustCompile("^bytea$")
+
+// state returns the SQLSTATE of err, which the errors of both pgx and pq have.
+func state(err error) string {
+	var coded interface{ SQLState() string }
+	if errors.As(err, &coded) {
+		return coded.SQLState()
+	}
+	return ""
+}
+
+// busy reports a serialization failure (40001) or a deadlock (40P01). The server has
+// rolled the statement back.
+func busy(err error) bool {
+	s := state(err)
+	return s == "40001" || s == "40P01"
+}
+
+// tooLarge reports "program limit exceeded" (class 54).
+func tooLarge(err error) bool { return strings.HasPrefix(state(err), "54") }
