@@ -22,7 +22,7 @@
 //
 // # When something is away
 //
-// A shared tier that fails or hangs is left alone for a while, see
+// When a shared tier fails or hangs, its circuit breaker opens, see
 // [L2CircuitBreakerDuration]; reads go on with memory, grace values and loaders. An
 // invalidation that it, or the bus, did not take is an [InvalidationError] for its
 // caller, and the store's to carry out as soon as it can; until then it does not read
