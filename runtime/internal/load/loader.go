@@ -4,9 +4,10 @@
 //
 // A [Load] is begun by package lookup for flights that it leads, one for each key; all who
 // wait for a flight share its result and its error. What the package promises: nothing is
-// kept that was invalidated after its load began; a load ends with its hard timeout, with
+// kept that was invalidated after its load began; a load is cancelled at its hard timeout, at
 // the MaxLoadTime, or when nobody waits any more; and a loader's panic ends nobody else's
-// goroutine.
+// goroutine. A loader that does not heed its cancellation keeps its key until it returns, or
+// until the MaxLoadTime.
 //
 // A load belongs to the goroutine that runs it. What others see of it is in its flights,
 // which have their own locks, and in its [Handle], which has a mutex. The order against

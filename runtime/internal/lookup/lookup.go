@@ -12,7 +12,8 @@
 // a caller that gives up does not fail the others.
 //
 // A lookup belongs to the goroutine of its caller. What callers share are the flights, which
-// have their own locks. The package keeps and invalidates nothing itself.
+// have their own locks. The package invalidates nothing, and keeps only what Get has read from
+// the shared tier.
 package lookup
 
 import (

@@ -128,8 +128,8 @@ func (o *Outbox) Emit(err error) {
 	emit.Event(o.emit, o.emit.Hooks().Pending, event.Pending{Store: o.emit.Store, Pending: o.queue.Len(), Err: err})
 }
 
-// Drain tries to carry out what is queued for as long as ctx allows, whatever its time,
-// and ends the goroutine. It returns the names of what is lost, and why.
+// Drain ends the goroutine and carries out what is queued for as long as ctx allows. What
+// is not due yet is waited for. It returns the names of what is lost, and why.
 func (o *Outbox) Drain(ctx context.Context) (lost []string, err error) {
 	o.retry.end(ctx)
 	for ctx.Err() == nil && o.queue.Len() > 0 {
