@@ -51,12 +51,14 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
+// What an option that is empty means.
 const (
-	// What an option that is empty means.
 	DefaultTable        = "cachegen"
 	DefaultKeyAttribute = "key"
 	DefaultTTLAttribute = "ttl"
+)
 
+const (
 	// MaxValue is how many bytes a value holds.
 	MaxValue = 397 << 10
 
