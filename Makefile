@@ -5,8 +5,9 @@
 # make lint     golangci-lint
 # make bench    the benchmark against the peers
 
-# Not a tool of go.mod: those who use cachegen would inherit what it requires.
+# Not tools of go.mod: those who use cachegen would inherit what it requires.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 # Everything written in Go, but for inputs of tests, which may be wrong on purpose.
 GOFILES = find . -name '*.go' -not -path '*/testdata/*' -not -path './.git/*'
@@ -47,6 +48,10 @@ check: format
 	.ci/generated $(STATICCHECK)
 	go run ./cmd/cachegen -check ./... ./example/...
 	.ci/tidy -diff
+
+# Not a part of check: to compile golangci-lint takes minutes, the first time.
+lint:
+	go run $(GOLANGCI) run $$(.ci/modules | sed 's,.*,./&/...,')
 
 bench:
 	@echo "make bench: the benchmark against the peers is not there yet."

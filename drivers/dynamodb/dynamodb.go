@@ -55,11 +55,12 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
+// Defaults of [Options].
 const (
-	// Defaults of [Options].
 	DefaultTable        = "cachegen"
 	DefaultKeyAttribute = "key"
 	DefaultTTLAttribute = "ttl"
+)
 
 	// MaxValue is the largest number of bytes of a value.
 	MaxValue = 397 << 10

@@ -43,7 +43,7 @@ func crowd(ctx context.Context, h http.Handler, n int, id int64, arrived func())
 }
 
 func call(ctx context.Context, h http.Handler, id int64) (u users.User, err error) {
-	r, err := http.NewRequestWithContext(ctx, "GET", "/users/"+strconv.FormatInt(id, 10), nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/users/"+strconv.FormatInt(id, 10), nil)
 	if err != nil {
 		return u, err
 	}
