@@ -62,6 +62,7 @@ const (
 	DefaultTTLAttribute = "ttl"
 )
 
+const (
 	// MaxValue is the largest number of bytes of a value.
 	MaxValue = 397 << 10
 
