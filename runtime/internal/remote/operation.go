@@ -69,8 +69,8 @@ func (t *Tier) Delete(ctx context.Context, keys []string) error {
 // meanwhile is loaded again.
 func (t *Tier) add(ctx context.Context, items []drivers.Item) (stored [][]byte, err error) {
 	err = t.run(ctx, "add", len(items), t.Timeout, func(ctx context.Context) (err error) {
-		if a, ok := drivers.AdderOf(t.Driver); ok {
-			stored, err = a.AddMany(ctx, items)
+		if t.adder != nil {
+			stored, err = t.adder.AddMany(ctx, items)
 			return counted(err, len(stored), len(items))
 		}
 		stored = make([][]byte, len(items))
@@ -83,18 +83,12 @@ func (t *Tier) add(ctx context.Context, items []drivers.Item) (stored [][]byte, 
 }
 
 // canSwap reports whether the tier can compare and swap.
-func (t *Tier) canSwap() bool {
-	_, ok := drivers.SwapperOf(t.Driver)
-	return ok
-}
+func (t *Tier) canSwap() bool { return t.swapper != nil }
 
+// swap replaces values that are what the caller has read. It is called if the tier can.
 func (t *Tier) swap(ctx context.Context, swaps []drivers.Swap) (swapped []bool, err error) {
 	err = t.run(ctx, "swap", len(swaps), t.Timeout, func(ctx context.Context) (err error) {
-		swapper, ok := drivers.SwapperOf(t.Driver)
-		if !ok {
-			return errors.ErrUnsupported // canSwap says so
-		}
-		swapped, err = swapper.SwapMany(ctx, swaps)
+		swapped, err = t.swapper.SwapMany(ctx, swaps)
 		return counted(err, len(swapped), len(swaps))
 	})
 	return swapped, err

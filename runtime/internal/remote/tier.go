@@ -56,6 +56,8 @@ type Config struct {
 // are this process's own.
 type Tier struct {
 	Config
+	adder   drivers.Adder   // nil if the driver cannot add
+	swapper drivers.Swapper // nil if the driver cannot compare and swap
 	breaker breaker.Breaker
 	inDoubt inDoubt
 }
@@ -63,6 +65,8 @@ type Tier struct {
 // New returns a Tier.
 func New(c Config) *Tier {
 	t := &Tier{Config: c}
+	t.adder, _ = drivers.AdderOf(c.Driver)
+	t.swapper, _ = drivers.SwapperOf(c.Driver)
 	t.breaker.Failures, t.breaker.Changed = failuresToOpen, t.breakerChanged
 	t.breaker.PauseFor(c.BreakFor)
 	return t
