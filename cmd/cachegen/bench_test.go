@@ -38,7 +38,7 @@ func BenchmarkTypedLoad(b *testing.B) {
 func BenchmarkGenerate(b *testing.B) {
 	dir := makeTree(b)
 	cachegen(b, dir)
-	build(b, dir)
+	buildTree(b, dir)
 	removeOutput(b, dir)
 	cachegen(b, dir)
 	var loading, generating cost
@@ -98,8 +98,8 @@ func cachegen(b *testing.B, dir string) {
 	}
 }
 
-// build shows that what is measured is what users get: output that compiles.
-func build(b *testing.B, dir string) {
+// buildTree shows that what is measured is what users get: output that compiles.
+func buildTree(b *testing.B, dir string) {
 	b.Helper()
 	cmd := exec.Command("go", "build", "./...")
 	cmd.Dir = dir

@@ -108,8 +108,8 @@
 // Of all directives:
 //
 //	allow=CODE        no warning with that code; repeats. The codes are effect, for options that change nothing,
-//	                  excluded, for directives in files that build constraints exclude, and past, for
-//	                  annotated methods of an embedded type that go past the cache
+//	                  excluded, for directives in files that build constraints exclude, and bypass, for
+//	                  annotated methods of an embedded type that bypass the cache
 //
 // Durations are Go's (300ms, 1h30m) with d for 24 hours and w for 7 days in front: 2d,
 // 1w2d12h. A zero switches off what wrap or the store would give; a ttl is greater

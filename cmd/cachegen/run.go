@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/build"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/check"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
@@ -77,7 +78,7 @@ func (g *generation) fail(err error) { g.failures = append(g.failures, err) }
 // generate makes the files of loaded packages what they should be, directories side by side:
 // two packages of tests can share one.
 func (g *generation) generate(loaded *load.Result) {
-	plans := check.Packages(loaded.Packages, g.problems)
+	plans := build.Files(check.Packages(loaded.Packages, g.problems))
 	packages := map[string][]*load.Package{}
 	var dirs []string
 	for _, pkg := range loaded.Packages {

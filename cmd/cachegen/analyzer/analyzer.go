@@ -90,7 +90,7 @@ type reporter struct {
 }
 
 func (r *reporter) diagnostic(d *diag.Diagnostic) analysis.Diagnostic {
-	out := analysis.Diagnostic{Pos: d.At, Category: d.Code}
+	out := analysis.Diagnostic{Pos: d.At, Category: d.Code.String()}
 	if !out.Pos.IsValid() {
 		out.Pos = r.pos(d.Pos)
 	}

@@ -8,12 +8,13 @@ import (
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/directive"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/key"
 )
 
 // An ignored is what an ignore option names: a parameter or a field of one.
 type ignored struct {
-	*operand
+	*facts.Operand
 	arg  directive.Arg
 	used bool // something that is not in the key belongs to it
 }
@@ -24,24 +25,35 @@ type leftover struct {
 	hidden bool     // a field that this package cannot name
 }
 
+// unusedRule asks for every parameter in the key.
+type unusedRule struct{ resolver }
+
+func (p unusedRule) check() {
+	for _, c := range p.Caches {
+		if !c.Broken {
+			p.unusedParams(c)
+		}
+	}
+}
+
 // unusedParams reports parameters and fields of parameters that are neither in the
 // key nor ignored, and ignore options that are about nothing.
-func (p *pack) unusedParams(c *cache) {
+func (p unusedRule) unusedParams(c *facts.Cache) {
 	list := p.ignoreOptions(c)
-	for _, v := range c.params {
-		s := &search{p: p, of: v, ignored: list}
-		for _, f := range c.fields {
-			if f.of == v {
-				s.inKey = append(s.inKey, f.operand)
+	for _, v := range c.Params {
+		s := &search{p: p.Package, of: v, ignored: list}
+		for _, f := range c.Fields {
+			if f.Of == v {
+				s.inKey = append(s.inKey, f.Operand)
 			}
 		}
 		s.visit(spot{outer: v.Type(), typ: v.Type()}, nil)
 		for _, l := range s.accepted {
 			if len(l.path) > 0 && len(s.inKey) > 0 {
-				c.ignored = append(c.ignored, &operand{root: parameter, of: v, path: l.path})
+				c.Ignored = append(c.Ignored, &facts.Operand{Root: facts.Parameter, Of: v, Path: l.path})
 			}
 		}
-		if v.source() != "" && len(s.reported) > 0 {
+		if v.Source() != "" && len(s.reported) > 0 {
 			p.reportUnused(c, v, s.reported)
 		}
 	}
@@ -54,25 +66,25 @@ func (p *pack) unusedParams(c *cache) {
 }
 
 // ignoreOptions reads the ignore options of a directive.
-func (p *pack) ignoreOptions(c *cache) []*ignored {
+func (p unusedRule) ignoreOptions(c *facts.Cache) []*ignored {
 	var list []*ignored
 	first := map[string]directive.Arg{}
-	for _, arg := range c.d.Options("ignore") {
+	for _, arg := range c.Directive.Options("ignore") {
 		if before, again := first[arg.Value]; again {
-			p.addf(arg.Pos, diag.Option, "%s is ignored twice", arg.Value).Relatedf(p.position(before.Pos), "the first").
+			p.addf(arg.Pos, diag.Option, "%s is ignored twice", arg.Value).Relatedf(p.Position(before.Pos), "the first").
 				Hintf("leave one out")
 			continue
 		}
 		first[arg.Value] = arg
 		if o := p.ignoreOption(c, arg); o != nil {
-			list = append(list, &ignored{operand: o, arg: arg})
+			list = append(list, &ignored{Operand: o, arg: arg})
 		}
 	}
 	return list
 }
 
-func (p *pack) ignoreOption(c *cache, arg directive.Arg) *operand {
-	at := path{start: arg.ValuePos}
+func (p unusedRule) ignoreOption(c *facts.Cache, arg directive.Arg) *facts.Operand {
+	at := facts.Path{Start: arg.ValuePos}
 	offset := 0
 	for name := range strings.SplitSeq(arg.Value, ".") {
 		if !token.IsIdentifier(name) {
@@ -80,38 +92,38 @@ func (p *pack) ignoreOption(c *cache, arg directive.Arg) *operand {
 				Hintf("write ignore=param or ignore=param.Field")
 			return nil
 		}
-		at.names = append(at.names, key.Name{Text: name, Offset: offset})
+		at.Names = append(at.Names, key.Name{Text: name, Offset: offset})
 		offset += len(name) + 1
 	}
-	head := at.names[0].Text
-	i := slices.IndexFunc(c.params, func(v *param) bool { return v.source() == head })
+	head := at.Names[0].Text
+	i := slices.IndexFunc(c.Params, func(v *facts.Param) bool { return v.Source() == head })
 	if i < 0 {
-		if head == c.ctx {
+		if head == c.Context {
 			p.addf(arg.ValuePos, diag.Option, "the context is never part of a key").Hintf("leave out %s", arg.Text)
 			return nil
 		}
 		var names []string
-		for _, v := range c.params {
-			if v.source() != "" {
-				names = append(names, v.source())
+		for _, v := range c.Params {
+			if v.Source() != "" {
+				names = append(names, v.Source())
 			}
 		}
-		p.addf(arg.ValuePos, diag.Placeholder, "no parameter %q in %s", head, c.name()).Choose(head, names, "leave it out")
+		p.addf(arg.ValuePos, diag.Placeholder, "no parameter %q in %s", head, c.Name()).Choose(head, names, "leave it out")
 		return nil
 	}
-	o := &operand{root: parameter, of: c.params[i], typ: c.params[i].Type()}
-	for i := 1; o != nil && i < len(at.names); i++ {
+	o := &facts.Operand{Root: facts.Parameter, Of: c.Params[i], Type: c.Params[i].Type()}
+	for i := 1; o != nil && i < len(at.Names); i++ {
 		o = p.step(o, at, i, diag.Placeholder)
 	}
 	return o
 }
 
-func (p *pack) reportUnused(c *cache, v *param, list []leftover) {
-	name := v.source()
+func (p unusedRule) reportUnused(c *facts.Cache, v *facts.Param, list []leftover) {
+	name := v.Source()
 	if len(list[0].path) == 0 { // then it is the only one
-		d := p.addf(c.keyArg.Pos, diag.Unused,
-			"parameter %s of %s is not part of the key: calls that differ only in %s share one entry", name, c.name(), name)
-		if v.variadic {
+		d := p.addf(c.KeyArg.Pos, diag.Unused,
+			"parameter %s of %s is not part of the key: calls that differ only in %s share one entry", name, c.Name(), name)
+		if v.Variadic {
 			d.Hintf("if that is right, write ignore=%s", name)
 		} else {
 			d.Hintf("add {%s} to the key or, if that is right, write ignore=%s", name, name)
@@ -130,7 +142,7 @@ func (p *pack) reportUnused(c *cache, v *param, list []leftover) {
 	if len(fields) > 1 {
 		subject, them = "fields "+strings.Join(fields, ", ")+" of "+name+" are", "them"
 	}
-	d := p.addf(c.keyArg.Pos, diag.Unused, "%s in no placeholder: calls that differ only in %s share one entry", subject, them)
+	d := p.addf(c.KeyArg.Pos, diag.Unused, "%s in no placeholder: calls that differ only in %s share one entry", subject, them)
 	if hidden {
 		d.Hintf("if that is right, write ignore=%s: it is about what is not in the key", name)
 		return
@@ -141,9 +153,9 @@ func (p *pack) reportUnused(c *cache, v *param, list []leftover) {
 
 // A search goes through a parameter's fields for what is not in the key.
 type search struct {
-	p        *pack
-	of       *param
-	inKey    []*operand
+	p        *facts.Package
+	of       *facts.Param
+	inKey    []*facts.Operand
 	ignored  []*ignored
 	accepted []leftover // ignored
 	reported []leftover
@@ -165,18 +177,18 @@ type spot struct {
 func (s *search) visit(at spot, by *ignored) {
 	deeper := false
 	for _, o := range s.inKey {
-		if slices.Equal(o.index, at.index) {
+		if slices.Equal(o.Index, at.index) {
 			return
 		}
-		deeper = deeper || leads(at.index, o.index)
+		deeper = deeper || leads(at.index, o.Index)
 	}
 	for _, i := range s.ignored {
 		switch {
-		case i.of != s.of:
-		case slices.Equal(i.index, at.index):
+		case i.Of != s.of:
+		case slices.Equal(i.Index, at.index):
 			by = i
 		default:
-			deeper = deeper || leads(at.index, i.index)
+			deeper = deeper || leads(at.index, i.Index)
 		}
 	}
 	if deeper {

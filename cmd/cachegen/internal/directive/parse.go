@@ -42,7 +42,7 @@ func Left(fset *token.FileSet, file *ast.File, list *diag.List, why, hint string
 				continue
 			}
 			found = true
-			if !warned && why != "" && !slices.Contains(strings.Fields(d.Args), "allow="+diag.Excluded) {
+			if !warned && why != "" && !slices.Contains(strings.Fields(d.Args), "allow="+diag.Excluded.String()) {
 				warned = true
 				list.Warnf(p.position(c.Slash), diag.Excluded, "//cache:%s %s", d.Name, why).
 					Hintf("%s", hint).Hintf("write allow=%s to have it so", diag.Excluded)
@@ -60,7 +60,7 @@ type reader struct {
 
 func (p *reader) position(pos token.Pos) token.Position { return diag.Position(p.fset, pos) }
 
-func (p *reader) addf(pos token.Pos, code, format string, args ...any) *diag.Diagnostic {
+func (p *reader) addf(pos token.Pos, code diag.Code, format string, args ...any) *diag.Diagnostic {
 	d := p.list.Addf(p.position(pos), code, format, args...)
 	d.At = pos
 	return d

@@ -1,4 +1,9 @@
-package check
+// Package summary says what is known of cached functions, for the command list: for people, and for
+// programs that read its JSON form.
+//
+// The names of the JSON form are stable. A function of which something was reported is left out,
+// rather than described half. The package reads the facts that check has found, and nothing else.
+package summary
 
 import (
 	"cmp"
@@ -7,7 +12,7 @@ import (
 	"strings"
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
-	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
 	"github.com/cachegen/cachegen/templates"
 )
 
@@ -73,22 +78,21 @@ type Invalidation struct {
 	Target string `json:"target"` // as written in it: FindUser(id) or tag=team:{id}; of a clear the namespace
 }
 
-// Functions checks loaded packages as [Packages] does, and returns the cached functions
-// that nothing was reported of, in the order of packages and of sources.
-func Functions(loaded []*load.Package, list *diag.List) []Function {
-	_, all := packages(loaded, list, false)
+// Functions returns the cached functions of which list says nothing, in the order of packages and
+// of sources.
+func Functions(all []*facts.Package, list *diag.List) []Function {
 	var functions []Function
 	for _, p := range all {
 		if p.Context {
 			continue
 		}
-		caches := slices.Clone(p.caches)
-		slices.SortStableFunc(caches, func(a, b *cache) int {
-			return cmp.Or(strings.Compare(a.file.Name, b.file.Name), cmp.Compare(a.pos(), b.pos()))
+		caches := slices.Clone(p.Caches)
+		slices.SortStableFunc(caches, func(a, b *facts.Cache) int {
+			return cmp.Or(strings.Compare(a.File.Name, b.File.Name), cmp.Compare(a.Pos(), b.Pos()))
 		})
 		for _, c := range caches {
-			if !c.broken && !c.reported(list) {
-				functions = append(functions, c.summary(all))
+			if !c.Broken && !reported(c.Function, list) {
+				functions = append(functions, summarize(c, all))
 			}
 		}
 	}
@@ -96,18 +100,18 @@ func Functions(loaded []*load.Package, list *diag.List) []Function {
 }
 
 // reported reports whether a diagnostic is about f: its doc comment or its signature.
-func (f *function) reported(list *diag.List) bool {
-	start, end := f.decl.Pos(), f.decl.Type.End()
-	if f.decl.Doc != nil {
-		start = f.decl.Doc.Pos()
+func reported(f *facts.Function, list *diag.List) bool {
+	start, end := f.Decl.Pos(), f.Decl.Type.End()
+	if f.Decl.Doc != nil {
+		start = f.Decl.Doc.Pos()
 	}
 	return slices.ContainsFunc(list.All(), func(d *diag.Diagnostic) bool { return start <= d.At && d.At < end })
 }
 
-func (c *cache) summary(all []*pack) Function {
+func summarize(c *facts.Cache, all []*facts.Package) Function {
 	s := Function{
-		Place: c.p.place(c.function), Entity: c.names.entity, Key: c.pattern.Text, Value: c.p.name(c.value()),
-		Fingerprint: fingerprint(c), Store: c.store, Namespace: c.namespace, Shared: c.shared,
+		Place: place(c.In, c.Function), Entity: c.Names.Entity, Key: c.Pattern.Text, Value: c.In.TypeName(c.Value()),
+		Fingerprint: fingerprint(c), Store: c.Store, Namespace: c.Namespace, Shared: c.Shared,
 	}
 	for name, value := range map[string]*string{
 		"ttl": &s.TTL, "l1ttl": &s.L1TTL, "jitter": &s.Jitter, "refresh": &s.Refresh,
@@ -115,93 +119,59 @@ func (c *cache) summary(all []*pack) Function {
 		"timeout": &s.Timeout, "hardtimeout": &s.HardTimeout, "locktimeout": &s.LockTimeout,
 		"notfound": &s.NotFound, "notfoundttl": &s.NotFoundTTL, "errorttl": &s.ErrorTTL,
 	} {
-		*value = text(c.levels(), name)
+		*value = facts.OptionText(c.Levels(), name)
 	}
-	for _, use := range c.tagUses() {
-		s.Tags = append(s.Tags, use.pattern.Text)
+	for _, use := range c.TagUses() {
+		s.Tags = append(s.Tags, use.Pattern.Text)
 	}
-	for _, arg := range c.d.Options("ignore") {
+	for _, arg := range c.Directive.Options("ignore") {
 		s.Ignored = append(s.Ignored, arg.Value)
 	}
-	if c.batch != nil {
-		at := c.p.place(c.batch.function)
+	if c.Batch != nil {
+		at := place(c.In, c.Batch.Function)
 		s.Batch = &at
 	}
 	for _, p := range all {
-		for _, w := range p.writers {
-			s.InvalidatedBy = append(s.InvalidatedBy, w.invalidations(c)...)
+		for _, w := range p.Writers {
+			s.InvalidatedBy = append(s.InvalidatedBy, invalidations(w, c)...)
 		}
 	}
 	return s
 }
 
 // fingerprint is that of the value's type; empty if that is known at run time only.
-func fingerprint(c *cache) string {
-	if c.cached == nil {
+func fingerprint(c *facts.Cache) string {
+	if c.Cached == nil {
 		return ""
 	}
-	return fmt.Sprintf("%016x", c.cached.model.Fingerprint)
+	return fmt.Sprintf("%016x", c.Cached.Model.Fingerprint)
 }
 
-func (p *pack) place(f *function) Place {
-	pos := p.position(f.pos())
-	at := Place{Package: p.Path, Name: f.name(), File: pos.Filename, Line: pos.Line}
-	if f.recv != nil {
-		at.Receiver = f.recv.obj.Name()
+func place(p *facts.Package, f *facts.Function) Place {
+	pos := p.Position(f.Pos())
+	at := Place{Package: p.Path, Name: f.Name(), File: pos.Filename, Line: pos.Line}
+	if f.Recv != nil {
+		at.Receiver = f.Recv.Object.Name()
 	}
 	return at
 }
 
-// tagUses are the tags of c in the order in which they are written, those of its type last.
-func (c *cache) tagUses() []*tagUse {
-	uses := append(slices.Clone(c.keyTags), c.resultTags...)
-	slices.SortStableFunc(uses, func(a, b *tagUse) int {
-		if a.inherited != b.inherited {
-			if b.inherited {
-				return -1
-			}
-			return 1
-		}
-		return cmp.Compare(a.pos, b.pos)
-	})
-	return uses
-}
-
 // invalidations are what w does to entries of c.
-func (w *writer) invalidations(c *cache) []Invalidation {
+func invalidations(w *facts.Writer, c *facts.Cache) []Invalidation {
 	var list []Invalidation
-	for _, t := range w.targets {
-		text := t.text
+	for _, t := range w.Targets {
+		text := t.Text
 		switch {
-		case t.tag != nil && t.reaches(c):
+		case t.Tag != nil && t.Reaches(c):
 			text = "tag=" + text
-		case t.verb == templates.Clear:
-			if t.namespace != c.namespace || t.handle.store != c.store {
+		case t.Verb == templates.Clear:
+			if t.Namespace != c.Namespace || t.Handle.Store != c.Store {
 				continue
 			}
-		case t.tag != nil || t.cache != c:
+		case t.Tag != nil || t.Cache != c:
 			continue
 		}
-		list = append(list, Invalidation{Place: w.p.place(w.function), Verb: verbOf(t.verb), Target: text})
+		list = append(list, Invalidation{Place: place(w.In, w.Function), Verb: facts.VerbName(t.Verb), Target: text})
 	}
 	return list
-}
-
-// reaches reports whether a tag that is a target can be one of c's. In another package it
-// is another constructor that makes the same text.
-func (t *target) reaches(c *cache) bool {
-	return t.handle.store == c.store && slices.ContainsFunc(c.tagUses(), func(use *tagUse) bool {
-		return use.tag == t.tag.tag || slices.Equal(use.segments, t.tag.segments) && slices.EqualFunc(use.forms, t.tag.forms, sameText)
-	})
-}
-
-func sameText(a, b form) bool { return a.Form == b.Form }
-
-func verbOf(verb templates.Verb) string {
-	for name, v := range targetVerbs {
-		if v == verb {
-			return name
-		}
-	}
-	return ""
 }

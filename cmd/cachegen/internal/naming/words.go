@@ -1,10 +1,8 @@
-package check
+package naming
 
 import (
 	"go/token"
-	"go/types"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 )
@@ -13,11 +11,11 @@ import (
 // which one.
 var verbs = []string{"Find", "Get", "Load", "Fetch", "Read", "Lookup", "LookUp", "Query", "Select", "List", "Search"}
 
-// entity is the name under which a function's value is cached: its own name without
+// Entity is the name under which a function's value is cached: its own name without
 // the leading verb, in upper or lower case as the function is. One that is nothing but a
 // verb keeps it.
-func entity(function string) string {
-	name := upper(function)
+func Entity(function string) string {
+	name := Upper(function)
 	for _, verb := range verbs {
 		rest, ok := strings.CutPrefix(name, verb)
 		if ok && rest != "" && unicode.IsUpper([]rune(rest)[0]) {
@@ -25,19 +23,22 @@ func entity(function string) string {
 			break
 		}
 	}
-	return sameCase(name, function)
+	return SameCase(name, function)
 }
 
-// sameCase gives name the exportedness of model.
-func sameCase(name, model string) string {
+// IsVerb reports whether a function's name is nothing but a verb that Entity leaves out.
+func IsVerb(function string) bool { return slices.Contains(verbs, Upper(function)) }
+
+// SameCase gives name the exportedness of model.
+func SameCase(name, model string) string {
 	if token.IsExported(model) {
-		return upper(name)
+		return Upper(name)
 	}
-	return lower(name)
+	return Lower(name)
 }
 
-// words splits a camel case name: UserByEmail, HTTPServer, userID.
-func words(name string) []string {
+// Words splits a camel case name: UserByEmail, HTTPServer, userID.
+func Words(name string) []string {
 	var list []string
 	r := []rune(name)
 	start := 0
@@ -55,9 +56,9 @@ func words(name string) []string {
 
 var initialisms = []string{"API", "DB", "HTTP", "ID", "IP", "JSON", "SQL", "URI", "URL", "UUID"}
 
-// upper makes a name exported: id becomes ID, userName UserName, urlPath URLPath.
-func upper(name string) string {
-	list := words(name)
+// Upper makes a name exported: id becomes ID, userName UserName, urlPath URLPath.
+func Upper(name string) string {
+	list := Words(name)
 	first := list[0]
 	if up := strings.ToUpper(first); slices.Contains(initialisms, up) {
 		first = up
@@ -69,9 +70,9 @@ func upper(name string) string {
 	return first + strings.Join(list[1:], "")
 }
 
-// lower makes a name unexported: ID becomes id, UserName userName, HTTPServer httpServer.
-func lower(name string) string {
-	list := words(name)
+// Lower makes a name unexported: ID becomes id, UserName userName, HTTPServer httpServer.
+func Lower(name string) string {
+	list := Words(name)
 	first := list[0]
 	if strings.ToUpper(first) == first {
 		first = strings.ToLower(first)
@@ -83,10 +84,10 @@ func lower(name string) string {
 	return first + strings.Join(list[1:], "")
 }
 
-// prose writes a name as words: UserByEmail becomes user by email. Words in capitals
+// Prose writes a name as words: UserByEmail becomes user by email. Words in capitals
 // stay: UserURL becomes user URL.
-func prose(name string) string {
-	list := words(name)
+func Prose(name string) string {
+	list := Words(name)
 	for i, word := range list {
 		if len(word) < 2 || strings.ToUpper(word) != word {
 			list[i] = strings.ToLower(word)
@@ -95,9 +96,9 @@ func prose(name string) string {
 	return strings.Join(list, " ")
 }
 
-// plural is what several of a name are called: user becomes users, entry entries. One
+// Plural is what several of a name are called: user becomes users, entry entries. One
 // that ends with an s may be several already.
-func plural(name string) string {
+func Plural(name string) string {
 	stem, y := strings.CutSuffix(name, "y")
 	switch {
 	case y && stem != "" && !strings.ContainsAny(stem[len(stem)-1:], "aeiou"):
@@ -110,37 +111,23 @@ func plural(name string) string {
 	return name + "s"
 }
 
-// camel joins the words of a literal, user-list, into an exported name, UserList. It
+// Singular is what one of many is called: ids are made of id.
+func Singular(name string) string {
+	switch {
+	case strings.HasSuffix(name, "ies") && len(name) > 4:
+		return name[:len(name)-3] + "y"
+	case strings.HasSuffix(name, "s") && !strings.HasSuffix(name, "ss") && len(name) > 1:
+		return name[:len(name)-1]
+	}
+	return "one"
+}
+
+// Camel joins the words of a literal, user-list, into an exported name, UserList. It
 // is empty if the literal has no letter or digit.
-func camel(literal string) string {
+func Camel(literal string) string {
 	var b strings.Builder
 	for word := range strings.FieldsFuncSeq(literal, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
-		b.WriteString(upper(word))
+		b.WriteString(Upper(word))
 	}
 	return b.String()
-}
-
-// harmless are predeclared functions that generated code does not call, so that
-// parameters may have their names, as they often do.
-var harmless = []string{"cap", "clear", "close", "complex", "copy", "delete", "imag", "max", "min", "new", "print", "println", "real", "recover"}
-
-// reserved reports whether a variable of generated code cannot have that name: a
-// keyword, or a predeclared name.
-func reserved(name string) bool {
-	return token.IsKeyword(name) || name == "_" || name == "" || name == "init" ||
-		types.Universe.Lookup(name) != nil && !slices.Contains(harmless, name)
-}
-
-// unused returns name, or else name with fallback added to its end, or that with a
-// number: the first that is not taken.
-func unused(name, fallback string, taken func(string) bool) string {
-	if !taken(name) {
-		return name
-	}
-	name += fallback
-	candidate := name
-	for i := 2; taken(candidate); i++ {
-		candidate = name + strconv.Itoa(i)
-	}
-	return candidate
 }

@@ -1,4 +1,4 @@
-package check
+package facts
 
 import (
 	"go/ast"
@@ -10,10 +10,10 @@ import (
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
 )
 
-// buildConstraint is the condition under which a source file is compiled: its
+// BuildConstraint is the condition under which a source file is compiled: its
 // //go:build line, what its name implies (_linux, _amd64), which the generated file's
 // name does not, and cgo if it imports C. It is empty if there is none.
-func buildConstraint(file *load.File) string {
+func BuildConstraint(file *load.File) string {
 	var expr constraint.Expr
 	and := func(x constraint.Expr) {
 		if expr == nil {
@@ -66,3 +66,36 @@ var (
 	architectures = strings.Fields("386 amd64 amd64p32 arm armbe arm64 arm64be loong64 mips mipsle mips64 mips64le " +
 		"mips64p32 mips64p32le ppc ppc64 ppc64le riscv riscv64 s390 s390x sparc sparc64 wasm")
 )
+
+// Conjuncts are the conditions that all have to hold for a source file to be compiled.
+func Conjuncts(file *load.File) []string {
+	text := BuildConstraint(file)
+	if text == "" {
+		return nil
+	}
+	expr, err := constraint.Parse("//go:build " + text)
+	if err != nil {
+		return []string{text}
+	}
+	var list []string
+	var split func(constraint.Expr)
+	split = func(x constraint.Expr) {
+		if and, ok := x.(*constraint.AndExpr); ok {
+			split(and.X)
+			split(and.Y)
+			return
+		}
+		list = append(list, x.String())
+	}
+	split(expr)
+	return list
+}
+
+// Sees reports whether one file is compiled wherever another is.
+func Sees(from, to *load.File) bool {
+	if from == to {
+		return true
+	}
+	have := Conjuncts(from)
+	return !slices.ContainsFunc(Conjuncts(to), func(c string) bool { return !slices.Contains(have, c) })
+}

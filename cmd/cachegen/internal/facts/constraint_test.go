@@ -1,4 +1,4 @@
-package check
+package facts
 
 import (
 	"go/parser"
@@ -26,7 +26,7 @@ func TestBuildConstraint(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := buildConstraint(&load.File{Name: "/dir/" + test.name, AST: file}); got != test.want {
+		if got := BuildConstraint(&load.File{Name: "/dir/" + test.name, AST: file}); got != test.want {
 			t.Errorf("%s, %q: got %q, want %q", test.name, test.source, got, test.want)
 		}
 	}

@@ -1,4 +1,4 @@
-package check
+package naming
 
 import "testing"
 
@@ -22,7 +22,7 @@ func TestEntity(t *testing.T) {
 		"readHTTPResponses": "httpResponses",
 		"ListÄmter":         "Ämter",
 	} {
-		if got := entity(function); got != want {
+		if got := Entity(function); got != want {
 			t.Errorf("entity(%s) = %s, want %s", function, got, want)
 		}
 	}
@@ -40,13 +40,13 @@ func TestNames(t *testing.T) {
 		{"X", "X", "x", "x"},
 		{"über", "Über", "über", "über"},
 	} {
-		if got := upper(test.name); got != test.upper {
+		if got := Upper(test.name); got != test.upper {
 			t.Errorf("upper(%s) = %s, want %s", test.name, got, test.upper)
 		}
-		if got := lower(test.name); got != test.lower {
+		if got := Lower(test.name); got != test.lower {
 			t.Errorf("lower(%s) = %s, want %s", test.name, got, test.lower)
 		}
-		if got := prose(test.name); got != test.prose {
+		if got := Prose(test.name); got != test.prose {
 			t.Errorf("prose(%s) = %s, want %s", test.name, got, test.prose)
 		}
 	}
@@ -56,7 +56,7 @@ func TestCamel(t *testing.T) {
 	for literal, want := range map[string]string{
 		"team": "Team", "user-list": "UserList", "user_id": "UserID", "a.b.c": "ABC", "2fa": "2fa", "-": "", "v2": "V2",
 	} {
-		if got := camel(literal); got != want {
+		if got := Camel(literal); got != want {
 			t.Errorf("camel(%s) = %s, want %s", literal, got, want)
 		}
 	}
@@ -66,7 +66,7 @@ func TestPlural(t *testing.T) {
 	for name, want := range map[string]string{
 		"user": "users", "entry": "entries", "key": "keys", "address": "addresses", "box": "boxes", "match": "matches", "news": "news", "y": "ys",
 	} {
-		if got := plural(name); got != want {
+		if got := Plural(name); got != want {
 			t.Errorf("plural(%s) = %s, want %s", name, got, want)
 		}
 	}
