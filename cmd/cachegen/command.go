@@ -21,6 +21,7 @@ type command struct {
 // commands are all but generating, which is what is done without a command.
 var commands = []command{
 	{"list", "[flags] [packages]", "print the cached functions and what invalidates them", list},
+	{"explain", "[code]", "print what the code of a diagnostic means, or all codes", explainCode},
 }
 
 // A call is one use of a command.

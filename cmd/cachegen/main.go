@@ -3,6 +3,7 @@
 //
 //	cachegen [flags] [packages]
 //	cachegen list [flags] [packages]
+//	cachegen explain [code]
 //
 // Packages are patterns as for go list; without one it is the package of the current
 // directory. The usual way is a line
@@ -36,6 +37,12 @@
 //	-tags list  comma-separated build tags
 //
 // A package whose import path is the name of a command is written as a directory: ./list.
+//
+// # What a diagnostic means
+//
+// A diagnostic ends with a code in brackets. The command explain prints what it means, an example
+// that gets it and one that does not, and whether allow= silences it; without a code it lists all of
+// them.
 //
 // # While code is written
 //

@@ -1,6 +1,8 @@
 package check
 
 import (
+	"slices"
+
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
 )
 
@@ -86,4 +88,15 @@ var rules = []rule{
 	{sound, codes(diag.Output),
 		"What is generated for a file refers only to what is always compiled with it.",
 		func(p *pass) { visibleRule{p}.check() }},
+}
+
+// Asks returns what the rules that report a code ask for, one sentence each.
+func Asks(code diag.Code) []string {
+	var list []string
+	for _, r := range rules {
+		if slices.Contains(r.codes, code) {
+			list = append(list, r.doc)
+		}
+	}
+	return list
 }
