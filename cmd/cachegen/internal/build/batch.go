@@ -8,7 +8,7 @@ import (
 	"github.com/cachegen/cachegen/templates"
 )
 
-// batch writes a batch loader for the model.
+// batch is the model of a batch loader.
 func (o *output) batch(b *facts.Batch) *templates.Batch {
 	names := o.functions[b.Function]
 	m := &templates.Batch{

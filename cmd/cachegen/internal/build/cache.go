@@ -32,7 +32,7 @@ func (o *output) cache(c *facts.Cache) *templates.Cache {
 		m.NotFound = o.object(v)
 	}
 	if c.Foreground && m.Options.Refresh == nil {
-		m.Options.Refresh = &templates.Amount{} // what the store says does not hold here
+		m.Options.Refresh = &templates.Amount{} // overrides the refresh of the store
 	}
 	for _, ignored := range c.Ignored {
 		m.Ignored = append(m.Ignored, ignored.Render(o.base(c.Function, ignored)).Expr)
@@ -89,8 +89,8 @@ func convertField(f *facts.Field, arg templates.TagArg) templates.TagArg {
 	return arg
 }
 
-// cacheOf is the model of a cache to refer to, which for one of another package is a sketch:
-// its names, and its types as this file writes them.
+// cacheOf is the model of a cache that this file refers to. That of a cache of another package has
+// only its names and the types that this file writes.
 func (o *output) cacheOf(c *facts.Cache) *templates.Cache {
 	if c.In == o.p {
 		return o.cacheModel(c)

@@ -1,4 +1,4 @@
-// Package build makes the model of the generated files from the facts of package facts: what stands
+// Package build makes the model of the generated files from the facts of package facts: what is
 // in which file, how types and imports are written, and what variables are called.
 //
 // It promises that the same facts give the same model, in whatever order packages come, and that
@@ -41,7 +41,7 @@ type builder struct {
 	tagParams map[*facts.Tag][]string     // of constructors
 }
 
-// locals are names in a generated function.
+// locals are names of variables in a generated function.
 type locals struct {
 	context   string
 	value, ok string

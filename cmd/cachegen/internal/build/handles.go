@@ -28,8 +28,7 @@ func (b *builder) handleName(c *facts.Cache) string {
 	return b.p.Handles[i].Name
 }
 
-// bindCaches gives the first file with something that has to be bound the function that
-// does it.
+// bindCaches puts BindCaches into the first file that has something to bind.
 func (b *builder) bindCaches() {
 	var first *output
 	add := func(file *load.File, name string) {

@@ -10,8 +10,8 @@ import (
 	"github.com/cachegen/cachegen/templates"
 )
 
-// assignImports names the imports of the file: as the source file does, or as the
-// package is called, unless the name has another meaning in the package.
+// assignImports names the imports of the file: with the name that the source file uses, or else the
+// package's own, unless that name has another meaning in the package.
 func (o *output) assignImports() {
 	for _, path := range templates.Packages {
 		if _, ok := o.packages[path]; !ok {

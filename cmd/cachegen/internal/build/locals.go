@@ -14,8 +14,8 @@ import (
 // receivers are the names that generated methods prefer for their receiver.
 var receivers = []string{"c", "cached", "cache"}
 
-// pickReceivers names the receivers: as no import is called and no parameter of the
-// type's methods.
+// pickReceivers names the receivers, with names that no import and no parameter of the type's methods
+// has.
 func (b *builder) pickReceivers() {
 	for _, w := range b.p.Wrappers {
 		used := map[string]bool{w.Object.Name(): true}
@@ -88,8 +88,8 @@ func (s *scope) variable(name, fallback string) string {
 	return name
 }
 
-// nameParams names the context and the parameters of f: as in the source, unless
-// that has another meaning in generated code.
+// nameParams names the context and the parameters of f as in the source, unless such a name has
+// another meaning in generated code.
 func (s *scope) nameParams(f *facts.Function) {
 	names := s.out.functions[f]
 	if f.Context != "" && !s.isTaken(f.Context) {

@@ -31,7 +31,7 @@ func (o *output) typeParams(list []*types.TypeParam) []templates.Param {
 }
 
 // changes reports whether a type has methods on its pointer, embedded ones included: they
-// may change the value, and the wrapper has to hold the one that they change.
+// may change the value, so the wrapper must hold a pointer to it.
 func changes(t types.Type) bool {
 	return types.NewMethodSet(t).Len() != types.NewMethodSet(types.NewPointer(t)).Len()
 }

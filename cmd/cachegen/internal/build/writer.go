@@ -31,8 +31,8 @@ func (o *output) writer(w *facts.Writer) *templates.Writer {
 	for _, t := range w.Targets {
 		m.Targets = append(m.Targets, o.target(w, t))
 	}
-	// What is set comes after what is invalidated, whatever the directives' order:
-	// an entry that carries an invalidated tag would not outlive the call.
+	// A set comes after all invalidations, whatever the order of the directives: an entry with an
+	// invalidated tag would be deleted by the same call.
 	slices.SortStableFunc(m.Targets, func(a, b templates.Target) int {
 		return cmp.Compare(setLast(a), setLast(b))
 	})

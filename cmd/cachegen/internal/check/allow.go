@@ -6,7 +6,7 @@ import (
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
 )
 
-// allowRule checks the allow options of a package's directives.
+// allowRule checks the allow= options of a package's directives.
 type allowRule struct{ *pass }
 
 func (p allowRule) check() {

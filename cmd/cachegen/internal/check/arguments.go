@@ -33,7 +33,7 @@ func (p calls) argument(f *facts.Function, c *facts.Cache, want *facts.Param, x 
 	}
 	names, ok := dotted(x.expr, arg)
 	if !ok {
-		p.addf(x.at, diag.Target, "%s cannot be an argument of a target", x.text).
+		p.addf(x.at, diag.Target, "%s cannot be used as an argument of a target", x.text).
 			Hintf("arguments are parameters, results, their fields, integers, strings, true and false")
 		return nil
 	}
@@ -44,9 +44,9 @@ func (p calls) argument(f *facts.Function, c *facts.Cache, want *facts.Param, x 
 	if !p.assignable(o.Type, want.Type()) {
 		d := p.addf(x.at, diag.Target, "cannot use %s (%s) as %s (%s) of %s", x.text, p.TypeName(o.Type), want.Source(), p.TypeName(want.Type()), c.Name())
 		if s, ok := o.Type.Underlying().(*types.Slice); ok && p.assignable(s.Elem(), want.Type()) {
-			d.Hintf("for one entry of each, write %s...", x.text)
+			d.Hintf("for the entries of all elements, write %s...", x.text)
 		} else {
-			d.Hintf("name something of type %s", p.TypeName(want.Type()))
+			d.Hintf("use something of type %s", p.TypeName(want.Type()))
 		}
 		return nil
 	}

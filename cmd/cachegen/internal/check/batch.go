@@ -33,24 +33,24 @@ func (p batchRule) check() {
 		switch {
 		case call.spread:
 			last := call.args[len(call.args)-1]
-			p.addf(last.at, diag.Target, "a batch loads for a list, and has no dots").Hintf("write %s", last.text)
+			p.addf(last.at, diag.Target, "the list of a batch is written without dots").Hintf("write %s", last.text)
 			continue
 		case c.In != p.Package:
-			p.addf(arg.Pos, diag.Target, "%s loads for %s, which is in another package", b.Label(), call.callee).
-				Hintf("put the two together")
+			p.addf(arg.Pos, diag.Target, "the batch loader %s is for %s, which is in another package", b.Label(), call.callee).
+				Hintf("declare both in one package")
 			continue
 		case c.Recv != b.Home():
-			p.addf(arg.Pos, diag.Target, "%s loads for %s, which is not a %s", b.Label(), c.Label(), kindOf(b)).
-				Hintf("put the two together")
+			p.addf(arg.Pos, diag.Target, "the batch loader %s is for %s, which is not a %s", b.Label(), c.Label(), kindOf(b)).
+				Hintf("declare both as methods of one type, or both without a receiver")
 			continue
 		case len(b.TypeParams)+len(c.TypeParams) > 0:
-			p.addf(arg.Pos, diag.Target, "generic functions have no batch loaders").Hintf("make them methods of a generic type")
+			p.addf(arg.Pos, diag.Target, "a generic function cannot have a batch loader").Hintf("make them methods of a generic type")
 			continue
 		}
 		if clone := b.Clones[c]; clone != nil {
 			b.Cache = clone
 		} else if other := c.Batch; other != nil {
-			p.addf(b.Directive.Pos, diag.Target, "%s has a batch loader, %s", c.Label(), other.Label()).Relatedf(p.Position(other.Directive.Pos), "%s", other.Label()).
+			p.addf(b.Directive.Pos, diag.Target, "%s already has the batch loader %s", c.Label(), other.Label()).Relatedf(p.Position(other.Directive.Pos), "%s", other.Label()).
 				Hintf("remove one of the two directives")
 			continue
 		}
@@ -80,7 +80,7 @@ func (p batchRule) check() {
 			p.batchResult(b)
 		}
 	}
-	// What is left was reported or, where one package is judged alone, cannot be.
+	// Others were reported or, where a package is checked without the others, cannot be.
 	unknown := func(b *facts.Batch) bool { return b.Many == nil }
 	p.Batches = slices.DeleteFunc(p.Batches, unknown)
 	for _, w := range p.Wrappers {
@@ -105,7 +105,7 @@ func (p batchRule) batchArgument(b *facts.Batch, want *facts.Param, x argument, 
 			if s, ok := v.Type().Underlying().(*types.Slice); ok && types.Identical(s.Elem(), want.Type()) {
 				if b.Many != nil {
 					p.addf(x.at, diag.Target, "two arguments are lists: %s and %s", b.Many.Source(), v.Source()).
-						Hintf("the keys of a batch differ in one parameter")
+						Hintf("only one parameter of a batch loader may be a list")
 					return nil
 				}
 				b.Many, b.Elem = v, s.Elem()
@@ -116,7 +116,7 @@ func (p batchRule) batchArgument(b *facts.Batch, want *facts.Param, x argument, 
 	return p.argument(b.Function, b.Cache, want, x, arg)
 }
 
-// batchUnused reports parameters that no argument uses: calls that differ in them would
+// batchUnused reports parameters that no argument uses: calls that differ only in them would
 // share entries.
 func (p batchRule) batchUnused(b *facts.Batch) {
 	for _, v := range b.Params {
@@ -125,17 +125,17 @@ func (p batchRule) batchUnused(b *facts.Batch) {
 		if !used && !ignored && v.Source() != "" {
 			p.addf(v.TypeExpr.Pos(), diag.Unused, "parameter %s of %s is not part of the key: calls that differ only in %s share entries",
 				v.Source(), b.Name(), v.Source()).
-				Hintf("give it to %s or, if that is right, write ignore=%s", b.Cache.Name(), v.Source())
+				Hintf("make it a parameter of %s or, if that is intended, write ignore=%s", b.Cache.Name(), v.Source())
 		}
 	}
 }
 
 // batchResult checks that the loader returns a map from the list's elements to values, or a
-// list of values that say whose they are.
+// list of values with a field that holds the element of the key.
 func (p batchRule) batchResult(b *facts.Batch) {
 	if len(b.Results) > 1 {
-		p.addf(b.Results[1].TypeExpr.Pos(), diag.Signature, "%s must return one list or map, and an error: what is not there is left out", b.Name()).
-			Hintf("write a function that does, and annotate that")
+		p.addf(b.Results[1].TypeExpr.Pos(), diag.Signature, "%s must return one list or map, and an error", b.Name()).
+			Hintf("annotate a function with such results; what does not exist is left out of them")
 		return
 	}
 	at, want := b.Results[0].TypeExpr.Pos(), b.Cache.Value()
@@ -145,31 +145,31 @@ func (p batchRule) batchResult(b *facts.Batch) {
 		switch {
 		case !types.Identical(t.Key(), b.Elem) || !types.Identical(t.Elem(), want):
 			p.addf(at, diag.Signature, "%s must return a map[%s]%s for %s", b.Name(), p.TypeName(b.Elem), p.TypeName(want), b.Cache.Name()).
-				Hintf("an entry is the same, whoever loads it")
+				Hintf("both functions fill the same entries, so they return the same type of value")
 		case hasBy:
-			p.addf(by.Pos, diag.Option, "by is for lists: the keys of a map say whose the values are").Hintf("leave it out")
+			p.addf(by.Pos, diag.Option, "by= is for a list: a map already has the key of each value").Hintf("remove it")
 		}
 	case *types.Slice:
 		switch {
 		case !types.Identical(t.Elem(), want):
 			p.addf(at, diag.Signature, "%s must return a []%s for %s", b.Name(), p.TypeName(want), b.Cache.Name()).
-				Hintf("an entry is the same, whoever loads it")
+				Hintf("both functions fill the same entries, so they return the same type of value")
 		case !hasBy:
 			p.addf(b.Directive.Pos, diag.Option, "nothing says which key a value in the list belongs to").
 				Hintf("%s", p.byHint(b))
 		case !types.Comparable(b.Elem):
-			p.addf(b.Many.TypeExpr.Pos(), diag.Signature, "%s is not comparable, so values cannot be found by it", p.TypeName(b.Elem)).
-				Hintf("take a list of what can be compared, such as strings")
+			p.addf(b.Many.TypeExpr.Pos(), diag.Signature, "%s is not comparable, so a value cannot be matched with its key", p.TypeName(b.Elem)).
+				Hintf("take a list of a comparable type, such as string")
 		default:
 			b.By = p.byField(b, by)
 		}
 	default:
 		p.addf(at, diag.Signature, "%s must return a map[%s]%s, or a []%s with by=Field", b.Name(), p.TypeName(b.Elem), p.TypeName(want), p.TypeName(want)).
-			Hintf("write a function that does, and annotate that")
+			Hintf("annotate a function with such results; what does not exist is left out of them")
 	}
 }
 
-// byHint says how a list can tell whose its values are.
+// byHint says how the values of a list can be matched with their keys.
 func (p batchRule) byHint(b *facts.Batch) string {
 	if name := p.fieldOf(b.Cache.Value(), b.Elem); name != "" {
 		return fmt.Sprintf("name the field that has the %s: by=%s", p.TypeName(b.Elem), name)
@@ -211,7 +211,7 @@ func (p batchRule) byField(b *facts.Batch, arg directive.Arg) *facts.Operand {
 		}
 	}
 	if !types.AssignableTo(o.Type, b.Elem) {
-		p.addf(arg.ValuePos, diag.Option, "%s is a %s, and the keys are of type %s", arg.Value, p.TypeName(o.Type), p.TypeName(b.Elem)).
+		p.addf(arg.ValuePos, diag.Option, "%s has type %s, and the keys have type %s", arg.Value, p.TypeName(o.Type), p.TypeName(b.Elem)).
 			Hintf("%s", p.byHint(b))
 		return nil
 	}

@@ -15,20 +15,20 @@ import (
 type bypassRule struct{ *pass }
 
 // check warns of annotated methods that a type has from one that it embeds and that
-// [pack.promote] leaves alone: those of generic types and of other packages. Through the
-// wrapper they are as they are, and what they are to invalidate stays.
+// [promoter] generates nothing for: those of generic types and of other packages. The wrapper
+// calls them directly, so they neither read the cache nor invalidate anything.
 func (p bypassRule) check() {
 	if p.Broken || p.Context {
 		return
 	}
 	for _, w := range p.Wrappers {
 		if !embeds(w.Object.Type()) {
-			continue // as nearly all: looking each method of every package up would cost
+			continue // as with nearly all types; looking up each method of every package would take long
 		}
 		for _, other := range p.all {
 			for _, embedded := range other.Wrappers {
-				if methods := p.leftAlone(w, other, embedded); len(methods) > 0 {
-					p.warnPast(w, other, embedded, methods)
+				if methods := p.notPromoted(w, other, embedded); len(methods) > 0 {
+					p.warnBypass(w, other, embedded, methods)
 				}
 			}
 		}
@@ -49,9 +49,9 @@ func embeds(t types.Type) bool {
 	return false
 }
 
-// leftAlone returns the names of the annotated methods of embedded, a type of other,
-// that w's type has and nothing is generated for.
-func (p bypassRule) leftAlone(w *facts.Wrapper, other *facts.Package, embedded *facts.Wrapper) (methods []string) {
+// notPromoted returns the names of those annotated methods of embedded, a type of other, that w's
+// type has but nothing is generated for.
+func (p bypassRule) notPromoted(w *facts.Wrapper, other *facts.Package, embedded *facts.Wrapper) (methods []string) {
 	if w == embedded {
 		return nil
 	}
@@ -77,7 +77,7 @@ func (p bypassRule) leftAlone(w *facts.Wrapper, other *facts.Package, embedded *
 	return methods
 }
 
-func (p bypassRule) warnPast(w *facts.Wrapper, other *facts.Package, embedded *facts.Wrapper, methods []string) {
+func (p bypassRule) warnBypass(w *facts.Wrapper, other *facts.Package, embedded *facts.Wrapper, methods []string) {
 	of, wrapper := embedded.Object.Name(), embedded.Names.Type
 	if other != p.Package {
 		of, wrapper = other.Name+"."+of, other.Name+"."+wrapper
@@ -87,11 +87,11 @@ func (p bypassRule) warnPast(w *facts.Wrapper, other *facts.Package, embedded *f
 	if w.Directive != nil {
 		allow, add = append(allow, w.Directive), fmt.Sprintf("write allow=%s", diag.Bypass)
 	}
-	goes := "goes"
+	verb := "bypasses"
 	if len(methods) > 1 {
-		goes = "go"
+		verb = "bypass"
 	}
-	p.warnf(w.Object.Pos(), allow, diag.Bypass, "%s of the embedded %s %s past the cache in %s", strings.Join(methods, ", "), of, goes, w.Names.Type).
+	p.warnf(w.Object.Pos(), allow, diag.Bypass, "%s of the embedded %s %s the cache in %s", strings.Join(methods, ", "), of, verb, w.Names.Type).
 		Relatedf(other.Position(embedded.Object.Pos()), "%s", embedded.Object.Name()).
 		Hintf("embed %s, which has the cache, or %s", wrapper, add)
 }

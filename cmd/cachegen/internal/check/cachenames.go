@@ -10,8 +10,8 @@ import (
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/naming"
 )
 
-// freeName is a name for a cache, instead of one that is taken: nothing of what is
-// generated for it has another owner. It is given once: all advice can be followed.
+// freeName suggests an entity for a cache whose own is in use: one for which every generated name is
+// free. No name is suggested twice, so that all hints of a run can be followed.
 func (p namer) freeName(c *facts.Cache) (free string) {
 	defer func() { p.Names.Offer(free) }()
 	name := c.Entity()
@@ -45,7 +45,7 @@ func (p namer) nameEntity(c *facts.Cache, entities map[string]*facts.Cache) {
 	}
 	name := c.Entity()
 	if other, taken := entities[naming.Lower(name)]; taken {
-		p.addf(c.NamePos(), diag.Name, "%s would be cached as %s, as %s is", c.Label(), name, other.Label()).
+		p.addf(c.NamePos(), diag.Name, "%s and %s would both be cached as %s", c.Label(), other.Label(), name).
 			Relatedf(p.Position(other.NamePos()), "%s", other.Label()).
 			Hintf("choose another name, such as name=%s", p.freeName(c))
 		return
@@ -63,7 +63,7 @@ func (p namer) nameEntity(c *facts.Cache, entities map[string]*facts.Cache) {
 		taken = append(taken, n.Caches)
 	}
 	for _, name := range taken {
-		if h, ok := p.take(name, c.Directive.Pos, "the cache of "+c.Label()+" has"); !ok {
+		if h, ok := p.take(name, c.Directive.Pos, "the cache of "+c.Label()); !ok {
 			p.clash(c.NamePos(), c.Label(), name, h).Hintf("choose another name, such as name=%s", p.freeName(c))
 			return
 		}
@@ -78,7 +78,7 @@ func (p namer) nameFunctions(c *facts.Cache) {
 		for _, prefix := range []string{h.Prefix, h.Prefix + "Cached"} {
 			name := naming.SameCase(prefix+naming.Upper(c.Names.Entity), c.Name())
 			var ok bool
-			if taken, ok = p.take(name, c.Directive.Pos, c.Label()+" has"); ok {
+			if taken, ok = p.take(name, c.Directive.Pos, c.Label()); ok {
 				*h.Name = name
 				break
 			}
@@ -95,13 +95,13 @@ func (p namer) nameFunctions(c *facts.Cache) {
 // wrapped type has stays visible through the wrapper.
 func (p namer) nameMethods(c *facts.Cache) {
 	w := c.Recv
-	if !p.dropsIn(w, c.Function) {
+	if !p.mayReplace(w, c.Function) {
 		return
 	}
 	who := c.Label()
 	field := c.Names.Entity
 	if token.IsKeyword(field) {
-		p.addf(c.NamePos(), diag.Name, "%s needs a field %s in %s, and that is a keyword", who, field, w.Names.Type).
+		p.addf(c.NamePos(), diag.Name, "cannot generate the field %s of %s for %s: it is a Go keyword", field, w.Names.Type, who).
 			Hintf("choose another name, such as name=%s", p.freeName(c))
 		return
 	}
@@ -110,7 +110,7 @@ func (p namer) nameMethods(c *facts.Cache) {
 		field += "Cache"
 	}
 	if owner != "" && p.member(w, field) != "" {
-		p.addf(c.NamePos(), diag.Name, "%s needs a field %s in %s, and that is %s", who, c.Names.Entity, w.Names.Type, owner).
+		p.addf(c.NamePos(), diag.Name, "cannot generate the field %s of %s for %s: that is already %s", c.Names.Entity, w.Names.Type, who, owner).
 			Hintf("choose another name, such as name=%s", p.freeName(c))
 		return
 	}
@@ -128,15 +128,15 @@ func (p namer) nameMethods(c *facts.Cache) {
 		}
 		if *h.Name == "" {
 			name := naming.SameCase(h.Prefix+"Cached"+naming.Upper(c.Names.Entity), c.Name())
-			p.addf(c.NamePos(), diag.Name, "%s needs a method %s of %s, and that is %s", who, name, w.Names.Type, owner).
+			p.addf(c.NamePos(), diag.Name, "cannot generate the method %s of %s for %s: that is already %s", name, w.Names.Type, who, owner).
 				Hintf("choose another name, such as name=%s", p.freeName(c))
 			return
 		}
 	}
 }
 
-// member says what has a name among the wrapper's fields and methods, those that the
-// wrapped type gives it included. It is empty if the name is free.
+// member says what has a name among the wrapper's fields and methods, including those that it has
+// from the wrapped type. It is empty if the name is free.
 func (p namer) member(w *facts.Wrapper, name string) string {
 	if name == w.Object.Name() {
 		return "the embedded " + name
@@ -152,7 +152,7 @@ func (p namer) member(w *facts.Wrapper, name string) string {
 		return "a field of " + w.Object.Name()
 	}
 	if index != nil {
-		return "ambiguous in " + w.Object.Name()
+		return "the name of several fields or methods of " + w.Object.Name()
 	}
 	return ""
 }

@@ -51,7 +51,7 @@ func (p calls) call(f *facts.Function, arg directive.Arg, what string) (*call, *
 		return nil, nil
 	}
 	if c.Broken || c.In != p.Package && c.In.Broken {
-		p.Broken = true // what is said there is enough
+		p.Broken = true // the problem is reported there
 		if c.In.Context {
 			p.addf(callee.Pos(0), diag.Target, "package %s has problems", c.In.Path).Hintf("run cachegen for it too: cachegen %s", c.In.Path)
 		}
@@ -68,7 +68,7 @@ func (p calls) call(f *facts.Function, arg directive.Arg, what string) (*call, *
 		return nil, nil
 	}
 	if c.Generic() && (c.Recv == nil || c.Recv != f.Recv) {
-		p.addf(callee.Pos(0), diag.Target, "%s is generic: which of its caches is meant cannot be told here", callee).
+		p.addf(callee.Pos(0), diag.Target, "%s is generic, and a target here cannot say which of its caches is meant", callee).
 			Hintf("name it in a method of the same type, or invalidate by a tag")
 		return nil, nil
 	}
@@ -94,7 +94,7 @@ func comment(text string) int {
 	}
 }
 
-// signature is what stands in the parentheses of a target of c.
+// signature is what is written in the parentheses of a target of c.
 func signature(c *facts.Cache) string {
 	var names []string
 	for _, v := range c.KeyParams {
@@ -133,7 +133,7 @@ func dotted(expr ast.Expr, arg directive.Arg) (facts.Path, bool) {
 // package.
 func (p calls) targetCache(f *facts.Function, callee facts.Path) *facts.Cache {
 	if len(callee.Names) > 1 {
-		if c, found := p.elsewhere(f, callee); found {
+		if c, found := p.inOtherPackage(f, callee); found {
 			return c
 		}
 	}
@@ -171,21 +171,21 @@ func (p calls) targetCache(f *facts.Function, callee facts.Path) *facts.Cache {
 		return nil // a cached function whose signature was reported
 	}
 	if p.declares(callee) {
-		p.addf(callee.Pos(0), diag.Target, "%s is not cached: it has no //cache:getorset", callee).Hintf("annotate it, or leave it out here")
+		p.addf(callee.Pos(0), diag.Target, "%s is not cached: it has no //cache:getorset", callee).Hintf("annotate it, or remove it here")
 		return nil
 	}
-	if p.Test && p.beside(name) {
-		p.addf(callee.Pos(0), diag.Target, "%s is not in a test file: directives of tests are about what tests declare", callee).
-			Hintf("call what is generated for it in the body")
+	if p.Test && p.declaredAnywhere(name) {
+		p.addf(callee.Pos(0), diag.Target, "%s is not declared in a test file, and directives in tests can only name functions of tests", callee).
+			Hintf("call the generated function in the body instead")
 		return nil
 	}
 	chooseTarget(p.Package, p.addf(callee.Pos(0), diag.Target, "no cached function %s in this package", callee), callee)
 	return nil
 }
 
-// beside reports whether there is a function or method of that name in any file of the
-// package, which are more than those with the directives where these are tests.
-func (p calls) beside(name string) bool {
+// declaredAnywhere reports whether any file of the package declares a function or method of that
+// name. For a package of tests those are more than the files that directives are read from.
+func (p calls) declaredAnywhere(name string) bool {
 	scope := p.Types.Scope()
 	if _, ok := scope.Lookup(name).(*types.Func); ok {
 		return true
@@ -201,7 +201,7 @@ func (p calls) beside(name string) bool {
 	})
 }
 
-// chooseTarget says which of p's cached functions was meant by name, or which there are.
+// chooseTarget adds a hint: which of p's cached functions was probably meant, or which there are.
 func chooseTarget(p *facts.Package, d *diag.Diagnostic, name facts.Path) {
 	if d.Suggest(name.String(), labelsOf(p)); len(d.Hints) > 0 {
 		return
@@ -255,7 +255,7 @@ func (p calls) fieldsOf(f *facts.Function, c *facts.Cache, args []*facts.Operand
 	for _, field := range c.Fields {
 		if field.Root == facts.Receiver {
 			if f.Home() != c.Recv {
-				p.addf(callee.Pos(0), diag.Target, "the key of %s holds recv.%s, which only methods of %s know",
+				p.addf(callee.Pos(0), diag.Target, "the key of %s contains recv.%s, which only methods of %s have",
 					callee, strings.Join(field.Path, "."), c.Recv.Object.Name()).
 					Hintf("invalidate by a tag, or in a method of %s", c.Recv.Object.Name())
 				return nil, false

@@ -19,8 +19,7 @@ import (
 // A collector finds the annotated functions and types of a package.
 type collector struct{ *pass }
 
-// collect finds the annotated functions and types and checks what concerns one of
-// them alone.
+// collect finds the annotated functions and types, and checks what concerns only one of them.
 func (p collector) collect() {
 	for _, file := range p.Files {
 		for _, d := range file.Directives {
@@ -50,9 +49,9 @@ func (p collector) collect() {
 	}
 }
 
-// dropIdle reports types with a wrap directive that have nothing to wrap, forgets them, and brings
-// the others in the order of their files.
-func (p collector) dropIdle() {
+// removeIdle reports types with a wrap directive that have nothing to wrap, removes them, and sorts
+// the others by file.
+func (p collector) removeIdle() {
 	for _, w := range p.Wrappers {
 		if w.Idle() && w.Directive != nil && !w.Refused && !p.inherits(w) {
 			p.addf(w.Directive.Pos, diag.Stray, "%s has no annotated methods, so there is nothing to wrap", w.Object.Name()).
@@ -82,11 +81,11 @@ func (p collector) annotated(file *load.File, decl *ast.FuncDecl, list []*direct
 		if i < 0 || d == first {
 			continue
 		}
-		message := "//cache:" + d.Verb + " cannot stand beside //cache:" + first.Verb + ": a function either reads or writes"
+		message := "//cache:" + d.Verb + " cannot be combined with //cache:" + first.Verb + ": a function either reads or writes"
 		hint := "annotate another function with one of them"
 		if d.Verb == first.Verb {
 			message = decl.Name.Name + " has two //cache:" + d.Verb + " directives"
-			hint = "write //cache:with for more lines of one"
+			hint = "to continue a directive on another line, write //cache:with"
 		}
 		p.addf(d.Pos, diag.Verb, "%s", message).Relatedf(p.Position(first.Pos), "the //cache:%s", first.Verb).Hintf("%s", hint)
 	}
@@ -127,8 +126,8 @@ func (p collector) annotated(file *load.File, decl *ast.FuncDecl, list []*direct
 	readOptions(c)
 }
 
-// refuse notes a function whose directive or signature was reported, so that what lacks it is not
-// reported too.
+// refuse notes a function whose directive or signature was reported, so that nothing else is reported
+// because it is missing.
 func (p collector) refuse(decl *ast.FuncDecl, reads bool) {
 	if reads {
 		p.Refused[decl.Name.Name] = true
@@ -152,7 +151,7 @@ func (p collector) wrap(file *load.File, d *directive.Directive) {
 		return // redeclared or blank: the compiler says so
 	case obj.IsAlias():
 		p.addf(d.Pos, diag.Signature, "%s is an alias and has no methods of its own", name.Name).
-			Hintf("annotate the type that it stands for")
+			Hintf("annotate the type that it refers to")
 		return
 	case types.IsInterface(obj.Type()):
 		p.addf(d.Pos, diag.Signature, "%s is an interface", name.Name).
@@ -163,7 +162,7 @@ func (p collector) wrap(file *load.File, d *directive.Directive) {
 	if w.Directive != nil {
 		p.addf(d.Pos, diag.Verb, "%s has two //cache:wrap directives", name.Name).
 			Relatedf(p.Position(w.Directive.Pos), "the first").
-			Hintf("write //cache:with for more lines of one")
+			Hintf("to continue a directive on another line, write //cache:with")
 		return
 	}
 	w.Directive, w.File = d, file
@@ -175,7 +174,7 @@ func (p collector) wrap(file *load.File, d *directive.Directive) {
 	}
 }
 
-// wrapper is the wrapped for a type.
+// wrapper returns the wrapper of a type, which it makes if there is none yet.
 func (p collector) wrapper(obj *types.TypeName) *facts.Wrapper {
 	for _, w := range p.Wrappers {
 		if w.Object == obj {

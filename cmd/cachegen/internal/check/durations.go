@@ -22,7 +22,7 @@ func (p durationRule) check() {
 	}
 }
 
-// A contradiction is a pair of durations that rule each other out.
+// A contradiction is a pair of durations that cannot be given together.
 type contradiction struct {
 	a, b string
 	bad  func(a, b time.Duration) bool
@@ -31,21 +31,21 @@ type contradiction struct {
 
 var contradictions = []contradiction{
 	{"timeout", "hardtimeout", func(soft, hard time.Duration) bool { return soft >= hard && hard > 0 },
-		"the hard timeout would end every load before the soft one hands out a stale value"},
+		"hardtimeout would cancel every load before timeout lets a stale value be returned"},
 	{"gracebackoff", "grace", func(backoff, grace time.Duration) bool { return backoff > grace && grace > 0 },
 		"the grace period would be over before the first retry"},
 	{"l1ttl", "ttl", func(l1, ttl time.Duration) bool { return l1 > ttl },
-		"memory keeps no value longer than it is fresh"},
+		"the memory tier serves no value longer than its ttl"},
 	{"refresh", "ttl", func(refresh, ttl time.Duration) bool { return refresh >= ttl },
-		"the value would have ended before it is refreshed"},
+		"the value would expire before it is refreshed"},
 	{"jitter", "ttl", func(jitter, ttl time.Duration) bool { return jitter >= ttl },
-		"jitter shortens the ttl, and nothing would be left of it"},
+		"jitter shortens the ttl, and could leave nothing of it"},
 	{"locktimeout", "hardtimeout", func(lock, hard time.Duration) bool { return lock >= hard && hard > 0 },
-		"the hard timeout would end the load that is waited for before"},
+		"hardtimeout would cancel the load before locktimeout ends the wait for it"},
 }
 
-// contradictions reports durations of d that rule each other, or the defaults that
-// they meet, out. Defaults among themselves are reported where they are given.
+// contradictions reports durations of d that contradict each other or the defaults. Contradictions
+// among the defaults are reported where they are given.
 func (p durationRule) contradictions(d, defaults *directive.Directive) {
 	for _, c := range contradictions {
 		p.contradiction(d, defaults, c)

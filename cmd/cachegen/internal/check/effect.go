@@ -6,7 +6,7 @@ import (
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
 )
 
-// effectRule warns of options that change nothing.
+// effectRule warns of options that have no effect.
 type effectRule struct{ *pass }
 
 func (p effectRule) check() {
@@ -15,27 +15,27 @@ func (p effectRule) check() {
 	}
 }
 
-// withoutEffect looks at the options of one function. Only what the directive of the
-// function itself says is looked at: a default of a type is for many.
+// withoutEffect looks at the options of one function. Only the directive of the
+// function itself counts: a default of a type is for many functions.
 func (p effectRule) withoutEffect(c *facts.Cache) {
 	warn := func(arg directive.Arg, format string, args ...any) {
-		p.warnf(arg.Pos, c.Levels(), diag.Effect, format, args...).Hintf("write allow=%s to keep it", diag.Effect)
+		p.warnf(arg.Pos, c.Levels(), diag.Effect, format, args...).Hintf("remove it, or write allow=%s to keep it", diag.Effect)
 	}
 	if c.Options.Grace != nil && *c.Options.Grace == 0 {
 		for _, option := range []string{"timeout", "gracebackoff"} {
 			if d, arg, ok := c.Directive.Duration(option); ok && d > 0 {
-				warn(arg, "%s has no effect: with grace=0 no stale value can stand in", arg.Text)
+				warn(arg, "%s has no effect: with grace=0 there is no stale value to return", arg.Text)
 			}
 		}
 	}
 	if c.Options.Forever {
 		for _, option := range []string{"refresh", "jitter"} {
 			if _, percent, arg, ok := c.Directive.Amount(option); ok && percent > 0 {
-				warn(arg, "%s has no effect: there is no part of a ttl that never ends", arg.Text)
+				warn(arg, "%s has no effect: ttl=forever never ends", arg.Text)
 			}
 		}
 	}
 	if arg, ok := c.Directive.Option("hardtimeout"); ok && c.NoContext {
-		warn(arg, "%s does not stop %s, which takes no context: callers stop waiting, and it goes on", arg.Text, c.Name())
+		warn(arg, "%s does not stop %s, which takes no context: callers stop waiting, but the load goes on", arg.Text, c.Name())
 	}
 }

@@ -7,11 +7,11 @@ import (
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/naming"
 )
 
-// handleRule names what writers reach the caches of others with.
+// handleRule names the handles through which writers reach caches of other types and packages.
 type handleRule struct{ namer }
 
-// check names what holds the handles on caches that a writer does not have
-// by itself: fields of its wrapper, or package-level variables.
+// check names the fields of wrappers, and for plain functions the package-level variables, that hold
+// the handles.
 func (p handleRule) check() {
 	for _, w := range p.Writers {
 		for _, t := range w.Targets {
@@ -30,8 +30,8 @@ func (p handleRule) check() {
 	}
 	if bound := p.Bound(); len(bound) > 0 {
 		c, name := bound[0], p.BindName()
-		if h, ok := p.take(name, c.Directive.Pos, name+" has"); !ok {
-			p.clash(c.Directive.Pos, c.Label(), name, h).Hintf("rename it: %s opens the caches of functions", name)
+		if h, ok := p.take(name, c.Directive.Pos, "the caches of functions"); !ok {
+			p.clash(c.Directive.Pos, c.Label(), name, h).Hintf("rename it: the generated %s opens the caches of functions", name)
 		}
 	}
 }
@@ -47,7 +47,7 @@ func (p namer) handle(w *facts.Writer, c *facts.Cache) *facts.Handle {
 		name = c.In.Name + naming.Upper(name)
 	}
 	h := &facts.Handle{Cache: c, Owner: w, Name: naming.Unused(naming.Lower(name)+"Handle", "", p.Names.Has)}
-	p.take(h.Name, w.Directives[0].Pos, "the handle on the cache of "+c.Label()+" has")
+	p.take(h.Name, w.Directives[0].Pos, "the handle on the cache of "+c.Label())
 	p.Handles = append(p.Handles, h)
 	return h
 }

@@ -26,7 +26,7 @@ func (p keyRule) check() {
 func (p keyRule) readKey(c *facts.Cache) {
 	args := c.Directive.Positional()
 	if len(args) == 0 {
-		c.Broken = true // reported with the directive
+		c.Broken = true // package directive has reported it
 		return
 	}
 	c.KeyArg = args[0]
@@ -79,11 +79,11 @@ func (p keyRule) keySegment(c *facts.Cache, s key.Segment) {
 		at := start + token.Pos(s.Value.Offset)
 		switch again := slices.IndexFunc(c.Fields, func(f *facts.Field) bool { return f.Same(o) }); {
 		case again >= 0:
-			p.addf(at, diag.Key, "{%s} is in the key twice", s.Value).Hintf("leave one out: it says nothing that the other does not")
+			p.addf(at, diag.Key, "{%s} is in the key twice", s.Value).Hintf("remove one: the second adds nothing")
 			c.Broken = true
 		case len(o.Pointers) > 0:
 			pointer := o.Render(s.Value.Path[0].Text).NonNil[0]
-			p.addf(at, diag.Placeholder, "{%s}: %s can be nil, and then there is no key", s.Value, pointer).
+			p.addf(at, diag.Placeholder, "{%s}: %s can be nil, and then the key cannot be built", s.Value, pointer).
 				Hintf("take a value instead of a pointer")
 			c.Broken = true
 		case f.Form == templates.Text && p.Unnamable(o.Type) != nil:

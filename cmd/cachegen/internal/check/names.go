@@ -17,7 +17,7 @@ import (
 func (p namer) seedNames() {
 	scope := p.Types.Scope()
 	for _, name := range scope.Names() {
-		p.Names.Declare(name, naming.Holder{What: "the package declares", Pos: scope.Lookup(name).Pos()})
+		p.Names.Declare(name, naming.Holder{What: "the package declares that name", Pos: scope.Lookup(name).Pos()})
 	}
 	for _, file := range p.Files {
 		for _, spec := range file.AST.Imports {
@@ -27,7 +27,7 @@ func (p namer) seedNames() {
 }
 
 func (p namer) seedImport(file *load.File, spec *ast.ImportSpec) {
-	what := filepath.Base(file.Name) + " imports"
+	what := filepath.Base(file.Name) + " imports that name"
 	obj := p.Info.PkgNameOf(spec)
 	if obj == nil {
 		return
@@ -46,7 +46,7 @@ func (p namer) seedImport(file *load.File, spec *ast.ImportSpec) {
 // A namer names everything that is generated. What is not free is reported.
 type namer struct{ *pass }
 
-// assignNames names everything that is generated but tags.
+// assignNames names everything that is generated, except for tags.
 func (p namer) assignNames() {
 	p.seedNames()
 	if len(p.Caches)+len(p.Writers)+len(p.Batches) == 0 {
@@ -54,7 +54,7 @@ func (p namer) assignNames() {
 	}
 	for _, name := range naming.Shadowed {
 		if h, ok := p.Names.Holder(name); ok {
-			p.addf(h.Pos, diag.Name, "the package gives %s another meaning, and generated code needs the predeclared one", name).
+			p.addf(h.Pos, diag.Name, "the package redeclares %s, and generated code needs the predeclared one", name).
 				Hintf("rename it")
 		}
 	}
@@ -99,7 +99,7 @@ func (p namer) nameWrapper(w *facts.Wrapper) {
 		w.Names.Members[method] = "declared by the package"
 	}
 	for _, name := range []string{w.Names.Type, w.Names.Constructor} {
-		if h, ok := p.take(name, at, who+" has"); !ok {
+		if h, ok := p.take(name, at, who); !ok {
 			p.clash(at, who, name, h).Hintf("choose another with //cache:wrap NAME")
 			return
 		}
@@ -110,27 +110,27 @@ func (p namer) nameWrapper(w *facts.Wrapper) {
 func (p namer) nameWriter(w *facts.Writer) {
 	w.Generated = w.Function.Name()
 	if w.Recv != nil {
-		p.dropsIn(w.Recv, w.Function)
+		p.mayReplace(w.Recv, w.Function)
 		return
 	}
 	w.Generated = naming.SameCase("Cached"+naming.Upper(w.Generated), w.Generated)
 	at := w.Directives[0].Pos
-	if h, ok := p.take(w.Generated, at, w.Label()+" has"); !ok {
+	if h, ok := p.take(w.Generated, at, w.Label()); !ok {
 		p.clash(at, w.Label(), w.Generated, h).Hintf("rename one of the two")
 	}
 }
 
 // nameBatch names what is generated for a batch loader: for FindUsers GetOrSetUsers. A
-// method keeps its name besides.
+// method also keeps its name.
 func (p namer) nameBatch(b *facts.Batch) {
 	at := b.Directive.Pos
-	if b.Recv != nil && !p.dropsIn(b.Recv, b.Function) {
+	if b.Recv != nil && !p.mayReplace(b.Recv, b.Function) {
 		return
 	}
 	for _, prefix := range []string{"GetOrSet", "GetOrSetCached", "GetOrSetMany"} {
 		name := naming.SameCase(prefix+naming.Upper(naming.Entity(b.Name())), b.Name())
 		if b.Recv == nil {
-			if _, ok := p.take(name, at, b.Label()+" has"); ok {
+			if _, ok := p.take(name, at, b.Label()); ok {
 				b.GetOrSet = name
 				return
 			}
@@ -140,11 +140,11 @@ func (p namer) nameBatch(b *facts.Batch) {
 			return
 		}
 	}
-	p.addf(at, diag.Name, "%s needs a name like GetOrSet%s, and all are taken", b.Label(), naming.Upper(naming.Entity(b.Name()))).Hintf("rename it")
+	p.addf(at, diag.Name, "cannot generate a function like GetOrSet%s for %s: all such names are in use", naming.Upper(naming.Entity(b.Name())), b.Label()).Hintf("rename it")
 }
 
-// methodsOf returns the methods of a type of that name which the sources declare, and
-// where. Of a wrapper, no type says so: that is yet to be generated.
+// methodsOf returns the methods that the sources declare for a type of that name, and where. For a
+// wrapper the type checker cannot say, because the type is yet to be generated.
 func (p namer) methodsOf(typ string) map[string]token.Pos {
 	found := map[string]token.Pos{}
 	for _, file := range p.Files {
@@ -176,14 +176,14 @@ func receiverName(t ast.Expr) string {
 	return ""
 }
 
-// dropsIn reports whether the wrapper may have a method in place of f, which it wraps.
-func (p namer) dropsIn(w *facts.Wrapper, f *facts.Function) bool {
+// mayReplace reports whether a method of the wrapper with f's name can be generated.
+func (p namer) mayReplace(w *facts.Wrapper, f *facts.Function) bool {
 	at, declared := w.Own[f.Name()]
 	if !declared {
 		return true
 	}
-	p.addf(f.Decl.Name.Pos(), diag.Name, "%s has a method %s of its own, and gets one for %s", w.Names.Type, f.Name(), f.Label()).
+	p.addf(f.Decl.Name.Pos(), diag.Name, "%s already has a method %s, and one would be generated for %s", w.Names.Type, f.Name(), f.Label()).
 		Relatedf(p.Position(at), "%s", f.Name()).
-		Hintf("rename it, or leave the directive out")
+		Hintf("rename it, or remove the directive")
 	return false
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/gotype"
 )
 
-// notFoundRule reads how loaders say that there is nothing to load.
+// notFoundRule reads how loaders say that there is no value.
 type notFoundRule struct{ *pass }
 
 func (p notFoundRule) check() {
@@ -23,7 +23,7 @@ func (p notFoundRule) check() {
 }
 
 // readNotFound reads notfound= of a cached function, and checks that notfoundttl
-// belongs to something. A function with an ok result says by that what is not there.
+// belongs to something. A function with a bool result says by that whether there is a value.
 func (p notFoundRule) readNotFound(c *facts.Cache) {
 	own := true
 	for _, d := range c.Levels() {
@@ -35,7 +35,7 @@ func (p notFoundRule) readNotFound(c *facts.Cache) {
 	}
 	if arg, ok := c.Directive.Option("notfoundttl"); ok && c.NotFound.None() && !c.HasOK() && !c.Broken {
 		p.addf(arg.Pos, diag.Option, "nothing says when there is no value, so %s has no effect", arg.Text).
-			Hintf("add notfound=sql.ErrNoRows, or what else %s returns then, or notfound=nil", c.Name())
+			Hintf("add notfound= with the error that %s returns then, such as sql.ErrNoRows, or notfound=nil", c.Name())
 	}
 }
 
@@ -44,8 +44,8 @@ func (p notFoundRule) notFoundOption(c *facts.Cache, arg directive.Arg, own bool
 	switch {
 	case c.HasOK():
 		if own {
-			p.addf(arg.Pos, diag.Option, "%s says by its bool result that there is nothing", c.Name()).
-				Hintf("leave notfound out; notfoundttl is how long that is remembered")
+			p.addf(arg.Pos, diag.Option, "the bool result of %s already says whether there is a value", c.Name()).
+				Hintf("remove notfound; notfoundttl works without it")
 		}
 		return
 	case arg.Value == "nil":
@@ -94,7 +94,7 @@ func (p notFoundRule) sentinel(c *facts.Cache, arg directive.Arg) types.Object {
 	case nil:
 	case *types.Var, *types.Const:
 		if !types.AssignableTo(obj.Type(), types.Universe.Lookup("error").Type()) {
-			p.addf(at, diag.Option, "%s is of type %s and no error", arg.Value, p.TypeName(obj.Type())).
+			p.addf(at, diag.Option, "%s has type %s, which is not an error", arg.Value, p.TypeName(obj.Type())).
 				Hintf("name the error that %s returns when there is nothing", c.Name())
 			return nil
 		}
@@ -116,8 +116,7 @@ func (p notFoundRule) sentinel(c *facts.Cache, arg directive.Arg) types.Object {
 	return nil
 }
 
-// sentinelHint is the advice where somebody names what tells errors apart otherwise: their
-// type, or a function.
+// sentinelHint is the hint where notfound= names a type of errors, or a function, instead of an error.
 func (p notFoundRule) sentinelHint(c *facts.Cache) string {
 	return fmt.Sprintf("name a sentinel, an error that errors.Is finds in what %s returns; "+
 		"if it returns none, let it return (%s, bool, error), with false when there is nothing", c.Name(), p.TypeName(c.Value()))

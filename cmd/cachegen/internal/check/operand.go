@@ -31,7 +31,7 @@ func (p resolver) head(f *facts.Function, at facts.Path, results bool, code diag
 	for _, v := range f.Params {
 		if v.Source() == name {
 			if v.Variadic {
-				d := p.addf(at.Pos(0), code, "%s is variadic and has no stable text", name)
+				d := p.addf(at.Pos(0), code, "%s is variadic and has no exact text form", name)
 				if results {
 					d.Hintf("take a single value as a parameter of its own")
 				} else {
@@ -43,8 +43,8 @@ func (p resolver) head(f *facts.Function, at facts.Path, results bool, code diag
 		}
 	}
 	if f.Context != "" && name == f.Context {
-		p.addf(at.Pos(0), code, "%s is a context, which is no part of a key or target", name).
-			Hintf("take what is needed of it as a parameter")
+		p.addf(at.Pos(0), code, "%s is a context, which cannot be part of a key or target", name).
+			Hintf("take what you need from it as a parameter")
 		return nil
 	}
 	if results {
@@ -61,7 +61,7 @@ func (p resolver) head(f *facts.Function, at facts.Path, results bool, code diag
 			return nil
 		}
 		if len(at.Names) == 1 {
-			p.addf(at.Pos(0), code, "recv alone has no text").Hintf("name a field: recv.field")
+			p.addf(at.Pos(0), code, "recv alone cannot be used").Hintf("name a field: recv.field")
 			return nil
 		}
 		return &facts.Operand{Root: facts.Receiver, Type: f.Recv.Object.Type()}
@@ -131,7 +131,7 @@ func (p resolver) step(o *facts.Operand, at facts.Path, i int, code diag.Code) *
 	case nil:
 		d := p.addf(at.Pos(i), code, "%s has no field %q", p.TypeName(o.Type), name)
 		if index != nil {
-			d.Message = p.TypeName(o.Type) + " has several fields " + name + " at one depth"
+			d.Message = "several embedded structs of " + p.TypeName(o.Type) + " have a field " + name
 			d.Hintf("name the embedded struct whose field it is")
 			return nil
 		}

@@ -5,8 +5,8 @@ import (
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/key"
 )
 
-// A keySpace is where keys of as many segments can be equal. Stores are not told apart: one without
-// a name is the first of those that are opened, which can be any.
+// A keySpace holds keys that have equally many segments and can therefore be equal. Stores are not
+// part of it: a function that names none can be in any store.
 type keySpace struct {
 	namespace string
 	segments  int
@@ -34,7 +34,7 @@ func (p overlapRule) check() {
 			}
 			p.addf(c.KeyArg.Pos, diag.Overlap, "key %s can equal key %s of %s", c.Pattern.Text, other.Pattern.Text, name).
 				Relatedf(p.Position(other.KeyArg.Pos), "%s", other.Pattern.Text).
-				Hintf("begin one of them with another word, or give one another namespace")
+				Hintf("begin one of them with another word, or give one of the functions another namespace")
 			break
 		}
 		p.keys[space] = append(p.keys[space], c)

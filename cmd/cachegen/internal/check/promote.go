@@ -8,11 +8,11 @@ import (
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/naming"
 )
 
-// A promoter looks at what types have from types that they embed.
+// A promoter finds the annotated methods that types have from types that they embed.
 type promoter struct{ namer }
 
 // promote gives the wrapper of a type what is generated for annotated methods of types
-// that it embeds: without that, the wrapper's promoted methods would go past the cache.
+// that it embeds: without that, the wrapper's promoted methods would bypass the cache.
 // The entries are the same as those of the embedded type's own wrapper.
 func (p promoter) promote() {
 	caches, writers, batches := p.Caches, p.Writers, p.Batches
@@ -45,7 +45,7 @@ func (p promoter) promote() {
 
 // promotedTo is f as a method of w's type.
 func promotedTo(f *facts.Function, w *facts.Wrapper) *facts.Function {
-	w.Pointer = true // the embedded value may be one that changes
+	w.Pointer = true // the methods of the embedded value may change it
 	if w.File == nil {
 		w.File = f.File
 	}
@@ -85,7 +85,7 @@ func (p promoter) promoteCache(w *facts.Wrapper, c *facts.Cache) *facts.Cache {
 		copied.Of = now(o.Of)
 		clone.Ignored = append(clone.Ignored, &copied)
 	}
-	p.dropsIn(w, clone.Function)
+	p.mayReplace(w, clone.Function)
 	n := c.Names
 	clone.Names = facts.CacheNames{Entity: n.Entity, Variable: n.Variable, KeyType: n.KeyType, ParseKey: n.ParseKey, Field: p.foreign(w, c)}
 	for _, prefix := range []string{"GetOrSet", "GetOrSetCached"} {
@@ -97,7 +97,7 @@ func (p promoter) promoteCache(w *facts.Wrapper, c *facts.Cache) *facts.Cache {
 		}
 	}
 	if clone.Names.GetOrSet == "" {
-		p.addf(c.NamePos(), diag.Name, "%s is a method of %s too, whose wrapper has no name left for it", c.Label(), w.Object.Name()).
+		p.addf(c.NamePos(), diag.Name, "%s is promoted to %s, and no name is free in its wrapper for the generated method", c.Label(), w.Object.Name()).
 			Hintf("choose another name, such as name=%s", p.freeName(c))
 	}
 	w.Promoted = append(w.Promoted, &clone)

@@ -29,13 +29,13 @@ func (p *pass) warnf(pos token.Pos, allow []*directive.Directive, code diag.Code
 }
 
 // take claims a package-level name for what the directive at pos generates.
-func (p *pass) take(name string, pos token.Pos, what string) (naming.Holder, bool) {
-	return p.Names.Take(name, pos, what, p.Name == "main")
+func (p *pass) take(name string, pos token.Pos, who string) (naming.Holder, bool) {
+	return p.Names.Take(name, pos, "that name is generated for "+who, p.Name == "main")
 }
 
 // clash reports that a package-level name is not free.
 func (p *pass) clash(at token.Pos, who, name string, h naming.Holder) *diag.Diagnostic {
-	d := p.addf(at, diag.Name, "%s needs the name %s, which %s", who, name, h.What)
+	d := p.addf(at, diag.Name, "cannot generate %s for %s: %s", name, who, h.What)
 	if h.Pos.IsValid() {
 		d.Relatedf(p.Position(h.Pos), "%s", name)
 	}

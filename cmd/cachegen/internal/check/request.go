@@ -10,7 +10,7 @@ import (
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/gotype"
 )
 
-// requestTypes are types whose values end with the request that they belong to, by
+// requestTypes are types whose values are valid only during the request that they belong to, by
 // import path, without a version, and name.
 var requestTypes = map[string][]string{
 	"database/sql":                      {"Tx", "Conn", "Rows", "Row"},
@@ -28,7 +28,7 @@ var requestTypes = map[string][]string{
 	"go.mongodb.org/mongo-driver/mongo": {"SessionContext", "Session"},
 }
 
-// requestRule keeps what ends with a request from loads in the background.
+// requestRule keeps values that are valid only during a request out of loads in the background.
 type requestRule struct{ *pass }
 
 func (p requestRule) check() {
@@ -37,9 +37,9 @@ func (p requestRule) check() {
 	}
 }
 
-// requestScoped reports parameters that end with their request in a function that
-// may be loaded in the background, when that is over. Only the directive can rule
-// that out: a store may give a grace period to all of its caches.
+// requestScoped reports parameters that are valid only during their request, in a function that may
+// be loaded in the background. Only the directive can rule that out: a store may give a grace period
+// to all of its caches.
 func (p requestRule) requestScoped(c *facts.Cache) {
 	for _, v := range c.Params {
 		if !endsWithRequest(v.Elem()) {
@@ -50,11 +50,11 @@ func (p requestRule) requestScoped(c *facts.Cache) {
 		if !refreshed && c.Options.Grace != nil && *c.Options.Grace == 0 {
 			continue
 		}
-		d := p.addf(v.TypeExpr.Pos(), diag.Request, "%s ends with its request, and %s can be loaded in the background", p.TypeName(v.Elem()), c.Name())
+		d := p.addf(v.TypeExpr.Pos(), diag.Request, "%s is only valid during its request, and %s can be loaded in the background", p.TypeName(v.Elem()), c.Name())
 		if refreshed {
-			d.Hintf("take what outlives the request, or leave out refresh and write grace=0")
+			d.Hintf("take something that outlives the request, or remove refresh and write grace=0")
 		} else {
-			d.Hintf("take what outlives the request, or write grace=0: then it is not")
+			d.Hintf("take something that outlives the request, or write grace=0, so that it is never loaded in the background")
 		}
 	}
 }

@@ -57,7 +57,7 @@ var rules = []rule{
 		func(p *pass) { valueRule{p}.check() }},
 	{single, codes(diag.Stray),
 		"A type with //cache:wrap has annotated methods.",
-		func(p *pass) { collector{p}.dropIdle() }},
+		func(p *pass) { collector{p}.removeIdle() }},
 	{single, codes(diag.Name),
 		"Every generated name is free.",
 		func(p *pass) { namer{p}.assignNames() }},

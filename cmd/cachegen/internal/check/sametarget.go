@@ -7,8 +7,8 @@ import (
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
 )
 
-// sameTargets reports what a writer touches twice: the second time changes nothing, or undoes
-// the first.
+// sameTargets reports what a writer names twice: the second one changes nothing, or contradicts the
+// first.
 func (p targetRule) sameTargets(w *facts.Writer) {
 	for i, t := range w.Targets {
 		first := slices.IndexFunc(w.Targets[:i], func(other *facts.Target) bool { return sameTarget(t, other) })
@@ -20,7 +20,7 @@ func (p targetRule) sameTargets(w *facts.Writer) {
 		if t.Verb != other.Verb {
 			message = "//cache:" + facts.VerbName(t.Verb) + " of " + t.Text + " contradicts the //cache:" + facts.VerbName(other.Verb) + " of it"
 		}
-		p.addf(t.Pos, diag.Target, "%s", message).Relatedf(p.Position(other.Pos), "the first").Hintf("leave one out")
+		p.addf(t.Pos, diag.Target, "%s", message).Relatedf(p.Position(other.Pos), "the first").Hintf("remove one of the two")
 	}
 }
 

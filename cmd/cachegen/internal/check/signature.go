@@ -55,8 +55,7 @@ func (p collector) function(file *load.File, decl *ast.FuncDecl, reads bool) *fa
 	return f
 }
 
-// valid reports the parts of a signature that have no type, in the words of the
-// type checker.
+// valid reports the parts of a signature that have no type, with the message of the type checker.
 func (p collector) valid(file *load.File, decl *ast.FuncDecl) bool {
 	ok := true
 	for _, list := range []*ast.FieldList{decl.Recv, decl.Type.Params, decl.Type.Results} {
@@ -78,9 +77,9 @@ func (p collector) valid(file *load.File, decl *ast.FuncDecl) bool {
 			}
 			d := p.addf(at, diag.Signature, "%s", why)
 			if name, undefined := strings.CutPrefix(why, "undefined: "); undefined && p.looksGenerated(name) {
-				d.Hintf("an annotated function cannot name what cachegen generates")
+				d.Hintf("the signature of an annotated function cannot use what cachegen generates")
 			} else {
-				d.Hintf("cachegen needs the types of this function: mend what the compiler reports first")
+				d.Hintf("cachegen needs the types of this function: fix the errors of the compiler first")
 			}
 		}
 	}
@@ -112,7 +111,7 @@ func (p collector) receiver(f *facts.Function) bool {
 }
 
 // own is the signature of a generic type's method in terms of the parameters in the
-// type's declaration: methods may call theirs otherwise.
+// type's declaration, which methods may give other names.
 func own(n *types.Named, sig *types.Signature, method string) *types.Signature {
 	var args []types.Type
 	for t := range n.TypeParams().TypeParams() {
@@ -144,7 +143,7 @@ func (p collector) takesContext(f *facts.Function) bool {
 	}
 	for i := first; i < params.Len(); i++ {
 		if t := params.At(i).Type(); gotype.IsContext(t) || gotype.IsPointer(t) && gotype.IsContext(t.Underlying().(*types.Pointer).Elem()) {
-			p.addf(exprs[i].Pos(), diag.Signature, "%s must take its context.Context first, and only one", f.Name()).
+			p.addf(exprs[i].Pos(), diag.Signature, "%s must take one context.Context, as its first parameter", f.Name()).
 				Hintf("write func %s(ctx context.Context, …)", f.Name())
 			return false
 		}
@@ -170,14 +169,14 @@ func (p collector) returnsError(f *facts.Function, reads bool) bool {
 	case reads && (n != 2 && !withOK || !hasError):
 		d := p.addf(at, diag.Signature, "%s must return a value and an error", f.Name())
 		if n > 2 && hasError {
-			d.Hintf("put its values into one struct; a bool before the error may say whether there is a value")
+			d.Hintf("return its values in one struct; a bool before the error may say whether there is a value")
 		} else {
-			d.Hintf("what it returns is what is cached, and an error says that there is nothing to cache")
+			d.Hintf("the value is cached, and an error means that there is nothing to cache")
 		}
 		return false
 	case !hasError:
-		p.addf(at, diag.Signature, "%s must return an error last", f.Name()).
-			Hintf("without it nobody knows whether there is something to invalidate")
+		p.addf(at, diag.Signature, "%s must return an error as its last result", f.Name()).
+			Hintf("entries are stored or invalidated only if the error is nil")
 		return false
 	}
 	exprs := expressions(f.Decl.Type.Results)

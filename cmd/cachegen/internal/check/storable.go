@@ -6,7 +6,7 @@ import (
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/value"
 )
 
-// valueRule asks for values that can be stored.
+// valueRule checks that values can be stored and copied.
 type valueRule struct{ *pass }
 
 func (p valueRule) check() {
@@ -15,8 +15,8 @@ func (p valueRule) check() {
 	}
 }
 
-// checkValue reports what of the cached value does not survive being stored, or cannot be
-// copied for each caller.
+// checkValue reports the parts of the cached value that cannot be stored and read back unchanged, or
+// cannot be copied for each caller.
 func (p valueRule) checkValue(c *facts.Cache) {
 	problems := value.Check(c.Value(), p.Qualifier, p.Namable)
 	if p.valueProblems(c, diag.Value, problems); len(problems) == 0 {

@@ -74,7 +74,7 @@ func (p tagRule) cacheTag(c *facts.Cache, arg directive.Arg, inherited bool) {
 		in := slices.IndexFunc(c.Fields, func(f *facts.Field) bool { return f.Same(o) })
 		if in < 0 {
 			name := use.Pattern.Placeholders()[i]
-			p.addf(at, diag.Tag, "{%s} is not in the key, so calls that share an entry would differ in its tags", name).
+			p.addf(at, diag.Tag, "{%s} is not in the key, so calls that share an entry could give it different tags", name).
 				Hintf("add {%s} to the key, or use {result.Field}", name)
 			c.Broken = true
 			continue
@@ -85,7 +85,7 @@ func (p tagRule) cacheTag(c *facts.Cache, arg directive.Arg, inherited bool) {
 	switch {
 	case fromKey > 0 && fromResult > 0:
 		p.addf(arg.Pos, diag.Tag, "a tag is made of the key or of the result, not of both").
-			Hintf("use two tags, or a field of the result that says the same as the key")
+			Hintf("use two tags, or a field of the result that has the same value as the key")
 		c.Broken = true
 	case fromResult > 0:
 		c.ResultTags = append(c.ResultTags, use)
@@ -101,7 +101,7 @@ func (p tagRule) tagOptions(d *directive.Directive) []directive.Arg {
 		first := slices.IndexFunc(list, func(a directive.Arg) bool { return a.Value == arg.Value })
 		if first >= 0 {
 			p.addf(arg.Pos, diag.Tag, "tag %s is given twice", arg.Value).Relatedf(p.Position(list[first].Pos), "the first").
-				Hintf("leave one out")
+				Hintf("remove one of the two")
 			continue
 		}
 		list = append(list, arg)
@@ -175,7 +175,7 @@ func (p tagRule) shape(t *facts.Tag, use *facts.TagUse) *facts.Tag {
 }
 
 // nameTags names the constructors: by the tag's first literal where that is enough
-// to tell them apart, or else by all of them.
+// to distinguish them, or else by all of its literals.
 func (p tagRule) nameTags() {
 	short := map[string]int{}
 	for _, t := range p.Tags {
@@ -189,20 +189,20 @@ func (p tagRule) nameTags() {
 		}
 		use := t.Uses[0]
 		if other := taken[name]; other != nil {
-			d := p.addf(use.Pos, diag.Tag, "tags %s and %s would both be made by %s", t.Pattern.Text, other.Pattern.Text, name)
+			d := p.addf(use.Pos, diag.Tag, "tags %s and %s would have one constructor, %s", t.Pattern.Text, other.Pattern.Text, name)
 			if slices.Equal(t.Segments, other.Segments) {
-				d.Message = "tag " + t.Pattern.Text + " has values of other types here"
+				d.Message = "tag " + t.Pattern.Text + " has values of another type here"
 			}
 			if use.Inherited {
 				d.Message = use.Function.Label() + ": " + d.Message
 			}
 			d.Relatedf(p.Position(other.Uses[0].Pos), "%s", other.Pattern.Text).
-				Hintf("use other literals for one of them")
+				Hintf("use another literal in one of them")
 			continue
 		}
 		taken[name] = t
 		t.Constructor = name
-		if h, ok := p.take(name, use.Pos, "tag "+t.Pattern.Text+" has"); !ok {
+		if h, ok := p.take(name, use.Pos, "tag "+t.Pattern.Text); !ok {
 			p.clash(use.Pos, "tag "+t.Pattern.Text, name, h).Hintf("begin the tag with another word")
 		}
 		for i := range t.Forms {

@@ -24,10 +24,10 @@ func (p tagRule) writerTags(w *facts.Writer) {
 	}
 }
 
-// targetRule checks what functions write.
+// targetRule checks which entries, tags and namespaces functions write to.
 type targetRule struct{ calls }
 
-// check checks what the writers touch, and finds the handles for it.
+// check checks the targets of all writers.
 func (p targetRule) check() {
 	for _, w := range p.Writers {
 		tags := w.Targets
@@ -121,7 +121,7 @@ func (p targetRule) setValue(w *facts.Writer, t *facts.Target) bool {
 	}
 	want := p.TypeName(t.Cache.Value())
 	if len(fit) > 1 {
-		p.addf(t.Pos, diag.Target, "%s has several results of type %s: it is not clear which to store", w.Label(), want).
+		p.addf(t.Pos, diag.Target, "%s has several results of type %s: it is not clear which one to store", w.Label(), want).
 			Hintf("return one, or write //cache:delete %s", t.Text)
 		return false
 	}
@@ -151,7 +151,7 @@ func (p targetRule) tagTargets(w *facts.Writer, t *facts.Target) []*facts.Target
 			}
 		}
 		if len(texts) > 0 {
-			d.Hintf("there are %s", strings.Join(slices.Compact(texts), ", "))
+			d.Hintf("available: %s", strings.Join(slices.Compact(texts), ", "))
 		}
 	}
 	slices.Sort(stores)

@@ -16,8 +16,8 @@ import (
 // A valueFinder finds the types of values. It reports nothing.
 type valueFinder struct{ *facts.Package }
 
-// findValues finds the types of the cached values and names what is made for them. A
-// package with problems has none: they would be about types that cannot be rendered.
+// findValues finds the types of the cached values and names what is generated for them. A package
+// with problems is skipped, because its types may be impossible to render.
 func (p valueFinder) findValues() {
 	if p.Broken {
 		return
@@ -35,7 +35,7 @@ func (p valueFinder) findValues() {
 	for _, c := range p.Caches {
 		t := c.Value()
 		if gotype.Generic(t) {
-			continue // what it is made of is known at run time only
+			continue // its parts are known only at run time
 		}
 		v, _ := byType.At(t).(*facts.Value)
 		if v == nil {
@@ -60,8 +60,8 @@ func (p valueFinder) findValues() {
 	p.ValuePackages = paths
 }
 
-// forValues completes "the name userValue, which".
-const forValues = "is generated for a value"
+// forValues says what a name is used for that is generated for a type of values.
+const forValues = "that name is generated for a type of values"
 
 // functionsFor chooses what the names of the functions for a named type end with.
 func (p valueFinder) functionsFor(n *types.Named) string {

@@ -19,8 +19,8 @@ type site struct {
 // visibleRule compares the build constraints of files that refer to each other.
 type visibleRule struct{ *pass }
 
-// check reports what is generated for a file and refers to what is generated for
-// one that is not always compiled with it.
+// check reports code that is generated for one file and needs code that is generated for another
+// file, which is not always compiled together with the first.
 func (p visibleRule) check() {
 	for _, w := range p.Wrappers {
 		whole := site{"the wrapper of " + w.Object.Name(), w.File, w.Object.Pos()}
@@ -118,8 +118,7 @@ func (p visibleRule) reach(from, to site) bool {
 	return false
 }
 
-// reachValues reports what needs a value, or a function of one, that is not always
-// compiled with it.
+// reachValues is reach for what is generated for the types of values.
 func (p visibleRule) reachValues() {
 	for _, v := range p.Values {
 		at := site{"what is made for " + p.TypeName(v.Type), v.File(), v.Caches[0].Directive.Pos}

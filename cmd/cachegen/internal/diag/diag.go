@@ -17,14 +17,14 @@ import (
 
 // A Diagnostic is one problem at one place.
 type Diagnostic struct {
-	Warning bool      // nothing is refused for it
+	Warning bool      // code is generated all the same
 	At      token.Pos // the same as Pos, where that is a file that was parsed
 	Pos     token.Position
 	Code    Code
 	Message string // lower case, without a full stop
 	Hints   []string
 	Related []Related
-	Edits   []Edit // that mend it, if it is clear what was meant
+	Edits   []Edit // that correct it, if it is clear what was meant
 }
 
 // Related is another place that takes part in the problem.
@@ -40,7 +40,7 @@ func (d *Diagnostic) Hintf(format string, args ...any) *Diagnostic {
 }
 
 // Suggest adds "did you mean …?" if one of candidates is close to word, and returns d. If
-// word is what stands at d's position, replacing it is an edit that mends the problem.
+// word is the text at d's position, replacing it is an edit that corrects the problem.
 func (d *Diagnostic) Suggest(word string, candidates []string) *Diagnostic {
 	if near, ok := Nearest(word, candidates); ok {
 		d.Hintf("did you mean %q?", near)
@@ -49,8 +49,8 @@ func (d *Diagnostic) Suggest(word string, candidates []string) *Diagnostic {
 	return d
 }
 
-// Choose is Suggest that says what there is where nothing is close to word, or otherwise
-// where there is nothing at all.
+// Choose is Suggest with another hint if nothing is close to word: the candidates, or otherwise if
+// there are none.
 func (d *Diagnostic) Choose(word string, candidates []string, otherwise string) *Diagnostic {
 	if _, ok := Nearest(word, candidates); ok {
 		return d.Suggest(word, candidates)
@@ -62,7 +62,7 @@ func (d *Diagnostic) Choose(word string, candidates []string, otherwise string) 
 	if len(candidates) > choices {
 		candidates, rest = candidates[:choices], ", …"
 	}
-	return d.Hintf("there are %s%s", strings.Join(candidates, ", "), rest)
+	return d.Hintf("available: %s%s", strings.Join(candidates, ", "), rest)
 }
 
 // choices is how many candidates a hint names.
@@ -90,7 +90,7 @@ func (l *List) Addf(pos token.Position, code Code, format string, args ...any) *
 	return d
 }
 
-// Warnf is Addf for something that does not keep code from being generated.
+// Warnf is Addf for a warning: code is generated all the same.
 func (l *List) Warnf(pos token.Position, code Code, format string, args ...any) *Diagnostic {
 	d := l.Addf(pos, code, format, args...)
 	d.Warning = true

@@ -74,7 +74,7 @@ func newResult(found []*candidate, listed []*packages.Package) *Result {
 }
 
 // mostAnnotated guesses from the names and texts of files whether most of the packages that
-// match have directives or output. It is right as to the cost only; what is done is the same.
+// match have directives or output. A wrong guess costs time, but changes nothing in the result.
 func mostAnnotated(cfg Config) bool {
 	var all, annotated int
 	count := func(dir string) {

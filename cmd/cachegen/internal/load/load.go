@@ -1,12 +1,12 @@
 // Package load finds the packages that have directives and type-checks them, once,
-// in one go, and in spite of nearly everything that can be wrong with a tree that is
-// being worked on.
+// together, and in spite of nearly everything that can be wrong with sources that somebody is
+// working on.
 //
 // The types are those of the sources alone: files of an earlier run are seen as
 // empty, whether they are right, stale, broken or full of conflict markers, and so
 // are function bodies, which may use what is about to be generated. What a run writes
-// is thus a function of what people wrote. Type errors are kept, not judged: one
-// that makes an annotated signature unusable is for the checker to report.
+// is thus a function of what people wrote. Type errors are kept and not reported: package
+// check reports those that make an annotated signature unusable.
 package load
 
 import (

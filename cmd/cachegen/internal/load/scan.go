@@ -32,7 +32,7 @@ type candidate struct {
 
 // scan lists the packages that match and keeps those in which the text of some file
 // mentions a directive, or comes from an earlier run. Listing costs a fraction of
-// loading with types, so a tree without anything to do is done with at once.
+// loading with types, so a run with nothing to do ends early.
 func scan(ctx context.Context, cfg Config) ([]*candidate, error) {
 	listed, err := packages.Load(&packages.Config{
 		Context:    ctx,
@@ -65,7 +65,7 @@ func candidates(listed []*packages.Package) ([]*candidate, error) {
 // scanPackage returns nil if the package does not concern the generator.
 func scanPackage(p *packages.Package) (*candidate, error) {
 	if p.PkgPath == "command-line-arguments" {
-		return nil, errors.New("arguments are packages, not files")
+		return nil, errors.New("arguments must be packages, not files")
 	}
 	ignored := slices.DeleteFunc(slices.Clone(p.IgnoredFiles), func(name string) bool { return !isIgnoredSource(name) })
 	all := append(slices.Clone(p.GoFiles), ignored...)

@@ -146,7 +146,7 @@ func (t *typing) imported(by *packages.Package, path string) (*types.Package, er
 	}
 	p := by.Imports[path]
 	if p == nil {
-		return nil, fmt.Errorf("no metadata for %s", path)
+		return nil, fmt.Errorf("import %s: the go command has not listed it", path)
 	}
 	if s := t.sources[p]; s != nil {
 		return s.Types, nil
@@ -164,7 +164,7 @@ func (t *typing) imported(by *packages.Package, path string) (*types.Package, er
 	//lint:ignore SA1019 the go command exports archives, which Read alone does not take, up to Go 1.27
 	r, err := gcexportdata.NewReader(f)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", p.ExportFile, err)
+		return nil, fmt.Errorf("read %s: %w", p.ExportFile, err)
 	}
 	return gcexportdata.Read(r, t.fset, t.exported, p.PkgPath)
 }

@@ -15,7 +15,7 @@ import (
 
 // A Holder has a name.
 type Holder struct {
-	What      string    // completes "the name UserKey, which": the package declares
+	What      string    // a clause: the package declares that name
 	Pos       token.Pos // of a generated name, that of the directive that asks for it
 	Generated bool
 	Imported  bool // by a source file: other files may import the name, but not declare it
@@ -57,9 +57,9 @@ func (r *Registry) Take(name string, pos token.Pos, what string, command bool) (
 	}
 	switch {
 	case types.Universe.Lookup(name) != nil:
-		return Holder{What: "is predeclared in Go"}, false
+		return Holder{What: "that name is predeclared in Go"}, false
 	case name == "init", name == "main" && command:
-		return Holder{What: "Go reserves"}, false
+		return Holder{What: "Go reserves that name"}, false
 	}
 	r.Declare(name, Holder{What: what, Pos: pos, Generated: true})
 	return Holder{}, true

@@ -8,21 +8,21 @@ import (
 // A name that Take gives out was free, and is taken afterwards.
 func TestTakeGivesOnlyWhatIsFree(t *testing.T) {
 	r := NewRegistry()
-	r.Declare("User", Holder{What: "the package declares"})
+	r.Declare("User", Holder{What: "the package declares that name"})
 	for _, test := range []struct {
 		name    string
 		command bool
 		what    string // empty if the name is free
 	}{
 		{"UserKey", false, ""},
-		{"UserKey", false, "FindUser has"},
-		{"User", false, "the package declares"},
-		{"string", false, "is predeclared in Go"},
-		{"init", false, "Go reserves"},
-		{"main", true, "Go reserves"},
+		{"UserKey", false, "that name is generated for FindUser"},
+		{"User", false, "the package declares that name"},
+		{"string", false, "that name is predeclared in Go"},
+		{"init", false, "Go reserves that name"},
+		{"main", true, "Go reserves that name"},
 		{"main", false, ""},
 	} {
-		h, ok := r.Take(test.name, 1, "FindUser has", test.command)
+		h, ok := r.Take(test.name, 1, "that name is generated for FindUser", test.command)
 		if ok != (test.what == "") || h.What != test.what {
 			t.Errorf("Take(%s) = %q, %t", test.name, h.What, ok)
 		}

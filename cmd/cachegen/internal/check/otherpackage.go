@@ -8,9 +8,9 @@ import (
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
 )
 
-// elsewhere finds a cached function of another package: users.FindUser, or
+// inOtherPackage finds a cached function of another package: users.FindUser, or
 // users.UserRepo.FindUser. found is false if the first name is not that of a package.
-func (p calls) elsewhere(f *facts.Function, callee facts.Path) (c *facts.Cache, found bool) {
+func (p calls) inOtherPackage(f *facts.Function, callee facts.Path) (c *facts.Cache, found bool) {
 	head := callee.Names[0].Text
 	if p.Types.Scope().Lookup(head) != nil {
 		return nil, false
@@ -50,7 +50,7 @@ func (p calls) elsewhere(f *facts.Function, callee facts.Path) (c *facts.Cache, 
 		}
 		d.Hintf("write %s.%s", head, fit[0].Label())
 	case other.Broken:
-		p.addf(callee.Pos(0), diag.Target, "%s cannot be found: package %s has problems", callee, other.Path).Hintf("mend those first")
+		p.addf(callee.Pos(0), diag.Target, "%s cannot be found: package %s has problems", callee, other.Path).Hintf("fix those first")
 	default:
 		chooseTarget(other, p.addf(callee.Pos(1), diag.Target, "no cached function %s in package %s", rest, other.Path), rest)
 	}
@@ -63,7 +63,7 @@ func (p calls) reachable(callee facts.Path, c *facts.Cache) bool {
 	case c.Names.Entity == "":
 		return false // reported there
 	case !token.IsExported(c.Names.Entity), c.Recv != nil && !token.IsExported(c.Recv.Object.Name()) && !token.IsExported(c.Name()):
-		p.addf(callee.Pos(0), diag.Target, "%s is not exported, and neither is what is generated for it", callee).
+		p.addf(callee.Pos(0), diag.Target, "%s is not exported, so the code that is generated for it is not either", callee).
 			Hintf("export it, or invalidate it in its own package")
 		return false
 	}
