@@ -32,8 +32,8 @@ func Alone(loaded *load.Package, list *diag.List) {
 // A run is one check of packages.
 type run struct {
 	all   []*facts.Package
-	alone bool // other packages are not known: what is in them is not judged
-	keys  map[keySpace][]*facts.Cache
+	alone bool                        // other packages are not known: what is in them is not judged
+	keys  map[keySpace][]*facts.Cache // of the packages that overlapRule has looked at
 
 	// audit is told what each rule reports, if it is set, one package after the other.
 	audit func(*rule, []*diag.Diagnostic)
@@ -49,15 +49,17 @@ type pass struct {
 func (r *run) check(loaded []*load.Package, list *diag.List) []*facts.Package {
 	r.keys = map[keySpace][]*facts.Cache{}
 	passes := make([]*pass, len(loaded))
+	for i, l := range loaded {
+		l.Broken = l.Broken || list.In(l.Dir) // the loader's problems
+		p := &pass{Package: facts.NewPackage(l), run: r, problems: &diag.List{}}
+		passes[i], r.all = p, append(r.all, p.Package)
+	}
 	var separate errgroup.Group
 	separate.SetLimit(runtime.GOMAXPROCS(0))
 	if r.audit != nil {
 		separate.SetLimit(1)
 	}
-	for i, l := range loaded {
-		l.Broken = l.Broken || list.In(l.Dir) // the loader's problems
-		p := &pass{Package: facts.NewPackage(l), run: r, problems: &diag.List{}}
-		passes[i], r.all = p, append(r.all, p.Package)
+	for _, p := range passes {
 		separate.Go(func() error {
 			p.apply(single)
 			return nil

@@ -10,23 +10,23 @@ import (
 type stage int
 
 const (
-	single stage = iota // one package, of which nothing but what the rules before have found is known
-	linked              // a package among others, of all of which the rules of single have found what there is
-	across              // a package against those before it, when all targets are known
-	sound               // a package of which nothing was reported
+	single stage = iota // of one package only what the rules before have found is known; packages are checked in parallel
+	linked              // the rules of single have been applied to all packages
+	across              // the targets of all packages are known
+	sound               // nothing was reported of the package
 )
 
 // A rule finds or checks one thing. A diagnostic that it reports has one of its codes.
 type rule struct {
 	stage stage
 	codes []diag.Code
-	doc   string // what it asks for, one sentence
+	doc   string // what it asks for, in one sentence
 	run   func(*pass)
 }
 
 func codes(list ...diag.Code) []diag.Code { return list }
 
-// rules are applied in this order: what a rule finds, those after it use.
+// rules are applied in this order: a rule may use what those before it have found.
 var rules = []rule{
 	{single, codes(diag.Option),
 		"allow= names the code of a warning.",
@@ -50,7 +50,7 @@ var rules = []rule{
 		"A parameter that ends with its request is not used by a load in the background.",
 		func(p *pass) { requestRule{p}.check() }},
 	{single, codes(diag.Effect),
-		"An option changes something.",
+		"Every option has an effect.",
 		func(p *pass) { effectRule{p}.check() }},
 	{single, codes(diag.Value, diag.Copy),
 		"A cached value can be stored and read back unchanged, and copied for each caller.",
@@ -62,13 +62,13 @@ var rules = []rule{
 		"Every generated name is free.",
 		func(p *pass) { namer{p}.assignNames() }},
 	{single, codes(diag.Name),
-		"A wrapper has a free name for what is generated for the methods of embedded types.",
+		"A wrapper has free names for what is generated for the methods of embedded types.",
 		func(p *pass) { promoter{namer{p}}.promote() }},
 	{single, codes(diag.Tag, diag.Placeholder, diag.Reserved, diag.Name),
 		"A tag is made of the key or of the result, and has one constructor in its package.",
 		func(p *pass) { tagRule{resolver{p}}.check() }},
 	{single, nil,
-		"The types of values, and the names of what is generated for them.",
+		"What is generated for the types of cached values has names that nothing else has.",
 		func(p *pass) { valueFinder{p.Package}.findValues() }},
 	{linked, codes(diag.Target, diag.Signature, diag.Option, diag.Unused, diag.Syntax),
 		"A batch loader takes a list where the key has one of its elements, and returns a map or a list of the values.",
@@ -77,7 +77,7 @@ var rules = []rule{
 		"A target is a cached function with an argument of the right type for each parameter in its key, or a tag that a cached function has.",
 		func(p *pass) { targetRule{calls{resolver{p}}}.check() }},
 	{linked, codes(diag.Name),
-		"What opens the caches of functions, and holds those of others, has a free name.",
+		"BindCaches, and the handles on caches of other types, have free names.",
 		func(p *pass) { handleRule{namer{p}}.check() }},
 	{linked, codes(diag.Bypass),
 		"A wrapper has the cache of every annotated method of the types that its type embeds.",

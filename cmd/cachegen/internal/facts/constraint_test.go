@@ -31,3 +31,34 @@ func TestBuildConstraint(t *testing.T) {
 		}
 	}
 }
+
+// A file sees another if whatever includes the first includes the second.
+func TestSees(t *testing.T) {
+	file := func(name, source string) *load.File {
+		f, err := parser.ParseFile(token.NewFileSet(), name, source, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &load.File{Name: "/dir/" + name, AST: f}
+	}
+	always := file("repo.go", "package p")
+	linux := file("repo_linux.go", "package p")
+	both := file("repo_linux.go", "//go:build a\n\npackage p")
+	either := file("repo.go", "//go:build a || linux\n\npackage p")
+	for _, test := range []struct {
+		name     string
+		from, to *load.File
+		want     bool
+	}{
+		{"a file without constraints", linux, always, true},
+		{"a file with one from one without", always, linux, false},
+		{"a file with one of two", both, linux, true},
+		{"a file with two from one with one", linux, both, false},
+		{"a disjunction", linux, either, false}, // which would have to be proved
+		{"itself", either, either, true},
+	} {
+		if got := Sees(test.from, test.to); got != test.want {
+			t.Errorf("%s: %t", test.name, got)
+		}
+	}
+}

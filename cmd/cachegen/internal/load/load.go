@@ -129,19 +129,19 @@ func Load(ctx context.Context, cfg Config) (*Result, error) {
 	if len(r.candidates) == 0 {
 		return r, nil
 	}
-	r.candidates = append(r.candidates, r.related()...)
+	r.candidates = append(r.candidates, r.mentionedPackages()...)
 	in := newInput(r, r.candidates)
 	if err := in.load(ctx); err != nil {
 		return nil, err
 	}
 	for i, p := range r.Packages {
 		if in.missesOutput(p) {
-			if r.Packages[i], err = in.alone(ctx, p); err != nil {
+			if r.Packages[i], err = in.reload(ctx, p); err != nil {
 				return nil, err
 			}
 		}
 	}
-	in.rest()
+	in.reportOthers()
 	for _, p := range r.Packages {
 		p.Kept = in.byPath[p.Path].kept
 	}
@@ -154,7 +154,7 @@ func Load(ctx context.Context, cfg Config) (*Result, error) {
 func (in *input) load(ctx context.Context) error {
 	var roots []*packages.Package
 	for _, c := range in.candidates {
-		if p := in.listed[c.path]; p != nil && !c.bare {
+		if p := in.listed[c.path]; p != nil && !c.noFiles {
 			roots = append(roots, p)
 		}
 	}

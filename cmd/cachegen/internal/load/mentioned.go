@@ -13,15 +13,15 @@ import (
 	"golang.org/x/tools/go/packages"
 )
 
-// elsewhere matches what may be a target in another package, users.FindUser(id), on a
+// namesOther matches what may be a target in another package, users.FindUser(id), on a
 // directive's line.
-var elsewhere = regexp.MustCompile(`^//cache:[a-z]+ .*?\b\p{L}[\pL\pN_]*\.`)
+var namesOther = regexp.MustCompile(`^//cache:[a-z]+ .*?\b\p{L}[\pL\pN_]*\.`)
 
 var qualifier = regexp.MustCompile(`\b(\p{L}[\pL\pN_]*)\.`)
 
-// related are the candidates that directives of others may name functions of and that no
+// mentionedPackages are the candidates that directives of others may name functions of and that no
 // pattern matches. Their directives have to be known, but nothing is generated for them.
-func (r *Result) related() []*candidate {
+func (r *Result) mentionedPackages() []*candidate {
 	var found []*packages.Package
 	for _, c := range r.candidates {
 		listed := r.listed[c.path]
@@ -29,7 +29,7 @@ func (r *Result) related() []*candidate {
 			continue
 		}
 		for _, name := range c.mention {
-			for _, path := range mentioned(name) {
+			for _, path := range mentionedImports(name) {
 				// If it is not there, the type checker says what is wrong with the import.
 				p := listed.Imports[path]
 				if p == nil || slices.Contains(found, p) {
@@ -51,15 +51,15 @@ func (r *Result) related() []*candidate {
 	return others
 }
 
-// mentioned are the imports of a file that its directives may mean.
-func mentioned(name string) []string {
+// mentionedImports are the imports of a file that its directives may mean.
+func mentionedImports(name string) []string {
 	src, err := os.ReadFile(name)
 	if err != nil {
 		return nil
 	}
 	words := map[string]bool{}
 	for line := range bytes.Lines(src) {
-		if !bytes.HasPrefix(line, []byte("//cache:")) || !elsewhere.Match(line) {
+		if !bytes.HasPrefix(line, []byte("//cache:")) || !namesOther.Match(line) {
 			continue
 		}
 		for _, m := range qualifier.FindAllSubmatch(line, -1) {

@@ -139,10 +139,10 @@ func syntaxProblem(list *diag.List, name string, src []byte, err error) {
 		Hintf("fix it; until then the package keeps the generated files that it has")
 }
 
-// rest reports directives in files that are not generated for, and files with
+// reportOthers reports directives in files that are not generated for, and files with
 // directives that go list left out because it could not read them. Then it collects
 // the problems of every file.
-func (in *input) rest() {
+func (in *input) reportOthers() {
 	for _, c := range in.candidates {
 		if c.context {
 			continue
@@ -152,12 +152,12 @@ func (in *input) rest() {
 			case slices.Contains(c.tests, name):
 				continue // see Tests
 			case slices.Contains(c.excluded, name):
-				in.leaveOut(name, c)
+				in.reportExcluded(name, c)
 				continue
 			case in.sources[name] != nil:
 				continue
 			}
-			in.refuse(name)
+			in.reportUnlisted(name)
 		}
 	}
 	for name, s := range in.sources {
@@ -170,9 +170,9 @@ func (in *input) rest() {
 	}
 }
 
-// leaveOut reads a file that build constraints exclude. A run with other
+// reportExcluded reads a file that build constraints exclude. A run with other
 // constraints generates for it, and the output of such a run is kept.
-func (in *input) leaveOut(name string, c *candidate) {
+func (in *input) reportExcluded(name string, c *candidate) {
 	src, err := os.ReadFile(name)
 	if err != nil {
 		return // whoever builds it will say so
@@ -183,15 +183,15 @@ func (in *input) leaveOut(name string, c *candidate) {
 	}
 	why := "is in a file that build constraints exclude, so nothing is generated for it in this run"
 	if _, err := os.Stat(OutputName(name)); err == nil {
-		why = "" // it has been elsewhere
+		why = "" // such a run has been
 	}
 	if directive.Left(in.Fset, f, in.Problems, why, "run cachegen also with the -tags, GOOS or GOARCH that include the file") {
 		c.kept = append(c.kept, OutputName(name))
 	}
 }
 
-// refuse reads a file that was not part of the load.
-func (in *input) refuse(name string) {
+// reportUnlisted reads a file that was not part of the load.
+func (in *input) reportUnlisted(name string) {
 	src, err := os.ReadFile(name)
 	if err != nil {
 		in.Problems.Addf(token.Position{Filename: name, Line: 1, Column: 1}, diag.Syntax, "%v", err)

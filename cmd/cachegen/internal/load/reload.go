@@ -32,9 +32,9 @@ func (in *input) missesOutput(p *Package) bool {
 	return missing
 }
 
-// alone checks p again without the others: what it imports is then as it is on disk,
+// reload checks p again without the others: what it imports is then as it is on disk,
 // output included.
-func (in *input) alone(ctx context.Context, p *Package) (*Package, error) {
+func (in *input) reload(ctx context.Context, p *Package) (*Package, error) {
 	again := newInput(&Result{Fset: in.Fset, Problems: &diag.List{}, listed: in.listed}, []*candidate{in.byPath[p.Path]})
 	if err := again.load(ctx); err != nil {
 		return nil, err
