@@ -12,37 +12,6 @@ import (
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/naming"
 )
 
-// seedNames collects what the sources declare. An import's name counts for the whole
-// package, because Go lets no file import a name that another declares.
-func (p namer) seedNames() {
-	scope := p.Types.Scope()
-	for _, name := range scope.Names() {
-		p.Names.Declare(name, naming.Holder{What: "the package declares that name", Pos: scope.Lookup(name).Pos()})
-	}
-	for _, file := range p.Files {
-		for _, spec := range file.AST.Imports {
-			p.seedImport(file, spec)
-		}
-	}
-}
-
-func (p namer) seedImport(file *load.File, spec *ast.ImportSpec) {
-	what := filepath.Base(file.Name) + " imports that name"
-	obj := p.Info.PkgNameOf(spec)
-	if obj == nil {
-		return
-	}
-	found := []string{obj.Name()}
-	if obj.Name() == "." {
-		found = slices.DeleteFunc(obj.Imported().Scope().Names(), func(name string) bool { return !token.IsExported(name) })
-	}
-	for _, name := range found {
-		if !p.Names.Has(name) && name != "_" {
-			p.Names.Declare(name, naming.Holder{What: what, Pos: spec.Pos(), Imported: true})
-		}
-	}
-}
-
 // A namer names everything that is generated. What is not free is reported.
 type namer struct{ *pass }
 
@@ -79,6 +48,37 @@ func (p namer) assignNames() {
 	}
 	for _, b := range p.Batches {
 		p.nameBatch(b)
+	}
+}
+
+// seedNames collects what the sources declare. An import's name counts for the whole
+// package, because Go lets no file import a name that another declares.
+func (p namer) seedNames() {
+	scope := p.Types.Scope()
+	for _, name := range scope.Names() {
+		p.Names.Declare(name, naming.Holder{What: "the package declares that name", Pos: scope.Lookup(name).Pos()})
+	}
+	for _, file := range p.Files {
+		for _, spec := range file.AST.Imports {
+			p.seedImport(file, spec)
+		}
+	}
+}
+
+func (p namer) seedImport(file *load.File, spec *ast.ImportSpec) {
+	what := filepath.Base(file.Name) + " imports that name"
+	obj := p.Info.PkgNameOf(spec)
+	if obj == nil {
+		return
+	}
+	found := []string{obj.Name()}
+	if obj.Name() == "." {
+		found = slices.DeleteFunc(obj.Imported().Scope().Names(), func(name string) bool { return !token.IsExported(name) })
+	}
+	for _, name := range found {
+		if !p.Names.Has(name) && name != "_" {
+			p.Names.Declare(name, naming.Holder{What: what, Pos: spec.Pos(), Imported: true})
+		}
 	}
 }
 

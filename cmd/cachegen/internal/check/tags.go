@@ -94,6 +94,18 @@ func (p tagRule) cacheTag(c *facts.Cache, arg directive.Arg, inherited bool) {
 	}
 }
 
+// writerTags reads the tags of a writer; which stores they are in is decided when all
+// tags are known.
+func (p tagRule) writerTags(w *facts.Writer) {
+	for _, d := range w.Directives {
+		for _, arg := range p.tagOptions(d) {
+			if use := p.tagUse(w.Function, arg); use != nil {
+				w.Targets = append(w.Targets, &facts.Target{Verb: facts.Verbs[d.Verb], Text: arg.Value, Pos: arg.Pos, Tag: use})
+			}
+		}
+	}
+}
+
 // tagOptions are the tags of a directive; repeated ones are reported.
 func (p tagRule) tagOptions(d *directive.Directive) []directive.Arg {
 	var list []directive.Arg

@@ -12,18 +12,6 @@ import (
 	"github.com/cachegen/cachegen/templates"
 )
 
-// writerTags reads the tags of a writer; which stores they are in is decided when all
-// tags are known.
-func (p tagRule) writerTags(w *facts.Writer) {
-	for _, d := range w.Directives {
-		for _, arg := range p.tagOptions(d) {
-			if use := p.tagUse(w.Function, arg); use != nil {
-				w.Targets = append(w.Targets, &facts.Target{Verb: facts.Verbs[d.Verb], Text: arg.Value, Pos: arg.Pos, Tag: use})
-			}
-		}
-	}
-}
-
 // targetRule checks which entries, tags and namespaces functions write to.
 type targetRule struct{ calls }
 
