@@ -33,24 +33,24 @@ func (e *emitter) batch(b *Batch) {
 	}
 	var loader jen.Code = jen.Func().Params(ctx, jen.Id(many.Name).Add(typ(many.Type))).Params(typ(b.Result), jen.Error()).Block(jen.Return(load))
 	if len(b.Params) == 1 && !b.Params[0].Variadic && !b.NoContext {
-		loader = wrapped(b.Wrapper, nil, b.Func) // it is one already
+		loader = wrapped(b.Wrapper, nil, b.Func) // it has that signature already
 	}
 	call = append(call, loader, jen.Id(opts).Op("..."))
-	e.declare(b.GetOrSet+" is "+reference(b.Wrapper, b.Func)+" through the cache: only those of "+many.Name+" are loaded that have no entry. "+
-		b.order()+opts+" change the baked-in options for this call. With an error, what was found is returned too. Errors are those of [runtime.Cache.GetOrSetMany].",
+	e.declare(b.GetOrSet+" is "+reference(b.Wrapper, b.Func)+" through the cache: of "+many.Name+", it loads only what has no entry. "+
+		b.order()+opts+" override the options of the directive for this call. With an error, what was found is returned too. Errors are those of [runtime.Cache.GetOrSetMany].",
 		method(b.Wrapper, nil, b.GetOrSet).Params(in...).Params(typ(b.Result), jen.Error()).
 			Block(jen.Return(gen(name).Custom(callPerLine, call...))))
 }
 
-// order says what becomes of a list's order.
+// order describes the order of a list.
 func (b *Batch) order() string {
 	if !b.List {
 		return ""
 	}
-	return "The list has the order of " + b.Params[b.Many].Name + ", and everything once. "
+	return "The list is in the order of " + b.Params[b.Many].Name + ", without duplicates. "
 }
 
-// by renders func(user *User) (int64, bool): the field that says whose a value is.
+// by renders func(user *User) (int64, bool): the field that holds a value's element of the key.
 func (b *Batch) by() *jen.Statement {
 	in := jen.Id(b.ValueName).Add(typ(b.Value))
 	pointers := b.By.NonNil

@@ -19,7 +19,7 @@ type assertion struct {
 }
 
 // drift makes the file fail to compile when an annotated function's signature has
-// changed, with an error that names the function rather than our code.
+// changed, with an error that names the function rather than generated code.
 func (e *emitter) drift() {
 	var all []assertion
 	for _, c := range e.file.Caches {
@@ -47,7 +47,7 @@ func (e *emitter) drift() {
 		does not compile, the function has changed: run "go generate" again.`
 	if len(lines) > 0 {
 		e.declare(doc, jen.Var().Defs(lines...))
-		doc = "The same for generic ones."
+		doc = "The same for generic functions and methods."
 	}
 	for len(generic) > 0 {
 		// Those of one type, or one function, share the type parameters.

@@ -75,9 +75,9 @@ func (c *Cache) ignored() string {
 	case 0:
 		return ""
 	case 1:
-		return "Calls that differ only in " + out[0] + " share an entry, loaded with the " + out[0] + " of the call that loads."
+		return "Calls that differ only in " + out[0] + " share one entry. It is loaded with the " + out[0] + " of the call that starts the load."
 	}
-	return "Calls that differ only in " + list(out, "and") + " share an entry, loaded with those of the call that loads."
+	return "Calls that differ only in " + list(out, "and") + " share one entry. It is loaded with those of the call that starts the load."
 }
 
 // helpers renders GetOrSetX, GetX, SetX and the others: methods of the wrapper, or
@@ -119,13 +119,13 @@ func (e *emitter) getOrSet(c *Cache) {
 
 	doc := sentences(
 		c.GetOrSet+" returns the cached "+c.Article+", or the result of "+reference(c.Wrapper, c.Func)+", which it caches.",
-		opts+" change the baked-in options for this call. Errors are those of [runtime.Cache.GetOrSet].",
+		opts+" override the options of the directive for this call. Errors are those of [runtime.Cache.GetOrSet].",
 		c.plainDoc())
 	if c.Wrapper == nil {
 		doc = sentences(
 			c.GetOrSet+" is "+reference(nil, c.Func)+" through the cache, under the key "+c.Pattern+".",
 			c.ignored(),
-			opts+" change the baked-in options for this call. Errors are those of [runtime.Cache.GetOrSet].",
+			opts+" override the options of the directive for this call. Errors are those of [runtime.Cache.GetOrSet].",
 			c.plainDoc())
 	}
 	e.declare(doc, method(c.Wrapper, c.TypeParams, c.GetOrSet).Params(params...).Add(resultTypes(c.results())).Block(body...))
@@ -195,13 +195,13 @@ func (c *Cache) plainDoc() string {
 	return "Before [BindCaches] the error is [runtime.ErrNotBound]."
 }
 
-// keyed renders a helper that takes the key's parameters and hands the key on to
-// the method of the same meaning of the cache.
+// keyed renders a helper that takes the key's parameters and calls the cache's method of
+// the same meaning with the key.
 func (e *emitter) keyed(c *Cache, name, doc, call string, results ...jen.Code) {
 	e.keyedWith(c, name, doc, call, nil, nil, results...)
 }
 
-// keyedWith has more parameters after the key's, and more values to hand on.
+// keyedWith has more parameters after the key's, and more values to pass.
 func (e *emitter) keyedWith(c *Cache, name, doc, call string, params, values []jen.Code, results ...jen.Code) {
 	if name == "" {
 		return

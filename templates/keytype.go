@@ -129,7 +129,7 @@ func (e *emitter) keyString(c *Cache) {
 	fallible := c.Key.fallible()
 	doc := "String returns the key's text, as [" + c.KeyType + ".AppendText] writes it."
 	if fallible {
-		doc += " A key that has none gives the error in parentheses."
+		doc += " If the key has no text, it returns the error in parentheses."
 	}
 	body := []jen.Code{
 		jen.List(jen.Id("b"), jen.Id("_")).Op(":=").Id("k").Dot("AppendText").Call(jen.Nil()),

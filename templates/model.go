@@ -229,8 +229,8 @@ type TagArg struct {
 	NonNil []string
 }
 
-// Options are the baked-in options. A nil pointer means that the directive and
-// the wrapped type leave it to the store.
+// Options are those of the directive and of its type's defaults. A nil pointer leaves the option to
+// the store.
 type Options struct {
 	TTL, L1TTL, Grace, GraceBackoff, Timeout, HardTimeout *time.Duration
 	LockTimeout, NotFoundTTL, ErrorTTL                    *time.Duration

@@ -51,7 +51,7 @@ func (e *emitter) instances(c *Cache) {
 		jen.Var().Id(c.Caches).Add(gen("Instances")))
 	scope := e.cacheScope(c)
 	instance := scope.local("instance", "typeArgs")
-	e.declare(c.Variable+" is the one of them for these type arguments.",
+	e.declare(c.Variable+" returns the cache for its type arguments.",
 		jen.Func().Id(c.Variable).Add(typeParams(c.TypeParams)).Params().Op("*").Add(c.handleType()).Block(
 			jen.Return(gen("Instance").Types(c.instanceType(), c.key(), typ(c.Value)).Call(jen.Op("&").Id(c.Caches),
 				jen.Func().Params(jen.Id(instance).String()).Add(gen("Definition")).Block(

@@ -119,7 +119,7 @@ func (e *emitter) shape(s *Shape) {
 		return params
 	}
 	if s.NeedCopy {
-		declare("unshare", func(v string) string { return "gives " + v + ", a copy by assignment, memory of its own." }, nil, func(b *body, at spot) (params, code []jen.Code) {
+		declare("unshare", func(v string) string { return "gives " + v + " its own memory after a copy by assignment." }, nil, func(b *body, at spot) (params, code []jen.Code) {
 			params = seen(b)
 			return params, b.unshareInPlace(at, s)
 		})

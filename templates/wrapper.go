@@ -25,12 +25,12 @@ func (e *emitter) wrapper(w *Wrapper) {
 
 	what := "a cache in front of its loaders"
 	if len(w.Caches) == 0 {
-		what = "methods that keep caches in step"
+		what = "methods that invalidate caches"
 	}
 	e.declare(sentences(
 		w.Name+" is "+article(w.Type)+" ["+w.Type+"] with "+what+".",
 		"Methods that have nothing to do with a cache are those of "+w.Type+".",
-		w.Type+"'s own methods do not see the cache: a call from inside "+w.Type+" goes past it."),
+		w.Type+"'s own methods do not see the cache: a call from inside "+w.Type+" bypasses it."),
 		jen.Type().Id(w.Name).Add(typeParams(w.TypeParams)).Struct(fields...))
 	e.constructor(w)
 }
@@ -53,7 +53,7 @@ func (e *emitter) constructor(w *Wrapper) {
 	stores, err := scope.local("stores"), scope.local("err")
 
 	fresh := jen.Op("&").Add(w.name()).Values(jen.Id(w.Type + ":").Id(w.Param))
-	doc := w.Constructor + " puts caches of " + stores + " in front of " + w.Param + ". It fails if " + stores +
+	doc := w.Constructor + " wraps " + w.Param + " with caches of " + stores + ". It fails if " + stores +
 		" lacks a store that a method names, or if its options contradict those of a method."
 	var body []jen.Code
 	open := func(field string, c *Cache) {

@@ -2,7 +2,7 @@ package templates
 
 import "slices"
 
-// doc describes what a writer does beside the annotated function.
+// doc describes what a writer does besides calling the annotated function.
 func (w *Writer) doc() string {
 	pointers := false
 	var set, removed, expired, removedTags, expiredTags, cleared []string
@@ -40,10 +40,10 @@ func (w *Writer) doc() string {
 		clauses = append(clauses, entries(expired)+" expired")
 	}
 	if len(removedTags) > 0 {
-		clauses = append(clauses, "what is tagged "+list(removedTags, "or")+" is deleted")
+		clauses = append(clauses, "entries tagged "+list(removedTags, "or")+" are deleted")
 	}
 	if len(expiredTags) > 0 {
-		clauses = append(clauses, "what is tagged "+list(expiredTags, "or")+" is expired")
+		clauses = append(clauses, "entries tagged "+list(expiredTags, "or")+" are expired")
 	}
 
 	if len(cleared) > 0 {
@@ -52,18 +52,18 @@ func (w *Writer) doc() string {
 
 	skipped := ""
 	if pointers {
-		skipped = "What could only be named through a nil pointer is left out."
+		skipped = "An entry or tag that can only be named through a nil pointer is skipped."
 	}
-	failure := "If only that fails, the error wraps a [runtime.InvalidationError]."
+	failure := "If only the cache fails, the error wraps a [runtime.InvalidationError]."
 	if len(w.Results) > 0 {
-		failure = "If only that fails, the error wraps a [runtime.InvalidationError] and the results are valid."
+		failure = "If only the cache fails, the error wraps a [runtime.InvalidationError] and the results are valid."
 	}
 	if from := w.boundBy(); from != "" {
-		failure = sentences(failure, "Before "+from+" it is [runtime.ErrNotBound].")
+		failure = sentences(failure, "Before "+from+" the error is [runtime.ErrNotBound].")
 	}
 	return sentences(
-		w.Name+" is "+reference(w.Wrapper, w.Func)+".",
-		"When it has succeeded, "+list(clauses, "and")+".",
+		w.Name+" calls "+reference(w.Wrapper, w.Func)+".",
+		"If that returns no error, "+list(clauses, "and")+".",
 		skipped, failure)
 }
 

@@ -38,7 +38,7 @@ func BenchmarkTypedLoad(b *testing.B) {
 func BenchmarkGenerate(b *testing.B) {
 	dir := makeTree(b)
 	cachegen(b, dir)
-	build(b, dir)
+	buildTree(b, dir)
 	removeOutput(b, dir)
 	cachegen(b, dir)
 	var loading, generating cost
@@ -98,8 +98,8 @@ func cachegen(b *testing.B, dir string) {
 	}
 }
 
-// build shows that what is measured is what users get: output that compiles.
-func build(b *testing.B, dir string) {
+// buildTree shows that what is measured is what users get: output that compiles.
+func buildTree(b *testing.B, dir string) {
 	b.Helper()
 	cmd := exec.Command("go", "build", "./...")
 	cmd.Dir = dir
@@ -139,7 +139,7 @@ func makeTree(b *testing.B) string {
 		if err := treeSource.Execute(&text, p); err != nil {
 			b.Fatal(err)
 		}
-		writeFile(b, filepath.Join(dir, fmt.Sprintf("p%d/repo.go", i)), text.String())
+		writeFile(b, filepath.Join(dir, fmt.Sprintf("p%d/repo.go", i)), []byte(text.String()))
 	}
 	if functions != treeFunctions {
 		b.Fatalf("%d functions", functions)
@@ -159,21 +159,11 @@ func newModule(b *testing.B, name string) string {
 	b.Setenv("GOPROXY", "off")
 	b.Setenv("GOWORK", "off")
 	dir := b.TempDir()
-	writeFile(b, filepath.Join(dir, "go.mod"), "module example.com/"+name+"\n\ngo 1.26\n")
+	writeFile(b, filepath.Join(dir, "go.mod"), []byte("module example.com/"+name+"\n\ngo 1.26\n"))
 	if err := useRuntime(root, dir); err != nil {
 		b.Fatal(err)
 	}
 	return dir
-}
-
-func writeFile(b *testing.B, name, text string) {
-	b.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		b.Fatal(err)
-	}
-	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-		b.Fatal(err)
-	}
 }
 
 // A treePackage says what is in a package of the tree.

@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 )
 
-// A command is what the first argument can name. A package whose import path is like that
-// is written ./list.
+// A command is what the first argument can name. A package with such an import path is written as a
+// directory: ./list.
 type command struct {
 	name      string
 	arguments string // in the usage line
@@ -18,9 +18,10 @@ type command struct {
 	run       func(ctx context.Context, c *call) int
 }
 
-// commands are all but generating, which is what is done without a command.
+// commands are all commands but generating, which has no name.
 var commands = []command{
 	{"list", "[flags] [packages]", "print the cached functions and what invalidates them", list},
+	{"explain", "[code]", "print what the code of a diagnostic means, or all codes", explainCode},
 }
 
 // A call is one use of a command.
@@ -85,7 +86,7 @@ func (s *source) register(flags *flag.FlagSet) {
 	flags.StringVar(&s.tags, "tags", "", "comma-separated `list` of build tags")
 }
 
-// resolve makes the directory absolute and sees that it is there.
+// resolve makes the directory absolute and checks that it exists.
 func (s *source) resolve() error {
 	dir, err := filepath.Abs(s.dir)
 	if err == nil {

@@ -31,7 +31,7 @@ func BenchmarkCompileCost(b *testing.B) {
 	cachegen(b, dir)
 	compile := func(n, round int) float64 {
 		name := filepath.Join(dir, fmt.Sprintf("p%d/touched.go", n))
-		writeFile(b, name, fmt.Sprintf("package p%d\n\n// Round %d.\n", n, round))
+		writeFile(b, name, fmt.Appendf(nil, "package p%d\n\n// Round %d.\n", n, round))
 		start := cpuTime()
 		goBuild(b, dir, fmt.Sprintf("./p%d", n))
 		return float64((cpuTime() - start).Milliseconds())
@@ -92,7 +92,7 @@ func writeCostPackage(b *testing.B, dir string, n int) {
 		if err := source.Execute(&text, data); err != nil {
 			b.Fatal(err)
 		}
-		writeFile(b, filepath.Join(dir, name), text.String())
+		writeFile(b, filepath.Join(dir, name), []byte(text.String()))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/build"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/check"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
@@ -34,7 +35,7 @@ func TestDeterminism(t *testing.T) {
 			random.Shuffle(len(errs), func(i, j int) { errs[i], errs[j] = errs[j], errs[i] })
 		}
 		var problems diag.List
-		plans := check.Packages(loaded.Packages, &problems)
+		plans := build.Files(check.Packages(loaded.Packages, &problems))
 		if n := problems.Errors(); n > 0 {
 			problems.Print(os.Stderr, root)
 			t.Fatalf("run %d: %d problems", run, n)

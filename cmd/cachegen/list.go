@@ -11,6 +11,7 @@ import (
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/check"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/summary"
 )
 
 // list prints the cached functions of packages, those of their tests last. Those that
@@ -38,8 +39,8 @@ func list(ctx context.Context, c *call) int {
 	if err != nil {
 		return fail(c.stderr, err)
 	}
-	functions := check.Functions(loaded.Packages, loaded.Problems)
-	functions = append(functions, check.Functions(tests.Packages, tests.Problems)...)
+	functions := summary.Functions(check.Packages(loaded.Packages, loaded.Problems), loaded.Problems)
+	functions = append(functions, summary.Functions(check.Packages(tests.Packages, tests.Problems), tests.Problems)...)
 	loaded.Problems.Append(tests.Problems)
 	for i := range functions {
 		f := &functions[i]
@@ -67,9 +68,9 @@ func list(ctx context.Context, c *call) int {
 	return exitOK
 }
 
-func listJSON(w io.Writer, functions []check.Function) error {
+func listJSON(w io.Writer, functions []summary.Function) error {
 	if functions == nil {
-		functions = []check.Function{} // [], not null
+		functions = []summary.Function{} // [], not null
 	}
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
@@ -78,7 +79,7 @@ func listJSON(w io.Writer, functions []check.Function) error {
 }
 
 // listText writes a block for each function. What is not given is not shown.
-func listText(w io.Writer, functions []check.Function) error {
+func listText(w io.Writer, functions []summary.Function) error {
 	var b bytes.Buffer
 	for i, f := range functions {
 		if i > 0 {
@@ -134,4 +135,4 @@ func listText(w io.Writer, functions []check.Function) error {
 	return err
 }
 
-func place(p check.Place) string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
+func place(p summary.Place) string { return fmt.Sprintf("%s:%d", p.File, p.Line) }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/build"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/check"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
@@ -74,10 +75,10 @@ type generation struct {
 
 func (g *generation) fail(err error) { g.failures = append(g.failures, err) }
 
-// generate makes the files of loaded packages what they should be, directories side by side:
-// two packages of tests can share one.
+// generate brings the files of loaded packages up to date, directories in parallel. Two packages of
+// tests can be in one directory.
 func (g *generation) generate(loaded *load.Result) {
-	plans := check.Packages(loaded.Packages, g.problems)
+	plans := build.Files(check.Packages(loaded.Packages, g.problems))
 	packages := map[string][]*load.Package{}
 	var dirs []string
 	for _, pkg := range loaded.Packages {
@@ -107,17 +108,19 @@ func (g *generation) generate(loaded *load.Result) {
 	}
 }
 
-// writing is how many directories are written at a time: it is waiting for the disk.
+// writing is how many directories are written at a time, besides those that are rendered: writing is
+// mostly waiting for the disk.
 const writing = 8
 
-// An outcome is what has become of one directory.
+// An outcome is the result for one directory.
 type outcome struct {
 	changes, written []write.Change
 	problems         diag.List
 	err              error
 }
 
-// directory makes the files of one directory, as many at a time as rendering has room for.
+// directory generates the files of one directory. rendering limits how many packages are rendered at a
+// time.
 func (g *generation) directory(dir string, packages []*load.Package, plans map[*load.File]*templates.File, rendering chan struct{}) (o outcome) {
 	var files []write.File
 	var kept []string
@@ -159,8 +162,8 @@ func render(pkg *load.Package, plans map[*load.File]*templates.File) ([]write.Fi
 	return files, nil
 }
 
-// unreadable keeps source text that does not parse, for the report of a mistake that
-// is the generator's, not the user's.
+// unreadable saves generated text that does not parse, so that it can be reported: such a mistake is
+// the generator's, not the user's.
 func unreadable(source *load.File, err error) error {
 	err = fmt.Errorf("internal error, please report it: generate %s: %w", source.Output(), err)
 	var bad *templates.SourceError

@@ -74,9 +74,9 @@ func BindCaches(stores runtime.Stores) error {
 }
 
 // GetOrSetSettings is [LoadSettings] through the cache, under the key
-// settings:{name}. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
-// [runtime.ErrNotBound].
+// settings:{name}. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet]. Before [BindCaches] the error
+// is [runtime.ErrNotBound].
 func GetOrSetSettings(ctx context.Context, name string, opts ...runtime.CallOption) (Settings, error) {
 	key := SettingsKey{Name: name}
 	if len(opts) == 0 {

@@ -146,7 +146,7 @@ func TeamDefinition() gen.Definition {
 
 // CachedUserRepo is a [UserRepo] with a cache in front of its loaders. Methods
 // that have nothing to do with a cache are those of UserRepo. UserRepo's own
-// methods do not see the cache: a call from inside UserRepo goes past it.
+// methods do not see the cache: a call from inside UserRepo bypasses it.
 type CachedUserRepo struct {
 	*UserRepo
 
@@ -157,9 +157,8 @@ type CachedUserRepo struct {
 	Team *runtime.Cache[TeamKey, *Team]
 }
 
-// NewCachedUserRepo puts caches of stores in front of repo. It fails if stores
-// lacks a store that a method names, or if its options contradict those of a
-// method.
+// NewCachedUserRepo wraps repo with caches of stores. It fails if stores lacks
+// a store that a method names, or if its options contradict those of a method.
 func NewCachedUserRepo(repo *UserRepo, stores runtime.Stores) (*CachedUserRepo, error) {
 	c := &CachedUserRepo{UserRepo: repo}
 	var err error
@@ -178,8 +177,8 @@ func (c *CachedUserRepo) FindUser(ctx context.Context, id int64) (*User, error) 
 }
 
 // GetOrSetUser returns the cached user, or the result of [UserRepo.FindUser],
-// which it caches. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet].
+// which it caches. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedUserRepo) GetOrSetUser(ctx context.Context, id int64, opts ...runtime.CallOption) (*User, error) {
 	if len(opts) == 0 {
 		if user, ok := gen.HitInt(c.User, id); ok {
@@ -231,8 +230,8 @@ func (c *CachedUserRepo) FindTeam(ctx context.Context, id int64) (*Team, error) 
 }
 
 // GetOrSetTeam returns the cached team, or the result of [UserRepo.FindTeam],
-// which it caches. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet].
+// which it caches. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedUserRepo) GetOrSetTeam(ctx context.Context, id int64, opts ...runtime.CallOption) (*Team, error) {
 	if len(opts) == 0 {
 		if team, ok := gen.HitInt(c.Team, id); ok {
@@ -278,10 +277,11 @@ func (c *CachedUserRepo) PullTeam(ctx context.Context, id int64) (team *Team, ok
 	return c.Team.Pull(ctx, TeamKey{ID: id})
 }
 
-// Create is [UserRepo.Create]. When it has succeeded, user becomes the entry of
-// FindUser(result.ID) and the entry of FindTeam(teamID) is deleted. What could
-// only be named through a nil pointer is left out. If only that fails, the
-// error wraps a [runtime.InvalidationError] and the results are valid.
+// Create calls [UserRepo.Create]. If that returns no error, user becomes the
+// entry of FindUser(result.ID) and the entry of FindTeam(teamID) is deleted. An
+// entry or tag that can only be named through a nil pointer is skipped. If only
+// the cache fails, the error wraps a [runtime.InvalidationError] and the
+// results are valid.
 func (c *CachedUserRepo) Create(ctx context.Context, name string, teamID int64) (*User, error) {
 	user, err := c.UserRepo.Create(ctx, name, teamID)
 	if err != nil {
@@ -294,8 +294,8 @@ func (c *CachedUserRepo) Create(ctx context.Context, name string, teamID int64) 
 	return user, errors.Join(errs...)
 }
 
-// Rename is [UserRepo.Rename]. When it has succeeded, the entry of FindUser(id)
-// is deleted. If only that fails, the error wraps a
+// Rename calls [UserRepo.Rename]. If that returns no error, the entry of
+// FindUser(id) is deleted. If only the cache fails, the error wraps a
 // [runtime.InvalidationError].
 func (c *CachedUserRepo) Rename(ctx context.Context, id int64, name string) error {
 	if err := c.UserRepo.Rename(ctx, id, name); err != nil {
@@ -304,8 +304,8 @@ func (c *CachedUserRepo) Rename(ctx context.Context, id int64, name string) erro
 	return c.User.Delete(ctx, UserKey{ID: id})
 }
 
-// RenameTeam is [UserRepo.RenameTeam]. When it has succeeded, what is tagged
-// team:{id} is deleted. If only that fails, the error wraps a
+// RenameTeam calls [UserRepo.RenameTeam]. If that returns no error, entries
+// tagged team:{id} are deleted. If only the cache fails, the error wraps a
 // [runtime.InvalidationError].
 func (c *CachedUserRepo) RenameTeam(ctx context.Context, id int64, name string) error {
 	if err := c.UserRepo.RenameTeam(ctx, id, name); err != nil {
@@ -314,9 +314,9 @@ func (c *CachedUserRepo) RenameTeam(ctx context.Context, id int64, name string) 
 	return c.User.DeleteByTag(ctx, TeamTag(id))
 }
 
-// MoveTeam is [UserRepo.MoveTeam]. When it has succeeded, what is tagged
-// team:{from} or team:{to} is deleted. If only that fails, the error wraps a
-// [runtime.InvalidationError].
+// MoveTeam calls [UserRepo.MoveTeam]. If that returns no error, entries tagged
+// team:{from} or team:{to} are deleted. If only the cache fails, the error
+// wraps a [runtime.InvalidationError].
 func (c *CachedUserRepo) MoveTeam(ctx context.Context, from, to int64) error {
 	if err := c.UserRepo.MoveTeam(ctx, from, to); err != nil {
 		return err

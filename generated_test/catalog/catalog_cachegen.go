@@ -279,7 +279,7 @@ func ListingDefinition() gen.Definition {
 
 // CachedProducts is a [Products] with a cache in front of its loaders. Methods
 // that have nothing to do with a cache are those of Products. Products's own
-// methods do not see the cache: a call from inside Products goes past it.
+// methods do not see the cache: a call from inside Products bypasses it.
 type CachedProducts struct {
 	*Products
 
@@ -296,9 +296,9 @@ type CachedProducts struct {
 	Listing *runtime.Cache[ListingKey, []string]
 }
 
-// NewCachedProducts puts caches of stores in front of products. It fails if
-// stores lacks a store that a method names, or if its options contradict those
-// of a method.
+// NewCachedProducts wraps products with caches of stores. It fails if stores
+// lacks a store that a method names, or if its options contradict those of a
+// method.
 func NewCachedProducts(products *Products, stores runtime.Stores) (*CachedProducts, error) {
 	c := &CachedProducts{Products: products}
 	var err error
@@ -324,8 +324,8 @@ func (c *CachedProducts) FindProduct(ctx context.Context, id ProductID) (*Produc
 }
 
 // GetOrSetProduct returns the cached product, or the result of
-// [Products.FindProduct], which it caches. opts change the baked-in options for
-// this call. Errors are those of [runtime.Cache.GetOrSet].
+// [Products.FindProduct], which it caches. opts override the options of the
+// directive for this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedProducts) GetOrSetProduct(ctx context.Context, id ProductID, opts ...runtime.CallOption) (*Product, error) {
 	if len(opts) == 0 {
 		if product, ok := gen.HitInt(c.Product, int64(id)); ok {
@@ -379,8 +379,8 @@ func (c *CachedProducts) GetPrice(ctx context.Context, id ProductID, locale Loca
 }
 
 // GetOrSetPrice returns the cached price, or the result of [Products.GetPrice],
-// which it caches. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet].
+// which it caches. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedProducts) GetOrSetPrice(ctx context.Context, id ProductID, locale Locale, opts ...runtime.CallOption) (int64, error) {
 	key := PriceKey{Locale: locale, ID: id}
 	if len(opts) == 0 {
@@ -436,8 +436,8 @@ func (c *CachedProducts) FindProductByName(ctx context.Context, name string) (*P
 }
 
 // GetOrSetProductByName returns the cached product by name, or the result of
-// [Products.FindProductByName], which it caches. opts change the baked-in
-// options for this call. Errors are those of [runtime.Cache.GetOrSet].
+// [Products.FindProductByName], which it caches. opts override the options of
+// the directive for this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedProducts) GetOrSetProductByName(ctx context.Context, name string, opts ...runtime.CallOption) (*Product, error) {
 	key := ProductByNameKey{Name: name}
 	if len(opts) == 0 {
@@ -490,15 +490,15 @@ func (c *CachedProducts) PullProductByName(ctx context.Context, name string) (pr
 
 // Search is [Products.Search] through the cache, under the key
 // search:{recv.region}:{filter.Category}:{filter.Page}. Calls that differ only
-// in filter.Trace share an entry, loaded with the filter.Trace of the call that
-// loads.
+// in filter.Trace share one entry. It is loaded with the filter.Trace of the
+// call that starts the load.
 func (c *CachedProducts) Search(ctx context.Context, filter Filter) ([]string, error) {
 	return c.GetOrSetListing(ctx, filter)
 }
 
 // GetOrSetListing returns the cached listing, or the result of
-// [Products.Search], which it caches. opts change the baked-in options for this
-// call. Errors are those of [runtime.Cache.GetOrSet].
+// [Products.Search], which it caches. opts override the options of the
+// directive for this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedProducts) GetOrSetListing(ctx context.Context, filter Filter, opts ...runtime.CallOption) ([]string, error) {
 	key := ListingKey{Region: c.Products.region, FilterCategory: filter.Category, FilterPage: filter.Page}
 	if len(opts) == 0 {
@@ -547,11 +547,11 @@ func (c *CachedProducts) PullListing(ctx context.Context, filter Filter) (names 
 	return c.Listing.Pull(ctx, ListingKey{Region: c.Products.region, FilterCategory: filter.Category, FilterPage: filter.Page})
 }
 
-// Save is [Products.Save]. When it has succeeded, result becomes the entry of
-// FindProduct(product.ID), the entry of FindProductByName(product.Name) is
-// deleted and what is tagged category:{product.Category} is deleted. If only
-// that fails, the error wraps a [runtime.InvalidationError] and the results are
-// valid.
+// Save calls [Products.Save]. If that returns no error, result becomes the
+// entry of FindProduct(product.ID), the entry of
+// FindProductByName(product.Name) is deleted and entries tagged
+// category:{product.Category} are deleted. If only the cache fails, the error
+// wraps a [runtime.InvalidationError] and the results are valid.
 func (c *CachedProducts) Save(ctx context.Context, product Product) (*Product, error) {
 	result, err := c.Products.Save(ctx, product)
 	if err != nil {
@@ -564,9 +564,9 @@ func (c *CachedProducts) Save(ctx context.Context, product Product) (*Product, e
 	)
 }
 
-// DeleteProduct is [Products.DeleteProduct]. When it has succeeded, the entry
-// of FindProduct(id) is deleted. If only that fails, the error wraps a
-// [runtime.InvalidationError].
+// DeleteProduct calls [Products.DeleteProduct]. If that returns no error, the
+// entry of FindProduct(id) is deleted. If only the cache fails, the error wraps
+// a [runtime.InvalidationError].
 func (c *CachedProducts) DeleteProduct(ctx context.Context, id ProductID) error {
 	if err := c.Products.DeleteProduct(ctx, id); err != nil {
 		return err
@@ -574,8 +574,8 @@ func (c *CachedProducts) DeleteProduct(ctx context.Context, id ProductID) error 
 	return c.Product.Delete(ctx, ProductKey{ID: id})
 }
 
-// Reprice is [Products.Reprice]. When it has succeeded, what is tagged prices
-// is expired. If only that fails, the error wraps a
+// Reprice calls [Products.Reprice]. If that returns no error, entries tagged
+// prices are expired. If only the cache fails, the error wraps a
 // [runtime.InvalidationError].
 func (c *CachedProducts) Reprice(ctx context.Context, percent int64) error {
 	if err := c.Products.Reprice(ctx, percent); err != nil {
@@ -600,8 +600,8 @@ func (k countryKey) AppendText(b []byte) ([]byte, error) {
 	return b, nil
 }
 
-// String returns the key's text, as [countryKey.AppendText] writes it. A key
-// that has none gives the error in parentheses.
+// String returns the key's text, as [countryKey.AppendText] writes it. If the
+// key has no text, it returns the error in parentheses.
 func (k countryKey) String() string {
 	return gen.KeyText(k)
 }
@@ -641,10 +641,10 @@ func BindCaches(stores runtime.Stores) error {
 }
 
 // getOrSetCountry is [lookUpCountry] through the cache, under the key
-// country:{addr}. Calls that differ only in trace share an entry, loaded with
-// the trace of the call that loads. opts change the baked-in options for this
-// call. Errors are those of [runtime.Cache.GetOrSet]. Before [BindCaches] the
-// error is [runtime.ErrNotBound].
+// country:{addr}. Calls that differ only in trace share one entry. It is loaded
+// with the trace of the call that starts the load. opts override the options of
+// the directive for this call. Errors are those of [runtime.Cache.GetOrSet].
+// Before [BindCaches] the error is [runtime.ErrNotBound].
 func getOrSetCountry(ctx context.Context, addr netip.Addr, trace string, opts ...runtime.CallOption) (country, error) {
 	key := countryKey{Addr: addr}
 	if len(opts) == 0 {
@@ -694,9 +694,10 @@ func pullCountry(ctx context.Context, addr netip.Addr) (value country, ok bool, 
 	return countryCache.Pull(ctx, countryKey{Addr: addr})
 }
 
-// cachedMoveCountry is [moveCountry]. When it has succeeded, the entry of
-// lookUpCountry(addr) is deleted. If only that fails, the error wraps a
-// [runtime.InvalidationError]. Before [BindCaches] it is [runtime.ErrNotBound].
+// cachedMoveCountry calls [moveCountry]. If that returns no error, the entry of
+// lookUpCountry(addr) is deleted. If only the cache fails, the error wraps a
+// [runtime.InvalidationError]. Before [BindCaches] the error is
+// [runtime.ErrNotBound].
 func cachedMoveCountry(ctx context.Context, addr netip.Addr) error {
 	if err := moveCountry(ctx, addr); err != nil {
 		return err

@@ -297,7 +297,7 @@ func ReportDefinition() gen.Definition {
 // CachedWarehouses is a [Warehouses] with a cache in front of its loaders.
 // Methods that have nothing to do with a cache are those of Warehouses.
 // Warehouses's own methods do not see the cache: a call from inside Warehouses
-// goes past it.
+// bypasses it.
 type CachedWarehouses struct {
 	*Warehouses
 
@@ -317,7 +317,7 @@ type CachedWarehouses struct {
 	Report *runtime.Cache[ReportKey, int]
 }
 
-// NewCachedWarehouses puts caches of stores in front of warehouses. It fails if
+// NewCachedWarehouses wraps warehouses with caches of stores. It fails if
 // stores lacks a store that a method names, or if its options contradict those
 // of a method.
 func NewCachedWarehouses(warehouses *Warehouses, stores runtime.Stores) (*CachedWarehouses, error) {
@@ -348,8 +348,8 @@ func (c *CachedWarehouses) FindStock(ctx context.Context, warehouse string, sku 
 }
 
 // GetOrSetStock returns the cached stock, or the result of
-// [Warehouses.FindStock], which it caches. opts change the baked-in options for
-// this call. Errors are those of [runtime.Cache.GetOrSet].
+// [Warehouses.FindStock], which it caches. opts override the options of the
+// directive for this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedWarehouses) GetOrSetStock(ctx context.Context, warehouse string, sku SKU, opts ...runtime.CallOption) (*Stock, error) {
 	key := StockKey{Warehouse: warehouse, Sku: sku}
 	if len(opts) == 0 {
@@ -405,8 +405,8 @@ func (c *CachedWarehouses) FindRate(ctx context.Context, list string, currency C
 }
 
 // GetOrSetRate returns the cached rate, or the result of [Warehouses.FindRate],
-// which it caches. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet].
+// which it caches. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedWarehouses) GetOrSetRate(ctx context.Context, list string, currency Currency, opts ...runtime.CallOption) (int64, error) {
 	key := RateKey{List: list, Currency: currency}
 	if len(opts) == 0 {
@@ -462,8 +462,8 @@ func (c *CachedWarehouses) LoadLabel(ctx context.Context, id ProductID) (Label, 
 }
 
 // GetOrSetLabel returns the cached label, or the result of
-// [Warehouses.LoadLabel], which it caches. opts change the baked-in options for
-// this call. Errors are those of [runtime.Cache.GetOrSet].
+// [Warehouses.LoadLabel], which it caches. opts override the options of the
+// directive for this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedWarehouses) GetOrSetLabel(ctx context.Context, id ProductID, opts ...runtime.CallOption) (Label, error) {
 	if len(opts) == 0 {
 		if label, ok := gen.HitInt(c.Label, int64(id)); ok {
@@ -516,8 +516,8 @@ func (c *CachedWarehouses) QueryPartner(ctx context.Context, name string) (int, 
 }
 
 // GetOrSetPartner returns the cached partner, or the result of
-// [Warehouses.QueryPartner], which it caches. opts change the baked-in options
-// for this call. Errors are those of [runtime.Cache.GetOrSet].
+// [Warehouses.QueryPartner], which it caches. opts override the options of the
+// directive for this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedWarehouses) GetOrSetPartner(ctx context.Context, name string, opts ...runtime.CallOption) (int, error) {
 	key := PartnerKey{Name: name}
 	if len(opts) == 0 {
@@ -573,8 +573,8 @@ func (c *CachedWarehouses) LoadReport(ctx context.Context, warehouse string) (in
 }
 
 // GetOrSetReport returns the cached report, or the result of
-// [Warehouses.LoadReport], which it caches. opts change the baked-in options
-// for this call. Errors are those of [runtime.Cache.GetOrSet].
+// [Warehouses.LoadReport], which it caches. opts override the options of the
+// directive for this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedWarehouses) GetOrSetReport(ctx context.Context, warehouse string, opts ...runtime.CallOption) (int, error) {
 	key := ReportKey{Warehouse: warehouse}
 	if len(opts) == 0 {
@@ -628,9 +628,9 @@ func (c *CachedWarehouses) FindStocks(ctx context.Context, warehouse string, sku
 	return c.GetOrSetStocks(ctx, warehouse, skus)
 }
 
-// GetOrSetStocks is [Warehouses.FindStocks] through the cache: only those of
-// skus are loaded that have no entry. The list has the order of skus, and
-// everything once. opts change the baked-in options for this call. With an
+// GetOrSetStocks is [Warehouses.FindStocks] through the cache: of skus, it
+// loads only what has no entry. The list is in the order of skus, without
+// duplicates. opts override the options of the directive for this call. With an
 // error, what was found is returned too. Errors are those of
 // [runtime.Cache.GetOrSetMany].
 func (c *CachedWarehouses) GetOrSetStocks(ctx context.Context, warehouse string, skus []SKU, opts ...runtime.CallOption) ([]*Stock, error) {
@@ -659,10 +659,10 @@ func (c *CachedWarehouses) FindRates(ctx context.Context, currencies []Currency,
 	return c.GetOrSetRates(ctx, currencies, list, audit)
 }
 
-// GetOrSetRates is [Warehouses.FindRates] through the cache: only those of
-// currencies are loaded that have no entry. opts change the baked-in options
-// for this call. With an error, what was found is returned too. Errors are
-// those of [runtime.Cache.GetOrSetMany].
+// GetOrSetRates is [Warehouses.FindRates] through the cache: of currencies, it
+// loads only what has no entry. opts override the options of the directive for
+// this call. With an error, what was found is returned too. Errors are those of
+// [runtime.Cache.GetOrSetMany].
 func (c *CachedWarehouses) GetOrSetRates(ctx context.Context, currencies []Currency, list, audit string, opts ...runtime.CallOption) (map[Currency]int64, error) {
 	return gen.GetOrSetMap(
 		ctx,
@@ -683,11 +683,10 @@ func (c *CachedWarehouses) LoadLabels(ctx context.Context, ids []ProductID) ([]L
 	return c.GetOrSetLabels(ctx, ids)
 }
 
-// GetOrSetLabels is [Warehouses.LoadLabels] through the cache: only those of
-// ids are loaded that have no entry. The list has the order of ids, and
-// everything once. opts change the baked-in options for this call. With an
-// error, what was found is returned too. Errors are those of
-// [runtime.Cache.GetOrSetMany].
+// GetOrSetLabels is [Warehouses.LoadLabels] through the cache: of ids, it loads
+// only what has no entry. The list is in the order of ids, without duplicates.
+// opts override the options of the directive for this call. With an error, what
+// was found is returned too. Errors are those of [runtime.Cache.GetOrSetMany].
 func (c *CachedWarehouses) GetOrSetLabels(ctx context.Context, ids []ProductID, opts ...runtime.CallOption) ([]Label, error) {
 	return gen.GetOrSetList(
 		ctx,
@@ -704,9 +703,9 @@ func (c *CachedWarehouses) GetOrSetLabels(ctx context.Context, ids []ProductID, 
 	)
 }
 
-// Put is [Warehouses.Put]. When it has succeeded, the entry of
-// FindStock(place.Warehouse, sku) is deleted. If only that fails, the error
-// wraps a [runtime.InvalidationError].
+// Put calls [Warehouses.Put]. If that returns no error, the entry of
+// FindStock(place.Warehouse, sku) is deleted. If only the cache fails, the
+// error wraps a [runtime.InvalidationError].
 func (c *CachedWarehouses) Put(ctx context.Context, place Place, sku SKU, pieces int) error {
 	if err := c.Warehouses.Put(ctx, place, sku, pieces); err != nil {
 		return err
@@ -714,9 +713,9 @@ func (c *CachedWarehouses) Put(ctx context.Context, place Place, sku SKU, pieces
 	return c.Stock.Delete(ctx, StockKey{Warehouse: place.Warehouse, Sku: sku})
 }
 
-// SetRate is [Warehouses.SetRate]. When it has succeeded, the entry of
-// FindRate("fixed", currency) is expired. If only that fails, the error wraps a
-// [runtime.InvalidationError].
+// SetRate calls [Warehouses.SetRate]. If that returns no error, the entry of
+// FindRate("fixed", currency) is expired. If only the cache fails, the error
+// wraps a [runtime.InvalidationError].
 func (c *CachedWarehouses) SetRate(currency Currency, rate int64) error {
 	if err := c.Warehouses.SetRate(currency, rate); err != nil {
 		return err
@@ -769,7 +768,7 @@ var weightCache = gen.Declare[WeightKey, int](gen.Definition{
 })
 
 // GetOrSetWeight is [FindWeight] through the cache, under the key weight:{sku}.
-// opts change the baked-in options for this call. Errors are those of
+// opts override the options of the directive for this call. Errors are those of
 // [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
 // [runtime.ErrNotBound].
 func GetOrSetWeight(ctx context.Context, sku SKU, opts ...runtime.CallOption) (int, error) {
@@ -820,8 +819,8 @@ func PullWeight(ctx context.Context, sku SKU) (weight int, ok bool, err error) {
 	return weightCache.Pull(ctx, WeightKey{Sku: sku})
 }
 
-// GetOrSetWeights is [FindWeights] through the cache: only those of skus are
-// loaded that have no entry. opts change the baked-in options for this call.
+// GetOrSetWeights is [FindWeights] through the cache: of skus, it loads only
+// what has no entry. opts override the options of the directive for this call.
 // With an error, what was found is returned too. Errors are those of
 // [runtime.Cache.GetOrSetMany].
 func GetOrSetWeights(ctx context.Context, skus []SKU, opts ...runtime.CallOption) (map[SKU]int, error) {

@@ -79,8 +79,8 @@ func (k AboveKey) AppendText(b []byte) ([]byte, error) {
 	return b, nil
 }
 
-// String returns the key's text, as [AboveKey.AppendText] writes it. A key that
-// has none gives the error in parentheses.
+// String returns the key's text, as [AboveKey.AppendText] writes it. If the key
+// has no text, it returns the error in parentheses.
 func (k AboveKey) String() string {
 	return gen.KeyText(k)
 }
@@ -280,7 +280,7 @@ func DraftDefinition() gen.Definition {
 
 // CachedBoard is a [Board] with a cache in front of its loaders. Methods that
 // have nothing to do with a cache are those of Board. Board's own methods do
-// not see the cache: a call from inside Board goes past it.
+// not see the cache: a call from inside Board bypasses it.
 type CachedBoard struct {
 	*Board
 
@@ -297,9 +297,8 @@ type CachedBoard struct {
 	Times *runtime.Cache[TimesKey, []time.Time]
 }
 
-// NewCachedBoard puts caches of stores in front of board. It fails if stores
-// lacks a store that a method names, or if its options contradict those of a
-// method.
+// NewCachedBoard wraps board with caches of stores. It fails if stores lacks a
+// store that a method names, or if its options contradict those of a method.
 func NewCachedBoard(board *Board, stores runtime.Stores) (*CachedBoard, error) {
 	c := &CachedBoard{Board: board}
 	var err error
@@ -320,7 +319,7 @@ func NewCachedBoard(board *Board, stores runtime.Stores) (*CachedBoard, error) {
 
 // CachedDesk is a [Desk] with a cache in front of its loaders. Methods that
 // have nothing to do with a cache are those of Desk. Desk's own methods do not
-// see the cache: a call from inside Desk goes past it.
+// see the cache: a call from inside Desk bypasses it.
 type CachedDesk struct {
 	*Desk
 
@@ -340,9 +339,8 @@ type CachedDesk struct {
 	timesCache *runtime.Cache[TimesKey, []time.Time]
 }
 
-// NewCachedDesk puts caches of stores in front of desk. It fails if stores
-// lacks a store that a method names, or if its options contradict those of a
-// method.
+// NewCachedDesk wraps desk with caches of stores. It fails if stores lacks a
+// store that a method names, or if its options contradict those of a method.
 func NewCachedDesk(desk *Desk, stores runtime.Stores) (*CachedDesk, error) {
 	c := &CachedDesk{Desk: desk}
 	var err error
@@ -371,8 +369,8 @@ func (c *CachedBoard) FindQuote(ctx context.Context, symbol Symbol) (*Quote, err
 }
 
 // GetOrSetQuote returns the cached quote, or the result of [Board.FindQuote],
-// which it caches. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet].
+// which it caches. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedBoard) GetOrSetQuote(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (*Quote, error) {
 	key := QuoteKey{Symbol: symbol}
 	if len(opts) == 0 {
@@ -428,8 +426,8 @@ func (c *CachedBoard) FindSymbols(ctx context.Context, price Decimal) (map[Symbo
 }
 
 // GetOrSetAbove returns the cached above, or the result of [Board.FindSymbols],
-// which it caches. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet].
+// which it caches. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedBoard) GetOrSetAbove(ctx context.Context, price Decimal, opts ...runtime.CallOption) (map[Symbol]Decimal, error) {
 	key := AboveKey{Price: price}
 	if len(opts) == 0 {
@@ -485,8 +483,8 @@ func (c *CachedBoard) FindLast(ctx context.Context, symbol Symbol) (Decimal, err
 }
 
 // GetOrSetLast returns the cached last, or the result of [Board.FindLast],
-// which it caches. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet].
+// which it caches. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedBoard) GetOrSetLast(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (Decimal, error) {
 	key := LastKey{Symbol: symbol}
 	if len(opts) == 0 {
@@ -542,8 +540,8 @@ func (c *CachedBoard) FindTimes(ctx context.Context, symbol Symbol) ([]time.Time
 }
 
 // GetOrSetTimes returns the cached times, or the result of [Board.FindTimes],
-// which it caches. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet].
+// which it caches. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedBoard) GetOrSetTimes(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) ([]time.Time, error) {
 	key := TimesKey{Symbol: symbol}
 	if len(opts) == 0 {
@@ -599,8 +597,8 @@ func (c *CachedDesk) LoadDraft(ctx context.Context, symbol Symbol) (Quote, error
 }
 
 // GetOrSetDraft returns the cached draft, or the result of [Desk.LoadDraft],
-// which it caches. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet].
+// which it caches. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedDesk) GetOrSetDraft(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (Quote, error) {
 	key := DraftKey{Symbol: symbol}
 	if len(opts) == 0 {
@@ -656,8 +654,8 @@ func (c *CachedDesk) FindQuote(ctx context.Context, symbol Symbol) (*Quote, erro
 }
 
 // GetOrSetQuote returns the cached quote, or the result of [Desk.FindQuote],
-// which it caches. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet].
+// which it caches. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedDesk) GetOrSetQuote(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (*Quote, error) {
 	key := QuoteKey{Symbol: symbol}
 	if len(opts) == 0 {
@@ -679,8 +677,8 @@ func (c *CachedDesk) FindSymbols(ctx context.Context, price Decimal) (map[Symbol
 }
 
 // GetOrSetAbove returns the cached above, or the result of [Desk.FindSymbols],
-// which it caches. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet].
+// which it caches. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedDesk) GetOrSetAbove(ctx context.Context, price Decimal, opts ...runtime.CallOption) (map[Symbol]Decimal, error) {
 	key := AboveKey{Price: price}
 	if len(opts) == 0 {
@@ -702,8 +700,8 @@ func (c *CachedDesk) FindLast(ctx context.Context, symbol Symbol) (Decimal, erro
 }
 
 // GetOrSetLast returns the cached last, or the result of [Desk.FindLast], which
-// it caches. opts change the baked-in options for this call. Errors are those
-// of [runtime.Cache.GetOrSet].
+// it caches. opts override the options of the directive for this call. Errors
+// are those of [runtime.Cache.GetOrSet].
 func (c *CachedDesk) GetOrSetLast(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (Decimal, error) {
 	key := LastKey{Symbol: symbol}
 	if len(opts) == 0 {
@@ -725,8 +723,8 @@ func (c *CachedDesk) FindTimes(ctx context.Context, symbol Symbol) ([]time.Time,
 }
 
 // GetOrSetTimes returns the cached times, or the result of [Desk.FindTimes],
-// which it caches. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet].
+// which it caches. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedDesk) GetOrSetTimes(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) ([]time.Time, error) {
 	key := TimesKey{Symbol: symbol}
 	if len(opts) == 0 {
@@ -741,9 +739,9 @@ func (c *CachedDesk) GetOrSetTimes(ctx context.Context, symbol Symbol, opts ...r
 	}, opts...)
 }
 
-// Trade is [Board.Trade]. When it has succeeded, the entries of
-// FindQuote(symbol) and FindTimes(symbol) are deleted and what is tagged last
-// is expired. If only that fails, the error wraps a
+// Trade calls [Board.Trade]. If that returns no error, the entries of
+// FindQuote(symbol) and FindTimes(symbol) are deleted and entries tagged last
+// are expired. If only the cache fails, the error wraps a
 // [runtime.InvalidationError].
 func (c *CachedBoard) Trade(ctx context.Context, symbol Symbol, price Decimal) error {
 	if err := c.Board.Trade(ctx, symbol, price); err != nil {
@@ -756,8 +754,9 @@ func (c *CachedBoard) Trade(ctx context.Context, symbol Symbol, price Decimal) e
 	)
 }
 
-// Close is [Board.Close]. When it has succeeded, namespace prices is cleared.
-// If only that fails, the error wraps a [runtime.InvalidationError].
+// Close calls [Board.Close]. If that returns no error, namespace prices is
+// cleared. If only the cache fails, the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedBoard) Close() error {
 	if err := c.Board.Close(); err != nil {
 		return err
@@ -765,9 +764,9 @@ func (c *CachedBoard) Close() error {
 	return c.Quote.ClearNamespace(context.Background(), "prices")
 }
 
-// Trade is [Desk.Trade]. When it has succeeded, the entries of
-// FindQuote(symbol) and FindTimes(symbol) are deleted and what is tagged last
-// is expired. If only that fails, the error wraps a
+// Trade calls [Desk.Trade]. If that returns no error, the entries of
+// FindQuote(symbol) and FindTimes(symbol) are deleted and entries tagged last
+// are expired. If only the cache fails, the error wraps a
 // [runtime.InvalidationError].
 func (c *CachedDesk) Trade(ctx context.Context, symbol Symbol, price Decimal) error {
 	if err := c.Desk.Trade(ctx, symbol, price); err != nil {
@@ -780,8 +779,9 @@ func (c *CachedDesk) Trade(ctx context.Context, symbol Symbol, price Decimal) er
 	)
 }
 
-// Close is [Desk.Close]. When it has succeeded, namespace prices is cleared. If
-// only that fails, the error wraps a [runtime.InvalidationError].
+// Close calls [Desk.Close]. If that returns no error, namespace prices is
+// cleared. If only the cache fails, the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedDesk) Close() error {
 	if err := c.Desk.Close(); err != nil {
 		return err
@@ -988,7 +988,7 @@ func decodeMarket(d *wire.Decoder, v *Market) {
 	}
 }
 
-// unshareMarket gives v, a copy by assignment, memory of its own.
+// unshareMarket gives v its own memory after a copy by assignment.
 func unshareMarket(v *Market) {
 	if v.Closes != nil {
 		x := *v.Closes
@@ -1208,7 +1208,7 @@ func decodeQuote(d *wire.Decoder, v *Quote) {
 	}
 }
 
-// unshareQuote gives v, a copy by assignment, memory of its own.
+// unshareQuote gives v its own memory after a copy by assignment.
 func unshareQuote(v *Quote, seen wire.Seen) {
 	if v.Change != nil {
 		x := *v.Change
@@ -1283,7 +1283,7 @@ func sizeQuote(v *Quote, seen wire.Seen) (n int) {
 	return n
 }
 
-// unshareRatio gives v, a copy by assignment, memory of its own.
+// unshareRatio gives v its own memory after a copy by assignment.
 func unshareRatio(v *Ratio) {
 	if v.value != nil {
 		v.value = new(big.Rat).Set(v.value)

@@ -147,7 +147,7 @@ func LinesDefinition() gen.Definition {
 
 // CachedBase is a [Base] with a cache in front of its loaders. Methods that
 // have nothing to do with a cache are those of Base. Base's own methods do not
-// see the cache: a call from inside Base goes past it.
+// see the cache: a call from inside Base bypasses it.
 type CachedBase struct {
 	*Base
 
@@ -155,9 +155,8 @@ type CachedBase struct {
 	Order *runtime.Cache[OrderKey, Order]
 }
 
-// NewCachedBase puts caches of stores in front of base. It fails if stores
-// lacks a store that a method names, or if its options contradict those of a
-// method.
+// NewCachedBase wraps base with caches of stores. It fails if stores lacks a
+// store that a method names, or if its options contradict those of a method.
 func NewCachedBase(base *Base, stores runtime.Stores) (*CachedBase, error) {
 	c := &CachedBase{Base: base}
 	var err error
@@ -169,7 +168,7 @@ func NewCachedBase(base *Base, stores runtime.Stores) (*CachedBase, error) {
 
 // CachedShop is a [Shop] with a cache in front of its loaders. Methods that
 // have nothing to do with a cache are those of Shop. Shop's own methods do not
-// see the cache: a call from inside Shop goes past it.
+// see the cache: a call from inside Shop bypasses it.
 type CachedShop struct {
 	*Shop
 
@@ -180,9 +179,8 @@ type CachedShop struct {
 	orderCache *runtime.Cache[OrderKey, Order]
 }
 
-// NewCachedShop puts caches of stores in front of shop. It fails if stores
-// lacks a store that a method names, or if its options contradict those of a
-// method.
+// NewCachedShop wraps shop with caches of stores. It fails if stores lacks a
+// store that a method names, or if its options contradict those of a method.
 func NewCachedShop(shop *Shop, stores runtime.Stores) (*CachedShop, error) {
 	c := &CachedShop{Shop: shop}
 	var err error
@@ -201,8 +199,8 @@ func (c *CachedBase) FindOrder(ctx context.Context, id int64) (Order, bool, erro
 }
 
 // GetOrSetOrder returns the cached order, or the result of [Base.FindOrder],
-// which it caches. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet].
+// which it caches. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedBase) GetOrSetOrder(ctx context.Context, id int64, opts ...runtime.CallOption) (Order, bool, error) {
 	if len(opts) == 0 {
 		if order, hit := gen.HitInt(c.Order, id); hit {
@@ -259,8 +257,8 @@ func (c *CachedShop) FindLines(ctx context.Context, id int64) ([]string, error) 
 }
 
 // GetOrSetLines returns the cached lines, or the result of [Shop.FindLines],
-// which it caches. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet].
+// which it caches. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedShop) GetOrSetLines(ctx context.Context, id int64, opts ...runtime.CallOption) ([]string, error) {
 	key := LinesKey{Number: c.Shop.Number, ID: id}
 	if len(opts) == 0 {
@@ -315,8 +313,8 @@ func (c *CachedShop) FindOrder(ctx context.Context, id int64) (Order, bool, erro
 }
 
 // GetOrSetOrder returns the cached order, or the result of [Shop.FindOrder],
-// which it caches. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet].
+// which it caches. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedShop) GetOrSetOrder(ctx context.Context, id int64, opts ...runtime.CallOption) (Order, bool, error) {
 	if len(opts) == 0 {
 		if order, hit := gen.HitInt(c.orderCache, id); hit {
@@ -332,8 +330,8 @@ func (c *CachedShop) GetOrSetOrder(ctx context.Context, id int64, opts ...runtim
 	}, opts...))
 }
 
-// Change is [Base.Change]. When it has succeeded, result becomes the entry of
-// FindOrder(order.ID). If only that fails, the error wraps a
+// Change calls [Base.Change]. If that returns no error, result becomes the
+// entry of FindOrder(order.ID). If only the cache fails, the error wraps a
 // [runtime.InvalidationError] and the results are valid.
 func (c *CachedBase) Change(ctx context.Context, order Order) (Order, error) {
 	result, err := c.Base.Change(ctx, order)
@@ -343,9 +341,9 @@ func (c *CachedBase) Change(ctx context.Context, order Order) (Order, error) {
 	return result, c.Order.Set(ctx, OrderKey{ID: order.ID}, result)
 }
 
-// Cancel is [Shop.Cancel]. When it has succeeded, the entries of
-// Base.FindOrder(id) and FindLines(id) are deleted. If only that fails, the
-// error wraps a [runtime.InvalidationError].
+// Cancel calls [Shop.Cancel]. If that returns no error, the entries of
+// Base.FindOrder(id) and FindLines(id) are deleted. If only the cache fails,
+// the error wraps a [runtime.InvalidationError].
 func (c *CachedShop) Cancel(ctx context.Context, id int64) error {
 	if err := c.Shop.Cancel(ctx, id); err != nil {
 		return err
@@ -356,8 +354,8 @@ func (c *CachedShop) Cancel(ctx context.Context, id int64) error {
 	)
 }
 
-// Change is [Shop.Change]. When it has succeeded, result becomes the entry of
-// FindOrder(order.ID). If only that fails, the error wraps a
+// Change calls [Shop.Change]. If that returns no error, result becomes the
+// entry of FindOrder(order.ID). If only the cache fails, the error wraps a
 // [runtime.InvalidationError] and the results are valid.
 func (c *CachedShop) Change(ctx context.Context, order Order) (Order, error) {
 	result, err := c.Shop.Change(ctx, order)
@@ -472,7 +470,7 @@ func decodeOrder(d *wire.Decoder, v *Order) {
 	}
 }
 
-// unshareOrder gives v, a copy by assignment, memory of its own.
+// unshareOrder gives v its own memory after a copy by assignment.
 func unshareOrder(v *Order) {
 	v.Lines = wire.CloneSlice(v.Lines)
 }

@@ -25,7 +25,7 @@ var (
 	_ func(context.Context, Alias) (int64, error) = recount
 )
 
-// The same for generic ones.
+// The same for generic functions and methods.
 func _[N Number]() {
 	var _ func(context.Context, string) (N, error) = Convert[N]
 }
@@ -143,7 +143,7 @@ func parseCountKey(text string) (countKey, error) {
 // arguments. They work once [BindCaches] has been called.
 var convertedCaches gen.Instances
 
-// convertedCache is the one of them for these type arguments.
+// convertedCache returns the cache for its type arguments.
 func convertedCache[N Number]() *runtime.Cache[ConvertedKey, N] {
 	return gen.Instance[func(N), ConvertedKey, N](&convertedCaches, func(instance string) gen.Definition {
 		return gen.Definition{
@@ -166,7 +166,7 @@ func convertedCache[N Number]() *runtime.Cache[ConvertedKey, N] {
 // They work once [BindCaches] has been called.
 var pairCaches gen.Instances
 
-// pairCache is the one of them for these type arguments.
+// pairCache returns the cache for its type arguments.
 func pairCache[A ID, B ID]() *runtime.Cache[PairKey[A, B], Page[string]] {
 	return gen.Instance[func(A, B), PairKey[A, B], Page[string]](&pairCaches, func(instance string) gen.Definition {
 		return gen.Definition{
@@ -201,9 +201,9 @@ func BindCaches(stores runtime.Stores) error {
 }
 
 // GetOrSetConverted is [Convert] through the cache, under the key
-// converted:{text}. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
-// [runtime.ErrNotBound].
+// converted:{text}. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet]. Before [BindCaches] the error
+// is [runtime.ErrNotBound].
 func GetOrSetConverted[N Number](ctx context.Context, text string, opts ...runtime.CallOption) (N, error) {
 	key := ConvertedKey{Text: text}
 	if len(opts) == 0 {
@@ -254,7 +254,7 @@ func PullConverted[N Number](ctx context.Context, text string) (converted N, ok 
 }
 
 // GetOrSetPair is [LoadPair] through the cache, under the key pair:{a}:{b}.
-// opts change the baked-in options for this call. Errors are those of
+// opts override the options of the directive for this call. Errors are those of
 // [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
 // [runtime.ErrNotBound].
 func GetOrSetPair[A ID, B ID](ctx context.Context, a A, b B, opts ...runtime.CallOption) (Page[string], error) {
@@ -305,7 +305,7 @@ func PullPair[A ID, B ID](ctx context.Context, a A, b B) (page Page[string], ok 
 }
 
 // getOrSetCount is [count] through the cache, under the key count:{of}. opts
-// change the baked-in options for this call. Errors are those of
+// override the options of the directive for this call. Errors are those of
 // [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
 // [runtime.ErrNotBound].
 func getOrSetCount(ctx context.Context, of Alias, opts ...runtime.CallOption) (int64, error) {
@@ -355,9 +355,10 @@ func pullCount(ctx context.Context, of Alias) (n int64, ok bool, err error) {
 	return countCache.Pull(ctx, countKey{Of: of})
 }
 
-// CachedReconvert is [Reconvert]. When it has succeeded, what is tagged
-// text:{text} is deleted. If only that fails, the error wraps a
-// [runtime.InvalidationError]. Before [BindCaches] it is [runtime.ErrNotBound].
+// CachedReconvert calls [Reconvert]. If that returns no error, entries tagged
+// text:{text} are deleted. If only the cache fails, the error wraps a
+// [runtime.InvalidationError]. Before [BindCaches] the error is
+// [runtime.ErrNotBound].
 func CachedReconvert(text string) error {
 	if err := Reconvert(text); err != nil {
 		return err
@@ -365,9 +366,10 @@ func CachedReconvert(text string) error {
 	return countCache.DeleteByTag(context.Background(), TextTag(text))
 }
 
-// cachedRecount is [recount]. When it has succeeded, n becomes the entry of
-// count(of). If only that fails, the error wraps a [runtime.InvalidationError]
-// and the results are valid. Before [BindCaches] it is [runtime.ErrNotBound].
+// cachedRecount calls [recount]. If that returns no error, n becomes the entry
+// of count(of). If only the cache fails, the error wraps a
+// [runtime.InvalidationError] and the results are valid. Before [BindCaches]
+// the error is [runtime.ErrNotBound].
 func cachedRecount(ctx context.Context, of Alias) (int64, error) {
 	n, err := recount(ctx, of)
 	if err != nil {
@@ -462,7 +464,7 @@ func decodePageString(d *wire.Decoder, v *Page[string]) {
 	}
 }
 
-// unsharePageString gives v, a copy by assignment, memory of its own.
+// unsharePageString gives v its own memory after a copy by assignment.
 func unsharePageString(v *Page[string]) {
 	v.Items = wire.CloneSlice(v.Items)
 	if v.Next != nil {

@@ -71,7 +71,7 @@ func SystemDefinition() gen.Definition {
 
 // CachedHost is a [Host] with a cache in front of its loaders. Methods that
 // have nothing to do with a cache are those of Host. Host's own methods do not
-// see the cache: a call from inside Host goes past it.
+// see the cache: a call from inside Host bypasses it.
 type CachedHost struct {
 	*Host
 
@@ -79,9 +79,8 @@ type CachedHost struct {
 	System *runtime.Cache[SystemKey, string]
 }
 
-// NewCachedHost puts caches of stores in front of host. It fails if stores
-// lacks a store that a method names, or if its options contradict those of a
-// method.
+// NewCachedHost wraps host with caches of stores. It fails if stores lacks a
+// store that a method names, or if its options contradict those of a method.
 func NewCachedHost(host *Host, stores runtime.Stores) (*CachedHost, error) {
 	c := &CachedHost{Host: host}
 	var err error
@@ -98,8 +97,8 @@ func (c *CachedHost) LoadSystem(ctx context.Context, verbose bool) (string, erro
 }
 
 // GetOrSetSystem returns the cached system, or the result of [Host.LoadSystem],
-// which it caches. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet].
+// which it caches. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedHost) GetOrSetSystem(ctx context.Context, verbose bool, opts ...runtime.CallOption) (string, error) {
 	key := SystemKey{Verbose: verbose}
 	if len(opts) == 0 {

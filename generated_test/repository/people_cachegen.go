@@ -192,7 +192,7 @@ func archivedDefinition() gen.Definition {
 // CachedDirectory is a [Directory] with a cache in front of its loaders.
 // Methods that have nothing to do with a cache are those of Directory.
 // Directory's own methods do not see the cache: a call from inside Directory
-// goes past it.
+// bypasses it.
 type CachedDirectory struct {
 	Directory
 
@@ -203,9 +203,9 @@ type CachedDirectory struct {
 	Initials *runtime.Cache[InitialsKey, []rune]
 }
 
-// NewCachedDirectory puts caches of stores in front of directory. It fails if
-// stores lacks a store that a method names, or if its options contradict those
-// of a method.
+// NewCachedDirectory wraps directory with caches of stores. It fails if stores
+// lacks a store that a method names, or if its options contradict those of a
+// method.
 func NewCachedDirectory(directory Directory, stores runtime.Stores) (*CachedDirectory, error) {
 	c := &CachedDirectory{Directory: directory}
 	var err error
@@ -220,7 +220,7 @@ func NewCachedDirectory(directory Directory, stores runtime.Stores) (*CachedDire
 
 // cachedArchive is an [archive] with a cache in front of its loaders. Methods
 // that have nothing to do with a cache are those of archive. archive's own
-// methods do not see the cache: a call from inside archive goes past it.
+// methods do not see the cache: a call from inside archive bypasses it.
 type cachedArchive struct {
 	*archive
 
@@ -228,9 +228,9 @@ type cachedArchive struct {
 	archived *runtime.Cache[archivedKey, UserPage]
 }
 
-// newCachedArchive puts caches of stores in front of archiveArg. It fails if
-// stores lacks a store that a method names, or if its options contradict those
-// of a method.
+// newCachedArchive wraps archiveArg with caches of stores. It fails if stores
+// lacks a store that a method names, or if its options contradict those of a
+// method.
 func newCachedArchive(archiveArg *archive, stores runtime.Stores) (*cachedArchive, error) {
 	c := &cachedArchive{archive: archiveArg}
 	var err error
@@ -247,8 +247,8 @@ func (c *CachedDirectory) FindUser(ctx context.Context, name Alias) (*User, erro
 }
 
 // GetOrSetUser returns the cached user, or the result of [Directory.FindUser],
-// which it caches. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet].
+// which it caches. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedDirectory) GetOrSetUser(ctx context.Context, name Alias, opts ...runtime.CallOption) (*User, error) {
 	key := UserKey{Site: c.Directory.Site, Name: name}
 	if len(opts) == 0 {
@@ -304,8 +304,8 @@ func (c *CachedDirectory) FindInitials(ctx context.Context, name UserName) ([]ru
 }
 
 // GetOrSetInitials returns the cached initials, or the result of
-// [Directory.FindInitials], which it caches. opts change the baked-in options
-// for this call. Errors are those of [runtime.Cache.GetOrSet].
+// [Directory.FindInitials], which it caches. opts override the options of the
+// directive for this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedDirectory) GetOrSetInitials(ctx context.Context, name UserName, opts ...runtime.CallOption) ([]rune, error) {
 	key := InitialsKey{Site: c.Directory.Site, Name: name}
 	if len(opts) == 0 {
@@ -362,8 +362,8 @@ func (c *cachedArchive) readPage(ctx context.Context, number int) (UserPage, err
 }
 
 // getOrSetArchived returns the cached archived, or the result of
-// [archive.readPage], which it caches. opts change the baked-in options for
-// this call. Errors are those of [runtime.Cache.GetOrSet].
+// [archive.readPage], which it caches. opts override the options of the
+// directive for this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *cachedArchive) getOrSetArchived(ctx context.Context, number int, opts ...runtime.CallOption) (UserPage, error) {
 	if len(opts) == 0 {
 		if page, ok := gen.HitInt(c.archived, int64(number)); ok {
@@ -415,8 +415,8 @@ func (c *cachedArchive) readPages(ctx context.Context, numbers []int) (map[int]U
 	return c.getOrSetPages(ctx, numbers)
 }
 
-// getOrSetPages is [archive.readPages] through the cache: only those of numbers
-// are loaded that have no entry. opts change the baked-in options for this
+// getOrSetPages is [archive.readPages] through the cache: of numbers, it loads
+// only what has no entry. opts override the options of the directive for this
 // call. With an error, what was found is returned too. Errors are those of
 // [runtime.Cache.GetOrSetMany].
 func (c *cachedArchive) getOrSetPages(ctx context.Context, numbers []int, opts ...runtime.CallOption) (map[int]UserPage, error) {
@@ -432,8 +432,8 @@ func (c *cachedArchive) getOrSetPages(ctx context.Context, numbers []int, opts .
 	)
 }
 
-// Reindex is [Directory.Reindex]. When it has succeeded, what is tagged
-// directory is deleted. If only that fails, the error wraps a
+// Reindex calls [Directory.Reindex]. If that returns no error, entries tagged
+// directory are deleted. If only the cache fails, the error wraps a
 // [runtime.InvalidationError].
 func (c *CachedDirectory) Reindex(ctx context.Context) error {
 	if err := c.Directory.Reindex(ctx); err != nil {
@@ -442,8 +442,8 @@ func (c *CachedDirectory) Reindex(ctx context.Context) error {
 	return c.User.DeleteByTag(ctx, DirectoryTag())
 }
 
-// rewrite is [archive.rewrite]. When it has succeeded, the entry of
-// readPage(number) is deleted. If only that fails, the error wraps a
+// rewrite calls [archive.rewrite]. If that returns no error, the entry of
+// readPage(number) is deleted. If only the cache fails, the error wraps a
 // [runtime.InvalidationError].
 func (c *cachedArchive) rewrite(number int) error {
 	if err := c.archive.rewrite(number); err != nil {
@@ -611,7 +611,7 @@ func decodePageUser(d *wire.Decoder, v *UserPage) {
 	}
 }
 
-// unsharePageUser gives v, a copy by assignment, memory of its own.
+// unsharePageUser gives v its own memory after a copy by assignment.
 func unsharePageUser(v *UserPage) {
 	v.Items = wire.CloneSlice(v.Items)
 	for i := range v.Items {
@@ -673,7 +673,7 @@ func decodeUser(d *wire.Decoder, v *User) {
 	}
 }
 
-// unshareUser gives v, a copy by assignment, memory of its own.
+// unshareUser gives v its own memory after a copy by assignment.
 func unshareUser(v *User) {
 	v.Tags = wire.CloneSlice(v.Tags)
 }

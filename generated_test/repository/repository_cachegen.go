@@ -136,7 +136,7 @@ func PageDefinition[K ID, V any]() gen.Definition {
 
 // CachedRepo is a [Repo] with a cache in front of its loaders. Methods that
 // have nothing to do with a cache are those of Repo. Repo's own methods do not
-// see the cache: a call from inside Repo goes past it.
+// see the cache: a call from inside Repo bypasses it.
 type CachedRepo[K ID, V any] struct {
 	*Repo[K, V]
 
@@ -147,9 +147,8 @@ type CachedRepo[K ID, V any] struct {
 	Page *runtime.Cache[PageKey, Page[K]]
 }
 
-// NewCachedRepo puts caches of stores in front of repo. It fails if stores
-// lacks a store that a method names, or if its options contradict those of a
-// method.
+// NewCachedRepo wraps repo with caches of stores. It fails if stores lacks a
+// store that a method names, or if its options contradict those of a method.
 func NewCachedRepo[K ID, V any](repo *Repo[K, V], stores runtime.Stores) (*CachedRepo[K, V], error) {
 	c := &CachedRepo[K, V]{Repo: repo}
 	var err error
@@ -168,8 +167,8 @@ func (c *CachedRepo[K, V]) Find(ctx context.Context, id K) (V, error) {
 }
 
 // GetOrSetRow returns the cached row, or the result of [Repo.Find], which it
-// caches. opts change the baked-in options for this call. Errors are those of
-// [runtime.Cache.GetOrSet].
+// caches. opts override the options of the directive for this call. Errors are
+// those of [runtime.Cache.GetOrSet].
 func (c *CachedRepo[K, V]) GetOrSetRow(ctx context.Context, id K, opts ...runtime.CallOption) (V, error) {
 	key := RowKey[K]{ID: id}
 	if len(opts) == 0 {
@@ -224,8 +223,8 @@ func (c *CachedRepo[K, V]) ListPage(ctx context.Context, number, size int) (Page
 }
 
 // GetOrSetPage returns the cached page, or the result of [Repo.ListPage], which
-// it caches. opts change the baked-in options for this call. Errors are those
-// of [runtime.Cache.GetOrSet].
+// it caches. opts override the options of the directive for this call. Errors
+// are those of [runtime.Cache.GetOrSet].
 func (c *CachedRepo[K, V]) GetOrSetPage(ctx context.Context, number, size int, opts ...runtime.CallOption) (Page[K], error) {
 	key := PageKey{Number: number, Size: size}
 	if len(opts) == 0 {
@@ -279,9 +278,9 @@ func (c *CachedRepo[K, V]) FindAll(ctx context.Context, ids ...K) (map[K]V, erro
 	return c.GetOrSetAll(ctx, ids)
 }
 
-// GetOrSetAll is [Repo.FindAll] through the cache: only those of ids are loaded
-// that have no entry. opts change the baked-in options for this call. With an
-// error, what was found is returned too. Errors are those of
+// GetOrSetAll is [Repo.FindAll] through the cache: of ids, it loads only what
+// has no entry. opts override the options of the directive for this call. With
+// an error, what was found is returned too. Errors are those of
 // [runtime.Cache.GetOrSetMany].
 func (c *CachedRepo[K, V]) GetOrSetAll(ctx context.Context, ids []K, opts ...runtime.CallOption) (map[K]V, error) {
 	return gen.GetOrSetMap(
@@ -298,9 +297,9 @@ func (c *CachedRepo[K, V]) GetOrSetAll(ctx context.Context, ids []K, opts ...run
 	)
 }
 
-// Save is [Repo.Save]. When it has succeeded, result becomes the entry of
-// Find(id) and what is tagged pages is deleted. If only that fails, the error
-// wraps a [runtime.InvalidationError] and the results are valid.
+// Save calls [Repo.Save]. If that returns no error, result becomes the entry of
+// Find(id) and entries tagged pages are deleted. If only the cache fails, the
+// error wraps a [runtime.InvalidationError] and the results are valid.
 func (c *CachedRepo[K, V]) Save(ctx context.Context, id K, row V) (V, error) {
 	result, err := c.Repo.Save(ctx, id, row)
 	if err != nil {
@@ -312,9 +311,9 @@ func (c *CachedRepo[K, V]) Save(ctx context.Context, id K, row V) (V, error) {
 	)
 }
 
-// Remove is [Repo.Remove]. When it has succeeded, the entry of Find(ids...) is
-// deleted and what is tagged pages is deleted. If only that fails, the error
-// wraps a [runtime.InvalidationError].
+// Remove calls [Repo.Remove]. If that returns no error, the entry of
+// Find(ids...) is deleted and entries tagged pages are deleted. If only the
+// cache fails, the error wraps a [runtime.InvalidationError].
 func (c *CachedRepo[K, V]) Remove(ctx context.Context, ids ...K) error {
 	if err := c.Repo.Remove(ctx, ids...); err != nil {
 		return err
@@ -327,8 +326,9 @@ func (c *CachedRepo[K, V]) Remove(ctx context.Context, ids ...K) error {
 	)
 }
 
-// Truncate is [Repo.Truncate]. When it has succeeded, namespace rows is
-// cleared. If only that fails, the error wraps a [runtime.InvalidationError].
+// Truncate calls [Repo.Truncate]. If that returns no error, namespace rows is
+// cleared. If only the cache fails, the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedRepo[K, V]) Truncate() error {
 	if err := c.Repo.Truncate(); err != nil {
 		return err

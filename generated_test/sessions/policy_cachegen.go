@@ -77,9 +77,9 @@ func BindCaches(stores runtime.Stores) error {
 }
 
 // GetOrSetPolicy is [LoadPolicy] through the cache, under the key
-// policy:{name}. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
-// [runtime.ErrNotBound].
+// policy:{name}. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet]. Before [BindCaches] the error
+// is [runtime.ErrNotBound].
 func GetOrSetPolicy(ctx context.Context, name PolicyName, opts ...runtime.CallOption) (*Policy, error) {
 	key := PolicyKey{Name: name}
 	if len(opts) == 0 {
@@ -128,9 +128,10 @@ func PullPolicy(ctx context.Context, name PolicyName) (policy *Policy, ok bool, 
 	return policyCache.Pull(ctx, PolicyKey{Name: name})
 }
 
-// CachedResetPolicies is [ResetPolicies]. When it has succeeded, the entry of
-// LoadPolicy(names...) is expired. If only that fails, the error wraps a
-// [runtime.InvalidationError]. Before [BindCaches] it is [runtime.ErrNotBound].
+// CachedResetPolicies calls [ResetPolicies]. If that returns no error, the
+// entry of LoadPolicy(names...) is expired. If only the cache fails, the error
+// wraps a [runtime.InvalidationError]. Before [BindCaches] the error is
+// [runtime.ErrNotBound].
 func CachedResetPolicies(names ...PolicyName) error {
 	if err := ResetPolicies(names...); err != nil {
 		return err

@@ -84,8 +84,8 @@ func (k CountKey) AppendText(b []byte) ([]byte, error) {
 	return b, nil
 }
 
-// String returns the key's text, as [CountKey.AppendText] writes it. A key that
-// has none gives the error in parentheses.
+// String returns the key's text, as [CountKey.AppendText] writes it. If the key
+// has no text, it returns the error in parentheses.
 func (k CountKey) String() string {
 	return gen.KeyText(k)
 }
@@ -121,8 +121,8 @@ func (k DeviceKey) AppendText(b []byte) ([]byte, error) {
 	return b, nil
 }
 
-// String returns the key's text, as [DeviceKey.AppendText] writes it. A key
-// that has none gives the error in parentheses.
+// String returns the key's text, as [DeviceKey.AppendText] writes it. If the
+// key has no text, it returns the error in parentheses.
 func (k DeviceKey) String() string {
 	return gen.KeyText(k)
 }
@@ -216,7 +216,7 @@ func DeviceDefinition() gen.Definition {
 
 // CachedSessions is a [Table] with a cache in front of its loaders. Methods
 // that have nothing to do with a cache are those of Table. Table's own methods
-// do not see the cache: a call from inside Table goes past it.
+// do not see the cache: a call from inside Table bypasses it.
 type CachedSessions struct {
 	*Table
 
@@ -230,9 +230,8 @@ type CachedSessions struct {
 	Device *runtime.Cache[DeviceKey, Scopes]
 }
 
-// NewCachedSessions puts caches of stores in front of table. It fails if stores
-// lacks a store that a method names, or if its options contradict those of a
-// method.
+// NewCachedSessions wraps table with caches of stores. It fails if stores lacks
+// a store that a method names, or if its options contradict those of a method.
 func NewCachedSessions(table *Table, stores runtime.Stores) (*CachedSessions, error) {
 	c := &CachedSessions{Table: table}
 	var err error
@@ -255,8 +254,8 @@ func (c *CachedSessions) FindSession(ctx context.Context, token Token) (*Session
 }
 
 // GetOrSetSession returns the cached session, or the result of
-// [Table.FindSession], which it caches. opts change the baked-in options for
-// this call. Errors are those of [runtime.Cache.GetOrSet].
+// [Table.FindSession], which it caches. opts override the options of the
+// directive for this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedSessions) GetOrSetSession(ctx context.Context, token Token, opts ...runtime.CallOption) (*Session, bool, error) {
 	key := SessionKey{Token: token}
 	if len(opts) == 0 {
@@ -316,8 +315,8 @@ func (c *CachedSessions) CountSessions(user UserID, realm Realm, live bool) (int
 }
 
 // GetOrSetCount returns the cached count, or the result of
-// [Table.CountSessions], which it caches. opts change the baked-in options for
-// this call. Errors are those of [runtime.Cache.GetOrSet].
+// [Table.CountSessions], which it caches. opts override the options of the
+// directive for this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedSessions) GetOrSetCount(ctx context.Context, user UserID, realm Realm, live bool, opts ...runtime.CallOption) (int, error) {
 	key := CountKey{User: user, Realm: realm, Live: live}
 	if len(opts) == 0 {
@@ -375,8 +374,8 @@ func (c *CachedSessions) FindDevice(device DeviceID) (Scopes, bool, error) {
 }
 
 // GetOrSetDevice returns the cached device, or the result of
-// [Table.FindDevice], which it caches. opts change the baked-in options for
-// this call. Errors are those of [runtime.Cache.GetOrSet].
+// [Table.FindDevice], which it caches. opts override the options of the
+// directive for this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedSessions) GetOrSetDevice(ctx context.Context, device DeviceID, opts ...runtime.CallOption) (Scopes, bool, error) {
 	key := DeviceKey{Device: device}
 	if len(opts) == 0 {
@@ -430,11 +429,12 @@ func (c *CachedSessions) PullDevice(ctx context.Context, device DeviceID) (scope
 	return c.Device.Pull(ctx, DeviceKey{Device: device})
 }
 
-// Login is [Table.Login]. When it has succeeded, result becomes the entry of
-// FindSession(session.Token), the entry of FindDevice(session.Device) is
-// deleted and what is tagged user:{session.User} is deleted. What could only be
-// named through a nil pointer is left out. If only that fails, the error wraps
-// a [runtime.InvalidationError] and the results are valid.
+// Login calls [Table.Login]. If that returns no error, result becomes the entry
+// of FindSession(session.Token), the entry of FindDevice(session.Device) is
+// deleted and entries tagged user:{session.User} are deleted. An entry or tag
+// that can only be named through a nil pointer is skipped. If only the cache
+// fails, the error wraps a [runtime.InvalidationError] and the results are
+// valid.
 func (c *CachedSessions) Login(ctx context.Context, session *Session) (*Session, error) {
 	result, err := c.Table.Login(ctx, session)
 	if err != nil {
@@ -450,8 +450,8 @@ func (c *CachedSessions) Login(ctx context.Context, session *Session) (*Session,
 	)
 }
 
-// Logout is [Table.Logout]. When it has succeeded, the entry of
-// FindSession(token) is deleted. If only that fails, the error wraps a
+// Logout calls [Table.Logout]. If that returns no error, the entry of
+// FindSession(token) is deleted. If only the cache fails, the error wraps a
 // [runtime.InvalidationError].
 func (c *CachedSessions) Logout(token Token) error {
 	if err := c.Table.Logout(token); err != nil {
@@ -460,9 +460,9 @@ func (c *CachedSessions) Logout(token Token) error {
 	return c.Session.Delete(context.Background(), SessionKey{Token: token})
 }
 
-// Revoke is [Table.Revoke]. When it has succeeded, what is tagged user:{user}
-// is deleted. If only that fails, the error wraps a [runtime.InvalidationError]
-// and the results are valid.
+// Revoke calls [Table.Revoke]. If that returns no error, entries tagged
+// user:{user} are deleted. If only the cache fails, the error wraps a
+// [runtime.InvalidationError] and the results are valid.
 func (c *CachedSessions) Revoke(ctx context.Context, user UserID) (int, error) {
 	n, err := c.Table.Revoke(ctx, user)
 	if err != nil {
@@ -471,9 +471,9 @@ func (c *CachedSessions) Revoke(ctx context.Context, user UserID) (int, error) {
 	return n, c.Session.DeleteByTag(ctx, UserTag(user))
 }
 
-// Lose is [Table.Lose]. When it has succeeded, the entry of FindDevice(device)
-// is deleted and what is tagged device:{device} is deleted. If only that fails,
-// the error wraps a [runtime.InvalidationError].
+// Lose calls [Table.Lose]. If that returns no error, the entry of
+// FindDevice(device) is deleted and entries tagged device:{device} are deleted.
+// If only the cache fails, the error wraps a [runtime.InvalidationError].
 func (c *CachedSessions) Lose(device DeviceID) error {
 	if err := c.Table.Lose(device); err != nil {
 		return err
@@ -625,7 +625,7 @@ func decodeSession(d *wire.Decoder, v *Session) {
 	}
 }
 
-// unshareSession gives v, a copy by assignment, memory of its own.
+// unshareSession gives v its own memory after a copy by assignment.
 func unshareSession(v *Session) {
 	v.Flash = wire.CloneSlice(v.Flash)
 	v.Vars = wire.CloneMap(v.Vars)

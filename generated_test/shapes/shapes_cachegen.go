@@ -752,9 +752,9 @@ func BindCaches(stores runtime.Stores) error {
 }
 
 // GetOrSetEverything is [FindEverything] through the cache, under the key
-// everything:{id}. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
-// [runtime.ErrNotBound].
+// everything:{id}. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet]. Before [BindCaches] the error
+// is [runtime.ErrNotBound].
 func GetOrSetEverything(ctx context.Context, id int, opts ...runtime.CallOption) (*Everything, error) {
 	if len(opts) == 0 {
 		if everything, ok := gen.HitInt(everythingCache, int64(id)); ok {
@@ -802,9 +802,9 @@ func PullEverything(ctx context.Context, id int) (everything *Everything, ok boo
 }
 
 // GetOrSetContainers is [FindContainers] through the cache, under the key
-// containers:{id}. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
-// [runtime.ErrNotBound].
+// containers:{id}. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet]. Before [BindCaches] the error
+// is [runtime.ErrNotBound].
 func GetOrSetContainers(ctx context.Context, id int, opts ...runtime.CallOption) (Containers, error) {
 	if len(opts) == 0 {
 		if containers, ok := gen.HitInt(containersCache, int64(id)); ok {
@@ -852,7 +852,7 @@ func PullContainers(ctx context.Context, id int) (containers Containers, ok bool
 }
 
 // GetOrSetNode is [FindNode] through the cache, under the key node:{id}. opts
-// change the baked-in options for this call. Errors are those of
+// override the options of the directive for this call. Errors are those of
 // [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
 // [runtime.ErrNotBound].
 func GetOrSetNode(ctx context.Context, id int, opts ...runtime.CallOption) (*Node, error) {
@@ -901,7 +901,7 @@ func PullNode(ctx context.Context, id int) (node *Node, ok bool, err error) {
 }
 
 // GetOrSetTree is [FindTree] through the cache, under the key tree:{id}. opts
-// change the baked-in options for this call. Errors are those of
+// override the options of the directive for this call. Errors are those of
 // [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
 // [runtime.ErrNotBound].
 func GetOrSetTree(ctx context.Context, id int, opts ...runtime.CallOption) (Tree, error) {
@@ -950,7 +950,7 @@ func PullTree(ctx context.Context, id int) (tree Tree, ok bool, err error) {
 }
 
 // GetOrSetList is [FindList] through the cache, under the key list:{id}. opts
-// change the baked-in options for this call. Errors are those of
+// override the options of the directive for this call. Errors are those of
 // [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
 // [runtime.ErrNotBound].
 func GetOrSetList(ctx context.Context, id int, opts ...runtime.CallOption) (List, error) {
@@ -999,7 +999,7 @@ func PullList(ctx context.Context, id int) (list List, ok bool, err error) {
 }
 
 // GetOrSetPage is [FindPage] through the cache, under the key page:{id}. opts
-// change the baked-in options for this call. Errors are those of
+// override the options of the directive for this call. Errors are those of
 // [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
 // [runtime.ErrNotBound].
 func GetOrSetPage(ctx context.Context, id int, opts ...runtime.CallOption) (Page[Item], error) {
@@ -1047,9 +1047,9 @@ func PullPage(ctx context.Context, id int) (page Page[Item], ok bool, err error)
 }
 
 // GetOrSetEmbedding is [FindEmbedding] through the cache, under the key
-// embedding:{id}. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
-// [runtime.ErrNotBound].
+// embedding:{id}. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet]. Before [BindCaches] the error
+// is [runtime.ErrNotBound].
 func GetOrSetEmbedding(ctx context.Context, id int, opts ...runtime.CallOption) (*Embedding, error) {
 	if len(opts) == 0 {
 		if embedding, ok := gen.HitInt(embeddingCache, int64(id)); ok {
@@ -1097,9 +1097,9 @@ func PullEmbedding(ctx context.Context, id int) (embedding *Embedding, ok bool, 
 }
 
 // GetOrSetShadowing is [FindShadowing] through the cache, under the key
-// shadowing:{id}. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
-// [runtime.ErrNotBound].
+// shadowing:{id}. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet]. Before [BindCaches] the error
+// is [runtime.ErrNotBound].
 func GetOrSetShadowing(ctx context.Context, id int, opts ...runtime.CallOption) (*Shadowing, error) {
 	if len(opts) == 0 {
 		if shadowing, ok := gen.HitInt(shadowingCache, int64(id)); ok {
@@ -1147,7 +1147,7 @@ func PullShadowing(ctx context.Context, id int) (shadowing *Shadowing, ok bool, 
 }
 
 // GetOrSetTagged is [FindTagged] through the cache, under the key tagged:{id}.
-// opts change the baked-in options for this call. Errors are those of
+// opts override the options of the directive for this call. Errors are those of
 // [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
 // [runtime.ErrNotBound].
 func GetOrSetTagged(ctx context.Context, id int, opts ...runtime.CallOption) ([]Tagged, error) {
@@ -1196,7 +1196,7 @@ func PullTagged(ctx context.Context, id int) (taggeds []Tagged, ok bool, err err
 }
 
 // GetOrSetSparse is [FindSparse] through the cache, under the key sparse:{id}.
-// opts change the baked-in options for this call. Errors are those of
+// opts override the options of the directive for this call. Errors are those of
 // [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
 // [runtime.ErrNotBound].
 func GetOrSetSparse(ctx context.Context, id int, opts ...runtime.CallOption) (map[string]*Sparse, error) {
@@ -1245,9 +1245,9 @@ func PullSparse(ctx context.Context, id int) (sparse map[string]*Sparse, ok bool
 }
 
 // GetOrSetMarshaling is [FindMarshaling] through the cache, under the key
-// marshaling:{id}. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
-// [runtime.ErrNotBound].
+// marshaling:{id}. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet]. Before [BindCaches] the error
+// is [runtime.ErrNotBound].
 func GetOrSetMarshaling(ctx context.Context, id int, opts ...runtime.CallOption) (*Marshaling, error) {
 	if len(opts) == 0 {
 		if marshaling, ok := gen.HitInt(marshalingCache, int64(id)); ok {
@@ -1295,9 +1295,9 @@ func PullMarshaling(ctx context.Context, id int) (marshaling *Marshaling, ok boo
 }
 
 // GetOrSetForeign is [FindForeign] through the cache, under the key
-// foreign:{id}. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
-// [runtime.ErrNotBound].
+// foreign:{id}. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet]. Before [BindCaches] the error
+// is [runtime.ErrNotBound].
 func GetOrSetForeign(ctx context.Context, id int, opts ...runtime.CallOption) (*Foreign, error) {
 	if len(opts) == 0 {
 		if foreign, ok := gen.HitInt(foreignCache, int64(id)); ok {
@@ -1344,9 +1344,9 @@ func PullForeign(ctx context.Context, id int) (foreign *Foreign, ok bool, err er
 }
 
 // GetOrSetGuarded is [FindGuarded] through the cache, under the key
-// guarded:{id}. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
-// [runtime.ErrNotBound].
+// guarded:{id}. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet]. Before [BindCaches] the error
+// is [runtime.ErrNotBound].
 func GetOrSetGuarded(ctx context.Context, id int, opts ...runtime.CallOption) (*Guarded, error) {
 	if len(opts) == 0 {
 		if guarded, ok := gen.HitInt(guardedCache, int64(id)); ok {
@@ -1393,9 +1393,9 @@ func PullGuarded(ctx context.Context, id int) (guarded *Guarded, ok bool, err er
 }
 
 // GetOrSetShadows is [FindShadows] through the cache, under the key
-// shadows:{id}. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
-// [runtime.ErrNotBound].
+// shadows:{id}. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet]. Before [BindCaches] the error
+// is [runtime.ErrNotBound].
 func GetOrSetShadows(ctx context.Context, id int, opts ...runtime.CallOption) (Shadows, error) {
 	if len(opts) == 0 {
 		if shadows, ok := gen.HitInt(shadowsCache, int64(id)); ok {
@@ -1442,7 +1442,7 @@ func PullShadows(ctx context.Context, id int) (shadows Shadows, ok bool, err err
 }
 
 // GetOrSetTime is [FindTime] through the cache, under the key time:{id}. opts
-// change the baked-in options for this call. Errors are those of
+// override the options of the directive for this call. Errors are those of
 // [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
 // [runtime.ErrNotBound].
 func GetOrSetTime(ctx context.Context, id int, opts ...runtime.CallOption) (time.Time, error) {
@@ -1490,7 +1490,7 @@ func PullTime(ctx context.Context, id int) (value time.Time, ok bool, err error)
 }
 
 // GetOrSetCount is [FindCount] through the cache, under the key amount:{id}.
-// opts change the baked-in options for this call. Errors are those of
+// opts override the options of the directive for this call. Errors are those of
 // [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
 // [runtime.ErrNotBound].
 func GetOrSetCount(ctx context.Context, id int, opts ...runtime.CallOption) (uint16, error) {
@@ -1539,7 +1539,7 @@ func PullCount(ctx context.Context, id int) (count uint16, ok bool, err error) {
 }
 
 // GetOrSetLabels is [FindLabels] through the cache, under the key labels:{id}.
-// opts change the baked-in options for this call. Errors are those of
+// opts override the options of the directive for this call. Errors are those of
 // [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
 // [runtime.ErrNotBound].
 func GetOrSetLabels(ctx context.Context, id int, opts ...runtime.CallOption) (struct{ Labels []string }, error) {
@@ -2717,7 +2717,7 @@ func decodeContainers(d *wire.Decoder, v *Containers) {
 	}
 }
 
-// unshareContainers gives v, a copy by assignment, memory of its own.
+// unshareContainers gives v its own memory after a copy by assignment.
 func unshareContainers(v *Containers) {
 	v.Names = wire.CloneSlice(v.Names)
 	v.Rows = wire.CloneSlice(v.Rows)
@@ -2954,7 +2954,7 @@ func decodeE(d *wire.Decoder, value *e) {
 	}
 }
 
-// unshareE gives value, a copy by assignment, memory of its own.
+// unshareE gives value its own memory after a copy by assignment.
 func unshareE(value *e) {
 	if value.D != nil {
 		m := make(map[k]n, len(value.D))
@@ -3052,7 +3052,7 @@ func decodeEmbedding(d *wire.Decoder, v *Embedding) {
 	}
 }
 
-// unshareEmbedding gives v, a copy by assignment, memory of its own.
+// unshareEmbedding gives v its own memory after a copy by assignment.
 func unshareEmbedding(v *Embedding) {
 	if v.Inner != nil {
 		x := *v.Inner
@@ -3197,7 +3197,7 @@ func decodeEverything(d *wire.Decoder, v *Everything) {
 	}
 }
 
-// unshareEverything gives v, a copy by assignment, memory of its own.
+// unshareEverything gives v its own memory after a copy by assignment.
 func unshareEverything(v *Everything) {
 	v.Raw = wire.CloneSlice(v.Raw)
 	v.Digits = wire.CloneSlice(v.Digits)
@@ -3312,7 +3312,7 @@ func decodeForeign(d *wire.Decoder, v *Foreign) {
 	}
 }
 
-// unshareForeign gives v, a copy by assignment, memory of its own.
+// unshareForeign gives v its own memory after a copy by assignment.
 func unshareForeign(v *Foreign) {
 	if v.Link != nil {
 		x := *v.Link
@@ -3431,7 +3431,7 @@ func decodeI(d *wire.Decoder, value *i) {
 	}
 }
 
-// unshareI gives value, a copy by assignment, memory of its own.
+// unshareI gives value its own memory after a copy by assignment.
 func unshareI(value *i) {
 	if value.V != nil {
 		x := *value.V
@@ -3448,7 +3448,7 @@ func sizeI(value *i) (n int) {
 	return n
 }
 
-// unshareInner gives v, a copy by assignment, memory of its own.
+// unshareInner gives v its own memory after a copy by assignment.
 func unshareInner(v *Inner) {
 	v.Left = wire.CloneSlice(v.Left)
 	v.Right = wire.CloneSlice(v.Right)
@@ -3504,7 +3504,7 @@ func decodeItem(d *wire.Decoder, v *Item) {
 	}
 }
 
-// unshareItem gives v, a copy by assignment, memory of its own.
+// unshareItem gives v its own memory after a copy by assignment.
 func unshareItem(v *Item) {
 	v.Tags = wire.CloneSlice(v.Tags)
 	if v.When != nil {
@@ -3551,7 +3551,7 @@ func decodeList(d *wire.Decoder, v *List) {
 	}
 }
 
-// unshareList gives v, a copy by assignment, memory of its own.
+// unshareList gives v its own memory after a copy by assignment.
 func unshareList(v *List, seen wire.Seen) {
 	*v = wire.CopySlice(seen, *v, unshareList)
 }
@@ -3704,7 +3704,7 @@ func decodeMarshaling(d *wire.Decoder, v *Marshaling) {
 	}
 }
 
-// unshareMarshaling gives v, a copy by assignment, memory of its own.
+// unshareMarshaling gives v its own memory after a copy by assignment.
 func unshareMarshaling(v *Marshaling) {
 	unshareMoney(&v.Money)
 	v.Moneys = wire.CloneSlice(v.Moneys)
@@ -3777,7 +3777,7 @@ func sizeMarshaling(v *Marshaling) (n int) {
 	return n
 }
 
-// unshareMoney gives v, a copy by assignment, memory of its own.
+// unshareMoney gives v its own memory after a copy by assignment.
 func unshareMoney(v *Money) {
 	v.notes = wire.CloneSlice(v.notes)
 }
@@ -3839,7 +3839,7 @@ func decodeMutual(d *wire.Decoder, v *Mutual) {
 	}
 }
 
-// unshareMutual gives v, a copy by assignment, memory of its own.
+// unshareMutual gives v its own memory after a copy by assignment.
 func unshareMutual(v *Mutual, seen wire.Seen) {
 	v.Nodes = wire.CopySlice(seen, v.Nodes, func(x **Node, met wire.Seen) {
 		*x = wire.CopyPointer(met, *x, unshareNode)
@@ -3886,7 +3886,7 @@ func decodeN(d *wire.Decoder, value *n) {
 	}
 }
 
-// unshareN gives value, a copy by assignment, memory of its own.
+// unshareN gives value its own memory after a copy by assignment.
 func unshareN(value *n) {
 	value.I = wire.CloneSlice(value.I)
 	for j := range value.I {
@@ -4013,7 +4013,7 @@ func decodeNode(d *wire.Decoder, v *Node) {
 	}
 }
 
-// unshareNode gives v, a copy by assignment, memory of its own.
+// unshareNode gives v its own memory after a copy by assignment.
 func unshareNode(v *Node, seen wire.Seen) {
 	v.Next = wire.CopyPointer(seen, v.Next, unshareNode)
 	v.Children = wire.CopySlice(seen, v.Children, unshareNode)
@@ -4131,7 +4131,7 @@ func decodePageItem(d *wire.Decoder, v *Page[Item]) {
 	}
 }
 
-// unsharePageItem gives v, a copy by assignment, memory of its own.
+// unsharePageItem gives v its own memory after a copy by assignment.
 func unsharePageItem(v *Page[Item]) {
 	v.Items = wire.CloneSlice(v.Items)
 	for i := range v.Items {
@@ -4197,7 +4197,7 @@ func decodePageMutual(d *wire.Decoder, v *Page[*Mutual]) {
 	}
 }
 
-// unsharePageMutual gives v, a copy by assignment, memory of its own.
+// unsharePageMutual gives v its own memory after a copy by assignment.
 func unsharePageMutual(v *Page[*Mutual], seen wire.Seen) {
 	v.Items = wire.CopySlice(seen, v.Items, func(x **Mutual, met wire.Seen) {
 		*x = wire.CopyPointer(met, *x, unshareMutual)
@@ -4326,7 +4326,7 @@ func decodePlan(d *wire.Decoder, v *Plan) {
 	}
 }
 
-// unsharePlan gives v, a copy by assignment, memory of its own.
+// unsharePlan gives v its own memory after a copy by assignment.
 func unsharePlan(v *Plan) {
 	v.Steps = wire.CloneSlice(v.Steps)
 	if v.Inner != nil {
@@ -4404,7 +4404,7 @@ func decodeShadowing(d *wire.Decoder, v *Shadowing) {
 	}
 }
 
-// unshareShadowing gives v, a copy by assignment, memory of its own.
+// unshareShadowing gives v its own memory after a copy by assignment.
 func unshareShadowing(v *Shadowing) {
 	if v.Thing != nil {
 		x := *v.Thing
@@ -4452,7 +4452,7 @@ func decodeShadows(d *wire.Decoder, value *Shadows) {
 	}
 }
 
-// unshareShadows gives value, a copy by assignment, memory of its own.
+// unshareShadows gives value its own memory after a copy by assignment.
 func unshareShadows(value *Shadows) {
 	value.X = wire.CloneSlice(value.X)
 	for j := range value.X {
@@ -4525,7 +4525,7 @@ func decodeSparse(d *wire.Decoder, v *Sparse) {
 	}
 }
 
-// unshareSparse gives v, a copy by assignment, memory of its own.
+// unshareSparse gives v its own memory after a copy by assignment.
 func unshareSparse(v *Sparse) {
 	if v.B != nil {
 		x := *v.B
@@ -4668,7 +4668,7 @@ func decodeTagged(d *wire.Decoder, v *Tagged) {
 	}
 }
 
-// unshareTagged gives v, a copy by assignment, memory of its own.
+// unshareTagged gives v its own memory after a copy by assignment.
 func unshareTagged(v *Tagged) {
 	v.None = wire.CloneSlice(v.None)
 	v.Map = wire.CloneMap(v.Map)
@@ -4737,7 +4737,7 @@ func decodeThing(d *wire.Decoder, v *other.Thing) {
 	}
 }
 
-// unshareThing gives v, a copy by assignment, memory of its own.
+// unshareThing gives v its own memory after a copy by assignment.
 func unshareThing(v *other.Thing) {
 	v.Parts = wire.CloneSlice(v.Parts)
 }
@@ -4781,7 +4781,7 @@ func decodeTree(d *wire.Decoder, v *Tree) {
 	}
 }
 
-// unshareTree gives v, a copy by assignment, memory of its own.
+// unshareTree gives v its own memory after a copy by assignment.
 func unshareTree(v *Tree, seen wire.Seen) {
 	*v = wire.CopyMap(seen, *v, unshareTree)
 }
@@ -4863,7 +4863,7 @@ func decodeX(d *wire.Decoder, value *x) {
 	}
 }
 
-// unshareX gives value, a copy by assignment, memory of its own.
+// unshareX gives value its own memory after a copy by assignment.
 func unshareX(value *x) {
 	value.E = wire.CloneSlice(value.E)
 	for j := range value.E {

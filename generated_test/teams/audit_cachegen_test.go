@@ -76,7 +76,7 @@ func BindTestCaches(stores runtime.Stores) error {
 }
 
 // getOrSetAudit is [loadAudit] through the cache, under the key audit:{teamID}.
-// opts change the baked-in options for this call. Errors are those of
+// opts override the options of the directive for this call. Errors are those of
 // [runtime.Cache.GetOrSet]. Before [BindTestCaches] the error is
 // [runtime.ErrNotBound].
 func getOrSetAudit(ctx context.Context, teamID int64, opts ...runtime.CallOption) (string, error) {
@@ -124,9 +124,9 @@ func pullAudit(ctx context.Context, teamID int64) (audit string, ok bool, err er
 	return auditCache.Pull(ctx, auditKey{TeamID: teamID})
 }
 
-// cachedRedoAudit is [redoAudit]. When it has succeeded, the entry of
-// loadAudit(teamID) is deleted. If only that fails, the error wraps a
-// [runtime.InvalidationError]. Before [BindTestCaches] it is
+// cachedRedoAudit calls [redoAudit]. If that returns no error, the entry of
+// loadAudit(teamID) is deleted. If only the cache fails, the error wraps a
+// [runtime.InvalidationError]. Before [BindTestCaches] the error is
 // [runtime.ErrNotBound].
 func cachedRedoAudit(ctx context.Context, teamID int64) error {
 	if err := redoAudit(ctx, teamID); err != nil {

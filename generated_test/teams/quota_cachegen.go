@@ -92,7 +92,7 @@ func BindCaches(stores runtime.Stores) error {
 }
 
 // GetOrSetQuota is [LoadQuota] through the cache, under the key quota:{teamID}.
-// opts change the baked-in options for this call. Errors are those of
+// opts override the options of the directive for this call. Errors are those of
 // [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
 // [runtime.ErrNotBound].
 func GetOrSetQuota(ctx context.Context, teamID int64, opts ...runtime.CallOption) (Quota, error) {
@@ -140,10 +140,10 @@ func PullQuota(ctx context.Context, teamID int64) (quota Quota, ok bool, err err
 	return quotaCache.Pull(ctx, QuotaKey{TeamID: teamID})
 }
 
-// CachedSaveQuota is [SaveQuota]. When it has succeeded, quota becomes the
-// entry of LoadQuota(teamID). If only that fails, the error wraps a
-// [runtime.InvalidationError] and the results are valid. Before [BindCaches] it
-// is [runtime.ErrNotBound].
+// CachedSaveQuota calls [SaveQuota]. If that returns no error, quota becomes
+// the entry of LoadQuota(teamID). If only the cache fails, the error wraps a
+// [runtime.InvalidationError] and the results are valid. Before [BindCaches]
+// the error is [runtime.ErrNotBound].
 func CachedSaveQuota(ctx context.Context, teamID int64, seats int, storage uint64) (Quota, error) {
 	quota, err := SaveQuota(ctx, teamID, seats, storage)
 	if err != nil {
@@ -152,10 +152,10 @@ func CachedSaveQuota(ctx context.Context, teamID int64, seats int, storage uint6
 	return quota, quotaCache.Set(ctx, QuotaKey{TeamID: teamID}, quota)
 }
 
-// CachedDissolve is [Dissolve]. When it has succeeded, the entry of
-// LoadQuota(teamID) is deleted and what is tagged team:{teamID} is deleted. If
-// only that fails, the error wraps a [runtime.InvalidationError]. Before
-// [BindCaches] it is [runtime.ErrNotBound].
+// CachedDissolve calls [Dissolve]. If that returns no error, the entry of
+// LoadQuota(teamID) is deleted and entries tagged team:{teamID} are deleted. If
+// only the cache fails, the error wraps a [runtime.InvalidationError]. Before
+// [BindCaches] the error is [runtime.ErrNotBound].
 func CachedDissolve(ctx context.Context, teamID int64) error {
 	if err := Dissolve(ctx, teamID); err != nil {
 		return err
@@ -166,9 +166,10 @@ func CachedDissolve(ctx context.Context, teamID int64) error {
 	)
 }
 
-// cachedForget is [forget]. When it has succeeded, namespace teams is cleared.
-// If only that fails, the error wraps a [runtime.InvalidationError]. Before
-// [BindCaches] it is [runtime.ErrNotBound].
+// cachedForget calls [forget]. If that returns no error, namespace teams is
+// cleared. If only the cache fails, the error wraps a
+// [runtime.InvalidationError]. Before [BindCaches] the error is
+// [runtime.ErrNotBound].
 func cachedForget() error {
 	if err := forget(); err != nil {
 		return err

@@ -193,7 +193,7 @@ func MembersDefinition() gen.Definition {
 
 // CachedUserRepo is a [UserRepo] with a cache in front of its loaders. Methods
 // that have nothing to do with a cache are those of UserRepo. UserRepo's own
-// methods do not see the cache: a call from inside UserRepo goes past it.
+// methods do not see the cache: a call from inside UserRepo bypasses it.
 type CachedUserRepo struct {
 	*UserRepo
 
@@ -207,9 +207,8 @@ type CachedUserRepo struct {
 	Members *runtime.Cache[MembersKey, []User]
 }
 
-// NewCachedUserRepo puts caches of stores in front of repo. It fails if stores
-// lacks a store that a method names, or if its options contradict those of a
-// method.
+// NewCachedUserRepo wraps repo with caches of stores. It fails if stores lacks
+// a store that a method names, or if its options contradict those of a method.
 func NewCachedUserRepo(repo *UserRepo, stores runtime.Stores) (*CachedUserRepo, error) {
 	c := &CachedUserRepo{UserRepo: repo}
 	var err error
@@ -231,8 +230,8 @@ func (c *CachedUserRepo) FindUser(ctx context.Context, id int64) (*User, error) 
 }
 
 // GetOrSetUser returns the cached user, or the result of [UserRepo.FindUser],
-// which it caches. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet].
+// which it caches. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedUserRepo) GetOrSetUser(ctx context.Context, id int64, opts ...runtime.CallOption) (*User, error) {
 	if len(opts) == 0 {
 		if user, ok := gen.HitInt(c.User, id); ok {
@@ -279,15 +278,15 @@ func (c *CachedUserRepo) PullUser(ctx context.Context, id int64) (user *User, ok
 }
 
 // FindByEmail is [UserRepo.FindByEmail] through the cache, under the key
-// email:{email}. Calls that differ only in reason share an entry, loaded with
-// the reason of the call that loads.
+// email:{email}. Calls that differ only in reason share one entry. It is loaded
+// with the reason of the call that starts the load.
 func (c *CachedUserRepo) FindByEmail(ctx context.Context, email, reason string) (*User, error) {
 	return c.GetOrSetUserByEmail(ctx, email, reason)
 }
 
 // GetOrSetUserByEmail returns the cached user by email, or the result of
-// [UserRepo.FindByEmail], which it caches. opts change the baked-in options for
-// this call. Errors are those of [runtime.Cache.GetOrSet].
+// [UserRepo.FindByEmail], which it caches. opts override the options of the
+// directive for this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedUserRepo) GetOrSetUserByEmail(ctx context.Context, email, reason string, opts ...runtime.CallOption) (*User, error) {
 	key := UserByEmailKey{Email: email}
 	if len(opts) == 0 {
@@ -344,8 +343,8 @@ func (c *CachedUserRepo) ListMembers(ctx context.Context, teamID int64) ([]User,
 }
 
 // GetOrSetMembers returns the cached members, or the result of
-// [UserRepo.ListMembers], which it caches. opts change the baked-in options for
-// this call. Errors are those of [runtime.Cache.GetOrSet].
+// [UserRepo.ListMembers], which it caches. opts override the options of the
+// directive for this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedUserRepo) GetOrSetMembers(ctx context.Context, teamID int64, opts ...runtime.CallOption) ([]User, error) {
 	if len(opts) == 0 {
 		if members, ok := gen.HitInt(c.Members, teamID); ok {
@@ -396,8 +395,8 @@ func (c *CachedUserRepo) FindUsers(ctx context.Context, ids []int64) (map[int64]
 	return c.GetOrSetUsers(ctx, ids)
 }
 
-// GetOrSetUsers is [UserRepo.FindUsers] through the cache: only those of ids
-// are loaded that have no entry. opts change the baked-in options for this
+// GetOrSetUsers is [UserRepo.FindUsers] through the cache: of ids, it loads
+// only what has no entry. opts override the options of the directive for this
 // call. With an error, what was found is returned too. Errors are those of
 // [runtime.Cache.GetOrSetMany].
 func (c *CachedUserRepo) GetOrSetUsers(ctx context.Context, ids []int64, opts ...runtime.CallOption) (map[int64]*User, error) {

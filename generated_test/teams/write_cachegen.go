@@ -25,11 +25,11 @@ var (
 	_ func(*UserRepo, context.Context, []User) error                         = (*UserRepo).Import
 )
 
-// Create is [UserRepo.Create]. When it has succeeded, user becomes the entry of
-// FindUser(result.ID), user becomes the entry of FindByEmail(email) and the
-// entry of ListMembers(teamID) is deleted. What could only be named through a
-// nil pointer is left out. If only that fails, the error wraps a
-// [runtime.InvalidationError] and the results are valid.
+// Create calls [UserRepo.Create]. If that returns no error, user becomes the
+// entry of FindUser(result.ID), user becomes the entry of FindByEmail(email)
+// and the entry of ListMembers(teamID) is deleted. An entry or tag that can
+// only be named through a nil pointer is skipped. If only the cache fails, the
+// error wraps a [runtime.InvalidationError] and the results are valid.
 func (c *CachedUserRepo) Create(ctx context.Context, teamID int64, name, email string) (*User, error) {
 	user, err := c.UserRepo.Create(ctx, teamID, name, email)
 	if err != nil {
@@ -43,10 +43,10 @@ func (c *CachedUserRepo) Create(ctx context.Context, teamID int64, name, email s
 	return user, errors.Join(errs...)
 }
 
-// Rename is [UserRepo.Rename]. When it has succeeded, the entries of
+// Rename calls [UserRepo.Rename]. If that returns no error, the entries of
 // FindUser(id), FindByEmail(old.Email) and ListMembers(old.TeamID) are deleted.
-// If only that fails, the error wraps a [runtime.InvalidationError] and the
-// results are valid.
+// If only the cache fails, the error wraps a [runtime.InvalidationError] and
+// the results are valid.
 func (c *CachedUserRepo) Rename(ctx context.Context, id int64, name string) (User, error) {
 	old, err := c.UserRepo.Rename(ctx, id, name)
 	if err != nil {
@@ -59,8 +59,8 @@ func (c *CachedUserRepo) Rename(ctx context.Context, id int64, name string) (Use
 	)
 }
 
-// Touch is [UserRepo.Touch]. When it has succeeded, the entry of FindUser(id)
-// is expired. If only that fails, the error wraps a
+// Touch calls [UserRepo.Touch]. If that returns no error, the entry of
+// FindUser(id) is expired. If only the cache fails, the error wraps a
 // [runtime.InvalidationError].
 func (c *CachedUserRepo) Touch(ctx context.Context, id int64, name string) error {
 	if err := c.UserRepo.Touch(ctx, id, name); err != nil {
@@ -69,9 +69,9 @@ func (c *CachedUserRepo) Touch(ctx context.Context, id int64, name string) error
 	return c.User.Expire(ctx, UserKey{ID: id})
 }
 
-// MoveTeam is [UserRepo.MoveTeam]. When it has succeeded, what is tagged
-// team:{from} or team:{to} is deleted. If only that fails, the error wraps a
-// [runtime.InvalidationError].
+// MoveTeam calls [UserRepo.MoveTeam]. If that returns no error, entries tagged
+// team:{from} or team:{to} are deleted. If only the cache fails, the error
+// wraps a [runtime.InvalidationError].
 func (c *CachedUserRepo) MoveTeam(ctx context.Context, from, to int64) error {
 	if err := c.UserRepo.MoveTeam(ctx, from, to); err != nil {
 		return err
@@ -79,8 +79,8 @@ func (c *CachedUserRepo) MoveTeam(ctx context.Context, from, to int64) error {
 	return c.User.DeleteByTag(ctx, TeamTag(from), TeamTag(to))
 }
 
-// Remove is [UserRepo.Remove]. When it has succeeded, the entry of
-// FindUser(ids...) is deleted. If only that fails, the error wraps a
+// Remove calls [UserRepo.Remove]. If that returns no error, the entry of
+// FindUser(ids...) is deleted. If only the cache fails, the error wraps a
 // [runtime.InvalidationError] and the results are valid.
 func (c *CachedUserRepo) Remove(ctx context.Context, ids ...int64) (int, error) {
 	removed, err := c.UserRepo.Remove(ctx, ids...)
@@ -92,8 +92,9 @@ func (c *CachedUserRepo) Remove(ctx context.Context, ids ...int64) (int, error) 
 	})...)
 }
 
-// Import is [UserRepo.Import]. When it has succeeded, namespace teams is
-// cleared. If only that fails, the error wraps a [runtime.InvalidationError].
+// Import calls [UserRepo.Import]. If that returns no error, namespace teams is
+// cleared. If only the cache fails, the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedUserRepo) Import(ctx context.Context, users []User) error {
 	if err := c.UserRepo.Import(ctx, users); err != nil {
 		return err

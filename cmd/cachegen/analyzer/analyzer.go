@@ -1,5 +1,5 @@
-// Package analyzer checks //cache: directives while code is written: it is what command
-// cachegen reports, as an analyzer for go vet and for linters that take one.
+// Package analyzer checks //cache: directives while code is written. It reports the same problems as
+// command cachegen, as an analyzer for go vet and for linters that take one.
 //
 //	go vet -vettool=$(go tool -n cachegen) ./...
 //
@@ -7,8 +7,10 @@
 //
 //	go vet -vettool=$(go tool -n cachegen) -fix ./...
 //
-// An analyzer sees one package at a time. What takes several, such as keys of two packages
-// that can be equal, is reported by cachegen alone, and so is output that is out of date.
+// A message ends with a code in brackets, and "cachegen explain CODE" says what it means.
+//
+// An analyzer sees one package at a time. Problems between several packages, such as keys that can be
+// equal, are reported only by cachegen, and so is output that is out of date.
 // The go command, unlike cachegen, does not look at packages with type errors.
 package analyzer
 
@@ -29,9 +31,8 @@ import (
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
 )
 
-// Analyzer reports wrong //cache: directives at the places, with the words and codes, that
-// cachegen has for them. It has no flags, no facts and no result, and may run in any
-// number of goroutines.
+// Analyzer reports wrong //cache: directives, with the positions, messages and codes of cachegen. It has
+// no flags, no facts and no result, and may run in any number of goroutines.
 var Analyzer = &analysis.Analyzer{
 	Name: "cachegen",
 	Doc: "check the //cache: directives of cachegen\n\n" +
@@ -90,7 +91,7 @@ type reporter struct {
 }
 
 func (r *reporter) diagnostic(d *diag.Diagnostic) analysis.Diagnostic {
-	out := analysis.Diagnostic{Pos: d.At, Category: d.Code}
+	out := analysis.Diagnostic{Pos: d.At, Category: d.Code.String()}
 	if !out.Pos.IsValid() {
 		out.Pos = r.pos(d.Pos)
 	}
@@ -125,7 +126,7 @@ func (r *reporter) pos(p token.Position) (found token.Pos) {
 	return token.NoPos
 }
 
-// fix is what mends d, if that is known and the text is where it should be.
+// fix is what corrects d, if that is known and the text to replace is where it should be.
 func (r *reporter) fix(d *diag.Diagnostic) *analysis.SuggestedFix {
 	if len(d.Edits) == 0 {
 		return nil

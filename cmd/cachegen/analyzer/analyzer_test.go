@@ -9,7 +9,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// What is misspelt is mended as the hints say, and nothing else is touched.
+// What is misspelt is corrected as the hints say, and nothing else is touched.
 func TestFixes(t *testing.T) {
 	analysistest.RunWithSuggestedFixes(t, analysistest.TestData(), Analyzer, "fix")
 }

@@ -81,7 +81,7 @@ func InvoiceDefinition() gen.Definition {
 
 // CachedDesk is a [Desk] with a cache in front of its loaders. Methods that
 // have nothing to do with a cache are those of Desk. Desk's own methods do not
-// see the cache: a call from inside Desk goes past it.
+// see the cache: a call from inside Desk bypasses it.
 type CachedDesk struct {
 	*Desk
 
@@ -97,9 +97,8 @@ type CachedDesk struct {
 	teamsMembersCache *runtime.Cache[teams.MembersKey, []teams.User]
 }
 
-// NewCachedDesk puts caches of stores in front of desk. It fails if stores
-// lacks a store that a method names, or if its options contradict those of a
-// method.
+// NewCachedDesk wraps desk with caches of stores. It fails if stores lacks a
+// store that a method names, or if its options contradict those of a method.
 func NewCachedDesk(desk *Desk, stores runtime.Stores) (*CachedDesk, error) {
 	c := &CachedDesk{Desk: desk}
 	var err error
@@ -122,8 +121,8 @@ func (c *CachedDesk) LoadInvoice(ctx context.Context, teamID int64) (Invoice, er
 }
 
 // GetOrSetInvoice returns the cached invoice, or the result of
-// [Desk.LoadInvoice], which it caches. opts change the baked-in options for
-// this call. Errors are those of [runtime.Cache.GetOrSet].
+// [Desk.LoadInvoice], which it caches. opts override the options of the
+// directive for this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedDesk) GetOrSetInvoice(ctx context.Context, teamID int64, opts ...runtime.CallOption) (Invoice, error) {
 	if len(opts) == 0 {
 		if invoice, ok := gen.HitInt(c.Invoice, teamID); ok {
@@ -169,9 +168,9 @@ func (c *CachedDesk) PullInvoice(ctx context.Context, teamID int64) (invoice Inv
 	return c.Invoice.Pull(ctx, InvoiceKey{TeamID: teamID})
 }
 
-// CloseAccount is [Desk.CloseAccount]. When it has succeeded, the entries of
-// teams.FindUser(id) and teams.UserRepo.ListMembers(teamID) are deleted. If
-// only that fails, the error wraps a [runtime.InvalidationError].
+// CloseAccount calls [Desk.CloseAccount]. If that returns no error, the entries
+// of teams.FindUser(id) and teams.UserRepo.ListMembers(teamID) are deleted. If
+// only the cache fails, the error wraps a [runtime.InvalidationError].
 func (c *CachedDesk) CloseAccount(ctx context.Context, id, teamID int64) error {
 	if err := c.Desk.CloseAccount(ctx, id, teamID); err != nil {
 		return err
@@ -182,10 +181,10 @@ func (c *CachedDesk) CloseAccount(ctx context.Context, id, teamID int64) error {
 	)
 }
 
-// CloseAccounts is [Desk.CloseAccounts]. When it has succeeded, the entries of
-// teams.FindUser(ids...) and teams.ListMembers(teamID) are deleted. If only
-// that fails, the error wraps a [runtime.InvalidationError] and the results are
-// valid.
+// CloseAccounts calls [Desk.CloseAccounts]. If that returns no error, the
+// entries of teams.FindUser(ids...) and teams.ListMembers(teamID) are deleted.
+// If only the cache fails, the error wraps a [runtime.InvalidationError] and
+// the results are valid.
 func (c *CachedDesk) CloseAccounts(ctx context.Context, teamID int64, ids []int64) (int, error) {
 	result, err := c.Desk.CloseAccounts(ctx, teamID, ids)
 	if err != nil {
@@ -199,8 +198,8 @@ func (c *CachedDesk) CloseAccounts(ctx context.Context, teamID int64, ids []int6
 	)
 }
 
-// Suspend is [Desk.Suspend]. When it has succeeded, the entry of
-// teams.FindUser(ids...) is expired. If only that fails, the error wraps a
+// Suspend calls [Desk.Suspend]. If that returns no error, the entry of
+// teams.FindUser(ids...) is expired. If only the cache fails, the error wraps a
 // [runtime.InvalidationError].
 func (c *CachedDesk) Suspend(ids ...int64) error {
 	if err := c.Desk.Suspend(ids...); err != nil {
@@ -211,10 +210,10 @@ func (c *CachedDesk) Suspend(ids ...int64) error {
 	})...)
 }
 
-// CachedUpgrade is [Upgrade]. When it has succeeded, quota becomes the entry of
-// teams.LoadQuota(teamID). If only that fails, the error wraps a
+// CachedUpgrade calls [Upgrade]. If that returns no error, quota becomes the
+// entry of teams.LoadQuota(teamID). If only the cache fails, the error wraps a
 // [runtime.InvalidationError] and the results are valid. Before BindCaches of
-// github.com/cachegen/cachegen/generated_test/teams it is
+// github.com/cachegen/cachegen/generated_test/teams the error is
 // [runtime.ErrNotBound].
 func CachedUpgrade(ctx context.Context, teamID int64, seats int) (teams.Quota, error) {
 	quota, err := Upgrade(ctx, teamID, seats)
@@ -224,10 +223,10 @@ func CachedUpgrade(ctx context.Context, teamID int64, seats int) (teams.Quota, e
 	return quota, teams.SetQuota(ctx, teamID, quota)
 }
 
-// CachedDowngrade is [Downgrade]. When it has succeeded, the entry of
-// teams.LoadQuota(teamIDs...) is deleted. If only that fails, the error wraps a
-// [runtime.InvalidationError]. Before BindCaches of
-// github.com/cachegen/cachegen/generated_test/teams it is
+// CachedDowngrade calls [Downgrade]. If that returns no error, the entry of
+// teams.LoadQuota(teamIDs...) is deleted. If only the cache fails, the error
+// wraps a [runtime.InvalidationError]. Before BindCaches of
+// github.com/cachegen/cachegen/generated_test/teams the error is
 // [runtime.ErrNotBound].
 func CachedDowngrade(ctx context.Context, seats int, teamIDs ...int64) error {
 	if err := Downgrade(ctx, seats, teamIDs...); err != nil {

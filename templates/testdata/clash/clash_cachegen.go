@@ -93,7 +93,7 @@ func BindCaches(stores runtime.Stores) error {
 }
 
 // GetOrSetLookup is [Lookup] through the cache, under the key {kind}:{at}. opts
-// change the baked-in options for this call. Errors are those of
+// override the options of the directive for this call. Errors are those of
 // [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
 // [runtime.ErrNotBound].
 func GetOrSetLookup(ctx context.Context, kind pkgerrors.Kind, at stdtime.Month, opts ...runtime.CallOption) (*pkgerrors.Kind, error) {
@@ -144,10 +144,10 @@ func PullLookup(ctx context.Context, kind pkgerrors.Kind, at stdtime.Month) (loo
 	return lookupCache.Pull(ctx, LookupKey{Kind: kind, At: at})
 }
 
-// CachedReset is [Reset]. When it has succeeded, the entry of Lookup(a, 1) is
-// expired and what is tagged kind:{b} is expired. If only that fails, the error
-// wraps a [runtime.InvalidationError]. Before [BindCaches] it is
-// [runtime.ErrNotBound].
+// CachedReset calls [Reset]. If that returns no error, the entry of Lookup(a,
+// 1) is expired and entries tagged kind:{b} are expired. If only the cache
+// fails, the error wraps a [runtime.InvalidationError]. Before [BindCaches] the
+// error is [runtime.ErrNotBound].
 func CachedReset(ctx context.Context, a, b pkgerrors.Kind) error {
 	if err := Reset(ctx, a, b); err != nil {
 		return err

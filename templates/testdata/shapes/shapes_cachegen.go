@@ -96,8 +96,8 @@ func (k HostKey) AppendText(b []byte) ([]byte, error) {
 	return b, nil
 }
 
-// String returns the key's text, as [HostKey.AppendText] writes it. A key that
-// has none gives the error in parentheses.
+// String returns the key's text, as [HostKey.AppendText] writes it. If the key
+// has no text, it returns the error in parentheses.
 func (k HostKey) String() string {
 	return gen.KeyText(k)
 }
@@ -354,7 +354,7 @@ func PromotedDefinition() gen.Definition {
 
 // CachedRepo is a [Repo] with a cache in front of its loaders. Methods that
 // have nothing to do with a cache are those of Repo. Repo's own methods do not
-// see the cache: a call from inside Repo goes past it.
+// see the cache: a call from inside Repo bypasses it.
 type CachedRepo struct {
 	*Repo
 
@@ -380,9 +380,8 @@ type CachedRepo struct {
 	Promoted *runtime.Cache[PromotedKey, *Account]
 }
 
-// NewCachedRepo puts caches of stores in front of repo. It fails if stores
-// lacks a store that a method names, or if its options contradict those of a
-// method.
+// NewCachedRepo wraps repo with caches of stores. It fails if stores lacks a
+// store that a method names, or if its options contradict those of a method.
 func NewCachedRepo(repo *Repo, stores runtime.Stores) (*CachedRepo, error) {
 	c := &CachedRepo{Repo: repo}
 	var err error
@@ -412,14 +411,15 @@ func NewCachedRepo(repo *Repo, stores runtime.Stores) (*CachedRepo, error) {
 
 // ListAccounts is [Repo.ListAccounts] through the cache, under the key
 // {recv.tenant}:accounts:t{filter.Team}-x:{key}:{ok}. Calls that differ only in
-// opts share an entry, loaded with the opts of the call that loads.
+// opts share one entry. It is loaded with the opts of the call that starts the
+// load.
 func (c *CachedRepo) ListAccounts(ctx context.Context, filter Filter, key Slug, ok Enabled, opts ...Option) ([]Account, error) {
 	return c.GetOrSetAccounts(ctx, filter, key, ok, opts)
 }
 
 // GetOrSetAccounts returns the cached accounts, or the result of
-// [Repo.ListAccounts], which it caches. callOpts change the baked-in options
-// for this call. Errors are those of [runtime.Cache.GetOrSet].
+// [Repo.ListAccounts], which it caches. callOpts override the options of the
+// directive for this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedRepo) GetOrSetAccounts(ctx context.Context, filter Filter, key Slug, ok Enabled, opts []Option, callOpts ...runtime.CallOption) ([]Account, error) {
 	cacheKey := AccountsKey{Tenant: c.Repo.tenant, FilterTeam: filter.Team, Key: key, OK: ok}
 	if len(callOpts) == 0 {
@@ -479,8 +479,8 @@ func (c *CachedRepo) GetHost(ctx context.Context, addr netip.Addr) (struct {
 }
 
 // GetOrSetHost returns the cached host, or the result of [Repo.GetHost], which
-// it caches. opts change the baked-in options for this call. Errors are those
-// of [runtime.Cache.GetOrSet].
+// it caches. opts override the options of the directive for this call. Errors
+// are those of [runtime.Cache.GetOrSet].
 func (c *CachedRepo) GetOrSetHost(ctx context.Context, addr netip.Addr, opts ...runtime.CallOption) (struct {
 	Name string
 	Seen time.Time
@@ -545,15 +545,15 @@ func (c *CachedRepo) PullHost(ctx context.Context, addr netip.Addr) (host struct
 }
 
 // findLimit is [Repo.findLimit] through the cache, under the key limit:{team}.
-// Calls that differ only in visit and shape share an entry, loaded with those
-// of the call that loads.
+// Calls that differ only in visit and shape share one entry. It is loaded with
+// those of the call that starts the load.
 func (c *CachedRepo) findLimit(ctx context.Context, team TeamID, visit func(map[string]int) error, shape struct{ A, B int }) (int, error) {
 	return c.getOrSetLimit(ctx, team, visit, shape)
 }
 
 // getOrSetLimit returns the cached limit, or the result of [Repo.findLimit],
-// which it caches. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet].
+// which it caches. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedRepo) getOrSetLimit(ctx context.Context, team TeamID, visit func(map[string]int) error, shape struct{ A, B int }, opts ...runtime.CallOption) (int, error) {
 	if len(opts) == 0 {
 		if limit, ok := gen.HitInt(c.limit, int64(team)); ok {
@@ -605,8 +605,8 @@ func (c *CachedRepo) Settings(ctx context.Context) (map[string]string, error) {
 }
 
 // GetOrSetSettings returns the cached settings, or the result of
-// [Repo.Settings], which it caches. opts change the baked-in options for this
-// call. Errors are those of [runtime.Cache.GetOrSet].
+// [Repo.Settings], which it caches. opts override the options of the directive
+// for this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedRepo) GetOrSetSettings(ctx context.Context, opts ...runtime.CallOption) (map[string]string, error) {
 	key := SettingsKey{}
 	if len(opts) == 0 {
@@ -662,8 +662,8 @@ func (c *CachedRepo) Bare(ctx context.Context, n int) (string, error) {
 }
 
 // GetOrSetBare returns the cached bare, or the result of [Repo.Bare], which it
-// caches. opts change the baked-in options for this call. Errors are those of
-// [runtime.Cache.GetOrSet].
+// caches. opts override the options of the directive for this call. Errors are
+// those of [runtime.Cache.GetOrSet].
 func (c *CachedRepo) GetOrSetBare(ctx context.Context, n int, opts ...runtime.CallOption) (string, error) {
 	key := BareKey{N: n}
 	if len(opts) == 0 {
@@ -717,8 +717,8 @@ func (c *CachedRepo) Promote(ctx context.Context, id int64) (*Account, error) {
 }
 
 // GetOrSetPromoted returns the cached account, or the result of [Repo.Promote],
-// which it caches. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet].
+// which it caches. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedRepo) GetOrSetPromoted(ctx context.Context, id int64, opts ...runtime.CallOption) (*Account, error) {
 	if len(opts) == 0 {
 		if account, ok := gen.HitInt(c.Promoted, id); ok {
@@ -765,12 +765,12 @@ func (c *CachedRepo) PullPromoted(ctx context.Context, id int64) (account *Accou
 	return c.Promoted.Pull(ctx, PromotedKey{ID: id})
 }
 
-// Merge is [Repo.Merge]. When it has succeeded, account becomes the entry of
-// Promote(account.ID), the entries of Settings() and Promote(into.ID) are
-// deleted, what is tagged everything:now or team:{from.Team.ID} is deleted and
-// what is tagged team:{into.Team.ID} is expired. What could only be named
-// through a nil pointer is left out. If only that fails, the error wraps a
-// [runtime.InvalidationError] and the results are valid.
+// Merge calls [Repo.Merge]. If that returns no error, account becomes the entry
+// of Promote(account.ID), the entries of Settings() and Promote(into.ID) are
+// deleted, entries tagged everything:now or team:{from.Team.ID} are deleted and
+// entries tagged team:{into.Team.ID} are expired. An entry or tag that can only
+// be named through a nil pointer is skipped. If only the cache fails, the error
+// wraps a [runtime.InvalidationError] and the results are valid.
 func (c *CachedRepo) Merge(ctx context.Context, into, from *Account) (*Account, int, error) {
 	account, moved, err := c.Repo.Merge(ctx, into, from)
 	if err != nil {
@@ -794,11 +794,11 @@ func (c *CachedRepo) Merge(ctx context.Context, into, from *Account) (*Account, 
 	return account, moved, errors.Join(errs...)
 }
 
-// Demote is [Repo.Demote]. When it has succeeded, the entry of
-// Promote(account.ID) is expired and what is tagged team:{account.Team.ID} or
-// team:{account.Team.Lead.Team.ID} is deleted. What could only be named through
-// a nil pointer is left out. If only that fails, the error wraps a
-// [runtime.InvalidationError] and the results are valid.
+// Demote calls [Repo.Demote]. If that returns no error, the entry of
+// Promote(account.ID) is expired and entries tagged team:{account.Team.ID} or
+// team:{account.Team.Lead.Team.ID} are deleted. An entry or tag that can only
+// be named through a nil pointer is skipped. If only the cache fails, the error
+// wraps a [runtime.InvalidationError] and the results are valid.
 func (c *CachedRepo) Demote(ctx context.Context, id int64) (*Account, error) {
 	account, err := c.Repo.Demote(ctx, id)
 	if err != nil {
@@ -819,10 +819,10 @@ func (c *CachedRepo) Demote(ctx context.Context, id int64) (*Account, error) {
 	return account, errors.Join(errs...)
 }
 
-// Transfer is [Repo.Transfer]. When it has succeeded, what is tagged
-// account:{a.ID}:{a.Slug} or account:{b.ID}:{b.Slug} is deleted. What could
-// only be named through a nil pointer is left out. If only that fails, the
-// error wraps a [runtime.InvalidationError].
+// Transfer calls [Repo.Transfer]. If that returns no error, entries tagged
+// account:{a.ID}:{a.Slug} or account:{b.ID}:{b.Slug} are deleted. An entry or
+// tag that can only be named through a nil pointer is skipped. If only the
+// cache fails, the error wraps a [runtime.InvalidationError].
 func (c *CachedRepo) Transfer(ctx context.Context, a, b *Account) error {
 	if err := c.Repo.Transfer(ctx, a, b); err != nil {
 		return err
@@ -837,8 +837,9 @@ func (c *CachedRepo) Transfer(ctx context.Context, a, b *Account) error {
 	return c.Promoted.DeleteByTag(ctx, tags...)
 }
 
-// Tune is [Repo.Tune]. When it has succeeded, the entry of Settings() is
-// expired. If only that fails, the error wraps a [runtime.InvalidationError].
+// Tune calls [Repo.Tune]. If that returns no error, the entry of Settings() is
+// expired. If only the cache fails, the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedRepo) Tune(ctx context.Context, err string, options ...Option) error {
 	if err2 := c.Repo.Tune(ctx, err, options...); err2 != nil {
 		return err2

@@ -92,7 +92,7 @@ func UserDefinition() gen.Definition {
 
 // CachedUserRepo is a [UserRepo] with a cache in front of its loaders. Methods
 // that have nothing to do with a cache are those of UserRepo. UserRepo's own
-// methods do not see the cache: a call from inside UserRepo goes past it.
+// methods do not see the cache: a call from inside UserRepo bypasses it.
 type CachedUserRepo struct {
 	*UserRepo
 
@@ -100,9 +100,8 @@ type CachedUserRepo struct {
 	User *runtime.Cache[UserKey, *User]
 }
 
-// NewCachedUserRepo puts caches of stores in front of repo. It fails if stores
-// lacks a store that a method names, or if its options contradict those of a
-// method.
+// NewCachedUserRepo wraps repo with caches of stores. It fails if stores lacks
+// a store that a method names, or if its options contradict those of a method.
 func NewCachedUserRepo(repo *UserRepo, stores runtime.Stores) (*CachedUserRepo, error) {
 	c := &CachedUserRepo{UserRepo: repo}
 	var err error
@@ -118,8 +117,8 @@ func (c *CachedUserRepo) FindUser(ctx context.Context, id int64) (*User, error) 
 }
 
 // GetOrSetUser returns the cached user, or the result of [UserRepo.FindUser],
-// which it caches. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet].
+// which it caches. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedUserRepo) GetOrSetUser(ctx context.Context, id int64, opts ...runtime.CallOption) (*User, error) {
 	if len(opts) == 0 {
 		if user, ok := gen.HitInt(c.User, id); ok {
@@ -165,8 +164,8 @@ func (c *CachedUserRepo) PullUser(ctx context.Context, id int64) (user *User, ok
 	return c.User.Pull(ctx, UserKey{ID: id})
 }
 
-// Rename is [UserRepo.Rename]. When it has succeeded, the entry of FindUser(id)
-// is deleted. If only that fails, the error wraps a
+// Rename calls [UserRepo.Rename]. If that returns no error, the entry of
+// FindUser(id) is deleted. If only the cache fails, the error wraps a
 // [runtime.InvalidationError].
 func (c *CachedUserRepo) Rename(ctx context.Context, id int64, name string) error {
 	if err := c.UserRepo.Rename(ctx, id, name); err != nil {
@@ -175,10 +174,10 @@ func (c *CachedUserRepo) Rename(ctx context.Context, id int64, name string) erro
 	return c.User.Delete(ctx, UserKey{ID: id})
 }
 
-// Create is [UserRepo.Create]. When it has succeeded, user becomes the entry of
-// FindUser(user.ID). What could only be named through a nil pointer is left
-// out. If only that fails, the error wraps a [runtime.InvalidationError] and
-// the results are valid.
+// Create calls [UserRepo.Create]. If that returns no error, user becomes the
+// entry of FindUser(user.ID). An entry or tag that can only be named through a
+// nil pointer is skipped. If only the cache fails, the error wraps a
+// [runtime.InvalidationError] and the results are valid.
 func (c *CachedUserRepo) Create(ctx context.Context, name string) (*User, error) {
 	user, err := c.UserRepo.Create(ctx, name)
 	if err != nil {
@@ -190,9 +189,9 @@ func (c *CachedUserRepo) Create(ctx context.Context, name string) (*User, error)
 	return user, c.User.Set(ctx, UserKey{ID: user.ID}, user)
 }
 
-// MoveTeam is [UserRepo.MoveTeam]. When it has succeeded, what is tagged
-// team:{from} or team:{to} is deleted. If only that fails, the error wraps a
-// [runtime.InvalidationError].
+// MoveTeam calls [UserRepo.MoveTeam]. If that returns no error, entries tagged
+// team:{from} or team:{to} are deleted. If only the cache fails, the error
+// wraps a [runtime.InvalidationError].
 func (c *CachedUserRepo) MoveTeam(ctx context.Context, from, to int64) error {
 	if err := c.UserRepo.MoveTeam(ctx, from, to); err != nil {
 		return err
@@ -251,9 +250,9 @@ func BindCaches(stores runtime.Stores) error {
 }
 
 // GetOrSetConfig is [LoadConfig] through the cache, under the key
-// config:{name}. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
-// [runtime.ErrNotBound].
+// config:{name}. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet]. Before [BindCaches] the error
+// is [runtime.ErrNotBound].
 func GetOrSetConfig(ctx context.Context, name string, opts ...runtime.CallOption) (Config, error) {
 	key := ConfigKey{Name: name}
 	if len(opts) == 0 {
@@ -302,9 +301,10 @@ func PullConfig(ctx context.Context, name string) (config Config, ok bool, err e
 	return configCache.Pull(ctx, ConfigKey{Name: name})
 }
 
-// CachedSaveConfig is [SaveConfig]. When it has succeeded, the entry of
-// LoadConfig(name) is deleted. If only that fails, the error wraps a
-// [runtime.InvalidationError]. Before [BindCaches] it is [runtime.ErrNotBound].
+// CachedSaveConfig calls [SaveConfig]. If that returns no error, the entry of
+// LoadConfig(name) is deleted. If only the cache fails, the error wraps a
+// [runtime.InvalidationError]. Before [BindCaches] the error is
+// [runtime.ErrNotBound].
 func CachedSaveConfig(ctx context.Context, name string, config Config) error {
 	if err := SaveConfig(ctx, name, config); err != nil {
 		return err

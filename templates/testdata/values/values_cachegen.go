@@ -68,7 +68,7 @@ func RateDefinition() gen.Definition {
 
 // CachedRates is a [Rates] with a cache in front of its loaders. Methods that
 // have nothing to do with a cache are those of Rates. Rates's own methods do
-// not see the cache: a call from inside Rates goes past it.
+// not see the cache: a call from inside Rates bypasses it.
 type CachedRates struct {
 	Rates
 
@@ -76,9 +76,8 @@ type CachedRates struct {
 	Rate *runtime.Cache[RateKey, Rate]
 }
 
-// NewCachedRates puts caches of stores in front of rates. It fails if stores
-// lacks a store that a method names, or if its options contradict those of a
-// method.
+// NewCachedRates wraps rates with caches of stores. It fails if stores lacks a
+// store that a method names, or if its options contradict those of a method.
 func NewCachedRates(rates Rates, stores runtime.Stores) (*CachedRates, error) {
 	c := &CachedRates{Rates: rates}
 	var err error
@@ -88,9 +87,9 @@ func NewCachedRates(rates Rates, stores runtime.Stores) (*CachedRates, error) {
 	return c, nil
 }
 
-// CachedDesk is a [Desk] with methods that keep caches in step. Methods that
-// have nothing to do with a cache are those of Desk. Desk's own methods do not
-// see the cache: a call from inside Desk goes past it.
+// CachedDesk is a [Desk] with methods that invalidate caches. Methods that have
+// nothing to do with a cache are those of Desk. Desk's own methods do not see
+// the cache: a call from inside Desk bypasses it.
 type CachedDesk struct {
 	*Desk
 
@@ -98,9 +97,8 @@ type CachedDesk struct {
 	rate *runtime.Cache[RateKey, Rate]
 }
 
-// NewCachedDesk puts caches of stores in front of desk. It fails if stores
-// lacks a store that a method names, or if its options contradict those of a
-// method.
+// NewCachedDesk wraps desk with caches of stores. It fails if stores lacks a
+// store that a method names, or if its options contradict those of a method.
 func NewCachedDesk(desk *Desk, stores runtime.Stores) (*CachedDesk, error) {
 	c := &CachedDesk{Desk: desk}
 	var err error
@@ -110,9 +108,9 @@ func NewCachedDesk(desk *Desk, stores runtime.Stores) (*CachedDesk, error) {
 	return c, nil
 }
 
-// CachedClerk is a [Clerk] with methods that keep caches in step. Methods that
+// CachedClerk is a [Clerk] with methods that invalidate caches. Methods that
 // have nothing to do with a cache are those of Clerk. Clerk's own methods do
-// not see the cache: a call from inside Clerk goes past it.
+// not see the cache: a call from inside Clerk bypasses it.
 type CachedClerk struct {
 	*Clerk
 }
@@ -130,8 +128,8 @@ func (c *CachedRates) FindRate(ctx context.Context, currency string) (Rate, erro
 }
 
 // GetOrSetRate returns the cached rate, or the result of [Rates.FindRate],
-// which it caches. opts change the baked-in options for this call. Errors are
-// those of [runtime.Cache.GetOrSet].
+// which it caches. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedRates) GetOrSetRate(ctx context.Context, currency string, opts ...runtime.CallOption) (Rate, error) {
 	key := RateKey{Currency: currency}
 	if len(opts) == 0 {
@@ -180,8 +178,8 @@ func (c *CachedRates) PullRate(ctx context.Context, currency string) (rate Rate,
 	return c.Rate.Pull(ctx, RateKey{Currency: currency})
 }
 
-// Publish is [Desk.Publish]. When it has succeeded, rate becomes the entry of
-// Rates.FindRate(currency). If only that fails, the error wraps a
+// Publish calls [Desk.Publish]. If that returns no error, rate becomes the
+// entry of Rates.FindRate(currency). If only the cache fails, the error wraps a
 // [runtime.InvalidationError].
 func (c *CachedDesk) Publish(ctx context.Context, currency string, rate Rate) error {
 	if err := c.Desk.Publish(ctx, currency, rate); err != nil {
@@ -190,9 +188,10 @@ func (c *CachedDesk) Publish(ctx context.Context, currency string, rate Rate) er
 	return c.rate.Set(ctx, RateKey{Currency: currency}, rate)
 }
 
-// Close is [Clerk.Close]. When it has succeeded, the entries of loadDay(day)
-// and CountDays() are deleted. If only that fails, the error wraps a
-// [runtime.InvalidationError]. Before [BindCaches] it is [runtime.ErrNotBound].
+// Close calls [Clerk.Close]. If that returns no error, the entries of
+// loadDay(day) and CountDays() are deleted. If only the cache fails, the error
+// wraps a [runtime.InvalidationError]. Before [BindCaches] the error is
+// [runtime.ErrNotBound].
 func (c *CachedClerk) Close(ctx context.Context, day string) error {
 	if err := c.Clerk.Close(ctx, day); err != nil {
 		return err
@@ -292,7 +291,7 @@ func BindCaches(stores runtime.Stores) error {
 }
 
 // getOrSetDay is [loadDay] through the cache, under the key day:{day}. opts
-// change the baked-in options for this call. Errors are those of
+// override the options of the directive for this call. Errors are those of
 // [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
 // [runtime.ErrNotBound].
 func getOrSetDay(ctx context.Context, day string, opts ...runtime.CallOption) (int, error) {
@@ -343,7 +342,7 @@ func pullDay(ctx context.Context, day string) (total int, ok bool, err error) {
 }
 
 // GetOrSetCountDays is [CountDays] through the cache, under the key days. opts
-// change the baked-in options for this call. Errors are those of
+// override the options of the directive for this call. Errors are those of
 // [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
 // [runtime.ErrNotBound].
 func GetOrSetCountDays(ctx context.Context, opts ...runtime.CallOption) (int, error) {
@@ -395,10 +394,10 @@ func PullCountDays(ctx context.Context) (days int, ok bool, err error) {
 	return countDaysCache.Pull(ctx, CountDaysKey{})
 }
 
-// CachedImport is [Import]. When it has succeeded, rate becomes the entry of
-// Rates.FindRate(currency) and the entry of loadDay(day) is deleted. If only
-// that fails, the error wraps a [runtime.InvalidationError] and the results are
-// valid. Before [BindCaches] it is [runtime.ErrNotBound].
+// CachedImport calls [Import]. If that returns no error, rate becomes the entry
+// of Rates.FindRate(currency) and the entry of loadDay(day) is deleted. If only
+// the cache fails, the error wraps a [runtime.InvalidationError] and the
+// results are valid. Before [BindCaches] the error is [runtime.ErrNotBound].
 func CachedImport(ctx context.Context, currency, day string) (Rate, error) {
 	rate, err := Import(ctx, currency, day)
 	if err != nil {

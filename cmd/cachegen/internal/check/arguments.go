@@ -9,6 +9,7 @@ import (
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/directive"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
 )
 
 // An argument is one of the things in the parentheses of a target.
@@ -21,18 +22,18 @@ type argument struct {
 // argument checks one argument of a target in a directive of f, which stands for the
 // parameter want of a cached function: a parameter, the receiver or a result of f,
 // fields of those, or a literal.
-func (p *pack) argument(f *function, c *cache, want *param, x argument, arg directive.Arg) *operand {
+func (p calls) argument(f *facts.Function, c *facts.Cache, want *facts.Param, x argument, arg directive.Arg) *facts.Operand {
 	if value := p.literal(f, x.expr); value != nil {
 		if !representable(value, want.Type()) {
-			p.addf(x.at, diag.Target, "cannot use %s as %s (%s) of %s", x.text, want.source(), p.name(want.Type()), c.name()).
-				Hintf("write a value of type %s", p.name(want.Type()))
+			p.addf(x.at, diag.Target, "cannot use %s as %s (%s) of %s", x.text, want.Source(), p.TypeName(want.Type()), c.Name()).
+				Hintf("write a value of type %s", p.TypeName(want.Type()))
 			return nil
 		}
-		return &operand{root: literal, literal: x.text, typ: want.Type()}
+		return &facts.Operand{Root: facts.Literal, Literal: x.text, Type: want.Type()}
 	}
 	names, ok := dotted(x.expr, arg)
 	if !ok {
-		p.addf(x.at, diag.Target, "%s cannot be an argument of a target", x.text).
+		p.addf(x.at, diag.Target, "%s cannot be used as an argument of a target", x.text).
 			Hintf("arguments are parameters, results, their fields, integers, strings, true and false")
 		return nil
 	}
@@ -40,12 +41,12 @@ func (p *pack) argument(f *function, c *cache, want *param, x argument, arg dire
 	if o == nil {
 		return nil
 	}
-	if !p.assignable(o.typ, want.Type()) {
-		d := p.addf(x.at, diag.Target, "cannot use %s (%s) as %s (%s) of %s", x.text, p.name(o.typ), want.source(), p.name(want.Type()), c.name())
-		if s, ok := o.typ.Underlying().(*types.Slice); ok && p.assignable(s.Elem(), want.Type()) {
-			d.Hintf("for one entry of each, write %s...", x.text)
+	if !p.assignable(o.Type, want.Type()) {
+		d := p.addf(x.at, diag.Target, "cannot use %s (%s) as %s (%s) of %s", x.text, p.TypeName(o.Type), want.Source(), p.TypeName(want.Type()), c.Name())
+		if s, ok := o.Type.Underlying().(*types.Slice); ok && p.assignable(s.Elem(), want.Type()) {
+			d.Hintf("for the entries of all elements, write %s...", x.text)
 		} else {
-			d.Hintf("name something of type %s", p.name(want.Type()))
+			d.Hintf("use something of type %s", p.TypeName(want.Type()))
 		}
 		return nil
 	}
@@ -54,12 +55,12 @@ func (p *pack) argument(f *function, c *cache, want *param, x argument, arg dire
 
 // assignable is [types.AssignableTo] for types that may come from two loads, in which a
 // type of another package is not identical to itself.
-func (p *pack) assignable(from, to types.Type) bool {
+func (p calls) assignable(from, to types.Type) bool {
 	return types.AssignableTo(from, to) || types.TypeString(from, nil) == types.TypeString(to, nil)
 }
 
 // literal is the value of a literal; nil if x is none.
-func (p *pack) literal(f *function, x ast.Expr) constant.Value {
+func (p calls) literal(f *facts.Function, x ast.Expr) constant.Value {
 	switch x := x.(type) {
 	case *ast.BasicLit:
 		if x.Kind == token.INT || x.Kind == token.STRING {
@@ -70,8 +71,8 @@ func (p *pack) literal(f *function, x ast.Expr) constant.Value {
 			return constant.UnaryOp(token.SUB, constant.MakeFromLiteral(lit.Value, lit.Kind, 0), 0)
 		}
 	case *ast.Ident:
-		for _, v := range append(slices.Clone(f.params), f.results...) {
-			if v.source() == x.Name {
+		for _, v := range append(slices.Clone(f.Params), f.Results...) {
+			if v.Source() == x.Name {
 				return nil
 			}
 		}
@@ -88,8 +89,8 @@ func representable(value constant.Value, t types.Type) bool {
 	if !ok {
 		return false
 	}
-	f := integers[b.Kind()]
-	bits := f.bits
+	f := facts.Basics[b.Kind()]
+	bits := f.Bits
 	if bits == 0 {
 		bits = 64
 	}
@@ -100,7 +101,7 @@ func representable(value constant.Value, t types.Type) bool {
 		return info&types.IsString != 0
 	case constant.Int:
 		if info&types.IsUnsigned != 0 {
-			return f.basic != "" && constant.Sign(value) >= 0 && constant.BitLen(value) <= bits
+			return f.Basic != "" && constant.Sign(value) >= 0 && constant.BitLen(value) <= bits
 		}
 		// The smallest number of n bits has n bits without its sign, and is -2^(n-1).
 		if info&types.IsInteger == 0 {

@@ -1,58 +1,72 @@
-// Package check turns directives and types into the model of what is generated, and
-// reports everything that would make a wrong cache: it is where the rules of the
-// product are. Positions are those of the directive's argument, the placeholder or
-// the type that is at fault.
+// Package check finds what is annotated in loaded packages and holds it to the rules of the
+// product: it reports everything that would make a wrong cache.
 //
-// The stages, a file each: signature, key, options, value; then, once all cached
-// functions of the package are known, names, tags and targets; then, once all
-// packages are, overlap; and at last the model.
+// It promises that a package of which nothing was reported can be generated for, that each problem
+// is reported once, under a code that its rule names in the table of rules, and at the directive's
+// argument, the placeholder or the type that is at fault. It neither reads files nor decides what
+// generated code looks like: what it finds are the facts of package facts, from which package build
+// makes the model.
 package check
 
 import (
-	"go/token"
 	"runtime"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
-	"github.com/cachegen/cachegen/templates"
+	"golang.org/x/sync/errgroup"
 )
 
-// Packages checks loaded packages against each other and returns what to generate
-// for each of their source files that has directives. Problems go to list; a package
-// that has any is not in the result, and marked as broken.
-func Packages(loaded []*load.Package, list *diag.List) map[*load.File]*templates.File {
-	files, _ := packages(loaded, list, false)
-	return files
+// Packages checks loaded packages against each other and returns what it has found in each, in
+// their order. Problems go to list; a package that has any is marked as broken.
+func Packages(loaded []*load.Package, list *diag.List) []*facts.Package {
+	return (&run{}).check(loaded, list)
 }
 
-// Alone checks one package for rules that need no other: keys of different packages are
+// Alone checks one package by the rules that need no other: keys of different packages are
 // not compared, and what is said of packages that are not known is not judged.
 func Alone(loaded *load.Package, list *diag.List) {
-	packages([]*load.Package{loaded}, list, true)
+	(&run{alone: true}).check([]*load.Package{loaded}, list)
 }
 
-func packages(loaded []*load.Package, list *diag.List, alone bool) (map[*load.File]*templates.File, []*pack) {
-	all := make([]*pack, len(loaded))
-	var apart errgroup.Group // what concerns a package alone
-	apart.SetLimit(runtime.GOMAXPROCS(0))
+// A run is one check of packages.
+type run struct {
+	all   []*facts.Package
+	alone bool                        // other packages are not known: what is in them is not judged
+	keys  map[keySpace][]*facts.Cache // of the packages that overlapRule has looked at
+
+	// audit is told what each rule reports, if it is set, one package after the other.
+	audit func(*rule, []*diag.Diagnostic)
+}
+
+// A pass is a package while rules look at it.
+type pass struct {
+	*facts.Package
+	*run
+	problems *diag.List
+}
+
+func (r *run) check(loaded []*load.Package, list *diag.List) []*facts.Package {
+	r.keys = map[keySpace][]*facts.Cache{}
+	passes := make([]*pass, len(loaded))
 	for i, l := range loaded {
 		l.Broken = l.Broken || list.In(l.Dir) // the loader's problems
-		p := &pack{Package: l, refused: map[string]bool{}, problems: &diag.List{}, alone: alone}
-		all[i] = p
-		apart.Go(func() error {
-			p.allowed()
-			p.collect()
-			p.assignNames()
-			p.promote()
-			p.findTags()
-			p.findValues()
+		p := &pass{Package: facts.NewPackage(l), run: r, problems: &diag.List{}}
+		passes[i], r.all = p, append(r.all, p.Package)
+	}
+	var separate errgroup.Group
+	separate.SetLimit(runtime.GOMAXPROCS(0))
+	if r.audit != nil {
+		separate.SetLimit(1)
+	}
+	for _, p := range passes {
+		separate.Go(func() error {
+			p.apply(single)
 			return nil
 		})
 	}
-	_ = apart.Wait()
-	for _, p := range all {
+	_ = separate.Wait()
+	for _, p := range passes {
 		if p.Context {
 			p.problems = &diag.List{} // reported where it is generated for
 			continue
@@ -61,53 +75,30 @@ func packages(loaded []*load.Package, list *diag.List, alone bool) (map[*load.Fi
 		list.Append(p.problems)
 		p.problems = list
 	}
-	for _, p := range all {
-		p.all = all
-		p.findBatches()
-		p.findTargets()
-		p.goPast()
+	for _, s := range []stage{linked, across} {
+		for _, p := range passes {
+			p.apply(s)
+		}
 	}
-	overlaps(all)
-	files := map[*load.File]*templates.File{}
-	for _, p := range all {
+	for _, p := range passes {
 		if !p.Broken {
-			p.checkVisible()
-		}
-		if !p.Broken && !p.Context {
-			p.model(files)
+			p.apply(sound)
 		}
 	}
-	return files, all
+	return r.all
 }
 
-// A pack is a package while it is checked.
-type pack struct {
-	*load.Package
-	problems *diag.List
-
-	all   []*pack // every package of the run
-	alone bool    // other packages are not known: what is in them is not judged
-
-	caches   []*cache
-	writers  []*writer
-	batches  []*batch
-	handles  []*handle
-	wrappers []*wrapped      // in the order of their declarations
-	refused  map[string]bool // names of cached functions whose directive or signature was reported
-	names    names
-	offered  []string // names that advice has given away, in lower case
-	tags     []*tag
-	values   []*cachedValue
-	// valuePackages are the names of the packages that values' types mention, by path.
-	valuePackages map[string]string
-	bind          bool // BindCaches is generated
+// apply applies the rules of one stage.
+func (p *pass) apply(s stage) {
+	for i := range rules {
+		r := &rules[i]
+		if r.stage != s {
+			continue
+		}
+		before := p.problems.Len()
+		r.run(p)
+		if p.audit != nil {
+			p.audit(r, p.problems.Since(before))
+		}
+	}
 }
-
-func (p *pack) addf(pos token.Pos, code, format string, args ...any) *diag.Diagnostic {
-	p.Broken = true
-	d := p.problems.Addf(p.position(pos), code, format, args...)
-	d.At = pos
-	return d
-}
-
-func (p *pack) position(pos token.Pos) token.Position { return diag.Position(p.Fset, pos) }

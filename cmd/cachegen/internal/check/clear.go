@@ -6,25 +6,26 @@ import (
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/directive"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
 	"github.com/cachegen/cachegen/templates"
 )
 
 // clearTargets finds the namespace that a clear directive is about, in every store in
 // which cached functions of this package have it.
-func (p *pack) clearTargets(w *writer, d *directive.Directive) []*target {
+func (p targetRule) clearTargets(w *facts.Writer, d *directive.Directive) []*facts.Target {
 	name, at := "", d.Pos
 	if args := d.Positional(); len(args) > 0 {
 		name, at = args[0].Text, args[0].Pos
 	} else if name = p.ownNamespace(w); name == "" {
-		p.addf(d.Pos, diag.Target, "%s has no namespace of its own to clear", w.label()).
+		p.addf(d.Pos, diag.Target, "%s has no namespace of its own to clear", w.Label()).
 			Hintf("name one: //cache:clear users")
 		return nil
 	}
 	var stores, namespaces []string
-	for _, c := range p.caches {
-		namespaces = append(namespaces, c.namespace)
-		if c.namespace == name && !slices.Contains(stores, c.store) {
-			stores = append(stores, c.store)
+	for _, c := range p.Caches {
+		namespaces = append(namespaces, c.Namespace)
+		if c.Namespace == name && !slices.Contains(stores, c.Store) {
+			stores = append(stores, c.Store)
 		}
 	}
 	if len(stores) == 0 {
@@ -37,9 +38,9 @@ func (p *pack) clearTargets(w *writer, d *directive.Directive) []*target {
 		return nil
 	}
 	slices.Sort(stores)
-	var list []*target
+	var list []*facts.Target
 	for _, store := range stores {
-		t := &target{verb: templates.Clear, text: name, pos: at, namespace: name}
+		t := &facts.Target{Verb: templates.Clear, Text: name, Pos: at, Namespace: name}
 		if p.inStore(w, t, store) {
 			list = append(list, t)
 		}
@@ -49,21 +50,21 @@ func (p *pack) clearTargets(w *writer, d *directive.Directive) []*target {
 
 // ownNamespace is the one that the caches of w's type, or of the package's functions,
 // share; empty if there is no such one.
-func (p *pack) ownNamespace(w *writer) string {
-	if w.recv != nil && w.recv.d != nil {
-		if arg, ok := w.recv.d.Option("namespace"); ok {
+func (p targetRule) ownNamespace(w *facts.Writer) string {
+	if w.Recv != nil && w.Recv.Directive != nil {
+		if arg, ok := w.Recv.Directive.Option("namespace"); ok {
 			return arg.Value
 		}
 	}
 	name, first := "", true
-	for _, c := range p.caches {
-		if c.recv != w.recv {
+	for _, c := range p.Caches {
+		if c.Recv != w.Recv {
 			continue
 		}
-		if !first && c.namespace != name {
+		if !first && c.Namespace != name {
 			return ""
 		}
-		name, first = c.namespace, false
+		name, first = c.Namespace, false
 	}
 	return name
 }

@@ -10,94 +10,17 @@ import (
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/directive"
-	"github.com/cachegen/cachegen/cmd/cachegen/internal/key"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/gotype"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
-	"github.com/cachegen/cachegen/templates"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/naming"
 )
 
-// A cache is a function with a getorset directive.
-type cache struct {
-	*function
-	p      *pack
-	d      *directive.Directive
-	broken bool // something was reported that makes what follows from it pointless
+// A collector finds the annotated functions and types of a package.
+type collector struct{ *pass }
 
-	keyArg    directive.Arg
-	pattern   key.Pattern
-	fields    []*field
-	segments  []templates.Segment
-	shapes    []key.Shape
-	keyParams []*param
-	ignored   []*operand // fields of keyParams that are not in the key
-
-	store, namespace string
-	shared           bool
-	options          templates.Options
-	notFound         notFound
-	foreground       bool // never loaded in the background: see requestScoped
-
-	names               cacheNames
-	valueName, okName   string
-	cached              *cachedValue // nil for a type that mentions a type parameter
-	keyTags, resultTags []*tagUse
-	batch               *batch // its loader for many keys, or nil
-	model               *templates.Cache
-}
-
-// value is the type that is cached.
-func (c *cache) value() types.Type { return c.results[0].Type() }
-
-// hasOK reports whether a bool result says that there is a value.
-func (c *cache) hasOK() bool { return len(c.results) == 2 }
-
-// A writer is a function with set, delete or expire directives.
-type writer struct {
-	*function
-	p          *pack
-	directives []*directive.Directive
-	name       string // of the generated function
-	targets    []*target
-}
-
-// A wrapped is a type with annotated methods or a wrap directive.
-type wrapped struct {
-	obj     *types.TypeName
-	d       *directive.Directive // nil without a wrap directive
-	file    *load.File           // in whose output the wrapper is
-	caches  []*cache
-	writers []*writer
-	batches []*batch
-	// promoted are caches of methods that the type has from types that it embeds.
-	promoted []*cache
-	names    wrapperNames
-	own      map[string]token.Pos // methods of the wrapper that the sources declare
-	foreign  []*foreign
-	pointer  bool // some annotated method has a pointer receiver, see also changes
-	refused  bool // an annotated method was reported
-	model    *templates.Wrapper
-}
-
-// typeParams are those of the type's declaration.
-func (w *wrapped) typeParams() []*types.TypeParam {
-	n, ok := w.obj.Type().(*types.Named)
-	if !ok {
-		return nil
-	}
-	return slices.Collect(n.TypeParams().TypeParams())
-}
-
-// idle reports that nothing of the type is annotated.
-func (w *wrapped) idle() bool { return len(w.caches)+len(w.writers)+len(w.batches) == 0 }
-
-// A foreign is a cache of another type that a wrapper holds a handle to.
-type foreign struct {
-	cache *cache
-	field string
-}
-
-// collect finds the annotated functions and types and checks what concerns one of
-// them alone.
-func (p *pack) collect() {
+// collect finds the annotated functions and types, and checks what concerns only one of them.
+func (p collector) collect() {
 	for _, file := range p.Files {
 		for _, d := range file.Directives {
 			if d.Verb == directive.Wrap {
@@ -124,26 +47,31 @@ func (p *pack) collect() {
 			p.annotated(file, decl, byFunc[decl])
 		}
 	}
-	for _, w := range p.wrappers {
-		if w.idle() && w.d != nil && !w.refused && !p.inherits(w) {
-			p.addf(w.d.Pos, diag.Stray, "%s has no annotated methods, so there is nothing to wrap", w.obj.Name()).
+}
+
+// removeIdle reports types with a wrap directive that have nothing to wrap, removes them, and sorts
+// the others by file.
+func (p collector) removeIdle() {
+	for _, w := range p.Wrappers {
+		if w.Idle() && w.Directive != nil && !w.Refused && !p.inherits(w) {
+			p.addf(w.Directive.Pos, diag.Stray, "%s has no annotated methods, so there is nothing to wrap", w.Object.Name()).
 				Hintf("annotate a method with //cache:getorset")
 		}
 	}
-	p.wrappers = slices.DeleteFunc(p.wrappers, func(w *wrapped) bool { return w.idle() && (w.d == nil || !p.inherits(w)) })
-	slices.SortStableFunc(p.wrappers, func(a, b *wrapped) int {
-		return cmp.Or(strings.Compare(a.file.Name, b.file.Name), cmp.Compare(a.obj.Pos(), b.obj.Pos()))
+	p.Wrappers = slices.DeleteFunc(p.Wrappers, func(w *facts.Wrapper) bool { return w.Idle() && (w.Directive == nil || !p.inherits(w)) })
+	slices.SortStableFunc(p.Wrappers, func(a, b *facts.Wrapper) int {
+		return cmp.Or(strings.Compare(a.File.Name, b.File.Name), cmp.Compare(a.Object.Pos(), b.Object.Pos()))
 	})
 }
 
 // inherits reports whether the type of w has annotated methods from what it embeds.
-func (p *pack) inherits(w *wrapped) bool {
-	return slices.ContainsFunc(p.caches, func(c *cache) bool { return p.promotes(w, c.function) }) ||
-		slices.ContainsFunc(p.writers, func(x *writer) bool { return p.promotes(w, x.function) })
+func (p collector) inherits(w *facts.Wrapper) bool {
+	return slices.ContainsFunc(p.Caches, func(c *facts.Cache) bool { return p.Promotes(w, c.Function) }) ||
+		slices.ContainsFunc(p.Writers, func(x *facts.Writer) bool { return p.Promotes(w, x.Function) })
 }
 
 // annotated checks one function with its directives.
-func (p *pack) annotated(file *load.File, decl *ast.FuncDecl, list []*directive.Directive) {
+func (p collector) annotated(file *load.File, decl *ast.FuncDecl, list []*directive.Directive) {
 	first := list[0]
 	i := slices.IndexFunc(list, func(d *directive.Directive) bool { return d.Verb == directive.GetOrSet || d.Verb == directive.Batch })
 	if i >= 0 {
@@ -153,13 +81,13 @@ func (p *pack) annotated(file *load.File, decl *ast.FuncDecl, list []*directive.
 		if i < 0 || d == first {
 			continue
 		}
-		message := "//cache:" + d.Verb + " cannot stand beside //cache:" + first.Verb + ": a function either reads or writes"
+		message := "//cache:" + d.Verb + " cannot be combined with //cache:" + first.Verb + ": a function either reads or writes"
 		hint := "annotate another function with one of them"
 		if d.Verb == first.Verb {
 			message = decl.Name.Name + " has two //cache:" + d.Verb + " directives"
-			hint = "write //cache:with for more lines of one"
+			hint = "to continue a directive on another line, write //cache:with"
 		}
-		p.addf(d.Pos, diag.Verb, "%s", message).Relatedf(p.position(first.Pos), "the //cache:%s", first.Verb).Hintf("%s", hint)
+		p.addf(d.Pos, diag.Verb, "%s", message).Relatedf(p.Position(first.Pos), "the //cache:%s", first.Verb).Hintf("%s", hint)
 	}
 	reads := first.Verb == directive.GetOrSet
 	loads := first.Verb == directive.Batch
@@ -168,56 +96,54 @@ func (p *pack) annotated(file *load.File, decl *ast.FuncDecl, list []*directive.
 		p.refuse(decl, reads)
 		return
 	}
-	if f.recv != nil {
-		f.recv.pointer = f.recv.pointer || isPointer(f.sig.Recv().Type())
-		if f.recv.file == nil {
-			f.recv.file = file
+	if f.Recv != nil {
+		f.Recv.Pointer = f.Recv.Pointer || gotype.IsPointer(f.Signature.Recv().Type())
+		if f.Recv.File == nil {
+			f.Recv.File = file
 		}
 	}
 	switch {
 	case loads:
-		b := &batch{function: f, p: p, d: first}
-		p.batches = append(p.batches, b)
-		if f.recv != nil {
-			f.recv.batches = append(f.recv.batches, b)
+		b := &facts.Batch{Function: f, In: p.Package, Directive: first}
+		p.Batches = append(p.Batches, b)
+		if f.Recv != nil {
+			f.Recv.Batches = append(f.Recv.Batches, b)
 		}
 		return
 	case !reads:
-		w := &writer{function: f, p: p, directives: list}
-		p.writers = append(p.writers, w)
-		if f.recv != nil {
-			f.recv.writers = append(f.recv.writers, w)
+		w := &facts.Writer{Function: f, In: p.Package, Directives: list}
+		p.Writers = append(p.Writers, w)
+		if f.Recv != nil {
+			f.Recv.Writers = append(f.Recv.Writers, w)
 		}
 		return
 	}
-	c := &cache{function: f, p: p, d: first}
-	p.caches = append(p.caches, c)
-	if f.recv != nil {
-		f.recv.caches = append(f.recv.caches, c)
+	c := &facts.Cache{Function: f, In: p.Package, Directive: first}
+	p.Caches = append(p.Caches, c)
+	if f.Recv != nil {
+		f.Recv.Caches = append(f.Recv.Caches, c)
 	}
-	p.readKey(c)
-	p.readOptions(c)
-	p.checkValue(c)
+	readOptions(c)
 }
 
-// refuse notes a function whose directive or signature was reported, so that what lacks it is not
-// reported too.
-func (p *pack) refuse(decl *ast.FuncDecl, reads bool) {
+// refuse notes a function whose directive or signature was reported, so that nothing else is reported
+// because it is missing.
+func (p collector) refuse(decl *ast.FuncDecl, reads bool) {
 	if reads {
-		p.refused[decl.Name.Name] = true
+		p.Refused[decl.Name.Name] = true
 	}
 	if decl.Recv == nil || len(decl.Recv.List) == 0 {
 		return
 	}
-	if n := named(p.Info.TypeOf(decl.Recv.List[0].Type)); n != nil {
-		for _, w := range p.wrappers {
-			w.refused = w.refused || w.obj == n.Obj()
+	if n := gotype.Named(p.Info.TypeOf(decl.Recv.List[0].Type)); n != nil {
+		for _, w := range p.Wrappers {
+			w.Refused = w.Refused || w.Object == n.Obj()
 		}
 	}
 }
 
 // wrap checks a wrap directive.
-func (p *pack) wrap(file *load.File, d *directive.Directive) {
+func (p collector) wrap(file *load.File, d *directive.Directive) {
 	name := d.TypeSpec.Name
 	obj, _ := p.Info.Defs[name].(*types.TypeName)
 	switch {
@@ -225,7 +151,7 @@ func (p *pack) wrap(file *load.File, d *directive.Directive) {
 		return // redeclared or blank: the compiler says so
 	case obj.IsAlias():
 		p.addf(d.Pos, diag.Signature, "%s is an alias and has no methods of its own", name.Name).
-			Hintf("annotate the type that it stands for")
+			Hintf("annotate the type that it refers to")
 		return
 	case types.IsInterface(obj.Type()):
 		p.addf(d.Pos, diag.Signature, "%s is an interface", name.Name).
@@ -233,30 +159,29 @@ func (p *pack) wrap(file *load.File, d *directive.Directive) {
 		return
 	}
 	w := p.wrapper(obj)
-	if w.d != nil {
+	if w.Directive != nil {
 		p.addf(d.Pos, diag.Verb, "%s has two //cache:wrap directives", name.Name).
-			Relatedf(p.position(w.d.Pos), "the first").
-			Hintf("write //cache:with for more lines of one")
+			Relatedf(p.Position(w.Directive.Pos), "the first").
+			Hintf("to continue a directive on another line, write //cache:with")
 		return
 	}
-	w.d, w.file = d, file
+	w.Directive, w.File = d, file
 	for _, arg := range d.Positional() {
 		if !token.IsIdentifier(arg.Text) || arg.Text == "_" {
 			p.addf(arg.Pos, diag.Name, "%q is not a name for a type", arg.Text).
-				Hintf("write a name of letters and digits, such as Cached%s", upper(name.Name))
+				Hintf("write a name of letters and digits, such as Cached%s", naming.Upper(name.Name))
 		}
 	}
-	p.contradictions(d, nil)
 }
 
-// wrapper is the wrapped for a type.
-func (p *pack) wrapper(obj *types.TypeName) *wrapped {
-	for _, w := range p.wrappers {
-		if w.obj == obj {
+// wrapper returns the wrapper of a type, which it makes if there is none yet.
+func (p collector) wrapper(obj *types.TypeName) *facts.Wrapper {
+	for _, w := range p.Wrappers {
+		if w.Object == obj {
 			return w
 		}
 	}
-	w := &wrapped{obj: obj}
-	p.wrappers = append(p.wrappers, w)
+	w := &facts.Wrapper{Object: obj}
+	p.Wrappers = append(p.Wrappers, w)
 	return w
 }

@@ -4,99 +4,79 @@ import (
 	"fmt"
 	"go/types"
 
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/gotype"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/value"
 	"github.com/cachegen/cachegen/templates"
 )
 
-// A form is how values of a type become part of a key or tag.
-type form struct {
-	templates.Form
-	basic string // predeclared type for Int, Uint, Bool and String
-	bits  int    // of Int and Uint; 0 for int and uint
-}
-
-// A noForm says why a type's values cannot be part of a key or tag.
-type noForm struct {
+// A noTextForm says why a type's values cannot be part of a key or tag.
+type noTextForm struct {
 	why, hint string // why continues "{name}: "
-	inKey     string // the hint for a key, where it is another than for a tag
+	inKey     string // the hint for a key, if it differs from that for a tag
 	opaque    bool   // no field of it has a text either
 }
 
-// plainHint is the advice where there is none that is nearer.
+// plainHint is the hint for types without a more specific one.
 const plainHint = "use an integer, a bool or a string"
 
 // opaque is for a type that has neither a text nor fields to name.
-func opaque(name string) *noForm {
-	return &noForm{why: name + " has no stable text", hint: plainHint, opaque: true}
+func opaque(name string) *noTextForm {
+	return &noTextForm{why: name + " has no exact text form", hint: plainHint, opaque: true}
 }
 
-var integers = map[types.BasicKind]form{
-	types.Int:    {templates.Int, "int", 0},
-	types.Int8:   {templates.Int, "int8", 8},
-	types.Int16:  {templates.Int, "int16", 16},
-	types.Int32:  {templates.Int, "int32", 32},
-	types.Int64:  {templates.Int, "int64", 64},
-	types.Uint:   {templates.Uint, "uint", 0},
-	types.Uint8:  {templates.Uint, "uint8", 8},
-	types.Uint16: {templates.Uint, "uint16", 16},
-	types.Uint32: {templates.Uint, "uint32", 32},
-	types.Uint64: {templates.Uint, "uint64", 64},
-	types.Bool:   {templates.Bool, "bool", 0},
-	types.String: {templates.String, "string", 0},
-}
-
-// form decides by kind where it can: numbers, booleans and strings have one text each
-// and one value for it, whatever methods their types have. path is the placeholder's.
-func (p *pack) form(t types.Type, path string) (form, *noForm) {
-	name := p.name(t)
+// form decides by the kind of a type where it can: each number, boolean and string has exactly one
+// text, whatever methods its type has. path is the placeholder's.
+func (p resolver) form(t types.Type, path string) (facts.TextForm, *noTextForm) {
+	name := p.TypeName(t)
 	if param, ok := types.Unalias(t).(*types.TypeParam); ok {
 		if keyValues(param.Constraint(), map[types.Type]bool{}) {
-			return form{Form: templates.Generic}, nil
+			return facts.TextForm{Form: templates.Generic}, nil
 		}
-		return form{}, &noForm{
-			why:  "type parameter " + name + " can be a type that has no stable text",
+		return facts.TextForm{}, &noTextForm{
+			why:  "type parameter " + name + " can be a type that has no exact text form",
 			hint: "constrain it to integers, strings and bools, such as interface{ ~int64 | ~string }",
 		}
 	}
-	if isNamed(t, "time", "Time") || inheritsTime(t) {
-		return form{}, &noForm{
+	if gotype.Is(t, "time", "Time") || inheritsTime(t) {
+		return facts.TextForm{}, &noTextForm{
 			why:  "the text of a time.Time depends on its location and precision",
 			hint: "take an integer, such as its Unix(), or a type of your own with MarshalText and UnmarshalText",
 		}
 	}
 	switch u := t.Underlying().(type) {
 	case *types.Basic:
-		if f, ok := integers[u.Kind()]; ok {
+		if f, ok := facts.Basics[u.Kind()]; ok {
 			return f, nil
 		}
-		return form{}, &noForm{why: name + " has no stable text", hint: plainHint}
+		return facts.TextForm{}, &noTextForm{why: name + " has no exact text form", hint: plainHint}
 	case *types.Pointer:
-		no := &noForm{why: name + " is a pointer, whose text is an address", hint: "take the value instead of a pointer to it"}
+		no := &noTextForm{why: name + " is a pointer, whose text is an address", hint: "take the value instead of a pointer to it"}
 		if _, ok := u.Elem().Underlying().(*types.Struct); ok {
-			if len(p.fieldNames(u.Elem())) == 0 {
-				return form{}, opaque(name)
+			if len(p.FieldNames(u.Elem())) == 0 {
+				return facts.TextForm{}, opaque(name)
 			}
 			no.hint = fmt.Sprintf("name a field: {%s.Field}", path)
 			no.inKey = fmt.Sprintf("take the value instead of a pointer to it, and name a field: {%s.Field}", path)
 		}
-		return form{}, no
+		return facts.TextForm{}, no
 	case *types.Interface:
-		if isContext(t) {
-			return form{}, &noForm{why: "a context is no part of a key", hint: "take what the key depends on as a parameter"}
+		if gotype.IsContext(t) {
+			return facts.TextForm{}, &noTextForm{why: "a context cannot be part of a key", hint: "take what the key depends on as a parameter"}
 		}
-		return form{}, &noForm{why: name + " is an interface and has no stable text", hint: "use a concrete type"}
+		return facts.TextForm{}, &noTextForm{why: name + " is an interface and has no exact text form", hint: "use a concrete type"}
 	case *types.Slice:
-		hint := "take a string that is made of its elements"
+		hint := "take a string that is built from its elements"
 		if isByte(u.Elem()) {
 			hint = "take it as a string, such as that of hex.EncodeToString"
 		}
-		return form{}, &noForm{why: name + " has no stable text", hint: hint}
+		return facts.TextForm{}, &noTextForm{why: name + " has no exact text form", hint: hint}
 	case *types.Map, *types.Chan, *types.Signature:
-		return form{}, &noForm{why: name + " has no stable text", hint: plainHint}
+		return facts.TextForm{}, &noTextForm{why: name + " has no exact text form", hint: plainHint}
 	case *types.Struct, *types.Array:
 		return p.text(t, name, path)
 	}
-	return form{}, &noForm{why: name + " has no stable text", hint: plainHint}
+	return facts.TextForm{}, &noTextForm{why: name + " has no exact text form", hint: plainHint}
 }
 
 func isByte(t types.Type) bool {
@@ -113,10 +93,10 @@ func keyValues(t types.Type, seen map[types.Type]bool) bool {
 	seen[t] = true
 	switch u := t.Underlying().(type) {
 	case *types.Basic:
-		_, ok := integers[u.Kind()]
+		_, ok := facts.Basics[u.Kind()]
 		return ok
 	case *types.Interface:
-		for e := range u.EmbeddedTypes() { // one that restricts is enough
+		for e := range u.EmbeddedTypes() { // one embedded element that restricts is enough
 			union, ok := types.Unalias(e).(*types.Union)
 			if !ok && keyValues(e, seen) {
 				return true
@@ -135,85 +115,63 @@ func keyValues(t types.Type, seen map[types.Type]bool) bool {
 }
 
 // text is the form of a type that marshals itself.
-func (p *pack) text(t types.Type, name, path string) (form, *noForm) {
+func (p resolver) text(t types.Type, name, path string) (facts.TextForm, *noTextForm) {
 	bytes := types.NewSlice(types.Typ[types.Byte])
 	err := types.Universe.Lookup("error").Type()
-	marshal := hasMethod(t, "MarshalText", nil, []types.Type{bytes, err})
-	unmarshal := hasMethod(types.NewPointer(t), "UnmarshalText", []types.Type{bytes}, []types.Type{err})
+	marshal := gotype.HasMethod(t, "MarshalText", nil, []types.Type{bytes, err})
+	unmarshal := gotype.HasMethod(types.NewPointer(t), "UnmarshalText", []types.Type{bytes}, []types.Type{err})
 	switch {
 	case marshal && value.Partial(t, "MarshalText"):
-		return form{}, &noForm{
-			why:  "the MarshalText of " + name + " is that of an embedded field and leaves out the others",
+		return facts.TextForm{}, &noTextForm{
+			why:  "the MarshalText of " + name + " is promoted from an embedded field and leaves out the other fields",
 			hint: fmt.Sprintf("name its fields, {%s.Field}, or %s", path, p.textHint(t)),
 		}
 	case marshal && unmarshal && !types.Comparable(t):
-		return form{}, &noForm{why: name + " is not comparable, so it cannot be in a key", hint: plainHint}
+		return facts.TextForm{}, &noTextForm{why: name + " is not comparable, so it cannot be in a key", hint: plainHint}
 	case marshal && unmarshal:
-		return form{Form: templates.Text}, nil
+		return facts.TextForm{Form: templates.Text}, nil
 	case marshal:
-		return form{}, &noForm{
+		return facts.TextForm{}, &noTextForm{
 			why:  name + " has MarshalText but no UnmarshalText",
 			hint: "add UnmarshalText, so that keys can be parsed",
 		}
-	case hasMethod(types.NewPointer(t), "MarshalText", nil, []types.Type{bytes, err}):
-		return form{}, &noForm{
+	case gotype.HasMethod(types.NewPointer(t), "MarshalText", nil, []types.Type{bytes, err}):
+		return facts.TextForm{}, &noTextForm{
 			why:  name + " has MarshalText only on its pointer",
 			hint: "give the value the method: func (" + name + ") MarshalText() ([]byte, error)",
 		}
-	case hasMethod(t, "String", nil, []types.Type{types.Typ[types.String]}):
-		return form{}, &noForm{
-			why:  "the String method of " + name + " need not tell its values apart",
+	case gotype.HasMethod(t, "String", nil, []types.Type{types.Typ[types.String]}):
+		return facts.TextForm{}, &noTextForm{
+			why:  "the String method of " + name + " may return one text for different values",
 			hint: p.textHint(t),
 		}
 	}
 	hint := p.textHint(t)
 	if _, ok := t.Underlying().(*types.Struct); ok {
-		n := named(t)
-		if foreign := n != nil && n.Obj().Pkg() != p.Types; foreign && len(p.fieldNames(t)) == 0 {
-			return form{}, opaque(name)
+		n := gotype.Named(t)
+		if foreign := n != nil && n.Obj().Pkg() != p.Types; foreign && len(p.FieldNames(t)) == 0 {
+			return facts.TextForm{}, opaque(name)
 		}
 		hint = fmt.Sprintf("name its fields, {%s.Field}, or %s", path, hint)
 	}
-	return form{}, &noForm{why: name + " has no text form", hint: hint}
+	return facts.TextForm{}, &noTextForm{why: name + " has no exact text form", hint: hint}
 }
 
 // inheritsTime reports whether the text of t is that of an embedded time.Time.
 func inheritsTime(t types.Type) bool {
 	obj, _, _ := types.LookupFieldOrMethod(t, false, nil, "MarshalText")
 	f, ok := obj.(*types.Func)
-	return ok && isNamed(f.Signature().Recv().Type(), "time", "Time")
+	return ok && gotype.Is(f.Signature().Recv().Type(), "time", "Time")
 }
 
-// textHint is the advice for a type that lacks a text form, which may be of a package that
-// whoever reads it cannot change.
-func (p *pack) textHint(t types.Type) string {
-	switch n := named(t); {
+// textHint is the hint for a type without a text form. The type may belong to a package that the
+// reader cannot change.
+func (p resolver) textHint(t types.Type) string {
+	switch n := gotype.Named(t); {
 	case n == nil:
 		return "take a type of your own that has MarshalText and UnmarshalText"
 	case n.Obj().Pkg() == p.Types:
 		return "add MarshalText and UnmarshalText"
 	}
 	return "take a string, or a type that has MarshalText and UnmarshalText"
-}
-
-// hasMethod reports whether a method of t has exactly these parameters and results.
-func hasMethod(t types.Type, name string, params, results []types.Type) bool {
-	s := types.NewMethodSet(t).Lookup(nil, name)
-	if s == nil {
-		return false
-	}
-	sig := s.Type().(*types.Signature)
-	return identical(sig.Params(), params) && identical(sig.Results(), results)
-}
-
-func identical(tuple *types.Tuple, want []types.Type) bool {
-	if tuple.Len() != len(want) {
-		return false
-	}
-	for i, t := range want {
-		if !types.Identical(tuple.At(i).Type(), t) {
-			return false
-		}
-	}
-	return true
 }

@@ -7,49 +7,50 @@ import (
 	"strings"
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/key"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/naming"
 	"github.com/cachegen/cachegen/templates"
 )
 
-// A field is a field of a key: one placeholder.
-type field struct {
-	*operand
-	form
-	name string     // ID
-	as   types.Type // in the key: its own type, or the predeclared one where that cannot be named
+// keyRule reads the keys of cached functions.
+type keyRule struct{ resolver }
+
+func (p keyRule) check() {
+	for _, c := range p.Caches {
+		p.readKey(c)
+	}
 }
 
-// readKey checks a cache's key: its text, its placeholders, and that every
-// parameter is in it.
-func (p *pack) readKey(c *cache) {
-	args := c.d.Positional()
+// readKey checks a cache's key: its text and its placeholders.
+func (p keyRule) readKey(c *facts.Cache) {
+	args := c.Directive.Positional()
 	if len(args) == 0 {
-		c.broken = true // reported with the directive
+		c.Broken = true // package directive has reported it
 		return
 	}
-	c.keyArg = args[0]
+	c.KeyArg = args[0]
 	var ok bool
-	c.pattern, ok = p.parse(c.keyArg.Text, c.keyArg.TextPos(), diag.Key)
+	c.Pattern, ok = p.parse(c.KeyArg.Text, c.KeyArg.TextPos(), diag.Key)
 	if !ok {
-		c.broken = true
+		c.Broken = true
 		return
 	}
-	for _, s := range c.pattern.Segments {
+	for _, s := range c.Pattern.Segments {
 		p.keySegment(c, s)
 	}
-	for _, v := range c.params {
-		if slices.ContainsFunc(c.fields, func(f *field) bool { return f.of == v }) {
-			c.keyParams = append(c.keyParams, v)
+	for _, v := range c.Params {
+		if slices.ContainsFunc(c.Fields, func(f *facts.Field) bool { return f.Of == v }) {
+			c.KeyParams = append(c.KeyParams, v)
 		}
 	}
-	if !c.broken {
-		p.nameFields(c)
-		p.unusedParams(c)
+	if !c.Broken {
+		nameFields(c)
 	}
 }
 
 // parse reads a pattern and reports what is wrong with its text.
-func (p *pack) parse(text string, start token.Pos, code string) (key.Pattern, bool) {
+func (p resolver) parse(text string, start token.Pos, code diag.Code) (key.Pattern, bool) {
 	pattern, problems := key.Parse(text)
 	for _, problem := range problems {
 		code := code
@@ -65,77 +66,69 @@ func (p *pack) parse(text string, start token.Pos, code string) (key.Pattern, bo
 }
 
 // keySegment checks one segment and adds it to the key.
-func (p *pack) keySegment(c *cache, s key.Segment) {
+func (p keyRule) keySegment(c *facts.Cache, s key.Segment) {
 	segment := templates.Segment{Before: s.Before, Field: -1, After: s.After}
 	shape := key.Shape{Before: s.Before, After: s.After}
 	if s.Value != nil {
-		start := c.keyArg.TextPos()
-		o, f, ok := p.placeholderForm(c.function, s.Value, start, false, diag.Placeholder)
+		start := c.KeyArg.TextPos()
+		o, f, ok := p.placeholderForm(c.Function, s.Value, start, false, diag.Placeholder)
 		if !ok {
-			c.broken = true
+			c.Broken = true
 			return
 		}
 		at := start + token.Pos(s.Value.Offset)
-		switch again := slices.IndexFunc(c.fields, func(f *field) bool { return f.same(o) }); {
+		switch again := slices.IndexFunc(c.Fields, func(f *facts.Field) bool { return f.Same(o) }); {
 		case again >= 0:
-			p.addf(at, diag.Key, "{%s} is in the key twice", s.Value).Hintf("leave one out: it says nothing that the other does not")
-			c.broken = true
-		case len(o.pointers) > 0:
-			pointer := o.render(s.Value.Path[0].Text).NonNil[0]
-			p.addf(at, diag.Placeholder, "{%s}: %s can be nil, and then there is no key", s.Value, pointer).
+			p.addf(at, diag.Key, "{%s} is in the key twice", s.Value).Hintf("remove one: the second adds nothing")
+			c.Broken = true
+		case len(o.Pointers) > 0:
+			pointer := o.Render(s.Value.Path[0].Text).NonNil[0]
+			p.addf(at, diag.Placeholder, "{%s}: %s can be nil, and then the key cannot be built", s.Value, pointer).
 				Hintf("take a value instead of a pointer")
-			c.broken = true
-		case f.Form == templates.Text && p.unnamable(o.typ) != nil:
-			p.addf(at, diag.Placeholder, "{%s}: %s", s.Value, p.whyUnnamable(p.unnamable(o.typ))).Hintf("%s", plainHint)
-			c.broken = true
+			c.Broken = true
+		case f.Form == templates.Text && p.Unnamable(o.Type) != nil:
+			p.addf(at, diag.Placeholder, "{%s}: %s", s.Value, p.WhyUnnamable(p.Unnamable(o.Type))).Hintf("%s", plainHint)
+			c.Broken = true
 		}
-		segment.Field = len(c.fields)
-		as := o.typ
-		if f.Form != templates.Text && p.unnamable(as) != nil {
-			as = types.Universe.Lookup(f.basic).Type()
+		segment.Field = len(c.Fields)
+		as := o.Type
+		if f.Form != templates.Text && p.Unnamable(as) != nil {
+			as = types.Universe.Lookup(f.Basic).Type()
 		}
-		c.fields = append(c.fields, &field{operand: o, form: f, as: as})
-		shape.Value, shape.Form, shape.Bits = true, f.Form, f.bits
+		c.Fields = append(c.Fields, &facts.Field{Operand: o, TextForm: f, As: as})
+		shape.Value, shape.Form, shape.Bits = true, f.Form, f.Bits
 	}
-	c.segments = append(c.segments, segment)
-	c.shapes = append(c.shapes, shape)
+	c.Segments = append(c.Segments, segment)
+	c.Shapes = append(c.Shapes, shape)
 }
 
 // nameFields names the key's fields: {id} is ID, {filter.Team} FilterTeam and
 // {recv.tenant} Tenant, or RecvTenant where that is taken.
-func (p *pack) nameFields(c *cache) {
+func nameFields(c *facts.Cache) {
 	names := map[string]bool{"String": true, "AppendText": true} // the key's methods
 	taken := func(name string) bool { return names[name] }
 	for _, receivers := range []bool{false, true} { // parameters choose first
-		for _, f := range c.fields {
-			if (f.root == receiver) != receivers {
+		for _, f := range c.Fields {
+			if (f.Root == facts.Receiver) != receivers {
 				continue
 			}
-			f.name = fieldName(f)
-			if receivers && taken(f.name) {
-				f.name = "Recv" + f.name
+			f.Name = fieldName(f)
+			if receivers && taken(f.Name) {
+				f.Name = "Recv" + f.Name
 			}
-			f.name = unused(f.name, "Field", taken)
-			names[f.name] = true
+			f.Name = naming.Unused(f.Name, "Field", taken)
+			names[f.Name] = true
 		}
 	}
 }
 
-// convert makes an expression of the operand's type fit the key.
-func (f *field) convert(arg templates.TagArg) templates.TagArg {
-	if !types.Identical(f.typ, f.as) {
-		arg.Expr = f.as.String() + "(" + arg.Expr + ")"
-	}
-	return arg
-}
-
-func fieldName(f *field) string {
+func fieldName(f *facts.Field) string {
 	var b strings.Builder
-	if f.root == parameter {
-		b.WriteString(upper(f.of.Name()))
+	if f.Root == facts.Parameter {
+		b.WriteString(naming.Upper(f.Of.Name()))
 	}
-	for _, name := range f.path {
-		b.WriteString(upper(name))
+	for _, name := range f.Path {
+		b.WriteString(naming.Upper(name))
 	}
 	return b.String()
 }

@@ -9,59 +9,62 @@ import (
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/directive"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/gotype"
 )
 
-// notFound is how a loader says that there is nothing to load.
-type notFound struct {
-	sentinel types.Object // a variable or constant that is an error
-	nilValue bool         // the value nil
+// notFoundRule reads how loaders say that there is no value.
+type notFoundRule struct{ *pass }
+
+func (p notFoundRule) check() {
+	for _, c := range p.Caches {
+		p.readNotFound(c)
+	}
 }
 
-func (n notFound) none() bool { return n.sentinel == nil && !n.nilValue }
-
 // readNotFound reads notfound= of a cached function, and checks that notfoundttl
-// belongs to something. A function with an ok result says by that what is not there.
-func (p *pack) readNotFound(c *cache) {
+// belongs to something. A function with a bool result says by that whether there is a value.
+func (p notFoundRule) readNotFound(c *facts.Cache) {
 	own := true
-	for _, d := range c.levels() {
+	for _, d := range c.Levels() {
 		if arg, ok := d.Option("notfound"); ok {
 			p.notFoundOption(c, arg, own)
 			break
 		}
 		own = false
 	}
-	if arg, ok := c.d.Option("notfoundttl"); ok && c.notFound.none() && !c.hasOK() && !c.broken {
+	if arg, ok := c.Directive.Option("notfoundttl"); ok && c.NotFound.None() && !c.HasOK() && !c.Broken {
 		p.addf(arg.Pos, diag.Option, "nothing says when there is no value, so %s has no effect", arg.Text).
-			Hintf("add notfound=sql.ErrNoRows, or what else %s returns then, or notfound=nil", c.name())
+			Hintf("add notfound= with the error that %s returns then, such as sql.ErrNoRows, or notfound=nil", c.Name())
 	}
 }
 
 // notFoundOption reads one option. own says that it is the function's, not its type's.
-func (p *pack) notFoundOption(c *cache, arg directive.Arg, own bool) {
+func (p notFoundRule) notFoundOption(c *facts.Cache, arg directive.Arg, own bool) {
 	switch {
-	case c.hasOK():
+	case c.HasOK():
 		if own {
-			p.addf(arg.Pos, diag.Option, "%s says by its bool result that there is nothing", c.name()).
-				Hintf("leave notfound out; notfoundttl is how long that is remembered")
+			p.addf(arg.Pos, diag.Option, "the bool result of %s already says whether there is a value", c.Name()).
+				Hintf("remove notfound; notfoundttl works without it")
 		}
 		return
 	case arg.Value == "nil":
 		switch {
-		case canBeNil(c.value()):
-			c.notFound.nilValue = true
+		case gotype.CanBeNil(c.Value()):
+			c.NotFound.NilValue = true
 		case own:
-			p.addf(arg.ValuePos, diag.Option, "%s is never nil", p.name(c.value())).
-				Hintf("name the error that %s returns when there is nothing, such as notfound=sql.ErrNoRows", c.name())
+			p.addf(arg.ValuePos, diag.Option, "%s is never nil", p.TypeName(c.Value())).
+				Hintf("name the error that %s returns when there is nothing, such as notfound=sql.ErrNoRows", c.Name())
 		}
 		return
 	}
-	c.notFound.sentinel = p.sentinel(c, arg)
-	c.broken = c.broken || c.notFound.sentinel == nil
+	c.NotFound.Sentinel = p.sentinel(c, arg)
+	c.Broken = c.Broken || c.NotFound.Sentinel == nil
 }
 
 // sentinel finds the error that an option names: one of this package, or of one that the
 // package imports. It is nil if there is none.
-func (p *pack) sentinel(c *cache, arg directive.Arg) types.Object {
+func (p notFoundRule) sentinel(c *facts.Cache, arg directive.Arg) types.Object {
 	names := strings.Split(arg.Value, ".")
 	if len(names) > 2 || slices.ContainsFunc(names, func(n string) bool { return !token.IsIdentifier(n) }) {
 		d := p.addf(arg.ValuePos, diag.Option, "%q is not the name of an error", arg.Value)
@@ -74,7 +77,7 @@ func (p *pack) sentinel(c *cache, arg directive.Arg) types.Object {
 	}
 	scope, at := p.Types.Scope(), arg.ValuePos
 	if len(names) == 2 {
-		pkg := p.imported(c.file, names[0])
+		pkg := p.Imported(c.File, names[0])
 		if pkg == nil {
 			p.addf(at, diag.Option, "no file of this package imports a package %s", names[0]).
 				Hintf("import it: where nothing else needs it, as _")
@@ -85,14 +88,14 @@ func (p *pack) sentinel(c *cache, arg directive.Arg) types.Object {
 	name := names[len(names)-1]
 	obj := scope.Lookup(name)
 	if obj == nil && len(names) == 1 {
-		obj = p.dotImported(c.file, name)
+		obj = p.DotImported(c.File, name)
 	}
 	switch obj.(type) {
 	case nil:
 	case *types.Var, *types.Const:
 		if !types.AssignableTo(obj.Type(), types.Universe.Lookup("error").Type()) {
-			p.addf(at, diag.Option, "%s is of type %s and no error", arg.Value, p.name(obj.Type())).
-				Hintf("name the error that %s returns when there is nothing", c.name())
+			p.addf(at, diag.Option, "%s has type %s, which is not an error", arg.Value, p.TypeName(obj.Type())).
+				Hintf("name the error that %s returns when there is nothing", c.Name())
 			return nil
 		}
 		if obj.Pkg() == p.Types || obj.Exported() {
@@ -105,17 +108,16 @@ func (p *pack) sentinel(c *cache, arg directive.Arg) types.Object {
 	}
 	var errs []string
 	for _, n := range scope.Names() {
-		if v, ok := scope.Lookup(n).(*types.Var); ok && isError(v.Type()) && (v.Exported() || v.Pkg() == p.Types) {
+		if v, ok := scope.Lookup(n).(*types.Var); ok && gotype.IsError(v.Type()) && (v.Exported() || v.Pkg() == p.Types) {
 			errs = append(errs, n)
 		}
 	}
-	p.addf(at, diag.Option, "there is no error %s", arg.Value).Choose(name, errs, "name the error that "+c.name()+" returns when there is nothing")
+	p.addf(at, diag.Option, "there is no error %s", arg.Value).Choose(name, errs, "name the error that "+c.Name()+" returns when there is nothing")
 	return nil
 }
 
-// sentinelHint is the advice where somebody names what tells errors apart otherwise: their
-// type, or a function.
-func (p *pack) sentinelHint(c *cache) string {
+// sentinelHint is the hint where notfound= names a type of errors, or a function, instead of an error.
+func (p notFoundRule) sentinelHint(c *facts.Cache) string {
 	return fmt.Sprintf("name a sentinel, an error that errors.Is finds in what %s returns; "+
-		"if it returns none, let it return (%s, bool, error), with false when there is nothing", c.name(), p.name(c.value()))
+		"if it returns none, let it return (%s, bool, error), with false when there is nothing", c.Name(), p.TypeName(c.Value()))
 }

@@ -1,119 +1,105 @@
 package check
 
 import (
-	"go/types"
 	"slices"
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/naming"
 )
 
+// A promoter finds the annotated methods that types have from types that they embed.
+type promoter struct{ namer }
+
 // promote gives the wrapper of a type what is generated for annotated methods of types
-// that it embeds: without that, the wrapper's promoted methods would go past the cache.
+// that it embeds: without that, the wrapper's promoted methods would bypass the cache.
 // The entries are the same as those of the embedded type's own wrapper.
-func (p *pack) promote() {
-	caches, writers, batches := p.caches, p.writers, p.batches
-	for _, w := range p.wrappers {
-		clones := map[*cache]*cache{}
+func (p promoter) promote() {
+	caches, writers, batches := p.Caches, p.Writers, p.Batches
+	for _, w := range p.Wrappers {
+		clones := map[*facts.Cache]*facts.Cache{}
 		for _, c := range caches {
-			if p.promotes(w, c.function) && c.names.entity != "" {
+			if p.Promotes(w, c.Function) && c.Names.Entity != "" {
 				clones[c] = p.promoteCache(w, c)
 			}
 		}
 		for _, x := range writers {
-			if p.promotes(w, x.function) {
+			if p.Promotes(w, x.Function) {
 				clone := *x
-				clone.function = x.function.promoted(w)
-				p.writers = append(p.writers, &clone)
-				w.writers = append(w.writers, &clone)
+				clone.Function = promotedTo(x.Function, w)
+				p.Writers = append(p.Writers, &clone)
+				w.Writers = append(w.Writers, &clone)
 			}
 		}
 		for _, b := range batches {
-			if p.promotes(w, b.function) {
+			if p.Promotes(w, b.Function) {
 				clone := *b
-				clone.function, clone.clones = b.function.promoted(w), clones
+				clone.Function, clone.Clones = promotedTo(b.Function, w), clones
 				p.nameBatch(&clone)
-				p.batches = append(p.batches, &clone)
-				w.batches = append(w.batches, &clone)
+				p.Batches = append(p.Batches, &clone)
+				w.Batches = append(w.Batches, &clone)
 			}
 		}
 	}
 }
 
-// promotes reports whether an annotated function is a method that w's type has from a type
-// that it embeds.
-func (p *pack) promotes(w *wrapped, f *function) bool {
-	if f.recv == nil || f.recv == w || len(w.typeParams())+len(f.recv.typeParams()) > 0 {
-		return false
-	}
-	obj, index, _ := types.LookupFieldOrMethod(types.NewPointer(w.obj.Type()), true, p.Types, f.name())
-	return obj != nil && obj == p.Info.Defs[f.decl.Name] && len(index) > 1
-}
-
-// promoted is f as a method of w's type.
-func (f *function) promoted(w *wrapped) *function {
-	w.pointer = true // the embedded value may be one that changes
-	if w.file == nil {
-		w.file = f.file
+// promotedTo is f as a method of w's type.
+func promotedTo(f *facts.Function, w *facts.Wrapper) *facts.Function {
+	w.Pointer = true // the methods of the embedded value may change it
+	if w.File == nil {
+		w.File = f.File
 	}
 	clone := *f
-	clone.recv, clone.declared, clone.params, clone.results = w, f.recv, nil, nil
-	for _, v := range f.params {
-		clone.params = append(clone.params, &param{Var: v.Var, typeExpr: v.typeExpr, position: v.position, variadic: v.variadic})
+	clone.Recv, clone.Declared, clone.Params, clone.Results = w, f.Recv, nil, nil
+	for _, v := range f.Params {
+		clone.Params = append(clone.Params, &facts.Param{Var: v.Var, TypeExpr: v.TypeExpr, Position: v.Position, Variadic: v.Variadic})
 	}
-	for _, v := range f.results {
-		clone.results = append(clone.results, &param{Var: v.Var, typeExpr: v.typeExpr, position: v.position})
+	for _, v := range f.Results {
+		clone.Results = append(clone.Results, &facts.Param{Var: v.Var, TypeExpr: v.TypeExpr, Position: v.Position})
 	}
 	return &clone
 }
 
 // promoteCache is c as w's wrapper has it: with a handle on the same entries.
-func (p *pack) promoteCache(w *wrapped, c *cache) *cache {
+func (p promoter) promoteCache(w *facts.Wrapper, c *facts.Cache) *facts.Cache {
 	clone := *c
-	clone.function, clone.model = c.function.promoted(w), nil
-	now := func(v *param) *param {
-		if i := slices.Index(c.params, v); i >= 0 {
-			return clone.params[i]
+	clone.Function = promotedTo(c.Function, w)
+	now := func(v *facts.Param) *facts.Param {
+		if i := slices.Index(c.Params, v); i >= 0 {
+			return clone.Params[i]
 		}
 		return v
 	}
-	clone.fields, clone.keyParams, clone.ignored = nil, nil, nil
-	for _, f := range c.fields {
-		field, o := *f, *f.operand
-		o.of = now(o.of)
-		field.operand = &o
-		clone.fields = append(clone.fields, &field)
+	clone.Fields, clone.KeyParams, clone.Ignored = nil, nil, nil
+	for _, f := range c.Fields {
+		field, o := *f, *f.Operand
+		o.Of = now(o.Of)
+		field.Operand = &o
+		clone.Fields = append(clone.Fields, &field)
 	}
-	for _, v := range c.keyParams {
-		clone.keyParams = append(clone.keyParams, now(v))
+	for _, v := range c.KeyParams {
+		clone.KeyParams = append(clone.KeyParams, now(v))
 	}
-	for _, o := range c.ignored {
+	for _, o := range c.Ignored {
 		copied := *o
-		copied.of = now(o.of)
-		clone.ignored = append(clone.ignored, &copied)
+		copied.Of = now(o.Of)
+		clone.Ignored = append(clone.Ignored, &copied)
 	}
-	p.dropsIn(w, clone.function)
-	n := c.names
-	clone.names = cacheNames{entity: n.entity, variable: n.variable, keyType: n.keyType, parseKey: n.parseKey, field: p.foreign(w, c)}
+	p.mayReplace(w, clone.Function)
+	n := c.Names
+	clone.Names = facts.CacheNames{Entity: n.Entity, Variable: n.Variable, KeyType: n.KeyType, ParseKey: n.ParseKey, Field: p.foreign(w, c)}
 	for _, prefix := range []string{"GetOrSet", "GetOrSetCached"} {
-		name := sameCase(prefix+upper(n.entity), c.name())
+		name := naming.SameCase(prefix+naming.Upper(n.Entity), c.Name())
 		if p.member(w, name) == "" {
-			w.names.members[name] = "a method of the cache of " + c.label()
-			clone.names.getOrSet = name
+			w.Names.Members[name] = "a method of the cache of " + c.Label()
+			clone.Names.GetOrSet = name
 			break
 		}
 	}
-	if clone.names.getOrSet == "" {
-		p.addf(c.namePos(), diag.Name, "%s is a method of %s too, whose wrapper has no name left for it", c.label(), w.obj.Name()).
+	if clone.Names.GetOrSet == "" {
+		p.addf(c.NamePos(), diag.Name, "%s is promoted to %s, and no name is free in its wrapper for the generated method", c.Label(), w.Object.Name()).
 			Hintf("choose another name, such as name=%s", p.freeName(c))
 	}
-	w.promoted = append(w.promoted, &clone)
+	w.Promoted = append(w.Promoted, &clone)
 	return &clone
-}
-
-// home is the type that a method is declared for.
-func (f *function) home() *wrapped {
-	if f.declared != nil {
-		return f.declared
-	}
-	return f.recv
 }

@@ -6,9 +6,11 @@ import (
 	"strings"
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/gotype"
 )
 
-// requestTypes are types whose values end with the request that they belong to, by
+// requestTypes are types whose values are valid only during the request that they belong to, by
 // import path, without a version, and name.
 var requestTypes = map[string][]string{
 	"database/sql":                      {"Tx", "Conn", "Rows", "Row"},
@@ -26,24 +28,33 @@ var requestTypes = map[string][]string{
 	"go.mongodb.org/mongo-driver/mongo": {"SessionContext", "Session"},
 }
 
-// requestScoped reports parameters that end with their request in a function that
-// may be loaded in the background, when that is over. Only the directive can rule
-// that out: a store may give a grace period to all of its caches.
-func (p *pack) requestScoped(c *cache) {
-	for _, v := range c.params {
-		if !endsWithRequest(v.elem()) {
+// requestRule keeps values that are valid only during a request out of loads in the background.
+type requestRule struct{ *pass }
+
+func (p requestRule) check() {
+	for _, c := range p.Caches {
+		p.requestScoped(c)
+	}
+}
+
+// requestScoped reports parameters that are valid only during their request, in a function that may
+// be loaded in the background. Only the directive can rule that out: a store may give a grace period
+// to all of its caches.
+func (p requestRule) requestScoped(c *facts.Cache) {
+	for _, v := range c.Params {
+		if !endsWithRequest(v.Elem()) {
 			continue
 		}
-		c.foreground = true
-		refreshed := c.options.Refresh != nil && !c.options.Refresh.Zero()
-		if !refreshed && c.options.Grace != nil && *c.options.Grace == 0 {
+		c.Foreground = true
+		refreshed := c.Options.Refresh != nil && !c.Options.Refresh.Zero()
+		if !refreshed && c.Options.Grace != nil && *c.Options.Grace == 0 {
 			continue
 		}
-		d := p.addf(v.typeExpr.Pos(), diag.Request, "%s ends with its request, and %s can be loaded in the background", p.name(v.elem()), c.name())
+		d := p.addf(v.TypeExpr.Pos(), diag.Request, "%s is only valid during its request, and %s can be loaded in the background", p.TypeName(v.Elem()), c.Name())
 		if refreshed {
-			d.Hintf("take what outlives the request, or leave out refresh and write grace=0")
+			d.Hintf("take something that outlives the request, or remove refresh and write grace=0")
 		} else {
-			d.Hintf("take what outlives the request, or write grace=0: then it is not")
+			d.Hintf("take something that outlives the request, or write grace=0, so that it is never loaded in the background")
 		}
 	}
 }
@@ -51,7 +62,7 @@ func (p *pack) requestScoped(c *cache) {
 // endsWithRequest reports whether t is one of the types above, or a transaction of
 // whatever package.
 func endsWithRequest(t types.Type) bool {
-	n := named(t)
+	n := gotype.Named(t)
 	if n == nil || n.Obj().Pkg() == nil {
 		return false
 	}

@@ -4,34 +4,35 @@ import (
 	"slices"
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
 )
 
-// sameTargets reports what a writer touches twice: the second time changes nothing, or undoes
-// the first.
-func (p *pack) sameTargets(w *writer) {
-	for i, t := range w.targets {
-		first := slices.IndexFunc(w.targets[:i], t.same)
-		if first < 0 || w.targets[first].pos == t.pos { // of several stores
+// sameTargets reports what a writer names twice: the second one changes nothing, or contradicts the
+// first.
+func (p targetRule) sameTargets(w *facts.Writer) {
+	for i, t := range w.Targets {
+		first := slices.IndexFunc(w.Targets[:i], func(other *facts.Target) bool { return sameTarget(t, other) })
+		if first < 0 || w.Targets[first].Pos == t.Pos { // of several stores
 			continue
 		}
-		other := w.targets[first]
-		message := t.text + " is given twice"
-		if t.verb != other.verb {
-			message = "//cache:" + verbOf(t.verb) + " of " + t.text + " contradicts the //cache:" + verbOf(other.verb) + " of it"
+		other := w.Targets[first]
+		message := t.Text + " is given twice"
+		if t.Verb != other.Verb {
+			message = "//cache:" + facts.VerbName(t.Verb) + " of " + t.Text + " contradicts the //cache:" + facts.VerbName(other.Verb) + " of it"
 		}
-		p.addf(t.pos, diag.Target, "%s", message).Relatedf(p.position(other.pos), "the first").Hintf("leave one out")
+		p.addf(t.Pos, diag.Target, "%s", message).Relatedf(p.Position(other.Pos), "the first").Hintf("remove one of the two")
 	}
 }
 
-// same reports whether two targets of one writer are the same entry, tag or namespace.
-func (t *target) same(other *target) bool {
+// sameTarget reports whether two targets of one writer are the same entry, tag or namespace.
+func sameTarget(t, other *facts.Target) bool {
 	switch {
-	case t.cache != nil:
-		return other.cache == t.cache && slices.EqualFunc(t.args, other.args, func(a, b *operand) bool {
-			return a.root == b.root && a.of == b.of && a.literal == b.literal && slices.Equal(a.path, b.path)
+	case t.Cache != nil:
+		return other.Cache == t.Cache && slices.EqualFunc(t.Args, other.Args, func(a, b *facts.Operand) bool {
+			return a.Root == b.Root && a.Of == b.Of && a.Literal == b.Literal && slices.Equal(a.Path, b.Path)
 		})
-	case t.tag != nil:
-		return other.tag != nil && t.text == other.text
+	case t.Tag != nil:
+		return other.Tag != nil && t.Text == other.Text
 	}
-	return other.cache == nil && other.tag == nil && t.namespace == other.namespace
+	return other.Cache == nil && other.Tag == nil && t.Namespace == other.Namespace
 }

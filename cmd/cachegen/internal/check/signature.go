@@ -2,72 +2,19 @@ package check
 
 import (
 	"go/ast"
-	"go/token"
 	"go/types"
 	"strings"
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/gotype"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/naming"
 )
-
-// A function is an annotated function or method.
-type function struct {
-	file     *load.File
-	decl     *ast.FuncDecl
-	sig      *types.Signature // of a method of a generic type, in terms of the type's own parameters
-	recv     *wrapped         // nil for a plain function
-	reads    bool             // it has a getorset
-	declared *wrapped         // the type that recv embeds and has the method from; nil if it is recv's own
-
-	typeParams []*types.TypeParam // of a generic plain function
-
-	noContext bool     // it takes none
-	ctx       string   // the context parameter as the source calls it; empty if it has no name
-	context   string   // the name in generated code
-	params    []*param // after the context
-	results   []*param // before the error
-}
-
-// A param is a parameter or a result.
-type param struct {
-	*types.Var
-	typeExpr ast.Expr
-	position int // among the function's parameters or results, from 1
-	variadic bool
-	name     string // in generated code
-}
-
-// elem is the type that the source writes: for a variadic parameter, that of one element.
-func (p *param) elem() types.Type {
-	if p.variadic {
-		return p.Type().(*types.Slice).Elem()
-	}
-	return p.Type()
-}
-
-// source is the name in the source; empty if there is none.
-func (p *param) source() string {
-	if p.Name() == "_" {
-		return ""
-	}
-	return p.Name()
-}
-
-func (f *function) name() string { return f.decl.Name.Name }
-
-func (f *function) pos() token.Pos { return f.decl.Name.Pos() }
-
-// label is the function as messages call it: UserRepo.FindUser.
-func (f *function) label() string {
-	if f.recv == nil {
-		return f.name()
-	}
-	return f.recv.obj.Name() + "." + f.name()
-}
 
 // function checks what every annotated function needs. It returns nil if it has
 // reported something. reads says whether the function has to return exactly a value.
-func (p *pack) function(file *load.File, decl *ast.FuncDecl, reads bool) *function {
+func (p collector) function(file *load.File, decl *ast.FuncDecl, reads bool) *facts.Function {
 	name := decl.Name.Name
 	if !p.valid(file, decl) {
 		return nil
@@ -80,25 +27,25 @@ func (p *pack) function(file *load.File, decl *ast.FuncDecl, reads bool) *functi
 	case obj == nil:
 		d := p.addf(decl.Name.Pos(), diag.Signature, "the package declares %s twice", name).Hintf("rename one of the two")
 		if first := p.Types.Scope().Lookup(name); first != nil {
-			d.Relatedf(p.position(first.Pos()), "the first")
+			d.Relatedf(p.Position(first.Pos()), "the first")
 		}
 		return nil
 	}
-	f := &function{file: file, decl: decl, sig: obj.Signature(), reads: reads}
+	f := &facts.Function{File: file, Decl: decl, Signature: obj.Signature(), Reads: reads}
 	if decl.Recv != nil && !p.receiver(f) {
 		return nil
 	}
-	for t := range f.sig.TypeParams().TypeParams() {
-		f.typeParams = append(f.typeParams, t)
+	for t := range f.Signature.TypeParams().TypeParams() {
+		f.TypeParams = append(f.TypeParams, t)
 	}
 	ok := p.takesContext(f)
 	ok = p.returnsError(f, reads) && ok
 	if !ok {
 		return nil
 	}
-	for _, v := range append(f.params, f.results...) {
-		if part := p.unnamable(v.Type()); part != nil {
-			p.addf(v.typeExpr.Pos(), diag.Signature, "%s", p.whyUnnamable(part)).Hintf("use a type that this package can name")
+	for _, v := range append(f.Params, f.Results...) {
+		if part := p.Unnamable(v.Type()); part != nil {
+			p.addf(v.TypeExpr.Pos(), diag.Signature, "%s", p.WhyUnnamable(part)).Hintf("use a type that this package can name")
 			ok = false
 		}
 	}
@@ -108,9 +55,8 @@ func (p *pack) function(file *load.File, decl *ast.FuncDecl, reads bool) *functi
 	return f
 }
 
-// valid reports the parts of a signature that have no type, in the words of the
-// type checker.
-func (p *pack) valid(file *load.File, decl *ast.FuncDecl) bool {
+// valid reports the parts of a signature that have no type, with the message of the type checker.
+func (p collector) valid(file *load.File, decl *ast.FuncDecl) bool {
 	ok := true
 	for _, list := range []*ast.FieldList{decl.Recv, decl.Type.Params, decl.Type.Results} {
 		if list == nil {
@@ -121,7 +67,7 @@ func (p *pack) valid(file *load.File, decl *ast.FuncDecl) bool {
 			if dots, is := expr.(*ast.Ellipsis); is {
 				expr = dots.Elt
 			}
-			if t := p.Info.TypeOf(expr); t != nil && !invalid(t) {
+			if t := p.Info.TypeOf(expr); t != nil && !gotype.Invalid(t) {
 				continue
 			}
 			ok = false
@@ -131,9 +77,9 @@ func (p *pack) valid(file *load.File, decl *ast.FuncDecl) bool {
 			}
 			d := p.addf(at, diag.Signature, "%s", why)
 			if name, undefined := strings.CutPrefix(why, "undefined: "); undefined && p.looksGenerated(name) {
-				d.Hintf("an annotated function cannot name what cachegen generates")
+				d.Hintf("the signature of an annotated function cannot use what cachegen generates")
 			} else {
-				d.Hintf("cachegen needs the types of this function: mend what the compiler reports first")
+				d.Hintf("cachegen needs the types of this function: fix the errors of the compiler first")
 			}
 		}
 	}
@@ -141,31 +87,31 @@ func (p *pack) valid(file *load.File, decl *ast.FuncDecl) bool {
 }
 
 // looksGenerated guesses, for a hint, whether a missing type is one that would be generated.
-func (p *pack) looksGenerated(name string) bool {
-	return strings.HasPrefix(upper(name), "Cached") || strings.HasSuffix(name, "Key")
+func (p collector) looksGenerated(name string) bool {
+	return strings.HasPrefix(naming.Upper(name), "Cached") || strings.HasSuffix(name, "Key")
 }
 
 // receiver finds the wrapped type of a method.
-func (p *pack) receiver(f *function) bool {
-	at := f.decl.Recv.List[0].Type.Pos()
-	n := named(f.sig.Recv().Type())
+func (p collector) receiver(f *facts.Function) bool {
+	at := f.Decl.Recv.List[0].Type.Pos()
+	n := gotype.Named(f.Signature.Recv().Type())
 	switch {
 	case n == nil:
-		p.addf(at, diag.Signature, "the receiver of %s has no named type", f.name()).Hintf("annotate a method of a type that this package declares")
+		p.addf(at, diag.Signature, "the receiver of %s has no named type", f.Name()).Hintf("annotate a method of a type that this package declares")
 		return false
 	case n.Obj().Pkg() != p.Types || n.Obj().Parent() != p.Types.Scope():
-		p.addf(at, diag.Signature, "%s is not a type of this package", p.name(n)).Hintf("annotate a method of a type that this package declares")
+		p.addf(at, diag.Signature, "%s is not a type of this package", p.TypeName(n)).Hintf("annotate a method of a type that this package declares")
 		return false
 	}
-	f.recv = p.wrapper(n.Obj())
+	f.Recv = p.wrapper(n.Obj())
 	if n.TypeArgs().Len() > 0 {
-		f.sig = own(n.Origin(), f.sig, f.name())
+		f.Signature = own(n.Origin(), f.Signature, f.Name())
 	}
 	return true
 }
 
 // own is the signature of a generic type's method in terms of the parameters in the
-// type's declaration: methods may call theirs otherwise.
+// type's declaration, which methods may give other names.
 func own(n *types.Named, sig *types.Signature, method string) *types.Signature {
 	var args []types.Type
 	for t := range n.TypeParams().TypeParams() {
@@ -184,58 +130,58 @@ func own(n *types.Named, sig *types.Signature, method string) *types.Signature {
 
 // takesContext finds the context, which comes first if there is one, and collects the
 // parameters after it.
-func (p *pack) takesContext(f *function) bool {
-	params, exprs := f.sig.Params(), expressions(f.decl.Type.Params)
+func (p collector) takesContext(f *facts.Function) bool {
+	params, exprs := f.Signature.Params(), expressions(f.Decl.Type.Params)
 	first := 1
-	if params.Len() == 0 || !isContext(params.At(0).Type()) {
-		first, f.noContext = 0, true
+	if params.Len() == 0 || !gotype.IsContext(params.At(0).Type()) {
+		first, f.NoContext = 0, true
 	}
-	if !f.noContext {
-		if f.ctx = params.At(0).Name(); f.ctx == "_" {
-			f.ctx = ""
+	if !f.NoContext {
+		if f.Context = params.At(0).Name(); f.Context == "_" {
+			f.Context = ""
 		}
 	}
 	for i := first; i < params.Len(); i++ {
-		if t := params.At(i).Type(); isContext(t) || isPointer(t) && isContext(t.Underlying().(*types.Pointer).Elem()) {
-			p.addf(exprs[i].Pos(), diag.Signature, "%s must take its context.Context first, and only one", f.name()).
-				Hintf("write func %s(ctx context.Context, …)", f.name())
+		if t := params.At(i).Type(); gotype.IsContext(t) || gotype.IsPointer(t) && gotype.IsContext(t.Underlying().(*types.Pointer).Elem()) {
+			p.addf(exprs[i].Pos(), diag.Signature, "%s must take one context.Context, as its first parameter", f.Name()).
+				Hintf("write func %s(ctx context.Context, …)", f.Name())
 			return false
 		}
-		f.params = append(f.params, &param{
-			Var: params.At(i), typeExpr: exprs[i], position: i + 1 - first,
-			variadic: f.sig.Variadic() && i == params.Len()-1,
+		f.Params = append(f.Params, &facts.Param{
+			Var: params.At(i), TypeExpr: exprs[i], Position: i + 1 - first,
+			Variadic: f.Signature.Variadic() && i == params.Len()-1,
 		})
 	}
 	return true
 }
 
 // returnsError checks the results, and collects those before the error.
-func (p *pack) returnsError(f *function, reads bool) bool {
-	results := f.sig.Results()
+func (p collector) returnsError(f *facts.Function, reads bool) bool {
+	results := f.Signature.Results()
 	n := results.Len()
-	at := f.pos()
+	at := f.Pos()
 	if n > 0 {
-		at = f.decl.Type.Results.Pos()
+		at = f.Decl.Type.Results.Pos()
 	}
-	hasError := n > 0 && isError(results.At(n-1).Type())
+	hasError := n > 0 && gotype.IsError(results.At(n-1).Type())
 	withOK := n == 3 && types.Identical(results.At(1).Type(), types.Typ[types.Bool])
 	switch {
 	case reads && (n != 2 && !withOK || !hasError):
-		d := p.addf(at, diag.Signature, "%s must return a value and an error", f.name())
+		d := p.addf(at, diag.Signature, "%s must return a value and an error", f.Name())
 		if n > 2 && hasError {
-			d.Hintf("put its values into one struct; a bool before the error may say whether there is a value")
+			d.Hintf("return its values in one struct; a bool before the error may say whether there is a value")
 		} else {
-			d.Hintf("what it returns is what is cached, and an error says that there is nothing to cache")
+			d.Hintf("the value is cached, and an error means that there is nothing to cache")
 		}
 		return false
 	case !hasError:
-		p.addf(at, diag.Signature, "%s must return an error last", f.name()).
-			Hintf("without it nobody knows whether there is something to invalidate")
+		p.addf(at, diag.Signature, "%s must return an error as its last result", f.Name()).
+			Hintf("entries are stored or invalidated only if the error is nil")
 		return false
 	}
-	exprs := expressions(f.decl.Type.Results)
+	exprs := expressions(f.Decl.Type.Results)
 	for i := range n - 1 {
-		f.results = append(f.results, &param{Var: results.At(i), typeExpr: exprs[i], position: i + 1})
+		f.Results = append(f.Results, &facts.Param{Var: results.At(i), TypeExpr: exprs[i], Position: i + 1})
 	}
 	return true
 }

@@ -8,71 +8,83 @@ import (
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/directive"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/key"
 )
 
 // An ignored is what an ignore option names: a parameter or a field of one.
 type ignored struct {
-	*operand
+	*facts.Operand
 	arg  directive.Arg
 	used bool // something that is not in the key belongs to it
 }
 
-// A leftover is a parameter, or a field of one, that is not in the key.
-type leftover struct {
+// An unusedPart is a parameter, or a field of one, that is not in the key.
+type unusedPart struct {
 	path   []string // of fields; none for a whole parameter
 	hidden bool     // a field that this package cannot name
 }
 
+// unusedRule checks that every parameter is in the key.
+type unusedRule struct{ resolver }
+
+func (p unusedRule) check() {
+	for _, c := range p.Caches {
+		if !c.Broken {
+			p.unusedParams(c)
+		}
+	}
+}
+
 // unusedParams reports parameters and fields of parameters that are neither in the
-// key nor ignored, and ignore options that are about nothing.
-func (p *pack) unusedParams(c *cache) {
+// key nor ignored, and ignore options without effect.
+func (p unusedRule) unusedParams(c *facts.Cache) {
 	list := p.ignoreOptions(c)
-	for _, v := range c.params {
-		s := &search{p: p, of: v, ignored: list}
-		for _, f := range c.fields {
-			if f.of == v {
-				s.inKey = append(s.inKey, f.operand)
+	for _, v := range c.Params {
+		s := &search{p: p.Package, of: v, ignored: list}
+		for _, f := range c.Fields {
+			if f.Of == v {
+				s.inKey = append(s.inKey, f.Operand)
 			}
 		}
-		s.visit(spot{outer: v.Type(), typ: v.Type()}, nil)
+		s.visit(location{outer: v.Type(), typ: v.Type()}, nil)
 		for _, l := range s.accepted {
 			if len(l.path) > 0 && len(s.inKey) > 0 {
-				c.ignored = append(c.ignored, &operand{root: parameter, of: v, path: l.path})
+				c.Ignored = append(c.Ignored, &facts.Operand{Root: facts.Parameter, Of: v, Path: l.path})
 			}
 		}
-		if v.source() != "" && len(s.reported) > 0 {
+		if v.Source() != "" && len(s.reported) > 0 {
 			p.reportUnused(c, v, s.reported)
 		}
 	}
 	for _, i := range list {
 		if !i.used {
 			p.addf(i.arg.ValuePos, diag.Option, "%s is part of the key and cannot be ignored", i.arg.Value).
-				Hintf("leave out %s, or take it out of the key", i.arg.Text)
+				Hintf("remove %s, or take it out of the key", i.arg.Text)
 		}
 	}
 }
 
 // ignoreOptions reads the ignore options of a directive.
-func (p *pack) ignoreOptions(c *cache) []*ignored {
+func (p unusedRule) ignoreOptions(c *facts.Cache) []*ignored {
 	var list []*ignored
 	first := map[string]directive.Arg{}
-	for _, arg := range c.d.Options("ignore") {
+	for _, arg := range c.Directive.Options("ignore") {
 		if before, again := first[arg.Value]; again {
-			p.addf(arg.Pos, diag.Option, "%s is ignored twice", arg.Value).Relatedf(p.position(before.Pos), "the first").
-				Hintf("leave one out")
+			p.addf(arg.Pos, diag.Option, "%s is ignored twice", arg.Value).Relatedf(p.Position(before.Pos), "the first").
+				Hintf("remove one of the two")
 			continue
 		}
 		first[arg.Value] = arg
 		if o := p.ignoreOption(c, arg); o != nil {
-			list = append(list, &ignored{operand: o, arg: arg})
+			list = append(list, &ignored{Operand: o, arg: arg})
 		}
 	}
 	return list
 }
 
-func (p *pack) ignoreOption(c *cache, arg directive.Arg) *operand {
-	at := path{start: arg.ValuePos}
+func (p unusedRule) ignoreOption(c *facts.Cache, arg directive.Arg) *facts.Operand {
+	at := facts.Path{Start: arg.ValuePos}
 	offset := 0
 	for name := range strings.SplitSeq(arg.Value, ".") {
 		if !token.IsIdentifier(name) {
@@ -80,41 +92,41 @@ func (p *pack) ignoreOption(c *cache, arg directive.Arg) *operand {
 				Hintf("write ignore=param or ignore=param.Field")
 			return nil
 		}
-		at.names = append(at.names, key.Name{Text: name, Offset: offset})
+		at.Names = append(at.Names, key.Name{Text: name, Offset: offset})
 		offset += len(name) + 1
 	}
-	head := at.names[0].Text
-	i := slices.IndexFunc(c.params, func(v *param) bool { return v.source() == head })
+	head := at.Names[0].Text
+	i := slices.IndexFunc(c.Params, func(v *facts.Param) bool { return v.Source() == head })
 	if i < 0 {
-		if head == c.ctx {
-			p.addf(arg.ValuePos, diag.Option, "the context is never part of a key").Hintf("leave out %s", arg.Text)
+		if head == c.Context {
+			p.addf(arg.ValuePos, diag.Option, "the context is never part of a key").Hintf("remove %s", arg.Text)
 			return nil
 		}
 		var names []string
-		for _, v := range c.params {
-			if v.source() != "" {
-				names = append(names, v.source())
+		for _, v := range c.Params {
+			if v.Source() != "" {
+				names = append(names, v.Source())
 			}
 		}
-		p.addf(arg.ValuePos, diag.Placeholder, "no parameter %q in %s", head, c.name()).Choose(head, names, "leave it out")
+		p.addf(arg.ValuePos, diag.Placeholder, "no parameter %q in %s", head, c.Name()).Choose(head, names, "remove it")
 		return nil
 	}
-	o := &operand{root: parameter, of: c.params[i], typ: c.params[i].Type()}
-	for i := 1; o != nil && i < len(at.names); i++ {
+	o := &facts.Operand{Root: facts.Parameter, Of: c.Params[i], Type: c.Params[i].Type()}
+	for i := 1; o != nil && i < len(at.Names); i++ {
 		o = p.step(o, at, i, diag.Placeholder)
 	}
 	return o
 }
 
-func (p *pack) reportUnused(c *cache, v *param, list []leftover) {
-	name := v.source()
+func (p unusedRule) reportUnused(c *facts.Cache, v *facts.Param, list []unusedPart) {
+	name := v.Source()
 	if len(list[0].path) == 0 { // then it is the only one
-		d := p.addf(c.keyArg.Pos, diag.Unused,
-			"parameter %s of %s is not part of the key: calls that differ only in %s share one entry", name, c.name(), name)
-		if v.variadic {
-			d.Hintf("if that is right, write ignore=%s", name)
+		d := p.addf(c.KeyArg.Pos, diag.Unused,
+			"parameter %s of %s is not part of the key: calls that differ only in %s share one entry", name, c.Name(), name)
+		if v.Variadic {
+			d.Hintf("if that is intended, write ignore=%s", name)
 		} else {
-			d.Hintf("add {%s} to the key or, if that is right, write ignore=%s", name, name)
+			d.Hintf("add {%s} to the key or, if that is intended, write ignore=%s", name, name)
 		}
 		return
 	}
@@ -130,53 +142,52 @@ func (p *pack) reportUnused(c *cache, v *param, list []leftover) {
 	if len(fields) > 1 {
 		subject, them = "fields "+strings.Join(fields, ", ")+" of "+name+" are", "them"
 	}
-	d := p.addf(c.keyArg.Pos, diag.Unused, "%s in no placeholder: calls that differ only in %s share one entry", subject, them)
+	d := p.addf(c.KeyArg.Pos, diag.Unused, "%s in no placeholder: calls that differ only in %s share one entry", subject, them)
 	if hidden {
-		d.Hintf("if that is right, write ignore=%s: it is about what is not in the key", name)
+		d.Hintf("if that is intended, write ignore=%s: it covers only what is not in the key", name)
 		return
 	}
-	d.Hintf("put %s into the key or, if that is right, write %s (or ignore=%s for all that is left)",
+	d.Hintf("put %s into the key or, if that is intended, write %s (or ignore=%s for all that is not in the key)",
 		them, strings.Join(options, " "), name)
 }
 
 // A search goes through a parameter's fields for what is not in the key.
 type search struct {
-	p        *pack
-	of       *param
-	inKey    []*operand
+	p        *facts.Package
+	of       *facts.Param
+	inKey    []*facts.Operand
 	ignored  []*ignored
-	accepted []leftover // ignored
-	reported []leftover
+	accepted []unusedPart // ignored
+	reported []unusedPart
 }
 
-// A spot is where a search is. Its name is the shortest one: fields of embedded
+// A location is a field that a search has reached. Its name is the shortest one: fields of embedded
 // structs are promoted to outer, as long as nothing else there has their name.
-type spot struct {
+type location struct {
 	outer    types.Type // of the field that is no embedded one, or the parameter
 	path     []string   // to outer, from the parameter
 	relative []int      // from outer to typ
 	index    []int      // from the parameter
-	name     leftover
+	name     unusedPart
 	typ      types.Type
 }
 
-// visit looks at a spot that belongs to what the ignore option by is about, if there
-// is one.
-func (s *search) visit(at spot, by *ignored) {
+// visit looks at a location. by is the ignore option that covers it, if there is one.
+func (s *search) visit(at location, by *ignored) {
 	deeper := false
 	for _, o := range s.inKey {
-		if slices.Equal(o.index, at.index) {
+		if slices.Equal(o.Index, at.index) {
 			return
 		}
-		deeper = deeper || leads(at.index, o.index)
+		deeper = deeper || leads(at.index, o.Index)
 	}
 	for _, i := range s.ignored {
 		switch {
-		case i.of != s.of:
-		case slices.Equal(i.index, at.index):
+		case i.Of != s.of:
+		case slices.Equal(i.Index, at.index):
 			by = i
 		default:
-			deeper = deeper || leads(at.index, i.index)
+			deeper = deeper || leads(at.index, i.Index)
 		}
 	}
 	if deeper {
@@ -196,26 +207,26 @@ func leads(from, to []int) bool {
 	return len(to) > len(from) && slices.Equal(from, to[:len(from)])
 }
 
-// fields visits the fields of the struct at a spot.
-func (s *search) fields(at spot, by *ignored) {
+// fields visits the fields of the struct at a location.
+func (s *search) fields(at location, by *ignored) {
 	t := at.typ
 	if pointer, ok := t.Underlying().(*types.Pointer); ok {
 		t = pointer.Elem()
 	}
-	fields, _ := t.Underlying().(*types.Struct) // a path leads through it
+	fields, _ := t.Underlying().(*types.Struct) // it is one, because a path leads through it
 	for i := range fields.NumFields() {
 		f := fields.Field(i)
 		if f.Name() == "_" {
 			continue // nothing can be in it
 		}
-		next := spot{
+		next := location{
 			outer: at.outer, path: at.path, relative: append(slices.Clone(at.relative), i),
 			index: append(slices.Clone(at.index), i), typ: f.Type(),
 		}
 		next.name.path = append(slices.Clone(at.name.path), f.Name())
 		next.name.hidden = at.name.hidden || !f.Exported() && f.Pkg() != s.p.Types
 		if _, index, _ := types.LookupFieldOrMethod(at.outer, true, s.p.Types, f.Name()); slices.Equal(index, next.relative) {
-			next.name = leftover{path: append(slices.Clone(at.path), f.Name())}
+			next.name = unusedPart{path: append(slices.Clone(at.path), f.Name())}
 		}
 		if !f.Embedded() {
 			next.outer, next.path, next.relative = f.Type(), next.name.path, nil

@@ -1,32 +1,24 @@
 package check
 
 import (
-	"cmp"
 	"go/token"
 	"go/types"
-	"maps"
 	"slices"
-	"strconv"
-	"strings"
 
-	"golang.org/x/tools/go/types/typeutil"
-
-	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/gotype"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/naming"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/value"
 	"github.com/cachegen/cachegen/templates"
+	"golang.org/x/tools/go/types/typeutil"
 )
 
-// A cachedValue is a type of cached values, for which a variable is generated.
-type cachedValue struct {
-	typ    types.Type
-	caches []*cache
-	model  *templates.Value
-	shapes []*templates.Shape // those that have functions of their own
-}
+// A valueFinder finds the types of values. It reports nothing.
+type valueFinder struct{ *facts.Package }
 
-// findValues finds the types of the cached values and names what is made for them. A
-// package with problems has none: they would be about types that cannot be rendered.
-func (p *pack) findValues() {
+// findValues finds the types of the cached values and names what is generated for them. A package
+// with problems is skipped, because its types may be impossible to render.
+func (p valueFinder) findValues() {
 	if p.Broken {
 		return
 	}
@@ -34,49 +26,52 @@ func (p *pack) findValues() {
 	b := &value.Builder{
 		Package: p.Types,
 		Text: func(t types.Type) templates.Type {
-			return p.typeText(t, func(pkg *types.Package) { paths[pkg.Path()] = pkg.Name() })
+			return p.TypeText(t, func(pkg *types.Package) { paths[pkg.Path()] = pkg.Name() })
 		},
-		Namable: p.namable,
+		Namable: p.Namable,
 		Func:    p.functionsFor,
 	}
 	var byType typeutil.Map
-	for _, c := range p.caches {
-		t := c.value()
-		if generic(t) {
-			continue // what it is made of is known at run time only
+	for _, c := range p.Caches {
+		t := c.Value()
+		if gotype.Generic(t) {
+			continue // its parts are known only at run time
 		}
-		v, _ := byType.At(t).(*cachedValue)
+		v, _ := byType.At(t).(*facts.Value)
 		if v == nil {
-			v = &cachedValue{typ: t}
+			v = &facts.Value{Type: t}
 			byType.Set(t, v)
-			p.values = append(p.values, v)
+			p.Values = append(p.Values, v)
 		}
-		v.caches = append(v.caches, c)
-		c.cached = v
+		v.Caches = append(v.Caches, c)
+		c.Cached = v
 	}
-	for _, v := range p.values {
-		copied := slices.ContainsFunc(v.caches, func(c *cache) bool { return !c.shared })
-		shape := b.Shape(v.typ, copied)
-		v.model = &templates.Value{
-			Type: b.Text(v.typ), Shape: shape, Fingerprint: value.Fingerprint(v.typ, p.Types),
+	for _, v := range p.Values {
+		copied := slices.ContainsFunc(v.Caches, func(c *facts.Cache) bool { return !c.Shared })
+		shape := b.Shape(v.Type, copied)
+		v.Model = &templates.Value{
+			Type: b.Text(v.Type), Shape: shape, Fingerprint: value.Fingerprint(v.Type, p.Types),
 		}
-		name := p.claim(lower(typeName(v.typ)), v.caches[0].d.Pos, func(name string) []string {
-			return []string{name + "Value", "copy" + upper(name) + "Value"}
+		name := p.Names.Claim(naming.Lower(typeName(v.Type)), forValues, v.Caches[0].Directive.Pos, func(name string) []string {
+			return []string{name + "Value", "copy" + naming.Upper(name) + "Value"}
 		})
-		v.model.Variable = name + "Value"
+		v.Model.Variable = name + "Value"
 		if copied && shape.Shares {
-			v.model.CopyFunc = "copy" + upper(name) + "Value"
+			v.Model.CopyFunc = "copy" + naming.Upper(name) + "Value"
 		}
 	}
-	for _, v := range p.values {
-		v.shapes = functions(v.model.Shape)
+	for _, v := range p.Values {
+		v.Shapes = functions(v.Model.Shape)
 	}
-	p.valuePackages = paths
+	p.ValuePackages = paths
 }
 
+// forValues says what a name is used for that is generated for a type of values.
+const forValues = "that name is generated for a type of values"
+
 // functionsFor chooses what the names of the functions for a named type end with.
-func (p *pack) functionsFor(n *types.Named) string {
-	return p.claim(upper(typeName(n)), token.NoPos, func(name string) []string {
+func (p valueFinder) functionsFor(n *types.Named) string {
+	return p.Names.Claim(naming.Upper(typeName(n)), forValues, token.NoPos, func(name string) []string {
 		var names []string
 		for _, prefix := range templates.ShapeFuncs {
 			names = append(names, prefix+name)
@@ -85,34 +80,17 @@ func (p *pack) functionsFor(n *types.Named) string {
 	})
 }
 
-// claim takes the package-level names that are made of name, or else of name and a
-// number, and returns that. Nobody but generated code uses them.
-func (p *pack) claim(name string, pos token.Pos, made func(string) []string) string {
-	free := func(name string) bool {
-		_, taken := p.names[name]
-		return !taken && types.Universe.Lookup(name) == nil
-	}
-	base := name
-	for i := 2; slices.ContainsFunc(made(name), func(n string) bool { return !free(n) }); i++ {
-		name = base + strconv.Itoa(i)
-	}
-	for _, n := range made(name) {
-		p.names[n] = holder{what: "is generated for a value", pos: pos, generated: true}
-	}
-	return name
-}
-
 // typeName makes a name of a type: User of *User, PageUser of Page[User].
 func typeName(t types.Type) string {
 	switch t := types.Unalias(t).(type) {
 	case *types.Named:
-		name := upper(t.Obj().Name())
+		name := naming.Upper(t.Obj().Name())
 		for a := range t.TypeArgs().Types() {
-			name += upper(typeName(a))
+			name += naming.Upper(typeName(a))
 		}
 		return name
 	case *types.Basic:
-		return upper(t.Name())
+		return naming.Upper(t.Name())
 	case *types.Pointer:
 		return typeName(t.Elem())
 	case *types.Slice:
@@ -144,92 +122,4 @@ func functions(s *templates.Shape) []*templates.Shape {
 	}
 	walk(s)
 	return list
-}
-
-// file is the first of the source files that cache v, of those that are compiled under
-// the fewest conditions.
-func (v *cachedValue) file() *load.File {
-	return leastBound(v.caches, func(c *cache) *load.File { return c.file })
-}
-
-func leastBound[T any](users []T, file func(T) *load.File) *load.File {
-	return file(slices.MinFunc(users, func(a, b T) int {
-		return cmp.Or(
-			cmp.Compare(len(conjuncts(file(a))), len(conjuncts(file(b)))),
-			strings.Compare(file(a).Name, file(b).Name),
-		)
-	}))
-}
-
-// shapeFile is the file in which the functions of a shape are declared.
-func (p *pack) shapeFile(s *templates.Shape) *load.File {
-	var users []*cachedValue
-	for _, v := range p.values {
-		if slices.Contains(v.shapes, s) {
-			users = append(users, v)
-		}
-	}
-	return leastBound(users, (*cachedValue).file)
-}
-
-// reachValues reports what needs a value, or a function of one, that is not always
-// compiled with it.
-func (p *pack) reachValues() {
-	for _, v := range p.values {
-		at := site{"what is made for " + p.name(v.typ), v.file(), v.caches[0].d.Pos}
-		for _, c := range v.caches {
-			if c.file == at.file {
-				at.pos = c.d.Pos
-				break
-			}
-		}
-		ok := true
-		for _, c := range v.caches {
-			ok = p.reach(c.site(), at) && ok
-		}
-		for _, s := range v.shapes {
-			if file := p.shapeFile(s); ok && !sees(at.file, file) {
-				ok = p.reach(at, site{"what is made for " + s.Func, file, file.AST.Package})
-			}
-		}
-	}
-}
-
-// values puts what is made for values into the file that it belongs to, and notes the
-// packages that it needs.
-func (o *output) values() {
-	for _, v := range o.p.values {
-		if v.file() == o.source {
-			o.file.Values = append(o.file.Values, v.model)
-		}
-		for _, s := range v.shapes {
-			if o.p.shapeFile(s) == o.source && !slices.Contains(o.file.Shapes, s) {
-				o.file.Shapes = append(o.file.Shapes, s)
-			}
-		}
-	}
-	slices.SortFunc(o.file.Values, func(a, b *templates.Value) int { return strings.Compare(a.Variable, b.Variable) })
-	slices.SortFunc(o.file.Shapes, func(a, b *templates.Shape) int { return strings.Compare(a.Func, b.Func) })
-	if len(o.file.Values)+len(o.file.Shapes) == 0 {
-		return
-	}
-	o.packages[templates.WirePath] = "wire"
-	maps.Copy(o.packages, o.p.valuePackages)
-}
-
-// valueVar is the variable that describes c's values; empty if there is none.
-func (c *cache) valueVar() string {
-	if c.cached == nil {
-		return ""
-	}
-	return c.cached.model.Variable
-}
-
-// copyFunc is the function that copies c's values for callers that find them in memory;
-// empty if there is none.
-func (c *cache) copyFunc() string {
-	if c.cached == nil || c.shared {
-		return ""
-	}
-	return c.cached.model.CopyFunc
 }

@@ -1,46 +1,13 @@
 package check
 
 import (
-	"go/build/constraint"
 	"go/token"
 	"slices"
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
 )
-
-// conjuncts are the conditions that all have to hold for a source file to be compiled.
-func conjuncts(file *load.File) []string {
-	text := buildConstraint(file)
-	if text == "" {
-		return nil
-	}
-	expr, err := constraint.Parse("//go:build " + text)
-	if err != nil {
-		return []string{text}
-	}
-	var list []string
-	var split func(constraint.Expr)
-	split = func(x constraint.Expr) {
-		if and, ok := x.(*constraint.AndExpr); ok {
-			split(and.X)
-			split(and.Y)
-			return
-		}
-		list = append(list, x.String())
-	}
-	split(expr)
-	return list
-}
-
-// sees reports whether one file is compiled wherever another is.
-func sees(from, to *load.File) bool {
-	if from == to {
-		return true
-	}
-	have := conjuncts(from)
-	return !slices.ContainsFunc(conjuncts(to), func(c string) bool { return !slices.Contains(have, c) })
-}
 
 // A site is something that is generated for a source file.
 type site struct {
@@ -49,44 +16,47 @@ type site struct {
 	pos  token.Pos
 }
 
-// checkVisible reports what is generated for a file and refers to what is generated for
-// one that is not always compiled with it.
-func (p *pack) checkVisible() {
-	for _, w := range p.wrappers {
-		whole := site{"the wrapper of " + w.obj.Name(), w.file, w.obj.Pos()}
-		for _, f := range w.functions() {
-			part := site{f.label(), f.file, f.pos()}
+// visibleRule compares the build constraints of files that refer to each other.
+type visibleRule struct{ *pass }
+
+// check reports code that is generated for one file and needs code that is generated for another
+// file, which is not always compiled together with the first.
+func (p visibleRule) check() {
+	for _, w := range p.Wrappers {
+		whole := site{"the wrapper of " + w.Object.Name(), w.File, w.Object.Pos()}
+		for _, f := range w.Functions() {
+			part := site{f.Label(), f.File, f.Pos()}
 			_ = p.reach(part, whole) && p.reach(whole, part)
 		}
-		for _, f := range w.foreign {
-			if f.cache.p == p {
-				p.reach(whole, f.cache.site())
+		for _, f := range w.Foreign {
+			if f.Cache.In == p.Package {
+				p.reach(whole, siteOf(f.Cache))
 			}
 		}
 	}
-	for _, c := range p.caches {
-		for _, use := range append(slices.Clone(c.keyTags), c.resultTags...) {
-			p.reachTag(c.site(), use)
+	for _, c := range p.Caches {
+		for _, use := range append(slices.Clone(c.KeyTags), c.ResultTags...) {
+			p.reachTag(siteOf(c), use)
 		}
 	}
-	for _, w := range p.writers {
-		for _, t := range w.targets {
-			from := site{w.label(), w.file, t.pos}
+	for _, w := range p.Writers {
+		for _, t := range w.Targets {
+			from := site{w.Label(), w.File, t.Pos}
 			switch {
-			case t.remote(p):
-			case t.cache != nil:
-				p.reach(from, t.cache.site())
-			case t.tag != nil:
-				p.reachTag(from, t.tag)
+			case t.Remote(p.Package):
+			case t.Cache != nil:
+				p.reach(from, siteOf(t.Cache))
+			case t.Tag != nil:
+				p.reachTag(from, t.Tag)
 			}
-			if t.handle != nil && w.recv == nil {
-				p.reach(from, t.handle.site())
+			if t.Handle != nil && w.Recv == nil {
+				p.reach(from, siteOf(t.Handle))
 			}
 		}
 	}
-	for _, b := range p.batches {
-		if b.cache != nil {
-			p.reach(site{b.label(), b.file, b.d.Pos}, b.cache.site())
+	for _, b := range p.Batches {
+		if b.Cache != nil {
+			p.reach(site{b.Label(), b.File, b.Directive.Pos}, siteOf(b.Cache))
 		}
 	}
 	p.reachValues()
@@ -94,43 +64,43 @@ func (p *pack) checkVisible() {
 }
 
 // checkBound reports caches that BindCaches opens and that are not always compiled with it.
-func (p *pack) checkBound() {
+func (p visibleRule) checkBound() {
 	type bound struct {
 		label string
 		file  *load.File
 		pos   token.Pos
 	}
 	var all []bound
-	for _, c := range p.caches {
-		if c.recv == nil {
-			all = append(all, bound{c.label(), c.file, c.d.Pos})
+	for _, c := range p.Caches {
+		if c.Recv == nil {
+			all = append(all, bound{c.Label(), c.File, c.Directive.Pos})
 		}
 	}
-	for _, h := range p.handles {
-		all = append(all, bound{h.cache.label(), h.owner.file, h.owner.directives[0].Pos})
-		for _, w := range p.writers {
-			if w.recv == nil && slices.ContainsFunc(w.targets, func(t *target) bool { return t.cache == h.cache || t.handle == h.cache }) {
-				p.reach(site{w.label(), w.file, w.directives[0].Pos}, site{"the handle on the cache of " + h.cache.label(), h.owner.file, h.owner.directives[0].Pos})
+	for _, h := range p.Handles {
+		all = append(all, bound{h.Cache.Label(), h.Owner.File, h.Owner.Directives[0].Pos})
+		for _, w := range p.Writers {
+			if w.Recv == nil && slices.ContainsFunc(w.Targets, func(t *facts.Target) bool { return t.Cache == h.Cache || t.Handle == h.Cache }) {
+				p.reach(site{w.Label(), w.File, w.Directives[0].Pos}, site{"the handle on the cache of " + h.Cache.Label(), h.Owner.File, h.Owner.Directives[0].Pos})
 			}
 		}
 	}
 	for i, b := range all {
-		if first := all[0]; i > 0 && (!sees(first.file, b.file) || !sees(b.file, first.file)) {
+		if first := all[0]; i > 0 && (!facts.Sees(first.file, b.file) || !facts.Sees(b.file, first.file)) {
 			p.addf(b.pos, diag.Output, "BindCaches opens the caches of %s and %s, which are not always compiled together", first.label, b.label).
-				Relatedf(p.position(first.pos), "%s", first.label).
+				Relatedf(p.Position(first.pos), "%s", first.label).
 				Hintf("put both into files with the same build constraints")
 		}
 	}
 }
 
-func (c *cache) site() site { return site{"the cache of " + c.label(), c.file, c.d.Pos} }
+func siteOf(c *facts.Cache) site { return site{"the cache of " + c.Label(), c.File, c.Directive.Pos} }
 
 // reachTag is reach for the constructor of a tag.
-func (p *pack) reachTag(from site, use *tagUse) {
-	to := site{"the constructor " + use.tag.name, use.tag.file(), use.tag.uses[0].pos}
-	for _, other := range use.tag.uses {
-		if other.f.file == to.file {
-			to.pos = other.pos
+func (p visibleRule) reachTag(from site, use *facts.TagUse) {
+	to := site{"the constructor " + use.Tag.Constructor, use.Tag.File(), use.Tag.Uses[0].Pos}
+	for _, other := range use.Tag.Uses {
+		if other.Function.File == to.file {
+			to.pos = other.Pos
 			break
 		}
 	}
@@ -138,12 +108,34 @@ func (p *pack) reachTag(from site, use *tagUse) {
 }
 
 // reach reports whether one thing can refer to another wherever it is compiled.
-func (p *pack) reach(from, to site) bool {
-	if sees(from.file, to.file) {
+func (p visibleRule) reach(from, to site) bool {
+	if facts.Sees(from.file, to.file) {
 		return true
 	}
-	p.addf(from.pos, diag.Output, "%s needs %s, which is compiled only if %s", from.what, to.what, buildConstraint(to.file)).
-		Relatedf(p.position(to.pos), "%s", to.what).
+	p.addf(from.pos, diag.Output, "%s needs %s, which is compiled only if %s", from.what, to.what, facts.BuildConstraint(to.file)).
+		Relatedf(p.Position(to.pos), "%s", to.what).
 		Hintf("put both into files with the same build constraints")
 	return false
+}
+
+// reachValues is reach for what is generated for the types of values.
+func (p visibleRule) reachValues() {
+	for _, v := range p.Values {
+		at := site{"what is made for " + p.TypeName(v.Type), v.File(), v.Caches[0].Directive.Pos}
+		for _, c := range v.Caches {
+			if c.File == at.file {
+				at.pos = c.Directive.Pos
+				break
+			}
+		}
+		ok := true
+		for _, c := range v.Caches {
+			ok = p.reach(siteOf(c), at) && ok
+		}
+		for _, s := range v.Shapes {
+			if file := p.ShapeFile(s); ok && !facts.Sees(at.file, file) {
+				ok = p.reach(at, site{"what is made for " + s.Func, file, file.AST.Package})
+			}
+		}
+	}
 }

@@ -15,45 +15,16 @@ import (
 	"strings"
 )
 
-// Codes name the rule that a diagnostic is about. They are stable: users search for them.
-const (
-	Syntax      = "syntax"      // the directive, or the file around it, cannot be read
-	Verb        = "verb"        // unknown verb
-	Option      = "option"      // unknown, repeated or misplaced option
-	Stray       = "stray"       // a directive, or something close to one, where it has no effect
-	Signature   = "signature"   // the function cannot be wrapped
-	Duration    = "duration"    // bad or contradictory durations
-	Key         = "key"         // malformed key pattern
-	Placeholder = "placeholder" // a placeholder that names nothing, or whose type has no stable text
-	Unused      = "unused"      // a parameter that is in no placeholder
-	Overlap     = "overlap"     // two keys that can be equal
-	Name        = "name"        // two generated names that clash
-	Target      = "target"      // an invalidation of something that is not a cached function, or with wrong arguments
-	Value       = "value"       // a value that does not survive serialization
-	Copy        = "copy"        // a value that callers would share, because it cannot be copied
-	Tag         = "tag"         // malformed or contradictory tags
-	Reserved    = "reserved"    // a name that the runtime keeps for itself
-	Request     = "request"     // a parameter that ends with its request, in a function that may be loaded later
-	Effect      = "effect"      // an option that changes nothing
-	Past        = "past"        // annotated methods of an embedded type that go past the cache
-	Excluded    = "excluded"    // a directive in a file that this run's build constraints leave out
-	Output      = "output"      // a file that stands where output has to go, or output that is not always compiled with what it needs
-)
-
-// Warnings are the codes that [List.Warnf] may give: a correct program can have what they
-// are about, and says so with allow=CODE.
-var Warnings = []string{Effect, Excluded, Past}
-
 // A Diagnostic is one problem at one place.
 type Diagnostic struct {
-	Warning bool      // nothing is refused for it
+	Warning bool      // code is generated all the same
 	At      token.Pos // the same as Pos, where that is a file that was parsed
 	Pos     token.Position
-	Code    string
+	Code    Code
 	Message string // lower case, without a full stop
 	Hints   []string
 	Related []Related
-	Edits   []Edit // that mend it, if it is clear what was meant
+	Edits   []Edit // that correct it, if it is clear what was meant
 }
 
 // Related is another place that takes part in the problem.
@@ -69,7 +40,7 @@ func (d *Diagnostic) Hintf(format string, args ...any) *Diagnostic {
 }
 
 // Suggest adds "did you mean …?" if one of candidates is close to word, and returns d. If
-// word is what stands at d's position, replacing it is an edit that mends the problem.
+// word is the text at d's position, replacing it is an edit that corrects the problem.
 func (d *Diagnostic) Suggest(word string, candidates []string) *Diagnostic {
 	if near, ok := Nearest(word, candidates); ok {
 		d.Hintf("did you mean %q?", near)
@@ -78,8 +49,8 @@ func (d *Diagnostic) Suggest(word string, candidates []string) *Diagnostic {
 	return d
 }
 
-// Choose is Suggest that says what there is where nothing is close to word, or otherwise
-// where there is nothing at all.
+// Choose is Suggest with another hint if nothing is close to word: the candidates, or otherwise if
+// there are none.
 func (d *Diagnostic) Choose(word string, candidates []string, otherwise string) *Diagnostic {
 	if _, ok := Nearest(word, candidates); ok {
 		return d.Suggest(word, candidates)
@@ -91,7 +62,7 @@ func (d *Diagnostic) Choose(word string, candidates []string, otherwise string) 
 	if len(candidates) > choices {
 		candidates, rest = candidates[:choices], ", …"
 	}
-	return d.Hintf("there are %s%s", strings.Join(candidates, ", "), rest)
+	return d.Hintf("available: %s%s", strings.Join(candidates, ", "), rest)
 }
 
 // choices is how many candidates a hint names.
@@ -113,14 +84,14 @@ type List struct {
 func (l *List) Add(d Diagnostic) { l.items = append(l.items, &d) }
 
 // Addf appends a diagnostic and returns it, so that hints can be added.
-func (l *List) Addf(pos token.Position, code, format string, args ...any) *Diagnostic {
+func (l *List) Addf(pos token.Position, code Code, format string, args ...any) *Diagnostic {
 	d := &Diagnostic{Pos: pos, Code: code, Message: fmt.Sprintf(format, args...)}
 	l.items = append(l.items, d)
 	return d
 }
 
-// Warnf is Addf for something that does not keep code from being generated.
-func (l *List) Warnf(pos token.Position, code, format string, args ...any) *Diagnostic {
+// Warnf is Addf for a warning: code is generated all the same.
+func (l *List) Warnf(pos token.Position, code Code, format string, args ...any) *Diagnostic {
 	d := l.Addf(pos, code, format, args...)
 	d.Warning = true
 	return d
@@ -160,7 +131,7 @@ func (l *List) All() []*Diagnostic {
 	slices.SortStableFunc(all, func(a, b *Diagnostic) int {
 		return cmp.Or(
 			comparePositions(a.Pos, b.Pos),
-			cmp.Compare(a.Code, b.Code),
+			strings.Compare(a.Code.name, b.Code.name),
 			cmp.Compare(a.Message, b.Message),
 		)
 	})

@@ -3,6 +3,7 @@ package diag
 import (
 	"go/token"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,6 +61,20 @@ func TestNearest(t *testing.T) {
 	} {
 		if got, _ := Nearest(word, words); got != want {
 			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
+		}
+	}
+}
+
+// A code is told apart by its name, and a warning can be silenced by it.
+func TestCodesAreDistinct(t *testing.T) {
+	seen := map[string]bool{}
+	for _, c := range Codes() {
+		if c.String() == "" || c.About() == "" || seen[c.String()] {
+			t.Errorf("code %q: %q", c, c.About())
+		}
+		seen[c.String()] = true
+		if c.Warning() != slices.Contains(Warnings(), c.String()) {
+			t.Errorf("code %q is a warning: %t", c, c.Warning())
 		}
 	}
 }

@@ -1,6 +1,6 @@
 // Package directive reads //cache: comments. It knows their grammar, the verbs and
 // their options, and to which declaration a comment belongs; what keys, targets
-// and types mean is not its business.
+// and types mean it does not know.
 //
 //	//cache:getorset user:{id} ttl=5m tag=users shared
 //	//cache:with grace=1h
@@ -32,7 +32,7 @@ const (
 	GetOrSet = "getorset" // on a function: reads go through the cache
 	Set      = "set"      // on a function: the result becomes an entry
 	Delete   = "delete"   // on a function: entries and tags are deleted
-	Expire   = "expire"   // on a function: the same, but values stay for grace
+	Expire   = "expire"   // on a function: the same, but values stay as stale values for grace
 	Batch    = "batch"    // on a function: the loader of many keys of a getorset
 	Clear    = "clear"    // on a function: a namespace is cleared
 	With     = "with"     // continues the directive above; Parse never returns it

@@ -23,7 +23,7 @@ func ParseDuration(text string, forever bool) (time.Duration, error) {
 		return Forever, nil
 	}
 	if strings.ContainsAny(text, "+-") {
-		return 0, fmt.Errorf("duration %q has a sign", text)
+		return 0, fmt.Errorf("duration %q must not have a sign", text)
 	}
 	rest, total := text, time.Duration(0)
 	for _, unit := range []struct {

@@ -11,7 +11,7 @@ import (
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
 )
 
-// An option describes what may stand in a directive besides its positional arguments.
+// An option describes an argument of a directive that is not positional.
 type option struct {
 	verbs    []string
 	flag     bool // a bare word
@@ -48,13 +48,13 @@ var options = map[string]option{
 	"allow":        {verbs: []string{GetOrSet, Wrap, Batch, Set, Delete, Expire, Clear}, repeats: true},
 }
 
-// notDefaults says why options of one function are none of a type.
+// notDefaults says why some options of a function cannot be defaults of a type.
 var notDefaults = map[string]string{
 	"name":   "it names what is cached by one function; the wrapper's name stands alone: //cache:wrap NAME",
 	"ignore": "it is about the parameters of one function: write it at that //cache:getorset",
 }
 
-// A verb describes the positional arguments of a verb and where it may stand.
+// A verb describes the positional arguments of a verb and the declarations that it belongs to.
 type verb struct {
 	onType   bool
 	argument string // what the positional arguments are
@@ -146,7 +146,7 @@ func (p *reader) argument(d *Directive, a *Arg, first map[string]token.Pos) bool
 	}
 	if earlier, again := first[name]; again && !o.repeats {
 		p.addf(a.Pos, diag.Option, "option %q is given twice", name).Relatedf(p.position(earlier), "the first").
-			Hintf("leave one out")
+			Hintf("remove one of the two")
 		return false
 	}
 	first[name] = a.Pos
@@ -167,12 +167,12 @@ func (p *reader) argument(d *Directive, a *Arg, first map[string]token.Pos) bool
 		return false
 	}
 	if a.Value == "" {
-		p.addf(a.Pos, diag.Option, "option %q has no value", name).Hintf("write %s=VALUE, or leave it out", name)
+		p.addf(a.Pos, diag.Option, "option %q has no value", name).Hintf("write %s=VALUE, or remove it", name)
 		return false
 	}
 	if o.count {
 		if n, err := strconv.Atoi(a.Value); err != nil || n < 1 {
-			p.addf(a.ValuePos, diag.Option, "%s: %q is not a number from 1 on", name, a.Value).Hintf("write %s=100, or leave it out for no limit", name)
+			p.addf(a.ValuePos, diag.Option, "%s: %q is not a number greater than zero", name, a.Value).Hintf("write %s=100, or remove it for no limit", name)
 			return false
 		}
 	}
@@ -220,13 +220,13 @@ func (p *reader) count(d *Directive, refused bool) {
 		problem := p.addf(a.Pos, diag.Syntax, "unexpected argument %q: //cache:%s takes one, %s", a.Text, d.Verb, v.argument)
 		bare := strings.TrimLeft(a.Text, "-")
 		if o, ok := options[a.Text]; ok && !o.flag {
-			problem.Hintf("options are written %s=value", a.Text)
+			problem.Hintf("write options as %s=value", a.Text)
 		} else if right, ok := withColon(d.Verb, a.Text); ok {
-			problem.Hintf("options are written %s", right).Replace(a.Pos, a.Text, right)
+			problem.Hintf("write the option as %s", right).Replace(a.Pos, a.Text, right)
 		} else if bare != a.Text && bare != "" {
-			problem.Hintf("options have no dashes in front: %s", bare).Replace(a.Pos, a.Text, bare)
+			problem.Hintf("write options without dashes: %s", bare).Replace(a.Pos, a.Text, bare)
 		} else if problem.Suggest(a.Text, []string{"shared"}); len(problem.Hints) == 0 {
-			problem.Hintf("remove it, or quote all of an argument that has a space in it")
+			problem.Hintf("remove it, or put quotes around a whole argument that contains a space")
 		}
 	}
 }

@@ -28,8 +28,8 @@ func Parse(fset *token.FileSet, file *ast.File, list *diag.List) (all []*Directi
 	return all, refused
 }
 
-// Left warns, at the first directive of file that does not allow it, that the file is
-// left out of this run, and reports what is close to a directive and none. found
+// Left warns, at the first directive of file that does not allow it, that this run generates nothing
+// for the file, and reports comments that only look like directives. found
 // is whether there are directives.
 func Left(fset *token.FileSet, file *ast.File, list *diag.List, why, hint string) (found bool) {
 	p := &reader{fset: fset, file: file, list: list}
@@ -42,10 +42,10 @@ func Left(fset *token.FileSet, file *ast.File, list *diag.List, why, hint string
 				continue
 			}
 			found = true
-			if !warned && why != "" && !slices.Contains(strings.Fields(d.Args), "allow="+diag.Excluded) {
+			if !warned && why != "" && !slices.Contains(strings.Fields(d.Args), "allow="+diag.Excluded.String()) {
 				warned = true
 				list.Warnf(p.position(c.Slash), diag.Excluded, "//cache:%s %s", d.Name, why).
-					Hintf("%s", hint).Hintf("write allow=%s to have it so", diag.Excluded)
+					Hintf("%s", hint).Hintf("or write allow=%s if that is intended", diag.Excluded)
 			}
 		}
 	}
@@ -60,7 +60,7 @@ type reader struct {
 
 func (p *reader) position(pos token.Pos) token.Position { return diag.Position(p.fset, pos) }
 
-func (p *reader) addf(pos token.Pos, code, format string, args ...any) *diag.Diagnostic {
+func (p *reader) addf(pos token.Pos, code diag.Code, format string, args ...any) *diag.Diagnostic {
 	d := p.list.Addf(p.position(pos), code, format, args...)
 	d.At = pos
 	return d
@@ -87,7 +87,7 @@ func (p *reader) group(group *ast.CommentGroup, owner owner) []*Directive {
 		if d.Verb == With {
 			if len(drafts) == 0 {
 				p.addf(d.Pos, diag.Stray, "//cache:with continues a directive, and there is none above it").
-					Hintf("it belongs in one doc comment with what it continues, below it")
+					Hintf("write it in the same doc comment, below the directive that it continues")
 				drafts = append(drafts, &draft{bad: true})
 				continue
 			}
@@ -135,10 +135,10 @@ func (p *reader) verb(d *draft) bool {
 	} else if meant, ok := synonyms[strings.ToLower(d.Verb)]; ok {
 		problem.Hintf("did you mean //cache:%s?", meant).Replace(d.VerbPos, d.Verb, meant)
 	} else if parts != nil && known(parts[1]) {
-		problem.Hintf("a space stands after the verb: //cache:%s %s", parts[1], parts[2]).
+		problem.Hintf("write a space after the verb: //cache:%s %s", parts[1], parts[2]).
 			Replace(d.VerbPos, d.Verb, parts[1]+" "+parts[2])
 	} else {
-		problem.Hintf("the directives are %s", directives(verbNames))
+		problem.Hintf("available: %s", directives(verbNames))
 	}
 	return false
 }
@@ -210,7 +210,7 @@ func owners(file *ast.File) map[*ast.CommentGroup]owner {
 // place says where a comment group stands that documents neither function nor type.
 func (p *reader) place(group *ast.CommentGroup) string {
 	if group.Pos() < p.file.Name.End() {
-		return "stands above the package clause"
+		return "is above the package clause"
 	}
 	for i, decl := range p.file.Decls {
 		start := decl.Pos()
@@ -257,15 +257,15 @@ func article(g *ast.GenDecl) string {
 func inside(decl ast.Decl, group *ast.CommentGroup) string {
 	if f, ok := decl.(*ast.FuncDecl); ok {
 		if f.Body != nil && f.Body.Pos() < group.Pos() && group.Pos() < f.Body.End() {
-			return "stands in the body of " + f.Name.Name
+			return "is in the body of " + f.Name.Name
 		}
-		return "stands beside the declaration of " + f.Name.Name
+		return "is next to the declaration of " + f.Name.Name
 	}
 	g := decl.(*ast.GenDecl)
 	if g.Tok != token.TYPE {
 		return "documents " + article(g)
 	}
-	found := "stands beside the declaration of a type"
+	found := "is next to the declaration of a type"
 	ast.Inspect(g, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.InterfaceType:

@@ -31,7 +31,7 @@ func (p *reader) unknownOption(d *Directive, a *Arg, name string) {
 	key, isKey := strings.CutPrefix(a.Text, "key=")
 	switch {
 	case isKey && d.Verb == GetOrSet && key != "":
-		problem.Hintf("the key stands alone: %s", key).Replace(a.Pos, a.Text, key)
+		problem.Hintf("write the key without key=: %s", key).Replace(a.Pos, a.Text, key)
 	default:
 		problem.Choose(name, optionNames(d.Verb), "it has no options")
 	}
@@ -39,7 +39,7 @@ func (p *reader) unknownOption(d *Directive, a *Arg, name string) {
 
 // quotedValue reports quotes around the value of an option instead of around all of it.
 func (p *reader) quotedValue(a *Arg) {
-	problem := p.addf(a.ValuePos, diag.Syntax, "the value of %s is quoted, and the whole argument has to be", a.Key)
+	problem := p.addf(a.ValuePos, diag.Syntax, "the quotes must be around the whole argument, not only around the value of %s", a.Key)
 	value, err := strconv.Unquote(a.Value)
 	switch right := a.Key + "=" + value; {
 	case err != nil || value == "":
@@ -88,13 +88,13 @@ func (p *reader) positional(d *Directive, a *Arg) bool {
 		return true
 	}
 	if o, known := options[a.Text]; known && !o.flag {
-		p.addf(a.Pos, diag.Syntax, "%q is not a target", a.Text).Hintf("options are written %s=value", a.Text)
+		p.addf(a.Pos, diag.Syntax, "%q is not a target", a.Text).Hintf("write options as %s=value", a.Text)
 		return false
 	}
 	right, ok := withColon(d.Verb, a.Text)
 	if ok {
 		p.addf(a.Pos, diag.Syntax, "%q is not a target", a.Text).
-			Hintf("options are written %s", right).Replace(a.Pos, a.Text, right)
+			Hintf("write the option as %s", right).Replace(a.Pos, a.Text, right)
 	}
 	return !ok
 }

@@ -32,9 +32,9 @@ func (p *reader) split(text string, pos token.Pos) (args []Arg, ok bool) {
 		if problem != "" {
 			d := p.addf(pos, diag.Syntax, "%s", problem)
 			if text[0] == '"' || text[0] == '`' {
-				d.Hintf("an argument with spaces is quoted as a whole: \"store=my store\"")
+				d.Hintf("put quotes around a whole argument that contains spaces: \"store=my store\"")
 			} else {
-				d.Hintf("a target ends on its line; more of them can follow on a line of //cache:with")
+				d.Hintf("a target cannot continue on another line; //cache:with can add more targets")
 			}
 			return args, false
 		}
@@ -58,7 +58,7 @@ func argumentLength(text string) (n int, problem string) {
 	if text[0] == '"' || text[0] == '`' {
 		q, err := strconv.QuotedPrefix(text)
 		if err != nil {
-			return 0, "the quoted argument does not end"
+			return 0, "the quoted argument has no closing quote"
 		}
 		if r, _ := utf8.DecodeRuneInString(text[len(q):]); len(q) < len(text) && !unicode.IsSpace(r) {
 			return 0, "a space is missing after the quoted argument"
@@ -78,7 +78,7 @@ func argumentLength(text string) (n int, problem string) {
 		case depth > 0 && (r == '"' || r == '`'):
 			q, err := strconv.QuotedPrefix(text[n:])
 			if err != nil {
-				return 0, "a quoted string does not end"
+				return 0, "a quoted string has no closing quote"
 			}
 			size = len(q)
 		case (r == '"' || r == '`') && strings.HasSuffix(text[:n], "="):

@@ -43,7 +43,7 @@ func (p *parser) addf(offset int, format string, args ...any) *Problem {
 func (p *parser) segment() Segment {
 	s := Segment{Offset: p.at}
 	if p.at < len(p.text) && (p.text[p.at] == '@' || p.text[p.at] == '!') {
-		problem := p.addf(p.at, "segments that begin with %c belong to the runtime", p.text[p.at])
+		problem := p.addf(p.at, "segments that begin with %c are reserved for the runtime", p.text[p.at])
 		problem.Reserved, problem.Hint = true, "begin it with another character"
 	}
 	s.Before = p.literal()
@@ -59,7 +59,7 @@ func (p *parser) segment() Segment {
 		}
 	}
 	if p.at == s.Offset {
-		p.addf(s.Offset, "empty segment").Hint = "segments stand between ':' and hold a name or a placeholder"
+		p.addf(s.Offset, "empty segment").Hint = "a segment is text or a placeholder between two ':'"
 	}
 	return s
 }
@@ -75,7 +75,7 @@ func (p *parser) literal() string {
 		case r == '}':
 			p.addf(p.at, "'}' without '{'").Hint = placeholders
 		case r == '%':
-			p.addf(p.at, "'%%' marks escaped bytes and cannot be in a pattern").Hint = "leave it out; " + placeholders
+			p.addf(p.at, "'%%' cannot be in a pattern: it marks escaped bytes").Hint = "remove it; " + placeholders
 		case unicode.IsSpace(r) || unicode.IsControl(r):
 			p.addf(p.at, "%q cannot be in a pattern", r).Hint = "use letters, digits, '-', '_' or '.'"
 		}

@@ -70,11 +70,11 @@ func TestParseRefuses(t *testing.T) {
 		{"user:{a..b}", []string{"5 {a..b} is not a placeholder"}},
 		{"user:{ id }", []string{"5 { id } is not a placeholder"}},
 		{"user:{type}", []string{"5 {type} is not a placeholder"}},
-		{"100%:{id}", []string{"3 '%' marks escaped bytes and cannot be in a pattern"}},
+		{"100%:{id}", []string{"3 '%' cannot be in a pattern: it marks escaped bytes"}},
 		{"a b:{id}", []string{"1 ' ' cannot be in a pattern"}},
 		{"a\tb", []string{`1 '\t' cannot be in a pattern`}},
-		{"@stamp:{id}", []string{"0 reserved: segments that begin with @ belong to the runtime"}},
-		{"!x", []string{"0 reserved: segments that begin with ! belong to the runtime"}},
+		{"@stamp:{id}", []string{"0 reserved: segments that begin with @ are reserved for the runtime"}},
+		{"!x", []string{"0 reserved: segments that begin with ! are reserved for the runtime"}},
 	} {
 		_, problems := Parse(test.text)
 		var got []string

@@ -52,7 +52,7 @@ func find(ctx context.Context, cfg Config) (*Result, error) {
 	}
 	cfg.Patterns = nil
 	for _, c := range found {
-		if !c.bare {
+		if !c.noFiles {
 			cfg.Patterns = append(cfg.Patterns, c.path)
 		}
 	}
@@ -74,7 +74,7 @@ func newResult(found []*candidate, listed []*packages.Package) *Result {
 }
 
 // mostAnnotated guesses from the names and texts of files whether most of the packages that
-// match have directives or output. It is right as to the cost only; what is done is the same.
+// match have directives or output. A wrong guess costs time, but changes nothing in the result.
 func mostAnnotated(cfg Config) bool {
 	var all, annotated int
 	count := func(dir string) {
@@ -82,7 +82,7 @@ func mostAnnotated(cfg Config) bool {
 		if len(names) > 0 {
 			all++
 		}
-		if slices.ContainsFunc(names, concerns) {
+		if slices.ContainsFunc(names, isRelevant) {
 			annotated++
 		}
 	}
@@ -126,8 +126,8 @@ func ignoredDir(name string) bool {
 	return err == nil
 }
 
-// concerns reports whether a file may have directives or be output.
-func concerns(name string) bool {
+// isRelevant reports whether a file may have directives or be output.
+func isRelevant(name string) bool {
 	if hasOutputName(name) {
 		return true
 	}

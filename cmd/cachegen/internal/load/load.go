@@ -1,12 +1,12 @@
 // Package load finds the packages that have directives and type-checks them, once,
-// in one go, and in spite of nearly everything that can be wrong with a tree that is
-// being worked on.
+// together, and in spite of nearly everything that can be wrong with sources that somebody is
+// working on.
 //
 // The types are those of the sources alone: files of an earlier run are seen as
 // empty, whether they are right, stale, broken or full of conflict markers, and so
 // are function bodies, which may use what is about to be generated. What a run writes
-// is thus a function of what people wrote. Type errors are kept, not judged: one
-// that makes an annotated signature unusable is for the checker to report.
+// is thus a function of what people wrote. Type errors are kept and not reported: package
+// check reports those that make an annotated signature unusable.
 package load
 
 import (
@@ -129,19 +129,19 @@ func Load(ctx context.Context, cfg Config) (*Result, error) {
 	if len(r.candidates) == 0 {
 		return r, nil
 	}
-	r.candidates = append(r.candidates, r.related()...)
+	r.candidates = append(r.candidates, r.mentionedPackages()...)
 	in := newInput(r, r.candidates)
 	if err := in.load(ctx); err != nil {
 		return nil, err
 	}
 	for i, p := range r.Packages {
 		if in.missesOutput(p) {
-			if r.Packages[i], err = in.alone(ctx, p); err != nil {
+			if r.Packages[i], err = in.reload(ctx, p); err != nil {
 				return nil, err
 			}
 		}
 	}
-	in.rest()
+	in.reportOthers()
 	for _, p := range r.Packages {
 		p.Kept = in.byPath[p.Path].kept
 	}
@@ -154,7 +154,7 @@ func Load(ctx context.Context, cfg Config) (*Result, error) {
 func (in *input) load(ctx context.Context) error {
 	var roots []*packages.Package
 	for _, c := range in.candidates {
-		if p := in.listed[c.path]; p != nil && !c.bare {
+		if p := in.listed[c.path]; p != nil && !c.noFiles {
 			roots = append(roots, p)
 		}
 	}

@@ -123,8 +123,8 @@ func strip(f *ast.File) {
 	}
 }
 
-// syntaxProblem reports that a file with directives cannot be read. Half of it would
-// be worse than nothing: its other functions would lose their wrappers.
+// syntaxProblem reports that a file with directives cannot be read. Generating for
+// the readable half would be worse than nothing: the other functions would lose their wrappers.
 func syntaxProblem(list *diag.List, name string, src []byte, err error) {
 	pos, message := token.Position{Filename: name, Line: 1, Column: 1}, err.Error()
 	var errs scanner.ErrorList
@@ -136,13 +136,13 @@ func syntaxProblem(list *diag.List, name string, src []byte, err error) {
 		pos.Column = len(before) - bytes.LastIndexByte(before, '\n')
 	}
 	list.Addf(pos, diag.Syntax, "a file with //cache: directives cannot be parsed: %s", message).
-		Hintf("until it can be, the package keeps the generated files that it has")
+		Hintf("fix it; until then the package keeps the generated files that it has")
 }
 
-// rest reports directives in files that are not generated for, and files with
+// reportOthers reports directives in files that are not generated for, and files with
 // directives that go list left out because it could not read them. Then it collects
 // the problems of every file.
-func (in *input) rest() {
+func (in *input) reportOthers() {
 	for _, c := range in.candidates {
 		if c.context {
 			continue
@@ -152,12 +152,12 @@ func (in *input) rest() {
 			case slices.Contains(c.tests, name):
 				continue // see Tests
 			case slices.Contains(c.excluded, name):
-				in.leaveOut(name, c)
+				in.reportExcluded(name, c)
 				continue
 			case in.sources[name] != nil:
 				continue
 			}
-			in.refuse(name)
+			in.reportUnlisted(name)
 		}
 	}
 	for name, s := range in.sources {
@@ -170,9 +170,9 @@ func (in *input) rest() {
 	}
 }
 
-// leaveOut reads a file that build constraints exclude. A run with others generates for
-// it; what that has written stays.
-func (in *input) leaveOut(name string, c *candidate) {
+// reportExcluded reads a file that build constraints exclude. A run with other
+// constraints generates for it, and the output of such a run is kept.
+func (in *input) reportExcluded(name string, c *candidate) {
 	src, err := os.ReadFile(name)
 	if err != nil {
 		return // whoever builds it will say so
@@ -181,17 +181,17 @@ func (in *input) leaveOut(name string, c *candidate) {
 	if f == nil || err != nil {
 		return
 	}
-	why := "is in a file that build constraints exclude, so nothing is generated for it here"
+	why := "is in a file that build constraints exclude, so nothing is generated for it in this run"
 	if _, err := os.Stat(OutputName(name)); err == nil {
-		why = "" // it has been elsewhere
+		why = "" // such a run has been
 	}
-	if directive.Left(in.Fset, f, in.Problems, why, "run cachegen with the -tags, GOOS or GOARCH that include it as well") {
+	if directive.Left(in.Fset, f, in.Problems, why, "run cachegen also with the -tags, GOOS or GOARCH that include the file") {
 		c.kept = append(c.kept, OutputName(name))
 	}
 }
 
-// refuse reads a file that was not part of the load.
-func (in *input) refuse(name string) {
+// reportUnlisted reads a file that was not part of the load.
+func (in *input) reportUnlisted(name string) {
 	src, err := os.ReadFile(name)
 	if err != nil {
 		in.Problems.Addf(token.Position{Filename: name, Line: 1, Column: 1}, diag.Syntax, "%v", err)

@@ -20,7 +20,7 @@ type candidate struct {
 	path, dir  string
 	name       string   // as the sources have it
 	listed     string   // as go list has it, which output of before a renaming can mislead
-	bare       bool     // the build constraints leave no file
+	noFiles    bool     // the build constraints leave no file
 	hasOutput  bool     // of an earlier run
 	kept       []string // output of excluded files that have directives
 	testOutput bool     // of an earlier run, for tests
@@ -32,7 +32,7 @@ type candidate struct {
 
 // scan lists the packages that match and keeps those in which the text of some file
 // mentions a directive, or comes from an earlier run. Listing costs a fraction of
-// loading with types, so a tree without anything to do is done with at once.
+// loading with types, so a run with nothing to do ends early.
 func scan(ctx context.Context, cfg Config) ([]*candidate, error) {
 	listed, err := packages.Load(&packages.Config{
 		Context:    ctx,
@@ -65,7 +65,7 @@ func candidates(listed []*packages.Package) ([]*candidate, error) {
 // scanPackage returns nil if the package does not concern the generator.
 func scanPackage(p *packages.Package) (*candidate, error) {
 	if p.PkgPath == "command-line-arguments" {
-		return nil, errors.New("arguments are packages, not files")
+		return nil, errors.New("arguments must be packages, not files")
 	}
 	ignored := slices.DeleteFunc(slices.Clone(p.IgnoredFiles), func(name string) bool { return !isIgnoredSource(name) })
 	all := append(slices.Clone(p.GoFiles), ignored...)
@@ -75,7 +75,7 @@ func scanPackage(p *packages.Package) (*candidate, error) {
 		}
 		return nil, nil
 	}
-	c := &candidate{path: p.PkgPath, name: p.Name, listed: p.Name, dir: p.Dir, bare: len(p.GoFiles) == 0}
+	c := &candidate{path: p.PkgPath, name: p.Name, listed: p.Name, dir: p.Dir, noFiles: len(p.GoFiles) == 0}
 	entries, err := os.ReadDir(c.dir)
 	if err != nil {
 		return nil, fmt.Errorf("list files of %s: %w", p.PkgPath, err)
@@ -108,7 +108,7 @@ func scanPackage(p *packages.Package) (*candidate, error) {
 		}
 	}
 	if !c.hasOutput && len(c.mention) == 0 {
-		if c.bare && len(p.Errors) > 0 {
+		if c.noFiles && len(p.Errors) > 0 {
 			return nil, errors.New(p.Errors[0].Msg)
 		}
 		return nil, nil

@@ -17,9 +17,9 @@ import (
 	"golang.org/x/tools/go/packages"
 )
 
-// A typing makes the types of packages: of some, and of what compiles no longer or depends
+// A typeLoader makes the types of packages: of some, and of what compiles no longer or depends
 // on those, from their sources; of all others from what the compiler has exported.
-type typing struct {
+type typeLoader struct {
 	ctx   context.Context
 	fset  *token.FileSet
 	parse func(fset *token.FileSet, name string, src []byte) (*ast.File, error)
@@ -39,7 +39,7 @@ type typed struct {
 
 // typeCheck makes the types of roots from their sources, and returns them in that order.
 func typeCheck(ctx context.Context, fset *token.FileSet, parse func(*token.FileSet, string, []byte) (*ast.File, error), roots []*packages.Package) ([]*packages.Package, error) {
-	t := &typing{
+	t := &typeLoader{
 		ctx: ctx, fset: fset, parse: parse, sizes: types.SizesFor("gc", build.Default.GOARCH),
 		limit:   make(chan struct{}, runtime.GOMAXPROCS(0)),
 		sources: map[*packages.Package]*typed{}, exported: map[string]*types.Package{},
@@ -70,7 +70,7 @@ func typeCheck(ctx context.Context, fset *token.FileSet, parse func(*token.FileS
 
 // choose reports whether the types of p have to come from its sources: if it is a root, if
 // it does not compile, and if it imports such a package, whose types there are but once.
-func (t *typing) choose(p *packages.Package, isRoot, seen map[*packages.Package]bool) bool {
+func (t *typeLoader) choose(p *packages.Package, isRoot, seen map[*packages.Package]bool) bool {
 	if seen[p] {
 		return t.sources[p] != nil
 	}
@@ -92,7 +92,7 @@ func (t *typing) choose(p *packages.Package, isRoot, seen map[*packages.Package]
 }
 
 // check parses p and, once what it imports is there, makes its types.
-func (t *typing) check(p *typed) error {
+func (t *typeLoader) check(p *typed) error {
 	defer close(p.done)
 	p.Fset = t.fset
 	p.Types = types.NewPackage(p.PkgPath, p.Name)
@@ -140,13 +140,13 @@ func (t *typing) check(p *typed) error {
 	return nil
 }
 
-func (t *typing) imported(by *packages.Package, path string) (*types.Package, error) {
+func (t *typeLoader) imported(by *packages.Package, path string) (*types.Package, error) {
 	if path == "unsafe" {
 		return types.Unsafe, nil
 	}
 	p := by.Imports[path]
 	if p == nil {
-		return nil, fmt.Errorf("no metadata for %s", path)
+		return nil, fmt.Errorf("import %s: the go command has not listed it", path)
 	}
 	if s := t.sources[p]; s != nil {
 		return s.Types, nil
@@ -164,7 +164,7 @@ func (t *typing) imported(by *packages.Package, path string) (*types.Package, er
 	//lint:ignore SA1019 the go command exports archives, which Read alone does not take, up to Go 1.27
 	r, err := gcexportdata.NewReader(f)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", p.ExportFile, err)
+		return nil, fmt.Errorf("read %s: %w", p.ExportFile, err)
 	}
 	return gcexportdata.Read(r, t.fset, t.exported, p.PkgPath)
 }

@@ -7,8 +7,8 @@ import (
 )
 
 // Copy returns what keeps package pkg from copying values of type t, so that what one
-// caller does to its copy another does not see. If shared, nobody asks for copies, and
-// what remains is that values with locks cannot even be returned.
+// caller does to its copy another does not see. If shared, no copies are
+// made, but a value with a lock still cannot be returned.
 func Copy(t types.Type, pkg *types.Package, qualifier types.Qualifier, shared bool) []Problem {
 	c := &copyChecker{checker: checker{qualifier: qualifier}, pkg: pkg}
 	p := place{path: types.TypeString(t, qualifier)}
@@ -58,8 +58,8 @@ func (c *copyChecker) check(p place, t types.Type) {
 	}
 }
 
-// byValue reports a lock that is handed around with a value of type t: that is wrong
-// although the value is shared.
+// byValue reports a lock that is copied whenever a value of type t is returned, which is wrong even if
+// the value is shared.
 func (c *copyChecker) byValue(p place, t types.Type) {
 	const hint = "return a pointer to it"
 	if c.lock(p, t, hint) {

@@ -125,7 +125,7 @@ func (c *checker) marshaler(p place, t types.Type) bool {
 			d.Hint += ", or give " + base(t) + " its own methods"
 		}
 	case enc.pointer && !p.addressable:
-		c.addf(p, "%s of *%s is out of reach: the value is not stored behind a pointer", pairs[enc.kind].marshal, base(t)).
+		c.addf(p, "%s of *%s cannot be called: the value is not stored behind a pointer", pairs[enc.kind].marshal, base(t)).
 			Hint = "use *" + base(t)
 	case p.key && isPointer(t):
 		c.addf(p, "a pointer in a map's key does not compare equal after decoding").Hint = pointerKeyHint

@@ -7,14 +7,13 @@ import (
 	"github.com/cachegen/cachegen/templates"
 )
 
-// constants are types of the standard library that refer to what nobody changes:
-// copies by assignment may share that.
+// constants are types of the standard library that refer to memory that nobody changes, so copies by
+// assignment may share it.
 var constants = []string{
 	"time.Time", "net/netip.Addr", "net/netip.AddrPort", "net/netip.Prefix", "unique.Handle",
 }
 
-// pointees are types that are handed around as pointers, through which nobody changes
-// them.
+// pointees are types that are used through pointers, but not changed through them.
 var pointees = []string{"time.Location", "net/url.Userinfo", "regexp.Regexp"}
 
 // settable are types whose Set copies another value into them.

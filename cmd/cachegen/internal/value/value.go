@@ -2,8 +2,8 @@
 // what github.com/vmihailenco/msgpack writes of a value reads back as that value. It follows
 // that package's own choice, for each type, of a way to encode and to decode.
 //
-// It refuses what fails, panics or comes back as something else: a struct without its
-// unexported fields, too, unless their tags say that they may be lost.
+// It refuses what fails, panics or reads back as something else, which includes a struct with
+// unexported fields, unless their tags say that they may be lost.
 package value
 
 import (
@@ -50,7 +50,7 @@ type place struct {
 	manner
 }
 
-// A manner is what matters of a place to what is wrong with a type.
+// A manner is what decides, of a place, whether a type can be stored there.
 type manner struct {
 	addressable bool // methods of the pointer can be called when encoding
 	key         bool // in a map's key, which has to compare equal after decoding
@@ -105,7 +105,7 @@ func (c *checker) check(p place, t types.Type) {
 			switch {
 			case p.key:
 				c.addf(p, "a time.Time in a map's key does not compare equal after decoding").
-					Hint = "use its UnixNano, an int64"
+					Hint = "use its UnixNano, which is an int64"
 			case p.reflected:
 				c.addf(p, "a time.Time in a type that generated code cannot name loses its location").
 					Hint = "give the type that holds it MarshalMsgpack and UnmarshalMsgpack, or leave it out with the tag `msgpack:\"-\"`"
@@ -150,7 +150,7 @@ func (c *checker) check(p place, t types.Type) {
 			return
 		}
 		if isError(t) {
-			c.addf(p, "an error reads back as its text alone").Hint = "store the text, or a code, and make the error from that"
+			c.addf(p, "an error reads back as its text only").Hint = "store the text, or a code, and make the error from that"
 			return
 		}
 		c.addf(p, "interface %s cannot be decoded", c.name(t)).

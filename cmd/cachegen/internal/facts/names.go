@@ -1,0 +1,100 @@
+package facts
+
+import (
+	"go/token"
+	"go/types"
+	"strings"
+
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/gotype"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/naming"
+)
+
+// BindName is the function that opens the caches of functions. That of a package's tests
+// is apart from the package's own.
+func (p *Package) BindName() string {
+	if p.Test && !strings.HasSuffix(p.Name, "_test") {
+		return "BindTestCaches"
+	}
+	return "BindCaches"
+}
+
+// Bound are the package's own caches that BindCaches opens. It opens handles too.
+func (p *Package) Bound() []*Cache {
+	var list []*Cache
+	for _, c := range p.Caches {
+		if c.Recv == nil {
+			list = append(list, c)
+		}
+	}
+	for _, h := range p.Handles {
+		list = append(list, h.Cache)
+	}
+	return list
+}
+
+// ValueName is what code calls a value of type t: a *User user, a []User users. For types
+// without a name it is fallback.
+func (p *Package) ValueName(t types.Type, fallback string) string {
+	t = types.Unalias(t)
+	slice, many := t.(*types.Slice)
+	if many {
+		t = slice.Elem()
+	}
+	n := gotype.Named(t)
+	if n == nil || n.Obj().Pkg() == nil {
+		return fallback
+	}
+	name := naming.Lower(n.Obj().Name())
+	if many {
+		return naming.Plural(name)
+	}
+	return name
+}
+
+// Entity is the name under which c's values are cached, unless that is taken.
+func (c *Cache) Entity() string {
+	if arg, ok := c.Directive.Option("name"); ok && IsName(arg.Value) {
+		return naming.SameCase(arg.Value, c.Name())
+	}
+	if naming.IsVerb(c.Name()) {
+		if name := c.In.ValueName(c.Value(), ""); name != "" {
+			return naming.SameCase(name, c.Name())
+		}
+	}
+	return naming.Entity(c.Name())
+}
+
+// IsName reports whether text can name what is generated.
+func IsName(text string) bool { return token.IsIdentifier(text) && text != "_" }
+
+// Variable is what reaches the cache, or for a method its definition, if it is called name.
+func (c *Cache) Variable(name string) string {
+	if c.Recv != nil {
+		return name + "Definition"
+	}
+	return naming.Lower(name) + "Cache"
+}
+
+// NamePos is where a cache got its name.
+func (c *Cache) NamePos() token.Pos {
+	if arg, ok := c.Directive.Option("name"); ok {
+		return arg.Pos
+	}
+	return c.Directive.Pos
+}
+
+// A Helper is a generated function for an entity: where its name goes, and the verb that the name
+// begins with.
+type Helper struct {
+	Name   *string
+	Prefix string
+}
+
+// Helpers are the generated functions for c's entity.
+func (c *Cache) Helpers() []Helper {
+	n := &c.Names
+	return []Helper{
+		{&n.GetOrSet, "GetOrSet"}, {&n.Get, "Get"}, {&n.Set, "Set"}, {&n.Delete, "Delete"},
+		{&n.Expire, "Expire"}, {&n.Has, "Has"}, {&n.Pull, "Pull"},
+	}
+}

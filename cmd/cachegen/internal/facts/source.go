@@ -1,0 +1,55 @@
+package facts
+
+import (
+	"go/token"
+	"go/types"
+	"slices"
+
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
+)
+
+// Position is where pos is in the file that people wrote.
+func (p *Package) Position(pos token.Pos) token.Position { return diag.Position(p.Fset, pos) }
+
+// Imported is the package that a source file imports under a name, or that another file
+// of the package does. An import as _ has its package's own name.
+func (p *Package) Imported(file *load.File, name string) *types.Package {
+	for _, f := range append([]*load.File{file}, p.Files...) {
+		for _, spec := range f.AST.Imports {
+			obj := p.Info.PkgNameOf(spec)
+			if obj == nil {
+				continue
+			}
+			if obj.Name() == name || obj.Name() == "_" && obj.Imported().Name() == name {
+				return obj.Imported()
+			}
+		}
+	}
+	return nil
+}
+
+// DotImported is what a source file means by a name that it imports with a dot.
+func (p *Package) DotImported(file *load.File, name string) types.Object {
+	if !token.IsExported(name) {
+		return nil
+	}
+	for _, spec := range file.AST.Imports {
+		if spec.Name == nil || spec.Name.Name != "." {
+			continue
+		}
+		if pkg := p.Info.PkgNameOf(spec); pkg != nil {
+			if obj := pkg.Imported().Scope().Lookup(name); obj != nil {
+				return obj
+			}
+		}
+	}
+	return nil
+}
+
+// Ours reports whether pos is in a source file of the package.
+func (p *Package) Ours(pos token.Pos) bool {
+	return pos.IsValid() && slices.ContainsFunc(p.Files, func(f *load.File) bool {
+		return f.AST.FileStart <= pos && pos <= f.AST.FileEnd
+	})
+}
