@@ -30,17 +30,17 @@ func NewCache[K comparable, V any](in Keyspace, options ...Option) (*Cache[K, V]
 	return c, nil
 }
 
-// Untyped is for runtime/gen.
+// Store returns the store that the cache is bound to: for tags and namespaces, which belong
+// to it. Before the cache is bound it returns nil, of which DeleteByTag, ExpireByTag, Clear
+// and the Clear of a Namespace fail with [ErrNotBound].
+func (c *Cache[K, V]) Store() *Store { return c.untyped.store() }
+
+// Untyped is for generated code.
 func (c *Cache[K, V]) Untyped() *untypedCache { return &c.untyped }
 
-// Bind opens a cache of generated code on stores. It fails if the store that the
-// function names is not there, if options contradict each other, or if another
-// function's keys in the store are written alike: the two would get each other's values.
-// Binding again moves the cache. Callers that are in a method meanwhile end on the
-// stores they began with.
-func (c *Cache[K, V]) Bind(stores Stores) error { return c.untyped.bindTo(stores) }
-
 // Namespace returns a cache of the same kind in a namespace inside c's own.
+//
+//go:noinline
 func (c *Cache[K, V]) Namespace(name string) (*Cache[K, V], error) {
 	inner := new(Cache[K, V])
 	if err := c.untyped.bindInside(&inner.untyped, name); err != nil {
@@ -78,6 +78,8 @@ func loaded[V any](v any, err error) (V, error) { return typed[V](v), err }
 // [ErrRecursive], [ErrClosed], [ErrNotBound] or, if it is remembered that there is no
 // value, the error that the directive names with notfound. Trouble with the shared tier
 // is logged and is not an error, unless [SuppressL2Errors] says otherwise.
+//
+//go:noinline
 func (c *Cache[K, V]) GetOrSet(ctx context.Context, key K, load func(context.Context) (V, error), options ...CallOption) (V, error) {
 	var untyped keyLoader
 	if load != nil {
@@ -87,6 +89,8 @@ func (c *Cache[K, V]) GetOrSet(ctx context.Context, key K, load func(context.Con
 }
 
 // GetOrSetForever is [Cache.GetOrSet] with a TTL that never ends.
+//
+//go:noinline
 func (c *Cache[K, V]) GetOrSetForever(ctx context.Context, key K, load func(context.Context) (V, error), options ...CallOption) (V, error) {
 	return c.GetOrSet(ctx, key, load, forever(options)...)
 }
@@ -95,6 +99,8 @@ func (c *Cache[K, V]) GetOrSetForever(ctx context.Context, key K, load func(cont
 // stale one. It never loads. Trouble with the shared tier is logged and is a miss,
 // unless [SuppressL2Errors] says otherwise; else an error is ctx's, the key's,
 // [ErrClosed] or [ErrNotBound].
+//
+//go:noinline
 func (c *Cache[K, V]) Get(ctx context.Context, key K, options ...CallOption) (v V, ok bool, err error) {
 	return found[V](c.untyped.get(ctx, key, options))
 }
@@ -102,6 +108,8 @@ func (c *Cache[K, V]) Get(ctx context.Context, key K, options ...CallOption) (v 
 // GetMany returns those of keys that have a fresh value in the cache, or, with
 // [AllowStale], a stale one, with one look at the shared tier. It never loads. Errors
 // are those of [Cache.Get]; with them it returns what it has found.
+//
+//go:noinline
 func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, options ...CallOption) (map[K]V, error) {
 	m, err := c.untyped.getMany(ctx, boxed(keys), options)
 	return unboxed[K, V](m), err
@@ -123,6 +131,8 @@ func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, options ...CallOpti
 // a [PartialError]. With an error, which joins those of several loads, the result has
 // the keys that were found all the same; otherwise errors are those of GetOrSet.
 // [BatchMax] bounds how many keys load is asked for at a time.
+//
+//go:noinline
 func (c *Cache[K, V]) GetOrSetMany(ctx context.Context, keys []K, load func(ctx context.Context, missing []K) (map[K]V, error), options ...CallOption) (map[K]V, error) {
 	var untyped manyLoader
 	if load != nil {
@@ -140,9 +150,13 @@ func (c *Cache[K, V]) GetOrSetMany(ctx context.Context, keys []K, load func(ctx 
 
 // Has reports whether a fresh value of key is cached. Errors are those of
 // [Cache.Get].
+//
+//go:noinline
 func (c *Cache[K, V]) Has(ctx context.Context, key K) (bool, error) { return c.untyped.has(ctx, key) }
 
 // Missing is the opposite of [Cache.Has]; false if there is an error.
+//
+//go:noinline
 func (c *Cache[K, V]) Missing(ctx context.Context, key K) (bool, error) {
 	return c.untyped.missing(ctx, key)
 }
@@ -152,11 +166,15 @@ func (c *Cache[K, V]) Missing(ctx context.Context, key K) (bool, error) {
 // Errors are those of [Cache.Delete]: if only the other processes could not be told, it
 // is stored all the same; otherwise memory holds nothing, and the shared tier the old
 // value, the new one or none.
+//
+//go:noinline
 func (c *Cache[K, V]) Set(ctx context.Context, key K, v V, options ...CallOption) error {
 	return c.untyped.set(ctx, key, v, options)
 }
 
 // SetForever is [Cache.Set] with a TTL that never ends.
+//
+//go:noinline
 func (c *Cache[K, V]) SetForever(ctx context.Context, key K, v V, options ...CallOption) error {
 	return c.untyped.set(ctx, key, v, forever(options))
 }
@@ -169,6 +187,8 @@ func forever(options []CallOption) []CallOption { return append(slices.Clip(opti
 // shared tier can compare and swap (see drivers.Swapper). Errors are those of
 // [Cache.Get], and those of [Cache.Delete]: then the value is returned, but may not be
 // gone everywhere.
+//
+//go:noinline
 func (c *Cache[K, V]) Pull(ctx context.Context, key K) (v V, ok bool, err error) {
 	return found[V](c.untyped.pull(ctx, key))
 }
@@ -177,15 +197,21 @@ func (c *Cache[K, V]) Pull(ctx context.Context, key K) (v V, ok bool, err error)
 // its steps takes the store's [L2Timeout] at most, but it waits for writes of the key
 // that are under way. An error is an [InvalidationError] if it could not be carried out
 // everywhere, the key's own, [ErrClosed] or [ErrNotBound].
+//
+//go:noinline
 func (c *Cache[K, V]) Delete(ctx context.Context, key K) error { return c.untyped.delete(ctx, key) }
 
 // DeleteMany removes keys everywhere, in one round trip. See [Cache.Delete].
+//
+//go:noinline
 func (c *Cache[K, V]) DeleteMany(ctx context.Context, keys ...K) error {
 	return c.untyped.delete(ctx, boxed(keys)...)
 }
 
 // Expire makes keys stale everywhere. A value with a grace period may still stand
 // in for a load that fails or is slow. See [Cache.Delete].
+//
+//go:noinline
 func (c *Cache[K, V]) Expire(ctx context.Context, keys ...K) error {
 	return c.untyped.expire(ctx, boxed(keys)...)
 }
@@ -194,21 +220,6 @@ func (c *Cache[K, V]) Expire(ctx context.Context, keys ...K) error {
 // namespace, or of the whole store if it is in none. It takes the time of one
 // write, however many entries there are. Errors are those of [Cache.Delete].
 func (c *Cache[K, V]) Clear(ctx context.Context) error { return c.untyped.clear(ctx) }
-
-// ClearNamespace is [Namespace.Clear] of the store's namespace of that name.
-func (c *Cache[K, V]) ClearNamespace(ctx context.Context, name string) error {
-	return c.untyped.clearNamespace(ctx, name)
-}
-
-// DeleteByTag is [Store.DeleteByTag] of the cache's store.
-func (c *Cache[K, V]) DeleteByTag(ctx context.Context, tags ...Tag) error {
-	return c.untyped.deleteByTag(ctx, tags)
-}
-
-// ExpireByTag is [Store.ExpireByTag] of the cache's store.
-func (c *Cache[K, V]) ExpireByTag(ctx context.Context, tags ...Tag) error {
-	return c.untyped.expireByTag(ctx, tags)
-}
 
 // boxed returns keys as values without a type of their own.
 func boxed[K any](keys []K) []any {

@@ -16,7 +16,7 @@ func (s *Store) keyspace() (*Store, []string) { return s, nil }
 // A Namespace is a part of a store's keys that can be cleared by itself.
 // Namespaces nest. Handles are cheap and hold nothing: two of one path are the
 // same namespace, in every process. [Store.Namespace] makes them; the zero Namespace is
-// of no store, and not usable.
+// of no store, and cannot be used.
 type Namespace struct {
 	store *Store
 	path  []string
@@ -52,6 +52,9 @@ func (s *Store) Clear(ctx context.Context) error {
 
 // clear changes one stamp and tells of it.
 func (s *Store) clear(ctx context.Context, name string, e event.Invalidation) error {
+	if s == nil {
+		return ErrNotBound
+	}
 	err := s.restamp(ctx, "clear", []string{name}, false)
 	if err != ErrClosed {
 		e.Store, e.Err = s.name, err
@@ -78,6 +81,9 @@ func (s *Store) byTag(ctx context.Context, op string, tags []Tag, expire bool, h
 // however many there are. An error is an [InvalidationError] or [ErrClosed]. No
 // tags are nothing to do.
 func (s *Store) DeleteByTag(ctx context.Context, tags ...Tag) error {
+	if s == nil {
+		return ErrNotBound
+	}
 	return s.byTag(ctx, "delete by tag", tags, false, s.hooks.Load().Deleted)
 }
 
@@ -85,5 +91,8 @@ func (s *Store) DeleteByTag(ctx context.Context, tags ...Tag) error {
 // period may still stand in for a loader that fails or is slow. Otherwise it is as
 // [Store.DeleteByTag].
 func (s *Store) ExpireByTag(ctx context.Context, tags ...Tag) error {
+	if s == nil {
+		return ErrNotBound
+	}
 	return s.byTag(ctx, "expire by tag", tags, true, s.hooks.Load().Expired)
 }

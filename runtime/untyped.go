@@ -28,8 +28,19 @@ type untypedCache struct {
 // Declare makes a cache of a zero one, which works once it is bound.
 func (c *untypedCache) Declare(d untyped.Definition) { c.definition = d }
 
-// bindTo is [Cache.Bind].
-func (c *untypedCache) bindTo(stores Stores) error {
+// store is [Cache.Store].
+func (c *untypedCache) store() *Store {
+	if k := c.bound.Load(); k != nil {
+		return k.store
+	}
+	return nil
+}
+
+// Bind opens a declared cache on stores. It fails if the store that the definition names
+// is not there, if options contradict each other, or if another function's keys in the
+// store are written alike: the two would get each other's values. Binding again moves the
+// cache. Callers that are in a method meanwhile end on the stores they began with.
+func (c *untypedCache) Bind(stores Stores) error {
 	d := &c.definition
 	if d.KeyType == nil {
 		return errors.New("cachegen: bind a zero Cache: make it with NewCache, or use that of generated code")
@@ -379,31 +390,4 @@ func (c *untypedCache) clear(ctx context.Context) error {
 		return err
 	}
 	return k.store.clear(ctx, k.ownStamp(), event.Invalidation{Namespace: strings.Join(k.namespace, "/"), Cache: k.name})
-}
-
-// clearNamespace is [Cache.ClearNamespace].
-func (c *untypedCache) clearNamespace(ctx context.Context, name string) error {
-	k, err := c.core()
-	if err != nil {
-		return err
-	}
-	return k.store.Namespace(name).Clear(ctx)
-}
-
-// deleteByTag is [Cache.DeleteByTag].
-func (c *untypedCache) deleteByTag(ctx context.Context, tags []Tag) error {
-	k, err := c.core()
-	if err != nil {
-		return err
-	}
-	return k.store.DeleteByTag(ctx, tags...)
-}
-
-// expireByTag is [Cache.ExpireByTag].
-func (c *untypedCache) expireByTag(ctx context.Context, tags []Tag) error {
-	k, err := c.core()
-	if err != nil {
-		return err
-	}
-	return k.store.ExpireByTag(ctx, tags...)
 }

@@ -189,19 +189,26 @@ func (w *writer) handleExpr(c *cache) string {
 // does it.
 func (p *pack) bindCaches(outputs map[*load.File]*output) {
 	var first *output
-	add := func(file *load.File, name string) {
+	in := func(file *load.File) *templates.File {
 		if first == nil {
 			first = outputs[file]
 		}
-		first.file.Bind = append(first.file.Bind, name)
+		return first.file
 	}
 	for _, c := range p.caches {
-		if c.recv == nil {
-			add(c.file, cmp.Or(c.names.caches, c.names.variable))
+		switch {
+		case c.recv != nil:
+		case c.names.caches != "":
+			f := in(c.file)
+			f.BindInstances = append(f.BindInstances, c.names.caches)
+		default:
+			f := in(c.file)
+			f.Bind = append(f.Bind, c.names.variable)
 		}
 	}
 	for _, h := range p.handles {
-		add(h.owner.file, h.name)
+		f := in(h.owner.file)
+		f.Bind = append(f.Bind, h.name)
 	}
 }
 

@@ -68,10 +68,45 @@ func (p *pack) findValues() {
 			v.model.CopyFunc = "copy" + upper(name) + "Value"
 		}
 	}
+	p.inlineRoots()
 	for _, v := range p.values {
 		v.shapes = functions(v.model.Shape)
 	}
 	p.valuePackages = paths
+}
+
+// inlineRoots takes the functions of their own from structs that nothing but one cached
+// value is made of: its codec is in the value's own functions.
+func (p *pack) inlineRoots() {
+	users := map[*templates.Shape]int{} // shapes and values that a shape is a part of
+	met := map[*templates.Shape]bool{}
+	var count func(*templates.Shape)
+	count = func(s *templates.Shape) {
+		users[s]++
+		if met[s] {
+			return
+		}
+		met[s] = true
+		parts := map[*templates.Shape]bool{}
+		for _, part := range value.Parts(s) {
+			if !parts[part] {
+				parts[part] = true
+				count(part)
+			}
+		}
+	}
+	for _, v := range p.values {
+		count(v.model.Shape)
+	}
+	for _, v := range p.values {
+		s := v.model.Shape
+		if users[s] == 1 && s.Kind == templates.Pointer {
+			s = s.Elem
+		}
+		if users[s] == 1 && !s.Cyclic {
+			s.Func = ""
+		}
+	}
 }
 
 // functionsFor chooses what the names of the functions for a named type end with.
