@@ -11,13 +11,17 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/untyped"
 )
 
-// bindTo binds a declared cache to the store that its definition names.
-func bindTo(c *untyped.Cache, stores Stores) error {
+// BindUntyped is for generated code: it binds a declared cache to the store that its
+// definition names. It fails if there is no such store, if options contradict each other,
+// or if another function's keys in the store are written alike: the two would get each
+// other's values. Binding again moves the cache; a method that is running meanwhile ends on
+// the store with which it began.
+func (s Stores) BindUntyped(c *untyped.Cache) error {
 	d := c.Definition()
 	if err := c.Check(); err != nil {
 		return err
 	}
-	s, err := stores.Use(d.Store)
+	store, err := s.Use(d.Store)
 	if err != nil {
 		return fmt.Errorf("cachegen: open %s: %w", c.Label(), err)
 	}
@@ -28,7 +32,7 @@ func bindTo(c *untyped.Cache, stores Stores) error {
 	if d.Instance != "" { // keys of instances are written alike
 		namespace = append(namespace, d.Instance)
 	}
-	return s.bind(c, namespace, true)
+	return store.bind(c, namespace, true)
 }
 
 // openAdHoc declares a zero cache for ad-hoc keys and binds it. key and value are nil
@@ -85,7 +89,7 @@ func (s *Store) bind(c *untyped.Cache, namespace []string, defined bool) error {
 		return fmt.Errorf("cachegen: open %s in store %s: %w", c.Label(), s.Name(), err)
 	}
 	codec := s.codec(set)
-	c.Bind(&untyped.Binding{Store: s.rooms, Policy: p, Namespace: namespace, Function: fn, Owner: s, Partial: partial}, codec, codec == MsgPack)
+	c.Attach(&untyped.Binding{Store: s.rooms, Policy: p, Namespace: namespace, Function: fn, Owner: s, Partial: partial}, codec, codec == MsgPack)
 	return nil
 }
 

@@ -15,7 +15,7 @@ import (
 // The zero Cache is not bound: its methods return [ErrNotBound]. Those of a nil Cache
 // panic.
 //
-// Its methods only set the types aside: whatever they do is compiled again for each
+// The methods only convert types, and are not inlined: they are compiled again for each
 // cached function of a program.
 type Cache[K comparable, V any] struct{ untyped untyped.Cache }
 
@@ -32,17 +32,22 @@ func NewCache[K comparable, V any](in Keyspace, options ...Option) (*Cache[K, V]
 	return c, nil
 }
 
-// Untyped is for runtime/gen.
+// Store returns the store that the cache is bound to: tags and namespaces belong to it.
+// Before the cache is bound, Store returns nil. DeleteByTag, ExpireByTag and Clear of a nil
+// Store, and Clear of a namespace of it, fail with [ErrNotBound].
+func (c *Cache[K, V]) Store() *Store {
+	if b, err := c.untyped.Binding(); err == nil {
+		return b.Owner.(*Store)
+	}
+	return nil
+}
+
+// Untyped is for generated code.
 func (c *Cache[K, V]) Untyped() *untyped.Cache { return &c.untyped }
 
-// Bind opens a cache of generated code on stores. Bind fails if there is no store with the
-// name that the directive gives, if options contradict each other, or if another
-// function's keys in the store are written alike: the two would get each other's values.
-// A second Bind moves the cache to other stores. A method that is running meanwhile ends
-// on the stores with which it began.
-func (c *Cache[K, V]) Bind(stores Stores) error { return bindTo(&c.untyped, stores) }
-
 // Namespace returns a cache of the same kind in a namespace inside c's own.
+//
+//go:noinline
 func (c *Cache[K, V]) Namespace(name string) (*Cache[K, V], error) {
 	inner := new(Cache[K, V])
 	if err := bindInside(&c.untyped, &inner.untyped, name); err != nil {
@@ -81,6 +86,8 @@ func loaded[V any](v any, err error) (V, error) { return typed[V](v), err }
 // if the cache remembers that there is no value, the error that the directive names with
 // notfound. A failure of the shared tier is logged and is not an error, unless
 // [SuppressL2Errors] says otherwise.
+//
+//go:noinline
 func (c *Cache[K, V]) GetOrSet(ctx context.Context, key K, load func(context.Context) (V, error), options ...CallOption) (V, error) {
 	var loader untyped.Loader
 	if load != nil {
@@ -90,6 +97,8 @@ func (c *Cache[K, V]) GetOrSet(ctx context.Context, key K, load func(context.Con
 }
 
 // GetOrSetForever is [Cache.GetOrSet] with a TTL that never ends.
+//
+//go:noinline
 func (c *Cache[K, V]) GetOrSetForever(ctx context.Context, key K, load func(context.Context) (V, error), options ...CallOption) (V, error) {
 	return c.GetOrSet(ctx, key, load, forever(options)...)
 }
@@ -98,6 +107,8 @@ func (c *Cache[K, V]) GetOrSetForever(ctx context.Context, key K, load func(cont
 // stale one. It never loads. A failure of the shared tier is logged and is a miss,
 // unless [SuppressL2Errors] says otherwise. Other errors are ctx's, that of a key that
 // cannot be written, [ErrClosed] and [ErrNotBound].
+//
+//go:noinline
 func (c *Cache[K, V]) Get(ctx context.Context, key K, options ...CallOption) (v V, ok bool, err error) {
 	return found[V](c.untyped.Get(ctx, key, callOf(options)))
 }
@@ -105,6 +116,8 @@ func (c *Cache[K, V]) Get(ctx context.Context, key K, options ...CallOption) (v 
 // GetMany returns those of keys that have a fresh value in the cache, or, with
 // [AllowStale], a stale one, with one read of the shared tier. It never loads. Errors
 // are those of [Cache.Get]; with them it returns what it has found.
+//
+//go:noinline
 func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, options ...CallOption) (map[K]V, error) {
 	m, err := c.untyped.GetMany(ctx, boxed(keys), callOf(options))
 	return unboxed[K, V](m), err
@@ -126,6 +139,8 @@ func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, options ...CallOpti
 // Together with an error the result has the keys that were found. The errors of several
 // loads are joined; otherwise errors are those of GetOrSet.
 // [BatchMax] bounds how many keys load is asked for at a time.
+//
+//go:noinline
 func (c *Cache[K, V]) GetOrSetMany(ctx context.Context, keys []K, load func(ctx context.Context, missing []K) (map[K]V, error), options ...CallOption) (map[K]V, error) {
 	var loader untyped.ManyLoader
 	if load != nil {
@@ -143,10 +158,14 @@ func (c *Cache[K, V]) GetOrSetMany(ctx context.Context, keys []K, load func(ctx 
 
 // Has reports whether a fresh value of key is cached. Errors are those of
 // [Cache.Get].
+//
+//go:noinline
 func (c *Cache[K, V]) Has(ctx context.Context, key K) (bool, error) { return c.untyped.Has(ctx, key) }
 
 // Missing reports whether no fresh value of key is cached. It returns false with an
 // error. Errors are those of [Cache.Get].
+//
+//go:noinline
 func (c *Cache[K, V]) Missing(ctx context.Context, key K) (bool, error) {
 	return c.untyped.Missing(ctx, key)
 }
@@ -156,11 +175,15 @@ func (c *Cache[K, V]) Missing(ctx context.Context, key K) (bool, error) {
 // [Cache.Delete]. If only the other processes could not be told, v is stored all the same.
 // After any other error memory holds no value, and the shared tier holds the old value, v,
 // or none.
+//
+//go:noinline
 func (c *Cache[K, V]) Set(ctx context.Context, key K, v V, options ...CallOption) error {
 	return c.untyped.Set(ctx, key, v, callOf(options))
 }
 
 // SetForever is [Cache.Set] with a TTL that never ends.
+//
+//go:noinline
 func (c *Cache[K, V]) SetForever(ctx context.Context, key K, v V, options ...CallOption) error {
 	return c.untyped.Set(ctx, key, v, callOf(forever(options)))
 }
@@ -173,6 +196,8 @@ func forever(options []CallOption) []CallOption { return append(slices.Clip(opti
 // shared tier can compare and swap (see drivers.Swapper). Errors are those of
 // [Cache.Get] and of [Cache.Delete]. With an error of Delete the value is returned, but it
 // may not be deleted everywhere.
+//
+//go:noinline
 func (c *Cache[K, V]) Pull(ctx context.Context, key K) (v V, ok bool, err error) {
 	return found[V](c.untyped.Pull(ctx, key))
 }
@@ -181,15 +206,21 @@ func (c *Cache[K, V]) Pull(ctx context.Context, key K) (v V, ok bool, err error)
 // store's [L2Timeout] at most; before it Delete waits for writes of the key that are
 // running. An error is an [InvalidationError] if the key could not be removed everywhere,
 // that of a key that cannot be written, [ErrClosed] or [ErrNotBound].
+//
+//go:noinline
 func (c *Cache[K, V]) Delete(ctx context.Context, key K) error { return c.untyped.Delete(ctx, key) }
 
 // DeleteMany removes keys everywhere, in one round trip. See [Cache.Delete].
+//
+//go:noinline
 func (c *Cache[K, V]) DeleteMany(ctx context.Context, keys ...K) error {
 	return c.untyped.Delete(ctx, boxed(keys)...)
 }
 
 // Expire makes keys stale everywhere. A value with a grace period may still be served
 // when a load fails or is slow. See [Cache.Delete].
+//
+//go:noinline
 func (c *Cache[K, V]) Expire(ctx context.Context, keys ...K) error {
 	return c.untyped.Expire(ctx, boxed(keys)...)
 }
@@ -198,21 +229,6 @@ func (c *Cache[K, V]) Expire(ctx context.Context, keys ...K) error {
 // namespace, or of the whole store if it is in none. It takes the time of one
 // write, however many entries there are. Errors are those of [Cache.Delete].
 func (c *Cache[K, V]) Clear(ctx context.Context) error { return c.untyped.Clear(ctx) }
-
-// ClearNamespace is [Namespace.Clear] of the store's namespace of that name.
-func (c *Cache[K, V]) ClearNamespace(ctx context.Context, name string) error {
-	return c.untyped.ClearNamespace(ctx, name)
-}
-
-// DeleteByTag is [Store.DeleteByTag] of the cache's store.
-func (c *Cache[K, V]) DeleteByTag(ctx context.Context, tags ...Tag) error {
-	return c.untyped.DeleteByTag(ctx, tagNames(tags))
-}
-
-// ExpireByTag is [Store.ExpireByTag] of the cache's store.
-func (c *Cache[K, V]) ExpireByTag(ctx context.Context, tags ...Tag) error {
-	return c.untyped.ExpireByTag(ctx, tagNames(tags))
-}
 
 // boxed returns keys as values without a type of their own.
 func boxed[K any](keys []K) []any {

@@ -139,7 +139,7 @@ func TestAnUnboundCacheSaysSo(t *testing.T) {
 	for _, c := range []*runtime.Cache[int, int]{c, {}} {
 		_, errLoad := c.GetOrSet(ctx, 1, load)
 		_, _, errGet := c.Get(ctx, 1)
-		for _, err := range []error{errLoad, errGet, c.Set(ctx, 1, 1), c.Delete(ctx, 1), c.Expire(ctx, 1), c.Clear(ctx), c.DeleteByTag(ctx, "x")} {
+		for _, err := range []error{errLoad, errGet, c.Set(ctx, 1, 1), c.Delete(ctx, 1), c.Expire(ctx, 1), c.Clear(ctx), c.Store().DeleteByTag(ctx, "x")} {
 			if !errors.Is(err, runtime.ErrNotBound) {
 				t.Errorf("got %v, want ErrNotBound", err)
 			}
@@ -155,7 +155,7 @@ func TestAnUnboundCacheSaysSo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Bind(stores); err != nil {
+	if err := c.Untyped().Bind(stores); err != nil {
 		t.Fatal(err)
 	}
 	got, err := c.GetOrSet(ctx, 1, load)

@@ -37,10 +37,19 @@ func declare[K comparable, V any](d definition[K, V]) *runtime.Cache[K, V] {
 	return gen.Declare[K, V](d.generated())
 }
 
-func (d definition[K, V]) generated() gen.Definition {
-	return gen.Definition{
+// A baked option is one of generated code.
+type baked struct{ option runtime.Option }
+
+func (b baked) Runtime() runtime.Option { return b.option }
+
+func (d definition[K, V]) generated() *gen.Definition {
+	var options []gen.Option
+	for _, o := range d.Options {
+		options = append(options, baked{o})
+	}
+	return &gen.Definition{
 		Name: d.Name, Pattern: d.Pattern, IntPrefix: d.IntPrefix, Store: d.Store, Namespace: d.Namespace, Instance: d.Instance,
-		Shared: d.Shared, Options: d.Options, Value: d.Value.generated(), NotFound: d.NotFound,
+		Shared: d.Shared, Options: options, Value: d.Value.generated(), NotFound: d.NotFound,
 		Tags: untype(d.Tags), ResultTags: untype(d.ResultTags), Absent: untype(d.Absent),
 	}
 }

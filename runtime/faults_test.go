@@ -437,7 +437,7 @@ func TestExpireKeepsTheGraceOfAnEntryThatIsFreshForEver(t *testing.T) {
 				if how == "expire" {
 					c.Expire(t.Context(), 7)
 				} else {
-					c.ExpireByTag(t.Context(), "t")
+					c.Store().ExpireByTag(t.Context(), "t")
 				}
 				got, err := c.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { return 0, errSource })
 				want(t, got, err, 1)

@@ -56,10 +56,8 @@ func roundTrip[T interface {
 			t.Errorf("%v and %v are both %s", v, other, text)
 		}
 		texts[text] = v
-		s := gen.ScanKey("x:{v}", text)
-		s.Literal("x")
-		got := gen.ScanKeyValue[T](s, s.Segment("", ""))
-		if err := s.Done(); err != nil || got != v {
+		var got T
+		if err := gen.ParseKey("x:{v}", text, &got); err != nil || got != v {
 			t.Errorf("%v came back from %s as %v, %v", v, text, got, err)
 		}
 	}
@@ -72,9 +70,7 @@ func TestKeyValuesComeBack(t *testing.T) {
 	roundTrip[int64](t, 0, -1, math.MaxInt64, math.MinInt64)
 	roundTrip[uint64](t, 0, math.MaxUint64)
 	roundTrip[number](t, -128, 127)
-	s := gen.ScanKey("{v}", "128")
-	gen.ScanKeyValue[number](s, s.Segment("", ""))
-	if s.Done() == nil {
+	if gen.ParseKey("{v}", "128", new(number)) == nil {
 		t.Error("128 is an int8")
 	}
 }
@@ -88,8 +84,8 @@ func TestInstancesAreBoundWhenTheyAreMade(t *testing.T) {
 		t.Fatal(err)
 	}
 	var all gen.Instances
-	define := func(instance string) gen.Definition {
-		return gen.Definition{Name: "f", Pattern: "{k}", Instance: instance}
+	define := func(instance string) *gen.Definition {
+		return &gen.Definition{Name: "f", Pattern: "{k}", Instance: instance}
 	}
 	early := gen.Instance[func(int), string, int](&all, define)
 	if err := early.Set(ctx, "k", 1); !errors.Is(err, runtime.ErrNotBound) {

@@ -43,38 +43,36 @@ func FuzzEscaping(f *testing.F) {
 		if (a == b) != bytes.Equal(one, two) {
 			t.Fatalf("%q and %q became %q and %q", a, b, one, two)
 		}
-		s := gen.ScanKey("{a}", string(one))
-		if got := s.String(s.Segment("", "")); s.Done() != nil || got != a {
-			t.Fatalf("%q was read back as %q, %v", a, got, s.Done())
+		var got string
+		if err := gen.ParseKey("{a}", string(one), &got); err != nil || got != a {
+			t.Fatalf("%q was read back as %q, %v", a, got, err)
 		}
-		s = gen.ScanKey("{a}", a) // arbitrary text is read only if it is what would be written
-		if got := s.String(s.Segment("", "")); s.Done() == nil && string(gen.AppendEscaped(nil, got)) != a {
+		// Arbitrary text is read only if it is what would be written.
+		if err := gen.ParseKey("{a}", a, &got); err == nil && string(gen.AppendEscaped(nil, got)) != a {
 			t.Fatalf("%q was read as %q", a, got)
 		}
 	})
 }
 
-func TestScanKeyReadsEachForm(t *testing.T) {
-	s := gen.ScanKey("user:v{n}:{u}:{b}:{s}:{addr}", "user:v-5:7:true:a%3Ab:10.0.0.1")
-	s.Literal("user")
-	n := s.Int(s.Segment("v", ""), 8)
-	u := s.Uint(s.Segment("", ""), 16)
-	b := s.Bool(s.Segment("", ""))
-	str := s.String(s.Segment("", ""))
-	var addr netip.Addr
-	s.Text(s.Segment("", ""), &addr)
-	if err := s.Done(); err != nil || n != -5 || u != 7 || !b || str != "a:b" || addr.String() != "10.0.0.1" {
+func TestParseKeyReadsEachForm(t *testing.T) {
+	var (
+		n    int8
+		u    uint16
+		b    bool
+		str  string
+		addr netip.Addr
+	)
+	err := gen.ParseKey("user:v{n}:{u}:{b}:{s}:{addr}", "user:v-5:7:true:a%3Ab:10.0.0.1", &n, &u, &b, &str, &addr)
+	if err != nil || n != -5 || u != 7 || !b || str != "a:b" || addr.String() != "10.0.0.1" {
 		t.Fatal(n, u, b, str, addr, err)
 	}
 }
 
-func TestScanKeyRefusesWhatNobodyWrites(t *testing.T) {
+func TestParseKeyRefusesWhatNobodyWrites(t *testing.T) {
 	read := func(text string) error {
-		s := gen.ScanKey("n:{n}:{s}", text)
-		s.Literal("n")
-		s.Int(s.Segment("", ""), 8)
-		s.String(s.Segment("", ""))
-		return s.Done()
+		var n int8
+		var s string
+		return gen.ParseKey("n:{n}:{s}", text, &n, &s)
 	}
 	if err := read("n:1:x"); err != nil {
 		t.Fatal(err)

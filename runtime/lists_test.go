@@ -148,7 +148,7 @@ func TestClearNamespaceOfACache(t *testing.T) {
 		c, other := newCache[int, int](t, s.Namespace("users")), newCache[int, int](t, s.Namespace("teams"))
 		_ = c.Set(t.Context(), 7, 1)
 		_ = other.Set(t.Context(), 7, 1)
-		if err := other.ClearNamespace(t.Context(), "users"); err != nil {
+		if err := other.Store().Namespace("users").Clear(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		a, _ := c.Has(t.Context(), 7)
@@ -161,7 +161,7 @@ func TestClearNamespaceOfACache(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = inner.Set(t.Context(), 7, 1)
-		_ = c.ClearNamespace(t.Context(), "users")
+		_ = c.Store().Namespace("users").Clear(t.Context())
 		if ok, _ := inner.Has(t.Context(), 7); ok {
 			t.Error("a namespace inside was left")
 		}
@@ -267,12 +267,9 @@ func TestScannersRefuseWhatAppendersDoNotWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := gen.ScanKey("ip:{ip}", string(text))
-	s.Literal("ip")
 	var got netip.Addr
-	s.Text(s.Segment("", ""), &got)
-	if s.Done() != nil || got != address {
-		t.Error(got, s.Done())
+	if err := gen.ParseKey("ip:{ip}", string(text), &got); err != nil || got != address {
+		t.Error(got, err)
 	}
 	if got := gen.KeyText(stockKey{7}); got != "stock:7" {
 		t.Error(got)
@@ -283,31 +280,40 @@ func TestScannersRefuseWhatAppendersDoNotWrite(t *testing.T) {
 	if _, err := gen.AppendKeyText(nil, failingText{}); err == nil {
 		t.Error("a text that fails")
 	}
-	for name, scan := range map[string]func(s *gen.KeyScanner){
-		"int":        func(s *gen.KeyScanner) { s.Int("007", 64) },
-		"large int":  func(s *gen.KeyScanner) { s.Int("300", 8) },
-		"uint":       func(s *gen.KeyScanner) { s.Uint("-1", 64) },
-		"large uint": func(s *gen.KeyScanner) { s.Uint("300", 8) },
-		"bool":       func(s *gen.KeyScanner) { s.Bool("TRUE") },
-		"string":     func(s *gen.KeyScanner) { _ = s.String("%4") },
-		"escape":     func(s *gen.KeyScanner) { _ = s.String("%zz") },
-		"lower case": func(s *gen.KeyScanner) { _ = s.String("%3a") },
-		"text":       func(s *gen.KeyScanner) { s.Text("nowhere", &netip.Addr{}) },
-		"no text":    func(s *gen.KeyScanner) { s.Text("%4", &netip.Addr{}) },
-		"segment":    func(s *gen.KeyScanner) { s.Segment("before-", "") },
-		"literal":    func(s *gen.KeyScanner) { s.Literal("other") },
-		"end":        func(s *gen.KeyScanner) { s.Segment("", ""); s.Segment("", "") },
-		"left over":  func(*gen.KeyScanner) {},
+	var (
+		n    int64
+		n8   int8
+		u    uint64
+		u8   uint8
+		b    bool
+		str  string
+		addr netip.Addr
+	)
+	for name, in := range map[string]struct {
+		pattern, text string
+		field         any
+	}{
+		"int":        {"{n}", "007", &n},
+		"large int":  {"{n}", "300", &n8},
+		"uint":       {"{n}", "-1", &u},
+		"large uint": {"{n}", "300", &u8},
+		"bool":       {"{b}", "TRUE", &b},
+		"string":     {"{s}", "%4", &str},
+		"escape":     {"{s}", "%zz", &str},
+		"lower case": {"{s}", "%3a", &str},
+		"text":       {"{a}", "nowhere", &addr},
+		"no text":    {"{a}", "%4", &addr},
+		"segment":    {"before-{s}", "x", &str},
+		"literal":    {"other:{s}", "x:y", &str},
+		"end":        {"x:{s}", "x", &str},
+		"left over":  {"x:{s}", "x:y:z", &str},
 	} {
-		s := gen.ScanKey("x:{id}", "x")
-		scan(s)
-		if s.Done() == nil {
+		if gen.ParseKey(in.pattern, in.text, in.field) == nil {
 			t.Errorf("%s was taken", name)
 		}
 	}
-	s = gen.ScanKey("x", "x")
-	if !s.Bool("true") || s.Bool("false") || s.Uint("12", 8) != 12 {
-		t.Error("what is well written is refused")
+	if err := gen.ParseKey("{b}:{u}", "true:12", &b, &u8); err != nil || !b || u8 != 12 {
+		t.Errorf("%v, %d, %v: what is well written is refused", b, u8, err)
 	}
 }
 
@@ -349,7 +355,7 @@ func TestABadKeyAmongGoodOnes(t *testing.T) {
 			errOf(unbound.GetOrSetMany(t.Context(), nil, nil)),
 			errOf(unbound.Has(t.Context(), "")), errOf(unbound.Missing(t.Context(), "")), errOf(unbound.Namespace("x")),
 			unbound.Set(t.Context(), "", 1), unbound.Delete(t.Context(), ""), unbound.Expire(t.Context(), ""), unbound.Clear(t.Context()),
-			unbound.ClearNamespace(t.Context(), ""), unbound.DeleteByTag(t.Context()), unbound.ExpireByTag(t.Context()),
+			unbound.Store().Namespace("").Clear(t.Context()), unbound.Store().DeleteByTag(t.Context()), unbound.Store().ExpireByTag(t.Context()),
 		} {
 			if !errors.Is(err, runtime.ErrNotBound) {
 				t.Error(err)

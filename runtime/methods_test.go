@@ -47,11 +47,11 @@ func TestTheMethodTable(t *testing.T) {
 				check(err)
 				check(users.Set(ctx, "1", "v", runtime.Tags("a", "b")))
 				check(users.Set(ctx, "2", "v", runtime.Tags("b", "c")))
-				check(c.ExpireByTag(ctx, "a"))
+				check(c.Store().ExpireByTag(ctx, "a"))
 				if there(users, "1") || !there(users, "2") {
 					t.Error("ExpireByTag(a): want only 1 gone")
 				}
-				check(c.DeleteByTag(ctx, "a", "c"))
+				check(c.Store().DeleteByTag(ctx, "a", "c"))
 				if there(users, "2") || !there(c, "long") {
 					t.Error("DeleteByTag(a, c): want 2 gone")
 				}
@@ -65,7 +65,7 @@ func TestTheMethodTable(t *testing.T) {
 					t.Errorf("Pull: %q, %v, %v", v, ok, err)
 				}
 				check(c.DeleteMany(ctx))
-				check(c.DeleteByTag(ctx))
+				check(c.Store().DeleteByTag(ctx))
 				check(c.Expire(ctx))
 				check(s.Ready(ctx))
 			})

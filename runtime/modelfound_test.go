@@ -25,7 +25,7 @@ func taggedByResult() definition[int, int] {
 func TestARefreshOffersNothingThatWasInvalidated(t *testing.T) {
 	for name, change := range map[string]func(context.Context, *runtime.Cache[int, int]) error{
 		"Delete":      func(ctx context.Context, c *runtime.Cache[int, int]) error { return c.Delete(ctx, 7) },
-		"DeleteByTag": func(ctx context.Context, c *runtime.Cache[int, int]) error { return c.DeleteByTag(ctx, "t") },
+		"DeleteByTag": func(ctx context.Context, c *runtime.Cache[int, int]) error { return c.Store().DeleteByTag(ctx, "t") },
 		"Clear":       func(ctx context.Context, c *runtime.Cache[int, int]) error { return c.Clear(ctx) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -119,7 +119,7 @@ func TestOneLoadAfterAnInvalidationByATagOfTheResult(t *testing.T) {
 							want(t, got, err, int(n))
 						}
 						wantLoads(t, &src, n+1)
-						if err := c.DeleteByTag(t.Context(), "t"); err != nil {
+						if err := c.Store().DeleteByTag(t.Context(), "t"); err != nil {
 							t.Fatal(err)
 						}
 						if !deleted {

@@ -39,5 +39,8 @@ func (n *Namespace) Namespace(name string) *Namespace {
 // one write, however many there are. An error is an [InvalidationError] or
 // [ErrClosed].
 func (n *Namespace) Clear(ctx context.Context) error {
+	if n.store == nil {
+		return ErrNotBound
+	}
 	return n.store.rooms.Invalidate.Clear(ctx, n.path, "")
 }

@@ -148,7 +148,7 @@ func TestOtherProcessesKnowThatThereIsNothing(t *testing.T) {
 		wantNothing(t, b)
 		wantLoads(t, &src.source, 2)
 		src.missing = false
-		if err := a.DeleteByTag(t.Context(), "t"); err != nil {
+		if err := a.Store().DeleteByTag(t.Context(), "t"); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * runtime.DefaultStampTrust)

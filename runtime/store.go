@@ -164,6 +164,9 @@ func (s *Store) Prune(ctx context.Context) (int64, error) {
 // however many there are. An error is an [InvalidationError] or [ErrClosed]. Without
 // tags there is nothing to do.
 func (s *Store) DeleteByTag(ctx context.Context, tags ...Tag) error {
+	if s == nil {
+		return ErrNotBound
+	}
 	return s.rooms.Invalidate.DeleteByTag(ctx, tagNames(tags))
 }
 
@@ -171,10 +174,18 @@ func (s *Store) DeleteByTag(ctx context.Context, tags ...Tag) error {
 // period may still be served when a loader fails or is slow. Otherwise it is as
 // [Store.DeleteByTag].
 func (s *Store) ExpireByTag(ctx context.Context, tags ...Tag) error {
+	if s == nil {
+		return ErrNotBound
+	}
 	return s.rooms.Invalidate.ExpireByTag(ctx, tagNames(tags))
 }
 
 // Clear removes every entry of the store, as [Namespace.Clear] does.
-func (s *Store) Clear(ctx context.Context) error { return s.rooms.Invalidate.Clear(ctx, nil, "") }
+func (s *Store) Clear(ctx context.Context) error {
+	if s == nil {
+		return ErrNotBound
+	}
+	return s.rooms.Invalidate.Clear(ctx, nil, "")
+}
 
 func (s *Store) applyToStores(c *storesConfig) { c.stores = append(c.stores, s) }

@@ -7,15 +7,23 @@ import (
 	"github.com/dave/jennifer/jen"
 )
 
-// definition renders the function that describes a method's cache.
+// definition renders what describes a method's cache: a variable, or a function where it
+// depends on type arguments.
 func (e *emitter) definition(c *Cache) {
-	e.declare(c.Variable+" describes the cache of "+reference(c.Wrapper, c.Func)+", for [gen.Open] where there is no "+c.Wrapper.Name+".",
-		jen.Func().Id(c.Variable).Add(typeParams(c.typeParams())).Params().
-			Add(gen("Definition")).Block(jen.Return(e.describe(c, c.instance()))))
+	doc := c.Variable + " describes the cache of " + reference(c.Wrapper, c.Func) + ", for [gen.Open] where there is no " + c.Wrapper.Name + "."
+	if len(c.typeParams()) == 0 {
+		e.declare(sentences(doc, "It must not be changed."), jen.Var().Id(c.Variable).Op("=").Add(e.describe(c, nil)))
+		return
+	}
+	e.declare(doc, jen.Func().Id(c.Variable).Add(typeParams(c.typeParams())).Params().
+		Op("*").Add(gen("Definition")).Block(jen.Return(jen.Op("&").Add(e.describe(c, c.instance())))))
 }
 
-// define is the call of that function, or the variable.
+// define is a pointer to the definition.
 func (c *Cache) define() *jen.Statement {
+	if len(c.typeParams()) == 0 {
+		return jen.Op("&").Add(c.qualified(c.Variable))
+	}
 	return c.qualified(c.Variable).Add(typeArgs(paramNames(c.typeParams()))).Call()
 }
 
@@ -24,9 +32,6 @@ func (c *Cache) cacheTypes() *jen.Statement { return jen.Types(c.key(), typ(c.Va
 
 // instance tells the caches of a generic type apart: gen.TypeArgs[func(K, V)]().
 func (c *Cache) instance() jen.Code {
-	if len(c.typeParams()) == 0 {
-		return nil
-	}
 	return gen("TypeArgs").Types(c.instanceType()).Call()
 }
 
@@ -72,7 +77,7 @@ func (e *emitter) describe(c *Cache, instance jen.Code) jen.Code {
 			jen.Return(jen.Id(c.ValueName).Op("==").Nil()))))
 	}
 	if options := c.Options.codes(); len(options) > 0 {
-		fields = append(fields, field("Options", jen.Index().Add(run("Option")).Custom(perLine, options...)))
+		fields = append(fields, field("Options", jen.Index().Add(gen("Option")).Custom(perLine, options...)))
 	}
 	if c.ValueVar != "" {
 		fields = append(fields, field("Value", jen.Op("&").Id(c.ValueVar)))
@@ -206,20 +211,20 @@ func (o Options) codes() []jen.Code {
 	var codes []jen.Code
 	add := func(name string, d *time.Duration) {
 		if d != nil {
-			codes = append(codes, run(name).Call(duration(*d)))
+			codes = append(codes, gen(name).Call(duration(*d)))
 		}
 	}
 	part := func(name, percent string, a *Amount) {
 		switch {
 		case a == nil:
 		case a.Percent > 0:
-			codes = append(codes, run(percent).Call(jen.Lit(a.Percent)))
+			codes = append(codes, gen(percent).Call(jen.Lit(a.Percent)))
 		default:
-			codes = append(codes, run(name).Call(duration(a.Duration)))
+			codes = append(codes, gen(name).Call(duration(a.Duration)))
 		}
 	}
 	if o.Forever {
-		codes = append(codes, run("TTL").Call(run("Forever")))
+		codes = append(codes, gen("TTL").Call(run("Forever")))
 	} else {
 		add("TTL", o.TTL)
 	}
@@ -234,7 +239,7 @@ func (o Options) codes() []jen.Code {
 	add("NotFoundTTL", o.NotFoundTTL)
 	add("ErrorTTL", o.ErrorTTL)
 	if o.BatchMax > 0 {
-		codes = append(codes, run("BatchMax").Call(jen.Lit(o.BatchMax)))
+		codes = append(codes, gen("BatchMax").Call(jen.Lit(o.BatchMax)))
 	}
 	return codes
 }

@@ -131,14 +131,8 @@ func (e *emitter) keyString(c *Cache) {
 	if fallible {
 		doc += " If the key has no text, it returns the error in parentheses."
 	}
-	body := []jen.Code{
-		jen.List(jen.Id("b"), jen.Id("_")).Op(":=").Id("k").Dot("AppendText").Call(jen.Nil()),
-		jen.Return(jen.String().Call(jen.Id("b"))),
-	}
-	if fallible {
-		body = []jen.Code{jen.Return(gen("KeyText").Call(jen.Id("k")))}
-	}
-	e.declare(doc, jen.Func().Params(jen.Id("k").Add(c.key())).Id("String").Params().String().Block(body...))
+	e.declare(doc, jen.Func().Params(jen.Id("k").Add(c.key())).Id("String").Params().String().
+		Block(jen.Return(gen("KeyText").Call(jen.Id("k")))))
 }
 
 func (e *emitter) parseKey(c *Cache) {
@@ -146,55 +140,32 @@ func (e *emitter) parseKey(c *Cache) {
 	for _, f := range c.Key.Fields {
 		scope.mention(f.Type)
 	}
-	k, s, err := scope.local("k", "key"), scope.local("s", "scan"), scope.local("err")
-
-	body := []jen.Code{
-		jen.Var().Id(k).Add(c.key()),
-		jen.Id(s).Op(":=").Add(gen("ScanKey")).Call(jen.Lit(c.Pattern), jen.Id("text")),
-	}
+	k, err := scope.local("k", "key"), scope.local("err")
+	call := []jen.Code{jen.Lit(c.Pattern), jen.Id("text")}
 	for _, segment := range c.Key.Segments {
-		if segment.Field < 0 {
-			body = append(body, jen.Id(s).Dot("Literal").Call(jen.Lit(segment.Before)))
-			continue
-		}
-		f := c.Key.Fields[segment.Field]
-		part := jen.Id(s).Dot("Segment").Call(jen.Lit(segment.Before), jen.Lit(segment.After))
-		field := jen.Id(k).Dot(f.Name)
-		if f.Form == Generic {
-			body = append(body, field.Op("=").Add(gen("ScanKeyValue")).Types(typ(f.Type)).Call(jen.Id(s), part))
-		} else if f.Form == Text {
-			body = append(body, jen.Id(s).Dot("Text").Call(part, jen.Op("&").Add(field)))
-		} else {
-			body = append(body, field.Op("=").Add(f.scan(s, part)))
+		if segment.Field >= 0 {
+			call = append(call, c.Key.Fields[segment.Field].pointer(k))
 		}
 	}
-	body = append(body,
-		jen.If(jen.Id(err).Op(":=").Id(s).Dot("Done").Call(), jen.Id(err).Op("!=").Nil()).
-			Block(jen.Return(c.key().Values(), jen.Id(err))),
-		jen.Return(jen.Id(k), jen.Nil()))
 	e.declare(c.ParseKey+" is the inverse of ["+c.KeyType+".String]. Text that String cannot have returned is an error.",
-		jen.Func().Id(c.ParseKey).Add(typeParams(c.keyTypeParams())).Params(jen.Id("text").String()).Params(c.key(), jen.Error()).Block(body...))
+		jen.Func().Id(c.ParseKey).Add(typeParams(c.keyTypeParams())).Params(jen.Id("text").String()).Params(c.key(), jen.Error()).Block(
+			jen.Var().Id(k).Add(c.key()),
+			jen.If(jen.Id(err).Op(":=").Add(gen("ParseKey")).Call(call...), jen.Id(err).Op("!=").Nil()).
+				Block(jen.Return(c.key().Values(), jen.Id(err))),
+			jen.Return(jen.Id(k), jen.Nil())))
 }
 
-// scan renders the parsing of part, a segment's value, with scanner s.
-func (f Field) scan(s string, part jen.Code) jen.Code {
-	scanner := jen.Id(s)
-	var call jen.Code
-	var gives string
-	switch f.Form {
-	case Int:
-		call, gives = scanner.Dot("Int").Call(part, jen.Lit(f.Bits)), "int64"
-	case Uint:
-		call, gives = scanner.Dot("Uint").Call(part, jen.Lit(f.Bits)), "uint64"
-	case Bool:
-		call, gives = scanner.Dot("Bool").Call(part), "bool"
-	default:
-		call, gives = scanner.Dot("String").Call(part), "string"
+// pointer renders a pointer to the field of key k: &k.ID, or (*int64)(&k.Count), so that
+// methods of a type that is written like a predeclared one do not count.
+func (f Field) pointer(k string) jen.Code {
+	address := jen.Op("&").Id(k).Dot(f.Name)
+	switch {
+	case f.Form == Generic:
+		return gen("ByKind").Call(address)
+	case f.Form == Text, f.Type.is(f.Basic):
+		return address
 	}
-	if f.Type.is(gives) {
-		return call
-	}
-	return typ(f.Type).Call(call)
+	return jen.Parens(jen.Op("*").Id(f.Basic)).Call(address)
 }
 
 // literal renders the key with the given values: UserKey{ID: id}.

@@ -25,10 +25,11 @@ type File struct {
 	// this file declares variables and functions for.
 	Values []*Value
 	Shapes []*Shape
-	// Bind lists what BindCaches binds: package-level variables with caches or handles.
-	// Only one file of a package has it. BindName is what it is called, if not that.
-	Bind     []string
-	BindName string
+	// Bind lists what BindCaches binds: package-level variables with caches or handles, and
+	// BindInstances those with all caches of a generic function. Only one file of a package
+	// has them. BindName is what the function is called, if not BindCaches.
+	Bind, BindInstances []string
+	BindName            string
 }
 
 // A Handle is a package-level variable with a handle on a method's cache, for functions
@@ -96,8 +97,8 @@ type Cache struct {
 
 	// Variable is what reaches the cache of a plain function: a package-level variable
 	// (userCache) or, of a generic one, a function; Caches is then the variable with all its
-	// caches. For a method it is the function that returns the cache's definition
-	// (UserDefinition).
+	// caches. For a method it is the variable with the cache's definition
+	// (UserDefinition), or, of a generic type, the function that returns it.
 	Variable, Caches string
 	KeyType          string // UserKey
 	// KeyTypeParams are the names of the type parameters that the key type has, those of the

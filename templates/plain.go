@@ -20,7 +20,7 @@ func (e *emitter) plain() {
 			e.instances(c)
 		default:
 			e.declare(c.Variable+" is the cache of "+reference(nil, c.Func)+". It works once [BindCaches] has been called.",
-				jen.Var().Id(c.Variable).Op("=").Add(gen("Declare")).Add(c.cacheTypes()).Call(e.describe(c, nil)))
+				jen.Var().Id(c.Variable).Op("=").Add(gen("Declare")).Add(c.cacheTypes()).Call(jen.Op("&").Add(e.describe(c, nil))))
 		}
 	}
 	for _, h := range e.file.Handles {
@@ -54,24 +54,27 @@ func (e *emitter) instances(c *Cache) {
 	e.declare(c.Variable+" returns the cache for its type arguments.",
 		jen.Func().Id(c.Variable).Add(typeParams(c.TypeParams)).Params().Op("*").Add(c.handleType()).Block(
 			jen.Return(gen("Instance").Types(c.instanceType(), c.key(), typ(c.Value)).Call(jen.Op("&").Id(c.Caches),
-				jen.Func().Params(jen.Id(instance).String()).Add(gen("Definition")).Block(
-					jen.Return(e.describe(c, jen.Id(instance))))))))
+				jen.Func().Params(jen.Id(instance).String()).Op("*").Add(gen("Definition")).Block(
+					jen.Return(jen.Op("&").Add(e.describe(c, jen.Id(instance)))))))))
 }
 
 func (f *File) bindName() string { return cmp.Or(f.BindName, "BindCaches") }
 
 // bindCaches renders the function that opens the caches of the package.
 func (e *emitter) bindCaches() {
-	if len(e.file.Bind) == 0 {
+	if len(e.file.Bind)+len(e.file.BindInstances) == 0 {
 		return
 	}
-	var calls []jen.Code
+	caches := []jen.Code{jen.Id("stores")}
 	for _, variable := range e.file.Bind {
-		calls = append(calls, jen.Id(variable).Dot("Bind").Call(jen.Id("stores")))
+		caches = append(caches, jen.Id(variable).Dot("Untyped").Call())
 	}
-	body := jen.Return(calls[0])
-	if len(calls) > 1 {
-		body = jen.Return(jen.Qual("errors", "Join").Custom(callPerLine, calls...))
+	for _, variable := range e.file.BindInstances {
+		caches = append(caches, jen.Op("&").Id(variable))
+	}
+	body := jen.Return(gen("Bind").Call(caches...))
+	if len(caches) > 2 {
+		body = jen.Return(gen("Bind").Custom(callPerLine, caches...))
 	}
 	e.declare(`BindCaches opens the caches of this package's functions on stores. It fails if
 		stores lacks a store that a function names. Before, the functions fail with

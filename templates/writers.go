@@ -202,7 +202,7 @@ func (s *step) call(ctx jen.Code, scope scope) (before []jen.Code, call jen.Code
 		each := jen.Func().Params(jen.Id(s.entry.Element).Add(typ(s.entry.ElementType))).Error().Block(jen.Return(typ(s.entry.Call).Call(in...)))
 		return nil, gen("Each").Call(jen.Id(s.entry.Many), each)
 	case s.verb == Clear:
-		return nil, on("ClearNamespace").Call(ctx, jen.Lit(s.entry.Namespace))
+		return nil, on("Store").Call().Dot("Namespace").Call(jen.Lit(s.entry.Namespace)).Dot("Clear").Call(ctx)
 	case s.entry != nil && s.entry.Many != "":
 		name := "DeleteMany"
 		if s.verb == Expire {
@@ -236,10 +236,10 @@ func (s *step) call(ctx jen.Code, scope scope) (before []jen.Code, call jen.Code
 		for _, t := range s.tags {
 			in = append(in, t.call)
 		}
-		return nil, on(name).Call(in...)
+		return nil, on("Store").Call().Dot(name).Call(in...)
 	}
 	variable := scope.local("tags")
-	return gather(variable, s.tags), on(name).Call(ctx, jen.Id(variable).Op("..."))
+	return gather(variable, s.tags), on("Store").Call().Dot(name).Call(ctx, jen.Id(variable).Op("..."))
 }
 
 // keys renders the keys of a list's elements:

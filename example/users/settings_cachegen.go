@@ -36,18 +36,14 @@ func (k SettingsKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [SettingsKey.AppendText] writes it.
 func (k SettingsKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseSettingsKey is the inverse of [SettingsKey.String]. Text that String
 // cannot have returned is an error.
 func ParseSettingsKey(text string) (SettingsKey, error) {
 	var k SettingsKey
-	s := gen.ScanKey("settings:{name}", text)
-	s.Literal("settings")
-	k.Name = s.String(s.Segment("", ""))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("settings:{name}", text, &k.Name); err != nil {
 		return SettingsKey{}, err
 	}
 	return k, nil
@@ -55,13 +51,13 @@ func ParseSettingsKey(text string) (SettingsKey, error) {
 
 // settingsCache is the cache of [LoadSettings]. It works once [BindCaches] has
 // been called.
-var settingsCache = gen.Declare[SettingsKey, Settings](gen.Definition{
+var settingsCache = gen.Declare[SettingsKey, Settings](&gen.Definition{
 	Name:    "github.com/cachegen/cachegen/example/users.LoadSettings",
 	Pattern: "settings:{name}",
 	Store:   "local",
 	Shared:  true,
-	Options: []runtime.Option{
-		runtime.TTL(time.Hour),
+	Options: []gen.Option{
+		gen.TTL(time.Hour),
 	},
 	Value: &settingsValue,
 })
@@ -70,7 +66,7 @@ var settingsCache = gen.Declare[SettingsKey, Settings](gen.Definition{
 // if stores lacks a store that a function names. Before, the functions fail
 // with [runtime.ErrNotBound]. A second call binds them to other stores.
 func BindCaches(stores runtime.Stores) error {
-	return settingsCache.Bind(stores)
+	return gen.Bind(stores, settingsCache.Untyped())
 }
 
 // GetOrSetSettings is [LoadSettings] through the cache, under the key
@@ -132,46 +128,30 @@ var settingsValue = gen.Value{
 	Fingerprint: 0x393dd786ef1fa2ac,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Settings)
-		encodeSettings(e, &v)
+		e.Struct(2)
+		e.Key("Title")
+		e.String(v.Title)
+		e.Key("PageSize")
+		e.Int(int64(v.PageSize))
 	},
 	Decode: func(d *wire.Decoder) any {
 		var v Settings
-		decodeSettings(d, &v)
+		for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
+			switch d.Key() {
+			case "Title":
+				v.Title = d.String()
+			case "PageSize":
+				v.PageSize = d.Int()
+			default:
+				d.Skip()
+			}
+		}
 		return v
 	},
 	Size: func(value any) int {
 		v, _ := value.(Settings)
 		n := 0
-		n += sizeSettings(&v)
+		n += len(v.Title)
 		return n
 	},
-}
-
-// encodeSettings writes a Settings.
-func encodeSettings(e *wire.Encoder, v *Settings) {
-	e.Struct(2)
-	e.Key("Title")
-	e.String(v.Title)
-	e.Key("PageSize")
-	e.Int(int64(v.PageSize))
-}
-
-// decodeSettings reads a Settings into v, which is zero.
-func decodeSettings(d *wire.Decoder, v *Settings) {
-	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
-		switch d.Key() {
-		case "Title":
-			v.Title = d.String()
-		case "PageSize":
-			v.PageSize = d.Int()
-		default:
-			d.Skip()
-		}
-	}
-}
-
-// sizeSettings returns how many bytes v refers to.
-func sizeSettings(v *Settings) (n int) {
-	n += len(v.Title)
-	return n
 }

@@ -43,18 +43,14 @@ func (k UserKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [UserKey.AppendText] writes it.
 func (k UserKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseUserKey is the inverse of [UserKey.String]. Text that String cannot have
 // returned is an error.
 func ParseUserKey(text string) (UserKey, error) {
 	var k UserKey
-	s := gen.ScanKey("user:{id}", text)
-	s.Literal("user")
-	k.ID = s.Int(s.Segment("", ""), 64)
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("user:{id}", text, &k.ID); err != nil {
 		return UserKey{}, err
 	}
 	return k, nil
@@ -74,18 +70,14 @@ func (k TeamKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [TeamKey.AppendText] writes it.
 func (k TeamKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseTeamKey is the inverse of [TeamKey.String]. Text that String cannot have
 // returned is an error.
 func ParseTeamKey(text string) (TeamKey, error) {
 	var k TeamKey
-	s := gen.ScanKey("team:{id}", text)
-	s.Literal("team")
-	k.ID = s.Int(s.Segment("", ""), 64)
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("team:{id}", text, &k.ID); err != nil {
 		return TeamKey{}, err
 	}
 	return k, nil
@@ -100,48 +92,44 @@ func TeamTag(teamID int64) runtime.Tag {
 }
 
 // UserDefinition describes the cache of [UserRepo.FindUser], for [gen.Open]
-// where there is no CachedUserRepo.
-func UserDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/example/users.UserRepo.FindUser",
-		Pattern:   "user:{id}",
-		IntPrefix: "user:",
-		Namespace: "users",
-		Options: []runtime.Option{
-			runtime.TTL(5 * time.Minute),
-			runtime.Grace(6 * time.Hour),
-			runtime.Timeout(200 * time.Millisecond),
-			runtime.HardTimeout(10 * time.Second),
-		},
-		Value: &userValue,
-		ResultTags: func(value any) []runtime.Tag {
-			user, _ := value.(*User)
-			if user == nil {
-				return nil
-			}
-			return []runtime.Tag{TeamTag(user.TeamID)}
-		},
-	}
+// where there is no CachedUserRepo. It must not be changed.
+var UserDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/example/users.UserRepo.FindUser",
+	Pattern:   "user:{id}",
+	IntPrefix: "user:",
+	Namespace: "users",
+	Options: []gen.Option{
+		gen.TTL(5 * time.Minute),
+		gen.Grace(6 * time.Hour),
+		gen.Timeout(200 * time.Millisecond),
+		gen.HardTimeout(10 * time.Second),
+	},
+	Value: &userValue,
+	ResultTags: func(value any) []runtime.Tag {
+		user, _ := value.(*User)
+		if user == nil {
+			return nil
+		}
+		return []runtime.Tag{TeamTag(user.TeamID)}
+	},
 }
 
 // TeamDefinition describes the cache of [UserRepo.FindTeam], for [gen.Open]
-// where there is no CachedUserRepo.
-func TeamDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/example/users.UserRepo.FindTeam",
-		Pattern:   "team:{id}",
-		IntPrefix: "team:",
-		Namespace: "users",
-		Options: []runtime.Option{
-			runtime.TTL(5 * time.Minute),
-			runtime.Grace(6 * time.Hour),
-		},
-		Value: &teamValue,
-		Tags: func(key any) []runtime.Tag {
-			k := key.(TeamKey)
-			return []runtime.Tag{TeamTag(k.ID)}
-		},
-	}
+// where there is no CachedUserRepo. It must not be changed.
+var TeamDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/example/users.UserRepo.FindTeam",
+	Pattern:   "team:{id}",
+	IntPrefix: "team:",
+	Namespace: "users",
+	Options: []gen.Option{
+		gen.TTL(5 * time.Minute),
+		gen.Grace(6 * time.Hour),
+	},
+	Value: &teamValue,
+	Tags: func(key any) []runtime.Tag {
+		k := key.(TeamKey)
+		return []runtime.Tag{TeamTag(k.ID)}
+	},
 }
 
 // CachedUserRepo is a [UserRepo] with a cache in front of its loaders. Methods
@@ -162,10 +150,10 @@ type CachedUserRepo struct {
 func NewCachedUserRepo(repo *UserRepo, stores runtime.Stores) (*CachedUserRepo, error) {
 	c := &CachedUserRepo{UserRepo: repo}
 	var err error
-	if c.User, err = gen.Open[UserKey, *User](stores, UserDefinition()); err != nil {
+	if c.User, err = gen.Open[UserKey, *User](stores, &UserDefinition); err != nil {
 		return nil, err
 	}
-	if c.Team, err = gen.Open[TeamKey, *Team](stores, TeamDefinition()); err != nil {
+	if c.Team, err = gen.Open[TeamKey, *Team](stores, &TeamDefinition); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -311,7 +299,7 @@ func (c *CachedUserRepo) RenameTeam(ctx context.Context, id int64, name string) 
 	if err := c.UserRepo.RenameTeam(ctx, id, name); err != nil {
 		return err
 	}
-	return c.User.DeleteByTag(ctx, TeamTag(id))
+	return c.User.Store().DeleteByTag(ctx, TeamTag(id))
 }
 
 // MoveTeam calls [UserRepo.MoveTeam]. If that returns no error, entries tagged
@@ -321,7 +309,7 @@ func (c *CachedUserRepo) MoveTeam(ctx context.Context, from, to int64) error {
 	if err := c.UserRepo.MoveTeam(ctx, from, to); err != nil {
 		return err
 	}
-	return c.User.DeleteByTag(ctx, TeamTag(from), TeamTag(to))
+	return c.User.Store().DeleteByTag(ctx, TeamTag(from), TeamTag(to))
 }
 
 // teamValue encodes, decodes, copies and measures cached values of type *Team.
@@ -332,14 +320,31 @@ var teamValue = gen.Value{
 		if v == nil {
 			e.Nil()
 		} else {
-			encodeTeam(e, v)
+			e.Struct(3)
+			e.Key("ID")
+			e.Int(v.ID)
+			e.Key("Name")
+			e.String(v.Name)
+			e.Key("Users")
+			e.Int(int64(v.Users))
 		}
 	},
 	Decode: func(d *wire.Decoder) any {
 		var v *Team
 		if !d.Nil() {
 			v = new(Team)
-			decodeTeam(d, v)
+			for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
+				switch d.Key() {
+				case "ID":
+					v.ID = d.Int64()
+				case "Name":
+					v.Name = d.String()
+				case "Users":
+					v.Users = d.Int()
+				default:
+					d.Skip()
+				}
+			}
 		}
 		return v
 	},
@@ -352,7 +357,7 @@ var teamValue = gen.Value{
 		n := 0
 		if v != nil {
 			n += wire.PointerSize(v)
-			n += sizeTeam(v)
+			n += len(v.Name)
 		}
 		return n
 	},
@@ -375,14 +380,39 @@ var userValue = gen.Value{
 		if v == nil {
 			e.Nil()
 		} else {
-			encodeUser(e, v)
+			e.Struct(5)
+			e.Key("ID")
+			e.Int(v.ID)
+			e.Key("Name")
+			e.String(v.Name)
+			e.Key("TeamID")
+			e.Int(v.TeamID)
+			e.Key("Team")
+			e.String(v.Team)
+			e.Key("Created")
+			e.Time(v.Created)
 		}
 	},
 	Decode: func(d *wire.Decoder) any {
 		var v *User
 		if !d.Nil() {
 			v = new(User)
-			decodeUser(d, v)
+			for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
+				switch d.Key() {
+				case "ID":
+					v.ID = d.Int64()
+				case "Name":
+					v.Name = d.String()
+				case "TeamID":
+					v.TeamID = d.Int64()
+				case "Team":
+					v.Team = d.String()
+				case "Created":
+					v.Created = d.Time()
+				default:
+					d.Skip()
+				}
+			}
 		}
 		return v
 	},
@@ -395,7 +425,8 @@ var userValue = gen.Value{
 		n := 0
 		if v != nil {
 			n += wire.PointerSize(v)
-			n += sizeUser(v)
+			n += len(v.Name)
+			n += len(v.Team)
 		}
 		return n
 	},
@@ -408,79 +439,4 @@ func copyUserValue(v *User) *User {
 		v = &x
 	}
 	return v
-}
-
-// encodeTeam writes a Team.
-func encodeTeam(e *wire.Encoder, v *Team) {
-	e.Struct(3)
-	e.Key("ID")
-	e.Int(v.ID)
-	e.Key("Name")
-	e.String(v.Name)
-	e.Key("Users")
-	e.Int(int64(v.Users))
-}
-
-// decodeTeam reads a Team into v, which is zero.
-func decodeTeam(d *wire.Decoder, v *Team) {
-	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
-		switch d.Key() {
-		case "ID":
-			v.ID = d.Int64()
-		case "Name":
-			v.Name = d.String()
-		case "Users":
-			v.Users = d.Int()
-		default:
-			d.Skip()
-		}
-	}
-}
-
-// sizeTeam returns how many bytes v refers to.
-func sizeTeam(v *Team) (n int) {
-	n += len(v.Name)
-	return n
-}
-
-// encodeUser writes a User.
-func encodeUser(e *wire.Encoder, v *User) {
-	e.Struct(5)
-	e.Key("ID")
-	e.Int(v.ID)
-	e.Key("Name")
-	e.String(v.Name)
-	e.Key("TeamID")
-	e.Int(v.TeamID)
-	e.Key("Team")
-	e.String(v.Team)
-	e.Key("Created")
-	e.Time(v.Created)
-}
-
-// decodeUser reads a User into v, which is zero.
-func decodeUser(d *wire.Decoder, v *User) {
-	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
-		switch d.Key() {
-		case "ID":
-			v.ID = d.Int64()
-		case "Name":
-			v.Name = d.String()
-		case "TeamID":
-			v.TeamID = d.Int64()
-		case "Team":
-			v.Team = d.String()
-		case "Created":
-			v.Created = d.Time()
-		default:
-			d.Skip()
-		}
-	}
-}
-
-// sizeUser returns how many bytes v refers to.
-func sizeUser(v *User) (n int) {
-	n += len(v.Name)
-	n += len(v.Team)
-	return n
 }

@@ -47,18 +47,14 @@ func (k ProductKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [ProductKey.AppendText] writes it.
 func (k ProductKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseProductKey is the inverse of [ProductKey.String]. Text that String
 // cannot have returned is an error.
 func ParseProductKey(text string) (ProductKey, error) {
 	var k ProductKey
-	s := gen.ScanKey("product:{id}", text)
-	s.Literal("product")
-	k.ID = ProductID(s.Int(s.Segment("", ""), 64))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("product:{id}", text, (*int64)(&k.ID)); err != nil {
 		return ProductKey{}, err
 	}
 	return k, nil
@@ -82,19 +78,14 @@ func (k PriceKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [PriceKey.AppendText] writes it.
 func (k PriceKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParsePriceKey is the inverse of [PriceKey.String]. Text that String cannot
 // have returned is an error.
 func ParsePriceKey(text string) (PriceKey, error) {
 	var k PriceKey
-	s := gen.ScanKey("price:{locale}:{id}", text)
-	s.Literal("price")
-	k.Locale = Locale(s.String(s.Segment("", "")))
-	k.ID = ProductID(s.Int(s.Segment("", ""), 64))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("price:{locale}:{id}", text, (*string)(&k.Locale), (*int64)(&k.ID)); err != nil {
 		return PriceKey{}, err
 	}
 	return k, nil
@@ -115,18 +106,14 @@ func (k ProductByNameKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [ProductByNameKey.AppendText] writes it.
 func (k ProductByNameKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseProductByNameKey is the inverse of [ProductByNameKey.String]. Text that
 // String cannot have returned is an error.
 func ParseProductByNameKey(text string) (ProductByNameKey, error) {
 	var k ProductByNameKey
-	s := gen.ScanKey("byname:{name}", text)
-	s.Literal("byname")
-	k.Name = s.String(s.Segment("", ""))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("byname:{name}", text, &k.Name); err != nil {
 		return ProductByNameKey{}, err
 	}
 	return k, nil
@@ -154,20 +141,14 @@ func (k ListingKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [ListingKey.AppendText] writes it.
 func (k ListingKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseListingKey is the inverse of [ListingKey.String]. Text that String
 // cannot have returned is an error.
 func ParseListingKey(text string) (ListingKey, error) {
 	var k ListingKey
-	s := gen.ScanKey("search:{recv.region}:{filter.Category}:{filter.Page}", text)
-	s.Literal("search")
-	k.Region = s.String(s.Segment("", ""))
-	k.FilterCategory = s.String(s.Segment("", ""))
-	k.FilterPage = uint8(s.Uint(s.Segment("", ""), 8))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("search:{recv.region}:{filter.Category}:{filter.Page}", text, &k.Region, &k.FilterCategory, &k.FilterPage); err != nil {
 		return ListingKey{}, err
 	}
 	return k, nil
@@ -195,86 +176,78 @@ func PricesTag() runtime.Tag {
 }
 
 // ProductDefinition describes the cache of [Products.FindProduct], for
-// [gen.Open] where there is no CachedProducts.
-func ProductDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/generated_test/catalog.Products.FindProduct",
-		Pattern:   "product:{id}",
-		IntPrefix: "product:",
-		Namespace: "catalog",
-		Shared:    true,
-		Options: []runtime.Option{
-			runtime.TTL(10 * time.Minute),
-			runtime.Grace(time.Hour),
-		},
-		Value: &productValue,
-		ResultTags: func(value any) []runtime.Tag {
-			product, _ := value.(*Product)
-			if product == nil {
-				return nil
-			}
-			tags := []runtime.Tag{CategoryTag(product.Category)}
-			if product.Brand != nil {
-				tags = append(tags, BrandTag(product.Brand.ID))
-			}
-			return tags
-		},
-	}
+// [gen.Open] where there is no CachedProducts. It must not be changed.
+var ProductDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/generated_test/catalog.Products.FindProduct",
+	Pattern:   "product:{id}",
+	IntPrefix: "product:",
+	Namespace: "catalog",
+	Shared:    true,
+	Options: []gen.Option{
+		gen.TTL(10 * time.Minute),
+		gen.Grace(time.Hour),
+	},
+	Value: &productValue,
+	ResultTags: func(value any) []runtime.Tag {
+		product, _ := value.(*Product)
+		if product == nil {
+			return nil
+		}
+		tags := []runtime.Tag{CategoryTag(product.Category)}
+		if product.Brand != nil {
+			tags = append(tags, BrandTag(product.Brand.ID))
+		}
+		return tags
+	},
 }
 
 // PriceDefinition describes the cache of [Products.GetPrice], for [gen.Open]
-// where there is no CachedProducts.
-func PriceDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/generated_test/catalog.Products.GetPrice",
-		Pattern:   "price:{locale}:{id}",
-		Namespace: "catalog",
-		Options: []runtime.Option{
-			runtime.TTL(time.Minute),
-			runtime.Grace(time.Hour),
-		},
-		Value: &int64Value,
-		Tags: func(any) []runtime.Tag {
-			return []runtime.Tag{PricesTag()}
-		},
-	}
+// where there is no CachedProducts. It must not be changed.
+var PriceDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/generated_test/catalog.Products.GetPrice",
+	Pattern:   "price:{locale}:{id}",
+	Namespace: "catalog",
+	Options: []gen.Option{
+		gen.TTL(time.Minute),
+		gen.Grace(time.Hour),
+	},
+	Value: &int64Value,
+	Tags: func(any) []runtime.Tag {
+		return []runtime.Tag{PricesTag()}
+	},
 }
 
 // ProductByNameDefinition describes the cache of [Products.FindProductByName],
-// for [gen.Open] where there is no CachedProducts.
-func ProductByNameDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/generated_test/catalog.Products.FindProductByName",
-		Pattern:   "byname:{name}",
-		Namespace: "catalog",
-		Shared:    true,
-		Options: []runtime.Option{
-			runtime.TTL(10 * time.Minute),
-			runtime.Grace(time.Hour),
-		},
-		Value: &productValue,
-	}
+// for [gen.Open] where there is no CachedProducts. It must not be changed.
+var ProductByNameDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/generated_test/catalog.Products.FindProductByName",
+	Pattern:   "byname:{name}",
+	Namespace: "catalog",
+	Shared:    true,
+	Options: []gen.Option{
+		gen.TTL(10 * time.Minute),
+		gen.Grace(time.Hour),
+	},
+	Value: &productValue,
 }
 
 // ListingDefinition describes the cache of [Products.Search], for [gen.Open]
-// where there is no CachedProducts.
-func ListingDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/generated_test/catalog.Products.Search",
-		Pattern:   "search:{recv.region}:{filter.Category}:{filter.Page}",
-		Namespace: "catalog",
-		Options: []runtime.Option{
-			runtime.TTL(10 * time.Minute),
-			runtime.Grace(time.Hour),
-			runtime.Timeout(50 * time.Millisecond),
-			runtime.HardTimeout(time.Second),
-		},
-		Value: &stringSliceValue,
-		Tags: func(key any) []runtime.Tag {
-			k := key.(ListingKey)
-			return []runtime.Tag{CategoryTag(k.FilterCategory)}
-		},
-	}
+// where there is no CachedProducts. It must not be changed.
+var ListingDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/generated_test/catalog.Products.Search",
+	Pattern:   "search:{recv.region}:{filter.Category}:{filter.Page}",
+	Namespace: "catalog",
+	Options: []gen.Option{
+		gen.TTL(10 * time.Minute),
+		gen.Grace(time.Hour),
+		gen.Timeout(50 * time.Millisecond),
+		gen.HardTimeout(time.Second),
+	},
+	Value: &stringSliceValue,
+	Tags: func(key any) []runtime.Tag {
+		k := key.(ListingKey)
+		return []runtime.Tag{CategoryTag(k.FilterCategory)}
+	},
 }
 
 // CachedProducts is a [Products] with a cache in front of its loaders. Methods
@@ -302,16 +275,16 @@ type CachedProducts struct {
 func NewCachedProducts(products *Products, stores runtime.Stores) (*CachedProducts, error) {
 	c := &CachedProducts{Products: products}
 	var err error
-	if c.Product, err = gen.Open[ProductKey, *Product](stores, ProductDefinition()); err != nil {
+	if c.Product, err = gen.Open[ProductKey, *Product](stores, &ProductDefinition); err != nil {
 		return nil, err
 	}
-	if c.Price, err = gen.Open[PriceKey, int64](stores, PriceDefinition()); err != nil {
+	if c.Price, err = gen.Open[PriceKey, int64](stores, &PriceDefinition); err != nil {
 		return nil, err
 	}
-	if c.ProductByName, err = gen.Open[ProductByNameKey, *Product](stores, ProductByNameDefinition()); err != nil {
+	if c.ProductByName, err = gen.Open[ProductByNameKey, *Product](stores, &ProductByNameDefinition); err != nil {
 		return nil, err
 	}
-	if c.Listing, err = gen.Open[ListingKey, []string](stores, ListingDefinition()); err != nil {
+	if c.Listing, err = gen.Open[ListingKey, []string](stores, &ListingDefinition); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -559,7 +532,7 @@ func (c *CachedProducts) Save(ctx context.Context, product Product) (*Product, e
 	}
 	return result, errors.Join(
 		c.ProductByName.Delete(ctx, ProductByNameKey{Name: product.Name}),
-		c.Product.DeleteByTag(ctx, CategoryTag(product.Category)),
+		c.Product.Store().DeleteByTag(ctx, CategoryTag(product.Category)),
 		c.Product.Set(ctx, ProductKey{ID: product.ID}, result),
 	)
 }
@@ -581,7 +554,7 @@ func (c *CachedProducts) Reprice(ctx context.Context, percent int64) error {
 	if err := c.Products.Reprice(ctx, percent); err != nil {
 		return err
 	}
-	return c.Product.ExpireByTag(ctx, PricesTag())
+	return c.Product.Store().ExpireByTag(ctx, PricesTag())
 }
 
 // countryKey is the cache key of [lookUpCountry]: country:{addr}.
@@ -610,10 +583,7 @@ func (k countryKey) String() string {
 // cannot have returned is an error.
 func parseCountryKey(text string) (countryKey, error) {
 	var k countryKey
-	s := gen.ScanKey("country:{addr}", text)
-	s.Literal("country")
-	s.Text(s.Segment("", ""), &k.Addr)
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("country:{addr}", text, &k.Addr); err != nil {
 		return countryKey{}, err
 	}
 	return k, nil
@@ -621,11 +591,11 @@ func parseCountryKey(text string) (countryKey, error) {
 
 // countryCache is the cache of [lookUpCountry]. It works once [BindCaches] has
 // been called.
-var countryCache = gen.Declare[countryKey, country](gen.Definition{
+var countryCache = gen.Declare[countryKey, country](&gen.Definition{
 	Name:    "github.com/cachegen/cachegen/generated_test/catalog.lookUpCountry",
 	Pattern: "country:{addr}",
-	Options: []runtime.Option{
-		runtime.TTL(runtime.Forever),
+	Options: []gen.Option{
+		gen.TTL(runtime.Forever),
 	},
 	Value: &countryValue,
 })
@@ -634,9 +604,10 @@ var countryCache = gen.Declare[countryKey, country](gen.Definition{
 // if stores lacks a store that a function names. Before, the functions fail
 // with [runtime.ErrNotBound]. A second call binds them to other stores.
 func BindCaches(stores runtime.Stores) error {
-	return errors.Join(
-		countryCache.Bind(stores),
-		weightCache.Bind(stores),
+	return gen.Bind(
+		stores,
+		countryCache.Untyped(),
+		weightCache.Untyped(),
 	)
 }
 
@@ -711,17 +682,26 @@ var countryValue = gen.Value{
 	Fingerprint: 0x14b4910f02d2ab86,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(country)
-		encodeCountry(e, &v)
+		e.Struct(1)
+		e.Key("Code")
+		e.String(v.Code)
 	},
 	Decode: func(d *wire.Decoder) any {
 		var v country
-		decodeCountry(d, &v)
+		for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
+			switch d.Key() {
+			case "Code":
+				v.Code = d.String()
+			default:
+				d.Skip()
+			}
+		}
 		return v
 	},
 	Size: func(value any) int {
 		v, _ := value.(country)
 		n := 0
-		n += sizeCountry(&v)
+		n += len(v.Code)
 		return n
 	},
 }
@@ -747,14 +727,63 @@ var productValue = gen.Value{
 		if v == nil {
 			e.Nil()
 		} else {
-			encodeProduct(e, v)
+			e.Struct(7)
+			e.Key("ID")
+			e.Int(int64(v.ID))
+			e.Key("Name")
+			e.String(v.Name)
+			e.Key("Category")
+			e.String(v.Category)
+			e.Key("Cents")
+			e.Int(v.Cents)
+			e.Key("Labels")
+			e.Slice(len(v.Labels), v.Labels == nil)
+			for i := range v.Labels {
+				e.String(v.Labels[i])
+			}
+			e.Key("Brand")
+			if v.Brand == nil {
+				e.Nil()
+			} else {
+				encodeBrand(e, v.Brand)
+			}
+			e.Key("Changed")
+			e.Time(v.Changed)
 		}
 	},
 	Decode: func(d *wire.Decoder) any {
 		var v *Product
 		if !d.Nil() {
 			v = new(Product)
-			decodeProduct(d, v)
+			for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
+				switch d.Key() {
+				case "ID":
+					v.ID = ProductID(d.Int64())
+				case "Name":
+					v.Name = d.String()
+				case "Category":
+					v.Category = d.String()
+				case "Cents":
+					v.Cents = d.Int64()
+				case "Labels":
+					if !d.Nil() {
+						n := d.Slice()
+						v.Labels = make([]string, 0, wire.Cap[string](d, n))
+						for ; n > 0 && d.OK(); n-- {
+							v.Labels = append(v.Labels, d.String())
+						}
+					}
+				case "Brand":
+					if !d.Nil() {
+						v.Brand = new(Brand)
+						decodeBrand(d, v.Brand)
+					}
+				case "Changed":
+					v.Changed = d.Time()
+				default:
+					d.Skip()
+				}
+			}
 		}
 		return v
 	},
@@ -763,7 +792,16 @@ var productValue = gen.Value{
 		n := 0
 		if v != nil {
 			n += wire.PointerSize(v)
-			n += sizeProduct(v)
+			n += len(v.Name)
+			n += len(v.Category)
+			n += wire.SliceSize(v.Labels)
+			for i := range v.Labels {
+				n += len(v.Labels[i])
+			}
+			if v.Brand != nil {
+				n += wire.PointerSize(v.Brand)
+				n += sizeBrand(v.Brand)
+			}
 		}
 		return n
 	},
@@ -838,104 +876,5 @@ func decodeBrand(d *wire.Decoder, v *Brand) {
 // sizeBrand returns how many bytes v refers to.
 func sizeBrand(v *Brand) (n int) {
 	n += len(v.Name)
-	return n
-}
-
-// encodeCountry writes a country.
-func encodeCountry(e *wire.Encoder, v *country) {
-	e.Struct(1)
-	e.Key("Code")
-	e.String(v.Code)
-}
-
-// decodeCountry reads a country into v, which is zero.
-func decodeCountry(d *wire.Decoder, v *country) {
-	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
-		switch d.Key() {
-		case "Code":
-			v.Code = d.String()
-		default:
-			d.Skip()
-		}
-	}
-}
-
-// sizeCountry returns how many bytes v refers to.
-func sizeCountry(v *country) (n int) {
-	n += len(v.Code)
-	return n
-}
-
-// encodeProduct writes a Product.
-func encodeProduct(e *wire.Encoder, v *Product) {
-	e.Struct(7)
-	e.Key("ID")
-	e.Int(int64(v.ID))
-	e.Key("Name")
-	e.String(v.Name)
-	e.Key("Category")
-	e.String(v.Category)
-	e.Key("Cents")
-	e.Int(v.Cents)
-	e.Key("Labels")
-	e.Slice(len(v.Labels), v.Labels == nil)
-	for i := range v.Labels {
-		e.String(v.Labels[i])
-	}
-	e.Key("Brand")
-	if v.Brand == nil {
-		e.Nil()
-	} else {
-		encodeBrand(e, v.Brand)
-	}
-	e.Key("Changed")
-	e.Time(v.Changed)
-}
-
-// decodeProduct reads a Product into v, which is zero.
-func decodeProduct(d *wire.Decoder, v *Product) {
-	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
-		switch d.Key() {
-		case "ID":
-			v.ID = ProductID(d.Int64())
-		case "Name":
-			v.Name = d.String()
-		case "Category":
-			v.Category = d.String()
-		case "Cents":
-			v.Cents = d.Int64()
-		case "Labels":
-			if !d.Nil() {
-				n := d.Slice()
-				v.Labels = make([]string, 0, wire.Cap[string](d, n))
-				for ; n > 0 && d.OK(); n-- {
-					v.Labels = append(v.Labels, d.String())
-				}
-			}
-		case "Brand":
-			if !d.Nil() {
-				v.Brand = new(Brand)
-				decodeBrand(d, v.Brand)
-			}
-		case "Changed":
-			v.Changed = d.Time()
-		default:
-			d.Skip()
-		}
-	}
-}
-
-// sizeProduct returns how many bytes v refers to.
-func sizeProduct(v *Product) (n int) {
-	n += len(v.Name)
-	n += len(v.Category)
-	n += wire.SliceSize(v.Labels)
-	for i := range v.Labels {
-		n += len(v.Labels[i])
-	}
-	if v.Brand != nil {
-		n += wire.PointerSize(v.Brand)
-		n += sizeBrand(v.Brand)
-	}
 	return n
 }

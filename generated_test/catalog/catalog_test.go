@@ -168,13 +168,13 @@ func TestResultTags(t *testing.T) {
 			}
 		}
 		find()
-		if err := cached.Product.DeleteByTag(ctx, BrandTag(9)); err != nil { // only product 1 has a brand
+		if err := cached.Product.Store().DeleteByTag(ctx, BrandTag(9)); err != nil { // only product 1 has a brand
 			t.Fatal(err)
 		}
 		if n := table.queries(find); n != 1 {
 			t.Errorf("%d queries after deleting brand:9, want 1", n)
 		}
-		if err := cached.Product.DeleteByTag(ctx, CategoryTag("light")); err != nil {
+		if err := cached.Product.Store().DeleteByTag(ctx, CategoryTag("light")); err != nil {
 			t.Fatal(err)
 		}
 		if n := table.queries(find); n != 2 {

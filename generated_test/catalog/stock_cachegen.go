@@ -52,19 +52,14 @@ func (k StockKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [StockKey.AppendText] writes it.
 func (k StockKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseStockKey is the inverse of [StockKey.String]. Text that String cannot
 // have returned is an error.
 func ParseStockKey(text string) (StockKey, error) {
 	var k StockKey
-	s := gen.ScanKey("stock:{warehouse}:{sku}", text)
-	s.Literal("stock")
-	k.Warehouse = s.String(s.Segment("", ""))
-	k.Sku = SKU(s.String(s.Segment("", "")))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("stock:{warehouse}:{sku}", text, &k.Warehouse, (*string)(&k.Sku)); err != nil {
 		return StockKey{}, err
 	}
 	return k, nil
@@ -88,19 +83,14 @@ func (k RateKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [RateKey.AppendText] writes it.
 func (k RateKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseRateKey is the inverse of [RateKey.String]. Text that String cannot have
 // returned is an error.
 func ParseRateKey(text string) (RateKey, error) {
 	var k RateKey
-	s := gen.ScanKey("rate:{list}:{currency}", text)
-	s.Literal("rate")
-	k.List = s.String(s.Segment("", ""))
-	k.Currency = Currency(s.String(s.Segment("", "")))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("rate:{list}:{currency}", text, &k.List, (*string)(&k.Currency)); err != nil {
 		return RateKey{}, err
 	}
 	return k, nil
@@ -120,18 +110,14 @@ func (k LabelKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [LabelKey.AppendText] writes it.
 func (k LabelKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseLabelKey is the inverse of [LabelKey.String]. Text that String cannot
 // have returned is an error.
 func ParseLabelKey(text string) (LabelKey, error) {
 	var k LabelKey
-	s := gen.ScanKey("label:{id}", text)
-	s.Literal("label")
-	k.ID = ProductID(s.Int(s.Segment("", ""), 64))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("label:{id}", text, (*int64)(&k.ID)); err != nil {
 		return LabelKey{}, err
 	}
 	return k, nil
@@ -151,18 +137,14 @@ func (k PartnerKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [PartnerKey.AppendText] writes it.
 func (k PartnerKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParsePartnerKey is the inverse of [PartnerKey.String]. Text that String
 // cannot have returned is an error.
 func ParsePartnerKey(text string) (PartnerKey, error) {
 	var k PartnerKey
-	s := gen.ScanKey("partner:{name}", text)
-	s.Literal("partner")
-	k.Name = s.String(s.Segment("", ""))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("partner:{name}", text, &k.Name); err != nil {
 		return PartnerKey{}, err
 	}
 	return k, nil
@@ -183,18 +165,14 @@ func (k ReportKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [ReportKey.AppendText] writes it.
 func (k ReportKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseReportKey is the inverse of [ReportKey.String]. Text that String cannot
 // have returned is an error.
 func ParseReportKey(text string) (ReportKey, error) {
 	var k ReportKey
-	s := gen.ScanKey("report:{warehouse}", text)
-	s.Literal("report")
-	k.Warehouse = s.String(s.Segment("", ""))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("report:{warehouse}", text, &k.Warehouse); err != nil {
 		return ReportKey{}, err
 	}
 	return k, nil
@@ -209,89 +187,79 @@ func SkuTag(sku SKU) runtime.Tag {
 }
 
 // StockDefinition describes the cache of [Warehouses.FindStock], for [gen.Open]
-// where there is no CachedWarehouses.
-func StockDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/generated_test/catalog.Warehouses.FindStock",
-		Pattern:   "stock:{warehouse}:{sku}",
-		Namespace: "stock",
-		Absent: func(value any) bool {
-			stock, _ := value.(*Stock)
-			return stock == nil
-		},
-		Options: []runtime.Option{
-			runtime.TTL(10 * time.Minute),
-			runtime.L1TTL(time.Minute),
-		},
-		Value: &stockValue,
-		Tags: func(key any) []runtime.Tag {
-			k := key.(StockKey)
-			return []runtime.Tag{SkuTag(k.Sku)}
-		},
-	}
+// where there is no CachedWarehouses. It must not be changed.
+var StockDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/generated_test/catalog.Warehouses.FindStock",
+	Pattern:   "stock:{warehouse}:{sku}",
+	Namespace: "stock",
+	Absent: func(value any) bool {
+		stock, _ := value.(*Stock)
+		return stock == nil
+	},
+	Options: []gen.Option{
+		gen.TTL(10 * time.Minute),
+		gen.L1TTL(time.Minute),
+	},
+	Value: &stockValue,
+	Tags: func(key any) []runtime.Tag {
+		k := key.(StockKey)
+		return []runtime.Tag{SkuTag(k.Sku)}
+	},
 }
 
 // RateDefinition describes the cache of [Warehouses.FindRate], for [gen.Open]
-// where there is no CachedWarehouses.
-func RateDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/generated_test/catalog.Warehouses.FindRate",
-		Pattern:   "rate:{list}:{currency}",
-		Namespace: "stock",
-		Options: []runtime.Option{
-			runtime.TTL(10 * time.Minute),
-			runtime.JitterPercent(10),
-			runtime.Grace(time.Hour),
-		},
-		Value: &int64Value,
-	}
+// where there is no CachedWarehouses. It must not be changed.
+var RateDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/generated_test/catalog.Warehouses.FindRate",
+	Pattern:   "rate:{list}:{currency}",
+	Namespace: "stock",
+	Options: []gen.Option{
+		gen.TTL(10 * time.Minute),
+		gen.JitterPercent(10),
+		gen.Grace(time.Hour),
+	},
+	Value: &int64Value,
 }
 
 // LabelDefinition describes the cache of [Warehouses.LoadLabel], for [gen.Open]
-// where there is no CachedWarehouses.
-func LabelDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/generated_test/catalog.Warehouses.LoadLabel",
-		Pattern:   "label:{id}",
-		IntPrefix: "label:",
-		Namespace: "stock",
-		Options: []runtime.Option{
-			runtime.TTL(10 * time.Minute),
-			runtime.RefreshAtPercent(80),
-			runtime.Grace(time.Hour),
-		},
-		Value: &labelValue,
-	}
+// where there is no CachedWarehouses. It must not be changed.
+var LabelDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/generated_test/catalog.Warehouses.LoadLabel",
+	Pattern:   "label:{id}",
+	IntPrefix: "label:",
+	Namespace: "stock",
+	Options: []gen.Option{
+		gen.TTL(10 * time.Minute),
+		gen.RefreshAtPercent(80),
+		gen.Grace(time.Hour),
+	},
+	Value: &labelValue,
 }
 
 // PartnerDefinition describes the cache of [Warehouses.QueryPartner], for
-// [gen.Open] where there is no CachedWarehouses.
-func PartnerDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/generated_test/catalog.Warehouses.QueryPartner",
-		Pattern:   "partner:{name}",
-		Namespace: "stock",
-		Options: []runtime.Option{
-			runtime.TTL(10 * time.Minute),
-			runtime.ErrorTTL(2 * time.Second),
-		},
-		Value: &intValue,
-	}
+// [gen.Open] where there is no CachedWarehouses. It must not be changed.
+var PartnerDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/generated_test/catalog.Warehouses.QueryPartner",
+	Pattern:   "partner:{name}",
+	Namespace: "stock",
+	Options: []gen.Option{
+		gen.TTL(10 * time.Minute),
+		gen.ErrorTTL(2 * time.Second),
+	},
+	Value: &intValue,
 }
 
 // ReportDefinition describes the cache of [Warehouses.LoadReport], for
-// [gen.Open] where there is no CachedWarehouses.
-func ReportDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/generated_test/catalog.Warehouses.LoadReport",
-		Pattern:   "report:{warehouse}",
-		Namespace: "stock",
-		Options: []runtime.Option{
-			runtime.TTL(10 * time.Minute),
-			runtime.LockTimeout(time.Second),
-		},
-		Value: &intValue,
-	}
+// [gen.Open] where there is no CachedWarehouses. It must not be changed.
+var ReportDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/generated_test/catalog.Warehouses.LoadReport",
+	Pattern:   "report:{warehouse}",
+	Namespace: "stock",
+	Options: []gen.Option{
+		gen.TTL(10 * time.Minute),
+		gen.LockTimeout(time.Second),
+	},
+	Value: &intValue,
 }
 
 // CachedWarehouses is a [Warehouses] with a cache in front of its loaders.
@@ -323,19 +291,19 @@ type CachedWarehouses struct {
 func NewCachedWarehouses(warehouses *Warehouses, stores runtime.Stores) (*CachedWarehouses, error) {
 	c := &CachedWarehouses{Warehouses: warehouses}
 	var err error
-	if c.Stock, err = gen.Open[StockKey, *Stock](stores, StockDefinition()); err != nil {
+	if c.Stock, err = gen.Open[StockKey, *Stock](stores, &StockDefinition); err != nil {
 		return nil, err
 	}
-	if c.Rate, err = gen.Open[RateKey, int64](stores, RateDefinition()); err != nil {
+	if c.Rate, err = gen.Open[RateKey, int64](stores, &RateDefinition); err != nil {
 		return nil, err
 	}
-	if c.Label, err = gen.Open[LabelKey, Label](stores, LabelDefinition()); err != nil {
+	if c.Label, err = gen.Open[LabelKey, Label](stores, &LabelDefinition); err != nil {
 		return nil, err
 	}
-	if c.Partner, err = gen.Open[PartnerKey, int](stores, PartnerDefinition()); err != nil {
+	if c.Partner, err = gen.Open[PartnerKey, int](stores, &PartnerDefinition); err != nil {
 		return nil, err
 	}
-	if c.Report, err = gen.Open[ReportKey, int](stores, ReportDefinition()); err != nil {
+	if c.Report, err = gen.Open[ReportKey, int](stores, &ReportDefinition); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -737,18 +705,14 @@ func (k WeightKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [WeightKey.AppendText] writes it.
 func (k WeightKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseWeightKey is the inverse of [WeightKey.String]. Text that String cannot
 // have returned is an error.
 func ParseWeightKey(text string) (WeightKey, error) {
 	var k WeightKey
-	s := gen.ScanKey("weight:{sku}", text)
-	s.Literal("weight")
-	k.Sku = SKU(s.String(s.Segment("", "")))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("weight:{sku}", text, (*string)(&k.Sku)); err != nil {
 		return WeightKey{}, err
 	}
 	return k, nil
@@ -756,13 +720,13 @@ func ParseWeightKey(text string) (WeightKey, error) {
 
 // weightCache is the cache of [FindWeight]. It works once [BindCaches] has been
 // called.
-var weightCache = gen.Declare[WeightKey, int](gen.Definition{
+var weightCache = gen.Declare[WeightKey, int](&gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/catalog.FindWeight",
 	Pattern:   "weight:{sku}",
 	Namespace: "stock",
 	NotFound:  ErrNotFound,
-	Options: []runtime.Option{
-		runtime.TTL(time.Hour),
+	Options: []gen.Option{
+		gen.TTL(time.Hour),
 	},
 	Value: &intValue,
 })
@@ -855,17 +819,39 @@ var labelValue = gen.Value{
 	Fingerprint: 0xa6f8f089a1cc6b7d,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Label)
-		encodeLabel(e, &v)
+		e.Struct(2)
+		e.Key("Of")
+		e.Struct(1)
+		e.Key("ID")
+		e.Int(int64(v.Of.ID))
+		e.Key("Text")
+		e.String(v.Text)
 	},
 	Decode: func(d *wire.Decoder) any {
 		var v Label
-		decodeLabel(d, &v)
+		for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
+			switch d.Key() {
+			case "Of":
+				for inner := d.Struct(); inner > 0 && d.OK(); inner-- {
+					switch d.Key() {
+					case "ID":
+						v.Of.ID = ProductID(d.Int64())
+					default:
+						d.Skip()
+					}
+				}
+			case "Text":
+				v.Text = d.String()
+			default:
+				d.Skip()
+			}
+		}
 		return v
 	},
 	Size: func(value any) int {
 		v, _ := value.(Label)
 		n := 0
-		n += sizeLabel(&v)
+		n += len(v.Text)
 		return n
 	},
 }
@@ -879,14 +865,31 @@ var stockValue = gen.Value{
 		if v == nil {
 			e.Nil()
 		} else {
-			encodeStock(e, v)
+			e.Struct(3)
+			e.Key("SKU")
+			e.String(string(v.SKU))
+			e.Key("Place")
+			encodePlace(e, &v.Place)
+			e.Key("Pieces")
+			e.Int(int64(v.Pieces))
 		}
 	},
 	Decode: func(d *wire.Decoder) any {
 		var v *Stock
 		if !d.Nil() {
 			v = new(Stock)
-			decodeStock(d, v)
+			for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
+				switch d.Key() {
+				case "SKU":
+					v.SKU = SKU(d.String())
+				case "Place":
+					decodePlace(d, &v.Place)
+				case "Pieces":
+					v.Pieces = d.Int()
+				default:
+					d.Skip()
+				}
+			}
 		}
 		return v
 	},
@@ -899,7 +902,8 @@ var stockValue = gen.Value{
 		n := 0
 		if v != nil {
 			n += wire.PointerSize(v)
-			n += sizeStock(v)
+			n += len(v.SKU)
+			n += sizePlace(&v.Place)
 		}
 		return n
 	},
@@ -912,44 +916,6 @@ func copyStockValue(v *Stock) *Stock {
 		v = &x
 	}
 	return v
-}
-
-// encodeLabel writes a Label.
-func encodeLabel(e *wire.Encoder, v *Label) {
-	e.Struct(2)
-	e.Key("Of")
-	e.Struct(1)
-	e.Key("ID")
-	e.Int(int64(v.Of.ID))
-	e.Key("Text")
-	e.String(v.Text)
-}
-
-// decodeLabel reads a Label into v, which is zero.
-func decodeLabel(d *wire.Decoder, v *Label) {
-	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
-		switch d.Key() {
-		case "Of":
-			for inner := d.Struct(); inner > 0 && d.OK(); inner-- {
-				switch d.Key() {
-				case "ID":
-					v.Of.ID = ProductID(d.Int64())
-				default:
-					d.Skip()
-				}
-			}
-		case "Text":
-			v.Text = d.String()
-		default:
-			d.Skip()
-		}
-	}
-}
-
-// sizeLabel returns how many bytes v refers to.
-func sizeLabel(v *Label) (n int) {
-	n += len(v.Text)
-	return n
 }
 
 // encodePlace writes a Place.
@@ -978,39 +944,5 @@ func decodePlace(d *wire.Decoder, v *Place) {
 // sizePlace returns how many bytes v refers to.
 func sizePlace(v *Place) (n int) {
 	n += len(v.Warehouse)
-	return n
-}
-
-// encodeStock writes a Stock.
-func encodeStock(e *wire.Encoder, v *Stock) {
-	e.Struct(3)
-	e.Key("SKU")
-	e.String(string(v.SKU))
-	e.Key("Place")
-	encodePlace(e, &v.Place)
-	e.Key("Pieces")
-	e.Int(int64(v.Pieces))
-}
-
-// decodeStock reads a Stock into v, which is zero.
-func decodeStock(d *wire.Decoder, v *Stock) {
-	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
-		switch d.Key() {
-		case "SKU":
-			v.SKU = SKU(d.String())
-		case "Place":
-			decodePlace(d, &v.Place)
-		case "Pieces":
-			v.Pieces = d.Int()
-		default:
-			d.Skip()
-		}
-	}
-}
-
-// sizeStock returns how many bytes v refers to.
-func sizeStock(v *Stock) (n int) {
-	n += len(v.SKU)
-	n += sizePlace(&v.Place)
 	return n
 }

@@ -113,7 +113,7 @@ func TestEntriesOfABatchHaveTheirTagsAndAreDeletedOneByOne(t *testing.T) {
 		if err := cached.Put(ctx, north, "lamp", 50); err != nil {
 			t.Fatal(err)
 		}
-		if err := cached.Stock.DeleteByTag(ctx, SkuTag("wire")); err != nil {
+		if err := cached.Stock.Store().DeleteByTag(ctx, SkuTag("wire")); err != nil {
 			t.Fatal(err)
 		}
 		stocks, err := cached.FindStocks(ctx, "north", all...)

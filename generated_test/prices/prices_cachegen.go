@@ -46,18 +46,14 @@ func (k QuoteKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [QuoteKey.AppendText] writes it.
 func (k QuoteKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseQuoteKey is the inverse of [QuoteKey.String]. Text that String cannot
 // have returned is an error.
 func ParseQuoteKey(text string) (QuoteKey, error) {
 	var k QuoteKey
-	s := gen.ScanKey("quote:{symbol}", text)
-	s.Literal("quote")
-	k.Symbol = Symbol(s.String(s.Segment("", "")))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("quote:{symbol}", text, (*string)(&k.Symbol)); err != nil {
 		return QuoteKey{}, err
 	}
 	return k, nil
@@ -89,10 +85,7 @@ func (k AboveKey) String() string {
 // have returned is an error.
 func ParseAboveKey(text string) (AboveKey, error) {
 	var k AboveKey
-	s := gen.ScanKey("above:{price}", text)
-	s.Literal("above")
-	s.Text(s.Segment("", ""), &k.Price)
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("above:{price}", text, &k.Price); err != nil {
 		return AboveKey{}, err
 	}
 	return k, nil
@@ -112,18 +105,14 @@ func (k LastKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [LastKey.AppendText] writes it.
 func (k LastKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseLastKey is the inverse of [LastKey.String]. Text that String cannot have
 // returned is an error.
 func ParseLastKey(text string) (LastKey, error) {
 	var k LastKey
-	s := gen.ScanKey("last:{symbol}", text)
-	s.Literal("last")
-	k.Symbol = Symbol(s.String(s.Segment("", "")))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("last:{symbol}", text, (*string)(&k.Symbol)); err != nil {
 		return LastKey{}, err
 	}
 	return k, nil
@@ -143,18 +132,14 @@ func (k TimesKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [TimesKey.AppendText] writes it.
 func (k TimesKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseTimesKey is the inverse of [TimesKey.String]. Text that String cannot
 // have returned is an error.
 func ParseTimesKey(text string) (TimesKey, error) {
 	var k TimesKey
-	s := gen.ScanKey("times:{symbol}", text)
-	s.Literal("times")
-	k.Symbol = Symbol(s.String(s.Segment("", "")))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("times:{symbol}", text, (*string)(&k.Symbol)); err != nil {
 		return TimesKey{}, err
 	}
 	return k, nil
@@ -174,18 +159,14 @@ func (k DraftKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [DraftKey.AppendText] writes it.
 func (k DraftKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseDraftKey is the inverse of [DraftKey.String]. Text that String cannot
 // have returned is an error.
 func ParseDraftKey(text string) (DraftKey, error) {
 	var k DraftKey
-	s := gen.ScanKey("draft:{symbol}", text)
-	s.Literal("draft")
-	k.Symbol = Symbol(s.String(s.Segment("", "")))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("draft:{symbol}", text, (*string)(&k.Symbol)); err != nil {
 		return DraftKey{}, err
 	}
 	return k, nil
@@ -197,85 +178,75 @@ func LastTag() runtime.Tag {
 }
 
 // QuoteDefinition describes the cache of [Board.FindQuote], for [gen.Open]
-// where there is no CachedBoard.
-func QuoteDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/generated_test/prices.Board.FindQuote",
-		Pattern:   "quote:{symbol}",
-		Namespace: "prices",
-		Shared:    true,
-		NotFound:  ErrUnknown,
-		Options: []runtime.Option{
-			runtime.TTL(time.Minute),
-			runtime.Grace(10 * time.Minute),
-		},
-		Value: &quoteValue,
-	}
+// where there is no CachedBoard. It must not be changed.
+var QuoteDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/generated_test/prices.Board.FindQuote",
+	Pattern:   "quote:{symbol}",
+	Namespace: "prices",
+	Shared:    true,
+	NotFound:  ErrUnknown,
+	Options: []gen.Option{
+		gen.TTL(time.Minute),
+		gen.Grace(10 * time.Minute),
+	},
+	Value: &quoteValue,
 }
 
 // AboveDefinition describes the cache of [Board.FindSymbols], for [gen.Open]
-// where there is no CachedBoard.
-func AboveDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/generated_test/prices.Board.FindSymbols",
-		Pattern:   "above:{price}",
-		Namespace: "prices",
-		Shared:    true,
-		Options: []runtime.Option{
-			runtime.TTL(time.Minute),
-			runtime.Grace(10 * time.Minute),
-		},
-		Value: &decimalBySymbolValue,
-	}
+// where there is no CachedBoard. It must not be changed.
+var AboveDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/generated_test/prices.Board.FindSymbols",
+	Pattern:   "above:{price}",
+	Namespace: "prices",
+	Shared:    true,
+	Options: []gen.Option{
+		gen.TTL(time.Minute),
+		gen.Grace(10 * time.Minute),
+	},
+	Value: &decimalBySymbolValue,
 }
 
 // LastDefinition describes the cache of [Board.FindLast], for [gen.Open] where
-// there is no CachedBoard.
-func LastDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/generated_test/prices.Board.FindLast",
-		Pattern:   "last:{symbol}",
-		Namespace: "prices",
-		Shared:    true,
-		Options: []runtime.Option{
-			runtime.TTL(time.Minute),
-			runtime.Grace(10 * time.Minute),
-		},
-		Value: &decimalValue,
-		Tags: func(any) []runtime.Tag {
-			return []runtime.Tag{LastTag()}
-		},
-	}
+// there is no CachedBoard. It must not be changed.
+var LastDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/generated_test/prices.Board.FindLast",
+	Pattern:   "last:{symbol}",
+	Namespace: "prices",
+	Shared:    true,
+	Options: []gen.Option{
+		gen.TTL(time.Minute),
+		gen.Grace(10 * time.Minute),
+	},
+	Value: &decimalValue,
+	Tags: func(any) []runtime.Tag {
+		return []runtime.Tag{LastTag()}
+	},
 }
 
 // TimesDefinition describes the cache of [Board.FindTimes], for [gen.Open]
-// where there is no CachedBoard.
-func TimesDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/generated_test/prices.Board.FindTimes",
-		Pattern:   "times:{symbol}",
-		Namespace: "prices",
-		Shared:    true,
-		Options: []runtime.Option{
-			runtime.TTL(time.Minute),
-			runtime.Grace(10 * time.Minute),
-		},
-		Value: &timeSliceValue,
-	}
+// where there is no CachedBoard. It must not be changed.
+var TimesDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/generated_test/prices.Board.FindTimes",
+	Pattern:   "times:{symbol}",
+	Namespace: "prices",
+	Shared:    true,
+	Options: []gen.Option{
+		gen.TTL(time.Minute),
+		gen.Grace(10 * time.Minute),
+	},
+	Value: &timeSliceValue,
 }
 
 // DraftDefinition describes the cache of [Desk.LoadDraft], for [gen.Open] where
-// there is no CachedDesk.
-func DraftDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/generated_test/prices.Desk.LoadDraft",
-		Pattern:   "draft:{symbol}",
-		Namespace: "desk",
-		Options: []runtime.Option{
-			runtime.TTL(time.Minute),
-		},
-		Value: &quote2Value,
-	}
+// there is no CachedDesk. It must not be changed.
+var DraftDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/generated_test/prices.Desk.LoadDraft",
+	Pattern:   "draft:{symbol}",
+	Namespace: "desk",
+	Options: []gen.Option{
+		gen.TTL(time.Minute),
+	},
+	Value: &quote2Value,
 }
 
 // CachedBoard is a [Board] with a cache in front of its loaders. Methods that
@@ -302,16 +273,16 @@ type CachedBoard struct {
 func NewCachedBoard(board *Board, stores runtime.Stores) (*CachedBoard, error) {
 	c := &CachedBoard{Board: board}
 	var err error
-	if c.Quote, err = gen.Open[QuoteKey, *Quote](stores, QuoteDefinition()); err != nil {
+	if c.Quote, err = gen.Open[QuoteKey, *Quote](stores, &QuoteDefinition); err != nil {
 		return nil, err
 	}
-	if c.Above, err = gen.Open[AboveKey, map[Symbol]Decimal](stores, AboveDefinition()); err != nil {
+	if c.Above, err = gen.Open[AboveKey, map[Symbol]Decimal](stores, &AboveDefinition); err != nil {
 		return nil, err
 	}
-	if c.Last, err = gen.Open[LastKey, Decimal](stores, LastDefinition()); err != nil {
+	if c.Last, err = gen.Open[LastKey, Decimal](stores, &LastDefinition); err != nil {
 		return nil, err
 	}
-	if c.Times, err = gen.Open[TimesKey, []time.Time](stores, TimesDefinition()); err != nil {
+	if c.Times, err = gen.Open[TimesKey, []time.Time](stores, &TimesDefinition); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -344,19 +315,19 @@ type CachedDesk struct {
 func NewCachedDesk(desk *Desk, stores runtime.Stores) (*CachedDesk, error) {
 	c := &CachedDesk{Desk: desk}
 	var err error
-	if c.Draft, err = gen.Open[DraftKey, Quote](stores, DraftDefinition()); err != nil {
+	if c.Draft, err = gen.Open[DraftKey, Quote](stores, &DraftDefinition); err != nil {
 		return nil, err
 	}
-	if c.quoteCache, err = gen.Open[QuoteKey, *Quote](stores, QuoteDefinition()); err != nil {
+	if c.quoteCache, err = gen.Open[QuoteKey, *Quote](stores, &QuoteDefinition); err != nil {
 		return nil, err
 	}
-	if c.aboveCache, err = gen.Open[AboveKey, map[Symbol]Decimal](stores, AboveDefinition()); err != nil {
+	if c.aboveCache, err = gen.Open[AboveKey, map[Symbol]Decimal](stores, &AboveDefinition); err != nil {
 		return nil, err
 	}
-	if c.lastCache, err = gen.Open[LastKey, Decimal](stores, LastDefinition()); err != nil {
+	if c.lastCache, err = gen.Open[LastKey, Decimal](stores, &LastDefinition); err != nil {
 		return nil, err
 	}
-	if c.timesCache, err = gen.Open[TimesKey, []time.Time](stores, TimesDefinition()); err != nil {
+	if c.timesCache, err = gen.Open[TimesKey, []time.Time](stores, &TimesDefinition); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -750,7 +721,7 @@ func (c *CachedBoard) Trade(ctx context.Context, symbol Symbol, price Decimal) e
 	return errors.Join(
 		c.Quote.Delete(ctx, QuoteKey{Symbol: symbol}),
 		c.Times.Delete(ctx, TimesKey{Symbol: symbol}),
-		c.Quote.ExpireByTag(ctx, LastTag()),
+		c.Quote.Store().ExpireByTag(ctx, LastTag()),
 	)
 }
 
@@ -761,7 +732,7 @@ func (c *CachedBoard) Close() error {
 	if err := c.Board.Close(); err != nil {
 		return err
 	}
-	return c.Quote.ClearNamespace(context.Background(), "prices")
+	return c.Quote.Store().Namespace("prices").Clear(context.Background())
 }
 
 // Trade calls [Desk.Trade]. If that returns no error, the entries of
@@ -775,7 +746,7 @@ func (c *CachedDesk) Trade(ctx context.Context, symbol Symbol, price Decimal) er
 	return errors.Join(
 		c.quoteCache.Delete(ctx, QuoteKey{Symbol: symbol}),
 		c.timesCache.Delete(ctx, TimesKey{Symbol: symbol}),
-		c.Draft.ExpireByTag(ctx, LastTag()),
+		c.Draft.Store().ExpireByTag(ctx, LastTag()),
 	)
 }
 
@@ -786,7 +757,7 @@ func (c *CachedDesk) Close() error {
 	if err := c.Desk.Close(); err != nil {
 		return err
 	}
-	return c.Draft.ClearNamespace(context.Background(), "prices")
+	return c.Draft.Store().Namespace("prices").Clear(context.Background())
 }
 
 // decimalBySymbolValue encodes, decodes, copies and measures cached values of

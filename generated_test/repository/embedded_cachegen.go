@@ -42,18 +42,14 @@ func (k OrderKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [OrderKey.AppendText] writes it.
 func (k OrderKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseOrderKey is the inverse of [OrderKey.String]. Text that String cannot
 // have returned is an error.
 func ParseOrderKey(text string) (OrderKey, error) {
 	var k OrderKey
-	s := gen.ScanKey("order:{id}", text)
-	s.Literal("order")
-	k.ID = s.Int(s.Segment("", ""), 64)
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("order:{id}", text, &k.ID); err != nil {
 		return OrderKey{}, err
 	}
 	return k, nil
@@ -77,19 +73,14 @@ func (k LinesKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [LinesKey.AppendText] writes it.
 func (k LinesKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseLinesKey is the inverse of [LinesKey.String]. Text that String cannot
 // have returned is an error.
 func ParseLinesKey(text string) (LinesKey, error) {
 	var k LinesKey
-	s := gen.ScanKey("lines:{recv.Number}:{id}", text)
-	s.Literal("lines")
-	k.Number = int16(s.Int(s.Segment("", ""), 16))
-	k.ID = s.Int(s.Segment("", ""), 64)
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("lines:{recv.Number}:{id}", text, &k.Number, &k.ID); err != nil {
 		return LinesKey{}, err
 	}
 	return k, nil
@@ -109,40 +100,36 @@ func LinesTag(number int16) runtime.Tag {
 }
 
 // OrderDefinition describes the cache of [Base.FindOrder], for [gen.Open] where
-// there is no CachedBase.
-func OrderDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/generated_test/repository.Base.FindOrder",
-		Pattern:   "order:{id}",
-		IntPrefix: "order:",
-		Namespace: "orders",
-		NotFound:  runtime.ErrNotFound,
-		Options: []runtime.Option{
-			runtime.TTL(5 * time.Minute),
-		},
-		Value: &orderValue,
-		Tags: func(any) []runtime.Tag {
-			return []runtime.Tag{OrdersTag()}
-		},
-	}
+// there is no CachedBase. It must not be changed.
+var OrderDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/generated_test/repository.Base.FindOrder",
+	Pattern:   "order:{id}",
+	IntPrefix: "order:",
+	Namespace: "orders",
+	NotFound:  runtime.ErrNotFound,
+	Options: []gen.Option{
+		gen.TTL(5 * time.Minute),
+	},
+	Value: &orderValue,
+	Tags: func(any) []runtime.Tag {
+		return []runtime.Tag{OrdersTag()}
+	},
 }
 
 // LinesDefinition describes the cache of [Shop.FindLines], for [gen.Open] where
-// there is no CachedShop.
-func LinesDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/generated_test/repository.Shop.FindLines",
-		Pattern:   "lines:{recv.Number}:{id}",
-		Namespace: "shop",
-		Options: []runtime.Option{
-			runtime.TTL(time.Minute),
-		},
-		Value: &stringSliceValue,
-		Tags: func(key any) []runtime.Tag {
-			k := key.(LinesKey)
-			return []runtime.Tag{LinesTag(k.Number)}
-		},
-	}
+// there is no CachedShop. It must not be changed.
+var LinesDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/generated_test/repository.Shop.FindLines",
+	Pattern:   "lines:{recv.Number}:{id}",
+	Namespace: "shop",
+	Options: []gen.Option{
+		gen.TTL(time.Minute),
+	},
+	Value: &stringSliceValue,
+	Tags: func(key any) []runtime.Tag {
+		k := key.(LinesKey)
+		return []runtime.Tag{LinesTag(k.Number)}
+	},
 }
 
 // CachedBase is a [Base] with a cache in front of its loaders. Methods that
@@ -160,7 +147,7 @@ type CachedBase struct {
 func NewCachedBase(base *Base, stores runtime.Stores) (*CachedBase, error) {
 	c := &CachedBase{Base: base}
 	var err error
-	if c.Order, err = gen.Open[OrderKey, Order](stores, OrderDefinition()); err != nil {
+	if c.Order, err = gen.Open[OrderKey, Order](stores, &OrderDefinition); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -184,10 +171,10 @@ type CachedShop struct {
 func NewCachedShop(shop *Shop, stores runtime.Stores) (*CachedShop, error) {
 	c := &CachedShop{Shop: shop}
 	var err error
-	if c.Lines, err = gen.Open[LinesKey, []string](stores, LinesDefinition()); err != nil {
+	if c.Lines, err = gen.Open[LinesKey, []string](stores, &LinesDefinition); err != nil {
 		return nil, err
 	}
-	if c.orderCache, err = gen.Open[OrderKey, Order](stores, OrderDefinition()); err != nil {
+	if c.orderCache, err = gen.Open[OrderKey, Order](stores, &OrderDefinition); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -370,11 +357,33 @@ var orderValue = gen.Value{
 	Fingerprint: 0x212fdf077ee160ec,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Order)
-		encodeOrder(e, &v)
+		e.Struct(2)
+		e.Key("ID")
+		e.Int(v.ID)
+		e.Key("Lines")
+		e.Slice(len(v.Lines), v.Lines == nil)
+		for i := range v.Lines {
+			e.String(v.Lines[i])
+		}
 	},
 	Decode: func(d *wire.Decoder) any {
 		var v Order
-		decodeOrder(d, &v)
+		for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
+			switch d.Key() {
+			case "ID":
+				v.ID = d.Int64()
+			case "Lines":
+				if !d.Nil() {
+					n := d.Slice()
+					v.Lines = make([]string, 0, wire.Cap[string](d, n))
+					for ; n > 0 && d.OK(); n-- {
+						v.Lines = append(v.Lines, d.String())
+					}
+				}
+			default:
+				d.Skip()
+			}
+		}
 		return v
 	},
 	Copy: func(value any) any {
@@ -384,14 +393,17 @@ var orderValue = gen.Value{
 	Size: func(value any) int {
 		v, _ := value.(Order)
 		n := 0
-		n += sizeOrder(&v)
+		n += wire.SliceSize(v.Lines)
+		for i := range v.Lines {
+			n += len(v.Lines[i])
+		}
 		return n
 	},
 }
 
 // copyOrderValue returns a copy of v that shares no memory with it.
 func copyOrderValue(v Order) Order {
-	unshareOrder(&v)
+	v.Lines = wire.CloneSlice(v.Lines)
 	return v
 }
 
@@ -436,50 +448,4 @@ var stringSliceValue = gen.Value{
 func copyStringSliceValue(v []string) []string {
 	v = wire.CloneSlice(v)
 	return v
-}
-
-// encodeOrder writes an Order.
-func encodeOrder(e *wire.Encoder, v *Order) {
-	e.Struct(2)
-	e.Key("ID")
-	e.Int(v.ID)
-	e.Key("Lines")
-	e.Slice(len(v.Lines), v.Lines == nil)
-	for i := range v.Lines {
-		e.String(v.Lines[i])
-	}
-}
-
-// decodeOrder reads an Order into v, which is zero.
-func decodeOrder(d *wire.Decoder, v *Order) {
-	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
-		switch d.Key() {
-		case "ID":
-			v.ID = d.Int64()
-		case "Lines":
-			if !d.Nil() {
-				n := d.Slice()
-				v.Lines = make([]string, 0, wire.Cap[string](d, n))
-				for ; n > 0 && d.OK(); n-- {
-					v.Lines = append(v.Lines, d.String())
-				}
-			}
-		default:
-			d.Skip()
-		}
-	}
-}
-
-// unshareOrder gives v its own memory after a copy by assignment.
-func unshareOrder(v *Order) {
-	v.Lines = wire.CloneSlice(v.Lines)
-}
-
-// sizeOrder returns how many bytes v refers to.
-func sizeOrder(v *Order) (n int) {
-	n += wire.SliceSize(v.Lines)
-	for i := range v.Lines {
-		n += len(v.Lines[i])
-	}
-	return n
 }

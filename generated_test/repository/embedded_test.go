@@ -75,7 +75,7 @@ func TestATypeHasEntriesOfItsOwnBesidesThoseOfWhatItEmbeds(t *testing.T) {
 		if lines, ok, err := shop.GetLines(ctx, 1); !ok || err != nil || lines[0] != "a lamp" {
 			t.Errorf("cached is %v, %v, %v", lines, ok, err)
 		}
-		if err := shop.Lines.DeleteByTag(ctx, LinesTag(-7)); err != nil {
+		if err := shop.Lines.Store().DeleteByTag(ctx, LinesTag(-7)); err != nil {
 			t.Fatal(err)
 		}
 		if ok, err := shop.HasLines(ctx, 1); ok || err != nil {

@@ -4,7 +4,6 @@ package repository
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
@@ -56,18 +55,14 @@ func (k ConvertedKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [ConvertedKey.AppendText] writes it.
 func (k ConvertedKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseConvertedKey is the inverse of [ConvertedKey.String]. Text that String
 // cannot have returned is an error.
 func ParseConvertedKey(text string) (ConvertedKey, error) {
 	var k ConvertedKey
-	s := gen.ScanKey("converted:{text}", text)
-	s.Literal("converted")
-	k.Text = s.String(s.Segment("", ""))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("converted:{text}", text, &k.Text); err != nil {
 		return ConvertedKey{}, err
 	}
 	return k, nil
@@ -90,19 +85,14 @@ func (k PairKey[A, B]) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [PairKey.AppendText] writes it.
 func (k PairKey[A, B]) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParsePairKey is the inverse of [PairKey.String]. Text that String cannot have
 // returned is an error.
 func ParsePairKey[A ID, B ID](text string) (PairKey[A, B], error) {
 	var k PairKey[A, B]
-	s := gen.ScanKey("pair:{a}:{b}", text)
-	s.Literal("pair")
-	k.A = gen.ScanKeyValue[A](s, s.Segment("", ""))
-	k.B = gen.ScanKeyValue[B](s, s.Segment("", ""))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("pair:{a}:{b}", text, gen.ByKind(&k.A), gen.ByKind(&k.B)); err != nil {
 		return PairKey[A, B]{}, err
 	}
 	return k, nil
@@ -122,18 +112,14 @@ func (k countKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [countKey.AppendText] writes it.
 func (k countKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // parseCountKey is the inverse of [countKey.String]. Text that String cannot
 // have returned is an error.
 func parseCountKey(text string) (countKey, error) {
 	var k countKey
-	s := gen.ScanKey("count:{of}", text)
-	s.Literal("count")
-	k.Of = Alias(s.String(s.Segment("", "")))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("count:{of}", text, (*string)(&k.Of)); err != nil {
 		return countKey{}, err
 	}
 	return k, nil
@@ -145,14 +131,14 @@ var convertedCaches gen.Instances
 
 // convertedCache returns the cache for its type arguments.
 func convertedCache[N Number]() *runtime.Cache[ConvertedKey, N] {
-	return gen.Instance[func(N), ConvertedKey, N](&convertedCaches, func(instance string) gen.Definition {
-		return gen.Definition{
+	return gen.Instance[func(N), ConvertedKey, N](&convertedCaches, func(instance string) *gen.Definition {
+		return &gen.Definition{
 			Name:     "github.com/cachegen/cachegen/generated_test/repository.Convert",
 			Pattern:  "converted:{text}",
 			Instance: instance,
 			Shared:   true,
-			Options: []runtime.Option{
-				runtime.TTL(time.Hour),
+			Options: []gen.Option{
+				gen.TTL(time.Hour),
 			},
 			Tags: func(key any) []runtime.Tag {
 				k := key.(ConvertedKey)
@@ -168,13 +154,13 @@ var pairCaches gen.Instances
 
 // pairCache returns the cache for its type arguments.
 func pairCache[A ID, B ID]() *runtime.Cache[PairKey[A, B], Page[string]] {
-	return gen.Instance[func(A, B), PairKey[A, B], Page[string]](&pairCaches, func(instance string) gen.Definition {
-		return gen.Definition{
+	return gen.Instance[func(A, B), PairKey[A, B], Page[string]](&pairCaches, func(instance string) *gen.Definition {
+		return &gen.Definition{
 			Name:     "github.com/cachegen/cachegen/generated_test/repository.LoadPair",
 			Pattern:  "pair:{a}:{b}",
 			Instance: instance,
-			Options: []runtime.Option{
-				runtime.TTL(time.Hour),
+			Options: []gen.Option{
+				gen.TTL(time.Hour),
 			},
 			Value: &pageStringValue,
 		}
@@ -183,7 +169,7 @@ func pairCache[A ID, B ID]() *runtime.Cache[PairKey[A, B], Page[string]] {
 
 // countCache is the cache of [count]. It works once [BindCaches] has been
 // called.
-var countCache = gen.Declare[countKey, int64](gen.Definition{
+var countCache = gen.Declare[countKey, int64](&gen.Definition{
 	Name:    "github.com/cachegen/cachegen/generated_test/repository.count",
 	Pattern: "count:{of}",
 	Value:   &int64Value,
@@ -193,10 +179,11 @@ var countCache = gen.Declare[countKey, int64](gen.Definition{
 // if stores lacks a store that a function names. Before, the functions fail
 // with [runtime.ErrNotBound]. A second call binds them to other stores.
 func BindCaches(stores runtime.Stores) error {
-	return errors.Join(
-		convertedCaches.Bind(stores),
-		pairCaches.Bind(stores),
-		countCache.Bind(stores),
+	return gen.Bind(
+		stores,
+		countCache.Untyped(),
+		&convertedCaches,
+		&pairCaches,
 	)
 }
 
@@ -363,7 +350,7 @@ func CachedReconvert(text string) error {
 	if err := Reconvert(text); err != nil {
 		return err
 	}
-	return countCache.DeleteByTag(context.Background(), TextTag(text))
+	return countCache.Store().DeleteByTag(context.Background(), TextTag(text))
 }
 
 // cachedRecount calls [recount]. If that returns no error, n becomes the entry
@@ -396,11 +383,44 @@ var pageStringValue = gen.Value{
 	Fingerprint: 0xc1223c00631d4448,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Page[string])
-		encodePageString(e, &v)
+		e.Struct(3)
+		e.Key("Items")
+		e.Slice(len(v.Items), v.Items == nil)
+		for i := range v.Items {
+			e.String(v.Items[i])
+		}
+		e.Key("Next")
+		if v.Next == nil {
+			e.Nil()
+		} else {
+			e.String(*v.Next)
+		}
+		e.Key("Total")
+		e.Int(int64(v.Total))
 	},
 	Decode: func(d *wire.Decoder) any {
 		var v Page[string]
-		decodePageString(d, &v)
+		for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
+			switch d.Key() {
+			case "Items":
+				if !d.Nil() {
+					n := d.Slice()
+					v.Items = make([]string, 0, wire.Cap[string](d, n))
+					for ; n > 0 && d.OK(); n-- {
+						v.Items = append(v.Items, d.String())
+					}
+				}
+			case "Next":
+				if !d.Nil() {
+					v.Next = new(string)
+					*v.Next = d.String()
+				}
+			case "Total":
+				v.Total = d.Int()
+			default:
+				d.Skip()
+			}
+		}
 		return v
 	},
 	Copy: func(value any) any {
@@ -410,78 +430,24 @@ var pageStringValue = gen.Value{
 	Size: func(value any) int {
 		v, _ := value.(Page[string])
 		n := 0
-		n += sizePageString(&v)
+		n += wire.SliceSize(v.Items)
+		for i := range v.Items {
+			n += len(v.Items[i])
+		}
+		if v.Next != nil {
+			n += wire.PointerSize(v.Next)
+			n += len(*v.Next)
+		}
 		return n
 	},
 }
 
 // copyPageStringValue returns a copy of v that shares no memory with it.
 func copyPageStringValue(v Page[string]) Page[string] {
-	unsharePageString(&v)
-	return v
-}
-
-// encodePageString writes a Page[string].
-func encodePageString(e *wire.Encoder, v *Page[string]) {
-	e.Struct(3)
-	e.Key("Items")
-	e.Slice(len(v.Items), v.Items == nil)
-	for i := range v.Items {
-		e.String(v.Items[i])
-	}
-	e.Key("Next")
-	if v.Next == nil {
-		e.Nil()
-	} else {
-		e.String(*v.Next)
-	}
-	e.Key("Total")
-	e.Int(int64(v.Total))
-}
-
-// decodePageString reads a Page[string] into v, which is zero.
-func decodePageString(d *wire.Decoder, v *Page[string]) {
-	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
-		switch d.Key() {
-		case "Items":
-			if !d.Nil() {
-				n := d.Slice()
-				v.Items = make([]string, 0, wire.Cap[string](d, n))
-				for ; n > 0 && d.OK(); n-- {
-					v.Items = append(v.Items, d.String())
-				}
-			}
-		case "Next":
-			if !d.Nil() {
-				v.Next = new(string)
-				*v.Next = d.String()
-			}
-		case "Total":
-			v.Total = d.Int()
-		default:
-			d.Skip()
-		}
-	}
-}
-
-// unsharePageString gives v its own memory after a copy by assignment.
-func unsharePageString(v *Page[string]) {
 	v.Items = wire.CloneSlice(v.Items)
 	if v.Next != nil {
 		x := *v.Next
 		v.Next = &x
 	}
-}
-
-// sizePageString returns how many bytes v refers to.
-func sizePageString(v *Page[string]) (n int) {
-	n += wire.SliceSize(v.Items)
-	for i := range v.Items {
-		n += len(v.Items[i])
-	}
-	if v.Next != nil {
-		n += wire.PointerSize(v.Next)
-		n += len(*v.Next)
-	}
-	return n
+	return v
 }

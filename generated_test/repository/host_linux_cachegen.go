@@ -38,35 +38,29 @@ func (k SystemKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [SystemKey.AppendText] writes it.
 func (k SystemKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseSystemKey is the inverse of [SystemKey.String]. Text that String cannot
 // have returned is an error.
 func ParseSystemKey(text string) (SystemKey, error) {
 	var k SystemKey
-	s := gen.ScanKey("system:{verbose}", text)
-	s.Literal("system")
-	k.Verbose = s.Bool(s.Segment("", ""))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("system:{verbose}", text, &k.Verbose); err != nil {
 		return SystemKey{}, err
 	}
 	return k, nil
 }
 
 // SystemDefinition describes the cache of [Host.LoadSystem], for [gen.Open]
-// where there is no CachedHost.
-func SystemDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/generated_test/repository.Host.LoadSystem",
-		Pattern:   "system:{verbose}",
-		Namespace: "host",
-		Options: []runtime.Option{
-			runtime.TTL(runtime.Forever),
-		},
-		Value: &stringValue,
-	}
+// where there is no CachedHost. It must not be changed.
+var SystemDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/generated_test/repository.Host.LoadSystem",
+	Pattern:   "system:{verbose}",
+	Namespace: "host",
+	Options: []gen.Option{
+		gen.TTL(runtime.Forever),
+	},
+	Value: &stringValue,
 }
 
 // CachedHost is a [Host] with a cache in front of its loaders. Methods that
@@ -84,7 +78,7 @@ type CachedHost struct {
 func NewCachedHost(host *Host, stores runtime.Stores) (*CachedHost, error) {
 	c := &CachedHost{Host: host}
 	var err error
-	if c.System, err = gen.Open[SystemKey, string](stores, SystemDefinition()); err != nil {
+	if c.System, err = gen.Open[SystemKey, string](stores, &SystemDefinition); err != nil {
 		return nil, err
 	}
 	return c, nil

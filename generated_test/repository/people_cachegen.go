@@ -47,19 +47,14 @@ func (k UserKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [UserKey.AppendText] writes it.
 func (k UserKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseUserKey is the inverse of [UserKey.String]. Text that String cannot have
 // returned is an error.
 func ParseUserKey(text string) (UserKey, error) {
 	var k UserKey
-	s := gen.ScanKey("directory:{recv.Site}:{name}", text)
-	s.Literal("directory")
-	k.Site = s.String(s.Segment("", ""))
-	k.Name = Alias(s.String(s.Segment("", "")))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("directory:{recv.Site}:{name}", text, &k.Site, (*string)(&k.Name)); err != nil {
 		return UserKey{}, err
 	}
 	return k, nil
@@ -84,19 +79,14 @@ func (k InitialsKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [InitialsKey.AppendText] writes it.
 func (k InitialsKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseInitialsKey is the inverse of [InitialsKey.String]. Text that String
 // cannot have returned is an error.
 func ParseInitialsKey(text string) (InitialsKey, error) {
 	var k InitialsKey
-	s := gen.ScanKey("initials:{recv.Site}:{name}", text)
-	s.Literal("initials")
-	k.Site = s.String(s.Segment("", ""))
-	k.Name = UserName(s.String(s.Segment("", "")))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("initials:{recv.Site}:{name}", text, &k.Site, (*string)(&k.Name)); err != nil {
 		return InitialsKey{}, err
 	}
 	return k, nil
@@ -116,18 +106,14 @@ func (k archivedKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [archivedKey.AppendText] writes it.
 func (k archivedKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // parseArchivedKey is the inverse of [archivedKey.String]. Text that String
 // cannot have returned is an error.
 func parseArchivedKey(text string) (archivedKey, error) {
 	var k archivedKey
-	s := gen.ScanKey("archived:{number}", text)
-	s.Literal("archived")
-	k.Number = int(s.Int(s.Segment("", ""), 0))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("archived:{number}", text, &k.Number); err != nil {
 		return archivedKey{}, err
 	}
 	return k, nil
@@ -139,54 +125,48 @@ func DirectoryTag() runtime.Tag {
 }
 
 // UserDefinition describes the cache of [Directory.FindUser], for [gen.Open]
-// where there is no CachedDirectory.
-func UserDefinition() gen.Definition {
-	return gen.Definition{
-		Name:    "github.com/cachegen/cachegen/generated_test/repository.Directory.FindUser",
-		Pattern: "directory:{recv.Site}:{name}",
-		Absent: func(value any) bool {
-			user, _ := value.(*User)
-			return user == nil
-		},
-		Options: []runtime.Option{
-			runtime.TTL(time.Minute),
-		},
-		Value: &userValue,
-		Tags: func(any) []runtime.Tag {
-			return []runtime.Tag{DirectoryTag()}
-		},
-	}
+// where there is no CachedDirectory. It must not be changed.
+var UserDefinition = gen.Definition{
+	Name:    "github.com/cachegen/cachegen/generated_test/repository.Directory.FindUser",
+	Pattern: "directory:{recv.Site}:{name}",
+	Absent: func(value any) bool {
+		user, _ := value.(*User)
+		return user == nil
+	},
+	Options: []gen.Option{
+		gen.TTL(time.Minute),
+	},
+	Value: &userValue,
+	Tags: func(any) []runtime.Tag {
+		return []runtime.Tag{DirectoryTag()}
+	},
 }
 
 // InitialsDefinition describes the cache of [Directory.FindInitials], for
-// [gen.Open] where there is no CachedDirectory.
-func InitialsDefinition() gen.Definition {
-	return gen.Definition{
-		Name:    "github.com/cachegen/cachegen/generated_test/repository.Directory.FindInitials",
-		Pattern: "initials:{recv.Site}:{name}",
-		Options: []runtime.Option{
-			runtime.TTL(time.Minute),
-		},
-		Value: &runeSliceValue,
-		Tags: func(any) []runtime.Tag {
-			return []runtime.Tag{DirectoryTag()}
-		},
-	}
+// [gen.Open] where there is no CachedDirectory. It must not be changed.
+var InitialsDefinition = gen.Definition{
+	Name:    "github.com/cachegen/cachegen/generated_test/repository.Directory.FindInitials",
+	Pattern: "initials:{recv.Site}:{name}",
+	Options: []gen.Option{
+		gen.TTL(time.Minute),
+	},
+	Value: &runeSliceValue,
+	Tags: func(any) []runtime.Tag {
+		return []runtime.Tag{DirectoryTag()}
+	},
 }
 
 // archivedDefinition describes the cache of [archive.readPage], for [gen.Open]
-// where there is no cachedArchive.
-func archivedDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/generated_test/repository.archive.readPage",
-		Pattern:   "archived:{number}",
-		IntPrefix: "archived:",
-		Namespace: "archive",
-		Options: []runtime.Option{
-			runtime.TTL(time.Hour),
-		},
-		Value: &pageUserValue,
-	}
+// where there is no cachedArchive. It must not be changed.
+var archivedDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/generated_test/repository.archive.readPage",
+	Pattern:   "archived:{number}",
+	IntPrefix: "archived:",
+	Namespace: "archive",
+	Options: []gen.Option{
+		gen.TTL(time.Hour),
+	},
+	Value: &pageUserValue,
 }
 
 // CachedDirectory is a [Directory] with a cache in front of its loaders.
@@ -209,10 +189,10 @@ type CachedDirectory struct {
 func NewCachedDirectory(directory Directory, stores runtime.Stores) (*CachedDirectory, error) {
 	c := &CachedDirectory{Directory: directory}
 	var err error
-	if c.User, err = gen.Open[UserKey, *User](stores, UserDefinition()); err != nil {
+	if c.User, err = gen.Open[UserKey, *User](stores, &UserDefinition); err != nil {
 		return nil, err
 	}
-	if c.Initials, err = gen.Open[InitialsKey, []rune](stores, InitialsDefinition()); err != nil {
+	if c.Initials, err = gen.Open[InitialsKey, []rune](stores, &InitialsDefinition); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -234,7 +214,7 @@ type cachedArchive struct {
 func newCachedArchive(archiveArg *archive, stores runtime.Stores) (*cachedArchive, error) {
 	c := &cachedArchive{archive: archiveArg}
 	var err error
-	if c.archived, err = gen.Open[archivedKey, UserPage](stores, archivedDefinition()); err != nil {
+	if c.archived, err = gen.Open[archivedKey, UserPage](stores, &archivedDefinition); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -439,7 +419,7 @@ func (c *CachedDirectory) Reindex(ctx context.Context) error {
 	if err := c.Directory.Reindex(ctx); err != nil {
 		return err
 	}
-	return c.User.DeleteByTag(ctx, DirectoryTag())
+	return c.User.Store().DeleteByTag(ctx, DirectoryTag())
 }
 
 // rewrite calls [archive.rewrite]. If that returns no error, the entry of
@@ -458,11 +438,45 @@ var pageUserValue = gen.Value{
 	Fingerprint: 0x6f9d6097b63ab070,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(UserPage)
-		encodePageUser(e, &v)
+		e.Struct(3)
+		e.Key("Items")
+		e.Slice(len(v.Items), v.Items == nil)
+		for i := range v.Items {
+			encodeUser(e, &v.Items[i])
+		}
+		e.Key("Next")
+		if v.Next == nil {
+			e.Nil()
+		} else {
+			encodeUser(e, v.Next)
+		}
+		e.Key("Total")
+		e.Int(int64(v.Total))
 	},
 	Decode: func(d *wire.Decoder) any {
 		var v UserPage
-		decodePageUser(d, &v)
+		for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
+			switch d.Key() {
+			case "Items":
+				if !d.Nil() {
+					n := d.Slice()
+					v.Items = make([]User, 0, wire.Cap[User](d, n))
+					for i := 0; i < n && d.OK(); i++ {
+						v.Items = append(v.Items, User{})
+						decodeUser(d, &v.Items[i])
+					}
+				}
+			case "Next":
+				if !d.Nil() {
+					v.Next = new(User)
+					decodeUser(d, v.Next)
+				}
+			case "Total":
+				v.Total = d.Int()
+			default:
+				d.Skip()
+			}
+		}
 		return v
 	},
 	Copy: func(value any) any {
@@ -472,14 +486,29 @@ var pageUserValue = gen.Value{
 	Size: func(value any) int {
 		v, _ := value.(UserPage)
 		n := 0
-		n += sizePageUser(&v)
+		n += wire.SliceSize(v.Items)
+		for i := range v.Items {
+			n += sizeUser(&v.Items[i])
+		}
+		if v.Next != nil {
+			n += wire.PointerSize(v.Next)
+			n += sizeUser(v.Next)
+		}
 		return n
 	},
 }
 
 // copyPageUserValue returns a copy of v that shares no memory with it.
 func copyPageUserValue(v UserPage) UserPage {
-	unsharePageUser(&v)
+	v.Items = wire.CloneSlice(v.Items)
+	for i := range v.Items {
+		unshareUser(&v.Items[i])
+	}
+	if v.Next != nil {
+		x := *v.Next
+		unshareUser(&x)
+		v.Next = &x
+	}
 	return v
 }
 
@@ -565,76 +594,6 @@ func copyUserValue(v *User) *User {
 		v = &x
 	}
 	return v
-}
-
-// encodePageUser writes a UserPage.
-func encodePageUser(e *wire.Encoder, v *UserPage) {
-	e.Struct(3)
-	e.Key("Items")
-	e.Slice(len(v.Items), v.Items == nil)
-	for i := range v.Items {
-		encodeUser(e, &v.Items[i])
-	}
-	e.Key("Next")
-	if v.Next == nil {
-		e.Nil()
-	} else {
-		encodeUser(e, v.Next)
-	}
-	e.Key("Total")
-	e.Int(int64(v.Total))
-}
-
-// decodePageUser reads a UserPage into v, which is zero.
-func decodePageUser(d *wire.Decoder, v *UserPage) {
-	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
-		switch d.Key() {
-		case "Items":
-			if !d.Nil() {
-				n := d.Slice()
-				v.Items = make([]User, 0, wire.Cap[User](d, n))
-				for i := 0; i < n && d.OK(); i++ {
-					v.Items = append(v.Items, User{})
-					decodeUser(d, &v.Items[i])
-				}
-			}
-		case "Next":
-			if !d.Nil() {
-				v.Next = new(User)
-				decodeUser(d, v.Next)
-			}
-		case "Total":
-			v.Total = d.Int()
-		default:
-			d.Skip()
-		}
-	}
-}
-
-// unsharePageUser gives v its own memory after a copy by assignment.
-func unsharePageUser(v *UserPage) {
-	v.Items = wire.CloneSlice(v.Items)
-	for i := range v.Items {
-		unshareUser(&v.Items[i])
-	}
-	if v.Next != nil {
-		x := *v.Next
-		unshareUser(&x)
-		v.Next = &x
-	}
-}
-
-// sizePageUser returns how many bytes v refers to.
-func sizePageUser(v *UserPage) (n int) {
-	n += wire.SliceSize(v.Items)
-	for i := range v.Items {
-		n += sizeUser(&v.Items[i])
-	}
-	if v.Next != nil {
-		n += wire.PointerSize(v.Next)
-		n += sizeUser(v.Next)
-	}
-	return n
 }
 
 // encodeUser writes a User.

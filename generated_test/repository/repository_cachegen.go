@@ -44,18 +44,14 @@ func (k RowKey[K]) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [RowKey.AppendText] writes it.
 func (k RowKey[K]) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseRowKey is the inverse of [RowKey.String]. Text that String cannot have
 // returned is an error.
 func ParseRowKey[K ID](text string) (RowKey[K], error) {
 	var k RowKey[K]
-	s := gen.ScanKey("row:{id}", text)
-	s.Literal("row")
-	k.ID = gen.ScanKeyValue[K](s, s.Segment("", ""))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("row:{id}", text, gen.ByKind(&k.ID)); err != nil {
 		return RowKey[K]{}, err
 	}
 	return k, nil
@@ -79,19 +75,14 @@ func (k PageKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [PageKey.AppendText] writes it.
 func (k PageKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParsePageKey is the inverse of [PageKey.String]. Text that String cannot have
 // returned is an error.
 func ParsePageKey(text string) (PageKey, error) {
 	var k PageKey
-	s := gen.ScanKey("page:{number}:{size}", text)
-	s.Literal("page")
-	k.Number = int(s.Int(s.Segment("", ""), 0))
-	k.Size = int(s.Int(s.Segment("", ""), 0))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("page:{number}:{size}", text, &k.Number, &k.Size); err != nil {
 		return PageKey{}, err
 	}
 	return k, nil
@@ -104,29 +95,29 @@ func PagesTag() runtime.Tag {
 
 // RowDefinition describes the cache of [Repo.Find], for [gen.Open] where there
 // is no CachedRepo.
-func RowDefinition[K ID, V any]() gen.Definition {
-	return gen.Definition{
+func RowDefinition[K ID, V any]() *gen.Definition {
+	return &gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/repository.Repo.Find",
 		Pattern:   "row:{id}",
 		Instance:  gen.TypeArgs[func(K, V)](),
 		Namespace: "rows",
 		NotFound:  ErrNoRow,
-		Options: []runtime.Option{
-			runtime.TTL(5 * time.Minute),
+		Options: []gen.Option{
+			gen.TTL(5 * time.Minute),
 		},
 	}
 }
 
 // PageDefinition describes the cache of [Repo.ListPage], for [gen.Open] where
 // there is no CachedRepo.
-func PageDefinition[K ID, V any]() gen.Definition {
-	return gen.Definition{
+func PageDefinition[K ID, V any]() *gen.Definition {
+	return &gen.Definition{
 		Name:      "github.com/cachegen/cachegen/generated_test/repository.Repo.ListPage",
 		Pattern:   "page:{number}:{size}",
 		Instance:  gen.TypeArgs[func(K, V)](),
 		Namespace: "rows",
-		Options: []runtime.Option{
-			runtime.TTL(5 * time.Minute),
+		Options: []gen.Option{
+			gen.TTL(5 * time.Minute),
 		},
 		Tags: func(any) []runtime.Tag {
 			return []runtime.Tag{PagesTag()}
@@ -306,7 +297,7 @@ func (c *CachedRepo[K, V]) Save(ctx context.Context, id K, row V) (V, error) {
 		return result, err
 	}
 	return result, errors.Join(
-		c.Row.DeleteByTag(ctx, PagesTag()),
+		c.Row.Store().DeleteByTag(ctx, PagesTag()),
 		c.Row.Set(ctx, RowKey[K]{ID: id}, result),
 	)
 }
@@ -322,7 +313,7 @@ func (c *CachedRepo[K, V]) Remove(ctx context.Context, ids ...K) error {
 		c.Row.DeleteMany(ctx, gen.Keys(ids, func(id K) RowKey[K] {
 			return RowKey[K]{ID: id}
 		})...),
-		c.Row.DeleteByTag(ctx, PagesTag()),
+		c.Row.Store().DeleteByTag(ctx, PagesTag()),
 	)
 }
 
@@ -333,5 +324,5 @@ func (c *CachedRepo[K, V]) Truncate() error {
 	if err := c.Repo.Truncate(); err != nil {
 		return err
 	}
-	return c.Row.ClearNamespace(context.Background(), "rows")
+	return c.Row.Store().Namespace("rows").Clear(context.Background())
 }

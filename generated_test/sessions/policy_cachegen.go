@@ -37,18 +37,14 @@ func (k PolicyKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [PolicyKey.AppendText] writes it.
 func (k PolicyKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParsePolicyKey is the inverse of [PolicyKey.String]. Text that String cannot
 // have returned is an error.
 func ParsePolicyKey(text string) (PolicyKey, error) {
 	var k PolicyKey
-	s := gen.ScanKey("policy:{name}", text)
-	s.Literal("policy")
-	k.Name = PolicyName(s.String(s.Segment("", "")))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("policy:{name}", text, (*string)(&k.Name)); err != nil {
 		return PolicyKey{}, err
 	}
 	return k, nil
@@ -56,15 +52,15 @@ func ParsePolicyKey(text string) (PolicyKey, error) {
 
 // policyCache is the cache of [LoadPolicy]. It works once [BindCaches] has been
 // called.
-var policyCache = gen.Declare[PolicyKey, *Policy](gen.Definition{
+var policyCache = gen.Declare[PolicyKey, *Policy](&gen.Definition{
 	Name:     "github.com/cachegen/cachegen/generated_test/sessions.LoadPolicy",
 	Pattern:  "policy:{name}",
 	Store:    "local",
 	Shared:   true,
 	NotFound: ErrNoPolicy,
-	Options: []runtime.Option{
-		runtime.TTL(runtime.Forever),
-		runtime.NotFoundTTL(time.Hour),
+	Options: []gen.Option{
+		gen.TTL(runtime.Forever),
+		gen.NotFoundTTL(time.Hour),
 	},
 	Value: &policyValue,
 })
@@ -73,7 +69,7 @@ var policyCache = gen.Declare[PolicyKey, *Policy](gen.Definition{
 // if stores lacks a store that a function names. Before, the functions fail
 // with [runtime.ErrNotBound]. A second call binds them to other stores.
 func BindCaches(stores runtime.Stores) error {
-	return policyCache.Bind(stores)
+	return gen.Bind(stores, policyCache.Untyped())
 }
 
 // GetOrSetPolicy is [LoadPolicy] through the cache, under the key
@@ -150,14 +146,40 @@ var policyValue = gen.Value{
 		if v == nil {
 			e.Nil()
 		} else {
-			encodePolicy(e, v)
+			e.Struct(3)
+			e.Key("Idle")
+			e.Int(int64(v.Idle))
+			e.Key("Total")
+			e.Int(int64(v.Total))
+			e.Key("Scopes")
+			e.Slice(len(v.Scopes), v.Scopes == nil)
+			for i := range v.Scopes {
+				e.String(v.Scopes[i])
+			}
 		}
 	},
 	Decode: func(d *wire.Decoder) any {
 		var v *Policy
 		if !d.Nil() {
 			v = new(Policy)
-			decodePolicy(d, v)
+			for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
+				switch d.Key() {
+				case "Idle":
+					v.Idle = time.Duration(d.Int64())
+				case "Total":
+					v.Total = time.Duration(d.Int64())
+				case "Scopes":
+					if !d.Nil() {
+						n := d.Slice()
+						v.Scopes = make([]string, 0, wire.Cap[string](d, n))
+						for ; n > 0 && d.OK(); n-- {
+							v.Scopes = append(v.Scopes, d.String())
+						}
+					}
+				default:
+					d.Skip()
+				}
+			}
 		}
 		return v
 	},
@@ -166,53 +188,11 @@ var policyValue = gen.Value{
 		n := 0
 		if v != nil {
 			n += wire.PointerSize(v)
-			n += sizePolicy(v)
+			n += wire.SliceSize(v.Scopes)
+			for i := range v.Scopes {
+				n += len(v.Scopes[i])
+			}
 		}
 		return n
 	},
-}
-
-// encodePolicy writes a Policy.
-func encodePolicy(e *wire.Encoder, v *Policy) {
-	e.Struct(3)
-	e.Key("Idle")
-	e.Int(int64(v.Idle))
-	e.Key("Total")
-	e.Int(int64(v.Total))
-	e.Key("Scopes")
-	e.Slice(len(v.Scopes), v.Scopes == nil)
-	for i := range v.Scopes {
-		e.String(v.Scopes[i])
-	}
-}
-
-// decodePolicy reads a Policy into v, which is zero.
-func decodePolicy(d *wire.Decoder, v *Policy) {
-	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
-		switch d.Key() {
-		case "Idle":
-			v.Idle = time.Duration(d.Int64())
-		case "Total":
-			v.Total = time.Duration(d.Int64())
-		case "Scopes":
-			if !d.Nil() {
-				n := d.Slice()
-				v.Scopes = make([]string, 0, wire.Cap[string](d, n))
-				for ; n > 0 && d.OK(); n-- {
-					v.Scopes = append(v.Scopes, d.String())
-				}
-			}
-		default:
-			d.Skip()
-		}
-	}
-}
-
-// sizePolicy returns how many bytes v refers to.
-func sizePolicy(v *Policy) (n int) {
-	n += wire.SliceSize(v.Scopes)
-	for i := range v.Scopes {
-		n += len(v.Scopes[i])
-	}
-	return n
 }

@@ -44,18 +44,14 @@ func (k SessionKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [SessionKey.AppendText] writes it.
 func (k SessionKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseSessionKey is the inverse of [SessionKey.String]. Text that String
 // cannot have returned is an error.
 func ParseSessionKey(text string) (SessionKey, error) {
 	var k SessionKey
-	s := gen.ScanKey("session:{token}", text)
-	s.Literal("session")
-	k.Token = Token(s.String(s.Segment("", "")))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("session:{token}", text, (*string)(&k.Token)); err != nil {
 		return SessionKey{}, err
 	}
 	return k, nil
@@ -94,12 +90,7 @@ func (k CountKey) String() string {
 // have returned is an error.
 func ParseCountKey(text string) (CountKey, error) {
 	var k CountKey
-	s := gen.ScanKey("count:{user}:{realm}:{live}", text)
-	s.Literal("count")
-	k.User = UserID(s.Uint(s.Segment("", ""), 32))
-	s.Text(s.Segment("", ""), &k.Realm)
-	k.Live = s.Bool(s.Segment("", ""))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("count:{user}:{realm}:{live}", text, (*uint32)(&k.User), &k.Realm, &k.Live); err != nil {
 		return CountKey{}, err
 	}
 	return k, nil
@@ -131,10 +122,7 @@ func (k DeviceKey) String() string {
 // have returned is an error.
 func ParseDeviceKey(text string) (DeviceKey, error) {
 	var k DeviceKey
-	s := gen.ScanKey("device:{device}", text)
-	s.Literal("device")
-	s.Text(s.Segment("", ""), &k.Device)
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("device:{device}", text, &k.Device); err != nil {
 		return DeviceKey{}, err
 	}
 	return k, nil
@@ -158,60 +146,54 @@ func DeviceTag(device DeviceID) runtime.Tag {
 }
 
 // SessionDefinition describes the cache of [Table.FindSession], for [gen.Open]
-// where there is no CachedSessions.
-func SessionDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/generated_test/sessions.Table.FindSession",
-		Pattern:   "session:{token}",
-		Namespace: "sessions",
-		NotFound:  runtime.ErrNotFound,
-		Options: []runtime.Option{
-			runtime.TTL(20 * time.Minute),
-			runtime.NotFoundTTL(time.Minute),
-		},
-		Value: &sessionValue,
-		ResultTags: func(value any) []runtime.Tag {
-			session, _ := value.(*Session)
-			if session == nil {
-				return nil
-			}
-			return []runtime.Tag{UserTag(session.User), DeviceTag(session.Device)}
-		},
-	}
+// where there is no CachedSessions. It must not be changed.
+var SessionDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/generated_test/sessions.Table.FindSession",
+	Pattern:   "session:{token}",
+	Namespace: "sessions",
+	NotFound:  runtime.ErrNotFound,
+	Options: []gen.Option{
+		gen.TTL(20 * time.Minute),
+		gen.NotFoundTTL(time.Minute),
+	},
+	Value: &sessionValue,
+	ResultTags: func(value any) []runtime.Tag {
+		session, _ := value.(*Session)
+		if session == nil {
+			return nil
+		}
+		return []runtime.Tag{UserTag(session.User), DeviceTag(session.Device)}
+	},
 }
 
 // CountDefinition describes the cache of [Table.CountSessions], for [gen.Open]
-// where there is no CachedSessions.
-func CountDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/generated_test/sessions.Table.CountSessions",
-		Pattern:   "count:{user}:{realm}:{live}",
-		Namespace: "sessions",
-		Options: []runtime.Option{
-			runtime.TTL(20 * time.Minute),
-		},
-		Value: &intValue,
-		Tags: func(key any) []runtime.Tag {
-			k := key.(CountKey)
-			return []runtime.Tag{UserTag(k.User)}
-		},
-	}
+// where there is no CachedSessions. It must not be changed.
+var CountDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/generated_test/sessions.Table.CountSessions",
+	Pattern:   "count:{user}:{realm}:{live}",
+	Namespace: "sessions",
+	Options: []gen.Option{
+		gen.TTL(20 * time.Minute),
+	},
+	Value: &intValue,
+	Tags: func(key any) []runtime.Tag {
+		k := key.(CountKey)
+		return []runtime.Tag{UserTag(k.User)}
+	},
 }
 
 // DeviceDefinition describes the cache of [Table.FindDevice], for [gen.Open]
-// where there is no CachedSessions.
-func DeviceDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/generated_test/sessions.Table.FindDevice",
-		Pattern:   "device:{device}",
-		Store:     "local",
-		Namespace: "sessions",
-		NotFound:  runtime.ErrNotFound,
-		Options: []runtime.Option{
-			runtime.TTL(20 * time.Minute),
-		},
-		Value: &scopesValue,
-	}
+// where there is no CachedSessions. It must not be changed.
+var DeviceDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/generated_test/sessions.Table.FindDevice",
+	Pattern:   "device:{device}",
+	Store:     "local",
+	Namespace: "sessions",
+	NotFound:  runtime.ErrNotFound,
+	Options: []gen.Option{
+		gen.TTL(20 * time.Minute),
+	},
+	Value: &scopesValue,
 }
 
 // CachedSessions is a [Table] with a cache in front of its loaders. Methods
@@ -235,13 +217,13 @@ type CachedSessions struct {
 func NewCachedSessions(table *Table, stores runtime.Stores) (*CachedSessions, error) {
 	c := &CachedSessions{Table: table}
 	var err error
-	if c.Session, err = gen.Open[SessionKey, *Session](stores, SessionDefinition()); err != nil {
+	if c.Session, err = gen.Open[SessionKey, *Session](stores, &SessionDefinition); err != nil {
 		return nil, err
 	}
-	if c.Count, err = gen.Open[CountKey, int](stores, CountDefinition()); err != nil {
+	if c.Count, err = gen.Open[CountKey, int](stores, &CountDefinition); err != nil {
 		return nil, err
 	}
-	if c.Device, err = gen.Open[DeviceKey, Scopes](stores, DeviceDefinition()); err != nil {
+	if c.Device, err = gen.Open[DeviceKey, Scopes](stores, &DeviceDefinition); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -445,7 +427,7 @@ func (c *CachedSessions) Login(ctx context.Context, session *Session) (*Session,
 	}
 	return result, errors.Join(
 		c.Device.Delete(ctx, DeviceKey{Device: session.Device}),
-		c.Session.DeleteByTag(ctx, UserTag(session.User)),
+		c.Session.Store().DeleteByTag(ctx, UserTag(session.User)),
 		c.Session.Set(ctx, SessionKey{Token: session.Token}, result),
 	)
 }
@@ -468,7 +450,7 @@ func (c *CachedSessions) Revoke(ctx context.Context, user UserID) (int, error) {
 	if err != nil {
 		return n, err
 	}
-	return n, c.Session.DeleteByTag(ctx, UserTag(user))
+	return n, c.Session.Store().DeleteByTag(ctx, UserTag(user))
 }
 
 // Lose calls [Table.Lose]. If that returns no error, the entry of
@@ -480,7 +462,7 @@ func (c *CachedSessions) Lose(device DeviceID) error {
 	}
 	return errors.Join(
 		c.Device.Delete(context.Background(), DeviceKey{Device: device}),
-		c.Session.DeleteByTag(context.Background(), DeviceTag(device)),
+		c.Session.Store().DeleteByTag(context.Background(), DeviceTag(device)),
 	)
 }
 
@@ -520,14 +502,73 @@ var sessionValue = gen.Value{
 		if v == nil {
 			e.Nil()
 		} else {
-			encodeSession(e, v)
+			n := 6
+			if v.Flash != nil {
+				n++
+			}
+			e.Struct(n)
+			e.Key("Token")
+			e.String(string(v.Token))
+			e.Key("User")
+			e.Uint(uint64(v.User))
+			e.Key("Device")
+			e.Text(&v.Device)
+			e.Key("Scopes")
+			e.Custom(&v.Scopes)
+			if v.Flash != nil {
+				e.Key("flash")
+				e.Slice(len(v.Flash), false)
+				for i := range v.Flash {
+					e.String(v.Flash[i])
+				}
+			}
+			e.Key("vars")
+			e.Map(len(v.Vars), v.Vars == nil)
+			for _, k := range wire.Keys(v.Vars) {
+				e.String(k)
+				e.String(v.Vars[k])
+			}
+			e.Key("Begun")
+			e.Time(v.Begun)
 		}
 	},
 	Decode: func(d *wire.Decoder) any {
 		var v *Session
 		if !d.Nil() {
 			v = new(Session)
-			decodeSession(d, v)
+			for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
+				switch d.Key() {
+				case "Token":
+					v.Token = Token(d.String())
+				case "User":
+					v.User = UserID(d.Uint32())
+				case "Device":
+					d.Text(&v.Device)
+				case "Scopes":
+					d.Custom(&v.Scopes)
+				case "flash":
+					if !d.Nil() {
+						n := d.Slice()
+						v.Flash = make([]string, 0, wire.Cap[string](d, n))
+						for ; n > 0 && d.OK(); n-- {
+							v.Flash = append(v.Flash, d.String())
+						}
+					}
+				case "vars":
+					if !d.Nil() {
+						n := d.Map()
+						v.Vars = make(map[string]string, wire.MapCap[string, string](d, n))
+						for ; n > 0 && d.OK(); n-- {
+							k := d.String()
+							v.Vars[k] = d.String()
+						}
+					}
+				case "Begun":
+					v.Begun = d.Time()
+				default:
+					d.Skip()
+				}
+			}
 		}
 		return v
 	},
@@ -540,7 +581,18 @@ var sessionValue = gen.Value{
 		n := 0
 		if v != nil {
 			n += wire.PointerSize(v)
-			n += sizeSession(v)
+			n += len(v.Token)
+			n += wire.SliceSize(v.Flash)
+			for i := range v.Flash {
+				n += len(v.Flash[i])
+			}
+			n += wire.MapSize(v.Vars)
+			for k, x := range v.Vars {
+				n += len(k)
+				n += len(x)
+			}
+			n += len(v.CSRF)
+			n += cap(v.Key)
 		}
 		return n
 	},
@@ -550,101 +602,10 @@ var sessionValue = gen.Value{
 func copySessionValue(v *Session) *Session {
 	if v != nil {
 		x := *v
-		unshareSession(&x)
+		x.Flash = wire.CloneSlice(x.Flash)
+		x.Vars = wire.CloneMap(x.Vars)
+		x.Key = wire.CloneSlice(x.Key)
 		v = &x
 	}
 	return v
-}
-
-// encodeSession writes a Session.
-func encodeSession(e *wire.Encoder, v *Session) {
-	n := 6
-	if v.Flash != nil {
-		n++
-	}
-	e.Struct(n)
-	e.Key("Token")
-	e.String(string(v.Token))
-	e.Key("User")
-	e.Uint(uint64(v.User))
-	e.Key("Device")
-	e.Text(&v.Device)
-	e.Key("Scopes")
-	e.Custom(&v.Scopes)
-	if v.Flash != nil {
-		e.Key("flash")
-		e.Slice(len(v.Flash), false)
-		for i := range v.Flash {
-			e.String(v.Flash[i])
-		}
-	}
-	e.Key("vars")
-	e.Map(len(v.Vars), v.Vars == nil)
-	for _, k := range wire.Keys(v.Vars) {
-		e.String(k)
-		e.String(v.Vars[k])
-	}
-	e.Key("Begun")
-	e.Time(v.Begun)
-}
-
-// decodeSession reads a Session into v, which is zero.
-func decodeSession(d *wire.Decoder, v *Session) {
-	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
-		switch d.Key() {
-		case "Token":
-			v.Token = Token(d.String())
-		case "User":
-			v.User = UserID(d.Uint32())
-		case "Device":
-			d.Text(&v.Device)
-		case "Scopes":
-			d.Custom(&v.Scopes)
-		case "flash":
-			if !d.Nil() {
-				n := d.Slice()
-				v.Flash = make([]string, 0, wire.Cap[string](d, n))
-				for ; n > 0 && d.OK(); n-- {
-					v.Flash = append(v.Flash, d.String())
-				}
-			}
-		case "vars":
-			if !d.Nil() {
-				n := d.Map()
-				v.Vars = make(map[string]string, wire.MapCap[string, string](d, n))
-				for ; n > 0 && d.OK(); n-- {
-					k := d.String()
-					v.Vars[k] = d.String()
-				}
-			}
-		case "Begun":
-			v.Begun = d.Time()
-		default:
-			d.Skip()
-		}
-	}
-}
-
-// unshareSession gives v its own memory after a copy by assignment.
-func unshareSession(v *Session) {
-	v.Flash = wire.CloneSlice(v.Flash)
-	v.Vars = wire.CloneMap(v.Vars)
-	v.Key = wire.CloneSlice(v.Key)
-}
-
-// sizeSession returns how many bytes v refers to.
-func sizeSession(v *Session) (n int) {
-	n += len(v.Token)
-	n += wire.SliceSize(v.Flash)
-	for i := range v.Flash {
-		n += len(v.Flash[i])
-	}
-	n += wire.MapSize(v.Vars)
-	for k, x := range v.Vars {
-		n += len(k)
-		n += len(x)
-	}
-	n += len(v.CSRF)
-	n += cap(v.Key)
-	return n
 }

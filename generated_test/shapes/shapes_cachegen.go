@@ -5,7 +5,6 @@ package shapes
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"math/big"
 	"net/netip"
 	"net/url"
@@ -59,18 +58,14 @@ func (k EverythingKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [EverythingKey.AppendText] writes it.
 func (k EverythingKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseEverythingKey is the inverse of [EverythingKey.String]. Text that String
 // cannot have returned is an error.
 func ParseEverythingKey(text string) (EverythingKey, error) {
 	var k EverythingKey
-	s := gen.ScanKey("everything:{id}", text)
-	s.Literal("everything")
-	k.ID = int(s.Int(s.Segment("", ""), 0))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("everything:{id}", text, &k.ID); err != nil {
 		return EverythingKey{}, err
 	}
 	return k, nil
@@ -90,18 +85,14 @@ func (k ContainersKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [ContainersKey.AppendText] writes it.
 func (k ContainersKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseContainersKey is the inverse of [ContainersKey.String]. Text that String
 // cannot have returned is an error.
 func ParseContainersKey(text string) (ContainersKey, error) {
 	var k ContainersKey
-	s := gen.ScanKey("containers:{id}", text)
-	s.Literal("containers")
-	k.ID = int(s.Int(s.Segment("", ""), 0))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("containers:{id}", text, &k.ID); err != nil {
 		return ContainersKey{}, err
 	}
 	return k, nil
@@ -121,18 +112,14 @@ func (k NodeKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [NodeKey.AppendText] writes it.
 func (k NodeKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseNodeKey is the inverse of [NodeKey.String]. Text that String cannot have
 // returned is an error.
 func ParseNodeKey(text string) (NodeKey, error) {
 	var k NodeKey
-	s := gen.ScanKey("node:{id}", text)
-	s.Literal("node")
-	k.ID = int(s.Int(s.Segment("", ""), 0))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("node:{id}", text, &k.ID); err != nil {
 		return NodeKey{}, err
 	}
 	return k, nil
@@ -152,18 +139,14 @@ func (k TreeKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [TreeKey.AppendText] writes it.
 func (k TreeKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseTreeKey is the inverse of [TreeKey.String]. Text that String cannot have
 // returned is an error.
 func ParseTreeKey(text string) (TreeKey, error) {
 	var k TreeKey
-	s := gen.ScanKey("tree:{id}", text)
-	s.Literal("tree")
-	k.ID = int(s.Int(s.Segment("", ""), 0))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("tree:{id}", text, &k.ID); err != nil {
 		return TreeKey{}, err
 	}
 	return k, nil
@@ -183,18 +166,14 @@ func (k ListKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [ListKey.AppendText] writes it.
 func (k ListKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseListKey is the inverse of [ListKey.String]. Text that String cannot have
 // returned is an error.
 func ParseListKey(text string) (ListKey, error) {
 	var k ListKey
-	s := gen.ScanKey("list:{id}", text)
-	s.Literal("list")
-	k.ID = int(s.Int(s.Segment("", ""), 0))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("list:{id}", text, &k.ID); err != nil {
 		return ListKey{}, err
 	}
 	return k, nil
@@ -214,18 +193,14 @@ func (k PageKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [PageKey.AppendText] writes it.
 func (k PageKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParsePageKey is the inverse of [PageKey.String]. Text that String cannot have
 // returned is an error.
 func ParsePageKey(text string) (PageKey, error) {
 	var k PageKey
-	s := gen.ScanKey("page:{id}", text)
-	s.Literal("page")
-	k.ID = int(s.Int(s.Segment("", ""), 0))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("page:{id}", text, &k.ID); err != nil {
 		return PageKey{}, err
 	}
 	return k, nil
@@ -245,18 +220,14 @@ func (k EmbeddingKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [EmbeddingKey.AppendText] writes it.
 func (k EmbeddingKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseEmbeddingKey is the inverse of [EmbeddingKey.String]. Text that String
 // cannot have returned is an error.
 func ParseEmbeddingKey(text string) (EmbeddingKey, error) {
 	var k EmbeddingKey
-	s := gen.ScanKey("embedding:{id}", text)
-	s.Literal("embedding")
-	k.ID = int(s.Int(s.Segment("", ""), 0))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("embedding:{id}", text, &k.ID); err != nil {
 		return EmbeddingKey{}, err
 	}
 	return k, nil
@@ -276,18 +247,14 @@ func (k ShadowingKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [ShadowingKey.AppendText] writes it.
 func (k ShadowingKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseShadowingKey is the inverse of [ShadowingKey.String]. Text that String
 // cannot have returned is an error.
 func ParseShadowingKey(text string) (ShadowingKey, error) {
 	var k ShadowingKey
-	s := gen.ScanKey("shadowing:{id}", text)
-	s.Literal("shadowing")
-	k.ID = int(s.Int(s.Segment("", ""), 0))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("shadowing:{id}", text, &k.ID); err != nil {
 		return ShadowingKey{}, err
 	}
 	return k, nil
@@ -307,18 +274,14 @@ func (k TaggedKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [TaggedKey.AppendText] writes it.
 func (k TaggedKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseTaggedKey is the inverse of [TaggedKey.String]. Text that String cannot
 // have returned is an error.
 func ParseTaggedKey(text string) (TaggedKey, error) {
 	var k TaggedKey
-	s := gen.ScanKey("tagged:{id}", text)
-	s.Literal("tagged")
-	k.ID = int(s.Int(s.Segment("", ""), 0))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("tagged:{id}", text, &k.ID); err != nil {
 		return TaggedKey{}, err
 	}
 	return k, nil
@@ -338,18 +301,14 @@ func (k SparseKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [SparseKey.AppendText] writes it.
 func (k SparseKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseSparseKey is the inverse of [SparseKey.String]. Text that String cannot
 // have returned is an error.
 func ParseSparseKey(text string) (SparseKey, error) {
 	var k SparseKey
-	s := gen.ScanKey("sparse:{id}", text)
-	s.Literal("sparse")
-	k.ID = int(s.Int(s.Segment("", ""), 0))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("sparse:{id}", text, &k.ID); err != nil {
 		return SparseKey{}, err
 	}
 	return k, nil
@@ -369,18 +328,14 @@ func (k MarshalingKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [MarshalingKey.AppendText] writes it.
 func (k MarshalingKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseMarshalingKey is the inverse of [MarshalingKey.String]. Text that String
 // cannot have returned is an error.
 func ParseMarshalingKey(text string) (MarshalingKey, error) {
 	var k MarshalingKey
-	s := gen.ScanKey("marshaling:{id}", text)
-	s.Literal("marshaling")
-	k.ID = int(s.Int(s.Segment("", ""), 0))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("marshaling:{id}", text, &k.ID); err != nil {
 		return MarshalingKey{}, err
 	}
 	return k, nil
@@ -400,18 +355,14 @@ func (k ForeignKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [ForeignKey.AppendText] writes it.
 func (k ForeignKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseForeignKey is the inverse of [ForeignKey.String]. Text that String
 // cannot have returned is an error.
 func ParseForeignKey(text string) (ForeignKey, error) {
 	var k ForeignKey
-	s := gen.ScanKey("foreign:{id}", text)
-	s.Literal("foreign")
-	k.ID = int(s.Int(s.Segment("", ""), 0))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("foreign:{id}", text, &k.ID); err != nil {
 		return ForeignKey{}, err
 	}
 	return k, nil
@@ -431,18 +382,14 @@ func (k GuardedKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [GuardedKey.AppendText] writes it.
 func (k GuardedKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseGuardedKey is the inverse of [GuardedKey.String]. Text that String
 // cannot have returned is an error.
 func ParseGuardedKey(text string) (GuardedKey, error) {
 	var k GuardedKey
-	s := gen.ScanKey("guarded:{id}", text)
-	s.Literal("guarded")
-	k.ID = int(s.Int(s.Segment("", ""), 0))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("guarded:{id}", text, &k.ID); err != nil {
 		return GuardedKey{}, err
 	}
 	return k, nil
@@ -462,18 +409,14 @@ func (k ShadowsKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [ShadowsKey.AppendText] writes it.
 func (k ShadowsKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseShadowsKey is the inverse of [ShadowsKey.String]. Text that String
 // cannot have returned is an error.
 func ParseShadowsKey(text string) (ShadowsKey, error) {
 	var k ShadowsKey
-	s := gen.ScanKey("shadows:{id}", text)
-	s.Literal("shadows")
-	k.ID = int(s.Int(s.Segment("", ""), 0))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("shadows:{id}", text, &k.ID); err != nil {
 		return ShadowsKey{}, err
 	}
 	return k, nil
@@ -493,18 +436,14 @@ func (k TimeKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [TimeKey.AppendText] writes it.
 func (k TimeKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseTimeKey is the inverse of [TimeKey.String]. Text that String cannot have
 // returned is an error.
 func ParseTimeKey(text string) (TimeKey, error) {
 	var k TimeKey
-	s := gen.ScanKey("time:{id}", text)
-	s.Literal("time")
-	k.ID = int(s.Int(s.Segment("", ""), 0))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("time:{id}", text, &k.ID); err != nil {
 		return TimeKey{}, err
 	}
 	return k, nil
@@ -524,18 +463,14 @@ func (k CountKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [CountKey.AppendText] writes it.
 func (k CountKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseCountKey is the inverse of [CountKey.String]. Text that String cannot
 // have returned is an error.
 func ParseCountKey(text string) (CountKey, error) {
 	var k CountKey
-	s := gen.ScanKey("amount:{id}", text)
-	s.Literal("amount")
-	k.ID = int(s.Int(s.Segment("", ""), 0))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("amount:{id}", text, &k.ID); err != nil {
 		return CountKey{}, err
 	}
 	return k, nil
@@ -555,18 +490,14 @@ func (k LabelsKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [LabelsKey.AppendText] writes it.
 func (k LabelsKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseLabelsKey is the inverse of [LabelsKey.String]. Text that String cannot
 // have returned is an error.
 func ParseLabelsKey(text string) (LabelsKey, error) {
 	var k LabelsKey
-	s := gen.ScanKey("labels:{id}", text)
-	s.Literal("labels")
-	k.ID = int(s.Int(s.Segment("", ""), 0))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("labels:{id}", text, &k.ID); err != nil {
 		return LabelsKey{}, err
 	}
 	return k, nil
@@ -574,7 +505,7 @@ func ParseLabelsKey(text string) (LabelsKey, error) {
 
 // everythingCache is the cache of [FindEverything]. It works once [BindCaches]
 // has been called.
-var everythingCache = gen.Declare[EverythingKey, *Everything](gen.Definition{
+var everythingCache = gen.Declare[EverythingKey, *Everything](&gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindEverything",
 	Pattern:   "everything:{id}",
 	IntPrefix: "everything:",
@@ -583,7 +514,7 @@ var everythingCache = gen.Declare[EverythingKey, *Everything](gen.Definition{
 
 // containersCache is the cache of [FindContainers]. It works once [BindCaches]
 // has been called.
-var containersCache = gen.Declare[ContainersKey, Containers](gen.Definition{
+var containersCache = gen.Declare[ContainersKey, Containers](&gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindContainers",
 	Pattern:   "containers:{id}",
 	IntPrefix: "containers:",
@@ -592,7 +523,7 @@ var containersCache = gen.Declare[ContainersKey, Containers](gen.Definition{
 
 // nodeCache is the cache of [FindNode]. It works once [BindCaches] has been
 // called.
-var nodeCache = gen.Declare[NodeKey, *Node](gen.Definition{
+var nodeCache = gen.Declare[NodeKey, *Node](&gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindNode",
 	Pattern:   "node:{id}",
 	IntPrefix: "node:",
@@ -601,7 +532,7 @@ var nodeCache = gen.Declare[NodeKey, *Node](gen.Definition{
 
 // treeCache is the cache of [FindTree]. It works once [BindCaches] has been
 // called.
-var treeCache = gen.Declare[TreeKey, Tree](gen.Definition{
+var treeCache = gen.Declare[TreeKey, Tree](&gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindTree",
 	Pattern:   "tree:{id}",
 	IntPrefix: "tree:",
@@ -610,7 +541,7 @@ var treeCache = gen.Declare[TreeKey, Tree](gen.Definition{
 
 // listCache is the cache of [FindList]. It works once [BindCaches] has been
 // called.
-var listCache = gen.Declare[ListKey, List](gen.Definition{
+var listCache = gen.Declare[ListKey, List](&gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindList",
 	Pattern:   "list:{id}",
 	IntPrefix: "list:",
@@ -619,7 +550,7 @@ var listCache = gen.Declare[ListKey, List](gen.Definition{
 
 // pageCache is the cache of [FindPage]. It works once [BindCaches] has been
 // called.
-var pageCache = gen.Declare[PageKey, Page[Item]](gen.Definition{
+var pageCache = gen.Declare[PageKey, Page[Item]](&gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindPage",
 	Pattern:   "page:{id}",
 	IntPrefix: "page:",
@@ -628,7 +559,7 @@ var pageCache = gen.Declare[PageKey, Page[Item]](gen.Definition{
 
 // embeddingCache is the cache of [FindEmbedding]. It works once [BindCaches]
 // has been called.
-var embeddingCache = gen.Declare[EmbeddingKey, *Embedding](gen.Definition{
+var embeddingCache = gen.Declare[EmbeddingKey, *Embedding](&gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindEmbedding",
 	Pattern:   "embedding:{id}",
 	IntPrefix: "embedding:",
@@ -637,7 +568,7 @@ var embeddingCache = gen.Declare[EmbeddingKey, *Embedding](gen.Definition{
 
 // shadowingCache is the cache of [FindShadowing]. It works once [BindCaches]
 // has been called.
-var shadowingCache = gen.Declare[ShadowingKey, *Shadowing](gen.Definition{
+var shadowingCache = gen.Declare[ShadowingKey, *Shadowing](&gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindShadowing",
 	Pattern:   "shadowing:{id}",
 	IntPrefix: "shadowing:",
@@ -646,7 +577,7 @@ var shadowingCache = gen.Declare[ShadowingKey, *Shadowing](gen.Definition{
 
 // taggedCache is the cache of [FindTagged]. It works once [BindCaches] has been
 // called.
-var taggedCache = gen.Declare[TaggedKey, []Tagged](gen.Definition{
+var taggedCache = gen.Declare[TaggedKey, []Tagged](&gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindTagged",
 	Pattern:   "tagged:{id}",
 	IntPrefix: "tagged:",
@@ -655,7 +586,7 @@ var taggedCache = gen.Declare[TaggedKey, []Tagged](gen.Definition{
 
 // sparseCache is the cache of [FindSparse]. It works once [BindCaches] has been
 // called.
-var sparseCache = gen.Declare[SparseKey, map[string]*Sparse](gen.Definition{
+var sparseCache = gen.Declare[SparseKey, map[string]*Sparse](&gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindSparse",
 	Pattern:   "sparse:{id}",
 	IntPrefix: "sparse:",
@@ -664,7 +595,7 @@ var sparseCache = gen.Declare[SparseKey, map[string]*Sparse](gen.Definition{
 
 // marshalingCache is the cache of [FindMarshaling]. It works once [BindCaches]
 // has been called.
-var marshalingCache = gen.Declare[MarshalingKey, *Marshaling](gen.Definition{
+var marshalingCache = gen.Declare[MarshalingKey, *Marshaling](&gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindMarshaling",
 	Pattern:   "marshaling:{id}",
 	IntPrefix: "marshaling:",
@@ -673,7 +604,7 @@ var marshalingCache = gen.Declare[MarshalingKey, *Marshaling](gen.Definition{
 
 // foreignCache is the cache of [FindForeign]. It works once [BindCaches] has
 // been called.
-var foreignCache = gen.Declare[ForeignKey, *Foreign](gen.Definition{
+var foreignCache = gen.Declare[ForeignKey, *Foreign](&gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindForeign",
 	Pattern:   "foreign:{id}",
 	IntPrefix: "foreign:",
@@ -682,7 +613,7 @@ var foreignCache = gen.Declare[ForeignKey, *Foreign](gen.Definition{
 
 // guardedCache is the cache of [FindGuarded]. It works once [BindCaches] has
 // been called.
-var guardedCache = gen.Declare[GuardedKey, *Guarded](gen.Definition{
+var guardedCache = gen.Declare[GuardedKey, *Guarded](&gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindGuarded",
 	Pattern:   "guarded:{id}",
 	IntPrefix: "guarded:",
@@ -692,7 +623,7 @@ var guardedCache = gen.Declare[GuardedKey, *Guarded](gen.Definition{
 
 // shadowsCache is the cache of [FindShadows]. It works once [BindCaches] has
 // been called.
-var shadowsCache = gen.Declare[ShadowsKey, Shadows](gen.Definition{
+var shadowsCache = gen.Declare[ShadowsKey, Shadows](&gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindShadows",
 	Pattern:   "shadows:{id}",
 	IntPrefix: "shadows:",
@@ -701,7 +632,7 @@ var shadowsCache = gen.Declare[ShadowsKey, Shadows](gen.Definition{
 
 // timeCache is the cache of [FindTime]. It works once [BindCaches] has been
 // called.
-var timeCache = gen.Declare[TimeKey, time.Time](gen.Definition{
+var timeCache = gen.Declare[TimeKey, time.Time](&gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindTime",
 	Pattern:   "time:{id}",
 	IntPrefix: "time:",
@@ -710,7 +641,7 @@ var timeCache = gen.Declare[TimeKey, time.Time](gen.Definition{
 
 // countCache is the cache of [FindCount]. It works once [BindCaches] has been
 // called.
-var countCache = gen.Declare[CountKey, uint16](gen.Definition{
+var countCache = gen.Declare[CountKey, uint16](&gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindCount",
 	Pattern:   "amount:{id}",
 	IntPrefix: "amount:",
@@ -719,7 +650,7 @@ var countCache = gen.Declare[CountKey, uint16](gen.Definition{
 
 // labelsCache is the cache of [FindLabels]. It works once [BindCaches] has been
 // called.
-var labelsCache = gen.Declare[LabelsKey, struct{ Labels []string }](gen.Definition{
+var labelsCache = gen.Declare[LabelsKey, struct{ Labels []string }](&gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/shapes.FindLabels",
 	Pattern:   "labels:{id}",
 	IntPrefix: "labels:",
@@ -730,24 +661,25 @@ var labelsCache = gen.Declare[LabelsKey, struct{ Labels []string }](gen.Definiti
 // if stores lacks a store that a function names. Before, the functions fail
 // with [runtime.ErrNotBound]. A second call binds them to other stores.
 func BindCaches(stores runtime.Stores) error {
-	return errors.Join(
-		everythingCache.Bind(stores),
-		containersCache.Bind(stores),
-		nodeCache.Bind(stores),
-		treeCache.Bind(stores),
-		listCache.Bind(stores),
-		pageCache.Bind(stores),
-		embeddingCache.Bind(stores),
-		shadowingCache.Bind(stores),
-		taggedCache.Bind(stores),
-		sparseCache.Bind(stores),
-		marshalingCache.Bind(stores),
-		foreignCache.Bind(stores),
-		guardedCache.Bind(stores),
-		shadowsCache.Bind(stores),
-		timeCache.Bind(stores),
-		countCache.Bind(stores),
-		labelsCache.Bind(stores),
+	return gen.Bind(
+		stores,
+		everythingCache.Untyped(),
+		containersCache.Untyped(),
+		nodeCache.Untyped(),
+		treeCache.Untyped(),
+		listCache.Untyped(),
+		pageCache.Untyped(),
+		embeddingCache.Untyped(),
+		shadowingCache.Untyped(),
+		taggedCache.Untyped(),
+		sparseCache.Untyped(),
+		marshalingCache.Untyped(),
+		foreignCache.Untyped(),
+		guardedCache.Untyped(),
+		shadowsCache.Untyped(),
+		timeCache.Untyped(),
+		countCache.Untyped(),
+		labelsCache.Untyped(),
 	)
 }
 
@@ -1593,11 +1525,430 @@ var containersValue = gen.Value{
 	Fingerprint: 0xc951b8fb93464a82,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Containers)
-		encodeContainers(e, &v)
+		e.Struct(19)
+		e.Key("Names")
+		e.Slice(len(v.Names), v.Names == nil)
+		for i := range v.Names {
+			e.String(v.Names[i])
+		}
+		e.Key("Rows")
+		e.Slice(len(v.Rows), v.Rows == nil)
+		for i := range v.Rows {
+			e.Slice(len(v.Rows[i]), v.Rows[i] == nil)
+			for j := range v.Rows[i] {
+				e.Int(int64(v.Rows[i][j]))
+			}
+		}
+		e.Key("Items")
+		e.Slice(len(v.Items), v.Items == nil)
+		for i := range v.Items {
+			encodeItem(e, &v.Items[i])
+		}
+		e.Key("Links")
+		e.Slice(len(v.Links), v.Links == nil)
+		for i := range v.Links {
+			if v.Links[i] == nil {
+				e.Nil()
+			} else {
+				encodeItem(e, v.Links[i])
+			}
+		}
+		e.Key("Grid")
+		e.Array(2)
+		for i := range v.Grid {
+			e.Array(3)
+			for j := range v.Grid[i] {
+				e.Int(int64(v.Grid[i][j]))
+			}
+		}
+		e.Key("Fixed")
+		e.Array(2)
+		for i := range v.Fixed {
+			if v.Fixed[i] == nil {
+				e.Nil()
+			} else {
+				encodeItem(e, v.Fixed[i])
+			}
+		}
+		e.Key("Empty")
+		e.Array(0)
+		e.Key("ByName")
+		e.Map(len(v.ByName), v.ByName == nil)
+		for _, k := range wire.Keys(v.ByName) {
+			e.String(k)
+			x := v.ByName[k]
+			encodeItem(e, &x)
+		}
+		e.Key("ByLevel")
+		e.Map(len(v.ByLevel), v.ByLevel == nil)
+		for _, k := range wire.Keys(v.ByLevel) {
+			e.Int(int64(k))
+			x := v.ByLevel[k]
+			e.Slice(len(x), x == nil)
+			for i := range x {
+				if x[i] == nil {
+					e.Nil()
+				} else {
+					encodeItem(e, x[i])
+				}
+			}
+		}
+		e.Key("ByBool")
+		e.Map(len(v.ByBool), v.ByBool == nil)
+		for _, x := range wire.Entries(e, v.ByBool, func(e *wire.Encoder, k bool) {
+			e.Bool(k)
+		}) {
+			e.Raw(x.Key)
+			e.String(x.Value)
+		}
+		e.Key("ByFloat")
+		e.Map(len(v.ByFloat), v.ByFloat == nil)
+		for _, x := range wire.Entries(e, v.ByFloat, func(e *wire.Encoder, k float64) {
+			e.Float64(k)
+		}) {
+			e.Raw(x.Key)
+			e.Uint(uint64(x.Value))
+		}
+		e.Key("ByPair")
+		e.Map(len(v.ByPair), v.ByPair == nil)
+		for _, x := range wire.Entries(e, v.ByPair, func(e *wire.Encoder, k Pair) {
+			encodePair(e, &k)
+		}) {
+			e.Raw(x.Key)
+			e.Map(len(x.Value), x.Value == nil)
+			for _, k := range wire.Keys(x.Value) {
+				e.Int(int64(k))
+				e.String(x.Value[k])
+			}
+		}
+		e.Key("ByAddr")
+		e.Map(len(v.ByAddr), v.ByAddr == nil)
+		for _, x := range wire.Entries(e, v.ByAddr, func(e *wire.Encoder, k netip.Addr) {
+			e.Binary(&k)
+		}) {
+			e.Raw(x.Key)
+			e.Int(int64(x.Value))
+		}
+		e.Key("ByKey")
+		e.Map(len(v.ByKey), v.ByKey == nil)
+		for _, x := range wire.Entries(e, v.ByKey, func(e *wire.Encoder, k [2]int8) {
+			e.Array(2)
+			for i := range k {
+				e.Int(int64(k[i]))
+			}
+		}) {
+			e.Raw(x.Key)
+			if x.Value == nil {
+				e.Nil()
+			} else {
+				e.Bytes(*x.Value)
+			}
+		}
+		e.Key("Deep")
+		if v.Deep == nil {
+			e.Nil()
+		} else {
+			if *v.Deep == nil {
+				e.Nil()
+			} else {
+				encodeItem(e, *v.Deep)
+			}
+		}
+		e.Key("Slice")
+		if v.Slice == nil {
+			e.Nil()
+		} else {
+			e.Slice(len(*v.Slice), *v.Slice == nil)
+			for i := range *v.Slice {
+				e.Int(int64((*v.Slice)[i]))
+			}
+		}
+		e.Key("Number")
+		if v.Number == nil {
+			e.Nil()
+		} else {
+			e.Int(int64(*v.Number))
+		}
+		e.Key("Nested")
+		e.Map(len(v.Nested), v.Nested == nil)
+		for _, k := range wire.Keys(v.Nested) {
+			e.String(k)
+			x := v.Nested[k]
+			e.Map(len(x), x == nil)
+			for _, key := range wire.Keys(x) {
+				e.String(key)
+				value2 := x[key]
+				e.Slice(len(value2), value2 == nil)
+				for i := range value2 {
+					e.Time(value2[i])
+				}
+			}
+		}
+		e.Key("Any")
+		e.Struct(2)
+		e.Key("A")
+		e.Int(int64(v.Any.A))
+		e.Key("B")
+		e.Slice(len(v.Any.B), v.Any.B == nil)
+		for i := range v.Any.B {
+			e.Struct(1)
+			e.Key("C")
+			if v.Any.B[i].C == nil {
+				e.Nil()
+			} else {
+				e.String(*v.Any.B[i].C)
+			}
+		}
 	},
 	Decode: func(d *wire.Decoder) any {
 		var v Containers
-		decodeContainers(d, &v)
+		for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
+			switch d.Key() {
+			case "Names":
+				if !d.Nil() {
+					n := d.Slice()
+					v.Names = make([]string, 0, wire.Cap[string](d, n))
+					for ; n > 0 && d.OK(); n-- {
+						v.Names = append(v.Names, d.String())
+					}
+				}
+			case "Rows":
+				if !d.Nil() {
+					n := d.Slice()
+					v.Rows = make([][]int, 0, wire.Cap[[]int](d, n))
+					for i := 0; i < n && d.OK(); i++ {
+						v.Rows = append(v.Rows, nil)
+						if !d.Nil() {
+							length := d.Slice()
+							v.Rows[i] = make([]int, 0, wire.Cap[int](d, length))
+							for ; length > 0 && d.OK(); length-- {
+								v.Rows[i] = append(v.Rows[i], d.Int())
+							}
+						}
+					}
+				}
+			case "Items":
+				if !d.Nil() {
+					n := d.Slice()
+					v.Items = make([]Item, 0, wire.Cap[Item](d, n))
+					for i := 0; i < n && d.OK(); i++ {
+						v.Items = append(v.Items, Item{})
+						decodeItem(d, &v.Items[i])
+					}
+				}
+			case "Links":
+				if !d.Nil() {
+					n := d.Slice()
+					v.Links = make([]*Item, 0, wire.Cap[*Item](d, n))
+					for i := 0; i < n && d.OK(); i++ {
+						v.Links = append(v.Links, nil)
+						if !d.Nil() {
+							v.Links[i] = new(Item)
+							decodeItem(d, v.Links[i])
+						}
+					}
+				}
+			case "Grid":
+				if d.Array(2) {
+					for i := range v.Grid {
+						if d.Array(3) {
+							for j := range v.Grid[i] {
+								v.Grid[i][j] = d.Int()
+							}
+						}
+					}
+				}
+			case "Fixed":
+				if d.Array(2) {
+					for i := range v.Fixed {
+						if !d.Nil() {
+							v.Fixed[i] = new(Item)
+							decodeItem(d, v.Fixed[i])
+						}
+					}
+				}
+			case "Empty":
+				d.Array(0)
+			case "ByName":
+				if !d.Nil() {
+					n := d.Map()
+					v.ByName = make(map[string]Item, wire.MapCap[string, Item](d, n))
+					for ; n > 0 && d.OK(); n-- {
+						k := d.String()
+						var x Item
+						decodeItem(d, &x)
+						v.ByName[k] = x
+					}
+				}
+			case "ByLevel":
+				if !d.Nil() {
+					n := d.Map()
+					v.ByLevel = make(map[Level][]*Item, wire.MapCap[Level, []*Item](d, n))
+					for ; n > 0 && d.OK(); n-- {
+						k := Level(d.Int16())
+						var x []*Item
+						if !d.Nil() {
+							length := d.Slice()
+							x = make([]*Item, 0, wire.Cap[*Item](d, length))
+							for i := 0; i < length && d.OK(); i++ {
+								x = append(x, nil)
+								if !d.Nil() {
+									x[i] = new(Item)
+									decodeItem(d, x[i])
+								}
+							}
+						}
+						v.ByLevel[k] = x
+					}
+				}
+			case "ByBool":
+				if !d.Nil() {
+					n := d.Map()
+					v.ByBool = make(map[bool]string, wire.MapCap[bool, string](d, n))
+					for ; n > 0 && d.OK(); n-- {
+						k := d.Bool()
+						v.ByBool[k] = d.String()
+					}
+				}
+			case "ByFloat":
+				if !d.Nil() {
+					n := d.Map()
+					v.ByFloat = make(map[float64]Digit, wire.MapCap[float64, Digit](d, n))
+					for ; n > 0 && d.OK(); n-- {
+						k := d.Float64()
+						v.ByFloat[k] = Digit(d.Uint8())
+					}
+				}
+			case "ByPair":
+				if !d.Nil() {
+					n := d.Map()
+					v.ByPair = make(map[Pair]map[int]string, wire.MapCap[Pair, map[int]string](d, n))
+					for ; n > 0 && d.OK(); n-- {
+						var k Pair
+						decodePair(d, &k)
+						var x map[int]string
+						if !d.Nil() {
+							length := d.Map()
+							x = make(map[int]string, wire.MapCap[int, string](d, length))
+							for ; length > 0 && d.OK(); length-- {
+								key := d.Int()
+								x[key] = d.String()
+							}
+						}
+						v.ByPair[k] = x
+					}
+				}
+			case "ByAddr":
+				if !d.Nil() {
+					n := d.Map()
+					v.ByAddr = make(map[netip.Addr]Level, wire.MapCap[netip.Addr, Level](d, n))
+					for ; n > 0 && d.OK(); n-- {
+						var k netip.Addr
+						d.Binary(&k)
+						v.ByAddr[k] = Level(d.Int16())
+					}
+				}
+			case "ByKey":
+				if !d.Nil() {
+					n := d.Map()
+					v.ByKey = make(map[[2]int8]*[]byte, wire.MapCap[[2]int8, *[]byte](d, n))
+					for ; n > 0 && d.OK(); n-- {
+						var k [2]int8
+						if d.Array(2) {
+							for i := range k {
+								k[i] = d.Int8()
+							}
+						}
+						var x *[]byte
+						if !d.Nil() {
+							x = new([]byte)
+							*x = d.Bytes()
+						}
+						v.ByKey[k] = x
+					}
+				}
+			case "Deep":
+				if !d.Nil() {
+					v.Deep = new(*Item)
+					if !d.Nil() {
+						*v.Deep = new(Item)
+						decodeItem(d, *v.Deep)
+					}
+				}
+			case "Slice":
+				if !d.Nil() {
+					v.Slice = new([]int)
+					if !d.Nil() {
+						n := d.Slice()
+						*v.Slice = make([]int, 0, wire.Cap[int](d, n))
+						for ; n > 0 && d.OK(); n-- {
+							*v.Slice = append(*v.Slice, d.Int())
+						}
+					}
+				}
+			case "Number":
+				if !d.Nil() {
+					v.Number = new(int)
+					*v.Number = d.Int()
+				}
+			case "Nested":
+				if !d.Nil() {
+					n := d.Map()
+					v.Nested = make(map[string]map[string][]time.Time, wire.MapCap[string, map[string][]time.Time](d, n))
+					for ; n > 0 && d.OK(); n-- {
+						k := d.String()
+						var x map[string][]time.Time
+						if !d.Nil() {
+							length := d.Map()
+							x = make(map[string][]time.Time, wire.MapCap[string, []time.Time](d, length))
+							for ; length > 0 && d.OK(); length-- {
+								key := d.String()
+								var value []time.Time
+								if !d.Nil() {
+									length2 := d.Slice()
+									value = make([]time.Time, 0, wire.Cap[time.Time](d, length2))
+									for ; length2 > 0 && d.OK(); length2-- {
+										value = append(value, d.Time())
+									}
+								}
+								x[key] = value
+							}
+						}
+						v.Nested[k] = x
+					}
+				}
+			case "Any":
+				for inner := d.Struct(); inner > 0 && d.OK(); inner-- {
+					switch d.Key() {
+					case "A":
+						v.Any.A = d.Int()
+					case "B":
+						if !d.Nil() {
+							n := d.Slice()
+							v.Any.B = make([]struct{ C *string }, 0, wire.Cap[struct{ C *string }](d, n))
+							for i := 0; i < n && d.OK(); i++ {
+								v.Any.B = append(v.Any.B, struct{ C *string }{})
+								for inner2 := d.Struct(); inner2 > 0 && d.OK(); inner2-- {
+									switch d.Key() {
+									case "C":
+										if !d.Nil() {
+											v.Any.B[i].C = new(string)
+											*v.Any.B[i].C = d.String()
+										}
+									default:
+										d.Skip()
+									}
+								}
+							}
+						}
+					default:
+						d.Skip()
+					}
+				}
+			default:
+				d.Skip()
+			}
+		}
 		return v
 	},
 	Copy: func(value any) any {
@@ -1607,14 +1958,207 @@ var containersValue = gen.Value{
 	Size: func(value any) int {
 		v, _ := value.(Containers)
 		n := 0
-		n += sizeContainers(&v)
+		n += wire.SliceSize(v.Names)
+		for i := range v.Names {
+			n += len(v.Names[i])
+		}
+		n += wire.SliceSize(v.Rows)
+		for i := range v.Rows {
+			n += wire.SliceSize(v.Rows[i])
+		}
+		n += wire.SliceSize(v.Items)
+		for i := range v.Items {
+			n += sizeItem(&v.Items[i])
+		}
+		n += wire.SliceSize(v.Links)
+		for i := range v.Links {
+			if v.Links[i] != nil {
+				n += wire.PointerSize(v.Links[i])
+				n += sizeItem(v.Links[i])
+			}
+		}
+		for i := range v.Fixed {
+			if v.Fixed[i] != nil {
+				n += wire.PointerSize(v.Fixed[i])
+				n += sizeItem(v.Fixed[i])
+			}
+		}
+		n += wire.MapSize(v.ByName)
+		for k, x := range v.ByName {
+			n += len(k)
+			n += sizeItem(&x)
+		}
+		n += wire.MapSize(v.ByLevel)
+		for _, x := range v.ByLevel {
+			n += wire.SliceSize(x)
+			for i := range x {
+				if x[i] != nil {
+					n += wire.PointerSize(x[i])
+					n += sizeItem(x[i])
+				}
+			}
+		}
+		n += wire.MapSize(v.ByBool)
+		for _, x := range v.ByBool {
+			n += len(x)
+		}
+		n += wire.MapSize(v.ByFloat)
+		n += wire.MapSize(v.ByPair)
+		for k, x := range v.ByPair {
+			n += sizePair(&k)
+			n += wire.MapSize(x)
+			for _, value2 := range x {
+				n += len(value2)
+			}
+		}
+		n += wire.MapSize(v.ByAddr)
+		n += wire.MapSize(v.ByKey)
+		for _, x := range v.ByKey {
+			if x != nil {
+				n += wire.PointerSize(x)
+				n += cap(*x)
+			}
+		}
+		if v.Deep != nil {
+			n += wire.PointerSize(v.Deep)
+			if *v.Deep != nil {
+				n += wire.PointerSize(*v.Deep)
+				n += sizeItem(*v.Deep)
+			}
+		}
+		if v.Slice != nil {
+			n += wire.PointerSize(v.Slice)
+			n += wire.SliceSize(*v.Slice)
+		}
+		n += wire.PointerSize(v.Number)
+		n += wire.MapSize(v.Nested)
+		for k, x := range v.Nested {
+			n += len(k)
+			n += wire.MapSize(x)
+			for key, value2 := range x {
+				n += len(key)
+				n += wire.SliceSize(value2)
+			}
+		}
+		n += wire.SliceSize(v.Any.B)
+		for i := range v.Any.B {
+			if v.Any.B[i].C != nil {
+				n += wire.PointerSize(v.Any.B[i].C)
+				n += len(*v.Any.B[i].C)
+			}
+		}
 		return n
 	},
 }
 
 // copyContainersValue returns a copy of v that shares no memory with it.
 func copyContainersValue(v Containers) Containers {
-	unshareContainers(&v)
+	v.Names = wire.CloneSlice(v.Names)
+	v.Rows = wire.CloneSlice(v.Rows)
+	for i := range v.Rows {
+		v.Rows[i] = wire.CloneSlice(v.Rows[i])
+	}
+	v.Items = wire.CloneSlice(v.Items)
+	for i := range v.Items {
+		unshareItem(&v.Items[i])
+	}
+	v.Links = wire.CloneSlice(v.Links)
+	for i := range v.Links {
+		if v.Links[i] != nil {
+			x := *v.Links[i]
+			unshareItem(&x)
+			v.Links[i] = &x
+		}
+	}
+	for i := range v.Fixed {
+		if v.Fixed[i] != nil {
+			x := *v.Fixed[i]
+			unshareItem(&x)
+			v.Fixed[i] = &x
+		}
+	}
+	if v.ByName != nil {
+		m := make(map[string]Item, len(v.ByName))
+		for k, x := range v.ByName {
+			unshareItem(&x)
+			m[k] = x
+		}
+		v.ByName = m
+	}
+	if v.ByLevel != nil {
+		m := make(map[Level][]*Item, len(v.ByLevel))
+		for k, x := range v.ByLevel {
+			x = wire.CloneSlice(x)
+			for i := range x {
+				if x[i] != nil {
+					target := *x[i]
+					unshareItem(&target)
+					x[i] = &target
+				}
+			}
+			m[k] = x
+		}
+		v.ByLevel = m
+	}
+	v.ByBool = wire.CloneMap(v.ByBool)
+	v.ByFloat = wire.CloneMap(v.ByFloat)
+	if v.ByPair != nil {
+		m := make(map[Pair]map[int]string, len(v.ByPair))
+		for k, x := range v.ByPair {
+			m[k] = wire.CloneMap(x)
+		}
+		v.ByPair = m
+	}
+	v.ByAddr = wire.CloneMap(v.ByAddr)
+	if v.ByKey != nil {
+		m := make(map[[2]int8]*[]byte, len(v.ByKey))
+		for k, x := range v.ByKey {
+			if x != nil {
+				target := wire.CloneSlice(*x)
+				x = &target
+			}
+			m[k] = x
+		}
+		v.ByKey = m
+	}
+	if v.Deep != nil {
+		x := *v.Deep
+		if x != nil {
+			target := *x
+			unshareItem(&target)
+			x = &target
+		}
+		v.Deep = &x
+	}
+	if v.Slice != nil {
+		x := wire.CloneSlice(*v.Slice)
+		v.Slice = &x
+	}
+	if v.Number != nil {
+		x := *v.Number
+		v.Number = &x
+	}
+	if v.Nested != nil {
+		m := make(map[string]map[string][]time.Time, len(v.Nested))
+		for k, x := range v.Nested {
+			if x != nil {
+				copied := make(map[string][]time.Time, len(x))
+				for key, value := range x {
+					copied[key] = wire.CloneSlice(value)
+				}
+				x = copied
+			}
+			m[k] = x
+		}
+		v.Nested = m
+	}
+	v.Any.B = wire.CloneSlice(v.Any.B)
+	for i := range v.Any.B {
+		if v.Any.B[i].C != nil {
+			x := *v.Any.B[i].C
+			v.Any.B[i].C = &x
+		}
+	}
 	return v
 }
 
@@ -1627,14 +2171,81 @@ var embeddingValue = gen.Value{
 		if v == nil {
 			e.Nil()
 		} else {
-			encodeEmbedding(e, v)
+			n := 6
+			if v.Inner != nil {
+				n += 2
+			}
+			e.Struct(n)
+			e.Key("ID")
+			e.Int(int64(v.Base.ID))
+			e.Key("Made")
+			e.Time(v.Base.Made)
+			e.Key("Hidden")
+			e.String(v.base.Hidden)
+			if v.Inner != nil {
+				e.Key("Left")
+				e.Slice(len(v.Inner.Left), v.Inner.Left == nil)
+				for i := range v.Inner.Left {
+					e.Int(int64(v.Inner.Left[i]))
+				}
+				e.Key("Right")
+				e.Slice(len(v.Inner.Right), v.Inner.Right == nil)
+				for i := range v.Inner.Right {
+					e.Int(int64(v.Inner.Right[i]))
+				}
+			}
+			e.Key("Apart")
+			encodeApart(e, &v.Apart)
+			e.Key("Level")
+			e.Int(int64(v.Level))
+			e.Key("Label")
+			e.String(v.Label)
 		}
 	},
 	Decode: func(d *wire.Decoder) any {
 		var v *Embedding
 		if !d.Nil() {
 			v = new(Embedding)
-			decodeEmbedding(d, v)
+			for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
+				switch d.Key() {
+				case "ID":
+					v.Base.ID = d.Int()
+				case "Made":
+					v.Base.Made = d.Time()
+				case "Hidden":
+					v.base.Hidden = d.String()
+				case "Left":
+					if v.Inner == nil {
+						v.Inner = new(Inner)
+					}
+					if !d.Nil() {
+						n := d.Slice()
+						v.Inner.Left = make([]int, 0, wire.Cap[int](d, n))
+						for ; n > 0 && d.OK(); n-- {
+							v.Inner.Left = append(v.Inner.Left, d.Int())
+						}
+					}
+				case "Right":
+					if v.Inner == nil {
+						v.Inner = new(Inner)
+					}
+					if !d.Nil() {
+						n := d.Slice()
+						v.Inner.Right = make([]int, 0, wire.Cap[int](d, n))
+						for ; n > 0 && d.OK(); n-- {
+							v.Inner.Right = append(v.Inner.Right, d.Int())
+						}
+					}
+				case "Apart":
+					decodeApart(d, &v.Apart)
+				case "Level":
+					v.Level = Level(d.Int16())
+				case "Label":
+					v.Label = d.String()
+				default:
+					d.Skip()
+				}
+			}
 		}
 		return v
 	},
@@ -1647,7 +2258,13 @@ var embeddingValue = gen.Value{
 		n := 0
 		if v != nil {
 			n += wire.PointerSize(v)
-			n += sizeEmbedding(v)
+			n += sizeBase(&v.base)
+			if v.Inner != nil {
+				n += wire.PointerSize(v.Inner)
+				n += sizeInner(v.Inner)
+			}
+			n += sizeApart(&v.Apart)
+			n += len(v.Label)
 		}
 		return n
 	},
@@ -1657,7 +2274,11 @@ var embeddingValue = gen.Value{
 func copyEmbeddingValue(v *Embedding) *Embedding {
 	if v != nil {
 		x := *v
-		unshareEmbedding(&x)
+		if x.Inner != nil {
+			target := *x.Inner
+			unshareInner(&target)
+			x.Inner = &target
+		}
 		v = &x
 	}
 	return v
@@ -1672,14 +2293,128 @@ var everythingValue = gen.Value{
 		if v == nil {
 			e.Nil()
 		} else {
-			encodeEverything(e, v)
+			e.Struct(25)
+			e.Key("B")
+			e.Bool(v.B)
+			e.Key("I")
+			e.Int(int64(v.I))
+			e.Key("I8")
+			e.Int(int64(v.I8))
+			e.Key("I16")
+			e.Int(int64(v.I16))
+			e.Key("I32")
+			e.Int(int64(v.I32))
+			e.Key("I64")
+			e.Int(v.I64)
+			e.Key("U")
+			e.Uint(uint64(v.U))
+			e.Key("U8")
+			e.Uint(uint64(v.U8))
+			e.Key("U16")
+			e.Uint(uint64(v.U16))
+			e.Key("U32")
+			e.Uint(uint64(v.U32))
+			e.Key("U64")
+			e.Uint(v.U64)
+			e.Key("F32")
+			e.Float32(v.F32)
+			e.Key("F64")
+			e.Float64(v.F64)
+			e.Key("S")
+			e.String(v.S)
+			e.Key("Raw")
+			e.Bytes(v.Raw)
+			e.Key("Hash")
+			e.Bytes(v.Hash[:])
+			e.Key("At")
+			e.Time(v.At)
+			e.Key("For")
+			e.Int(int64(v.For))
+			e.Key("Level")
+			e.Int(int64(v.Level))
+			e.Key("Flag")
+			e.Bool(bool(v.Flag))
+			e.Key("Ratio")
+			e.Float64(float64(v.Ratio))
+			e.Key("Status")
+			e.String(string(v.Status))
+			e.Key("Digits")
+			e.Bytes(wire.AsBytes(v.Digits))
+			e.Key("Code")
+			e.Bytes(wire.AsBytes(v.Code[:]))
+			e.Key("Notes")
+			e.Slice(len(v.Notes), v.Notes == nil)
+			for i := range v.Notes {
+				e.String(v.Notes[i])
+			}
 		}
 	},
 	Decode: func(d *wire.Decoder) any {
 		var v *Everything
 		if !d.Nil() {
 			v = new(Everything)
-			decodeEverything(d, v)
+			for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
+				switch d.Key() {
+				case "B":
+					v.B = d.Bool()
+				case "I":
+					v.I = d.Int()
+				case "I8":
+					v.I8 = d.Int8()
+				case "I16":
+					v.I16 = d.Int16()
+				case "I32":
+					v.I32 = d.Int32()
+				case "I64":
+					v.I64 = d.Int64()
+				case "U":
+					v.U = d.Uint()
+				case "U8":
+					v.U8 = d.Uint8()
+				case "U16":
+					v.U16 = d.Uint16()
+				case "U32":
+					v.U32 = d.Uint32()
+				case "U64":
+					v.U64 = d.Uint64()
+				case "F32":
+					v.F32 = d.Float32()
+				case "F64":
+					v.F64 = d.Float64()
+				case "S":
+					v.S = d.String()
+				case "Raw":
+					v.Raw = d.Bytes()
+				case "Hash":
+					d.Fill(v.Hash[:])
+				case "At":
+					v.At = d.Time()
+				case "For":
+					v.For = time.Duration(d.Int64())
+				case "Level":
+					v.Level = Level(d.Int16())
+				case "Flag":
+					v.Flag = Flag(d.Bool())
+				case "Ratio":
+					v.Ratio = Ratio(d.Float64())
+				case "Status":
+					v.Status = Status(d.String())
+				case "Digits":
+					v.Digits = wire.FromBytes[Digit](d.Bytes())
+				case "Code":
+					d.Fill(wire.AsBytes(v.Code[:]))
+				case "Notes":
+					if !d.Nil() {
+						n := d.Slice()
+						v.Notes = make(Notes, 0, wire.Cap[string](d, n))
+						for ; n > 0 && d.OK(); n-- {
+							v.Notes = append(v.Notes, d.String())
+						}
+					}
+				default:
+					d.Skip()
+				}
+			}
 		}
 		return v
 	},
@@ -1692,7 +2427,14 @@ var everythingValue = gen.Value{
 		n := 0
 		if v != nil {
 			n += wire.PointerSize(v)
-			n += sizeEverything(v)
+			n += len(v.S)
+			n += cap(v.Raw)
+			n += len(v.Status)
+			n += cap(v.Digits)
+			n += wire.SliceSize(v.Notes)
+			for i := range v.Notes {
+				n += len(v.Notes[i])
+			}
 		}
 		return n
 	},
@@ -1702,7 +2444,9 @@ var everythingValue = gen.Value{
 func copyEverythingValue(v *Everything) *Everything {
 	if v != nil {
 		x := *v
-		unshareEverything(&x)
+		x.Raw = wire.CloneSlice(x.Raw)
+		x.Digits = wire.CloneSlice(x.Digits)
+		x.Notes = wire.CloneSlice(x.Notes)
 		v = &x
 	}
 	return v
@@ -1717,14 +2461,99 @@ var foreignValue = gen.Value{
 		if v == nil {
 			e.Nil()
 		} else {
-			encodeForeign(e, v)
+			e.Struct(13)
+			e.Key("Name")
+			encodeNullString(e, &v.Name)
+			e.Key("Count")
+			encodeNullInt(e, &v.Count)
+			e.Key("Home")
+			e.Binary(&v.Home)
+			e.Key("Link")
+			if v.Link == nil {
+				e.Nil()
+			} else {
+				e.Binary(v.Link)
+			}
+			e.Key("Addr")
+			e.Binary(&v.Addr)
+			e.Key("IP")
+			if v.IP == nil {
+				e.Nil()
+			} else {
+				e.Text(&v.IP)
+			}
+			e.Key("N")
+			if v.N == nil {
+				e.Nil()
+			} else {
+				e.Text(v.N)
+			}
+			e.Key("M")
+			e.Text(&v.M)
+			e.Key("JSON")
+			e.Bytes(v.JSON)
+			e.Key("Thing")
+			encodeThing(e, &v.Thing)
+			e.Key("Things")
+			e.Slice(len(v.Things), v.Things == nil)
+			for i := range v.Things {
+				encodeThing(e, &v.Things[i])
+			}
+			e.Key("Cloned")
+			e.Binary(&v.Cloned)
+			e.Key("Odd")
+			e.Reflect(&v.Odd)
 		}
 	},
 	Decode: func(d *wire.Decoder) any {
 		var v *Foreign
 		if !d.Nil() {
 			v = new(Foreign)
-			decodeForeign(d, v)
+			for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
+				switch d.Key() {
+				case "Name":
+					decodeNullString(d, &v.Name)
+				case "Count":
+					decodeNullInt(d, &v.Count)
+				case "Home":
+					d.Binary(&v.Home)
+				case "Link":
+					if !d.Nil() {
+						v.Link = new(url.URL)
+						d.Binary(v.Link)
+					}
+				case "Addr":
+					d.Binary(&v.Addr)
+				case "IP":
+					d.Text(&v.IP)
+				case "N":
+					if !d.Nil() {
+						v.N = new(big.Int)
+						d.Text(v.N)
+					}
+				case "M":
+					d.Text(&v.M)
+				case "JSON":
+					v.JSON = d.Bytes()
+				case "Thing":
+					decodeThing(d, &v.Thing)
+				case "Things":
+					if !d.Nil() {
+						n := d.Slice()
+						v.Things = make([]other.Thing, 0, wire.Cap[other.Thing](d, n))
+						for i := 0; i < n && d.OK(); i++ {
+							v.Things = append(v.Things, other.Thing{})
+							decodeThing(d, &v.Things[i])
+						}
+					}
+				case "Cloned":
+					d.Binary(&v.Cloned)
+				case "Odd":
+					d.Reflect(&v.Odd)
+				default:
+					d.Skip()
+				}
+			}
 		}
 		return v
 	},
@@ -1737,7 +2566,26 @@ var foreignValue = gen.Value{
 		n := 0
 		if v != nil {
 			n += wire.PointerSize(v)
-			n += sizeForeign(v)
+			n += sizeNullString(&v.Name)
+			n += sizeURL(&v.Home)
+			if v.Link != nil {
+				n += wire.PointerSize(v.Link)
+				n += sizeURL(v.Link)
+			}
+			n += cap(v.IP)
+			if v.N != nil {
+				n += wire.PointerSize(v.N)
+				n += wire.Size(v.N)
+			}
+			n += wire.Size(&v.M)
+			n += cap(v.JSON)
+			n += sizeThing(&v.Thing)
+			n += wire.SliceSize(v.Things)
+			for i := range v.Things {
+				n += sizeThing(&v.Things[i])
+			}
+			n += wire.Size(&v.Cloned)
+			n += wire.Size(&v.Odd)
 		}
 		return n
 	},
@@ -1747,7 +2595,23 @@ var foreignValue = gen.Value{
 func copyForeignValue(v *Foreign) *Foreign {
 	if v != nil {
 		x := *v
-		unshareForeign(&x)
+		if x.Link != nil {
+			target := *x.Link
+			x.Link = &target
+		}
+		x.IP = wire.CloneSlice(x.IP)
+		if x.N != nil {
+			x.N = new(big.Int).Set(x.N)
+		}
+		x.M = *new(big.Int).Set(&x.M)
+		x.JSON = wire.CloneSlice(x.JSON)
+		unshareThing(&x.Thing)
+		x.Things = wire.CloneSlice(x.Things)
+		for i := range x.Things {
+			unshareThing(&x.Things[i])
+		}
+		x.Cloned = x.Cloned.Clone()
+		x.Odd = wire.Copy(x.Odd)
 		v = &x
 	}
 	return v
@@ -1823,14 +2687,146 @@ var marshalingValue = gen.Value{
 		if v == nil {
 			e.Nil()
 		} else {
-			encodeMarshaling(e, v)
+			e.Struct(10)
+			e.Key("Money")
+			e.Binary(&v.Money)
+			e.Key("Moneys")
+			e.Slice(len(v.Moneys), v.Moneys == nil)
+			for i := range v.Moneys {
+				e.Binary(&v.Moneys[i])
+			}
+			e.Key("Ptr")
+			if v.Ptr == nil {
+				e.Nil()
+			} else {
+				e.Binary(v.Ptr)
+			}
+			e.Key("Color")
+			e.Text(&v.Color)
+			e.Key("ByCol")
+			e.Map(len(v.ByCol), v.ByCol == nil)
+			for _, x := range wire.Entries(e, v.ByCol, func(e *wire.Encoder, k Color) {
+				e.Text(&k)
+			}) {
+				e.Raw(x.Key)
+				e.Binary(&x.Value)
+			}
+			e.Key("Pick")
+			e.Custom(&v.Pick)
+			e.Key("Picks")
+			e.Slice(len(v.Picks), v.Picks == nil)
+			for i := range v.Picks {
+				if v.Picks[i] == nil {
+					e.Nil()
+				} else {
+					e.Custom(v.Picks[i])
+				}
+			}
+			e.Key("Blob")
+			e.Msgpack(&v.Blob)
+			e.Key("Blobs")
+			e.Map(len(v.Blobs), v.Blobs == nil)
+			for _, k := range wire.Keys(v.Blobs) {
+				e.String(k)
+				x := v.Blobs[k]
+				e.Msgpack(&x)
+			}
+			e.Key("ByUUID")
+			e.Map(len(v.ByUUID), v.ByUUID == nil)
+			for _, x := range wire.Entries(e, v.ByUUID, func(e *wire.Encoder, k UUID) {
+				e.Binary(&k)
+			}) {
+				e.Raw(x.Key)
+				if x.Value == nil {
+					e.Nil()
+				} else {
+					e.Binary(x.Value)
+				}
+			}
 		}
 	},
 	Decode: func(d *wire.Decoder) any {
 		var v *Marshaling
 		if !d.Nil() {
 			v = new(Marshaling)
-			decodeMarshaling(d, v)
+			for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
+				switch d.Key() {
+				case "Money":
+					d.Binary(&v.Money)
+				case "Moneys":
+					if !d.Nil() {
+						n := d.Slice()
+						v.Moneys = make([]Money, 0, wire.Cap[Money](d, n))
+						for i := 0; i < n && d.OK(); i++ {
+							v.Moneys = append(v.Moneys, Money{})
+							d.Binary(&v.Moneys[i])
+						}
+					}
+				case "Ptr":
+					if !d.Nil() {
+						v.Ptr = new(Money)
+						d.Binary(v.Ptr)
+					}
+				case "Color":
+					d.Text(&v.Color)
+				case "ByCol":
+					if !d.Nil() {
+						n := d.Map()
+						v.ByCol = make(map[Color]Money, wire.MapCap[Color, Money](d, n))
+						for ; n > 0 && d.OK(); n-- {
+							var k Color
+							d.Text(&k)
+							var x Money
+							d.Binary(&x)
+							v.ByCol[k] = x
+						}
+					}
+				case "Pick":
+					d.Custom(&v.Pick)
+				case "Picks":
+					if !d.Nil() {
+						n := d.Slice()
+						v.Picks = make([]*Pick, 0, wire.Cap[*Pick](d, n))
+						for i := 0; i < n && d.OK(); i++ {
+							v.Picks = append(v.Picks, nil)
+							if !d.Nil() {
+								v.Picks[i] = new(Pick)
+								d.Custom(v.Picks[i])
+							}
+						}
+					}
+				case "Blob":
+					d.Msgpack(&v.Blob)
+				case "Blobs":
+					if !d.Nil() {
+						n := d.Map()
+						v.Blobs = make(map[string]Blob, wire.MapCap[string, Blob](d, n))
+						for ; n > 0 && d.OK(); n-- {
+							k := d.String()
+							var x Blob
+							d.Msgpack(&x)
+							v.Blobs[k] = x
+						}
+					}
+				case "ByUUID":
+					if !d.Nil() {
+						n := d.Map()
+						v.ByUUID = make(map[UUID]*UUID, wire.MapCap[UUID, *UUID](d, n))
+						for ; n > 0 && d.OK(); n-- {
+							var k UUID
+							d.Binary(&k)
+							var x *UUID
+							if !d.Nil() {
+								x = new(UUID)
+								d.Binary(x)
+							}
+							v.ByUUID[k] = x
+						}
+					}
+				default:
+					d.Skip()
+				}
+			}
 		}
 		return v
 	},
@@ -1843,7 +2839,33 @@ var marshalingValue = gen.Value{
 		n := 0
 		if v != nil {
 			n += wire.PointerSize(v)
-			n += sizeMarshaling(v)
+			n += sizeMoney(&v.Money)
+			n += wire.SliceSize(v.Moneys)
+			for i := range v.Moneys {
+				n += sizeMoney(&v.Moneys[i])
+			}
+			if v.Ptr != nil {
+				n += wire.PointerSize(v.Ptr)
+				n += sizeMoney(v.Ptr)
+			}
+			n += wire.MapSize(v.ByCol)
+			for _, x := range v.ByCol {
+				n += sizeMoney(&x)
+			}
+			n += wire.SliceSize(v.Picks)
+			for i := range v.Picks {
+				n += wire.PointerSize(v.Picks[i])
+			}
+			n += sizeBlob(&v.Blob)
+			n += wire.MapSize(v.Blobs)
+			for k, x := range v.Blobs {
+				n += len(k)
+				n += sizeBlob(&x)
+			}
+			n += wire.MapSize(v.ByUUID)
+			for _, x := range v.ByUUID {
+				n += wire.PointerSize(x)
+			}
 		}
 		return n
 	},
@@ -1853,7 +2875,43 @@ var marshalingValue = gen.Value{
 func copyMarshalingValue(v *Marshaling) *Marshaling {
 	if v != nil {
 		x := *v
-		unshareMarshaling(&x)
+		unshareMoney(&x.Money)
+		x.Moneys = wire.CloneSlice(x.Moneys)
+		for i := range x.Moneys {
+			unshareMoney(&x.Moneys[i])
+		}
+		if x.Ptr != nil {
+			target := *x.Ptr
+			unshareMoney(&target)
+			x.Ptr = &target
+		}
+		if x.ByCol != nil {
+			m := make(map[Color]Money, len(x.ByCol))
+			for k, value := range x.ByCol {
+				unshareMoney(&value)
+				m[k] = value
+			}
+			x.ByCol = m
+		}
+		x.Picks = wire.CloneSlice(x.Picks)
+		for i := range x.Picks {
+			if x.Picks[i] != nil {
+				target := *x.Picks[i]
+				x.Picks[i] = &target
+			}
+		}
+		x.Blobs = wire.CloneMap(x.Blobs)
+		if x.ByUUID != nil {
+			m := make(map[UUID]*UUID, len(x.ByUUID))
+			for k, value := range x.ByUUID {
+				if value != nil {
+					target := *value
+					value = &target
+				}
+				m[k] = value
+			}
+			x.ByUUID = m
+		}
 		v = &x
 	}
 	return v
@@ -1902,11 +2960,34 @@ var pageItemValue = gen.Value{
 	Fingerprint: 0x9850bc74b8f35c27,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Page[Item])
-		encodePageItem(e, &v)
+		e.Struct(2)
+		e.Key("Items")
+		e.Slice(len(v.Items), v.Items == nil)
+		for i := range v.Items {
+			encodeItem(e, &v.Items[i])
+		}
+		e.Key("Next")
+		e.String(v.Next)
 	},
 	Decode: func(d *wire.Decoder) any {
 		var v Page[Item]
-		decodePageItem(d, &v)
+		for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
+			switch d.Key() {
+			case "Items":
+				if !d.Nil() {
+					n := d.Slice()
+					v.Items = make([]Item, 0, wire.Cap[Item](d, n))
+					for i := 0; i < n && d.OK(); i++ {
+						v.Items = append(v.Items, Item{})
+						decodeItem(d, &v.Items[i])
+					}
+				}
+			case "Next":
+				v.Next = d.String()
+			default:
+				d.Skip()
+			}
+		}
 		return v
 	},
 	Copy: func(value any) any {
@@ -1916,14 +2997,21 @@ var pageItemValue = gen.Value{
 	Size: func(value any) int {
 		v, _ := value.(Page[Item])
 		n := 0
-		n += sizePageItem(&v)
+		n += wire.SliceSize(v.Items)
+		for i := range v.Items {
+			n += sizeItem(&v.Items[i])
+		}
+		n += len(v.Next)
 		return n
 	},
 }
 
 // copyPageItemValue returns a copy of v that shares no memory with it.
 func copyPageItemValue(v Page[Item]) Page[Item] {
-	unsharePageItem(&v)
+	v.Items = wire.CloneSlice(v.Items)
+	for i := range v.Items {
+		unshareItem(&v.Items[i])
+	}
 	return v
 }
 
@@ -1936,14 +3024,59 @@ var shadowingValue = gen.Value{
 		if v == nil {
 			e.Nil()
 		} else {
-			encodeShadowing(e, v)
+			n := 2
+			if v.Thing != nil {
+				n += 2
+			}
+			e.Struct(n)
+			e.Key("ID")
+			e.String(v.ID)
+			e.Key("Base")
+			encodeBase2(e, &v.Base)
+			if v.Thing != nil {
+				e.Key("Name")
+				e.String(v.Thing.Name)
+				e.Key("Parts")
+				e.Slice(len(v.Thing.Parts), v.Thing.Parts == nil)
+				for i := range v.Thing.Parts {
+					encodePart(e, &v.Thing.Parts[i])
+				}
+			}
 		}
 	},
 	Decode: func(d *wire.Decoder) any {
 		var v *Shadowing
 		if !d.Nil() {
 			v = new(Shadowing)
-			decodeShadowing(d, v)
+			for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
+				switch d.Key() {
+				case "ID":
+					v.ID = d.String()
+				case "Base":
+					decodeBase2(d, &v.Base)
+				case "Name":
+					if !d.Nil() {
+						if v.Thing == nil {
+							v.Thing = new(other.Thing)
+						}
+						v.Thing.Name = d.String()
+					}
+				case "Parts":
+					if v.Thing == nil {
+						v.Thing = new(other.Thing)
+					}
+					if !d.Nil() {
+						n := d.Slice()
+						v.Thing.Parts = make([]other.Part, 0, wire.Cap[other.Part](d, n))
+						for i := 0; i < n && d.OK(); i++ {
+							v.Thing.Parts = append(v.Thing.Parts, other.Part{})
+							decodePart(d, &v.Thing.Parts[i])
+						}
+					}
+				default:
+					d.Skip()
+				}
+			}
 		}
 		return v
 	},
@@ -1956,7 +3089,11 @@ var shadowingValue = gen.Value{
 		n := 0
 		if v != nil {
 			n += wire.PointerSize(v)
-			n += sizeShadowing(v)
+			n += len(v.ID)
+			if v.Thing != nil {
+				n += wire.PointerSize(v.Thing)
+				n += sizeThing(v.Thing)
+			}
 		}
 		return n
 	},
@@ -1966,7 +3103,11 @@ var shadowingValue = gen.Value{
 func copyShadowingValue(v *Shadowing) *Shadowing {
 	if v != nil {
 		x := *v
-		unshareShadowing(&x)
+		if x.Thing != nil {
+			target := *x.Thing
+			unshareThing(&target)
+			x.Thing = &target
+		}
 		v = &x
 	}
 	return v
@@ -1978,11 +3119,30 @@ var shadowsValue = gen.Value{
 	Fingerprint: 0x36fd052107ab813e,
 	Encode: func(enc *wire.Encoder, value any) {
 		typed, _ := value.(Shadows)
-		encodeShadows(enc, &typed)
+		enc.Struct(1)
+		enc.Key("X")
+		enc.Slice(len(typed.X), typed.X == nil)
+		for j := range typed.X {
+			encodeX(enc, &typed.X[j])
+		}
 	},
 	Decode: func(d *wire.Decoder) any {
 		var value Shadows
-		decodeShadows(d, &value)
+		for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
+			switch d.Key() {
+			case "X":
+				if !d.Nil() {
+					length := d.Slice()
+					value.X = make([]x, 0, wire.Cap[x](d, length))
+					for j := 0; j < length && d.OK(); j++ {
+						value.X = append(value.X, x{})
+						decodeX(d, &value.X[j])
+					}
+				}
+			default:
+				d.Skip()
+			}
+		}
 		return value
 	},
 	Copy: func(value any) any {
@@ -1992,14 +3152,20 @@ var shadowsValue = gen.Value{
 	Size: func(value any) int {
 		typed, _ := value.(Shadows)
 		size := 0
-		size += sizeShadows(&typed)
+		size += wire.SliceSize(typed.X)
+		for j := range typed.X {
+			size += sizeX(&typed.X[j])
+		}
 		return size
 	},
 }
 
 // copyShadowsValue returns a copy of value that shares no memory with it.
 func copyShadowsValue(value Shadows) Shadows {
-	unshareShadows(&value)
+	value.X = wire.CloneSlice(value.X)
+	for j := range value.X {
+		unshareX(&value.X[j])
+	}
 	return value
 }
 
@@ -2288,639 +3454,6 @@ func sizeBlob(v *Blob) (n int) {
 	return n
 }
 
-// encodeContainers writes a Containers.
-func encodeContainers(e *wire.Encoder, v *Containers) {
-	e.Struct(19)
-	e.Key("Names")
-	e.Slice(len(v.Names), v.Names == nil)
-	for i := range v.Names {
-		e.String(v.Names[i])
-	}
-	e.Key("Rows")
-	e.Slice(len(v.Rows), v.Rows == nil)
-	for i := range v.Rows {
-		e.Slice(len(v.Rows[i]), v.Rows[i] == nil)
-		for j := range v.Rows[i] {
-			e.Int(int64(v.Rows[i][j]))
-		}
-	}
-	e.Key("Items")
-	e.Slice(len(v.Items), v.Items == nil)
-	for i := range v.Items {
-		encodeItem(e, &v.Items[i])
-	}
-	e.Key("Links")
-	e.Slice(len(v.Links), v.Links == nil)
-	for i := range v.Links {
-		if v.Links[i] == nil {
-			e.Nil()
-		} else {
-			encodeItem(e, v.Links[i])
-		}
-	}
-	e.Key("Grid")
-	e.Array(2)
-	for i := range v.Grid {
-		e.Array(3)
-		for j := range v.Grid[i] {
-			e.Int(int64(v.Grid[i][j]))
-		}
-	}
-	e.Key("Fixed")
-	e.Array(2)
-	for i := range v.Fixed {
-		if v.Fixed[i] == nil {
-			e.Nil()
-		} else {
-			encodeItem(e, v.Fixed[i])
-		}
-	}
-	e.Key("Empty")
-	e.Array(0)
-	e.Key("ByName")
-	e.Map(len(v.ByName), v.ByName == nil)
-	for _, k := range wire.Keys(v.ByName) {
-		e.String(k)
-		x := v.ByName[k]
-		encodeItem(e, &x)
-	}
-	e.Key("ByLevel")
-	e.Map(len(v.ByLevel), v.ByLevel == nil)
-	for _, k := range wire.Keys(v.ByLevel) {
-		e.Int(int64(k))
-		x := v.ByLevel[k]
-		e.Slice(len(x), x == nil)
-		for i := range x {
-			if x[i] == nil {
-				e.Nil()
-			} else {
-				encodeItem(e, x[i])
-			}
-		}
-	}
-	e.Key("ByBool")
-	e.Map(len(v.ByBool), v.ByBool == nil)
-	for _, x := range wire.Entries(e, v.ByBool, func(e *wire.Encoder, k bool) {
-		e.Bool(k)
-	}) {
-		e.Raw(x.Key)
-		e.String(x.Value)
-	}
-	e.Key("ByFloat")
-	e.Map(len(v.ByFloat), v.ByFloat == nil)
-	for _, x := range wire.Entries(e, v.ByFloat, func(e *wire.Encoder, k float64) {
-		e.Float64(k)
-	}) {
-		e.Raw(x.Key)
-		e.Uint(uint64(x.Value))
-	}
-	e.Key("ByPair")
-	e.Map(len(v.ByPair), v.ByPair == nil)
-	for _, x := range wire.Entries(e, v.ByPair, func(e *wire.Encoder, k Pair) {
-		encodePair(e, &k)
-	}) {
-		e.Raw(x.Key)
-		e.Map(len(x.Value), x.Value == nil)
-		for _, k := range wire.Keys(x.Value) {
-			e.Int(int64(k))
-			e.String(x.Value[k])
-		}
-	}
-	e.Key("ByAddr")
-	e.Map(len(v.ByAddr), v.ByAddr == nil)
-	for _, x := range wire.Entries(e, v.ByAddr, func(e *wire.Encoder, k netip.Addr) {
-		e.Binary(&k)
-	}) {
-		e.Raw(x.Key)
-		e.Int(int64(x.Value))
-	}
-	e.Key("ByKey")
-	e.Map(len(v.ByKey), v.ByKey == nil)
-	for _, x := range wire.Entries(e, v.ByKey, func(e *wire.Encoder, k [2]int8) {
-		e.Array(2)
-		for i := range k {
-			e.Int(int64(k[i]))
-		}
-	}) {
-		e.Raw(x.Key)
-		if x.Value == nil {
-			e.Nil()
-		} else {
-			e.Bytes(*x.Value)
-		}
-	}
-	e.Key("Deep")
-	if v.Deep == nil {
-		e.Nil()
-	} else {
-		if *v.Deep == nil {
-			e.Nil()
-		} else {
-			encodeItem(e, *v.Deep)
-		}
-	}
-	e.Key("Slice")
-	if v.Slice == nil {
-		e.Nil()
-	} else {
-		e.Slice(len(*v.Slice), *v.Slice == nil)
-		for i := range *v.Slice {
-			e.Int(int64((*v.Slice)[i]))
-		}
-	}
-	e.Key("Number")
-	if v.Number == nil {
-		e.Nil()
-	} else {
-		e.Int(int64(*v.Number))
-	}
-	e.Key("Nested")
-	e.Map(len(v.Nested), v.Nested == nil)
-	for _, k := range wire.Keys(v.Nested) {
-		e.String(k)
-		x := v.Nested[k]
-		e.Map(len(x), x == nil)
-		for _, key := range wire.Keys(x) {
-			e.String(key)
-			value := x[key]
-			e.Slice(len(value), value == nil)
-			for i := range value {
-				e.Time(value[i])
-			}
-		}
-	}
-	e.Key("Any")
-	e.Struct(2)
-	e.Key("A")
-	e.Int(int64(v.Any.A))
-	e.Key("B")
-	e.Slice(len(v.Any.B), v.Any.B == nil)
-	for i := range v.Any.B {
-		e.Struct(1)
-		e.Key("C")
-		if v.Any.B[i].C == nil {
-			e.Nil()
-		} else {
-			e.String(*v.Any.B[i].C)
-		}
-	}
-}
-
-// decodeContainers reads a Containers into v, which is zero.
-func decodeContainers(d *wire.Decoder, v *Containers) {
-	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
-		switch d.Key() {
-		case "Names":
-			if !d.Nil() {
-				n := d.Slice()
-				v.Names = make([]string, 0, wire.Cap[string](d, n))
-				for ; n > 0 && d.OK(); n-- {
-					v.Names = append(v.Names, d.String())
-				}
-			}
-		case "Rows":
-			if !d.Nil() {
-				n := d.Slice()
-				v.Rows = make([][]int, 0, wire.Cap[[]int](d, n))
-				for i := 0; i < n && d.OK(); i++ {
-					v.Rows = append(v.Rows, nil)
-					if !d.Nil() {
-						length := d.Slice()
-						v.Rows[i] = make([]int, 0, wire.Cap[int](d, length))
-						for ; length > 0 && d.OK(); length-- {
-							v.Rows[i] = append(v.Rows[i], d.Int())
-						}
-					}
-				}
-			}
-		case "Items":
-			if !d.Nil() {
-				n := d.Slice()
-				v.Items = make([]Item, 0, wire.Cap[Item](d, n))
-				for i := 0; i < n && d.OK(); i++ {
-					v.Items = append(v.Items, Item{})
-					decodeItem(d, &v.Items[i])
-				}
-			}
-		case "Links":
-			if !d.Nil() {
-				n := d.Slice()
-				v.Links = make([]*Item, 0, wire.Cap[*Item](d, n))
-				for i := 0; i < n && d.OK(); i++ {
-					v.Links = append(v.Links, nil)
-					if !d.Nil() {
-						v.Links[i] = new(Item)
-						decodeItem(d, v.Links[i])
-					}
-				}
-			}
-		case "Grid":
-			if d.Array(2) {
-				for i := range v.Grid {
-					if d.Array(3) {
-						for j := range v.Grid[i] {
-							v.Grid[i][j] = d.Int()
-						}
-					}
-				}
-			}
-		case "Fixed":
-			if d.Array(2) {
-				for i := range v.Fixed {
-					if !d.Nil() {
-						v.Fixed[i] = new(Item)
-						decodeItem(d, v.Fixed[i])
-					}
-				}
-			}
-		case "Empty":
-			d.Array(0)
-		case "ByName":
-			if !d.Nil() {
-				n := d.Map()
-				v.ByName = make(map[string]Item, wire.MapCap[string, Item](d, n))
-				for ; n > 0 && d.OK(); n-- {
-					k := d.String()
-					var x Item
-					decodeItem(d, &x)
-					v.ByName[k] = x
-				}
-			}
-		case "ByLevel":
-			if !d.Nil() {
-				n := d.Map()
-				v.ByLevel = make(map[Level][]*Item, wire.MapCap[Level, []*Item](d, n))
-				for ; n > 0 && d.OK(); n-- {
-					k := Level(d.Int16())
-					var x []*Item
-					if !d.Nil() {
-						length := d.Slice()
-						x = make([]*Item, 0, wire.Cap[*Item](d, length))
-						for i := 0; i < length && d.OK(); i++ {
-							x = append(x, nil)
-							if !d.Nil() {
-								x[i] = new(Item)
-								decodeItem(d, x[i])
-							}
-						}
-					}
-					v.ByLevel[k] = x
-				}
-			}
-		case "ByBool":
-			if !d.Nil() {
-				n := d.Map()
-				v.ByBool = make(map[bool]string, wire.MapCap[bool, string](d, n))
-				for ; n > 0 && d.OK(); n-- {
-					k := d.Bool()
-					v.ByBool[k] = d.String()
-				}
-			}
-		case "ByFloat":
-			if !d.Nil() {
-				n := d.Map()
-				v.ByFloat = make(map[float64]Digit, wire.MapCap[float64, Digit](d, n))
-				for ; n > 0 && d.OK(); n-- {
-					k := d.Float64()
-					v.ByFloat[k] = Digit(d.Uint8())
-				}
-			}
-		case "ByPair":
-			if !d.Nil() {
-				n := d.Map()
-				v.ByPair = make(map[Pair]map[int]string, wire.MapCap[Pair, map[int]string](d, n))
-				for ; n > 0 && d.OK(); n-- {
-					var k Pair
-					decodePair(d, &k)
-					var x map[int]string
-					if !d.Nil() {
-						length := d.Map()
-						x = make(map[int]string, wire.MapCap[int, string](d, length))
-						for ; length > 0 && d.OK(); length-- {
-							key := d.Int()
-							x[key] = d.String()
-						}
-					}
-					v.ByPair[k] = x
-				}
-			}
-		case "ByAddr":
-			if !d.Nil() {
-				n := d.Map()
-				v.ByAddr = make(map[netip.Addr]Level, wire.MapCap[netip.Addr, Level](d, n))
-				for ; n > 0 && d.OK(); n-- {
-					var k netip.Addr
-					d.Binary(&k)
-					v.ByAddr[k] = Level(d.Int16())
-				}
-			}
-		case "ByKey":
-			if !d.Nil() {
-				n := d.Map()
-				v.ByKey = make(map[[2]int8]*[]byte, wire.MapCap[[2]int8, *[]byte](d, n))
-				for ; n > 0 && d.OK(); n-- {
-					var k [2]int8
-					if d.Array(2) {
-						for i := range k {
-							k[i] = d.Int8()
-						}
-					}
-					var x *[]byte
-					if !d.Nil() {
-						x = new([]byte)
-						*x = d.Bytes()
-					}
-					v.ByKey[k] = x
-				}
-			}
-		case "Deep":
-			if !d.Nil() {
-				v.Deep = new(*Item)
-				if !d.Nil() {
-					*v.Deep = new(Item)
-					decodeItem(d, *v.Deep)
-				}
-			}
-		case "Slice":
-			if !d.Nil() {
-				v.Slice = new([]int)
-				if !d.Nil() {
-					n := d.Slice()
-					*v.Slice = make([]int, 0, wire.Cap[int](d, n))
-					for ; n > 0 && d.OK(); n-- {
-						*v.Slice = append(*v.Slice, d.Int())
-					}
-				}
-			}
-		case "Number":
-			if !d.Nil() {
-				v.Number = new(int)
-				*v.Number = d.Int()
-			}
-		case "Nested":
-			if !d.Nil() {
-				n := d.Map()
-				v.Nested = make(map[string]map[string][]time.Time, wire.MapCap[string, map[string][]time.Time](d, n))
-				for ; n > 0 && d.OK(); n-- {
-					k := d.String()
-					var x map[string][]time.Time
-					if !d.Nil() {
-						length := d.Map()
-						x = make(map[string][]time.Time, wire.MapCap[string, []time.Time](d, length))
-						for ; length > 0 && d.OK(); length-- {
-							key := d.String()
-							var value []time.Time
-							if !d.Nil() {
-								length2 := d.Slice()
-								value = make([]time.Time, 0, wire.Cap[time.Time](d, length2))
-								for ; length2 > 0 && d.OK(); length2-- {
-									value = append(value, d.Time())
-								}
-							}
-							x[key] = value
-						}
-					}
-					v.Nested[k] = x
-				}
-			}
-		case "Any":
-			for inner := d.Struct(); inner > 0 && d.OK(); inner-- {
-				switch d.Key() {
-				case "A":
-					v.Any.A = d.Int()
-				case "B":
-					if !d.Nil() {
-						n := d.Slice()
-						v.Any.B = make([]struct{ C *string }, 0, wire.Cap[struct{ C *string }](d, n))
-						for i := 0; i < n && d.OK(); i++ {
-							v.Any.B = append(v.Any.B, struct{ C *string }{})
-							for inner2 := d.Struct(); inner2 > 0 && d.OK(); inner2-- {
-								switch d.Key() {
-								case "C":
-									if !d.Nil() {
-										v.Any.B[i].C = new(string)
-										*v.Any.B[i].C = d.String()
-									}
-								default:
-									d.Skip()
-								}
-							}
-						}
-					}
-				default:
-					d.Skip()
-				}
-			}
-		default:
-			d.Skip()
-		}
-	}
-}
-
-// unshareContainers gives v its own memory after a copy by assignment.
-func unshareContainers(v *Containers) {
-	v.Names = wire.CloneSlice(v.Names)
-	v.Rows = wire.CloneSlice(v.Rows)
-	for i := range v.Rows {
-		v.Rows[i] = wire.CloneSlice(v.Rows[i])
-	}
-	v.Items = wire.CloneSlice(v.Items)
-	for i := range v.Items {
-		unshareItem(&v.Items[i])
-	}
-	v.Links = wire.CloneSlice(v.Links)
-	for i := range v.Links {
-		if v.Links[i] != nil {
-			x := *v.Links[i]
-			unshareItem(&x)
-			v.Links[i] = &x
-		}
-	}
-	for i := range v.Fixed {
-		if v.Fixed[i] != nil {
-			x := *v.Fixed[i]
-			unshareItem(&x)
-			v.Fixed[i] = &x
-		}
-	}
-	if v.ByName != nil {
-		m := make(map[string]Item, len(v.ByName))
-		for k, x := range v.ByName {
-			unshareItem(&x)
-			m[k] = x
-		}
-		v.ByName = m
-	}
-	if v.ByLevel != nil {
-		m := make(map[Level][]*Item, len(v.ByLevel))
-		for k, x := range v.ByLevel {
-			x = wire.CloneSlice(x)
-			for i := range x {
-				if x[i] != nil {
-					target := *x[i]
-					unshareItem(&target)
-					x[i] = &target
-				}
-			}
-			m[k] = x
-		}
-		v.ByLevel = m
-	}
-	v.ByBool = wire.CloneMap(v.ByBool)
-	v.ByFloat = wire.CloneMap(v.ByFloat)
-	if v.ByPair != nil {
-		m := make(map[Pair]map[int]string, len(v.ByPair))
-		for k, x := range v.ByPair {
-			m[k] = wire.CloneMap(x)
-		}
-		v.ByPair = m
-	}
-	v.ByAddr = wire.CloneMap(v.ByAddr)
-	if v.ByKey != nil {
-		m := make(map[[2]int8]*[]byte, len(v.ByKey))
-		for k, x := range v.ByKey {
-			if x != nil {
-				target := wire.CloneSlice(*x)
-				x = &target
-			}
-			m[k] = x
-		}
-		v.ByKey = m
-	}
-	if v.Deep != nil {
-		x := *v.Deep
-		if x != nil {
-			target := *x
-			unshareItem(&target)
-			x = &target
-		}
-		v.Deep = &x
-	}
-	if v.Slice != nil {
-		x := wire.CloneSlice(*v.Slice)
-		v.Slice = &x
-	}
-	if v.Number != nil {
-		x := *v.Number
-		v.Number = &x
-	}
-	if v.Nested != nil {
-		m := make(map[string]map[string][]time.Time, len(v.Nested))
-		for k, x := range v.Nested {
-			if x != nil {
-				copied := make(map[string][]time.Time, len(x))
-				for key, value := range x {
-					copied[key] = wire.CloneSlice(value)
-				}
-				x = copied
-			}
-			m[k] = x
-		}
-		v.Nested = m
-	}
-	v.Any.B = wire.CloneSlice(v.Any.B)
-	for i := range v.Any.B {
-		if v.Any.B[i].C != nil {
-			x := *v.Any.B[i].C
-			v.Any.B[i].C = &x
-		}
-	}
-}
-
-// sizeContainers returns how many bytes v refers to.
-func sizeContainers(v *Containers) (n int) {
-	n += wire.SliceSize(v.Names)
-	for i := range v.Names {
-		n += len(v.Names[i])
-	}
-	n += wire.SliceSize(v.Rows)
-	for i := range v.Rows {
-		n += wire.SliceSize(v.Rows[i])
-	}
-	n += wire.SliceSize(v.Items)
-	for i := range v.Items {
-		n += sizeItem(&v.Items[i])
-	}
-	n += wire.SliceSize(v.Links)
-	for i := range v.Links {
-		if v.Links[i] != nil {
-			n += wire.PointerSize(v.Links[i])
-			n += sizeItem(v.Links[i])
-		}
-	}
-	for i := range v.Fixed {
-		if v.Fixed[i] != nil {
-			n += wire.PointerSize(v.Fixed[i])
-			n += sizeItem(v.Fixed[i])
-		}
-	}
-	n += wire.MapSize(v.ByName)
-	for k, x := range v.ByName {
-		n += len(k)
-		n += sizeItem(&x)
-	}
-	n += wire.MapSize(v.ByLevel)
-	for _, x := range v.ByLevel {
-		n += wire.SliceSize(x)
-		for i := range x {
-			if x[i] != nil {
-				n += wire.PointerSize(x[i])
-				n += sizeItem(x[i])
-			}
-		}
-	}
-	n += wire.MapSize(v.ByBool)
-	for _, x := range v.ByBool {
-		n += len(x)
-	}
-	n += wire.MapSize(v.ByFloat)
-	n += wire.MapSize(v.ByPair)
-	for k, x := range v.ByPair {
-		n += sizePair(&k)
-		n += wire.MapSize(x)
-		for _, value := range x {
-			n += len(value)
-		}
-	}
-	n += wire.MapSize(v.ByAddr)
-	n += wire.MapSize(v.ByKey)
-	for _, x := range v.ByKey {
-		if x != nil {
-			n += wire.PointerSize(x)
-			n += cap(*x)
-		}
-	}
-	if v.Deep != nil {
-		n += wire.PointerSize(v.Deep)
-		if *v.Deep != nil {
-			n += wire.PointerSize(*v.Deep)
-			n += sizeItem(*v.Deep)
-		}
-	}
-	if v.Slice != nil {
-		n += wire.PointerSize(v.Slice)
-		n += wire.SliceSize(*v.Slice)
-	}
-	n += wire.PointerSize(v.Number)
-	n += wire.MapSize(v.Nested)
-	for k, x := range v.Nested {
-		n += len(k)
-		n += wire.MapSize(x)
-		for key, value := range x {
-			n += len(key)
-			n += wire.SliceSize(value)
-		}
-	}
-	n += wire.SliceSize(v.Any.B)
-	for i := range v.Any.B {
-		if v.Any.B[i].C != nil {
-			n += wire.PointerSize(v.Any.B[i].C)
-			n += len(*v.Any.B[i].C)
-		}
-	}
-	return n
-}
-
 // encodeE writes an e.
 func encodeE(enc *wire.Encoder, value *e) {
 	enc.Struct(1)
@@ -2973,389 +3506,6 @@ func sizeE(value *e) (size int) {
 		size += sizeN(&x)
 	}
 	return size
-}
-
-// encodeEmbedding writes an Embedding.
-func encodeEmbedding(e *wire.Encoder, v *Embedding) {
-	n := 6
-	if v.Inner != nil {
-		n += 2
-	}
-	e.Struct(n)
-	e.Key("ID")
-	e.Int(int64(v.Base.ID))
-	e.Key("Made")
-	e.Time(v.Base.Made)
-	e.Key("Hidden")
-	e.String(v.base.Hidden)
-	if v.Inner != nil {
-		e.Key("Left")
-		e.Slice(len(v.Inner.Left), v.Inner.Left == nil)
-		for i := range v.Inner.Left {
-			e.Int(int64(v.Inner.Left[i]))
-		}
-		e.Key("Right")
-		e.Slice(len(v.Inner.Right), v.Inner.Right == nil)
-		for i := range v.Inner.Right {
-			e.Int(int64(v.Inner.Right[i]))
-		}
-	}
-	e.Key("Apart")
-	encodeApart(e, &v.Apart)
-	e.Key("Level")
-	e.Int(int64(v.Level))
-	e.Key("Label")
-	e.String(v.Label)
-}
-
-// decodeEmbedding reads an Embedding into v, which is zero.
-func decodeEmbedding(d *wire.Decoder, v *Embedding) {
-	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
-		switch d.Key() {
-		case "ID":
-			v.Base.ID = d.Int()
-		case "Made":
-			v.Base.Made = d.Time()
-		case "Hidden":
-			v.base.Hidden = d.String()
-		case "Left":
-			if v.Inner == nil {
-				v.Inner = new(Inner)
-			}
-			if !d.Nil() {
-				n := d.Slice()
-				v.Inner.Left = make([]int, 0, wire.Cap[int](d, n))
-				for ; n > 0 && d.OK(); n-- {
-					v.Inner.Left = append(v.Inner.Left, d.Int())
-				}
-			}
-		case "Right":
-			if v.Inner == nil {
-				v.Inner = new(Inner)
-			}
-			if !d.Nil() {
-				n := d.Slice()
-				v.Inner.Right = make([]int, 0, wire.Cap[int](d, n))
-				for ; n > 0 && d.OK(); n-- {
-					v.Inner.Right = append(v.Inner.Right, d.Int())
-				}
-			}
-		case "Apart":
-			decodeApart(d, &v.Apart)
-		case "Level":
-			v.Level = Level(d.Int16())
-		case "Label":
-			v.Label = d.String()
-		default:
-			d.Skip()
-		}
-	}
-}
-
-// unshareEmbedding gives v its own memory after a copy by assignment.
-func unshareEmbedding(v *Embedding) {
-	if v.Inner != nil {
-		x := *v.Inner
-		unshareInner(&x)
-		v.Inner = &x
-	}
-}
-
-// sizeEmbedding returns how many bytes v refers to.
-func sizeEmbedding(v *Embedding) (n int) {
-	n += sizeBase(&v.base)
-	if v.Inner != nil {
-		n += wire.PointerSize(v.Inner)
-		n += sizeInner(v.Inner)
-	}
-	n += sizeApart(&v.Apart)
-	n += len(v.Label)
-	return n
-}
-
-// encodeEverything writes an Everything.
-func encodeEverything(e *wire.Encoder, v *Everything) {
-	e.Struct(25)
-	e.Key("B")
-	e.Bool(v.B)
-	e.Key("I")
-	e.Int(int64(v.I))
-	e.Key("I8")
-	e.Int(int64(v.I8))
-	e.Key("I16")
-	e.Int(int64(v.I16))
-	e.Key("I32")
-	e.Int(int64(v.I32))
-	e.Key("I64")
-	e.Int(v.I64)
-	e.Key("U")
-	e.Uint(uint64(v.U))
-	e.Key("U8")
-	e.Uint(uint64(v.U8))
-	e.Key("U16")
-	e.Uint(uint64(v.U16))
-	e.Key("U32")
-	e.Uint(uint64(v.U32))
-	e.Key("U64")
-	e.Uint(v.U64)
-	e.Key("F32")
-	e.Float32(v.F32)
-	e.Key("F64")
-	e.Float64(v.F64)
-	e.Key("S")
-	e.String(v.S)
-	e.Key("Raw")
-	e.Bytes(v.Raw)
-	e.Key("Hash")
-	e.Bytes(v.Hash[:])
-	e.Key("At")
-	e.Time(v.At)
-	e.Key("For")
-	e.Int(int64(v.For))
-	e.Key("Level")
-	e.Int(int64(v.Level))
-	e.Key("Flag")
-	e.Bool(bool(v.Flag))
-	e.Key("Ratio")
-	e.Float64(float64(v.Ratio))
-	e.Key("Status")
-	e.String(string(v.Status))
-	e.Key("Digits")
-	e.Bytes(wire.AsBytes(v.Digits))
-	e.Key("Code")
-	e.Bytes(wire.AsBytes(v.Code[:]))
-	e.Key("Notes")
-	e.Slice(len(v.Notes), v.Notes == nil)
-	for i := range v.Notes {
-		e.String(v.Notes[i])
-	}
-}
-
-// decodeEverything reads an Everything into v, which is zero.
-func decodeEverything(d *wire.Decoder, v *Everything) {
-	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
-		switch d.Key() {
-		case "B":
-			v.B = d.Bool()
-		case "I":
-			v.I = d.Int()
-		case "I8":
-			v.I8 = d.Int8()
-		case "I16":
-			v.I16 = d.Int16()
-		case "I32":
-			v.I32 = d.Int32()
-		case "I64":
-			v.I64 = d.Int64()
-		case "U":
-			v.U = d.Uint()
-		case "U8":
-			v.U8 = d.Uint8()
-		case "U16":
-			v.U16 = d.Uint16()
-		case "U32":
-			v.U32 = d.Uint32()
-		case "U64":
-			v.U64 = d.Uint64()
-		case "F32":
-			v.F32 = d.Float32()
-		case "F64":
-			v.F64 = d.Float64()
-		case "S":
-			v.S = d.String()
-		case "Raw":
-			v.Raw = d.Bytes()
-		case "Hash":
-			d.Fill(v.Hash[:])
-		case "At":
-			v.At = d.Time()
-		case "For":
-			v.For = time.Duration(d.Int64())
-		case "Level":
-			v.Level = Level(d.Int16())
-		case "Flag":
-			v.Flag = Flag(d.Bool())
-		case "Ratio":
-			v.Ratio = Ratio(d.Float64())
-		case "Status":
-			v.Status = Status(d.String())
-		case "Digits":
-			v.Digits = wire.FromBytes[Digit](d.Bytes())
-		case "Code":
-			d.Fill(wire.AsBytes(v.Code[:]))
-		case "Notes":
-			if !d.Nil() {
-				n := d.Slice()
-				v.Notes = make(Notes, 0, wire.Cap[string](d, n))
-				for ; n > 0 && d.OK(); n-- {
-					v.Notes = append(v.Notes, d.String())
-				}
-			}
-		default:
-			d.Skip()
-		}
-	}
-}
-
-// unshareEverything gives v its own memory after a copy by assignment.
-func unshareEverything(v *Everything) {
-	v.Raw = wire.CloneSlice(v.Raw)
-	v.Digits = wire.CloneSlice(v.Digits)
-	v.Notes = wire.CloneSlice(v.Notes)
-}
-
-// sizeEverything returns how many bytes v refers to.
-func sizeEverything(v *Everything) (n int) {
-	n += len(v.S)
-	n += cap(v.Raw)
-	n += len(v.Status)
-	n += cap(v.Digits)
-	n += wire.SliceSize(v.Notes)
-	for i := range v.Notes {
-		n += len(v.Notes[i])
-	}
-	return n
-}
-
-// encodeForeign writes a Foreign.
-func encodeForeign(e *wire.Encoder, v *Foreign) {
-	e.Struct(13)
-	e.Key("Name")
-	encodeNullString(e, &v.Name)
-	e.Key("Count")
-	encodeNullInt(e, &v.Count)
-	e.Key("Home")
-	e.Binary(&v.Home)
-	e.Key("Link")
-	if v.Link == nil {
-		e.Nil()
-	} else {
-		e.Binary(v.Link)
-	}
-	e.Key("Addr")
-	e.Binary(&v.Addr)
-	e.Key("IP")
-	if v.IP == nil {
-		e.Nil()
-	} else {
-		e.Text(&v.IP)
-	}
-	e.Key("N")
-	if v.N == nil {
-		e.Nil()
-	} else {
-		e.Text(v.N)
-	}
-	e.Key("M")
-	e.Text(&v.M)
-	e.Key("JSON")
-	e.Bytes(v.JSON)
-	e.Key("Thing")
-	encodeThing(e, &v.Thing)
-	e.Key("Things")
-	e.Slice(len(v.Things), v.Things == nil)
-	for i := range v.Things {
-		encodeThing(e, &v.Things[i])
-	}
-	e.Key("Cloned")
-	e.Binary(&v.Cloned)
-	e.Key("Odd")
-	e.Reflect(&v.Odd)
-}
-
-// decodeForeign reads a Foreign into v, which is zero.
-func decodeForeign(d *wire.Decoder, v *Foreign) {
-	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
-		switch d.Key() {
-		case "Name":
-			decodeNullString(d, &v.Name)
-		case "Count":
-			decodeNullInt(d, &v.Count)
-		case "Home":
-			d.Binary(&v.Home)
-		case "Link":
-			if !d.Nil() {
-				v.Link = new(url.URL)
-				d.Binary(v.Link)
-			}
-		case "Addr":
-			d.Binary(&v.Addr)
-		case "IP":
-			d.Text(&v.IP)
-		case "N":
-			if !d.Nil() {
-				v.N = new(big.Int)
-				d.Text(v.N)
-			}
-		case "M":
-			d.Text(&v.M)
-		case "JSON":
-			v.JSON = d.Bytes()
-		case "Thing":
-			decodeThing(d, &v.Thing)
-		case "Things":
-			if !d.Nil() {
-				n := d.Slice()
-				v.Things = make([]other.Thing, 0, wire.Cap[other.Thing](d, n))
-				for i := 0; i < n && d.OK(); i++ {
-					v.Things = append(v.Things, other.Thing{})
-					decodeThing(d, &v.Things[i])
-				}
-			}
-		case "Cloned":
-			d.Binary(&v.Cloned)
-		case "Odd":
-			d.Reflect(&v.Odd)
-		default:
-			d.Skip()
-		}
-	}
-}
-
-// unshareForeign gives v its own memory after a copy by assignment.
-func unshareForeign(v *Foreign) {
-	if v.Link != nil {
-		x := *v.Link
-		v.Link = &x
-	}
-	v.IP = wire.CloneSlice(v.IP)
-	if v.N != nil {
-		v.N = new(big.Int).Set(v.N)
-	}
-	v.M = *new(big.Int).Set(&v.M)
-	v.JSON = wire.CloneSlice(v.JSON)
-	unshareThing(&v.Thing)
-	v.Things = wire.CloneSlice(v.Things)
-	for i := range v.Things {
-		unshareThing(&v.Things[i])
-	}
-	v.Cloned = v.Cloned.Clone()
-	v.Odd = wire.Copy(v.Odd)
-}
-
-// sizeForeign returns how many bytes v refers to.
-func sizeForeign(v *Foreign) (n int) {
-	n += sizeNullString(&v.Name)
-	n += sizeURL(&v.Home)
-	if v.Link != nil {
-		n += wire.PointerSize(v.Link)
-		n += sizeURL(v.Link)
-	}
-	n += cap(v.IP)
-	if v.N != nil {
-		n += wire.PointerSize(v.N)
-		n += wire.Size(v.N)
-	}
-	n += wire.Size(&v.M)
-	n += cap(v.JSON)
-	n += sizeThing(&v.Thing)
-	n += wire.SliceSize(v.Things)
-	for i := range v.Things {
-		n += sizeThing(&v.Things[i])
-	}
-	n += wire.Size(&v.Cloned)
-	n += wire.Size(&v.Odd)
-	return n
 }
 
 // encodeGuarded writes a Guarded.
@@ -3559,221 +3709,6 @@ func unshareList(v *List, seen wire.Seen) {
 // sizeList returns how many bytes v refers to.
 func sizeList(v *List, seen wire.Seen) (n int) {
 	n += wire.SizeSlice(seen, *v, sizeList)
-	return n
-}
-
-// encodeMarshaling writes a Marshaling.
-func encodeMarshaling(e *wire.Encoder, v *Marshaling) {
-	e.Struct(10)
-	e.Key("Money")
-	e.Binary(&v.Money)
-	e.Key("Moneys")
-	e.Slice(len(v.Moneys), v.Moneys == nil)
-	for i := range v.Moneys {
-		e.Binary(&v.Moneys[i])
-	}
-	e.Key("Ptr")
-	if v.Ptr == nil {
-		e.Nil()
-	} else {
-		e.Binary(v.Ptr)
-	}
-	e.Key("Color")
-	e.Text(&v.Color)
-	e.Key("ByCol")
-	e.Map(len(v.ByCol), v.ByCol == nil)
-	for _, x := range wire.Entries(e, v.ByCol, func(e *wire.Encoder, k Color) {
-		e.Text(&k)
-	}) {
-		e.Raw(x.Key)
-		e.Binary(&x.Value)
-	}
-	e.Key("Pick")
-	e.Custom(&v.Pick)
-	e.Key("Picks")
-	e.Slice(len(v.Picks), v.Picks == nil)
-	for i := range v.Picks {
-		if v.Picks[i] == nil {
-			e.Nil()
-		} else {
-			e.Custom(v.Picks[i])
-		}
-	}
-	e.Key("Blob")
-	e.Msgpack(&v.Blob)
-	e.Key("Blobs")
-	e.Map(len(v.Blobs), v.Blobs == nil)
-	for _, k := range wire.Keys(v.Blobs) {
-		e.String(k)
-		x := v.Blobs[k]
-		e.Msgpack(&x)
-	}
-	e.Key("ByUUID")
-	e.Map(len(v.ByUUID), v.ByUUID == nil)
-	for _, x := range wire.Entries(e, v.ByUUID, func(e *wire.Encoder, k UUID) {
-		e.Binary(&k)
-	}) {
-		e.Raw(x.Key)
-		if x.Value == nil {
-			e.Nil()
-		} else {
-			e.Binary(x.Value)
-		}
-	}
-}
-
-// decodeMarshaling reads a Marshaling into v, which is zero.
-func decodeMarshaling(d *wire.Decoder, v *Marshaling) {
-	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
-		switch d.Key() {
-		case "Money":
-			d.Binary(&v.Money)
-		case "Moneys":
-			if !d.Nil() {
-				n := d.Slice()
-				v.Moneys = make([]Money, 0, wire.Cap[Money](d, n))
-				for i := 0; i < n && d.OK(); i++ {
-					v.Moneys = append(v.Moneys, Money{})
-					d.Binary(&v.Moneys[i])
-				}
-			}
-		case "Ptr":
-			if !d.Nil() {
-				v.Ptr = new(Money)
-				d.Binary(v.Ptr)
-			}
-		case "Color":
-			d.Text(&v.Color)
-		case "ByCol":
-			if !d.Nil() {
-				n := d.Map()
-				v.ByCol = make(map[Color]Money, wire.MapCap[Color, Money](d, n))
-				for ; n > 0 && d.OK(); n-- {
-					var k Color
-					d.Text(&k)
-					var x Money
-					d.Binary(&x)
-					v.ByCol[k] = x
-				}
-			}
-		case "Pick":
-			d.Custom(&v.Pick)
-		case "Picks":
-			if !d.Nil() {
-				n := d.Slice()
-				v.Picks = make([]*Pick, 0, wire.Cap[*Pick](d, n))
-				for i := 0; i < n && d.OK(); i++ {
-					v.Picks = append(v.Picks, nil)
-					if !d.Nil() {
-						v.Picks[i] = new(Pick)
-						d.Custom(v.Picks[i])
-					}
-				}
-			}
-		case "Blob":
-			d.Msgpack(&v.Blob)
-		case "Blobs":
-			if !d.Nil() {
-				n := d.Map()
-				v.Blobs = make(map[string]Blob, wire.MapCap[string, Blob](d, n))
-				for ; n > 0 && d.OK(); n-- {
-					k := d.String()
-					var x Blob
-					d.Msgpack(&x)
-					v.Blobs[k] = x
-				}
-			}
-		case "ByUUID":
-			if !d.Nil() {
-				n := d.Map()
-				v.ByUUID = make(map[UUID]*UUID, wire.MapCap[UUID, *UUID](d, n))
-				for ; n > 0 && d.OK(); n-- {
-					var k UUID
-					d.Binary(&k)
-					var x *UUID
-					if !d.Nil() {
-						x = new(UUID)
-						d.Binary(x)
-					}
-					v.ByUUID[k] = x
-				}
-			}
-		default:
-			d.Skip()
-		}
-	}
-}
-
-// unshareMarshaling gives v its own memory after a copy by assignment.
-func unshareMarshaling(v *Marshaling) {
-	unshareMoney(&v.Money)
-	v.Moneys = wire.CloneSlice(v.Moneys)
-	for i := range v.Moneys {
-		unshareMoney(&v.Moneys[i])
-	}
-	if v.Ptr != nil {
-		x := *v.Ptr
-		unshareMoney(&x)
-		v.Ptr = &x
-	}
-	if v.ByCol != nil {
-		m := make(map[Color]Money, len(v.ByCol))
-		for k, x := range v.ByCol {
-			unshareMoney(&x)
-			m[k] = x
-		}
-		v.ByCol = m
-	}
-	v.Picks = wire.CloneSlice(v.Picks)
-	for i := range v.Picks {
-		if v.Picks[i] != nil {
-			x := *v.Picks[i]
-			v.Picks[i] = &x
-		}
-	}
-	v.Blobs = wire.CloneMap(v.Blobs)
-	if v.ByUUID != nil {
-		m := make(map[UUID]*UUID, len(v.ByUUID))
-		for k, x := range v.ByUUID {
-			if x != nil {
-				target := *x
-				x = &target
-			}
-			m[k] = x
-		}
-		v.ByUUID = m
-	}
-}
-
-// sizeMarshaling returns how many bytes v refers to.
-func sizeMarshaling(v *Marshaling) (n int) {
-	n += sizeMoney(&v.Money)
-	n += wire.SliceSize(v.Moneys)
-	for i := range v.Moneys {
-		n += sizeMoney(&v.Moneys[i])
-	}
-	if v.Ptr != nil {
-		n += wire.PointerSize(v.Ptr)
-		n += sizeMoney(v.Ptr)
-	}
-	n += wire.MapSize(v.ByCol)
-	for _, x := range v.ByCol {
-		n += sizeMoney(&x)
-	}
-	n += wire.SliceSize(v.Picks)
-	for i := range v.Picks {
-		n += wire.PointerSize(v.Picks[i])
-	}
-	n += sizeBlob(&v.Blob)
-	n += wire.MapSize(v.Blobs)
-	for k, x := range v.Blobs {
-		n += len(k)
-		n += sizeBlob(&x)
-	}
-	n += wire.MapSize(v.ByUUID)
-	for _, x := range v.ByUUID {
-		n += wire.PointerSize(x)
-	}
 	return n
 }
 
@@ -4098,57 +4033,6 @@ func sizeNullString(v *sql.NullString) (n int) {
 	return n
 }
 
-// encodePageItem writes a Page[Item].
-func encodePageItem(e *wire.Encoder, v *Page[Item]) {
-	e.Struct(2)
-	e.Key("Items")
-	e.Slice(len(v.Items), v.Items == nil)
-	for i := range v.Items {
-		encodeItem(e, &v.Items[i])
-	}
-	e.Key("Next")
-	e.String(v.Next)
-}
-
-// decodePageItem reads a Page[Item] into v, which is zero.
-func decodePageItem(d *wire.Decoder, v *Page[Item]) {
-	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
-		switch d.Key() {
-		case "Items":
-			if !d.Nil() {
-				n := d.Slice()
-				v.Items = make([]Item, 0, wire.Cap[Item](d, n))
-				for i := 0; i < n && d.OK(); i++ {
-					v.Items = append(v.Items, Item{})
-					decodeItem(d, &v.Items[i])
-				}
-			}
-		case "Next":
-			v.Next = d.String()
-		default:
-			d.Skip()
-		}
-	}
-}
-
-// unsharePageItem gives v its own memory after a copy by assignment.
-func unsharePageItem(v *Page[Item]) {
-	v.Items = wire.CloneSlice(v.Items)
-	for i := range v.Items {
-		unshareItem(&v.Items[i])
-	}
-}
-
-// sizePageItem returns how many bytes v refers to.
-func sizePageItem(v *Page[Item]) (n int) {
-	n += wire.SliceSize(v.Items)
-	for i := range v.Items {
-		n += sizeItem(&v.Items[i])
-	}
-	n += len(v.Next)
-	return n
-}
-
 // encodePageMutual writes a Page[*Mutual].
 func encodePageMutual(e *wire.Encoder, v *Page[*Mutual]) {
 	if !e.Enter() {
@@ -4347,126 +4231,6 @@ func sizePlan(v *Plan) (n int) {
 		n += sizeInner(v.Inner)
 	}
 	return n
-}
-
-// encodeShadowing writes a Shadowing.
-func encodeShadowing(e *wire.Encoder, v *Shadowing) {
-	n := 2
-	if v.Thing != nil {
-		n += 2
-	}
-	e.Struct(n)
-	e.Key("ID")
-	e.String(v.ID)
-	e.Key("Base")
-	encodeBase2(e, &v.Base)
-	if v.Thing != nil {
-		e.Key("Name")
-		e.String(v.Thing.Name)
-		e.Key("Parts")
-		e.Slice(len(v.Thing.Parts), v.Thing.Parts == nil)
-		for i := range v.Thing.Parts {
-			encodePart(e, &v.Thing.Parts[i])
-		}
-	}
-}
-
-// decodeShadowing reads a Shadowing into v, which is zero.
-func decodeShadowing(d *wire.Decoder, v *Shadowing) {
-	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
-		switch d.Key() {
-		case "ID":
-			v.ID = d.String()
-		case "Base":
-			decodeBase2(d, &v.Base)
-		case "Name":
-			if !d.Nil() {
-				if v.Thing == nil {
-					v.Thing = new(other.Thing)
-				}
-				v.Thing.Name = d.String()
-			}
-		case "Parts":
-			if v.Thing == nil {
-				v.Thing = new(other.Thing)
-			}
-			if !d.Nil() {
-				n := d.Slice()
-				v.Thing.Parts = make([]other.Part, 0, wire.Cap[other.Part](d, n))
-				for i := 0; i < n && d.OK(); i++ {
-					v.Thing.Parts = append(v.Thing.Parts, other.Part{})
-					decodePart(d, &v.Thing.Parts[i])
-				}
-			}
-		default:
-			d.Skip()
-		}
-	}
-}
-
-// unshareShadowing gives v its own memory after a copy by assignment.
-func unshareShadowing(v *Shadowing) {
-	if v.Thing != nil {
-		x := *v.Thing
-		unshareThing(&x)
-		v.Thing = &x
-	}
-}
-
-// sizeShadowing returns how many bytes v refers to.
-func sizeShadowing(v *Shadowing) (n int) {
-	n += len(v.ID)
-	if v.Thing != nil {
-		n += wire.PointerSize(v.Thing)
-		n += sizeThing(v.Thing)
-	}
-	return n
-}
-
-// encodeShadows writes a Shadows.
-func encodeShadows(enc *wire.Encoder, value *Shadows) {
-	enc.Struct(1)
-	enc.Key("X")
-	enc.Slice(len(value.X), value.X == nil)
-	for j := range value.X {
-		encodeX(enc, &value.X[j])
-	}
-}
-
-// decodeShadows reads a Shadows into value, which is zero.
-func decodeShadows(d *wire.Decoder, value *Shadows) {
-	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
-		switch d.Key() {
-		case "X":
-			if !d.Nil() {
-				length := d.Slice()
-				value.X = make([]x, 0, wire.Cap[x](d, length))
-				for j := 0; j < length && d.OK(); j++ {
-					value.X = append(value.X, x{})
-					decodeX(d, &value.X[j])
-				}
-			}
-		default:
-			d.Skip()
-		}
-	}
-}
-
-// unshareShadows gives value its own memory after a copy by assignment.
-func unshareShadows(value *Shadows) {
-	value.X = wire.CloneSlice(value.X)
-	for j := range value.X {
-		unshareX(&value.X[j])
-	}
-}
-
-// sizeShadows returns how many bytes value refers to.
-func sizeShadows(value *Shadows) (size int) {
-	size += wire.SliceSize(value.X)
-	for j := range value.X {
-		size += sizeX(&value.X[j])
-	}
-	return size
 }
 
 // encodeSparse writes a Sparse.

@@ -38,18 +38,14 @@ func (k auditKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [auditKey.AppendText] writes it.
 func (k auditKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // parseAuditKey is the inverse of [auditKey.String]. Text that String cannot
 // have returned is an error.
 func parseAuditKey(text string) (auditKey, error) {
 	var k auditKey
-	s := gen.ScanKey("audit:{teamID}", text)
-	s.Literal("audit")
-	k.TeamID = s.Int(s.Segment("", ""), 64)
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("audit:{teamID}", text, &k.TeamID); err != nil {
 		return auditKey{}, err
 	}
 	return k, nil
@@ -57,13 +53,13 @@ func parseAuditKey(text string) (auditKey, error) {
 
 // auditCache is the cache of [loadAudit]. It works once [BindTestCaches] has
 // been called.
-var auditCache = gen.Declare[auditKey, string](gen.Definition{
+var auditCache = gen.Declare[auditKey, string](&gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/teams.loadAudit",
 	Pattern:   "audit:{teamID}",
 	IntPrefix: "audit:",
 	Namespace: "audits",
-	Options: []runtime.Option{
-		runtime.TTL(time.Minute),
+	Options: []gen.Option{
+		gen.TTL(time.Minute),
 	},
 	Value: &stringValue,
 })
@@ -72,7 +68,7 @@ var auditCache = gen.Declare[auditKey, string](gen.Definition{
 // fails if stores lacks a store that a function names. Before, the functions
 // fail with [runtime.ErrNotBound]. A second call binds them to other stores.
 func BindTestCaches(stores runtime.Stores) error {
-	return auditCache.Bind(stores)
+	return gen.Bind(stores, auditCache.Untyped())
 }
 
 // getOrSetAudit is [loadAudit] through the cache, under the key audit:{teamID}.

@@ -49,18 +49,14 @@ func (k QuotaKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [QuotaKey.AppendText] writes it.
 func (k QuotaKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseQuotaKey is the inverse of [QuotaKey.String]. Text that String cannot
 // have returned is an error.
 func ParseQuotaKey(text string) (QuotaKey, error) {
 	var k QuotaKey
-	s := gen.ScanKey("quota:{teamID}", text)
-	s.Literal("quota")
-	k.TeamID = s.Int(s.Segment("", ""), 64)
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("quota:{teamID}", text, &k.TeamID); err != nil {
 		return QuotaKey{}, err
 	}
 	return k, nil
@@ -68,14 +64,14 @@ func ParseQuotaKey(text string) (QuotaKey, error) {
 
 // quotaCache is the cache of [LoadQuota]. It works once [BindCaches] has been
 // called.
-var quotaCache = gen.Declare[QuotaKey, Quota](gen.Definition{
+var quotaCache = gen.Declare[QuotaKey, Quota](&gen.Definition{
 	Name:      "github.com/cachegen/cachegen/generated_test/teams.LoadQuota",
 	Pattern:   "quota:{teamID}",
 	IntPrefix: "quota:",
 	Namespace: "teams",
 	NotFound:  ErrNoTeam,
-	Options: []runtime.Option{
-		runtime.TTL(time.Hour),
+	Options: []gen.Option{
+		gen.TTL(time.Hour),
 	},
 	Value: &quotaValue,
 	Tags: func(key any) []runtime.Tag {
@@ -88,7 +84,7 @@ var quotaCache = gen.Declare[QuotaKey, Quota](gen.Definition{
 // if stores lacks a store that a function names. Before, the functions fail
 // with [runtime.ErrNotBound]. A second call binds them to other stores.
 func BindCaches(stores runtime.Stores) error {
-	return quotaCache.Bind(stores)
+	return gen.Bind(stores, quotaCache.Untyped())
 }
 
 // GetOrSetQuota is [LoadQuota] through the cache, under the key quota:{teamID}.
@@ -162,7 +158,7 @@ func CachedDissolve(ctx context.Context, teamID int64) error {
 	}
 	return errors.Join(
 		quotaCache.Delete(ctx, QuotaKey{TeamID: teamID}),
-		quotaCache.DeleteByTag(ctx, TeamTag(teamID)),
+		quotaCache.Store().DeleteByTag(ctx, TeamTag(teamID)),
 	)
 }
 
@@ -174,7 +170,7 @@ func cachedForget() error {
 	if err := forget(); err != nil {
 		return err
 	}
-	return quotaCache.ClearNamespace(context.Background(), "teams")
+	return quotaCache.Store().Namespace("teams").Clear(context.Background())
 }
 
 // quotaValue encodes, decodes, copies and measures cached values of type Quota.
@@ -182,34 +178,24 @@ var quotaValue = gen.Value{
 	Fingerprint: 0x998dd1feb2a5feb9,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Quota)
-		encodeQuota(e, &v)
+		e.Struct(2)
+		e.Key("Seats")
+		e.Int(int64(v.Seats))
+		e.Key("Storage")
+		e.Uint(v.Storage)
 	},
 	Decode: func(d *wire.Decoder) any {
 		var v Quota
-		decodeQuota(d, &v)
+		for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
+			switch d.Key() {
+			case "Seats":
+				v.Seats = d.Int()
+			case "Storage":
+				v.Storage = d.Uint64()
+			default:
+				d.Skip()
+			}
+		}
 		return v
 	},
-}
-
-// encodeQuota writes a Quota.
-func encodeQuota(e *wire.Encoder, v *Quota) {
-	e.Struct(2)
-	e.Key("Seats")
-	e.Int(int64(v.Seats))
-	e.Key("Storage")
-	e.Uint(v.Storage)
-}
-
-// decodeQuota reads a Quota into v, which is zero.
-func decodeQuota(d *wire.Decoder, v *Quota) {
-	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
-		switch d.Key() {
-		case "Seats":
-			v.Seats = d.Int()
-		case "Storage":
-			v.Storage = d.Uint64()
-		default:
-			d.Skip()
-		}
-	}
 }

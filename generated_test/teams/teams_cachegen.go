@@ -41,18 +41,14 @@ func (k UserKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [UserKey.AppendText] writes it.
 func (k UserKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseUserKey is the inverse of [UserKey.String]. Text that String cannot have
 // returned is an error.
 func ParseUserKey(text string) (UserKey, error) {
 	var k UserKey
-	s := gen.ScanKey("user:{id}", text)
-	s.Literal("user")
-	k.ID = s.Int(s.Segment("", ""), 64)
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("user:{id}", text, &k.ID); err != nil {
 		return UserKey{}, err
 	}
 	return k, nil
@@ -72,18 +68,14 @@ func (k UserByEmailKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [UserByEmailKey.AppendText] writes it.
 func (k UserByEmailKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseUserByEmailKey is the inverse of [UserByEmailKey.String]. Text that
 // String cannot have returned is an error.
 func ParseUserByEmailKey(text string) (UserByEmailKey, error) {
 	var k UserByEmailKey
-	s := gen.ScanKey("email:{email}", text)
-	s.Literal("email")
-	k.Email = s.String(s.Segment("", ""))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("email:{email}", text, &k.Email); err != nil {
 		return UserByEmailKey{}, err
 	}
 	return k, nil
@@ -103,92 +95,82 @@ func (k MembersKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [MembersKey.AppendText] writes it.
 func (k MembersKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseMembersKey is the inverse of [MembersKey.String]. Text that String
 // cannot have returned is an error.
 func ParseMembersKey(text string) (MembersKey, error) {
 	var k MembersKey
-	s := gen.ScanKey("members:{teamID}", text)
-	s.Literal("members")
-	k.TeamID = s.Int(s.Segment("", ""), 64)
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("members:{teamID}", text, &k.TeamID); err != nil {
 		return MembersKey{}, err
 	}
 	return k, nil
 }
 
 // UserDefinition describes the cache of [UserRepo.FindUser], for [gen.Open]
-// where there is no CachedUserRepo.
-func UserDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/generated_test/teams.UserRepo.FindUser",
-		Pattern:   "user:{id}",
-		IntPrefix: "user:",
-		Namespace: "teams",
-		NotFound:  sql.ErrNoRows,
-		Options: []runtime.Option{
-			runtime.TTL(5 * time.Minute),
-			runtime.Grace(6 * time.Hour),
-			runtime.Timeout(200 * time.Millisecond),
-			runtime.HardTimeout(2 * time.Second),
-			runtime.NotFoundTTL(30 * time.Second),
-		},
-		Value: &userValue,
-		ResultTags: func(value any) []runtime.Tag {
-			user, _ := value.(*User)
-			if user == nil {
-				return nil
-			}
-			return []runtime.Tag{TeamTag(user.TeamID)}
-		},
-	}
+// where there is no CachedUserRepo. It must not be changed.
+var UserDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/generated_test/teams.UserRepo.FindUser",
+	Pattern:   "user:{id}",
+	IntPrefix: "user:",
+	Namespace: "teams",
+	NotFound:  sql.ErrNoRows,
+	Options: []gen.Option{
+		gen.TTL(5 * time.Minute),
+		gen.Grace(6 * time.Hour),
+		gen.Timeout(200 * time.Millisecond),
+		gen.HardTimeout(2 * time.Second),
+		gen.NotFoundTTL(30 * time.Second),
+	},
+	Value: &userValue,
+	ResultTags: func(value any) []runtime.Tag {
+		user, _ := value.(*User)
+		if user == nil {
+			return nil
+		}
+		return []runtime.Tag{TeamTag(user.TeamID)}
+	},
 }
 
 // UserByEmailDefinition describes the cache of [UserRepo.FindByEmail], for
-// [gen.Open] where there is no CachedUserRepo.
-func UserByEmailDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/generated_test/teams.UserRepo.FindByEmail",
-		Pattern:   "email:{email}",
-		Namespace: "teams",
-		NotFound:  sql.ErrNoRows,
-		Options: []runtime.Option{
-			runtime.TTL(5 * time.Minute),
-			runtime.Grace(6 * time.Hour),
-			runtime.NotFoundTTL(30 * time.Second),
-		},
-		Value: &userValue,
-		ResultTags: func(value any) []runtime.Tag {
-			user, _ := value.(*User)
-			if user == nil {
-				return nil
-			}
-			return []runtime.Tag{TeamTag(user.TeamID)}
-		},
-	}
+// [gen.Open] where there is no CachedUserRepo. It must not be changed.
+var UserByEmailDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/generated_test/teams.UserRepo.FindByEmail",
+	Pattern:   "email:{email}",
+	Namespace: "teams",
+	NotFound:  sql.ErrNoRows,
+	Options: []gen.Option{
+		gen.TTL(5 * time.Minute),
+		gen.Grace(6 * time.Hour),
+		gen.NotFoundTTL(30 * time.Second),
+	},
+	Value: &userValue,
+	ResultTags: func(value any) []runtime.Tag {
+		user, _ := value.(*User)
+		if user == nil {
+			return nil
+		}
+		return []runtime.Tag{TeamTag(user.TeamID)}
+	},
 }
 
 // MembersDefinition describes the cache of [UserRepo.ListMembers], for
-// [gen.Open] where there is no CachedUserRepo.
-func MembersDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/generated_test/teams.UserRepo.ListMembers",
-		Pattern:   "members:{teamID}",
-		IntPrefix: "members:",
-		Namespace: "teams",
-		Options: []runtime.Option{
-			runtime.TTL(5 * time.Minute),
-			runtime.Grace(6 * time.Hour),
-		},
-		Value: &userSliceValue,
-		Tags: func(key any) []runtime.Tag {
-			k := key.(MembersKey)
-			return []runtime.Tag{TeamTag(k.TeamID)}
-		},
-	}
+// [gen.Open] where there is no CachedUserRepo. It must not be changed.
+var MembersDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/generated_test/teams.UserRepo.ListMembers",
+	Pattern:   "members:{teamID}",
+	IntPrefix: "members:",
+	Namespace: "teams",
+	Options: []gen.Option{
+		gen.TTL(5 * time.Minute),
+		gen.Grace(6 * time.Hour),
+	},
+	Value: &userSliceValue,
+	Tags: func(key any) []runtime.Tag {
+		k := key.(MembersKey)
+		return []runtime.Tag{TeamTag(k.TeamID)}
+	},
 }
 
 // CachedUserRepo is a [UserRepo] with a cache in front of its loaders. Methods
@@ -212,13 +194,13 @@ type CachedUserRepo struct {
 func NewCachedUserRepo(repo *UserRepo, stores runtime.Stores) (*CachedUserRepo, error) {
 	c := &CachedUserRepo{UserRepo: repo}
 	var err error
-	if c.User, err = gen.Open[UserKey, *User](stores, UserDefinition()); err != nil {
+	if c.User, err = gen.Open[UserKey, *User](stores, &UserDefinition); err != nil {
 		return nil, err
 	}
-	if c.UserByEmail, err = gen.Open[UserByEmailKey, *User](stores, UserByEmailDefinition()); err != nil {
+	if c.UserByEmail, err = gen.Open[UserByEmailKey, *User](stores, &UserByEmailDefinition); err != nil {
 		return nil, err
 	}
-	if c.Members, err = gen.Open[MembersKey, []User](stores, MembersDefinition()); err != nil {
+	if c.Members, err = gen.Open[MembersKey, []User](stores, &MembersDefinition); err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -76,7 +76,7 @@ func (c *CachedUserRepo) MoveTeam(ctx context.Context, from, to int64) error {
 	if err := c.UserRepo.MoveTeam(ctx, from, to); err != nil {
 		return err
 	}
-	return c.User.DeleteByTag(ctx, TeamTag(from), TeamTag(to))
+	return c.User.Store().DeleteByTag(ctx, TeamTag(from), TeamTag(to))
 }
 
 // Remove calls [UserRepo.Remove]. If that returns no error, the entry of
@@ -99,5 +99,5 @@ func (c *CachedUserRepo) Import(ctx context.Context, users []User) error {
 	if err := c.UserRepo.Import(ctx, users); err != nil {
 		return err
 	}
-	return c.User.ClearNamespace(ctx, "teams")
+	return c.User.Store().Namespace("teams").Clear(ctx)
 }

@@ -1,6 +1,7 @@
 package gen
 
 import (
+	"errors"
 	"reflect"
 
 	"github.com/cachegen/cachegen/runtime"
@@ -31,17 +32,17 @@ type Definition struct {
 	// would share. What unexported fields refer to is not copied.
 	Shared bool
 	// Options are the baked-in options.
-	Options []runtime.Option
+	Options []Option
 	// Value is what generated code knows of V. Nil leaves it to reflection.
 	Value *Value
-	// Tags and ResultTags return the tags that the key and the value tell. Both
-	// may be nil.
+	// Tags returns the tags that follow from the key, and ResultTags those that follow from
+	// the value. Both may be nil.
 	Tags       func(key any) []runtime.Tag
 	ResultTags func(value any) []runtime.Tag
 	// NotFound is the error by which a loader says that there is no value; nil if
 	// there is none. A load that fails with an error that is NotFound, by errors.Is,
 	// is no failure: that there is no value is remembered for the NotFoundTTL like
-	// a value, and replaces one, also where that could stand in. The callers of that
+	// a value, and replaces a value, also one that could be served as a grace value. The callers of that
 	// load get its error, later ones NotFound itself.
 	NotFound error
 	// Absent says that a loaded value means the same, such as a nil pointer; it may
@@ -54,7 +55,7 @@ type Definition struct {
 // nothing has to be found out by reflection. Its functions may be called by several
 // goroutines at a time, and must not keep or change what they are given.
 type Value struct {
-	// Fingerprint tells shapes of the type apart. An entry in the shared tier that
+	// Fingerprint differs for different shapes of the type. An entry in the shared tier that
 	// carries another one is a miss.
 	Fingerprint uint64
 	// Encode and Decode are the codec. A store with a codec of its own, see
@@ -69,29 +70,51 @@ type Value struct {
 	Size func(any) int
 }
 
-// Open returns the cache of a definition in the store that the definition names; its
-// errors are those of runtime.Cache.Bind.
-func Open[K comparable, V any](stores runtime.Stores, d Definition) (*runtime.Cache[K, V], error) {
-	c := Declare[K, V](d)
-	if err := c.Bind(stores); err != nil {
-		return nil, err
-	}
-	return c, nil
+// Open returns the cache of a definition in the store that the definition names. With an
+// error, which is one of [Bind], the cache is not bound.
+func Open[K comparable, V any](stores runtime.Stores, d *Definition) (*runtime.Cache[K, V], error) {
+	c := new(runtime.Cache[K, V])
+	return c, open(c.Untyped(), stores, d, (*K)(nil), (*V)(nil))
 }
 
 // Declare returns a cache that works once it is bound.
-func Declare[K comparable, V any](d Definition) *runtime.Cache[K, V] {
+func Declare[K comparable, V any](d *Definition) *runtime.Cache[K, V] {
 	c := new(runtime.Cache[K, V])
-	c.Untyped().Declare(d.untyped((*K)(nil), (*V)(nil)))
+	declare(c.Untyped(), d, (*K)(nil), (*V)(nil))
 	return c
 }
+
+// A Binder is what runtime.Cache.Untyped returns, or an *[Instances].
+type Binder interface {
+	// Bind opens the caches on a runtime.Stores; see [Bind].
+	Bind(stores untyped.Stores) error
+}
+
+// Bind opens declared caches on stores, all that can be. A cache fails if the store that it
+// names is not there, if options contradict each other, or if another function's keys in
+// the store are written alike: the two would get each other's values. Binding again moves a
+// cache. A method that is running meanwhile ends on the stores with which it began.
+func Bind(stores runtime.Stores, caches ...Binder) error {
+	var errs []error
+	for _, c := range caches {
+		errs = append(errs, c.Bind(stores))
+	}
+	return errors.Join(errs...)
+}
+
+func open(c *untyped.Cache, stores runtime.Stores, d *Definition, key, value any) error {
+	declare(c, d, key, value)
+	return c.Bind(stores)
+}
+
+func declare(c *untyped.Cache, d *Definition, key, value any) { c.Declare(d.untyped(key, value)) }
 
 // untyped returns the definition as the runtime takes it. key and value are nil pointers
 // to the types.
 func (d *Definition) untyped(key, value any) untyped.Definition {
 	options := make([]any, len(d.Options))
 	for i, o := range d.Options {
-		options[i] = o
+		options[i] = o.Runtime()
 	}
 	return untyped.Definition{
 		Name: d.Name, Pattern: d.Pattern, IntPrefix: d.IntPrefix,

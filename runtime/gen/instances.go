@@ -7,28 +7,33 @@ import (
 	"sync"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/internal/untyped"
 )
 
 // Instances are the caches of a generic function: one for each list of type arguments
 // with which it is called. The zero value has none.
 type Instances struct {
-	all sync.Map // of reflect.Type, func(type arguments), to binder
+	all sync.Map // of reflect.Type, func(type arguments), to instance
 
 	mu     sync.Mutex // guards stores, and that an instance is either bound with the others or when it is made
-	stores runtime.Stores
+	stores untyped.Stores
 	bound  bool
 }
 
-type binder interface{ Bind(runtime.Stores) error }
+// An instance is a *runtime.Cache, whose types differ, and what binds it.
+type instance struct {
+	cache any
+	Binder
+}
 
 // Bind opens all instances on stores, and later ones when they are first used.
-func (i *Instances) Bind(stores runtime.Stores) error {
+func (i *Instances) Bind(stores untyped.Stores) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.stores, i.bound = stores, true
 	var err error
 	i.all.Range(func(_, c any) bool {
-		err = c.(binder).Bind(stores)
+		err = c.(instance).Bind(stores)
 		return err == nil
 	})
 	return err
@@ -38,21 +43,21 @@ func (i *Instances) Bind(stores runtime.Stores) error {
 // called for the first of its kind, with the arguments as [TypeArgs] writes them. A cache
 // that cannot be opened is not bound: its methods fail with runtime.ErrNotBound, and the
 // next Bind says why.
-func Instance[F any, K comparable, V any](i *Instances, define func(typeArgs string) Definition) *runtime.Cache[K, V] {
+func Instance[F any, K comparable, V any](i *Instances, define func(typeArgs string) *Definition) *runtime.Cache[K, V] {
 	f := reflect.TypeFor[F]()
 	if c, ok := i.all.Load(f); ok {
-		return c.(*runtime.Cache[K, V])
+		return c.(instance).cache.(*runtime.Cache[K, V])
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if c, ok := i.all.Load(f); ok {
-		return c.(*runtime.Cache[K, V])
+		return c.(instance).cache.(*runtime.Cache[K, V])
 	}
 	c := Declare[K, V](define(TypeArgs[F]()))
 	if i.bound {
-		_ = c.Bind(i.stores) // said by the cache's methods
+		_ = c.Untyped().Bind(i.stores) // said by the cache's methods
 	}
-	i.all.Store(f, c)
+	i.all.Store(f, instance{c, c.Untyped()})
 	return c
 }
 

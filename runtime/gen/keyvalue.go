@@ -24,19 +24,3 @@ func AppendKeyValue[T KeyValue](b []byte, v T) []byte {
 		return strconv.AppendInt(b, r.Int(), 10)
 	}
 }
-
-// ScanKeyValue parses a part that [AppendKeyValue] wrote.
-func ScanKeyValue[T KeyValue](s *KeyScanner, part string) T {
-	var v T
-	switch r := reflect.ValueOf(&v).Elem(); r.Kind() {
-	case reflect.String:
-		r.SetString(s.String(part))
-	case reflect.Bool:
-		r.SetBool(s.Bool(part))
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		r.SetUint(s.Uint(part, r.Type().Bits()))
-	default:
-		r.SetInt(s.Int(part, r.Type().Bits()))
-	}
-	return v
-}

@@ -43,18 +43,14 @@ func (k InvoiceKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [InvoiceKey.AppendText] writes it.
 func (k InvoiceKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseInvoiceKey is the inverse of [InvoiceKey.String]. Text that String
 // cannot have returned is an error.
 func ParseInvoiceKey(text string) (InvoiceKey, error) {
 	var k InvoiceKey
-	s := gen.ScanKey("invoice:{teamID}", text)
-	s.Literal("invoice")
-	k.TeamID = s.Int(s.Segment("", ""), 64)
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("invoice:{teamID}", text, &k.TeamID); err != nil {
 		return InvoiceKey{}, err
 	}
 	return k, nil
@@ -66,17 +62,15 @@ func InvoicesTag() runtime.Tag {
 }
 
 // InvoiceDefinition describes the cache of [Desk.LoadInvoice], for [gen.Open]
-// where there is no CachedDesk.
-func InvoiceDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "github.com/cachegen/cachegen/generated_test/teams/billing.Desk.LoadInvoice",
-		Pattern:   "invoice:{teamID}",
-		IntPrefix: "invoice:",
-		Value:     &invoiceValue,
-		Tags: func(any) []runtime.Tag {
-			return []runtime.Tag{InvoicesTag()}
-		},
-	}
+// where there is no CachedDesk. It must not be changed.
+var InvoiceDefinition = gen.Definition{
+	Name:      "github.com/cachegen/cachegen/generated_test/teams/billing.Desk.LoadInvoice",
+	Pattern:   "invoice:{teamID}",
+	IntPrefix: "invoice:",
+	Value:     &invoiceValue,
+	Tags: func(any) []runtime.Tag {
+		return []runtime.Tag{InvoicesTag()}
+	},
 }
 
 // CachedDesk is a [Desk] with a cache in front of its loaders. Methods that
@@ -102,13 +96,13 @@ type CachedDesk struct {
 func NewCachedDesk(desk *Desk, stores runtime.Stores) (*CachedDesk, error) {
 	c := &CachedDesk{Desk: desk}
 	var err error
-	if c.Invoice, err = gen.Open[InvoiceKey, Invoice](stores, InvoiceDefinition()); err != nil {
+	if c.Invoice, err = gen.Open[InvoiceKey, Invoice](stores, &InvoiceDefinition); err != nil {
 		return nil, err
 	}
-	if c.teamsUserCache, err = gen.Open[teams.UserKey, *teams.User](stores, teams.UserDefinition()); err != nil {
+	if c.teamsUserCache, err = gen.Open[teams.UserKey, *teams.User](stores, &teams.UserDefinition); err != nil {
 		return nil, err
 	}
-	if c.teamsMembersCache, err = gen.Open[teams.MembersKey, []teams.User](stores, teams.MembersDefinition()); err != nil {
+	if c.teamsMembersCache, err = gen.Open[teams.MembersKey, []teams.User](stores, &teams.MembersDefinition); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -243,38 +237,28 @@ var invoiceValue = gen.Value{
 	Fingerprint: 0x1cacb7e4903d5116,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Invoice)
-		encodeInvoice(e, &v)
+		e.Struct(3)
+		e.Key("TeamID")
+		e.Int(v.TeamID)
+		e.Key("Seats")
+		e.Int(int64(v.Seats))
+		e.Key("Cents")
+		e.Int(v.Cents)
 	},
 	Decode: func(d *wire.Decoder) any {
 		var v Invoice
-		decodeInvoice(d, &v)
+		for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
+			switch d.Key() {
+			case "TeamID":
+				v.TeamID = d.Int64()
+			case "Seats":
+				v.Seats = d.Int()
+			case "Cents":
+				v.Cents = d.Int64()
+			default:
+				d.Skip()
+			}
+		}
 		return v
 	},
-}
-
-// encodeInvoice writes an Invoice.
-func encodeInvoice(e *wire.Encoder, v *Invoice) {
-	e.Struct(3)
-	e.Key("TeamID")
-	e.Int(v.TeamID)
-	e.Key("Seats")
-	e.Int(int64(v.Seats))
-	e.Key("Cents")
-	e.Int(v.Cents)
-}
-
-// decodeInvoice reads an Invoice into v, which is zero.
-func decodeInvoice(d *wire.Decoder, v *Invoice) {
-	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
-		switch d.Key() {
-		case "TeamID":
-			v.TeamID = d.Int64()
-		case "Seats":
-			v.Seats = d.Int()
-		case "Cents":
-			v.Cents = d.Int64()
-		default:
-			d.Skip()
-		}
-	}
 }

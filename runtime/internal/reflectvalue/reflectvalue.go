@@ -4,11 +4,14 @@
 package reflectvalue
 
 import (
+	"encoding"
 	"fmt"
 	"hash/fnv"
 	"reflect"
 	"strings"
 	"time"
+
+	"github.com/vmihailenco/msgpack/v5"
 )
 
 var timeType = reflect.TypeFor[time.Time]()
@@ -315,17 +318,26 @@ func describe(b *strings.Builder, t reflect.Type, open map[reflect.Type]int) {
 	delete(open, t)
 }
 
-// marshaller names the method by which msgpack lets t write itself.
+// marshallers are the ways in which msgpack lets a type write itself, in its order.
+var marshallers = []struct {
+	method string
+	typ    reflect.Type
+}{
+	{"EncodeMsgpack", reflect.TypeFor[msgpack.CustomEncoder]()},
+	{"MarshalMsgpack", reflect.TypeFor[msgpack.Marshaler]()},
+	{"MarshalBinary", reflect.TypeFor[encoding.BinaryMarshaler]()},
+	{"MarshalText", reflect.TypeFor[encoding.TextMarshaler]()},
+}
+
+// marshaller names the method by which msgpack lets t write itself. It does not look for
+// methods by their names: the linker would then keep every method of every type.
 func marshaller(t reflect.Type) string {
-	for _, name := range []string{"EncodeMsgpack", "MarshalMsgpack", "MarshalBinary", "MarshalText"} {
-		if _, ok := t.MethodByName(name); ok {
-			return name
+	for _, m := range marshallers {
+		if t.Implements(m.typ) {
+			return m.method
 		}
-		if t.Kind() == reflect.Pointer || t.Name() == "" {
-			continue
-		}
-		if _, ok := reflect.PointerTo(t).MethodByName(name); ok {
-			return name
+		if t.Kind() != reflect.Pointer && t.Name() != "" && reflect.PointerTo(t).Implements(m.typ) {
+			return m.method
 		}
 	}
 	return ""

@@ -68,9 +68,15 @@ func (c *Cache) Check() error {
 	return err
 }
 
-// Bind gives the cache its store, with what holds there: its namespace, policy and
+// Stores bind caches: a runtime.Stores, which this package cannot name.
+type Stores interface{ BindUntyped(c *Cache) error }
+
+// Bind opens a declared cache on stores.
+func (c *Cache) Bind(stores Stores) error { return stores.BindUntyped(c) }
+
+// Attach gives the cache its store, with what holds there: its namespace, policy and
 // function, and the store's codec, which is the default one or not. Check has succeeded.
-func (c *Cache) Bind(b *Binding, codec Codec, isDefault bool) {
+func (c *Cache) Attach(b *Binding, codec Codec, isDefault bool) {
 	d, s := &c.definition, b.Store
 	b.appendKey, _ = appenderOf(d.KeyType)
 	b.Kind = &entry.Kind{

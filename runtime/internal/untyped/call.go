@@ -160,30 +160,3 @@ func (c *Cache) Clear(ctx context.Context) error {
 	}
 	return b.Invalidate.Clear(ctx, b.Namespace, b.Kind.Cache)
 }
-
-// ClearNamespace removes every entry of a namespace of the store.
-func (c *Cache) ClearNamespace(ctx context.Context, name string) error {
-	b, err := c.Binding()
-	if err != nil {
-		return err
-	}
-	return b.Invalidate.Clear(ctx, []string{name}, "")
-}
-
-// DeleteByTag removes the entries of the store that have one of tags.
-func (c *Cache) DeleteByTag(ctx context.Context, tags []string) error {
-	b, err := c.Binding()
-	if err != nil {
-		return err
-	}
-	return b.Invalidate.DeleteByTag(ctx, tags)
-}
-
-// ExpireByTag makes the entries of the store stale that have one of tags.
-func (c *Cache) ExpireByTag(ctx context.Context, tags []string) error {
-	b, err := c.Binding()
-	if err != nil {
-		return err
-	}
-	return b.Invalidate.ExpireByTag(ctx, tags)
-}

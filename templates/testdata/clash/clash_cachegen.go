@@ -51,18 +51,14 @@ func (k LookupKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [LookupKey.AppendText] writes it.
 func (k LookupKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseLookupKey is the inverse of [LookupKey.String]. Text that String cannot
 // have returned is an error.
 func ParseLookupKey(text string) (LookupKey, error) {
 	var k LookupKey
-	s := gen.ScanKey("{kind}:{at}", text)
-	k.Kind = pkgerrors.Kind(s.String(s.Segment("", "")))
-	k.At = stdtime.Month(s.Int(s.Segment("", ""), 0))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("{kind}:{at}", text, (*string)(&k.Kind), (*int)(&k.At)); err != nil {
 		return LookupKey{}, err
 	}
 	return k, nil
@@ -70,14 +66,14 @@ func ParseLookupKey(text string) (LookupKey, error) {
 
 // lookupCache is the cache of [Lookup]. It works once [BindCaches] has been
 // called.
-var lookupCache = gen.Declare[LookupKey, *pkgerrors.Kind](gen.Definition{
+var lookupCache = gen.Declare[LookupKey, *pkgerrors.Kind](&gen.Definition{
 	Name:    "clash.Lookup",
 	Pattern: "{kind}:{at}",
-	Options: []runtime.Option{
-		runtime.TTL(90 * stdtime.Minute),
-		runtime.Grace(14 * 24 * stdtime.Hour),
-		runtime.GraceBackoff(stdtime.Second),
-		runtime.Timeout(0),
+	Options: []gen.Option{
+		gen.TTL(90 * stdtime.Minute),
+		gen.Grace(14 * 24 * stdtime.Hour),
+		gen.GraceBackoff(stdtime.Second),
+		gen.Timeout(0),
 	},
 	Tags: func(key any) []runtime.Tag {
 		k := key.(LookupKey)
@@ -89,7 +85,7 @@ var lookupCache = gen.Declare[LookupKey, *pkgerrors.Kind](gen.Definition{
 // if stores lacks a store that a function names. Before, the functions fail
 // with [runtime.ErrNotBound]. A second call binds them to other stores.
 func BindCaches(stores runtime.Stores) error {
-	return lookupCache.Bind(stores)
+	return gen.Bind(stores, lookupCache.Untyped())
 }
 
 // GetOrSetLookup is [Lookup] through the cache, under the key {kind}:{at}. opts
@@ -154,6 +150,6 @@ func CachedReset(ctx context.Context, a, b pkgerrors.Kind) error {
 	}
 	return stderrors.Join(
 		lookupCache.Expire(ctx, LookupKey{Kind: a, At: 1}),
-		lookupCache.ExpireByTag(ctx, KindTag(string(b))),
+		lookupCache.Store().ExpireByTag(ctx, KindTag(string(b))),
 	)
 }

@@ -60,21 +60,14 @@ func (k AccountsKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [AccountsKey.AppendText] writes it.
 func (k AccountsKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseAccountsKey is the inverse of [AccountsKey.String]. Text that String
 // cannot have returned is an error.
 func ParseAccountsKey(text string) (AccountsKey, error) {
 	var k AccountsKey
-	s := gen.ScanKey("{recv.tenant}:accounts:t{filter.Team}-x:{key}:{ok}", text)
-	k.Tenant = s.String(s.Segment("", ""))
-	s.Literal("accounts")
-	k.FilterTeam = TeamID(s.Uint(s.Segment("t", "-x"), 32))
-	k.Key = Slug(s.String(s.Segment("", "")))
-	k.OK = Enabled(s.Bool(s.Segment("", "")))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("{recv.tenant}:accounts:t{filter.Team}-x:{key}:{ok}", text, &k.Tenant, (*uint32)(&k.FilterTeam), (*string)(&k.Key), (*bool)(&k.OK)); err != nil {
 		return AccountsKey{}, err
 	}
 	return k, nil
@@ -106,10 +99,7 @@ func (k HostKey) String() string {
 // returned is an error.
 func ParseHostKey(text string) (HostKey, error) {
 	var k HostKey
-	s := gen.ScanKey("host:{addr}", text)
-	s.Literal("host")
-	s.Text(s.Segment("", ""), &k.Addr)
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("host:{addr}", text, &k.Addr); err != nil {
 		return HostKey{}, err
 	}
 	return k, nil
@@ -129,18 +119,14 @@ func (k limitKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [limitKey.AppendText] writes it.
 func (k limitKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // parseLimitKey is the inverse of [limitKey.String]. Text that String cannot
 // have returned is an error.
 func parseLimitKey(text string) (limitKey, error) {
 	var k limitKey
-	s := gen.ScanKey("limit:{team}", text)
-	s.Literal("limit")
-	k.Team = TeamID(s.Uint(s.Segment("", ""), 32))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("limit:{team}", text, (*uint32)(&k.Team)); err != nil {
 		return limitKey{}, err
 	}
 	return k, nil
@@ -157,18 +143,14 @@ func (SettingsKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [SettingsKey.AppendText] writes it.
 func (k SettingsKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseSettingsKey is the inverse of [SettingsKey.String]. Text that String
 // cannot have returned is an error.
 func ParseSettingsKey(text string) (SettingsKey, error) {
 	var k SettingsKey
-	s := gen.ScanKey("settings:all", text)
-	s.Literal("settings")
-	s.Literal("all")
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("settings:all", text); err != nil {
 		return SettingsKey{}, err
 	}
 	return k, nil
@@ -187,17 +169,14 @@ func (k BareKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [BareKey.AppendText] writes it.
 func (k BareKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseBareKey is the inverse of [BareKey.String]. Text that String cannot have
 // returned is an error.
 func ParseBareKey(text string) (BareKey, error) {
 	var k BareKey
-	s := gen.ScanKey("{n}", text)
-	k.N = int(s.Int(s.Segment("", ""), 0))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("{n}", text, &k.N); err != nil {
 		return BareKey{}, err
 	}
 	return k, nil
@@ -217,18 +196,14 @@ func (k PromotedKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [PromotedKey.AppendText] writes it.
 func (k PromotedKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParsePromotedKey is the inverse of [PromotedKey.String]. Text that String
 // cannot have returned is an error.
 func ParsePromotedKey(text string) (PromotedKey, error) {
 	var k PromotedKey
-	s := gen.ScanKey("promoted:{id}", text)
-	s.Literal("promoted")
-	k.ID = s.Int(s.Segment("", ""), 64)
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("promoted:{id}", text, &k.ID); err != nil {
 		return PromotedKey{}, err
 	}
 	return k, nil
@@ -267,89 +242,77 @@ func AccountTag(id int64, slug string) runtime.Tag {
 }
 
 // AccountsDefinition describes the cache of [Repo.ListAccounts], for [gen.Open]
-// where there is no CachedRepo.
-func AccountsDefinition() gen.Definition {
-	return gen.Definition{
-		Name:    "shapes.Repo.ListAccounts",
-		Pattern: "{recv.tenant}:accounts:t{filter.Team}-x:{key}:{ok}",
-		Options: []runtime.Option{
-			runtime.TTL(runtime.Forever),
-			runtime.GraceBackoff(30 * time.Second),
-		},
-		Tags: func(key any) []runtime.Tag {
-			k := key.(AccountsKey)
-			return []runtime.Tag{EverythingTag(), TeamTag(uint32(k.FilterTeam))}
-		},
-	}
+// where there is no CachedRepo. It must not be changed.
+var AccountsDefinition = gen.Definition{
+	Name:    "shapes.Repo.ListAccounts",
+	Pattern: "{recv.tenant}:accounts:t{filter.Team}-x:{key}:{ok}",
+	Options: []gen.Option{
+		gen.TTL(runtime.Forever),
+		gen.GraceBackoff(30 * time.Second),
+	},
+	Tags: func(key any) []runtime.Tag {
+		k := key.(AccountsKey)
+		return []runtime.Tag{EverythingTag(), TeamTag(uint32(k.FilterTeam))}
+	},
 }
 
 // HostDefinition describes the cache of [Repo.GetHost], for [gen.Open] where
-// there is no CachedRepo.
-func HostDefinition() gen.Definition {
-	return gen.Definition{
-		Name:    "shapes.Repo.GetHost",
-		Pattern: "host:{addr}",
-		Tags: func(key any) []runtime.Tag {
-			k := key.(HostKey)
-			return []runtime.Tag{AddrTag(k.Addr)}
-		},
-	}
+// there is no CachedRepo. It must not be changed.
+var HostDefinition = gen.Definition{
+	Name:    "shapes.Repo.GetHost",
+	Pattern: "host:{addr}",
+	Tags: func(key any) []runtime.Tag {
+		k := key.(HostKey)
+		return []runtime.Tag{AddrTag(k.Addr)}
+	},
 }
 
 // limitDefinition describes the cache of [Repo.findLimit], for [gen.Open] where
-// there is no CachedRepo.
-func limitDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "shapes.Repo.findLimit",
-		Pattern:   "limit:{team}",
-		IntPrefix: "limit:",
-		ResultTags: func(value any) []runtime.Tag {
-			limit, _ := value.(int)
-			return []runtime.Tag{TeamTag(uint32(limit))}
-		},
-	}
+// there is no CachedRepo. It must not be changed.
+var limitDefinition = gen.Definition{
+	Name:      "shapes.Repo.findLimit",
+	Pattern:   "limit:{team}",
+	IntPrefix: "limit:",
+	ResultTags: func(value any) []runtime.Tag {
+		limit, _ := value.(int)
+		return []runtime.Tag{TeamTag(uint32(limit))}
+	},
 }
 
 // SettingsDefinition describes the cache of [Repo.Settings], for [gen.Open]
-// where there is no CachedRepo.
-func SettingsDefinition() gen.Definition {
-	return gen.Definition{
-		Name:    "shapes.Repo.Settings",
-		Pattern: "settings:all",
-		Tags: func(any) []runtime.Tag {
-			return []runtime.Tag{EverythingTag()}
-		},
-	}
+// where there is no CachedRepo. It must not be changed.
+var SettingsDefinition = gen.Definition{
+	Name:    "shapes.Repo.Settings",
+	Pattern: "settings:all",
+	Tags: func(any) []runtime.Tag {
+		return []runtime.Tag{EverythingTag()}
+	},
 }
 
 // BareDefinition describes the cache of [Repo.Bare], for [gen.Open] where there
-// is no CachedRepo.
-func BareDefinition() gen.Definition {
-	return gen.Definition{
-		Name:    "shapes.Repo.Bare",
-		Pattern: "{n}",
-	}
+// is no CachedRepo. It must not be changed.
+var BareDefinition = gen.Definition{
+	Name:    "shapes.Repo.Bare",
+	Pattern: "{n}",
 }
 
 // PromotedDefinition describes the cache of [Repo.Promote], for [gen.Open]
-// where there is no CachedRepo.
-func PromotedDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "shapes.Repo.Promote",
-		Pattern:   "promoted:{id}",
-		IntPrefix: "promoted:",
-		ResultTags: func(value any) []runtime.Tag {
-			account, _ := value.(*Account)
-			if account == nil {
-				return nil
-			}
-			tags := []runtime.Tag{AccountTag(account.ID, string(account.Slug)), AccountTag(account.ID, "same")}
-			if account.Team != nil {
-				tags = append(tags, TeamTag(uint32(account.Team.ID)))
-			}
-			return tags
-		},
-	}
+// where there is no CachedRepo. It must not be changed.
+var PromotedDefinition = gen.Definition{
+	Name:      "shapes.Repo.Promote",
+	Pattern:   "promoted:{id}",
+	IntPrefix: "promoted:",
+	ResultTags: func(value any) []runtime.Tag {
+		account, _ := value.(*Account)
+		if account == nil {
+			return nil
+		}
+		tags := []runtime.Tag{AccountTag(account.ID, string(account.Slug)), AccountTag(account.ID, "same")}
+		if account.Team != nil {
+			tags = append(tags, TeamTag(uint32(account.Team.ID)))
+		}
+		return tags
+	},
 }
 
 // CachedRepo is a [Repo] with a cache in front of its loaders. Methods that
@@ -385,25 +348,25 @@ type CachedRepo struct {
 func NewCachedRepo(repo *Repo, stores runtime.Stores) (*CachedRepo, error) {
 	c := &CachedRepo{Repo: repo}
 	var err error
-	if c.Accounts, err = gen.Open[AccountsKey, []Account](stores, AccountsDefinition()); err != nil {
+	if c.Accounts, err = gen.Open[AccountsKey, []Account](stores, &AccountsDefinition); err != nil {
 		return nil, err
 	}
 	if c.Host, err = gen.Open[HostKey, struct {
 		Name string
 		Seen time.Time
-	}](stores, HostDefinition()); err != nil {
+	}](stores, &HostDefinition); err != nil {
 		return nil, err
 	}
-	if c.limit, err = gen.Open[limitKey, int](stores, limitDefinition()); err != nil {
+	if c.limit, err = gen.Open[limitKey, int](stores, &limitDefinition); err != nil {
 		return nil, err
 	}
-	if c.SettingsEntry, err = gen.Open[SettingsKey, map[string]string](stores, SettingsDefinition()); err != nil {
+	if c.SettingsEntry, err = gen.Open[SettingsKey, map[string]string](stores, &SettingsDefinition); err != nil {
 		return nil, err
 	}
-	if c.BareText, err = gen.Open[BareKey, string](stores, BareDefinition()); err != nil {
+	if c.BareText, err = gen.Open[BareKey, string](stores, &BareDefinition); err != nil {
 		return nil, err
 	}
-	if c.Promoted, err = gen.Open[PromotedKey, *Account](stores, PromotedDefinition()); err != nil {
+	if c.Promoted, err = gen.Open[PromotedKey, *Account](stores, &PromotedDefinition); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -787,9 +750,9 @@ func (c *CachedRepo) Merge(ctx context.Context, into, from *Account) (*Account, 
 	if account != nil {
 		errs = append(errs, c.Promoted.Set(ctx, PromotedKey{ID: account.ID}, account))
 	}
-	errs = append(errs, c.Promoted.DeleteByTag(ctx, tags...))
+	errs = append(errs, c.Promoted.Store().DeleteByTag(ctx, tags...))
 	if into != nil && into.Team != nil {
-		errs = append(errs, c.Promoted.ExpireByTag(ctx, TeamTag(uint32(into.Team.ID))))
+		errs = append(errs, c.Promoted.Store().ExpireByTag(ctx, TeamTag(uint32(into.Team.ID))))
 	}
 	return account, moved, errors.Join(errs...)
 }
@@ -813,7 +776,7 @@ func (c *CachedRepo) Demote(ctx context.Context, id int64) (*Account, error) {
 		if account.Team.Lead != nil && account.Team.Lead.Team != nil {
 			tags = append(tags, TeamTag(uint32(account.Team.Lead.Team.ID)))
 		}
-		errs = append(errs, c.Promoted.DeleteByTag(ctx, tags...))
+		errs = append(errs, c.Promoted.Store().DeleteByTag(ctx, tags...))
 	}
 	errs = append(errs, c.Promoted.Expire(ctx, PromotedKey{ID: account.ID}))
 	return account, errors.Join(errs...)
@@ -834,7 +797,7 @@ func (c *CachedRepo) Transfer(ctx context.Context, a, b *Account) error {
 	if b != nil {
 		tags = append(tags, AccountTag(b.ID, string(b.Slug)))
 	}
-	return c.Promoted.DeleteByTag(ctx, tags...)
+	return c.Promoted.Store().DeleteByTag(ctx, tags...)
 }
 
 // Tune calls [Repo.Tune]. If that returns no error, the entry of Settings() is

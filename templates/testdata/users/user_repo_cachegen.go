@@ -41,18 +41,14 @@ func (k UserKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [UserKey.AppendText] writes it.
 func (k UserKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseUserKey is the inverse of [UserKey.String]. Text that String cannot have
 // returned is an error.
 func ParseUserKey(text string) (UserKey, error) {
 	var k UserKey
-	s := gen.ScanKey("user:{id}", text)
-	s.Literal("user")
-	k.ID = s.Int(s.Segment("", ""), 64)
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("user:{id}", text, &k.ID); err != nil {
 		return UserKey{}, err
 	}
 	return k, nil
@@ -67,27 +63,25 @@ func TeamTag(teamID int64) runtime.Tag {
 }
 
 // UserDefinition describes the cache of [UserRepo.FindUser], for [gen.Open]
-// where there is no CachedUserRepo.
-func UserDefinition() gen.Definition {
-	return gen.Definition{
-		Name:      "example.com/app/users.UserRepo.FindUser",
-		Pattern:   "user:{id}",
-		IntPrefix: "user:",
-		Namespace: "users",
-		Options: []runtime.Option{
-			runtime.TTL(5 * time.Minute),
-			runtime.Grace(6 * time.Hour),
-			runtime.Timeout(200 * time.Millisecond),
-			runtime.HardTimeout(2 * time.Second),
-		},
-		ResultTags: func(value any) []runtime.Tag {
-			user, _ := value.(*User)
-			if user == nil {
-				return nil
-			}
-			return []runtime.Tag{TeamTag(user.TeamID)}
-		},
-	}
+// where there is no CachedUserRepo. It must not be changed.
+var UserDefinition = gen.Definition{
+	Name:      "example.com/app/users.UserRepo.FindUser",
+	Pattern:   "user:{id}",
+	IntPrefix: "user:",
+	Namespace: "users",
+	Options: []gen.Option{
+		gen.TTL(5 * time.Minute),
+		gen.Grace(6 * time.Hour),
+		gen.Timeout(200 * time.Millisecond),
+		gen.HardTimeout(2 * time.Second),
+	},
+	ResultTags: func(value any) []runtime.Tag {
+		user, _ := value.(*User)
+		if user == nil {
+			return nil
+		}
+		return []runtime.Tag{TeamTag(user.TeamID)}
+	},
 }
 
 // CachedUserRepo is a [UserRepo] with a cache in front of its loaders. Methods
@@ -105,7 +99,7 @@ type CachedUserRepo struct {
 func NewCachedUserRepo(repo *UserRepo, stores runtime.Stores) (*CachedUserRepo, error) {
 	c := &CachedUserRepo{UserRepo: repo}
 	var err error
-	if c.User, err = gen.Open[UserKey, *User](stores, UserDefinition()); err != nil {
+	if c.User, err = gen.Open[UserKey, *User](stores, &UserDefinition); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -196,7 +190,7 @@ func (c *CachedUserRepo) MoveTeam(ctx context.Context, from, to int64) error {
 	if err := c.UserRepo.MoveTeam(ctx, from, to); err != nil {
 		return err
 	}
-	return c.User.DeleteByTag(ctx, TeamTag(from), TeamTag(to))
+	return c.User.Store().DeleteByTag(ctx, TeamTag(from), TeamTag(to))
 }
 
 // ConfigKey is the cache key of [LoadConfig]: config:{name}.
@@ -213,18 +207,14 @@ func (k ConfigKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [ConfigKey.AppendText] writes it.
 func (k ConfigKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseConfigKey is the inverse of [ConfigKey.String]. Text that String cannot
 // have returned is an error.
 func ParseConfigKey(text string) (ConfigKey, error) {
 	var k ConfigKey
-	s := gen.ScanKey("config:{name}", text)
-	s.Literal("config")
-	k.Name = s.String(s.Segment("", ""))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("config:{name}", text, &k.Name); err != nil {
 		return ConfigKey{}, err
 	}
 	return k, nil
@@ -232,13 +222,13 @@ func ParseConfigKey(text string) (ConfigKey, error) {
 
 // configCache is the cache of [LoadConfig]. It works once [BindCaches] has been
 // called.
-var configCache = gen.Declare[ConfigKey, Config](gen.Definition{
+var configCache = gen.Declare[ConfigKey, Config](&gen.Definition{
 	Name:    "example.com/app/users.LoadConfig",
 	Pattern: "config:{name}",
 	Store:   "local",
 	Shared:  true,
-	Options: []runtime.Option{
-		runtime.TTL(time.Hour),
+	Options: []gen.Option{
+		gen.TTL(time.Hour),
 	},
 })
 
@@ -246,7 +236,7 @@ var configCache = gen.Declare[ConfigKey, Config](gen.Definition{
 // if stores lacks a store that a function names. Before, the functions fail
 // with [runtime.ErrNotBound]. A second call binds them to other stores.
 func BindCaches(stores runtime.Stores) error {
-	return configCache.Bind(stores)
+	return gen.Bind(stores, configCache.Untyped())
 }
 
 // GetOrSetConfig is [LoadConfig] through the cache, under the key

@@ -40,30 +40,24 @@ func (k RateKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [RateKey.AppendText] writes it.
 func (k RateKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseRateKey is the inverse of [RateKey.String]. Text that String cannot have
 // returned is an error.
 func ParseRateKey(text string) (RateKey, error) {
 	var k RateKey
-	s := gen.ScanKey("rate:{currency}", text)
-	s.Literal("rate")
-	k.Currency = s.String(s.Segment("", ""))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("rate:{currency}", text, &k.Currency); err != nil {
 		return RateKey{}, err
 	}
 	return k, nil
 }
 
 // RateDefinition describes the cache of [Rates.FindRate], for [gen.Open] where
-// there is no CachedRates.
-func RateDefinition() gen.Definition {
-	return gen.Definition{
-		Name:    "values.Rates.FindRate",
-		Pattern: "rate:{currency}",
-	}
+// there is no CachedRates. It must not be changed.
+var RateDefinition = gen.Definition{
+	Name:    "values.Rates.FindRate",
+	Pattern: "rate:{currency}",
 }
 
 // CachedRates is a [Rates] with a cache in front of its loaders. Methods that
@@ -81,7 +75,7 @@ type CachedRates struct {
 func NewCachedRates(rates Rates, stores runtime.Stores) (*CachedRates, error) {
 	c := &CachedRates{Rates: rates}
 	var err error
-	if c.Rate, err = gen.Open[RateKey, Rate](stores, RateDefinition()); err != nil {
+	if c.Rate, err = gen.Open[RateKey, Rate](stores, &RateDefinition); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -102,7 +96,7 @@ type CachedDesk struct {
 func NewCachedDesk(desk *Desk, stores runtime.Stores) (*CachedDesk, error) {
 	c := &CachedDesk{Desk: desk}
 	var err error
-	if c.rate, err = gen.Open[RateKey, Rate](stores, RateDefinition()); err != nil {
+	if c.rate, err = gen.Open[RateKey, Rate](stores, &RateDefinition); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -216,18 +210,14 @@ func (k dayKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [dayKey.AppendText] writes it.
 func (k dayKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // parseDayKey is the inverse of [dayKey.String]. Text that String cannot have
 // returned is an error.
 func parseDayKey(text string) (dayKey, error) {
 	var k dayKey
-	s := gen.ScanKey("day:{day}", text)
-	s.Literal("day")
-	k.Day = s.String(s.Segment("", ""))
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("day:{day}", text, &k.Day); err != nil {
 		return dayKey{}, err
 	}
 	return k, nil
@@ -244,17 +234,14 @@ func (CountDaysKey) AppendText(b []byte) ([]byte, error) {
 
 // String returns the key's text, as [CountDaysKey.AppendText] writes it.
 func (k CountDaysKey) String() string {
-	b, _ := k.AppendText(nil)
-	return string(b)
+	return gen.KeyText(k)
 }
 
 // ParseCountDaysKey is the inverse of [CountDaysKey.String]. Text that String
 // cannot have returned is an error.
 func ParseCountDaysKey(text string) (CountDaysKey, error) {
 	var k CountDaysKey
-	s := gen.ScanKey("days", text)
-	s.Literal("days")
-	if err := s.Done(); err != nil {
+	if err := gen.ParseKey("days", text); err != nil {
 		return CountDaysKey{}, err
 	}
 	return k, nil
@@ -262,7 +249,7 @@ func ParseCountDaysKey(text string) (CountDaysKey, error) {
 
 // dayCache is the cache of [loadDay]. It works once [BindCaches] has been
 // called.
-var dayCache = gen.Declare[dayKey, int](gen.Definition{
+var dayCache = gen.Declare[dayKey, int](&gen.Definition{
 	Name:    "values.loadDay",
 	Pattern: "day:{day}",
 	Shared:  true,
@@ -270,23 +257,24 @@ var dayCache = gen.Declare[dayKey, int](gen.Definition{
 
 // countDaysCache is the cache of [CountDays]. It works once [BindCaches] has
 // been called.
-var countDaysCache = gen.Declare[CountDaysKey, int](gen.Definition{
+var countDaysCache = gen.Declare[CountDaysKey, int](&gen.Definition{
 	Name:    "values.CountDays",
 	Pattern: "days",
 })
 
 // rateHandle reaches the cache of [Rates.FindRate] from functions, which have
 // no wrapper. It works once [BindCaches] has been called.
-var rateHandle = gen.Declare[RateKey, Rate](RateDefinition())
+var rateHandle = gen.Declare[RateKey, Rate](&RateDefinition)
 
 // BindCaches opens the caches of this package's functions on stores. It fails
 // if stores lacks a store that a function names. Before, the functions fail
 // with [runtime.ErrNotBound]. A second call binds them to other stores.
 func BindCaches(stores runtime.Stores) error {
-	return errors.Join(
-		dayCache.Bind(stores),
-		countDaysCache.Bind(stores),
-		rateHandle.Bind(stores),
+	return gen.Bind(
+		stores,
+		dayCache.Untyped(),
+		countDaysCache.Untyped(),
+		rateHandle.Untyped(),
 	)
 }
 

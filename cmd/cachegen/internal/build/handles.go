@@ -1,11 +1,11 @@
 package build
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
+	"github.com/cachegen/cachegen/templates"
 )
 
 // handleExpr is the expression with which w reaches c.
@@ -31,18 +31,25 @@ func (b *builder) handleName(c *facts.Cache) string {
 // bindCaches puts BindCaches into the first file that has something to bind.
 func (b *builder) bindCaches() {
 	var first *output
-	add := func(file *load.File, name string) {
+	in := func(file *load.File) *templates.File {
 		if first == nil {
 			first = b.outputs[file]
 		}
-		first.file.Bind = append(first.file.Bind, name)
+		return first.file
 	}
 	for _, c := range b.p.Caches {
-		if c.Recv == nil {
-			add(c.File, cmp.Or(c.Names.Caches, c.Names.Variable))
+		switch {
+		case c.Recv != nil:
+		case c.Names.Caches != "":
+			f := in(c.File)
+			f.BindInstances = append(f.BindInstances, c.Names.Caches)
+		default:
+			f := in(c.File)
+			f.Bind = append(f.Bind, c.Names.Variable)
 		}
 	}
 	for _, h := range b.p.Handles {
-		add(h.Owner.File, h.Name)
+		f := in(h.Owner.File)
+		f.Bind = append(f.Bind, h.Name)
 	}
 }

@@ -60,10 +60,45 @@ func (p valueFinder) findValues() {
 			v.Model.CopyFunc = "copy" + naming.Upper(name) + "Value"
 		}
 	}
+	p.inlineRoots()
 	for _, v := range p.Values {
 		v.Shapes = functions(v.Model.Shape)
 	}
 	p.ValuePackages = paths
+}
+
+// inlineRoots takes the functions of their own from structs that nothing but one cached
+// value is made of: its codec is in the value's own functions.
+func (p valueFinder) inlineRoots() {
+	users := map[*templates.Shape]int{} // shapes and values that a shape is a part of
+	met := map[*templates.Shape]bool{}
+	var count func(*templates.Shape)
+	count = func(s *templates.Shape) {
+		users[s]++
+		if met[s] {
+			return
+		}
+		met[s] = true
+		parts := map[*templates.Shape]bool{}
+		for _, part := range value.Parts(s) {
+			if !parts[part] {
+				parts[part] = true
+				count(part)
+			}
+		}
+	}
+	for _, v := range p.Values {
+		count(v.Model.Shape)
+	}
+	for _, v := range p.Values {
+		s := v.Model.Shape
+		if users[s] == 1 && s.Kind == templates.Pointer {
+			s = s.Elem
+		}
+		if users[s] == 1 && !s.Cyclic {
+			s.Func = ""
+		}
+	}
 }
 
 // forValues says what a name is used for that is generated for a type of values.
