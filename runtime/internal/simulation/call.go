@@ -20,7 +20,7 @@ type call struct {
 
 // A loader takes its delay, and then returns a version, fails, or finds no row.
 type loader struct {
-	version        int64 // of what it returns, or of its failure; 0 to be counted by a history
+	version        int64 // of what it returns, or of its failure; 0 where a history gives the numbers
 	delay          time.Duration
 	ignoresContext bool // it does not end early when its context does
 

@@ -15,13 +15,13 @@ var errNoRow = errors.New("no such row")
 // A noRowError is errNoRow, and tells by its number which load has found nothing.
 type noRowError int64
 
-func (version noRowError) Error() string { return fmt.Sprint("load ", int64(version), " found no row") }
-func (noRowError) Is(target error) bool  { return target == errNoRow }
+func (load noRowError) Error() string     { return fmt.Sprint("load ", int64(load), " found no row") }
+func (load noRowError) Is(err error) bool { return err == errNoRow }
 
 // A loadError is the failure of the load of that number.
 type loadError int64
 
-func (version loadError) Error() string { return fmt.Sprint("load ", int64(version), " failed") }
+func (load loadError) Error() string { return fmt.Sprint("load ", int64(load), " failed") }
 
 // load asks the source for rows, as the loader of a caller of c. It returns those that
 // there are. Each row is a version of its own, and the failure that of the first.

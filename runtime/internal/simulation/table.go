@@ -6,8 +6,8 @@ import (
 	"github.com/cachegen/cachegen/runtime"
 )
 
-// A tableRow is a value of the caches. The source answers each question with a version of its
-// own, so that a value tells when it was loaded.
+// A tableRow is a value of the caches. The source answers each question with a version of
+// its own, so that a value tells when it was loaded.
 type tableRow struct {
 	ID      int
 	Version int64

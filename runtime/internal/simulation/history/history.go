@@ -5,8 +5,8 @@
 // knows for each read how old it is, and which invalidations it must not be older than.
 // [History.Check] says what is wrong, and [History.Timeline] what happened to a row.
 //
-// The package knows nothing of how a run is made: the same checker serves a simulation and
-// what real processes have recorded.
+// The package knows nothing of how a run is made, and nothing of the cache but what it
+// promises.
 package history
 
 import (
