@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -344,6 +345,27 @@ func TestAFailureIsNotRememberedIfATagThatItsLoaderSetWasDeletedMeanwhile(t *tes
 			if err := c.Delete(t.Context(), 7); err != nil {
 				t.Fatal(err)
 			}
+		}
+	})
+}
+
+// A loader that ends at once when its hard timeout cancels it does not keep the
+// timeout from being remembered.
+func TestAHardTimeoutThatTheLoaderHeedsIsRemembered(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.ErrorTTL(time.Hour), runtime.HardTimeout(time.Second)))
+		var loads atomic.Int64
+		heed := func(ctx context.Context) (int, error) { loads.Add(1); <-ctx.Done(); return 0, ctx.Err() }
+		const keys = 300 // which of the two comes first is up to the scheduler
+		for key := range keys {
+			for range 2 {
+				if _, err := c.GetOrSet(t.Context(), key, heed); !errors.Is(err, runtime.ErrTimeout) {
+					t.Fatalf("got %v", err)
+				}
+			}
+		}
+		if n := loads.Load(); n != keys {
+			t.Errorf("%d loads of %d keys", n, keys)
 		}
 	})
 }

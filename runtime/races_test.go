@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	goruntime "runtime"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -257,4 +258,47 @@ func TestAForcedLoadThatIsNotKeptLeavesNothingOld(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A stale value that stands in for a caller's load must not stand in for those who
+// join that load after the value was deleted.
+func TestWhatWasDeletedStandsInForNobodyWhoCameLater(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var slow atomic.Bool
+		shared.Before = func(_ context.Context, op string, keys []string) error {
+			if op == "get" && slices.Contains(keys, "!d:t:u") && slow.CompareAndSwap(true, false) {
+				time.Sleep(500 * time.Millisecond)
+			}
+			return nil
+		}
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.TTL(time.Hour), runtime.Grace(time.Hour)))
+		ctx := t.Context()
+		if err := c.Set(ctx, 7, 1, runtime.TTL(8*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Set(ctx, 8, 1, runtime.Tags("u")); err != nil {
+			t.Fatal(err)
+		}
+		for range 9 { // the stamps of 7 stay trusted, that of u does not
+			time.Sleep(time.Second)
+			if _, _, err := c.Get(ctx, 7); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		slow.Store(true)
+		go c.GetOrSetMany(ctx, []int{7, 8}, func(context.Context, []int) (map[int]int, error) {
+			time.Sleep(time.Second)
+			return nil, errSource
+		}, runtime.Timeout(time.Minute))
+		synctest.Wait() // 7 is stale, and the stamp of 8 is being read
+		if err := c.Delete(ctx, 7); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(700 * time.Millisecond) // the load is under way
+		if got, err := c.GetOrSet(ctx, 7, func(context.Context) (int, error) { return 2, nil }); err == nil && got != 2 {
+			t.Errorf("got %d after a Delete", got)
+		}
+	})
 }

@@ -2,7 +2,9 @@ package runtime_test
 
 import (
 	"context"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -338,5 +340,61 @@ func TestNoRefreshOfAFreshValueWhereNoneIsAllowed(t *testing.T) {
 			time.Sleep(30 * time.Second)
 		}
 		wantLoads(t, &src, 1)
+	})
+}
+
+// The result of a load that was invalidated on its way is due for a refresh when it
+// arrives. Those who join the refresh must not be offered it.
+func TestARefreshOffersNothingThatWasInvalidated(t *testing.T) {
+	for name, change := range map[string]func(context.Context, *runtime.Cache[int, int]) error{
+		"Delete":      func(ctx context.Context, c *runtime.Cache[int, int]) error { return c.Delete(ctx, 7) },
+		"DeleteByTag": func(ctx context.Context, c *runtime.Cache[int, int]) error { return c.Store().DeleteByTag(ctx, "t") },
+		"Clear":       func(ctx context.Context, c *runtime.Cache[int, int]) error { return c.Clear(ctx) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var shared faketier.Shared
+				var slow atomic.Bool
+				shared.Before = func(_ context.Context, op string, keys []string) error {
+					if op == "get" && slices.Contains(keys, "!d:t:t") && slow.CompareAndSwap(true, false) {
+						time.Sleep(2 * time.Second)
+					}
+					return nil
+				}
+				c := openIn(t, taggedByResult(), memoryTier(), runtime.L2(&shared), runtime.L2Timeout(10*time.Second), runtime.TTL(time.Hour), runtime.RefreshAfter(time.Second))
+				var src source
+				src.value.Store(1)
+				slow.Store(true)
+				go c.GetOrSet(t.Context(), 7, src.load)
+				synctest.Wait() // the load has ended, and its tag's stamp is being read
+				src.value.Store(2)
+				if err := change(t.Context(), c); err != nil {
+					t.Fatal(err)
+				}
+				src.delay.Store(int64(time.Minute))
+				time.Sleep(3 * time.Second) // the result has arrived and is being refreshed
+				got, err := c.GetOrSet(t.Context(), 7, src.load)
+				want(t, got, err, 2)
+			})
+		})
+	}
+}
+
+// A value that has just stood in for a load that failed is not loaded once more
+// because it is due.
+func TestOneLoadByACallerWhoseLoadFails(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var src source
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.L1TTL(3*time.Second), runtime.RefreshAfter(5*time.Second), runtime.GraceBackoff(0)))
+		got, err := c.GetOrSet(t.Context(), 7, src.load)
+		want(t, got, err, 0)
+		shared.Evict("7")
+		src.fail.Store(true)
+		time.Sleep(6 * time.Second)
+		got, err = c.GetOrSet(t.Context(), 7, src.load)
+		want(t, got, err, 0)
+		synctest.Wait()
+		wantLoads(t, &src, 2)
 	})
 }

@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -160,4 +161,44 @@ func openResultTagged(t *testing.T, s *runtime.Store) *runtime.Cache[int, int] {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// taggedByResult is a function whose every value has the tag t.
+func taggedByResult() definition[int, int] {
+	return definition[int, int]{Name: "n", ResultTags: func(int) []runtime.Tag { return []runtime.Tag{"t"} }}
+}
+
+// The first load after an invalidation by a tag of the result is kept, whether or
+// not there is an old entry under the tag.
+func TestOneLoadAfterAnInvalidationByATagOfTheResult(t *testing.T) {
+	for setup, options := range setups {
+		for _, deleted := range []bool{false, true} {
+			t.Run(fmt.Sprint(setup, "/deleted=", deleted), func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					var src source
+					c := openIn(t, taggedByResult(), options()...)
+					if err := c.Set(t.Context(), 8, 0); err != nil { // somebody knows the tag
+						t.Fatal(err)
+					}
+					for n := range int64(3) {
+						src.value.Store(n)
+						for range 3 {
+							got, err := c.GetOrSet(t.Context(), 7, src.load)
+							want(t, got, err, int(n))
+						}
+						wantLoads(t, &src, n+1)
+						if err := c.Store().DeleteByTag(t.Context(), "t"); err != nil {
+							t.Fatal(err)
+						}
+						if !deleted {
+							continue
+						}
+						if err := c.Delete(t.Context(), 7); err != nil {
+							t.Fatal(err)
+						}
+					}
+				})
+			})
+		}
+	}
 }
