@@ -64,7 +64,7 @@ func TestAnItemOfAnIntegerKeyIsFoundByItsParts(t *testing.T) {
 	}
 }
 
-func TestAFailedLoaderIsLeftAloneForItsBackOff(t *testing.T) {
+func TestAFailedLoaderIsNotCalledDuringItsBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := clock.Now()
 		it := &Item{RefreshAt: now, FreshUntil: now + int64(time.Minute)}
