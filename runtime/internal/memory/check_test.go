@@ -2,6 +2,10 @@ package memory_test
 
 import (
 	"context"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -200,6 +204,33 @@ func TestAnItemIsNotGoodAtAnEpochThatCameAfterItsCheck(t *testing.T) {
 	s.Stamps.Change("t:x", false, false)
 	if it.Good(s.Stamps.Epoch(), clock.Now()) || !s.Memory.ChangedSince(it, epoch) || s.Memory.ChangedSince(it, s.Stamps.Epoch()) {
 		t.Error("good after its stamp has changed")
+	}
+	tags := make([]string, 2000) // so that a check takes a while
+	for i := range tags {
+		tags[i] = "x" + strconv.Itoa(i)
+	}
+	long := s.Item(kind, "k", "v", hour, append([]string{"x"}, tags...)...)
+	for i := range 500 { // and so when both happen at once
+		it := &entry.Item{FreshUntil: long.FreshUntil, StaleUntil: long.StaleUntil, RecheckAt: clock.Never, RefreshAt: clock.Never, Stamps: slices.Clone(long.Stamps)}
+		it.Stamps[1] = entry.Refs([]*stamp.Cell{s.Stamps.Cell("t:x")})[0]
+		var ready atomic.Bool
+		changed := make(chan struct{})
+		go func() {
+			ready.Store(true)
+			for range i % 200 * 20 {
+				ready.Load()
+			}
+			s.Stamps.Change("t:x", false, false)
+			close(changed)
+		}()
+		for !ready.Load() {
+			runtime.Gosched()
+		}
+		s.Memory.CheckLocal(it, clock.Now())
+		<-changed
+		if it.Good(s.Stamps.Epoch(), clock.Now()) {
+			t.Fatal("good after its stamp has changed meanwhile")
+		}
 	}
 	other := s.Item(kind, "k", "v", hour)
 	s.Memory.CheckLocal(other, clock.Now())

@@ -58,8 +58,10 @@ func TestAFailureIsNotRememberedOfAFlightThatWasOvertaken(t *testing.T) {
 	if s.Memory.Failed(t.Context(), "k") != nil {
 		t.Error("of a flight whose result was kept")
 	}
+	kept.Finish(nil, nil, false)
+	poisoned := lead(s, "k")
 	remove(s, "k")
-	s.Memory.RememberFailure(hash, kept, failure)
+	s.Memory.RememberFailure(hash, poisoned, failure)
 	if s.Memory.Failed(t.Context(), "k") != nil {
 		t.Error("of a flight that was poisoned")
 	}
