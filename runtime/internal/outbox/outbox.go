@@ -128,7 +128,7 @@ func (o *Outbox) Emit(err error) {
 	emit.Event(o.emit, o.emit.Hooks().Pending, event.Pending{Store: o.emit.Store, Pending: o.queue.Len(), Err: err})
 }
 
-// Drain tries to carry out what is queued for as long as ctx allows, whatever its time,
+// Drain tries to carry out what is queued, each at its time, for as long as ctx allows,
 // and ends the goroutine. It returns the names of what is lost, and why.
 func (o *Outbox) Drain(ctx context.Context) (lost []string, err error) {
 	o.retry.end(ctx)

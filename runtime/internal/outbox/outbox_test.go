@@ -327,7 +327,7 @@ func TestADriverThatPanicsIsTriedAgain(t *testing.T) {
 func TestDrainSaysWhatIsLostAndWhy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var shared faketier.Shared
-		s := storetest.New(t, store.Config{L2: &shared})
+		s := storetest.New(t, store.Config{L2: &shared, BreakFor: time.Hour})
 		shared.Down(errDown)
 		remote := pending.Item{Remote: true}
 		s.Outbox.Add([]string{"a", "b"}, outbox.KeyTarget, remote, errDown)
