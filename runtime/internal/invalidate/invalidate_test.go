@@ -458,3 +458,23 @@ func TestASetAfterAWriteInDoubtIsNotOverwrittenByIt(t *testing.T) {
 		}
 	})
 }
+
+// race R2: what was loaded before the new stamp is on its way is not kept under it,
+// although this process has not heard of the end of the change.
+func TestAStampIsAnnouncedBeforeItChanges(t *testing.T) {
+	var shared faketier.Shared
+	s := storetest.New(t, store.Config{L1: storetest.L1(), L2: &shared})
+	epoch, asked := s.Stamps.Epoch(), false
+	shared.Before = func(_ context.Context, op string, _ []string) error {
+		if op == "set" {
+			asked = true
+			if !s.Stamps.ChangedSince("t:x", epoch) {
+				t.Error("the change is not announced")
+			}
+		}
+		return nil
+	}
+	if err := s.Invalidate.DeleteByTag(t.Context(), []string{"x"}); err != nil || !asked {
+		t.Error(err, asked)
+	}
+}
