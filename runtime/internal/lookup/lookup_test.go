@@ -764,3 +764,14 @@ func TestAFailureFromBeforeAnInvalidationIsNoAnswerAfterIt(t *testing.T) {
 		}
 	})
 }
+
+// The lock timeout is for those who wait for another's load.
+func TestALeaderDoesNotLoadBesideItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := hour
+		p.LockTimeout = time.Second
+		f := fixtureOf(t, memoryOnly(), p)
+		f.delay.Store(int64(time.Minute))
+		f.wants(t, "v", 1)
+	})
+}
