@@ -241,7 +241,8 @@ func TestAForcedLoadLeavesNothingOlderBehind(t *testing.T) {
 // race R13: a loader that ignores its hard timeout fails its callers, and holds its key.
 func TestALoadEndsWithItsHardTimeoutAlthoughItsLoaderIgnoresIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := storetest.New(t, store.Config{L1: storetest.L1()})
+		var shared faketier.Shared
+		s := storetest.New(t, store.Config{L1: storetest.L1(), L2: &shared})
 		release := make(chan struct{})
 		rq := load.Request{Kind: s.Kind(""), Policy: hour, Load: func(ctx context.Context, keys []*load.Key) error {
 			<-release
@@ -274,7 +275,7 @@ func TestALoadEndsWithItsHardTimeoutAlthoughItsLoaderIgnoresIt(t *testing.T) {
 		}
 		close(release)
 		synctest.Wait()
-		if it := find(s, "k"); it == nil || it.Value != "late" || s.Memory.Failed(t.Context(), "k") != nil {
+		if it := find(s, "k"); it == nil || it.Value != "late" || value(&shared, "k") != "late" || s.Memory.Failed(t.Context(), "k") != nil {
 			t.Errorf("what was loaded all the same is not kept: %+v", it)
 		}
 	})
