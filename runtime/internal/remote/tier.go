@@ -52,8 +52,8 @@ type Config struct {
 	Closed func()
 }
 
-// A Tier is the shared tier of a store. Without a driver, reads find nothing, and stamps
-// are this process's own.
+// A Tier is the shared tier of a store. Without a driver, reads find nothing, changes do
+// nothing, and stamps are this process's own.
 type Tier struct {
 	Config
 	adder   drivers.Adder   // nil if the driver cannot add
