@@ -63,7 +63,7 @@ func bind(t *testing.T, s *storetest.Store, d untyped.Definition, namespace ...s
 		Store: s.Store, Policy: policy.Policy{TTL: time.Hour, Grace: time.Hour, SuppressL2Errors: true}, Namespace: namespace,
 		Function: &registry.Function{}, Partial: partial,
 	}
-	c.Bind(b, jsonCodec{}, false)
+	c.Attach(b, jsonCodec{}, false)
 	return c, b
 }
 
@@ -122,8 +122,8 @@ func TestEachMethodWorksInEveryShapeOfStore(t *testing.T) {
 		}
 		for name, invalidate := range map[string]func() error{
 			"delete": func() error { return c.Delete(ctx, 7, 7) }, "expire": func() error { return c.Expire(ctx, 7) },
-			"clear": func() error { return c.Clear(ctx) }, "tag": func() error { return c.DeleteByTag(ctx, []string{"of 7"}) },
-			"expire by tag": func() error { return c.ExpireByTag(ctx, []string{"given"}) },
+			"clear": func() error { return c.Clear(ctx) }, "tag": func() error { return storeOf(t, c).Invalidate.DeleteByTag(ctx, []string{"of 7"}) },
+			"expire by tag": func() error { return storeOf(t, c).Invalidate.ExpireByTag(ctx, []string{"given"}) },
 			"pull": func() error {
 				v, ok, err := c.Pull(ctx, 7)
 				if v != "set" || !ok {
@@ -142,7 +142,7 @@ func TestEachMethodWorksInEveryShapeOfStore(t *testing.T) {
 		if _, ok, err := c.Pull(ctx, 7); ok || err != nil {
 			t.Error("pulled twice:", err)
 		}
-		if err := c.ClearNamespace(ctx, "users"); err != nil {
+		if err := storeOf(t, c).Invalidate.Clear(ctx, []string{"users"}, ""); err != nil {
 			t.Error(err)
 		}
 		if err := errors.Join(c.Set(ctx, 7, "set", nil), c.Expire(ctx, 7)); err != nil {
@@ -154,6 +154,16 @@ func TestEachMethodWorksInEveryShapeOfStore(t *testing.T) {
 	})
 }
 
+// storeOf is the store that a cache is bound to.
+func storeOf(t *testing.T, c *untyped.Cache) *store.Store {
+	t.Helper()
+	b, err := c.Binding()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.Store
+}
+
 func TestAClearOfANamespaceReachesItsCachesAlone(t *testing.T) {
 	s := storetest.New(t, store.Config{L1: storetest.L1()})
 	inside, _ := bind(t, s, definition[string, string](), "users")
@@ -163,7 +173,7 @@ func TestAClearOfANamespaceReachesItsCachesAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := outside.ClearNamespace(t.Context(), "users"); err != nil {
+	if err := storeOf(t, outside).Invalidate.Clear(t.Context(), []string{"users"}, ""); err != nil {
 		t.Fatal(err)
 	}
 	in, _ := inside.Has(t.Context(), "k")
@@ -275,7 +285,7 @@ func TestACacheWithoutAStoreSaysSo(t *testing.T) {
 	_, errSetMany := c.GetOrSetMany(ctx, []any{"k"}, nil, nil)
 	for _, err := range []error{
 		errGetOrSet, errGet, errHas, errMissing, errPull, errMany, errSetMany, c.Set(ctx, "k", 1, nil), c.Delete(ctx, "k"), c.Expire(ctx, "k"),
-		c.Clear(ctx), c.ClearNamespace(ctx, "users"), c.DeleteByTag(ctx, nil), c.ExpireByTag(ctx, nil),
+		c.Clear(ctx),
 	} {
 		if !errors.Is(err, untyped.ErrNotBound) || !strings.Contains(err.Error(), "Cache[string, int]") {
 			t.Error(err)
@@ -330,7 +340,7 @@ func TestAKeyIsWrittenAsItsTypeSays(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		c.Bind(&untyped.Binding{Store: s.Store, Policy: policy.Policy{TTL: time.Hour}, Function: &registry.Function{}, Partial: partial}, jsonCodec{}, false)
+		c.Attach(&untyped.Binding{Store: s.Store, Policy: policy.Policy{TTL: time.Hour}, Function: &registry.Function{}, Partial: partial}, jsonCodec{}, false)
 		s.Forget()
 		err := c.Set(t.Context(), test.key, "v", nil)
 		if test.want == "" {
@@ -452,7 +462,7 @@ func TestGeneratedCodeIsUsedWithTheDefaultCodec(t *testing.T) {
 	here, there := new(untyped.Cache), new(untyped.Cache)
 	for c, s := range map[*untyped.Cache]*storetest.Store{here: s, there: other} {
 		c.Declare(d)
-		c.Bind(&untyped.Binding{Store: s.Store, Policy: policy.Policy{TTL: time.Hour}, Function: &registry.Function{}, Partial: partial}, jsonCodec{}, true)
+		c.Attach(&untyped.Binding{Store: s.Store, Policy: policy.Policy{TTL: time.Hour}, Function: &registry.Function{}, Partial: partial}, jsonCodec{}, true)
 	}
 	if err := here.Set(t.Context(), 7, []byte("value"), nil); err != nil {
 		t.Fatal(err)
@@ -471,7 +481,7 @@ func TestGeneratedCodeIsUsedWithTheDefaultCodec(t *testing.T) {
 	d.Shared = true
 	shares := new(untyped.Cache)
 	shares.Declare(d)
-	shares.Bind(&untyped.Binding{Store: s.Store, Function: &registry.Function{}}, jsonCodec{}, false)
+	shares.Attach(&untyped.Binding{Store: s.Store, Function: &registry.Function{}}, jsonCodec{}, false)
 	if b, _ := shares.Binding(); b.Kind.Copy != nil || b.Kind.Fingerprint == 99 {
 		t.Error("values are copied although they are shared, or another codec's entries are read")
 	}
@@ -512,7 +522,7 @@ func TestACodecThatPanicsHasFailed(t *testing.T) {
 	c := new(untyped.Cache)
 	c.Declare(definition[string, string]())
 	b := &untyped.Binding{Store: s.Store, Policy: policy.Policy{TTL: time.Hour}, Function: &registry.Function{}}
-	c.Bind(b, panicking{}, false)
+	c.Attach(b, panicking{}, false)
 	if err := c.Set(t.Context(), "k", "v", nil); err == nil || !strings.Contains(err.Error(), "codec panicked: boom") {
 		t.Error(err)
 	}
@@ -526,7 +536,7 @@ func TestACacheIsBoundAgain(t *testing.T) {
 	one, two := storetest.New(t, store.Config{L1: storetest.L1()}), storetest.New(t, store.Config{L1: storetest.L1()})
 	c, _ := bind(t, one, definition[string, string]())
 	v, err := c.GetOrSet(t.Context(), "k", func(context.Context) (any, error) {
-		c.Bind(&untyped.Binding{Store: two.Store, Policy: policy.Policy{TTL: time.Hour}, Function: &registry.Function{}}, jsonCodec{}, false)
+		c.Attach(&untyped.Binding{Store: two.Store, Policy: policy.Policy{TTL: time.Hour}, Function: &registry.Function{}}, jsonCodec{}, false)
 		return "v", nil
 	}, nil)
 	if v != "v" || err != nil || one.Lines("written") == nil || two.Lines("written") != nil {
