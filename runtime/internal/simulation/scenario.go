@@ -111,7 +111,8 @@ func (s *scenario) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d: %d operations by %d workers, %d processes, memory %v, shared tier %v, bus %v, cut %v\n",
 		s.seed, operations, len(s.workers), s.processes, s.withMemory, s.withTier, s.withBus, s.cuts)
-	fmt.Fprintf(&b, "faults %+v\n", s.faults)
+	fmt.Fprintf(&b, "tier latency %v, many keys in parts %v; of 1000 operations %d fail, %d time out, %d evict, %d messages come twice\n",
+		s.faults.tierLatency, s.faults.split, s.faults.errors, s.faults.timeouts, s.faults.evictions, s.faults.duplicates)
 	fmt.Fprintf(&b, "of 1000 loads %d fail, %d find nothing, %d panic; of 1000 callers %d leave early; hard timeouts %v, lock timeouts %v\n",
 		s.loadsFail, s.loadsFindNothing, s.loadsPanic, s.impatient, s.hardTimeout, s.lockTimeout)
 	fmt.Fprintf(&b, "refresh at %d%%, jitter %d%%, L1TTL %v, pause %v, %d rows, %d groups", s.refreshAt, s.jitter, s.memoryTTL, s.pause, s.rows, s.groups)

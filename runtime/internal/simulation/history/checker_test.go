@@ -110,7 +110,7 @@ func TestTheCheckerFindsWhatIsWrong(t *testing.T) {
 // What fails has to be readable: what happened to the row, in order.
 func TestATimelineTellsWhatHappenedToARow(t *testing.T) {
 	h := New(1)
-	h.versions[2] = &Version{Span: Span{at(2), at(3)}, Row: 1, Batch: 2, Set: true}
+	h.versions[2] = &Version{Span: Span{at(2), at(3)}, Row: 1, Batch: 2, Set: true, TTL: Never}
 	h.versions[4] = &Version{Span: Span{at(4), at(5)}, Row: 0, Batch: 4}
 	h.invalidations = []*Invalidation{{Span: Span{at(1), Moment{Never, Never}}, Op: "Delete", Rows: []int{1}}}
 	h.reads = []*Read{{Span: Span{at(8), at(9)}, Op: "Get", Row: 1, Version: 2}}
@@ -119,7 +119,7 @@ func TestATimelineTellsWhatHappenedToARow(t *testing.T) {
 	h.disconnected[0] = []Span{{at(0), at(6)}}
 	const want = `row 1:
     1           1s  Delete in process 0 from 1 (1s) on, not ended: <nil>
-    2           2s  version 2 of row 1, set in process 0 from 2 to 3 (2s to 3s), TTL 0s, grace 0s, forced false
+    2           2s  version 2 of row 1, set in process 0 from 2 to 3 (2s to 3s), TTL for ever, grace 0s, forced false
     3           3s  process 0 writes version 2 to the shared tier
     6           6s  process 0 is connected to the bus; it was not from 0 to 6 (0s to 6s)
     7           7s  process 0 reads version 2 from the shared tier

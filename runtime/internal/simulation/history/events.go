@@ -111,5 +111,13 @@ func (v *Version) String() string {
 	case v.notFound:
 		how = "no row"
 	}
-	return fmt.Sprintf("version %d of row %d, %s in process %d %v, TTL %v, grace %v", v.Number(), v.Row, how, v.Process, v.Span, v.TTL, v.Grace)
+	return fmt.Sprintf("version %d of row %d, %s in process %d %v, TTL %v, grace %v", v.Number(), v.Row, how, v.Process, v.Span, period(v.TTL), period(v.Grace))
+}
+
+// period writes a duration that may be for ever.
+func period(d time.Duration) string {
+	if d == Never {
+		return "for ever"
+	}
+	return d.String()
 }
