@@ -109,7 +109,7 @@ func TestNewCacheRefuses(t *testing.T) {
 	s := newStore(t, memoryTier(), runtime.TTL(time.Minute), runtime.L1TTL(30*time.Second))
 	for wanted, o := range map[string]runtime.Option{
 		"L1TTL 30s is above the TTL 10s":           runtime.TTL(10 * time.Second),
-		"Jitter 1m0s is not below the TTL 1m0s":    runtime.Jitter(time.Minute),
+		"TTL 1m0s is not above Jitter 1m0s":        runtime.Jitter(time.Minute),
 		"RefreshAfter 1h0m0s is not below the TTL": runtime.RefreshAfter(time.Hour),
 		"TTL 0s is not positive":                   runtime.TTL(0),
 	} {

@@ -102,7 +102,7 @@ func (s Span) of(ttl time.Duration) time.Duration {
 func (p Policy) Check() error {
 	switch {
 	case p.HardTimeout > 0 && p.SoftTimeout >= p.HardTimeout:
-		return fmt.Errorf("Timeout %v is not below HardTimeout %v", p.SoftTimeout, p.HardTimeout)
+		return fmt.Errorf("HardTimeout %v is not above Timeout %v", p.HardTimeout, p.SoftTimeout)
 	case p.TTL == 0:
 		return nil
 	case p.TTL < 0:
@@ -112,7 +112,7 @@ func (p Policy) Check() error {
 	case p.Refresh.Time >= p.TTL:
 		return fmt.Errorf("RefreshAfter %v is not below the TTL %v", p.Refresh.Time, p.TTL)
 	case p.Jitter.Time >= p.TTL:
-		return fmt.Errorf("Jitter %v is not below the TTL %v", p.Jitter.Time, p.TTL)
+		return fmt.Errorf("TTL %v is not above Jitter %v", p.TTL, p.Jitter.Time)
 	}
 	return nil
 }
