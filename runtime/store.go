@@ -138,8 +138,8 @@ func (s *Store) Ready(ctx context.Context) error {
 // Close stops the store: new loads, writes and reads past the memory tier fail
 // with [ErrClosed]. It waits until running loads have ended and stored what they
 // loaded, and tries again to carry out the invalidations that did not reach everyone,
-// until ctx is done, or for 10 s if ctx has no deadline. Then it cancels the loads and
-// says how many there were, and which invalidations are lost, with an
+// until ctx is done, or for 10 s if ctx has no deadline. Then it cancels the loads, and
+// says how many calls and loads there were, and which invalidations are lost, with an
 // [InvalidationError]. It closes the tiers and the bus. Calling it again does nothing.
 func (s *Store) Close(ctx context.Context) error {
 	if _, ok := ctx.Deadline(); !ok {
