@@ -102,6 +102,7 @@ func (s Span) of(ttl time.Duration) time.Duration {
 func (p Policy) Check() error {
 	switch {
 	case p.HardTimeout > 0 && p.SoftTimeout >= p.HardTimeout:
+		//lint:ignore ST1005 it begins with an option's name
 		return fmt.Errorf("Timeout %v is not below HardTimeout %v", p.SoftTimeout, p.HardTimeout)
 	case p.TTL == 0:
 		return nil
@@ -112,6 +113,7 @@ func (p Policy) Check() error {
 	case p.Refresh.Time >= p.TTL:
 		return fmt.Errorf("RefreshAfter %v is not below the TTL %v", p.Refresh.Time, p.TTL)
 	case p.Jitter.Time >= p.TTL:
+		//lint:ignore ST1005 it begins with an option's name
 		return fmt.Errorf("Jitter %v is not below the TTL %v", p.Jitter.Time, p.TTL)
 	}
 	return nil

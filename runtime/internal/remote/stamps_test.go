@@ -226,7 +226,7 @@ func TestTheStampOfATagIsKeptForThirtyDaysAndTheOthersForEver(t *testing.T) {
 		if values := read(); values[0] == nil || values[1] == nil {
 			t.Error("gone too early")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if values := read(); values[0] != nil || values[1] == nil {
 			t.Error("kept too long, or the other gone")
 		}

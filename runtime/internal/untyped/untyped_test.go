@@ -501,7 +501,7 @@ func TestAHitOfAnIntegerKeyNeedsNoText(t *testing.T) {
 	}
 }
 
-type panicking struct{ jsonCodec }
+type panicking struct{}
 
 func (panicking) Marshal(any) ([]byte, error) { panic("boom") }
 func (panicking) Unmarshal([]byte, any) error { panic("boom") }
