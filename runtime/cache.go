@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/cachegen/cachegen/runtime/internal/typed"
 	"github.com/cachegen/cachegen/runtime/internal/untyped"
 )
 
@@ -56,19 +57,6 @@ func (c *Cache[K, V]) Namespace(name string) (*Cache[K, V], error) {
 	return inner, nil
 }
 
-// typed returns v, a value of the cache, with its type. Nil is the zero V: that of an
-// interface type, or what is remembered when there is no value.
-func typed[V any](v any) V {
-	out, _ := v.(V)
-	return out
-}
-
-// found is typed with more results.
-func found[V any](v any, ok bool, err error) (V, bool, error) { return typed[V](v), ok, err }
-
-// loaded is typed with an error.
-func loaded[V any](v any, err error) (V, error) { return typed[V](v), err }
-
 // GetOrSet returns the cached value of key, or loads and caches it. Callers that
 // ask for one key at a time share one load, its result and its error.
 //
@@ -93,7 +81,7 @@ func (c *Cache[K, V]) GetOrSet(ctx context.Context, key K, load func(context.Con
 	if load != nil {
 		loader = func(ctx context.Context) (any, error) { return load(ctx) }
 	}
-	return loaded[V](c.untyped.GetOrSet(ctx, key, loader, callOf(options)))
+	return typed.Loaded[V](c.untyped.GetOrSet(ctx, key, loader, callOf(options)))
 }
 
 // GetOrSetForever is [Cache.GetOrSet] with a TTL that never ends.
@@ -110,7 +98,7 @@ func (c *Cache[K, V]) GetOrSetForever(ctx context.Context, key K, load func(cont
 //
 //go:noinline
 func (c *Cache[K, V]) Get(ctx context.Context, key K, options ...CallOption) (v V, ok bool, err error) {
-	return found[V](c.untyped.Get(ctx, key, callOf(options)))
+	return typed.Found[V](c.untyped.Get(ctx, key, callOf(options)))
 }
 
 // GetMany returns those of keys that have a fresh value in the cache, or, with
@@ -119,8 +107,8 @@ func (c *Cache[K, V]) Get(ctx context.Context, key K, options ...CallOption) (v 
 //
 //go:noinline
 func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, options ...CallOption) (map[K]V, error) {
-	m, err := c.untyped.GetMany(ctx, boxed(keys), callOf(options))
-	return unboxed[K, V](m), err
+	m, err := c.untyped.GetMany(ctx, typed.Box(keys), callOf(options))
+	return typed.Map[K, V](m), err
 }
 
 // GetOrSetMany returns the cached values of keys, and loads and caches those that
@@ -145,15 +133,15 @@ func (c *Cache[K, V]) GetOrSetMany(ctx context.Context, keys []K, load func(ctx 
 	var loader untyped.ManyLoader
 	if load != nil {
 		loader = func(ctx context.Context, missing []any) (untyped.Lookup, error) {
-			values, err := load(ctx, keysOf[K](missing))
+			values, err := load(ctx, typed.Unbox[K](missing))
 			return func(key any) (any, bool) {
-				v, ok := values[typed[K](key)]
+				v, ok := values[typed.Value[K](key)]
 				return v, ok
 			}, err
 		}
 	}
-	m, err := c.untyped.GetOrSetMany(ctx, boxed(keys), loader, callOf(options))
-	return unboxed[K, V](m), err
+	m, err := c.untyped.GetOrSetMany(ctx, typed.Box(keys), loader, callOf(options))
+	return typed.Map[K, V](m), err
 }
 
 // Has reports whether a fresh value of key is cached. Errors are those of
@@ -199,7 +187,7 @@ func forever(options []CallOption) []CallOption { return append(slices.Clip(opti
 //
 //go:noinline
 func (c *Cache[K, V]) Pull(ctx context.Context, key K) (v V, ok bool, err error) {
-	return found[V](c.untyped.Pull(ctx, key))
+	return typed.Found[V](c.untyped.Pull(ctx, key))
 }
 
 // Delete removes key everywhere, although ctx is cancelled. Each operation takes the
@@ -214,7 +202,7 @@ func (c *Cache[K, V]) Delete(ctx context.Context, key K) error { return c.untype
 //
 //go:noinline
 func (c *Cache[K, V]) DeleteMany(ctx context.Context, keys ...K) error {
-	return c.untyped.Delete(ctx, boxed(keys)...)
+	return c.untyped.Delete(ctx, typed.Box(keys)...)
 }
 
 // Expire makes keys stale everywhere. A value with a grace period may still be served
@@ -222,40 +210,10 @@ func (c *Cache[K, V]) DeleteMany(ctx context.Context, keys ...K) error {
 //
 //go:noinline
 func (c *Cache[K, V]) Expire(ctx context.Context, keys ...K) error {
-	return c.untyped.Expire(ctx, boxed(keys)...)
+	return c.untyped.Expire(ctx, typed.Box(keys)...)
 }
 
 // Clear removes every entry of this cache: for an ad-hoc one, every entry of its
 // namespace, or of the whole store if it is in none. It takes the time of one
 // write, however many entries there are. Errors are those of [Cache.Delete].
 func (c *Cache[K, V]) Clear(ctx context.Context) error { return c.untyped.Clear(ctx) }
-
-// boxed returns keys as values without a type of their own.
-func boxed[K any](keys []K) []any {
-	out := make([]any, len(keys))
-	for i, key := range keys {
-		out[i] = key
-	}
-	return out
-}
-
-// keysOf is the inverse of boxed.
-func keysOf[K any](keys []any) []K {
-	out := make([]K, len(keys))
-	for i, key := range keys {
-		out[i] = typed[K](key)
-	}
-	return out
-}
-
-// unboxed returns what has been found, or nil if m is nil.
-func unboxed[K comparable, V any](m *untyped.Many) map[K]V {
-	if m == nil {
-		return nil
-	}
-	out := make(map[K]V, len(m.Found))
-	for i, key := range m.Found {
-		out[typed[K](key)] = typed[V](m.Values[i])
-	}
-	return out
-}

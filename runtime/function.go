@@ -34,24 +34,14 @@ func Override(function string, options ...Option) StoresOption {
 
 // Functions returns the names of the cached functions that caches have been opened
 // for, sorted.
-func (s Stores) Functions() []string {
-	if s.set == nil {
-		return nil
-	}
-	return s.set.registry.Names()
-}
+func (s Stores) Functions() []string { return s.set.functions().Names() }
 
 // Check returns an [ErrUnknownFunction] for each [Override] of a function that no
 // cache has been opened for so far. A program asks once it has opened them all.
 func (s Stores) Check() error {
-	if s.set == nil {
-		return nil
-	}
 	var errs []error
-	for _, o := range s.set.registry.Overrides {
-		if len(s.set.registry.Matching(o.Name)) == 0 {
-			errs = append(errs, fmt.Errorf("%w %q in an Override", ErrUnknownFunction, o.Name))
-		}
+	for _, name := range s.set.functions().Unmatched() {
+		errs = append(errs, fmt.Errorf("%w %q in an Override", ErrUnknownFunction, name))
 	}
 	return errors.Join(errs...)
 }
@@ -67,10 +57,7 @@ func (s Stores) Disable(function string) error { return s.setDisabled(function, 
 func (s Stores) Enable(function string) error { return s.setDisabled(function, false) }
 
 func (s Stores) setDisabled(name string, disabled bool) error {
-	if s.set == nil {
-		return fmt.Errorf("%w %q: there are no stores", ErrUnknownFunction, name)
-	}
-	matching := s.set.registry.Matching(name)
+	matching := s.set.functions().Matching(name)
 	if len(matching) == 0 {
 		return fmt.Errorf("%w %q", ErrUnknownFunction, name)
 	}

@@ -1,16 +1,13 @@
 package runtime
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/registry"
 	"github.com/cachegen/cachegen/runtime/internal/store"
@@ -34,68 +31,27 @@ type Store struct {
 // on and closes them in [Store.Close]; clients and database handles stay the
 // caller's.
 func NewStore(name string, options ...StoreOption) (*Store, error) {
-	c := storeConfig{
-		maxLoadTime: DefaultMaxLoadTime,
-		l2Timeout:   DefaultL2Timeout,
-		stampTrust:  DefaultStampTrust,
-		background:  DefaultBackground,
-	}
+	c := storeConfig{Config: store.Config{
+		Name: name, MaxLoadTime: DefaultMaxLoadTime, L2Timeout: DefaultL2Timeout, StampTrust: DefaultStampTrust,
+		BreakFor: DefaultL2CircuitBreakerDuration, Background: DefaultBackground, Errors: publicErrors,
+	}}
 	for _, o := range options {
 		if o == nil {
 			return nil, fmt.Errorf("cachegen: new store %q: one of its options is nil", name)
 		}
 		o.applyToStore(&c)
 	}
-	if err := c.check(name); err != nil {
+	if len(c.refused) > 0 {
+		return nil, fmt.Errorf("cachegen: new store %q: %s: given nil", name, strings.Join(c.refused, ", "))
+	}
+	if err := errors.Join(c.Config.Check(), policy.CheckOptions(c.options)); err != nil {
 		return nil, fmt.Errorf("cachegen: new store %q: %w", name, err)
 	}
-	if c.prefix != "" {
-		c.prefix += ":"
-	}
-	rooms, err := store.New(store.Config{
-		Name: name, Prefix: c.prefix, L1: c.l1, L2: c.l2, Bus: c.bus,
-		Logger: cmp.Or(c.logger, slog.Default()), Hooks: c.hooks,
-		MaxLoadTime: c.maxLoadTime, L2Timeout: c.l2Timeout, L2SoftTimeout: c.l2Soft,
-		BreakFor: c.breakFor.Or(DefaultL2CircuitBreakerDuration), StampTrust: c.stampTrust, Background: c.background,
-		Errors: publicErrors,
-	})
+	rooms, err := store.New(c.Config)
 	if err != nil {
 		return nil, fmt.Errorf("cachegen: new store %q: %w", name, err)
 	}
 	return &Store{rooms: rooms, config: c}, nil
-}
-
-func (c *storeConfig) check(name string) error {
-	switch {
-	case name == "":
-		return errors.New("the name is empty")
-	case len(c.refused) > 0:
-		return fmt.Errorf("%s: given nil", strings.Join(c.refused, ", "))
-	case c.l1 == nil && c.l2 == nil:
-		return errors.New("it has no tier: give it L1, L2 or both")
-	case strings.ContainsAny(c.prefix, "!@") || strings.HasSuffix(c.prefix, ":"):
-		return fmt.Errorf("prefix %q contains ! or @, or ends with a colon", c.prefix)
-	case c.maxLoadTime <= 0:
-		return fmt.Errorf("MaxLoadTime %v is not positive", c.maxLoadTime)
-	case c.l2Timeout <= 0:
-		return fmt.Errorf("L2Timeout %v is not positive", c.l2Timeout)
-	case c.l2Soft < 0:
-		return fmt.Errorf("L2SoftTimeout %v is negative", c.l2Soft)
-	case c.breakFor.Value < 0:
-		return fmt.Errorf("L2CircuitBreakerDuration %v is negative", c.breakFor.Value)
-	case c.stampTrust <= 0:
-		return fmt.Errorf("StampTrust %v is not positive", c.stampTrust)
-	case c.background < 0:
-		return fmt.Errorf("MaxBackground %d is negative", c.background)
-	}
-	for _, tier := range []any{c.l1, c.l2, c.bus} {
-		if checker, ok := drivers.CheckerOf(tier); ok {
-			if err := checker.Err(); err != nil {
-				return err
-			}
-		}
-	}
-	return checkOptions(c.options)
 }
 
 // Name returns the store's name.
@@ -138,8 +94,8 @@ func (s *Store) Ready(ctx context.Context) error {
 // Close stops the store: new loads, writes and reads past the memory tier fail
 // with [ErrClosed]. It waits until running loads have ended and stored what they
 // loaded, and tries again to carry out the invalidations that did not reach everyone,
-// until ctx is done, or for 10 s if ctx has no deadline. Then it cancels the loads and
-// says how many there were, and which invalidations are lost, with an
+// until ctx is done, or for 10 s if ctx has no deadline. Then it cancels the loads, and
+// says how many calls and loads there were, and which invalidations are lost, with an
 // [InvalidationError]. It closes the tiers and the bus. Calling it again does nothing.
 func (s *Store) Close(ctx context.Context) error {
 	if _, ok := ctx.Deadline(); !ok {

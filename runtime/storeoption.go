@@ -7,24 +7,15 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
+	"github.com/cachegen/cachegen/runtime/internal/store"
 )
 
 // storeConfig is what NewStore's options add up to.
 type storeConfig struct {
+	store.Config
 	options     policy.Options
-	l1          drivers.L1
-	l2          drivers.L2
-	bus         drivers.Bus
-	prefix      string
 	codec       Codec
-	logger      *slog.Logger
-	maxLoadTime time.Duration
-	l2Timeout   time.Duration
-	l2Soft      time.Duration
-	breakFor    policy.Opt[time.Duration]
-	stampTrust  time.Duration
-	background  int
-	hooks       event.Hooks
+	breakForSet bool
 	refused     []string // options that were given nil
 }
 
@@ -40,25 +31,25 @@ func (o storeOption) applyToStore(c *storeConfig) { o(c) }
 
 // L1 gives the store a memory tier. A tier serves one store. [NewStore] refuses nil.
 func L1(tier drivers.L1) StoreOption {
-	return storeOption(func(c *storeConfig) { c.l1 = tier; c.refuse(tier == nil, "L1") })
+	return storeOption(func(c *storeConfig) { c.L1 = tier; c.refuse(tier == nil, "L1") })
 }
 
 // L2 gives the store a tier that it shares with other processes. [NewStore] refuses nil.
 func L2(tier drivers.L2) StoreOption {
-	return storeOption(func(c *storeConfig) { c.l2 = tier; c.refuse(tier == nil, "L2") })
+	return storeOption(func(c *storeConfig) { c.L2 = tier; c.refuse(tier == nil, "L2") })
 }
 
 // WithBus lets several processes tell each other which entries have changed, so that
 // their memory tiers drop them. [NewStore] refuses nil.
 func WithBus(bus drivers.Bus) StoreOption {
-	return storeOption(func(c *storeConfig) { c.bus = bus; c.refuse(bus == nil, "WithBus") })
+	return storeOption(func(c *storeConfig) { c.Bus = bus; c.refuse(bus == nil, "WithBus") })
 }
 
 // Prefix begins every key of the store in its shared tier. Stores of different
 // programs on one server need different prefixes; stores that share data need the
 // same. It must not contain "!" or "@", nor end with a colon.
 func Prefix(prefix string) StoreOption {
-	return storeOption(func(c *storeConfig) { c.prefix = prefix })
+	return storeOption(func(c *storeConfig) { c.Prefix = prefix })
 }
 
 // WithCodec replaces [MsgPack]. [NewStore] and [NewStores] refuse nil. Caches that
@@ -80,7 +71,7 @@ func WithCodec(codec Codec) SharedOption {
 // slog.Default().
 func Logger(logger *slog.Logger) SharedOption {
 	return sharedOption{
-		func(c *storeConfig) { c.logger = logger },
+		func(c *storeConfig) { c.Logger = logger },
 		func(c *storesConfig) { c.logger = logger },
 	}
 }
@@ -89,27 +80,27 @@ func Logger(logger *slog.Logger) SharedOption {
 // get [ErrTimeout], the next caller starts another load, and the result of the slow one
 // is not stored. The default is 5 minutes; [NewStore] refuses zero or less.
 func MaxLoadTime(d time.Duration) StoreOption {
-	return storeOption(func(c *storeConfig) { c.maxLoadTime = d })
+	return storeOption(func(c *storeConfig) { c.MaxLoadTime = d })
 }
 
 // MaxBackground is how many loads may run at a time for which no caller waits.
 // Beyond it stale values are served without being refreshed; zero never
 // refreshes in the background. The default is 256.
 func MaxBackground(n int) StoreOption {
-	return storeOption(func(c *storeConfig) { c.background = n })
+	return storeOption(func(c *storeConfig) { c.Background = n })
 }
 
 // L2Timeout bounds each operation on the shared tier and each message to the bus.
 // The default is 1 s; [NewStore] refuses zero or less.
 func L2Timeout(d time.Duration) StoreOption {
-	return storeOption(func(c *storeConfig) { c.l2Timeout = d })
+	return storeOption(func(c *storeConfig) { c.L2Timeout = d })
 }
 
 // L2SoftTimeout bounds a read of the shared tier where there is a grace value to fall
 // back to. After it the read goes on as if the tier did not have the key. Zero, the
 // default, is no bound but [L2Timeout].
 func L2SoftTimeout(d time.Duration) StoreOption {
-	return storeOption(func(c *storeConfig) { c.l2Soft = d })
+	return storeOption(func(c *storeConfig) { c.L2SoftTimeout = d })
 }
 
 // L2CircuitBreakerDuration is how long the circuit breaker of the shared tier stays open.
@@ -119,7 +110,7 @@ func L2SoftTimeout(d time.Duration) StoreOption {
 // default is 5 s; zero never opens the breaker.
 func L2CircuitBreakerDuration(d time.Duration) SharedOption {
 	return sharedOption{
-		func(c *storeConfig) { c.breakFor = policy.Some(d) },
+		func(c *storeConfig) { c.BreakFor, c.breakForSet = d, true },
 		func(c *storesConfig) { c.breakFor = policy.Some(d) },
 	}
 }
@@ -128,7 +119,7 @@ func L2CircuitBreakerDuration(d time.Duration) SharedOption {
 // Given more than once, all hooks are called.
 func WithHooks(h event.Hooks) SharedOption {
 	return sharedOption{
-		func(c *storeConfig) { c.hooks = event.Join(c.hooks, h) },
+		func(c *storeConfig) { c.Hooks = event.Join(c.Hooks, h) },
 		func(c *storesConfig) { c.hooks = event.Join(c.hooks, h) },
 	}
 }
@@ -139,5 +130,5 @@ func WithHooks(h event.Hooks) SharedOption {
 // under way the old stamp is used, for at most as long again. The default is 3 s;
 // [NewStore] refuses zero or less.
 func StampTrust(d time.Duration) StoreOption {
-	return storeOption(func(c *storeConfig) { c.stampTrust = d })
+	return storeOption(func(c *storeConfig) { c.StampTrust = d })
 }

@@ -89,10 +89,10 @@ func NewStores(defaultName string, parts ...StoresOption) (Stores, error) {
 	}
 	for _, s := range c.stores {
 		s.rooms.Emit.Add(c.hooks)
-		if c.logger != nil && s.config.logger == nil {
+		if c.logger != nil && s.config.Logger == nil {
 			s.rooms.Emit.SetLogger(c.logger)
 		}
-		if c.breakFor.Given && !s.config.breakFor.Given {
+		if c.breakFor.Given && !s.config.breakForSet {
 			s.rooms.Remote.SetBreakFor(c.breakFor.Value)
 		}
 	}
@@ -110,19 +110,11 @@ func (c *storesConfig) checkStores() error {
 		if o.Name == "" {
 			return errors.New("an Override names no function")
 		}
-		if err := checkOptions(o.Options); err != nil {
+		if err := policy.CheckOptions(o.Options); err != nil {
 			return fmt.Errorf("override of %s: %w", o.Name, err)
 		}
 	}
-	return checkOptions(c.options)
-}
-
-// checkOptions refuses options that are wrong by themselves, or contradict each other.
-func checkOptions(o policy.Options) error {
-	if err := o.Check(); err != nil {
-		return err
-	}
-	return policy.Policy{}.Apply(o).Check()
+	return policy.CheckOptions(c.options)
 }
 
 // functions returns the registry; nil for a store that is in no Stores.
@@ -165,24 +157,21 @@ func (s Stores) Default() *Store {
 
 // Ready waits for every store. See [Store.Ready].
 func (s Stores) Ready(ctx context.Context) error {
-	if s.set == nil {
-		return nil
-	}
-	errs := make([]error, 0, len(s.set.byName))
-	for _, store := range s.set.byName {
-		errs = append(errs, store.Ready(ctx))
-	}
-	return errors.Join(errs...)
+	return s.each(func(store *Store) error { return store.Ready(ctx) })
 }
 
 // Close closes every store. See [Store.Close].
 func (s Stores) Close(ctx context.Context) error {
+	return s.each(func(store *Store) error { return store.Close(ctx) })
+}
+
+func (s Stores) each(do func(*Store) error) error {
 	if s.set == nil {
 		return nil
 	}
-	errs := make([]error, 0, len(s.set.byName))
+	var errs []error
 	for _, store := range s.set.byName {
-		errs = append(errs, store.Close(ctx))
+		errs = append(errs, do(store))
 	}
 	return errors.Join(errs...)
 }

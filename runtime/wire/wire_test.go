@@ -566,3 +566,45 @@ func TestSizes(t *testing.T) {
 		t.Errorf("%d with itself, %d without", n, alone)
 	}
 }
+
+// What lies in a shared tier may have been written by anyone.
+func FuzzRead(f *testing.F) {
+	texts := reflect.TypeFor[[]string]()
+	write := func(list []string) []byte {
+		data, err := wire.Write(texts, func(e *wire.Encoder) {
+			e.Slice(len(list), list == nil)
+			for _, s := range list {
+				e.String(s)
+			}
+		})
+		if err != nil {
+			f.Fatal(err)
+		}
+		return data
+	}
+	read := func(data []byte) (list []string, err error) {
+		err = wire.Read(texts, data, func(d *wire.Decoder) {
+			n := d.Slice()
+			if n >= 0 {
+				list = make([]string, 0, wire.Cap[string](d, n))
+			}
+			for i := 0; i < n && d.OK(); i++ {
+				list = append(list, d.String())
+			}
+		})
+		return list, err
+	}
+	f.Add(write(nil))
+	f.Add(write([]string{"", "a", "\xff"}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		_ = wire.Read(texts, data, func(d *wire.Decoder) { d.Skip() })
+		list, err := read(data)
+		if err != nil {
+			return
+		}
+		again, err := read(write(list))
+		if err != nil || !reflect.DeepEqual(again, list) {
+			t.Fatalf("%q was read, and then %q, %v", list, again, err)
+		}
+	})
+}

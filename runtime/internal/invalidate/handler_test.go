@@ -136,7 +136,7 @@ func TestAWriteInDoubtThatAnotherProcessInvalidatesIsDeletedOnceMore(t *testing.
 // A bus that watches the tier itself tells of changes that were made by hand, too.
 func TestAKeyThatSomebodyHasChangedByHandIsDropped(t *testing.T) {
 	var shared faketier.Shared
-	s := storetest.New(t, store.Config{L1: storetest.L1(), L2: &shared, Prefix: "app:"})
+	s := storetest.New(t, store.Config{L1: storetest.L1(), L2: &shared, Prefix: "app"})
 	kind := s.Kind("")
 	set(t, s, kind, "app:k", "v", "x")
 	set(t, s, kind, "app:other", "v")

@@ -96,7 +96,7 @@ func TestWhileTheBusIsDisconnectedItemsAreServedForAWhile(t *testing.T) {
 		is(it, memory.Fresh)
 		time.Sleep(time.Second - 1)
 		is(it, memory.Fresh)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		is(it, memory.Unconfirmed)
 		young := load(s, kind, "young", hour) // counts from when it was obtained
 		is(young, memory.Fresh)

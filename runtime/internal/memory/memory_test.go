@@ -56,7 +56,7 @@ func remove(s *storetest.Store, key string) {
 }
 
 func TestAHitFindsAnItemByTheParts(t *testing.T) {
-	s := storetest.New(t, store.Config{L1: storetest.L1(), Prefix: "app:"})
+	s := storetest.New(t, store.Config{L1: storetest.L1(), Prefix: "app"})
 	kind := s.Kind("a.Load")
 	for _, namespace := range [][]string{nil, {"users"}} {
 		prefix := entry.KeyPrefix("app:", namespace)

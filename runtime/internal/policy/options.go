@@ -84,6 +84,15 @@ func (o Options) Check() error {
 	return nil
 }
 
+// CheckOptions refuses options of one level that are wrong by themselves, or contradict each
+// other.
+func CheckOptions(o Options) error {
+	if err := o.Check(); err != nil {
+		return err
+	}
+	return Policy{}.Apply(o).Check()
+}
+
 // A Span is a duration, or a percentage of the TTL. The zero Span is none.
 type Span struct {
 	Time    time.Duration

@@ -29,7 +29,7 @@ type Override struct {
 }
 
 // Functions are those that caches have been opened for. The zero value has none, and no
-// overrides.
+// overrides; so have nil Functions, which remember nothing.
 type Functions struct {
 	Overrides []Override // not changed after the first use
 
@@ -71,6 +71,9 @@ func (f *Functions) Open(name string, p policy.Policy) (*Function, policy.Policy
 
 // Matching returns the functions that a name matches.
 func (f *Functions) Matching(name string) (out []*Function) {
+	if f == nil {
+		return nil
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for full, fn := range f.byName {
@@ -83,6 +86,9 @@ func (f *Functions) Matching(name string) (out []*Function) {
 
 // Names returns the names of the functions, sorted.
 func (f *Functions) Names() []string {
+	if f == nil {
+		return nil
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	names := make([]string, 0, len(f.byName))
@@ -90,5 +96,18 @@ func (f *Functions) Names() []string {
 		names = append(names, name)
 	}
 	slices.Sort(names)
+	return names
+}
+
+// Unmatched returns the names of the overrides that match no function.
+func (f *Functions) Unmatched() (names []string) {
+	if f == nil {
+		return nil
+	}
+	for _, o := range f.Overrides {
+		if len(f.Matching(o.Name)) == 0 {
+			names = append(names, o.Name)
+		}
+	}
 	return names
 }

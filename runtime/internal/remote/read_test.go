@@ -42,7 +42,7 @@ func deleteStamp(name string) pending.Target { return outbox.StampTarget(name, f
 
 func TestEntriesAndTheStampsThatCheckThemAreReadInOneRoundTrip(t *testing.T) {
 	var shared faketier.Shared
-	s := storetest.New(t, store.Config{L2: &shared, Prefix: "app:"})
+	s := storetest.New(t, store.Config{L2: &shared, Prefix: "app"})
 	set(t, s.Remote, "app:b", "v")
 	cell := s.Stamps.Cell("t:x")
 	reads := keysRead(&shared)

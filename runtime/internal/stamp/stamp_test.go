@@ -204,3 +204,15 @@ func TestAStampOfTheSharedTierIsNotProvided(t *testing.T) {
 		t.Error("what was learnt is provided")
 	}
 }
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte{})
+	f.Add(Bytes(1))
+	f.Add(make([]byte, 8))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		half, ok := Parse(data)
+		if ok != (half != 0) || ok && string(Bytes(half)) != string(data) {
+			t.Fatalf("%x was read as %d, %v", data, half, ok)
+		}
+	})
+}

@@ -5,11 +5,13 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -32,7 +34,7 @@ import (
 // package runtime.
 type Config struct {
 	Name          string
-	Prefix        string // with its colon
+	Prefix        string // without its colon
 	L1            drivers.L1
 	L2            drivers.L2
 	Bus           drivers.Bus
@@ -45,6 +47,38 @@ type Config struct {
 	StampTrust    time.Duration
 	Background    int
 	Errors        Errors
+}
+
+// Check refuses a configuration that no store can have.
+func (c *Config) Check() error {
+	switch {
+	case c.Name == "":
+		return errors.New("the name is empty")
+	case c.L1 == nil && c.L2 == nil:
+		return errors.New("it has no tier: give it L1, L2 or both")
+	case strings.ContainsAny(c.Prefix, "!@") || strings.HasSuffix(c.Prefix, ":"):
+		return fmt.Errorf("prefix %q contains ! or @, or ends with a colon", c.Prefix)
+	case c.MaxLoadTime <= 0:
+		return fmt.Errorf("MaxLoadTime %v is not positive", c.MaxLoadTime)
+	case c.L2Timeout <= 0:
+		return fmt.Errorf("L2Timeout %v is not positive", c.L2Timeout)
+	case c.L2SoftTimeout < 0:
+		return fmt.Errorf("L2SoftTimeout %v is negative", c.L2SoftTimeout)
+	case c.BreakFor < 0:
+		return fmt.Errorf("L2CircuitBreakerDuration %v is negative", c.BreakFor)
+	case c.StampTrust <= 0:
+		return fmt.Errorf("StampTrust %v is not positive", c.StampTrust)
+	case c.Background < 0:
+		return fmt.Errorf("MaxBackground %d is negative", c.Background)
+	}
+	for _, driver := range []any{c.L1, c.L2, c.Bus} {
+		if checker, ok := drivers.CheckerOf(driver); ok {
+			if err := checker.Err(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Errors make the errors that callers get.
@@ -72,10 +106,13 @@ type Store struct {
 	errors Errors
 }
 
-// New makes a store and joins its bus.
+// New makes a store of a configuration that Check accepts, and joins its bus.
 func New(c Config) (*Store, error) {
+	if c.Prefix != "" {
+		c.Prefix += ":"
+	}
 	s := &Store{Name: c.Name, Prefix: c.Prefix, errors: c.Errors}
-	s.Emit = emit.New(c.Name, c.Logger, c.Hooks)
+	s.Emit = emit.New(c.Name, cmp.Or(c.Logger, slog.Default()), c.Hooks)
 	s.Random = random.ForStore(c.Name)
 	s.Work = background.New(c.Background)
 	s.Stamps = stamp.NewTable(s.Random)
@@ -129,7 +166,7 @@ func (s *Store) Close(ctx context.Context) error {
 	select {
 	case <-idle:
 	case <-ctx.Done():
-		errs = append(errs, fmt.Errorf("cachegen: close store %s: %d loads were still running: %w", s.Name, s.Work.Count(), ctx.Err()))
+		errs = append(errs, fmt.Errorf("cachegen: close store %s: %d calls and loads were still running: %w", s.Name, s.Work.Count(), ctx.Err()))
 	}
 	if lost, err := s.Outbox.Drain(ctx); len(lost) > 0 {
 		errs = append(errs, s.errors.Invalidation(s.Name, "close", lost, err))

@@ -324,7 +324,7 @@ func (a appender) AppendText(b []byte) ([]byte, error) {
 
 // race R37: keys of all types have text that can be no other key's.
 func TestAKeyIsWrittenAsItsTypeSays(t *testing.T) {
-	s := storetest.New(t, store.Config{L1: storetest.L1(), Prefix: "app:"})
+	s := storetest.New(t, store.Config{L1: storetest.L1(), Prefix: "app"})
 	for _, test := range []struct {
 		key  any
 		want string // without the prefix; empty: an error
@@ -488,7 +488,7 @@ func TestGeneratedCodeIsUsedWithTheDefaultCodec(t *testing.T) {
 }
 
 func TestAHitOfAnIntegerKeyNeedsNoText(t *testing.T) {
-	s := storetest.New(t, store.Config{L1: storetest.L1(), Prefix: "app:"})
+	s := storetest.New(t, store.Config{L1: storetest.L1(), Prefix: "app"})
 	d := definition[appender, string]()
 	d.Name, d.IntPrefix = "a.Load", "user:"
 	c, b := bind(t, s, d, "eu")
@@ -511,7 +511,7 @@ func TestAHitOfAnIntegerKeyNeedsNoText(t *testing.T) {
 	}
 }
 
-type panicking struct{ jsonCodec }
+type panicking struct{}
 
 func (panicking) Marshal(any) ([]byte, error) { panic("boom") }
 func (panicking) Unmarshal([]byte, any) error { panic("boom") }

@@ -1,0 +1,199 @@
+package runtime_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// module begins the import path of every package of this repository.
+const module = "github.com/cachegen/cachegen/"
+
+// rooms are the packages of the runtime, each after those that it may import: an arrow that
+// is not here is a mistake, or a decision that belongs here. Public packages are named with
+// their path below the module, internal ones without runtime/internal.
+var rooms = []struct {
+	name    string
+	imports string
+}{
+	// Leaves know nothing of the cache.
+	{"random", ""},
+	{"gate", ""},
+	{"guard", ""},
+	{"keymutex", ""},
+	{"keytext", ""},
+	{"ratelog", ""},
+	{"clock", ""},
+	{"breaker", ""},
+	{"fence", ""},
+	{"flight", ""},
+	{"pending", ""},
+	{"reflectvalue", ""},
+	{"runtime/event", ""},
+	{"stamp", "random"},
+	{"background", "gate"},
+	{"runtime/wire", "reflectvalue"},
+
+	// What is cached, and for how long.
+	{"policy", "clock random"},
+	{"registry", "policy"},
+	{"entry", "clock keytext policy random stamp"},
+	{"emit", "entry ratelog runtime/event"},
+
+	// The tiers, and the other processes.
+	{"bus", "clock emit guard runtime/event"},
+	{"remote", "background breaker clock emit entry guard pending policy runtime/event stamp"},
+	{"memory", "bus clock entry fence flight keytext remote stamp"},
+	{"outbox", "bus clock emit entry fence memory pending remote runtime/event stamp"},
+
+	// What is done with them.
+	{"load", "background clock emit entry flight memory outbox pending policy remote runtime/event stamp"},
+	{"lookup", "background clock emit entry fence load memory remote runtime/event stamp"},
+	{"invalidate", "background bus clock emit entry fence keymutex memory outbox pending policy remote runtime/event stamp"},
+
+	// The whole.
+	{"store", "background bus emit invalidate load lookup memory outbox pending random remote runtime/event stamp"},
+	{"untyped", "entry keytext load policy reflectvalue registry runtime/event runtime/wire store"},
+	{"typed", "untyped"},
+	{"runtime", "background entry load policy registry remote runtime/event store typed untyped"},
+	{"runtime/gen", "keytext runtime runtime/wire untyped"},
+
+	// For tests alone: no package above imports them.
+	{"faketier", ""},
+	{"storetest", "entry load policy runtime/event store"},
+	{"simulation/history", ""},
+	{"simulation", "entry faketier random runtime runtime/gen simulation/history"},
+}
+
+// forTests are the packages that only tests import.
+var forTests = map[string]bool{"faketier": true, "storetest": true, "simulation": true, "simulation/history": true}
+
+// outside are the packages from elsewhere that the runtime may import, by room. A driver
+// for a server, or for a cache, is no part of it.
+var outside = map[string]string{
+	"background":   "golang.org/x/sync/semaphore",
+	"bus":          "drivers",
+	"entry":        "drivers",
+	"faketier":     "drivers",
+	"invalidate":   "drivers",
+	"load":         "drivers",
+	"memory":       "drivers",
+	"outbox":       "drivers",
+	"reflectvalue": "github.com/vmihailenco/msgpack/v5", // names its interfaces
+	"remote":       "drivers",
+	"runtime":      "drivers github.com/vmihailenco/msgpack/v5",
+	"runtime/wire": "github.com/vmihailenco/msgpack/v5 github.com/vmihailenco/msgpack/v5/msgpcode",
+	"store":        "drivers",
+	"simulation":   "drivers drivers/memory",
+	"storetest":    "drivers drivers/memory",
+}
+
+// mostLines is how long a package may be before it is two.
+const mostLines = 1500
+
+// A listedPackage is what go list tells of a package. Test files are not in it.
+type listedPackage struct {
+	ImportPath, Dir  string
+	GoFiles, Imports []string
+}
+
+// listPackages lists the packages of the runtime by the names that they have in rooms.
+func listPackages(t *testing.T) map[string]listedPackage {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Dir,GoFiles,Imports", "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages := make(map[string]listedPackage)
+	for decoder := json.NewDecoder(bytes.NewReader(out)); decoder.More(); {
+		var p listedPackage
+		if err := decoder.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		packages[roomOf(p.ImportPath)] = p
+	}
+	return packages
+}
+
+// roomOf returns how rooms calls an import path.
+func roomOf(path string) string {
+	path = strings.TrimPrefix(path, module)
+	return strings.TrimPrefix(path, "runtime/internal/")
+}
+
+func TestEveryImportOfARoomIsInTheTable(t *testing.T) {
+	packages, seen := listPackages(t), make(map[string]bool)
+	for _, room := range rooms {
+		p, ok := packages[room.name]
+		if !ok {
+			t.Errorf("%s is in the table, and there is no such package", room.name)
+		}
+		var own, foreign []string
+		for _, path := range p.Imports {
+			switch first, _, _ := strings.Cut(path, "/"); {
+			case strings.HasPrefix(path, module+"runtime"):
+				own = append(own, roomOf(path))
+			case strings.Contains(first, "."):
+				foreign = append(foreign, roomOf(path))
+			}
+		}
+		allowed := strings.Fields(room.imports)
+		for _, name := range own {
+			if !slices.Contains(allowed, name) {
+				t.Errorf("%s imports %s, which is not in its line of the table", room.name, name)
+			}
+		}
+		for _, name := range allowed {
+			if !slices.Contains(own, name) {
+				t.Errorf("the table lets %s import %s, and it does not", room.name, name)
+			}
+			// Where each line names only what is above it there is no circle.
+			if !seen[name] {
+				t.Errorf("the table lets %s import %s, which comes after it", room.name, name)
+			}
+			if forTests[name] && !forTests[room.name] {
+				t.Errorf("%s imports %s, which is for tests", room.name, name)
+			}
+		}
+		slices.Sort(foreign)
+		if want := strings.Fields(outside[room.name]); !slices.Equal(foreign, want) {
+			t.Errorf("%s imports %q from outside the runtime, want %q", room.name, foreign, want)
+		}
+		if seen[room.name] {
+			t.Errorf("%s is in the table twice", room.name)
+		}
+		seen[room.name] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(packages)) {
+		if !seen[name] {
+			t.Errorf("%s is not in the table: give it a line after what it imports", name)
+		}
+	}
+	for name := range outside {
+		if !seen[name] {
+			t.Errorf("%s may import something from outside, and is no room", name)
+		}
+	}
+}
+
+func TestNoRoomIsTooLarge(t *testing.T) {
+	for name, p := range listPackages(t) {
+		lines := 0
+		for _, file := range p.GoFiles {
+			text, err := os.ReadFile(filepath.Join(p.Dir, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines += bytes.Count(text, []byte("\n"))
+		}
+		if lines > mostLines {
+			t.Errorf("%s has %d lines, more than %d: it has two subjects", name, lines, mostLines)
+		}
+	}
+}
