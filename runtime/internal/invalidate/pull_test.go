@@ -251,6 +251,7 @@ func TestAPullThatWaitsEndsWithItsContext(t *testing.T) {
 			t.Error(err, time.Since(began))
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		shared.Before = nil
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -251,8 +252,15 @@ func TestAtTheHardTimeoutAFallbackIsServedAlthoughTheTierPanics(t *testing.T) {
 		}
 		stale := s.Item(kind, "k", "old", hour)
 		release := make(chan struct{})
+		var panics atomic.Bool
+		shared.Before = func(context.Context, string, []string) error {
+			if panics.Load() {
+				panic("boom")
+			}
+			return nil
+		}
 		rq := load.Request{Kind: kind, Policy: hour, Load: func(ctx context.Context, keys []*load.Key) error {
-			shared.Before = func(context.Context, string, []string) error { panic("boom") }
+			panics.Store(true)
 			<-release
 			return nil
 		}}
@@ -263,8 +271,8 @@ func TestAtTheHardTimeoutAFallbackIsServedAlthoughTheTierPanics(t *testing.T) {
 		if it != stale || err != nil || !s.Told("operation", "boom") {
 			t.Error(it, err)
 		}
+		panics.Store(false)
 		close(release)
 		synctest.Wait()
-		shared.Before = nil
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -214,7 +215,15 @@ func TestAForcedLoadLeavesNothingOlderBehind(t *testing.T) {
 				if value(&shared, "k") != "old" {
 					t.Fatal("nothing to replace")
 				}
-				rq.ForceFresh, rq.Load, shared.Before = true, test.load, test.spoil
+				rq.ForceFresh, rq.Load = true, test.load
+				var spoilt atomic.Bool
+				spoilt.Store(test.spoil != nil)
+				shared.Before = func(ctx context.Context, op string, keys []string) error {
+					if spoilt.Load() {
+						return test.spoil(ctx, op, keys)
+					}
+					return nil
+				}
 				if rq.Load == nil {
 					rq.Load = func(ctx context.Context, keys []*load.Key) error {
 						if err := s.Invalidate.DeleteByTag(ctx, []string{"x"}); err != nil {
@@ -224,7 +233,7 @@ func TestAForcedLoadLeavesNothingOlderBehind(t *testing.T) {
 					}
 				}
 				_, _ = begin(t.Context(), s, rq, "k").result()
-				shared.Before = nil
+				spoilt.Store(false)
 				time.Sleep(time.Minute)
 				if got := value(&shared, "k"); got == "old" {
 					t.Error("the old value is in the shared tier")

@@ -210,7 +210,7 @@ func TestAnItemIsNotGoodAtAnEpochThatCameAfterItsCheck(t *testing.T) {
 		tags[i] = "x" + strconv.Itoa(i)
 	}
 	long := s.Item(kind, "k", "v", hour, append([]string{"x"}, tags...)...)
-	for i := range 500 { // and so when both happen at once
+	for i := range 200 { // and so when both happen at once
 		it := &entry.Item{FreshUntil: long.FreshUntil, StaleUntil: long.StaleUntil, RecheckAt: clock.Never, RefreshAt: clock.Never, Stamps: slices.Clone(long.Stamps)}
 		it.Stamps[1] = entry.Refs([]*stamp.Cell{s.Stamps.Cell("t:x")})[0]
 		var ready atomic.Bool

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,8 +55,11 @@ func TestWhatIsPendingIsTriedAgainUntilItSucceeds(t *testing.T) {
 		write(t, s, "k")
 		shared.Down(errDown)
 		began := time.Now()
+		var mu sync.Mutex
 		var tries []time.Duration
 		shared.Before = func(_ context.Context, op string, _ []string) error {
+			mu.Lock()
+			defer mu.Unlock()
 			if op == "delete" {
 				tries = append(tries, time.Since(began))
 			}
@@ -67,9 +71,11 @@ func TestWhatIsPendingIsTriedAgainUntilItSucceeds(t *testing.T) {
 		for i := range want {
 			want[i] *= time.Millisecond
 		}
+		mu.Lock()
 		if !slices.Equal(tries, want) {
 			t.Errorf("tried at %v, want %v", tries, want)
 		}
+		mu.Unlock()
 		if s.Lines("published") != nil {
 			t.Error("the others were told before the shared tier was changed")
 		}

@@ -97,6 +97,7 @@ func TestCloseWaitsForLoadsAndCarriesOutWhatIsPending(t *testing.T) {
 		if err := s.Close(t.Context()); err != nil || time.Since(began) != 5*time.Second {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
+		synctest.Wait()
 		if keys := shared.Keys(); got != nil || keys["k"] != nil || keys["loaded"] == nil {
 			t.Error("not carried out, or not stored:", got)
 		}
