@@ -23,8 +23,7 @@ demo:
 
 # While one works. Tests that need a server, a C compiler or much time are left to make test.
 quick: format
-	go vet work
-	packages=$$(go list work | grep -v /drivers/sqltest) && CACHEGEN_SERVERS=none go test -short $$packages
+	packages=$$(go list work | grep -v /drivers/sqltest) && go vet $$packages && CACHEGEN_SERVERS=none go test -short $$packages
 
 # Tests start the servers they need. Without a server's program they are skipped,
 # or fail if CACHEGEN_SERVERS is require.
