@@ -92,7 +92,7 @@ func writeCostPackage(b *testing.B, dir string, n int) {
 		if err := source.Execute(&text, data); err != nil {
 			b.Fatal(err)
 		}
-		writeFile(b, filepath.Join(dir, name), []byte(text.String()))
+		writeFile(b, filepath.Join(dir, name), text.Bytes())
 	}
 }
 
