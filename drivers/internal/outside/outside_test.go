@@ -1,4 +1,4 @@
-package drivers_test
+package outside
 
 import (
 	"os"
@@ -18,7 +18,7 @@ func TestOutsideModules(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it gets modules, and compiles what they have")
 	}
-	root, err := filepath.Abs("..")
+	root, err := filepath.Abs("../../..")
 	if err != nil {
 		t.Fatal(err)
 	}
