@@ -116,8 +116,8 @@ func TestNothingStaleAfterTheBusIsBack(t *testing.T) {
 	}
 }
 
-// race R23, R25: a process that does not hear the bus is stale for a bounded time.
-func TestADeafProcessIsStaleForABoundedTime(t *testing.T) {
+// race R23, R25: a process that is disconnected from the bus is stale for a bounded time.
+func TestADisconnectedProcessIsStaleForABoundedTime(t *testing.T) {
 	for name, change := range changes {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -181,7 +181,7 @@ func (d *demo) outage(t *table) {
 		}
 		return result{got[0].Name + ", the old value", round(took)}, sameUser(got[0], before)
 	})
-	t.line("… and again: the database is left alone for a while", cost{l2: noReads}, func() (result, error) {
+	t.line("… and again, within gracebackoff: the database is not asked", cost{l2: noReads}, func() (result, error) {
 		got, took, err := d.main.users(d.ctx, []int64{graced})
 		if err != nil {
 			return result{}, err

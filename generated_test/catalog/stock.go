@@ -185,7 +185,7 @@ func (w *Warehouses) LoadLabels(ctx context.Context, ids []ProductID) (labels []
 	return labels, err
 }
 
-// QueryPartner asks a partner, who is left alone for a while after an error.
+// QueryPartner asks a partner, who is not asked again for two seconds after an error.
 //
 //cache:getorset partner:{name} errorttl=2s
 func (w *Warehouses) QueryPartner(ctx context.Context, name string) (pieces int, err error) {

@@ -1,5 +1,5 @@
 // Package fence orders what happens to a key in two tiers. It keeps two promises,
-// although no lock is held while a value travels: a value that was read before an
+// although no lock is held while a tier is read or written: a value that was read before an
 // invalidation is not kept after it, and of several writes to the shared tier the one
 // that began last lands last.
 //

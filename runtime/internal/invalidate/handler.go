@@ -9,7 +9,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/fence"
 )
 
-// A Handler carries out what is heard on the bus.
+// A Handler carries out what the bus reports.
 type Handler struct{ *Invalidator }
 
 var _ bus.Handler = Handler{}

@@ -14,7 +14,8 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/pending"
 )
 
-// flush carries out what is due in the order in which it came, until something fails.
+// flush carries out what is due until something fails: the oldest first, a batch at a time,
+// and of a batch keys before stamps.
 func (o *Outbox) flush(ctx context.Context) (err error) {
 	t := clock.Now()
 	items := slices.DeleteFunc(o.queue.First(o.queue.Len()), func(it pending.Item) bool { return !it.Due(t) })

@@ -1,8 +1,8 @@
 // Package outbox carries out the invalidations that have not reached the shared tier or
 // the other processes.
 //
-// They are queued before their callers are told of the failure, and tried again in the
-// order in which they came until they succeed. Until then nothing that they concern is
+// They are queued before their callers are told of the failure, and tried again until they
+// succeed, the oldest of them first. Until then nothing that they concern is
 // read from the shared tier: what lies there is what was to go. A goroutine runs while
 // something is queued, and only then.
 //
