@@ -1,7 +1,7 @@
 // Package fence orders what happens to a key in two tiers. It keeps two promises,
 // although no lock is held while a tier is read or written: a value that was read before an
 // invalidation is not kept after it, and of several writes to the shared tier the one
-// that began last lands last.
+// that began last takes effect last.
 //
 // Keys share a fixed number of stripes. Each stripe has a counter that every
 // invalidation advances: whoever wants to keep what it reads takes a [Mark] before the

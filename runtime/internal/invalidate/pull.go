@@ -86,12 +86,7 @@ func (p *pull) tryTake(ctx context.Context) (it *entry.Item, tier event.Tier, lo
 // readRemote returns what the shared tier holds, and the item that it is, if that is a
 // fresh value.
 func (p *pull) readRemote(ctx context.Context) (seen []byte, it *entry.Item, err error) {
-	keys := []string{p.key}
-	data, err := p.Remote.Read(ctx, p.Remote.Timeout, keys, p.kind.Required)
-	if err != nil || data[0] == nil {
-		return nil, nil, err
-	}
-	items, err := p.Remote.DecodeEntries(ctx, p.kind, p.policy, keys, data)
+	items, data, err := p.Remote.ReadEntries(ctx, p.Remote.Timeout, p.kind, p.policy, []string{p.key}, p.kind.Required)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -412,7 +412,7 @@ func TestAStoreThatClosesCancelsItsLoadsInTheEnd(t *testing.T) {
 		r := begin(t.Context(), s, rq, "k")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := s.Close(ctx); err == nil || !strings.Contains(err.Error(), "1 calls and loads were still running") {
+		if err := s.Close(ctx); err == nil || !strings.Contains(err.Error(), "calls and loads still running: 1") {
 			t.Error(err)
 		}
 		if _, err := r.result(); err != background.ErrClosed {

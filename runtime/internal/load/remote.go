@@ -31,22 +31,18 @@ func IsUnread(f *memory.Flight, err error) bool {
 // others, and why the shared tier did not answer.
 func (l *Loader) fromRemote(ctx context.Context, ld *Load, keys []*Key) (open []*Key, err error) {
 	kind := ld.Request.Kind
-	names := make([]string, len(keys), len(keys)+1)
+	names := make([]string, len(keys))
 	var cells []*stamp.Cell
 	for i, k := range keys {
 		names[i] = k.Key
 		cells = append(cells, k.cells...)
 	}
-	watch := kind.ResultTags != nil || kind.SetsTags.Load()
-	if watch {
-		names = append(names, ld.watch.Key())
+	var extra []string
+	if kind.ResultTags != nil || kind.SetsTags.Load() {
+		extra = []string{ld.watch.Key()}
 	}
 	allHaveFallbacks := !slices.ContainsFunc(keys, func(k *Key) bool { return !k.fallback.IfSlow() })
-	data, err := l.Remote.Read(ctx, l.Remote.ReadLimit(allHaveFallbacks), names, entry.Distinct(cells))
-	var items []*entry.Item
-	if err == nil {
-		items, err = l.Remote.DecodeEntries(ctx, kind, &ld.Request.Policy, names[:len(keys)], data[:len(keys)])
-	}
+	items, data, err := l.Remote.ReadEntries(ctx, l.Remote.ReadLimit(allHaveFallbacks), kind, &ld.Request.Policy, names, entry.Distinct(cells), extra...)
 	if err != nil {
 		l.Emit.Warn("shared tier: read", err)
 		return keys, err
@@ -57,7 +53,7 @@ func (l *Loader) fromRemote(ctx context.Context, ld *Load, keys []*Key) (open []
 			open = append(open, k)
 		}
 	}
-	if watch && len(open) > 0 {
+	if extra != nil && len(open) > 0 {
 		ld.watch.SetNumber(ctx, data[len(keys)])
 	}
 	return open, nil

@@ -87,7 +87,7 @@ func (l *Loader) writeRemote(ctx context.Context, kind *entry.Kind, keys []*Key)
 		}
 	}
 	for i, err := range l.fill(ctx, items) {
-		l.written(items[i], err)
+		l.written(kind.Cache, items[i], err)
 		if err == nil || remote.MayTakeEffect(err) { // what another process may pull is not this one's alone
 			items[i].key.result.Item.LocalOnly = false
 		}
@@ -99,7 +99,7 @@ func (l *Loader) writeRemote(ctx context.Context, kind *entry.Kind, keys []*Key)
 		}
 		err := l.Remote.Delete(ctx, names)
 		for _, c := range removals {
-			l.written(c, err)
+			l.written(kind.Cache, c, err)
 		}
 	}
 }
@@ -126,9 +126,13 @@ func (l *Loader) planned(kind *entry.Kind, keys []*Key) (changes []change) {
 }
 
 // written says that a change has been made, or has failed.
-func (l *Loader) written(c *change, err error) {
+func (l *Loader) written(cache string, c *change, err error) {
 	if err != nil {
-		l.Emit.Warn("shared tier: write", err)
+		text := "shared tier: write"
+		if errors.Is(err, drivers.ErrRefused) {
+			text = "shared tier: write refused, kept in memory only"
+		}
+		l.Emit.Warn(text, err, "cache", cache)
 		return
 	}
 	c.key.plan.replaced = true

@@ -64,11 +64,7 @@ func (l *Lookups) getRemote(ctx context.Context, rq *load.Request, open []*read,
 	for i, r := range open {
 		keys[i], r.mark = r.Key, l.Memory.Fence.Mark(r.Hash)
 	}
-	data, err := l.Remote.Read(ctx, l.Remote.Timeout, keys, rq.Kind.Required)
-	var items []*entry.Item
-	if err == nil {
-		items, err = l.Remote.DecodeEntries(ctx, rq.Kind, &rq.Policy, keys, data)
-	}
+	items, _, err := l.Remote.ReadEntries(ctx, l.Remote.Timeout, rq.Kind, &rq.Policy, keys, rq.Kind.Required)
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -65,6 +65,20 @@ func inPlaceOf(keys, some []string, values [][]byte) [][]byte {
 	return all
 }
 
+// ReadEntries reads the items of keys and decodes them. It returns
+// what it has read, too: the values of keys and, behind them, of extra keys.
+func (t *Tier) ReadEntries(ctx context.Context, limit time.Duration, k *entry.Kind, p *policy.Policy, keys []string, cells []*stamp.Cell, extra ...string) (items []*entry.Item, data [][]byte, err error) {
+	n := len(keys)
+	data, err = t.Read(ctx, limit, append(keys[:n:n], extra...), cells)
+	if err == nil {
+		items, err = t.DecodeEntries(ctx, k, p, keys, data[:n])
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return items, data, nil
+}
+
 // DecodeEntries makes items of what the tier had for keys. Where that was nothing, or
 // nothing readable, it returns nil. The stamps that the entries carry are read if they
 // are not known, all at once; it fails if they cannot be.

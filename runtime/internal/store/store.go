@@ -166,7 +166,7 @@ func (s *Store) Close(ctx context.Context) error {
 	select {
 	case <-idle:
 	case <-ctx.Done():
-		errs = append(errs, fmt.Errorf("cachegen: close store %s: %d calls and loads were still running: %w", s.Name, s.Work.Count(), ctx.Err()))
+		errs = append(errs, fmt.Errorf("cachegen: close store %s: calls and loads still running: %d: %w", s.Name, s.Work.Count(), ctx.Err()))
 	}
 	if lost, err := s.Outbox.Drain(ctx); len(lost) > 0 {
 		errs = append(errs, s.errors.Invalidation(s.Name, "close", lost, err))

@@ -132,7 +132,7 @@ func TestCloseSaysWhatItHasToLeaveBehind(t *testing.T) {
 		err = s.Close(ctx)
 		var lost *storetest.Invalidation
 		if !errors.As(err, &lost) || lost.Op != "close" || !slices.Equal(lost.Targets, []string{"tag x"}) ||
-			!strings.Contains(err.Error(), "close store test: 2 calls and loads were still running") || time.Since(began) != 3*time.Second {
+			!strings.Contains(err.Error(), "close store test: calls and loads still running: 2") || time.Since(began) != 3*time.Second {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 		if err := <-done; err != background.ErrClosed {
