@@ -296,3 +296,46 @@ func TestGetManyReturnsStaleValuesWhenAsked(t *testing.T) {
 		})
 	}
 }
+
+// What others have loaded by the time the context ends is in the result.
+func TestABatchWhoseContextEndsReturnsWhatHasArrived(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCache[int, int](t, newStore(t, memoryTier()))
+		keys := []int{0}
+		go c.GetOrSet(t.Context(), 0, func(context.Context) (int, error) { time.Sleep(3 * time.Second); return 0, nil })
+		for k := 1; k <= 20; k++ {
+			keys = append(keys, k)
+			go c.GetOrSet(t.Context(), k, func(context.Context) (int, error) { time.Sleep(time.Second); return 10 * k, nil })
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		got, err := c.GetOrSetMany(ctx, keys, func(context.Context, []int) (map[int]int, error) { panic("not asked") })
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		wantKeys(t, got, keys[1:]...)
+	})
+}
+
+// So are the grace values of loads that have taken longer than the soft timeout.
+func TestABatchWhoseContextEndsReturnsGraceValues(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(time.Second)))
+		keys := []int{0}
+		for k := 1; k <= 20; k++ {
+			keys = append(keys, k)
+			if err := c.Set(t.Context(), k, 10*k); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(2 * time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		got, err := c.GetOrSetMany(ctx, keys, func(context.Context, []int) (map[int]int, error) { time.Sleep(3 * time.Second); return nil, nil })
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		wantKeys(t, got, keys[1:]...)
+	})
+}

@@ -186,3 +186,41 @@ func TestWhatWasSetAfterAWriteThatWasGivenUpIsPulledOnce(t *testing.T) {
 		})
 	}
 }
+
+// The delete that makes sure of what a write in doubt may have stored must not take what
+// has been set since nothing is in doubt any more.
+func TestWhatIsSetWhenTheDoubtIsOverIsNotLost(t *testing.T) {
+	for name, tier := range map[string]bool{"with memory": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				l2 := &lateTier{Shared: &faketier.Shared{}}
+				l2.Before = func(_ context.Context, op string, _ []string) error {
+					if op == "delete" {
+						time.Sleep(50 * time.Millisecond) // the outbox tries at other times than the doubt ends
+					}
+					return nil
+				}
+				options := []runtime.StoreOption{runtime.L2(l2)}
+				if tier {
+					options = append(options, memoryTier())
+				}
+				c := newCache[string, int](t, newStore(t, options...))
+				_ = c.Set(t.Context(), "other", 0)
+				l2.slow.Store(true)
+				if err := c.Set(t.Context(), "k", 1); err == nil {
+					t.Fatal("no error")
+				}
+				l2.slow.Store(false)
+				time.Sleep(2*time.Second + 10*time.Millisecond)
+				if err := c.Set(t.Context(), "k", 2); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Second)
+				got, ok, err := c.Pull(t.Context(), "k")
+				if want(t, got, err, 2); !ok {
+					t.Error("nothing is there")
+				}
+			})
+		})
+	}
+}

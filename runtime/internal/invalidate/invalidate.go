@@ -22,6 +22,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/background"
 	"github.com/cachegen/cachegen/runtime/internal/bus"
+	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/fence"
 	"github.com/cachegen/cachegen/runtime/internal/keymutex"
@@ -84,9 +85,9 @@ func (v *Invalidator) applySerialized(ctx context.Context, c *change) (err error
 	defer turn.End()
 	if v.Remote.Exists() {
 		turn.Wait(v.Remote.TurnLimit())
-		var open bool
+		began, open := clock.Now(), false
 		open, err = c.remote(ctx)
-		v.settleRemote(c, open, err)
+		v.settleRemote(c, began, open, err)
 	}
 	v.Memory.Invalidate(c.keys, func(i int, hash uint64, before fence.Mark) {
 		c.memory(i, hash, err == nil && (!v.Remote.Exists() || before == marks[i]))
@@ -94,15 +95,15 @@ func (v *Invalidator) applySerialized(ctx context.Context, c *change) (err error
 	return err
 }
 
-// settleRemote queues what is still to be done in the shared tier. It is called before
-// anyone may read the keys and keep what was read.
-func (v *Invalidator) settleRemote(c *change, open bool, err error) {
+// settleRemote queues what is still to be done in the shared tier after a change that began
+// at a time. It is called before anyone may read the keys and keep what was read.
+func (v *Invalidator) settleRemote(c *change, began int64, open bool, err error) {
 	if open {
 		v.Outbox.Add(c.keys, outbox.KeyTarget, pending.Item{
 			Remote: true, Expire: c.kind == bus.Expire, Publish: v.Bus != nil && !c.silent,
 		}, err)
 	} else if err == nil {
-		v.Outbox.Superseded(c.keys, outbox.KeyTarget)
+		v.Outbox.Superseded(began, c.keys, outbox.KeyTarget)
 	}
 	v.Outbox.RedeleteLater(c.keys)
 }

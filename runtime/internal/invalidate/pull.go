@@ -159,11 +159,11 @@ func (p *pull) take(ctx context.Context, it *entry.Item, remote func(context.Con
 		defer turn.End()
 		if p.Remote.Exists() {
 			turn.Wait(p.Remote.TurnLimit())
-			var removed bool
+			began, removed := clock.Now(), false
 			removed, err = remote(ctx)
 			lost = err == nil && !removed
 			if !lost {
-				p.settleRemote(c, err != nil, err)
+				p.settleRemote(c, began, err != nil, err)
 			} else {
 				p.Outbox.RedeleteLater(c.keys)
 			}

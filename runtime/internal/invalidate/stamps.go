@@ -7,6 +7,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/background"
 	"github.com/cachegen/cachegen/runtime/internal/bus"
+	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/outbox"
@@ -64,11 +65,12 @@ func (v *Invalidator) rotateStamps(ctx context.Context, op string, targets, name
 		v.Stamps.Announce(name) // what is loaded from here on may be stored, what was before may not
 	}
 	target := func(name string) pending.Target { return outbox.StampTarget(name, expire) }
+	began := clock.Now()
 	errRemote := v.Remote.RotateStamps(ctx, names, expire)
 	if errRemote != nil { // before anyone may read the old ones and trust them
 		v.Outbox.Add(names, target, pending.Item{Remote: true, Publish: v.Bus != nil}, errRemote)
 	} else {
-		v.Outbox.Superseded(names, target)
+		v.Outbox.Superseded(began, names, target)
 	}
 	for _, name := range names {
 		v.Stamps.Change(name, expire, v.Remote.Exists())

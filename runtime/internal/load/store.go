@@ -7,6 +7,7 @@ import (
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/event"
+	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/outbox"
@@ -86,8 +87,9 @@ func (l *Loader) writeRemote(ctx context.Context, kind *entry.Kind, keys []*Key)
 			items = append(items, c)
 		}
 	}
+	began := clock.Now()
 	for i, err := range l.fill(ctx, items) {
-		l.written(kind.Cache, items[i], err)
+		l.written(kind.Cache, items[i], began, err)
 		if err == nil || remote.MayTakeEffect(err) { // what another process may pull is not this one's alone
 			items[i].key.result.Item.LocalOnly = false
 		}
@@ -97,9 +99,10 @@ func (l *Loader) writeRemote(ctx context.Context, kind *entry.Kind, keys []*Key)
 		for i, c := range removals {
 			names[i] = c.key.Key
 		}
+		began = clock.Now()
 		err := l.Remote.Delete(ctx, names)
 		for _, c := range removals {
-			l.written(kind.Cache, c, err)
+			l.written(kind.Cache, c, began, err)
 		}
 	}
 }
@@ -125,8 +128,8 @@ func (l *Loader) planned(kind *entry.Kind, keys []*Key) (changes []change) {
 	return changes
 }
 
-// written says that a change has been made, or has failed.
-func (l *Loader) written(cache string, c *change, err error) {
+// written says that a change that began at a time has been made, or has failed.
+func (l *Loader) written(cache string, c *change, began int64, err error) {
 	if err != nil {
 		text := "shared tier: write"
 		if errors.Is(err, drivers.ErrRefused) {
@@ -136,7 +139,7 @@ func (l *Loader) written(cache string, c *change, err error) {
 		return
 	}
 	c.key.plan.replaced = true
-	l.Outbox.Superseded([]string{c.key.Key}, outbox.KeyTarget)
+	l.Outbox.Superseded(began, []string{c.key.Key}, outbox.KeyTarget)
 }
 
 // fill writes items that have been loaded, and returns the error of each. One that the tier

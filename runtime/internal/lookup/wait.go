@@ -88,6 +88,7 @@ func (l *Lookups) wait(ctx context.Context, rq *load.Request, q *lookup, joinedA
 			timer.Reset(time.Until(at))
 			expired = timer.C
 		}
+		gone := false
 		select {
 		case <-done:
 			return finish()
@@ -103,12 +104,15 @@ func (l *Lookups) wait(ctx context.Context, rq *load.Request, q *lookup, joinedA
 			continue
 		case <-expired:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			gone = at.IsZero() || time.Now().Before(at)
 		}
 		select {
-		case <-done: // at the same moment
+		case <-done: // at the same moment, or while the caller waited for another flight
 			return finish()
 		default:
+		}
+		if gone {
+			return nil, ctx.Err()
 		}
 		if (instead.IfSlow() || reached == hard) && l.Load.Usable(ctx, instead) {
 			if q.joined {

@@ -93,7 +93,7 @@ func (o *Outbox) changeInTurn(ctx context.Context, turn *fence.Turn, items []pen
 func (o *Outbox) changeRemote(ctx context.Context, items []pending.Item) error {
 	var remove, expire []string
 	for _, it := range items {
-		if it.Kind == pending.Key && it.Expire {
+		if it.Kind == pending.Key && it.Expire && !o.queue.Deletes(it.Target) {
 			expire = append(expire, it.Name)
 		} else {
 			remove = append(remove, it.Name)

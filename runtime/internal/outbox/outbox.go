@@ -75,8 +75,9 @@ func (o *Outbox) Add(names []string, target func(string) pending.Target, like pe
 	o.add(items, err)
 }
 
-// Superseded says that a later change of names has reached the shared tier.
-func (o *Outbox) Superseded(names []string, target func(string) pending.Target) {
+// Superseded says that a later change of names, begun at a time, has reached the shared
+// tier.
+func (o *Outbox) Superseded(began int64, names []string, target func(string) pending.Target) {
 	if o.queue.Len() == 0 {
 		return
 	}
@@ -84,7 +85,7 @@ func (o *Outbox) Superseded(names []string, target func(string) pending.Target) 
 	for i, name := range names {
 		targets[i] = target(name)
 	}
-	o.queue.Superseded(targets...)
+	o.queue.Superseded(began, targets...)
 }
 
 // RedeleteLater queues those of keys that an earlier write in doubt may still store,

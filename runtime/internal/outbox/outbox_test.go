@@ -178,10 +178,10 @@ func TestALaterChangeMakesUpForWhatIsPending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var shared faketier.Shared
 		s := storetest.New(t, store.Config{L2: &shared})
-		s.Outbox.Superseded([]string{"k"}, outbox.KeyTarget) // of nothing
+		s.Outbox.Superseded(0, []string{"k"}, outbox.KeyTarget) // of nothing
 		s.Outbox.Add([]string{"k", "t"}, outbox.KeyTarget, pending.Item{Remote: true}, errDown)
 		write(t, s, "k")
-		s.Outbox.Superseded([]string{"k"}, outbox.KeyTarget)
+		s.Outbox.Superseded(0, []string{"k"}, outbox.KeyTarget)
 		if s.Outbox.Len() != 1 {
 			t.Error(s.Outbox.Len())
 		}
@@ -389,13 +389,30 @@ func TestWithoutASharedTierAndABusNothingIsPendingForLong(t *testing.T) {
 			t.Error("it has a bus")
 		}
 		s.Outbox.RedeleteLater([]string{"k"})
-		s.Outbox.Superseded([]string{"k"}, outbox.KeyTarget)
+		s.Outbox.Superseded(0, []string{"k"}, outbox.KeyTarget)
 		for _, target := range []func(string) pending.Target{outbox.KeyTarget, deleteStamp, expireStamp} {
 			s.Outbox.Add([]string{"k"}, target, pending.Item{Remote: true, Publish: true}, nil)
 		}
 		time.Sleep(time.Second)
 		if s.Outbox.Len() != 0 || s.Lines("warn") != nil || s.Lines("breaker") != nil {
 			t.Errorf("%d pending, %q", s.Outbox.Len(), s.Lines("warn"))
+		}
+	})
+}
+
+func TestAKeyThatIsToBeExpiredAndDeletedIsDeletedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var shared faketier.Shared
+		s := storetest.New(t, store.Config{L2: &shared})
+		shared.Down(errDown)
+		_ = s.Remote.Set(t.Context(), []drivers.Item{{Key: "k"}})
+		s.Outbox.RedeleteLater([]string{"k"})
+		s.Outbox.Add([]string{"k"}, outbox.KeyTarget, pending.Item{Remote: true, Expire: true}, errDown)
+		time.Sleep(4 * time.Second) // the doubt is over
+		shared.Down(nil)
+		time.Sleep(20 * time.Second)
+		if n := shared.Calls("delete"); n != 1 || s.Outbox.Len() != 0 {
+			t.Errorf("%d deletes, %d pending", n, s.Outbox.Len())
 		}
 	})
 }

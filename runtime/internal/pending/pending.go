@@ -178,9 +178,10 @@ func (q *Queue) done(items []Item, mark func(*Item)) {
 	}
 }
 
-// Superseded says that a later change of targets has reached the shared tier, which
-// makes up for what was to be done there.
-func (q *Queue) Superseded(targets ...Target) {
+// Superseded says that a later change of targets, begun at a time, has reached the shared
+// tier, which makes up for what was to be done there. Of a key, that is also a Redelete
+// that was due when the change began.
+func (q *Queue) Superseded(began int64, targets ...Target) {
 	if q.Len() == 0 {
 		return
 	}
@@ -188,10 +189,18 @@ func (q *Queue) Superseded(targets ...Target) {
 	defer q.mu.Unlock()
 	defer q.count()
 	for _, t := range targets {
-		if it, ok := q.items[t]; ok {
-			it.Remote = false
-			q.put(it)
+		q.superseded(t, began)
+		if t.Kind == Key {
+			q.superseded(Target{Redelete, t.Name}, began)
 		}
+	}
+}
+
+// superseded is called under mu.
+func (q *Queue) superseded(t Target, began int64) {
+	if it, ok := q.items[t]; ok && it.Due(began) {
+		it.Remote = false
+		q.put(it)
 	}
 }
 

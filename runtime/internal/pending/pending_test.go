@@ -74,7 +74,7 @@ func TestWhatWasAddedMeanwhileStays(t *testing.T) {
 func TestALaterChangeSupersedesWhatIsPendingInTheSharedTierOnly(t *testing.T) {
 	var q Queue
 	q.Add(key("a"), Item{Target: Target{Key, "b"}, Remote: true})
-	q.Superseded(Target{Key, "a"}, Target{Key, "b"}, Target{Key, "c"})
+	q.Superseded(0, Target{Key, "a"}, Target{Key, "b"}, Target{Key, "c"})
 	got := q.First(9)
 	if len(got) != 1 || got[0].Name != "a" || got[0].Remote || !got[0].Publish {
 		t.Fatal(got)
@@ -109,7 +109,7 @@ func TestDeletesSaysWhoseValueIsToGo(t *testing.T) {
 	if q.Deletes(Target{Key, "a"}) || q.Blocks(Target{Key, "a"}) {
 		t.Error("an empty queue")
 	}
-	q.Superseded(Target{Key, "a"})
+	q.Superseded(0, Target{Key, "a"})
 	aged := key("aged")
 	aged.Expire = true
 	q.Add(key("a"), aged, Item{Target: Target{Key, "told"}, Publish: true})
@@ -124,7 +124,7 @@ func TestARedeleteStaysUntilItsTime(t *testing.T) {
 	var q Queue
 	a := Target{Key, "a"}
 	q.Add(key("a"), Item{Target: Target{Redelete, "a"}, Remote: true, After: 100})
-	q.Superseded(a)
+	q.Superseded(0, a)
 	q.Published(q.First(1)...)
 	items := q.First(9)
 	if len(items) != 1 || items[0].Kind != Redelete || items[0].Due(99) || !items[0].Due(100) {
@@ -140,5 +140,19 @@ func TestARedeleteStaysUntilItsTime(t *testing.T) {
 	q.Reached(q.First(1)...)
 	if q.Len() != 0 {
 		t.Fatal(q.First(1))
+	}
+}
+
+func TestAChangeSupersedesARedeleteThatWasDue(t *testing.T) {
+	var q Queue
+	key, redelete := Target{Key, "a"}, Target{Redelete, "a"}
+	q.Add(Item{Target: redelete, Remote: true, Publish: true, After: 10})
+	q.Superseded(9, key)
+	if !q.Blocks(key) {
+		t.Error("what was in doubt may come after the change")
+	}
+	q.Superseded(10, key)
+	if it := q.First(1); q.Blocks(key) || len(it) != 1 || it[0].Remote || !it[0].Publish {
+		t.Errorf("%+v", it)
 	}
 }
