@@ -35,7 +35,7 @@ type Listener interface {
 	Message(message []byte)
 }
 
-// A KeyListener is a [Listener] that also wants to hear of keys of the shared tier that
+// A KeyListener is a [Listener] that also wants to be told of keys of the shared tier that
 // change without a message: changed by hand, or by a program that does not use this
 // library. A bus that can see such changes, and whose options tell it to watch for them,
 // calls the additional methods; other buses treat it as a plain Listener.

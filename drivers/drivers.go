@@ -15,7 +15,7 @@
 //	L2        PrefixDeleter  PrefixDeleterOf  delete keys by prefix
 //	L2        Pruner         PrunerOf         remove expired items
 //	L1        Ranger         RangerOf         list the items in memory
-//	Listener  KeyListener    KeyListenerOf    hear of keys that change from outside
+//	Listener  KeyListener    KeyListenerOf    be told of keys that change from outside
 //	any       Checker        CheckerOf        report unusable options
 //	any       ReadyChecker   ReadyCheckerOf   ask the servers whether they can be used
 //

@@ -191,7 +191,7 @@ func TestAHardTimeoutIsRemembered(t *testing.T) {
 	})
 }
 
-func TestAGraceValueStandsInBeforeAnErrorIsRemembered(t *testing.T) {
+func TestAGraceValueIsServedBeforeAnErrorIsRemembered(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var src source
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Second), runtime.Grace(time.Minute), runtime.GraceBackoff(0), runtime.ErrorTTL(time.Hour)))

@@ -342,7 +342,7 @@ func TestWaitersShareTheErrorOfALoaderWhoseOwnCacheIsDown(t *testing.T) {
 
 // Who waits for a load that was given up to end, before another begins, need not after an
 // invalidation: another may begin then.
-func TestAnInvalidationFreesThoseWhoStandBy(t *testing.T) {
+func TestAnInvalidationFreesThoseWhoWaitForRelease(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newStore(t, memoryTier())
 		c := newCache[int, int](t, s)
@@ -367,7 +367,7 @@ func TestAnInvalidationFreesThoseWhoStandBy(t *testing.T) {
 }
 
 // Nor need he when a load that went past has brought the value.
-func TestALoadThatWentPastFreesThoseWhoStandBy(t *testing.T) {
+func TestALoadThatWentPastFreesThoseWhoWaitForRelease(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCache[int, int](t, newStore(t, memoryTier()))
 		release := make(chan struct{})

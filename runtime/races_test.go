@@ -262,7 +262,7 @@ func TestAForcedLoadThatIsNotKeptLeavesNothingOld(t *testing.T) {
 
 // A stale value that stands in for a caller's load must not stand in for those who
 // join that load after the value was deleted.
-func TestWhatWasDeletedStandsInForNobodyWhoCameLater(t *testing.T) {
+func TestWhatWasDeletedIsServedToNobodyWhoCameLater(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var slow atomic.Bool

@@ -26,7 +26,7 @@ func openTeam(t *testing.T, shared *faketier.Shared, bus *faketier.Bus) (*runtim
 }
 
 // race R2: another load of this process learns the tag first, after the deletion.
-func TestATagFirstHeardOfDuringALoad(t *testing.T) {
+func TestATagFirstUsedDuringALoad(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		_, c1 := openTeam(t, &shared, nil)
@@ -44,7 +44,7 @@ func TestATagFirstHeardOfDuringALoad(t *testing.T) {
 }
 
 // race R2: the same with a bus whose message is a moment late.
-func TestATagFirstHeardOfDuringALoadWithALateMessage(t *testing.T) {
+func TestATagFirstUsedDuringALoadWithALateMessage(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var bus faketier.Bus

@@ -91,7 +91,7 @@ func TestAnImportIsKnownToAllProcessesWithinTheirTrust(t *testing.T) {
 	})
 }
 
-func TestAGraceValueOfAnotherProcessStandsIn(t *testing.T) {
+func TestAGraceValueOfAnotherProcessIsServed(t *testing.T) {
 	two(t, func(t *testing.T, repo *UserRepo, a, b *CachedUserRepo) {
 		a.wantName(t, 1, "Ada")
 		repo.Fail(errDown)

@@ -130,7 +130,7 @@ func TestAGraceValueDoesNotHideThatAUserIsGone(t *testing.T) {
 	})
 }
 
-func TestAGraceValueStandsInWhenTheDatabaseIsDown(t *testing.T) {
+func TestAGraceValueIsServedWhenTheDatabaseIsDown(t *testing.T) {
 	alone(t, func(t *testing.T, repo *UserRepo, cached *CachedUserRepo) {
 		cached.wantName(t, 1, "Ada")
 		repo.Fail(errDown)

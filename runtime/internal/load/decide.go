@@ -84,7 +84,7 @@ func (l *Loader) fail(ctx context.Context, ld *Load, keys []*Key, err error) {
 			continue
 		}
 		k.result = Result{Err: err}
-		// A loader that was not called has not failed; and one may heed its timeout before
+		// A loader that was not called has not failed; and one may reacts to its timeout before
 		// finishOverdue is done.
 		failed := k.said.at != 0 && !cancelled || err == ErrTimeout
 		if failed && ld.Panicked() == nil {

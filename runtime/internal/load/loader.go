@@ -6,7 +6,7 @@
 // wait for a flight share its result and its error. What the package promises: nothing is
 // kept that was invalidated after its load began; a load is cancelled at its hard timeout, at
 // the MaxLoadTime, or when nobody waits any more; and a loader's panic ends nobody else's
-// goroutine. A loader that does not heed its cancellation keeps its key until it returns, or
+// goroutine. A loader that does not react to its cancellation keeps its key until it returns, or
 // until the MaxLoadTime.
 //
 // A load belongs to the goroutine that runs it. What others see of it is in its flights,

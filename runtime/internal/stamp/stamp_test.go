@@ -123,7 +123,7 @@ func TestAnAnnouncementCountsBeforeTheChange(t *testing.T) {
 
 // race R2: of a stamp that was first heard of during a load, nobody here knows what
 // happened to it before.
-func TestKnownSinceTellsWhoWasHeardOfLater(t *testing.T) {
+func TestKnownSinceSaysWhichStampWasFirstUsedLater(t *testing.T) {
 	table := NewTable(rand.Uint64)
 	early, late := table.Cell("t:early"), table.Cell("t:late")
 	if _, _, ok := early.Current(); ok || early.KnownSince(table.Known()) {
