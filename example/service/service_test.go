@@ -201,7 +201,7 @@ func TestSettingsAreServedFromTheLocalStore(t *testing.T) {
 	}
 }
 
-func TestAChangeOfWhatIsNotCachedIsNoFailure(t *testing.T) {
+func TestAnInvalidationThatIsPendingIsNoFailure(t *testing.T) {
 	if err := done(&runtime.InvalidationError{Op: "delete", Store: "main", Err: errors.New("gone")}); err != nil {
 		t.Error(err)
 	}
