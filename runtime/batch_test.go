@@ -320,22 +320,26 @@ func TestABatchWhoseContextEndsReturnsWhatHasArrived(t *testing.T) {
 
 // So are the grace values of loads that have taken longer than the soft timeout.
 func TestABatchWhoseContextEndsReturnsGraceValues(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(time.Second)))
-		keys := []int{0}
-		for k := 1; k <= 20; k++ {
-			keys = append(keys, k)
-			if err := c.Set(t.Context(), k, 10*k); err != nil {
-				t.Fatal(err)
-			}
-		}
-		time.Sleep(2 * time.Minute)
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-		defer cancel()
-		got, err := c.GetOrSetMany(ctx, keys, func(context.Context, []int) (map[int]int, error) { time.Sleep(3 * time.Second); return nil, nil })
-		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Error(err)
-		}
-		wantKeys(t, got, keys[1:]...)
-	})
+	for setup, options := range setups {
+		t.Run(setup, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				c := newCache[int, int](t, newStore(t, append(options(), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(time.Second))...))
+				keys := []int{0}
+				for k := 1; k <= 20; k++ {
+					keys = append(keys, k)
+					if err := c.Set(t.Context(), k, 10*k); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(2 * time.Minute)
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+				defer cancel()
+				got, err := c.GetOrSetMany(ctx, keys, func(context.Context, []int) (map[int]int, error) { time.Sleep(3 * time.Second); return nil, nil })
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Error(err)
+				}
+				wantKeys(t, got, keys[1:]...)
+			})
+		})
+	}
 }

@@ -69,6 +69,18 @@ func (l *Lookups) wait(ctx context.Context, rq *load.Request, q *lookup, joinedA
 		finish = func() (*entry.Item, error) { return nil, errReleased }
 	}
 	patience := patienceOf(rq, q, since)
+	take := func() { // what is offered
+		offered = nil
+		it, at := f.Fallback()
+		if instead.IfSlow() || joinedAt > f.Epoch && l.Memory.ChangedSince(it, f.Epoch) {
+			return
+		}
+		instead = load.Fallback{Item: it}
+		patience[soft] = at.Add(rq.Policy.SoftTimeout)
+		if l.Memory.Check(ctx, it) == memory.Fresh { // it is only being refreshed
+			patience[soft] = at
+		}
+	}
 	var timer *time.Timer
 	var expired <-chan time.Time
 	defer func() {
@@ -93,17 +105,16 @@ func (l *Lookups) wait(ctx context.Context, rq *load.Request, q *lookup, joinedA
 		case <-done:
 			return finish()
 		case <-offered:
-			offered = nil
-			if it, at := f.Fallback(); !instead.IfSlow() && (joinedAt <= f.Epoch || !l.Memory.ChangedSince(it, f.Epoch)) {
-				instead = load.Fallback{Item: it}
-				patience[soft] = at.Add(rq.Policy.SoftTimeout)
-				if l.Memory.Check(ctx, it) == memory.Fresh { // it is only being refreshed
-					patience[soft] = at
-				}
-			}
+			take()
 			continue
 		case <-expired:
 		case <-ctx.Done():
+			select {
+			case <-offered:
+				take()
+				reached, at = patience.next()
+			default:
+			}
 			gone = at.IsZero() || time.Now().Before(at)
 		}
 		select {
