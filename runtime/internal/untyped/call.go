@@ -72,7 +72,10 @@ func (b *Binding) get(ctx context.Context, queries []load.Query, call *policy.Ca
 	if b.Function.Disabled.Load() {
 		return make([]*entry.Item, len(queries)), nil
 	}
-	rq := load.Request{Kind: b.Kind, Policy: b.policyOf(call)}
+	// What memory keeps of the shared tier's entries follows the cache's own policy: a read
+	// that does not load does not change it.
+	rq := load.Request{Kind: b.Kind, Policy: b.Policy}
+	rq.Policy.SuppressL2Errors = b.policyOf(call).SuppressL2Errors
 	return b.Lookups.Get(ctx, &rq, queries, call != nil && call.AllowStale)
 }
 
