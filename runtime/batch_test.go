@@ -101,7 +101,7 @@ func TestAChunkThatFailsIsTheFailureOfItsOwnKeys(t *testing.T) {
 		}
 		wantKeys(t, got, 1, 2, 5)
 		wantAsked(t, &b)
-		// A grace value stands in for one of those that fail.
+		// A grace value is served for one of the keys that fail.
 		if err := c.Set(t.Context(), 3, 30); err != nil {
 			t.Fatal(err)
 		}

@@ -325,7 +325,7 @@ func TestAStampThatWasReadBeforeTheBusIsBackIsNotBelieved(t *testing.T) {
 	})
 }
 
-// A message may be well formed and name what is no key of the store.
+// A message may be well formed and name something that is not a key of the store.
 func TestAMessageOfForeignNamesIsHarmless(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var bus faketier.Bus

@@ -363,7 +363,7 @@ func TestLoadsLeftBehindAreBounded(t *testing.T) {
 						defer running.Add(-1)
 						select {
 						case <-time.After(time.Minute):
-						case <-ctx.Done(): // cut short, not left alone
+						case <-ctx.Done(): // cancelled at the timeout
 						}
 						return k, ctx.Err()
 					})

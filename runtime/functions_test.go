@@ -263,7 +263,7 @@ func TestLoggerAndCodecOfStores(t *testing.T) {
 	})
 }
 
-// How long a shared tier that fails is left alone: a store, then Stores.
+// How long the circuit breaker stays open: the option of a store, then of Stores.
 func TestTheBreakerOfStores(t *testing.T) {
 	for _, test := range []struct {
 		store []runtime.StoreOption

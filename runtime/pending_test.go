@@ -352,7 +352,7 @@ func (b *lossyBus) Publish(ctx context.Context, channel string, message []byte) 
 	return b.Bus.Publish(ctx, channel, message)
 }
 
-// Nothing waits for the tier while it is left alone.
+// Nothing waits for the tier while the circuit breaker is open.
 func TestTheBreakerLeavesAFailingTierAlone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared

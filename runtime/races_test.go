@@ -260,7 +260,7 @@ func TestAForcedLoadThatIsNotKeptLeavesNothingOld(t *testing.T) {
 	}
 }
 
-// A stale value that stands in for a caller's load must not stand in for those who
+// A stale value that is served in place of one caller's load must not be served to those who
 // join that load after the value was deleted.
 func TestWhatWasDeletedIsServedToNobodyWhoCameLater(t *testing.T) {
 	bubble(t, func(t *testing.T) {

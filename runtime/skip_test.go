@@ -234,7 +234,7 @@ func TestAValueThatTheSharedTierRefuses(t *testing.T) {
 				if ok != memory || err != nil || ok && got != 2 {
 					t.Error(got, ok, err)
 				}
-				// Others of its batch are written all the same, and the tier is not left alone.
+				// Others of its batch are written all the same, and the circuit breaker stays closed.
 				if memory {
 					_ = c.Delete(t.Context(), 7)
 				}

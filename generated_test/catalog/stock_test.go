@@ -234,7 +234,7 @@ func TestARefreshThatFailsKeepsTheValue(t *testing.T) {
 		table.Fail(ErrPartner)
 		time.Sleep(9 * time.Minute)
 		table.wantQueries(t, 1, func() {
-			for range 3 { // the loader is left alone for a while
+			for range 3 { // the loader is not called during the back-off
 				if l, err := cached.LoadLabel(ctx, 1); l != first || err != nil {
 					t.Fatal(l, err)
 				}

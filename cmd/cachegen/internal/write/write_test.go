@@ -48,7 +48,7 @@ func TestApplyAllOrNothing(t *testing.T) {
 	}
 }
 
-// What is no file is left alone, and no temporary file is left behind.
+// What is not a file is not touched, and no temporary file is left behind.
 func TestApplyNoFile(t *testing.T) {
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a.go"), filepath.Join(dir, "b.go")
