@@ -59,7 +59,7 @@ var rooms = []struct {
 
 	// The whole.
 	{"store", "background bus emit invalidate load lookup memory outbox pending random remote runtime/event stamp"},
-	{"untyped", "entry keytext load policy reflectvalue registry runtime/event runtime/wire store"},
+	{"untyped", "emit entry keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
 	{"typed", "untyped"},
 	{"runtime", "background entry load policy registry remote runtime/event store typed untyped"},
 	{"runtime/gen", "keytext runtime runtime/wire untyped"},

@@ -17,7 +17,9 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/memory"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/registry"
 	"github.com/cachegen/cachegen/runtime/internal/store"
@@ -45,6 +47,11 @@ type Binding struct {
 	// Partial returns the cause of an error that says that a loader of many keys could
 	// load some of them only.
 	Partial func(error) (cause error, ok bool)
+
+	// What a hit asks, without a way through Store and Function.
+	memory   *memory.Memory
+	emit     *emit.Emitter
+	disabled *atomic.Bool
 
 	appendKey  keyAppender
 	generated  bool   // generated code copies what a hit returns
@@ -89,6 +96,7 @@ func (c *Cache) Attach(b *Binding, codec Codec, isDefault bool) {
 	}
 	d.setValue(b.Kind, codec, isDefault)
 	b.generated = d.Value != nil
+	b.memory, b.emit, b.disabled = s.Memory, s.Emit, &b.Function.Disabled
 	b.prefixHash = s.Memory.PrefixHash(b.Kind.Prefix)
 	if d.IntPrefix != "" {
 		b.scope = b.Kind.Prefix + d.IntPrefix

@@ -14,7 +14,11 @@ func (c *Cache) Hit(text []byte) (v any, ok bool) {
 	if b == nil {
 		return nil, false
 	}
-	return b.value(b.Memory.Hit(b.Kind.Prefix, b.prefixHash, text))
+	it := b.memory.Hit(b.Kind.Prefix, b.prefixHash, text)
+	if it != nil && b.plain() {
+		return it.Value, true
+	}
+	return b.value(it)
 }
 
 // HitInt is [Cache.Hit] for the key whose text is the definition's IntPrefix and n.
@@ -23,18 +27,28 @@ func (c *Cache) HitInt(n int64) (v any, ok bool) {
 	if b == nil {
 		return nil, false
 	}
-	return b.value(b.Memory.HitInt(b.scope, b.scopeHash, n))
+	it := b.memory.HitInt(b.scope, b.scopeHash, n)
+	if it != nil && b.plain() {
+		return it.Value, true
+	}
+	return b.value(it)
+}
+
+// plain reports whether a hit is handed out as it is and nobody is told: the usual case,
+// which is small enough to be inlined.
+func (b *Binding) plain() bool {
+	return b.generated && !b.disabled.Load() && b.emit.Hooks().Hit == nil
 }
 
 // hit returns the item of the key with that text, if it may be served.
 func (b *Binding) hit(text []byte) *entry.Item {
-	return b.served(b.Memory.Hit(b.Kind.Prefix, b.prefixHash, text))
+	return b.served(b.memory.Hit(b.Kind.Prefix, b.prefixHash, text))
 }
 
 // served returns an item that was found in memory, if the cache is not disabled, and tells
 // the hooks.
 func (b *Binding) served(it *entry.Item) *entry.Item {
-	if it == nil || b.Function.Disabled.Load() {
+	if it == nil || b.disabled.Load() {
 		return nil
 	}
 	if b.Emit.Hooks().Hit != nil {
