@@ -17,21 +17,21 @@ type hasher struct {
 }
 
 // Hash returns the hash of a full key.
-func (h hasher) Hash(key string) uint64 {
+func (h *hasher) Hash(key string) uint64 {
 	prefix, text := entry.SplitKey(h.prefix, key)
 	return h.textHash(h.PrefixHash(prefix), text)
 }
 
 // PrefixHash returns the hash of a namespace's prefix.
-func (h hasher) PrefixHash(prefix string) uint64 { return maphash.String(h.seed, prefix) }
+func (h *hasher) PrefixHash(prefix string) uint64 { return maphash.String(h.seed, prefix) }
 
 // ScopeHash returns the hash of what is before the integer of a key, in the namespace
 // whose prefix has that hash.
-func (h hasher) ScopeHash(prefixHash uint64, text string) uint64 {
+func (h *hasher) ScopeHash(prefixHash uint64, text string) uint64 {
 	return mix(prefixHash, maphash.String(h.seed, text)|1)
 }
 
-func (h hasher) textHash(prefixHash uint64, text string) uint64 {
+func (h *hasher) textHash(prefixHash uint64, text string) uint64 {
 	if i, n, ok := keytext.TrailingInt(text); ok {
 		return intHash(h.ScopeHash(prefixHash, text[:i]), n)
 	}

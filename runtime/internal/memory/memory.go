@@ -32,17 +32,19 @@ type Flight = flight.Flight[*entry.Item]
 // A Memory is the memory tier of a store. Without a driver it keeps nothing, but orders
 // loads and changes all the same.
 type Memory struct {
-	Driver  drivers.L1 // nil in a store without a memory tier
-	Fence   fence.Fence
-	Flights *flight.Group[*entry.Item]
+	Driver drivers.L1 // nil in a store without a memory tier
 
+	// What a hit reads is together.
 	hasher
-	clock    clock.Coarse
-	stamps   *stamp.Table
+	stamps *stamp.Table
+	clock  clock.Coarse
+
+	Flights  *flight.Group[*entry.Item]
 	remote   *remote.Tier
 	bus      *bus.Conn
 	trust    time.Duration
 	failures failures
+	Fence    fence.Fence // last, because it is large
 }
 
 // A Config is what a Memory is made of.
