@@ -426,7 +426,7 @@ func TestKeysAndTagsStayOutOfTheReservedSpace(t *testing.T) {
 	})
 }
 
-// race R20, R42: reads publish nothing and write nothing but what they load.
+// race R21, R42: reads publish nothing and write nothing but what they load.
 func TestFillsPublishNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var bus faketier.Bus
