@@ -28,7 +28,7 @@ const (
 	limits
 )
 
-// Patience is until when a caller waits, for each limit; the zero time is for ever.
+// A patience is until when a caller waits, for each limit; the zero time is for ever.
 type patience [limits]time.Time
 
 // next returns the limit that is reached first.
