@@ -75,6 +75,7 @@ func TestForceFreshIsNotOvertakenByAnOlderFill(t *testing.T) {
 }
 
 func TestAFailingForceFreshDoesNotFailReaders(t *testing.T) {
+	mayTell(t, "load failed")
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		c := newCache[int, int](t, newStore(t, runtime.L2(&shared), runtime.Grace(time.Hour)))
@@ -87,9 +88,10 @@ func TestAFailingForceFreshDoesNotFailReaders(t *testing.T) {
 }
 
 func TestAForcedLoadThatFailsLeavesTheLoaderAlone(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	mayTell(t, "load failed")
+	inEveryShapeWithMemory(t, func(t *testing.T, in shape) {
 		var src source
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&faketier.Shared{}),
+		c := newCache[int, int](t, newStore(t, in.tiers(),
 			runtime.TTL(time.Second), runtime.Grace(time.Hour), runtime.GraceBackoff(time.Minute)))
 		src.value.Store(1)
 		c.GetOrSet(t.Context(), 7, src.load)
@@ -106,6 +108,7 @@ func TestAForcedLoadThatFailsLeavesTheLoaderAlone(t *testing.T) {
 
 // What memory has may have been loaded last, and be of no use any more.
 func TestAnInvalidatedValueInMemoryHidesNoGraceValueOfTheSharedTier(t *testing.T) {
+	mayTell(t, "load failed")
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		store := newStore(t, memoryTier(), runtime.L2(&shared))
@@ -126,6 +129,7 @@ func TestAnInvalidatedValueInMemoryHidesNoGraceValueOfTheSharedTier(t *testing.T
 }
 
 func TestWhatAForcedLoadReplacesDoesNotComeBack(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var l2 faketier.Shared
 		s := newStore(t, memoryTier(), runtime.L2(&l2), runtime.L1TTL(time.Second))
@@ -152,6 +156,8 @@ func TestWhatAForcedLoadReplacesDoesNotComeBack(t *testing.T) {
 // Nor when the new value could not even be written: the shared tier did not answer
 // when it was asked, a neighbour on its stripe was being changed, or the codec failed.
 func TestWhatAForcedLoadCouldNotReplaceDoesNotComeBack(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
+	mayTell(t, "ncode")
 	for _, name := range []string{"unread", "beside a change", "not encoded"} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

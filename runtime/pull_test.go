@@ -169,8 +169,8 @@ func TestPullTakesWhatWasNotWritten(t *testing.T) {
 
 // What this process has kept for itself goes with what the shared tier has.
 func TestAPullLeavesNothing(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&faketier.Shared{})))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers()))
 		var src source
 		for _, o := range [][]runtime.CallOption{nil, {runtime.ForceFresh(), runtime.SkipL2Write(true)}} {
 			if _, err := c.GetOrSet(t.Context(), 7, src.load, o...); err != nil {
