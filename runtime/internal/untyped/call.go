@@ -46,10 +46,13 @@ func (c *Cache) GetOrSet(ctx context.Context, key any, loader Loader, call *poli
 		return nil, err
 	case it.Presence == entry.NotFound && notFound != nil:
 		return nil, notFound
-	case it.Presence != entry.NotFound && c.definition.Fits(it.Value):
+	case it.Uncopied && it.Give():
+		return it.Value, nil
+	case !it.Uncopied && it.Presence != entry.NotFound && c.definition.Fits(it.Value):
 		return b.Kind.Own(it.Value), nil
 	}
-	// Another cache keeps another type under this key: load without the cache.
+	// Another cache keeps another type under this key, or another caller has got the value, of
+	// which there is no copy: load without the cache.
 	return loader(load.WithoutLoad(ctx))
 }
 
@@ -105,7 +108,7 @@ func (c *Cache) Set(ctx context.Context, key, v any, call *policy.Call) error {
 	if b.Function.Disabled.Load() { // what was there is superseded
 		return b.Invalidate.Delete(ctx, []string{full}, p.SkipBusNotify)
 	}
-	return b.Invalidate.Set(ctx, b.Kind, full, b.Kind.Own(v), &p, c.tags(key, call))
+	return b.Invalidate.Set(ctx, b.Kind, full, v, &p, c.tags(key, call))
 }
 
 // Pull returns the value of key and deletes it.
