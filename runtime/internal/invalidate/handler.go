@@ -14,8 +14,10 @@ type Handler struct{ *Invalidator }
 
 var _ bus.Handler = Handler{}
 
-// Connected drops what may have been missed, and tries at once what is pending.
+// Connected drops what may have been missed, and tries at once what is pending. Often the
+// bus and the shared tier are one server.
 func (h Handler) Connected() {
+	h.Remote.TryNow()
 	h.Memory.InvalidateAll()
 	h.Outbox.Wake()
 }
