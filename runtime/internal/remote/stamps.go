@@ -32,6 +32,14 @@ var errPending = errors.New("a change of the stamp is pending and has not reache
 func (t *Tier) deleteKey(name string) string { return t.Prefix + "!d:" + name }
 func (t *Tier) expireKey(name string) string { return t.Prefix + "!x:" + name }
 
+// halfKey is the key of one of the halves.
+func (t *Tier) halfKey(name string, expire bool) string {
+	if expire {
+		return t.expireKey(name)
+	}
+	return t.deleteKey(name)
+}
+
 // tagsKey holds a number that changes with every tag of the store: see [TagWatch].
 func (t *Tier) tagsKey() string { return t.Prefix + "!t" }
 
@@ -148,14 +156,18 @@ func (t *Tier) complete(ctx context.Context, cells []*stamp.Cell, values [][]byt
 			halves[i] = half
 			continue
 		}
-		name := cells[i/2].Name
-		item := t.newHalf(name, i%2 == 1)
-		missing, at = append(missing, item), append(at, i)
+		at = append(at, i)
 	}
-	if len(missing) == 0 {
+	if len(at) == 0 {
 		return halves, nil
 	}
-	stored, err := t.add(ctx, missing)
+	stored, err := t.add(ctx, len(at), func() []drivers.Item {
+		missing = make([]drivers.Item, len(at))
+		for j, i := range at {
+			missing[j] = t.newHalf(cells[i/2].Name, i%2 == 1)
+		}
+		return missing
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -174,16 +186,12 @@ func (t *Tier) complete(ctx context.Context, cells []*stamp.Cell, values [][]byt
 	// Foreign data is as good as none. A change that comes between is one more that no
 	// entry has.
 	t.Emit.Warn("shared tier: stamp cannot be read, it is replaced", fmt.Errorf("reserved key %q holds foreign data", foreign[0].Key))
-	return halves, t.Set(ctx, foreign)
+	return halves, t.set(ctx, operation{}, foreign)
 }
 
 // newHalf returns a new half of a stamp for the tier.
 func (t *Tier) newHalf(name string, expire bool) drivers.Item {
-	key := t.deleteKey(name)
-	if expire {
-		key = t.expireKey(name)
-	}
-	return drivers.Item{Key: key, Value: stamp.Bytes(t.Stamps.Half()), TTL: stampTTL(name)}
+	return drivers.Item{Key: t.halfKey(name, expire), Value: stamp.Bytes(t.Stamps.Half()), TTL: stampTTL(name)}
 }
 
 // provide gives cells without a stamp one of this process.
@@ -208,12 +216,19 @@ func (t *Tier) Provide(cells []*stamp.Cell) {
 // known is trusted for another while: the cache must not be the outage. So is a stamp
 // with a pending change, which does not keep the others from being read.
 func (t *Tier) RefreshStamps(ctx context.Context, limit time.Duration, cells []*stamp.Cell) {
+	_, _ = t.Reread(ctx, limit, nil, cells)
+}
+
+// Reread is [Tier.RefreshStamps] that returns the bytes of keys, too, read in the same round
+// trip.
+func (t *Tier) Reread(ctx context.Context, limit time.Duration, keys []string, cells []*stamp.Cell) ([][]byte, error) {
 	epoch := t.Stamps.Epoch()
 	readable := cells
 	if t.Pending.Len() > 0 {
 		readable = slices.DeleteFunc(slices.Clone(cells), func(c *stamp.Cell) bool { return t.stampBlocked(c.Name) })
 	}
-	_, err := t.Read(ctx, limit, nil, readable)
+	values, errRead := t.Read(ctx, limit, keys, readable)
+	err := errRead
 	if err == nil && len(readable) < len(cells) {
 		err = errPending
 	}
@@ -223,6 +238,7 @@ func (t *Tier) RefreshStamps(ctx context.Context, limit time.Duration, cells []*
 			t.Stamps.Prolong(c, t.TrustUntil(), epoch)
 		}
 	}
+	return values, errRead
 }
 
 // RefreshInBackground reports whether a stamp that was trusted until a time may be used
@@ -250,7 +266,9 @@ func (t *Tier) RefreshInBackground(c *stamp.Cell, trustUntil, at int64) bool {
 	return true
 }
 
-// RotateStamps writes new stamps for names: their expire half, or else their delete half.
+// RotateStamps writes new stamps for names: their expire half, or else their delete half. A
+// server that takes no writes, because it is full, takes deletions: what is absent is made
+// anew by the next reader, and equals no stamp that an entry has.
 func (t *Tier) RotateStamps(ctx context.Context, names []string, expire bool) error {
 	if t.Driver == nil {
 		return nil
@@ -258,13 +276,32 @@ func (t *Tier) RotateStamps(ctx context.Context, names []string, expire bool) er
 	if slices.ContainsFunc(names, entry.IsTagStamp) {
 		// By itself, and first: who sees one of the new stamps sees this, too. Within a
 		// batch a driver keeps no order.
-		if err := t.Set(ctx, []drivers.Item{{Key: t.tagsKey(), Value: stamp.Bytes(t.Stamps.Half())}}); err != nil {
+		err := t.replaceStamps(ctx, []string{t.tagsKey()}, func() []drivers.Item {
+			return []drivers.Item{{Key: t.tagsKey(), Value: stamp.Bytes(t.Stamps.Half())}}
+		})
+		if err != nil {
 			return err
 		}
 	}
-	items := make([]drivers.Item, len(names))
+	keys := make([]string, len(names))
 	for i, name := range names {
-		items[i] = t.newHalf(name, expire)
+		keys[i] = t.halfKey(name, expire)
 	}
-	return t.Set(ctx, items)
+	return t.replaceStamps(ctx, keys, func() []drivers.Item {
+		items := make([]drivers.Item, len(names))
+		for i, name := range names {
+			items[i] = t.newHalf(name, expire)
+		}
+		return items
+	})
+}
+
+// replaceStamps stores new halves under keys, or removes what is there.
+func (t *Tier) replaceStamps(ctx context.Context, keys []string, halves func() []drivers.Item) error {
+	err := t.setStamps(ctx, len(keys), halves)
+	if !errors.Is(err, drivers.ErrAnswered) {
+		return err
+	}
+	t.Emit.Warn("shared tier: write of stamps refused, they are deleted", err)
+	return t.Delete(ctx, keys)
 }
