@@ -13,6 +13,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
+	"github.com/cachegen/cachegen/runtime/internal/remote"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
 
@@ -21,7 +22,7 @@ import (
 func (v *Invalidator) Set(ctx context.Context, kind *entry.Kind, key string, value any, p *policy.Policy, tags []string) error {
 	presence, ttl := entry.Present, p.TTL
 	if kind.Absent != nil && kind.Absent(value) {
-		presence, ttl = entry.Absent, p.NotFoundTTL()
+		presence, ttl = entry.Absent, p.NotFoundTTL
 	}
 	if ttl <= 0 {
 		return v.Delete(ctx, []string{key}, p.SkipBusNotify)
@@ -36,7 +37,7 @@ func (v *Invalidator) Set(ctx context.Context, kind *entry.Kind, key string, val
 	}
 	cells := kind.Cells(tags)
 	errStamps := v.readStamps(ctx, cells)
-	it := kind.New(key, value, presence, p, clock.Now(), entry.Refs(cells))
+	it := kind.New(key, value, presence, p, clock.Wall(), entry.Refs(cells))
 	var refused, refusedRemote error
 	err = v.apply(ctx, &change{
 		op: "set", kind: bus.Drop, keys: []string{key}, silent: p.SkipBusNotify,
@@ -91,7 +92,7 @@ func (v *Invalidator) setRemote(ctx context.Context, kind *entry.Kind, it *entry
 		return errDelete != nil, errors.Join(err, errDelete)
 	}
 	err = v.Remote.Set(ctx, []drivers.Item{packed})
-	if errors.Is(err, drivers.ErrRefused) {
+	if remote.Refused(err) {
 		v.Emit.Warn("shared tier: write refused, kept in memory only", err, "cache", kind.Cache)
 		*refused = err
 		errDelete := v.Remote.Delete(ctx, keys)

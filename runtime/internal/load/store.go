@@ -90,7 +90,7 @@ func (l *Loader) writeRemote(ctx context.Context, kind *entry.Kind, keys []*Key)
 			items = append(items, c)
 		}
 	}
-	began := clock.Now()
+	began := clock.Mono()
 	for i, err := range l.fill(ctx, items) {
 		l.written(kind.Cache, items[i], began, err)
 		if err == nil || remote.MayTakeEffect(err) { // what another process may pull is not this one's alone
@@ -102,7 +102,7 @@ func (l *Loader) writeRemote(ctx context.Context, kind *entry.Kind, keys []*Key)
 		for i, c := range removals {
 			names[i] = c.key.Key
 		}
-		began = clock.Now()
+		began = clock.Mono()
 		err := l.Remote.Delete(ctx, names)
 		for _, c := range removals {
 			l.written(kind.Cache, c, began, err)
@@ -136,7 +136,7 @@ func (l *Loader) planned(kind *entry.Kind, keys []*Key) (changes []change) {
 func (l *Loader) written(cache string, c *change, began int64, err error) {
 	if err != nil {
 		text := "shared tier: write"
-		if errors.Is(err, drivers.ErrRefused) {
+		if remote.Refused(err) {
 			text, c.key.refused = "shared tier: write refused, kept in memory only", err
 		}
 		l.Emit.Warn(text, err, "cache", cache)
@@ -158,7 +158,7 @@ func (l *Loader) fill(ctx context.Context, changes []*change) []error {
 	for i, c := range changes {
 		items[i] = c.item
 	}
-	err := l.Remote.Set(ctx, items)
+	err := l.Remote.Fill(ctx, items)
 	if len(items) == 1 || !errors.Is(err, drivers.ErrRefused) {
 		return slices.Repeat([]error{err}, len(items))
 	}
@@ -166,7 +166,7 @@ func (l *Loader) fill(ctx context.Context, changes []*change) []error {
 	defer cancel()
 	errs := make([]error, len(items))
 	for i := range items {
-		errs[i] = l.Remote.Set(ctx, items[i:i+1])
+		errs[i] = l.Remote.Fill(ctx, items[i:i+1])
 	}
 	return errs
 }

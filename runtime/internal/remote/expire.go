@@ -40,7 +40,7 @@ func (t *Tier) rewriteExpired(ctx context.Context, keys []string) error {
 		if len(keys) == 0 {
 			return nil
 		}
-		values, err := t.get(ctx, t.Timeout, keys)
+		values, err := t.getToChange(ctx, keys)
 		if err != nil {
 			return t.deleteInstead(ctx, keys, err)
 		}
@@ -69,7 +69,7 @@ func (t *Tier) rewriteExpired(ctx context.Context, keys []string) error {
 // what was to be written is no failure then.
 func (t *Tier) deleteInstead(ctx context.Context, keys []string, err error) error {
 	errDelete := t.Delete(ctx, keys)
-	if errors.Is(err, drivers.ErrRefused) {
+	if Refused(err) {
 		t.Emit.Warn("shared tier: write refused, the entry is deleted", err)
 		return errDelete
 	}
@@ -78,14 +78,14 @@ func (t *Tier) deleteInstead(ctx context.Context, keys []string, err error) erro
 
 // expiredValues returns what values of keys are to be replaced with.
 func expiredValues(keys []string, values [][]byte) (swaps []drivers.Swap) {
-	at := clock.Now()
+	at := clock.Wall()
 	for i, data := range values {
 		if data == nil {
 			continue
 		}
 		swap := drivers.Swap{Key: keys[i], Old: data}
 		if h, value, err := entry.Parse(data); err == nil && h.Expire(at) {
-			swap.New, swap.TTL = entry.Append(nil, &h, value), entry.Lifetime(h.StaleUntil)
+			swap.New, swap.TTL = entry.Append(nil, &h, value), entry.Lifetime(at, h.StaleUntil)
 		}
 		swaps = append(swaps, swap)
 	}
