@@ -279,11 +279,14 @@ func TestAValueWithoutAnEndIsNotKept(t *testing.T) {
 		if err != nil || m[2] == nil || loads != 3 {
 			t.Error(len(m), err, loads)
 		}
+		if _, err := c.GetOrSet(t.Context(), 4, func(context.Context) (*node, error) { v, _ := load(nil); return v, errSource }); err != errSource {
+			t.Error(err)
+		}
 		v, _ := load(nil)
 		if err := c.Set(t.Context(), 3, v); err == nil || !strings.Contains(err.Error(), "nested deeper") {
 			t.Errorf("Set returns %v", err)
 		}
-		if r.stored.Load() != 0 || r.events.Load() != 4 {
+		if r.stored.Load() != 0 || r.events.Load() != 5 {
 			t.Errorf("%d were stored, %d refused", r.stored.Load(), r.events.Load())
 		}
 	})

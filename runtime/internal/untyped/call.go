@@ -33,7 +33,7 @@ func (c *Cache) GetOrSet(ctx context.Context, key any, loader Loader, call *poli
 	it, err := b.Lookups.GetOrSet(ctx, &rq, load.Query{Key: full, Hash: b.Memory.Hash(full), Tags: c.tags(key, call)})
 	switch {
 	case err != nil:
-		return c.returned(b, err)
+		return c.returned(b, full, err)
 	case it.Presence == entry.NotFound && b.Kind.NotFound != nil:
 		return nil, b.Kind.NotFound
 	case it.Uncopied && it.Give():
@@ -69,7 +69,7 @@ func (b *Binding) loadOne(ctx context.Context, loader Loader, k *load.Key) error
 
 // returned returns the value that a load's error may carry, and the error that the loader
 // has returned.
-func (c *Cache) returned(b *Binding, err error) (any, error) {
+func (c *Cache) returned(b *Binding, key string, err error) (any, error) {
 	r, ok := err.(*load.Returned)
 	switch {
 	case !ok:
@@ -77,7 +77,12 @@ func (c *Cache) returned(b *Binding, err error) (any, error) {
 	case !c.definition.Fits(r.Value):
 		return nil, r.Err
 	}
-	return b.Kind.Own(r.Value), r.Err
+	v, errCopy := b.Kind.Hold(r.Value) // nobody has looked yet how deep it is nested
+	if errCopy != nil {
+		b.Emit.Refused(b.Kind, key, 0, errCopy)
+		return nil, r.Err
+	}
+	return v, r.Err
 }
 
 // Get returns the value of key if a fresh one is cached, or a stale one if the call allows
