@@ -56,7 +56,7 @@ var rooms = []struct {
 
 	// What is done with them.
 	{"load", "background clock emit entry flight memory outbox pending policy remote runtime/event stamp"},
-	{"lookup", "background clock emit entry fence load memory remote runtime/event stamp"},
+	{"lookup", "background clock emit entry fence flight load memory remote runtime/event stamp"},
 	{"invalidate", "background bus clock emit entry fence keymutex memory outbox pending policy remote runtime/event stamp"},
 
 	// The whole.
@@ -64,7 +64,7 @@ var rooms = []struct {
 	{"untyped", "emit entry keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
 	{"typed", "untyped"},
 	{"runtime", "background entry load policy registry remote runtime/event runtime/wire store typed untyped"},
-	{"runtime/gen", "keytext runtime runtime/wire untyped"},
+	{"runtime/gen", "keytext load runtime runtime/wire untyped"},
 
 	// For tests alone: no package above imports them.
 	{"faketier", ""},

@@ -119,15 +119,16 @@ func ErrorTTL(d time.Duration) Option {
 
 // LockTimeout is how long a caller waits for a load of its key that another caller
 // began. Then it is served the grace value, if there is one, or else begins a load
-// beside the other: callers who wait too long for one load share the next. Of loads that
+// beside the other: callers who wait too long for one load share the next. While 4 loads
+// of a key run none is begun, and the caller waits for one of them to end. Of loads that
 // run beside each other the first to end is stored. Zero, the default, is no limit.
 func LockTimeout(d time.Duration) Option {
 	return option(func(o *policy.Options) { o.LockTimeout = policy.Some(d) })
 }
 
-// NotFoundTTL is how long it is remembered that there is no value under a key, where
-// generated code knows what means that: a nil pointer, or the error that the directive
-// names with notfound. The default is the TTL; zero remembers nothing.
+// NotFoundTTL is how long it is remembered that there is no value under a key: a loader has
+// returned a nil pointer or interface, false, or what the directive names with notfound.
+// Zero, the default, remembers nothing.
 func NotFoundTTL(d time.Duration) Option {
 	return option(func(o *policy.Options) { o.NotFoundTTL = policy.Some(d) })
 }

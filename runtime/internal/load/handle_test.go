@@ -164,7 +164,7 @@ func TestALoadKnowsWhoWaitsForItself(t *testing.T) {
 		r = begin(t.Context(), s, load.Request{Kind: kind, Policy: hour, Load: func(ctx context.Context, keys []*load.Key) error {
 			<-started
 			left = ctx
-			other, _, _ := s.Memory.Flights.Join("other", false, new(flight.Batch), s.Stamps.Epoch)
+			other := s.Memory.Flights.Join("other", false, new(flight.Batch), s.Stamps.Epoch).Flight
 			without := load.WithoutLoad(ctx)
 			if !load.Within(ctx, r.flights[0]) || load.Within(ctx, other) || load.HandleOf(without) != nil || !load.Within(without, r.flights[0]) {
 				t.Error("it does not know")
@@ -207,7 +207,7 @@ func TestWhatALoaderMeansByNothing(t *testing.T) {
 	} {
 		s := storetest.New(t, store.Config{L1: storetest.L1()})
 		kind := s.Kind("")
-		kind.NotFound, kind.Absent = test.notFound, test.absent
+		kind.NotFound, kind.Absent, kind.MissingIsAbsent = test.notFound, test.absent, test.absent != nil
 		_, err := begin(t.Context(), s, load.Request{Kind: kind, Policy: hour, Load: test.load}, "k").result()
 		it := find(s, "k")
 		if !errors.Is(err, test.err) || (it != nil) != test.kept || it != nil && it.Presence != test.presence {
