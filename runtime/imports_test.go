@@ -36,7 +36,7 @@ var rooms = []struct {
 	{"pending", ""},
 	{"reflectvalue", ""},
 	{"runtime/event", ""},
-	{"stamp", "random"},
+	{"stamp", "clock random"},
 	{"background", "gate"},
 	{"runtime/wire", "reflectvalue"},
 

@@ -7,8 +7,8 @@
 // them the flights' shards and the mutex of the failures. None is held while the shared
 // tier is asked. A hit takes no lock at all.
 //
-// The package never loads, and never writes an entry to the shared tier. It reads stamps from
-// it, to check what it has; a stamp that is absent there is made by that.
+// The package never loads, and never writes to the shared tier. It reads stamps from it, to
+// check what it has.
 package memory
 
 import (
