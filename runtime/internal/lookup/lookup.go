@@ -128,7 +128,8 @@ func (l *Lookups) emitResult(rq *load.Request, q *lookup) {
 	if q.tier == 0 {
 		l.Emit.Miss(rq.Kind.Cache, q.Key)
 	} else {
-		l.Emit.Hit(rq.Kind.Cache, q.Item, q.tier, clock.Now() >= q.Item.FreshUntil || q.Item.Expired)
+		v := l.Memory.CheckLocal(q.Item, clock.Now())
+		l.Emit.Hit(rq.Kind.Cache, q.Item, q.tier, v == memory.Stale || v == memory.Unconfirmed || clock.Now() >= q.Item.FreshUntil)
 	}
 }
 
@@ -180,7 +181,7 @@ func stillOpen(lookups []*lookup) (open []*lookup) {
 func (l *Lookups) fromMemory(ctx context.Context, rq *load.Request, open []*lookup) {
 	var due []*lookup
 	items := l.find(open)
-	for i, verdict := range l.Memory.CheckAll(ctx, items) {
+	for i, verdict := range l.Memory.ConfirmAll(ctx, items) {
 		q, it := open[i], items[i]
 		q.fallback = load.Fallback{}
 		switch {
