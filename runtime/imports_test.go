@@ -48,7 +48,7 @@ var rooms = []struct {
 	{"emit", "entry ratelog runtime/event"},
 
 	// The tiers, and the other processes.
-	{"bus", "clock emit guard runtime/event"},
+	{"bus", "breaker clock emit guard runtime/event"},
 	{"remote", "background breaker clock emit entry guard pending policy runtime/event stamp"},
 	{"memory", "bus clock entry fence flight keytext remote stamp"},
 	{"outbox", "bus clock emit entry fence memory pending remote runtime/event stamp"},

@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -63,14 +64,17 @@ func (t *Tier) MakeStamps(ctx context.Context, cells []*stamp.Cell, life time.Du
 // make stores stamps for cells, unless there are any by now, and learns what is stored.
 func (t *Tier) make(ctx context.Context, cells []*stamp.Cell, life time.Duration) error {
 	epoch := t.Stamps.Epoch() // before they are stored
-	items := make([]drivers.Item, len(cells))
-	for i, c := range cells {
-		if t.stampBlocked(c.Name) {
-			return t.Fail("add", errPending)
-		}
-		items[i] = t.newStamp(c.Name, life)
+	if slices.ContainsFunc(cells, func(c *stamp.Cell) bool { return t.stampBlocked(c.Name) }) {
+		return t.Fail("add", errPending)
 	}
-	stored, err := t.add(ctx, items)
+	var items []drivers.Item
+	stored, err := t.add(ctx, len(cells), func() []drivers.Item {
+		items = make([]drivers.Item, len(cells))
+		for i, c := range cells {
+			items[i] = t.newStamp(c.Name, life)
+		}
+		return items
+	})
 	if err != nil {
 		return err
 	}
@@ -85,7 +89,7 @@ func (t *Tier) make(ctx context.Context, cells []*stamp.Cell, life time.Duration
 		// Foreign data is as good as none. A change that comes between is one more that no
 		// entry has.
 		t.Emit.Warn("shared tier: stamp cannot be read, it is replaced", fmt.Errorf("reserved key %q holds foreign data", foreign[0].Key))
-		if err := t.Set(ctx, foreign); err != nil {
+		if err := t.set(ctx, operation{}, foreign); err != nil {
 			return err
 		}
 	}
@@ -198,7 +202,7 @@ func (t *Tier) extend(ctx context.Context, short []extension) error {
 		longer := stamp.Record{Value: e.Value, Until: untils[i]}
 		swaps[i] = drivers.Swap{Key: t.stampKey(e.Name), Old: old.Bytes(), New: longer.Bytes(), TTL: entry.Lifetime(longer.Until)}
 	}
-	swapped, err := t.swap(ctx, swaps)
+	swapped, err := t.swapBy(ctx, operation{held: &t.refused.writes}, swaps)
 	if err != nil {
 		return err
 	}

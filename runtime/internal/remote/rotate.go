@@ -2,7 +2,6 @@ package remote
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -42,7 +41,7 @@ func (t *Tier) RotateStamps(ctx context.Context, names []string, expire bool) er
 // refused, is removed.
 func (t *Tier) expireStamps(ctx context.Context, keys []string) error {
 	for range expireAttempts {
-		values, err := t.get(ctx, t.Timeout, keys)
+		values, err := t.getToChange(ctx, keys)
 		if err != nil {
 			return err
 		}
@@ -62,7 +61,7 @@ func (t *Tier) expireStamps(ctx context.Context, keys []string) error {
 			return nil
 		}
 		swapped, err := t.swap(ctx, swaps)
-		if errors.Is(err, drivers.ErrRefused) {
+		if Refused(err) {
 			t.Emit.Warn("shared tier: write refused, what was to expire is deleted", err)
 			return t.Delete(ctx, keys)
 		}

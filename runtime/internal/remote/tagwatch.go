@@ -47,8 +47,10 @@ func (w *TagWatch) SetNumber(ctx context.Context, number []byte) {
 	if number != nil || w.tier.Driver == nil {
 		return
 	}
-	value := binary.BigEndian.AppendUint64(nil, w.tier.Stamps.Half())
-	stored, err := w.tier.add(ctx, []drivers.Item{{Key: w.Key(), Value: value, TTL: numberTTL}})
+	stored, err := w.tier.add(ctx, 1, func() []drivers.Item {
+		number := binary.BigEndian.AppendUint64(nil, w.tier.Stamps.Half())
+		return []drivers.Item{{Key: w.Key(), Value: number, TTL: numberTTL}}
+	})
 	if err != nil {
 		w.tier.Emit.Warn("shared tier: write stamps", err)
 		w.read = false
