@@ -47,7 +47,7 @@ func (t *Tier) MakeStamps(ctx context.Context, cells []*stamp.Cell, life time.Du
 				return err
 			}
 		}
-		short := t.endingBefore(cells, clock.Add(clock.Now(), life))
+		short := t.endingBefore(cells, clock.Add(clock.Wall(), life))
 		if len(short) > 0 {
 			if err := t.extend(ctx, short); err != nil {
 				t.Emit.Warn("shared tier: write stamps", err) // the entries will live for less
@@ -103,8 +103,8 @@ func (t *Tier) newStamp(name string, life time.Duration) drivers.Item {
 	ttl := time.Duration(0)
 	switch {
 	case t.canSwap():
-		r.Until = keepUntil(clock.Add(clock.Now(), life))
-		ttl = entry.Lifetime(r.Until)
+		r.Until = keepUntil(clock.Add(clock.Wall(), life))
+		ttl = entry.Lifetime(clock.Wall(), r.Until)
 	case entry.IsTagStamp(name):
 		ttl = plainStampTTL
 	}
@@ -117,11 +117,11 @@ func keepUntil(needed int64) int64 {
 	if needed == clock.Never {
 		return clock.Never
 	}
-	rest := max(time.Duration(needed-clock.Now()), 0)
+	rest := max(time.Duration(needed-clock.Wall()), 0)
 	return clock.Add(clock.Add(needed, rest), stampMargin)
 }
 
-// An extension is a stamp that has to be kept until a time.
+// An extension is a stamp that has to be kept until a time of [clock.Wall].
 type extension struct {
 	*stamp.Cell
 	stamp.Value
@@ -174,7 +174,8 @@ func endingBeforeItems(items []*entry.Item) (short []extension) {
 	var at map[*stamp.Cell]int
 	for _, it := range items {
 		for _, ref := range it.Stamps {
-			if until, ok := ref.Cell.Kept(ref.Value); !ok || until >= it.StaleUntil {
+			stale := clock.ToWall(it.StaleUntil)
+			if until, ok := ref.Cell.Kept(ref.Value); !ok || until >= stale {
 				continue
 			}
 			i, found := at[ref.Cell]
@@ -185,7 +186,7 @@ func endingBeforeItems(items []*entry.Item) (short []extension) {
 				i, at[ref.Cell] = len(short), len(short)
 				short = append(short, extension{Cell: ref.Cell, Value: ref.Value})
 			}
-			short[i].needed = max(short[i].needed, it.StaleUntil)
+			short[i].needed = max(short[i].needed, stale)
 		}
 	}
 	return short
@@ -200,7 +201,7 @@ func (t *Tier) extend(ctx context.Context, short []extension) error {
 		old.Until, _ = e.Kept(e.Value)
 		untils[i] = keepUntil(e.needed)
 		longer := stamp.Record{Value: e.Value, Until: untils[i]}
-		swaps[i] = drivers.Swap{Key: t.stampKey(e.Name), Old: old.Bytes(), New: longer.Bytes(), TTL: entry.Lifetime(longer.Until)}
+		swaps[i] = drivers.Swap{Key: t.stampKey(e.Name), Old: old.Bytes(), New: longer.Bytes(), TTL: entry.Lifetime(clock.Wall(), longer.Until)}
 	}
 	swapped, err := t.swapBy(ctx, operation{held: &t.refused.writes}, swaps)
 	if err != nil {

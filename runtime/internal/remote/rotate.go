@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
@@ -53,7 +54,7 @@ func (t *Tier) expireStamps(ctx context.Context, keys []string) error {
 			w := drivers.Swap{Key: keys[i], Old: b}
 			if r, ok := stamp.Parse(b); ok {
 				r.Expire = t.Stamps.Half()
-				w.New, w.TTL = r.Bytes(), entry.Lifetime(r.Until)
+				w.New, w.TTL = r.Bytes(), entry.Lifetime(clock.Wall(), r.Until)
 			}
 			swaps = append(swaps, w)
 		}

@@ -35,8 +35,9 @@ type Value struct{ Delete, Expire uint64 }
 // A Record is a stamp as it lies in a shared tier.
 type Record struct {
 	Value
-	// Until is when the tier forgets the stamp, in nanoseconds since 1970: not before the
-	// last entry that carries it. Whoever stores one that lives longer writes a later Until.
+	// Until is when the tier forgets the stamp, on the clock of the machine that has written
+	// it: not before the last entry that carries it. Whoever stores one that lives longer
+	// writes a later Until.
 	Until int64
 }
 
@@ -298,7 +299,7 @@ func (t *Table) Learn(c *Cell, r Record, trustUntil int64, epoch uint64) bool {
 		t.epoch.Store(t.epoch.Load() + 1)
 	case old.Delete == 0: // nothing was valid
 		t.first(c, learned)
-	case old.over(clock.Now()): // nobody has to have changed it; whether somebody has is not known
+	case old.over(clock.Wall()): // nobody has to have changed it; whether somebody has is not known
 		t.first(c, learned)
 		t.epoch.Store(t.epoch.Load() + 1)
 	default:
