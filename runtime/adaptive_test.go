@@ -24,8 +24,8 @@ func says(n *int, v int, say func(*runtime.LoadEntry)) func(context.Context) (in
 }
 
 func TestALoaderSetsTheTTL(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Hour)))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Hour)))
 		var loads int
 		short := says(&loads, 1, func(e *runtime.LoadEntry) { e.SetTTL(time.Minute) })
 		for range 2 {
@@ -156,8 +156,8 @@ func TestATagThatALoaderSetsIsDeletedDuringTheLoad(t *testing.T) {
 }
 
 func TestALoaderSkips(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(time.Second)))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(time.Second)))
 		if err := c.Set(t.Context(), 7, 1); err != nil {
 			t.Fatal(err)
 		}
@@ -179,8 +179,9 @@ func TestALoaderSkips(t *testing.T) {
 }
 
 func TestALoaderFails(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(time.Second)))
+	mayTell(t, "load failed")
+	inEveryShapeWithMemory(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(time.Second)))
 		var loads int
 		fail := says(&loads, 5, func(e *runtime.LoadEntry) { e.Fail(nil); e.Fail(errSource) })
 		if v, err := c.GetOrSet(t.Context(), 7, fail); !errors.Is(err, errSource) || v != 0 {
@@ -374,8 +375,8 @@ func TestOutsideOfACacheAnEntryDoesNothing(t *testing.T) {
 
 // What a loader says later, it says to nobody.
 func TestAnEntryThatOutlivesItsLoadTakesNothing(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Hour)))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Hour)))
 		var kept *runtime.LoadEntry
 		var loads int
 		load := says(&loads, 1, func(e *runtime.LoadEntry) { kept = e })
@@ -404,8 +405,8 @@ func TestAnEntryThatOutlivesItsLoadTakesNothing(t *testing.T) {
 
 // A loader that reads another key through the cache has nothing to do with its entry.
 func TestAnEntryIsThatOfTheInnermostLoad(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[string, int](t, newStore(t, memoryTier(), runtime.TTL(time.Hour)))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[string, int](t, newStore(t, in.tiers(), runtime.TTL(time.Hour)))
 		var inner, outer int
 		load := func(ctx context.Context) (int, error) {
 			outer++
@@ -493,8 +494,8 @@ func TestNotModifiedDoesNotUndoTheExpiryOfAnElapsedValue(t *testing.T) {
 }
 
 func TestANilStaleValueIsAValue(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, any](t, newStore(t, memoryTier()), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(time.Second))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, any](t, newStore(t, in.tiers()), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(time.Second))
 		_ = c.Set(t.Context(), 7, nil)
 		time.Sleep(2 * time.Minute)
 		_, _ = c.GetOrSet(t.Context(), 7, func(ctx context.Context) (any, error) {

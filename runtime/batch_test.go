@@ -81,8 +81,9 @@ func TestBatchMaxBoundsHowManyKeysALoaderIsAskedFor(t *testing.T) {
 }
 
 func TestAChunkThatFailsIsTheFailureOfItsOwnKeys(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(time.Second)), runtime.BatchMax(2))
+	mayTell(t, "load failed")
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(time.Second)), runtime.BatchMax(2))
 		b := manyRows{fail: func(keys []int) error {
 			if slices.Contains(keys, 3) {
 				return errSource
@@ -115,8 +116,8 @@ func TestAChunkThatFailsIsTheFailureOfItsOwnKeys(t *testing.T) {
 }
 
 func TestAPanicOfOneChunkKeepsTheOthersResults(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier()), runtime.BatchMax(1))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers()), runtime.BatchMax(1))
 		b := manyRows{fail: func(keys []int) error {
 			if keys[0] == 2 {
 				panic("two")
@@ -143,8 +144,8 @@ func TestAPanicOfOneChunkKeepsTheOthersResults(t *testing.T) {
 // race R13: a load of many chunks that nobody waits for any more does not go on to
 // the next one.
 func TestADesertedLoadOfChunksEnds(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier()), runtime.BatchMax(1))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers()), runtime.BatchMax(1))
 		ctx, cancel := context.WithCancel(t.Context())
 		var asked []int
 		go func() {
@@ -165,8 +166,8 @@ func TestADesertedLoadOfChunksEnds(t *testing.T) {
 
 // Partial failure keeps what was found.
 func TestALoaderThatFailsForSomeKeysOnly(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier()), runtime.ErrorTTL(time.Minute))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers()), runtime.ErrorTTL(time.Minute))
 		loads := 0
 		load := func(_ context.Context, keys []int) (map[int]int, error) {
 			loads++
@@ -190,8 +191,8 @@ func TestALoaderThatFailsForSomeKeysOnly(t *testing.T) {
 
 // Without Partial, values beside an error are worth nothing.
 func TestValuesBesideAnErrorAreIgnored(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier()))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers()))
 		b := manyRows{fail: func([]int) error { return errSource }}
 		got, err := c.GetOrSetMany(t.Context(), []int{1, 2}, b.load)
 		if !errors.Is(err, errSource) || len(got) != 0 {
@@ -203,8 +204,8 @@ func TestValuesBesideAnErrorAreIgnored(t *testing.T) {
 // One look at the shared tier for all, whatever is in memory.
 // race R16: batches that ask for what is not there do not queue for a load each.
 func TestBatchesThatFindNothingShareALoad(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier()))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers()))
 		var loads atomic.Int64
 		var all sync.WaitGroup
 		for range 50 {
@@ -299,8 +300,8 @@ func TestGetManyReturnsStaleValuesWhenAsked(t *testing.T) {
 
 // What others have loaded by the time the context ends is in the result.
 func TestABatchWhoseContextEndsReturnsWhatHasArrived(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier()))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers()))
 		keys := []int{0}
 		go c.GetOrSet(t.Context(), 0, func(context.Context) (int, error) { time.Sleep(3 * time.Second); return 0, nil })
 		for k := 1; k <= 20; k++ {

@@ -20,6 +20,7 @@ type shapeTwo struct {
 
 // race R35: an entry of another shape of the type is a miss, never a wrong value.
 func TestAnEntryOfAnotherShapeIsAMiss(t *testing.T) {
+	mayTell(t, "another shape")
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		one := newCache[int, shapeOne](t, newStore(t, runtime.L2(&shared), runtime.Prefix("p")))
@@ -34,8 +35,9 @@ func TestAnEntryOfAnotherShapeIsAMiss(t *testing.T) {
 }
 
 func TestAnotherTypeUnderTheSameKeyInMemory(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := newStore(t, memoryTier())
+	mayTell(t, "another shape")
+	inEveryShape(t, func(t *testing.T, in shape) {
+		s := newStore(t, in.tiers())
 		one := newCache[int, shapeOne](t, s)
 		two := newCache[int, shapeTwo](t, s)
 		if err := one.Set(t.Context(), 1, shapeOne{"Ada"}); err != nil {
@@ -47,6 +49,7 @@ func TestAnotherTypeUnderTheSameKeyInMemory(t *testing.T) {
 }
 
 func TestAnythingUnreadableIsAMiss(t *testing.T) {
+	mayTell(t, "cannot be read", "unreadable")
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var src source
@@ -80,6 +83,7 @@ func (e explosive) MarshalBinary() ([]byte, error) { return []byte{byte(e.N)}, n
 func (e *explosive) UnmarshalBinary([]byte) error  { panic("cannot") }
 
 func TestAPanicInACodecIsAMiss(t *testing.T) {
+	mayTell(t, "cannot be read", "unreadable")
 	bubble(t, func(t *testing.T) {
 		c := newCache[string, explosive](t, newStore(t, runtime.L2(&faketier.Shared{})))
 		if err := c.Set(t.Context(), "k", explosive{1}); err != nil {
@@ -148,8 +152,8 @@ func TestCallersDoNotShareMemory(t *testing.T) {
 }
 
 func TestSharedHandsOutOneValue(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		stores, err := runtime.NewStores("test", newStore(t, memoryTier()))
+	inEveryShapeWithMemory(t, func(t *testing.T, in shape) {
+		stores, err := runtime.NewStores("test", newStore(t, in.tiers()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,8 +171,8 @@ func TestSharedHandsOutOneValue(t *testing.T) {
 }
 
 func TestIntegerKeysOfEverySizeKeepApart(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int64, int64](t, newStore(t, memoryTier(), runtime.L2(&faketier.Shared{}), runtime.Prefix("p")))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int64, int64](t, newStore(t, in.tiers(), runtime.Prefix("p")))
 		keys := []int64{0, 1, -1, 10, -10, math.MaxInt64, math.MinInt64, 1234567890123456789}
 		for _, k := range keys {
 			if err := c.Set(t.Context(), k, k); err != nil {
@@ -187,6 +191,7 @@ func TestIntegerKeysOfEverySizeKeepApart(t *testing.T) {
 
 // Foreign bytes in the place of a stamp are as if there were none.
 func TestAnUnreadableStampIsMadeAnew(t *testing.T) {
+	mayTell(t, "cannot be read", "unreadable")
 	for name, plain := range map[string]bool{"adding tier": false, "plain tier": true} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

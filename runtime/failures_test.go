@@ -117,6 +117,7 @@ func TestSetForgetsAFailure(t *testing.T) {
 }
 
 func TestAChangeInAnotherProcessForgetsAFailure(t *testing.T) {
+	mayTell(t, theBusFails...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var bus faketier.Bus
@@ -151,8 +152,8 @@ func TestWhatIsNoFailureOfTheSourceIsNotRemembered(t *testing.T) {
 		"closed": func(context.Context) (int, error) { return 0, fmt.Errorf("inner: %w", runtime.ErrClosed) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				c := newCache[int, int](t, newStore(t, memoryTier(), runtime.ErrorTTL(time.Hour)))
+			inEveryShape(t, func(t *testing.T, in shape) {
+				c := newCache[int, int](t, newStore(t, in.tiers(), runtime.ErrorTTL(time.Hour)))
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
 				func() {
@@ -171,8 +172,8 @@ func TestWhatIsNoFailureOfTheSourceIsNotRemembered(t *testing.T) {
 
 // A source that hangs is one that fails: a caller each hard timeout is enough.
 func TestAHardTimeoutIsRemembered(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.ErrorTTL(time.Minute), runtime.HardTimeout(time.Second)))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.ErrorTTL(time.Minute), runtime.HardTimeout(time.Second)))
 		start := time.Now()
 		late := make(chan int)
 		hang := func(context.Context) (int, error) { return <-late, nil }
@@ -192,9 +193,10 @@ func TestAHardTimeoutIsRemembered(t *testing.T) {
 }
 
 func TestAGraceValueIsServedBeforeAnErrorIsRemembered(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	mayTell(t, "load failed")
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var src source
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Second), runtime.Grace(time.Minute), runtime.GraceBackoff(0), runtime.ErrorTTL(time.Hour)))
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Second), runtime.Grace(time.Minute), runtime.GraceBackoff(0), runtime.ErrorTTL(time.Hour)))
 		src.value.Store(1)
 		c.GetOrSet(t.Context(), 7, src.load)
 		src.fail.Store(true)
@@ -217,10 +219,10 @@ func TestAGraceValueIsServedBeforeAnErrorIsRemembered(t *testing.T) {
 func TestACallMayPassByARememberedFailure(t *testing.T) {
 	for name, o := range map[string]runtime.CallOption{"forced": runtime.ForceFresh(), "by its option": runtime.ErrorTTL(0)} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			inEveryShape(t, func(t *testing.T, in shape) {
 				var src source
 				src.fail.Store(true)
-				c := newCache[int, int](t, newStore(t, memoryTier(), runtime.ErrorTTL(time.Hour)))
+				c := newCache[int, int](t, newStore(t, in.tiers(), runtime.ErrorTTL(time.Hour)))
 				c.GetOrSet(t.Context(), 7, src.load)
 				src.fail.Store(false)
 				got, err := c.GetOrSet(t.Context(), 7, src.load, o)
@@ -233,30 +235,32 @@ func TestACallMayPassByARememberedFailure(t *testing.T) {
 }
 
 func TestRememberedFailuresAreBounded(t *testing.T) {
-	c := newCache[int, int](t, newStore(t, memoryTier(), runtime.ErrorTTL(time.Hour)))
-	var src source
-	src.fail.Store(true)
-	const keys = 10_001
-	for i := range keys {
-		c.GetOrSet(t.Context(), i, src.load)
-	}
-	src.fail.Store(false)
-	forgotten := 0
-	for i := range keys {
-		if _, err := c.GetOrSet(t.Context(), i, src.load); err == nil {
-			forgotten++
+	inEveryShapeOutside(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.ErrorTTL(time.Hour)))
+		var src source
+		src.fail.Store(true)
+		const keys = 10_001
+		for i := range keys {
+			c.GetOrSet(t.Context(), i, src.load)
 		}
-	}
-	if forgotten == 0 || forgotten > keys/4 {
-		t.Errorf("%d of %d failures are forgotten, want some", forgotten, keys)
-	}
+		src.fail.Store(false)
+		forgotten := 0
+		for i := range keys {
+			if _, err := c.GetOrSet(t.Context(), i, src.load); err == nil {
+				forgotten++
+			}
+		}
+		if forgotten == 0 || forgotten > keys/4 {
+			t.Errorf("%d of %d failures are forgotten, want some", forgotten, keys)
+		}
+	})
 }
 
 // A caller that found nothing remembered, and no load under way after that, comes
 // just after a load that has failed.
 func TestAFailureBetweenALookAndALoadIsRemembered(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.ErrorTTL(time.Hour)))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.ErrorTTL(time.Hour)))
 		var src source
 		src.fail.Store(true)
 		src.delay.Store(int64(time.Second))
@@ -272,6 +276,7 @@ func TestAFailureBetweenALookAndALoadIsRemembered(t *testing.T) {
 
 // That the shared tier does not answer is no failure of the loader.
 func TestTroubleWithTheSharedTierIsNotRemembered(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared)), runtime.ErrorTTL(time.Minute))
@@ -352,8 +357,8 @@ func TestAFailureIsNotRememberedIfATagThatItsLoaderSetWasDeletedMeanwhile(t *tes
 // A loader that ends at once when its hard timeout cancels it does not keep the
 // timeout from being remembered.
 func TestAHardTimeoutThatTheLoaderHeedsIsRemembered(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.ErrorTTL(time.Hour), runtime.HardTimeout(time.Second)))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.ErrorTTL(time.Hour), runtime.HardTimeout(time.Second)))
 		var loads atomic.Int64
 		heed := func(ctx context.Context) (int, error) { loads.Add(1); <-ctx.Done(); return 0, ctx.Err() }
 		const keys = 300 // which of the two comes first is up to the scheduler

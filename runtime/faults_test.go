@@ -287,6 +287,9 @@ func (c *countingCtx) Err() error {
 
 // The shared tier and the bus are one server, and the source is down too.
 func TestGraceIsServedWhileEverythingIsAway(t *testing.T) {
+	mayTell(t, theBusFails...)
+	mayTell(t, theSharedTierFails...)
+	mayTell(t, "load failed")
 	for _, fresh := range []bool{true, false} {
 		t.Run(fmt.Sprint("fresh=", fresh), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -314,8 +317,8 @@ func TestGraceIsServedWhileEverythingIsAway(t *testing.T) {
 
 // It may come from another cache inside the loader.
 func TestAPanicErrorThatALoaderReturnsIsAnError(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := newStore(t, memoryTier())
+	inEveryShape(t, func(t *testing.T, in shape) {
+		s := newStore(t, in.tiers())
 		inner := newCache[int, int](t, s.Namespace("inner"))
 		outer := newCache[int, int](t, s.Namespace("outer"))
 		go func() {
@@ -342,6 +345,7 @@ func TestAPanicErrorThatALoaderReturnsIsAnError(t *testing.T) {
 }
 
 func TestLoadsLeftBehindAreBounded(t *testing.T) {
+	mayTell(t, "load failed")
 	for _, l2 := range []bool{false, true} {
 		t.Run(fmt.Sprint("l2only=", l2), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -381,8 +385,8 @@ func TestLoadsLeftBehindAreBounded(t *testing.T) {
 }
 
 func TestASoftTimeoutAfterTheEndOfGraceServesNothing(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Second), runtime.Grace(time.Second), runtime.Timeout(10*time.Second)))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Second), runtime.Grace(time.Second), runtime.Timeout(10*time.Second)))
 		c.Set(t.Context(), 7, 1)
 		time.Sleep(1900 * time.Millisecond)
 		got, err := c.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { time.Sleep(20 * time.Second); return 2, nil })
@@ -392,6 +396,7 @@ func TestASoftTimeoutAfterTheEndOfGraceServesNothing(t *testing.T) {
 
 // Its stamps have to be looked at again by then.
 func TestGraceIsServedAfterASlowLoadHasFailed(t *testing.T) {
+	mayTell(t, "load failed")
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.TTL(time.Second), runtime.Grace(time.Hour), runtime.Timeout(20*time.Second)))
@@ -429,10 +434,11 @@ func TestTheEmptyKeyIsRefused(t *testing.T) {
 }
 
 func TestExpireKeepsTheGraceOfAnEntryThatIsFreshForEver(t *testing.T) {
+	mayTell(t, "load failed")
 	for _, how := range []string{"expire", "tag"} {
 		t.Run(how, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(runtime.Forever), runtime.Grace(6*time.Hour)))
+			inEveryShape(t, func(t *testing.T, in shape) {
+				c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(runtime.Forever), runtime.Grace(6*time.Hour)))
 				c.Set(t.Context(), 7, 1, runtime.Tags("t"))
 				if how == "expire" {
 					c.Expire(t.Context(), 7)
@@ -447,8 +453,9 @@ func TestExpireKeepsTheGraceOfAnEntryThatIsFreshForEver(t *testing.T) {
 }
 
 func TestGetDoesNotForgetTheBackOff(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&faketier.Shared{}), runtime.TTL(time.Second), runtime.Grace(time.Hour), runtime.GraceBackoff(time.Minute)))
+	mayTell(t, "load failed")
+	inEveryShapeWithMemory(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Second), runtime.Grace(time.Hour), runtime.GraceBackoff(time.Minute)))
 		c.Set(t.Context(), 7, 1)
 		time.Sleep(2 * time.Second)
 		var src source
@@ -464,17 +471,20 @@ func TestGetDoesNotForgetTheBackOff(t *testing.T) {
 }
 
 func TestTagsOfACallAreNotWrittenIntoTheDefinitions(t *testing.T) {
-	s := newStore(t, memoryTier())
-	stores, _ := runtime.NewStores("test", s)
-	all := []runtime.Tag{"a", "b"}
-	c, _ := open(stores, definition[int, int]{Name: "n", Tags: func(int) []runtime.Tag { return all[:1] }})
-	c.Set(t.Context(), 7, 1, runtime.Tags("x"))
-	if all[1] != "b" {
-		t.Errorf("all is now %v", all)
-	}
+	inEveryShapeOutside(t, func(t *testing.T, in shape) {
+		s := newStore(t, in.tiers())
+		stores, _ := runtime.NewStores("test", s)
+		all := []runtime.Tag{"a", "b"}
+		c, _ := open(stores, definition[int, int]{Name: "n", Tags: func(int) []runtime.Tag { return all[:1] }})
+		c.Set(t.Context(), 7, 1, runtime.Tags("x"))
+		if all[1] != "b" {
+			t.Errorf("all is now %v", all)
+		}
+	})
 }
 
 func TestAPullThatFailsLeavesTheValueToTheNext(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var armed atomic.Bool
@@ -508,11 +518,13 @@ func TestAPullThatFailsLeavesTheValueToTheNext(t *testing.T) {
 }
 
 func TestANegativeGraceOfACallIsNone(t *testing.T) {
-	c := newCache[int, int](t, newStore(t, memoryTier()))
-	c.Set(t.Context(), 7, 1, runtime.Grace(-time.Hour))
-	if ok, _ := c.Has(t.Context(), 7); !ok {
-		t.Error("not there")
-	}
+	inEveryShapeOutside(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers()))
+		c.Set(t.Context(), 7, 1, runtime.Grace(-time.Hour))
+		if ok, _ := c.Has(t.Context(), 7); !ok {
+			t.Error("not there")
+		}
+	})
 }
 
 // race R2, across processes and without a bus.
@@ -542,6 +554,7 @@ func TestAResultTagDeletedByAnotherProcessDuringTheLoad(t *testing.T) {
 }
 
 func TestFreshHitsDoNotStallWhileTheSharedTierHangs(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var hang atomic.Bool
@@ -573,8 +586,8 @@ func TestFreshHitsDoNotStallWhileTheSharedTierHangs(t *testing.T) {
 }
 
 func TestAnErrorFromBeforeADeletionIsNotSharedAfterIt(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := newStore(t, memoryTier())
+	inEveryShape(t, func(t *testing.T, in shape) {
+		s := newStore(t, in.tiers())
 		c := newCache[int, int](t, s)
 		notFound := errors.New("not found")
 		go c.GetOrSet(context.Background(), 7, func(context.Context) (int, error) { time.Sleep(time.Second); return 0, notFound }, runtime.Tags("t"))
@@ -588,6 +601,7 @@ func TestAnErrorFromBeforeADeletionIsNotSharedAfterIt(t *testing.T) {
 // The two tiers are expired at two moments, so their copies differ a little. The
 // one in memory remembers the back-off.
 func TestTheBackOffHoldsAfterAnExpire(t *testing.T) {
+	mayTell(t, "load failed")
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var src source

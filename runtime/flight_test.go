@@ -16,11 +16,11 @@ import (
 )
 
 func TestManyCallersOfAColdKeyShareOneLoad(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var src source
 		src.value.Store(9)
 		src.delay.Store(int64(time.Second))
-		c := newCache[int, int](t, newStore(t, memoryTier()))
+		c := newCache[int, int](t, newStore(t, in.tiers()))
 		var wg sync.WaitGroup
 		for range 1000 {
 			wg.Go(func() {
@@ -36,10 +36,10 @@ func TestManyCallersOfAColdKeyShareOneLoad(t *testing.T) {
 
 // race R10: handles made anew for every call share their flights.
 func TestFreshHandlesOfANamespaceShareOneLoad(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var src source
 		src.delay.Store(int64(time.Second))
-		s := newStore(t, memoryTier())
+		s := newStore(t, in.tiers())
 		var wg sync.WaitGroup
 		for range 20 {
 			wg.Go(func() {
@@ -59,11 +59,11 @@ func TestFreshHandlesOfANamespaceShareOneLoad(t *testing.T) {
 
 // race R8, R16: callers of a failing load share its error and do not queue up.
 func TestWaitersShareTheError(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var src source
 		src.fail.Store(true)
 		src.delay.Store(int64(time.Second))
-		c := newCache[int, int](t, newStore(t, memoryTier()))
+		c := newCache[int, int](t, newStore(t, in.tiers()))
 		start := time.Now()
 		var wg sync.WaitGroup
 		for range 100 {
@@ -83,11 +83,11 @@ func TestWaitersShareTheError(t *testing.T) {
 
 // race R11: a cancelled leader does not fail its followers.
 func TestFollowersSurviveACancelledLeader(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var src source
 		src.value.Store(3)
 		src.delay.Store(int64(time.Second))
-		c := newCache[int, int](t, newStore(t, memoryTier()))
+		c := newCache[int, int](t, newStore(t, in.tiers()))
 		leader, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() {
@@ -111,8 +111,8 @@ func TestFollowersSurviveACancelledLeader(t *testing.T) {
 // race R11: the last waiter's leaving cancels the load, and the next caller's load
 // does not overlap with it.
 func TestTheLastWaiterToLeaveCancelsTheLoad(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier()))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers()))
 		ended := make(chan error, 1)
 		var running atomic.Int64
 		slow := func(ctx context.Context) (int, error) {
@@ -146,8 +146,8 @@ func TestTheLastWaiterToLeaveCancelsTheLoad(t *testing.T) {
 type traceKey struct{}
 
 func TestTheLoaderSeesTheLeadersValues(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, string](t, newStore(t, memoryTier()))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, string](t, newStore(t, in.tiers()))
 		ctx := context.WithValue(t.Context(), traceKey{}, "trace-1")
 		got, err := c.GetOrSet(ctx, 7, func(ctx context.Context) (string, error) { return ctx.Value(traceKey{}).(string), nil })
 		want(t, got, err, "trace-1")
@@ -156,8 +156,8 @@ func TestTheLoaderSeesTheLeadersValues(t *testing.T) {
 
 // race R15: a panic is the leader's panic and the followers' error, and frees the key.
 func TestPanicInTheLoader(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier()))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers()))
 		boom := func(context.Context) (int, error) {
 			time.Sleep(time.Second)
 			panic("boom")
@@ -188,8 +188,8 @@ func TestPanicInTheLoader(t *testing.T) {
 
 // race R15: the same for runtime.Goexit.
 func TestGoexitInTheLoader(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier()))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers()))
 		_, err := c.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { goruntime.Goexit(); return 0, nil })
 		if !errors.Is(err, runtime.ErrGoexit) {
 			t.Fatalf("got %v", err)
@@ -200,8 +200,9 @@ func TestGoexitInTheLoader(t *testing.T) {
 }
 
 func TestPanicBehindAGraceValueIsAFailedLoad(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Second), runtime.Grace(time.Hour)))
+	mayTell(t, "load failed")
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Second), runtime.Grace(time.Hour)))
 		if err := c.Set(t.Context(), 7, 1); err != nil {
 			t.Fatal(err)
 		}
@@ -212,9 +213,9 @@ func TestPanicBehindAGraceValueIsAFailedLoad(t *testing.T) {
 }
 
 func TestForceFreshLoadsAlthoughThereIsAValue(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var src source
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&faketier.Shared{})))
+		c := newCache[int, int](t, newStore(t, in.tiers()))
 		src.value.Store(1)
 		if _, err := c.GetOrSet(t.Context(), 7, src.load); err != nil {
 			t.Fatal(err)
@@ -229,8 +230,8 @@ func TestForceFreshLoadsAlthoughThereIsAValue(t *testing.T) {
 }
 
 func TestBackgroundLoadsAreBounded(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Second), runtime.Grace(time.Hour)))
+	inEveryShapeWithMemory(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Second), runtime.Grace(time.Hour)))
 		const keys = 2 * runtime.DefaultBackground
 		for i := range keys {
 			if err := c.Set(t.Context(), i, i); err != nil {
@@ -291,8 +292,8 @@ func TestCloseDrains(t *testing.T) {
 
 // race R39: Close ends at its deadline, cancels what runs, and says so.
 func TestCloseReportsWhatItCutShort(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s, err := runtime.NewStore("s", memoryTier(), runtime.Logger(silent))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		s, err := runtime.NewStore("s", in.tiers(), runtime.Logger(silent))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -316,6 +317,7 @@ func TestCloseReportsWhatItCutShort(t *testing.T) {
 // What a loader says of another cache's shared tier is its error as any other, which
 // those who wait share.
 func TestWaitersShareTheErrorOfALoaderWhoseOwnCacheIsDown(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		inner := newCache[int, int](t, newStore(t, runtime.L2(&shared)), runtime.SuppressL2Errors(false))
@@ -343,8 +345,8 @@ func TestWaitersShareTheErrorOfALoaderWhoseOwnCacheIsDown(t *testing.T) {
 // Who waits for a load that was given up to end, before another begins, need not after an
 // invalidation: another may begin then.
 func TestAnInvalidationFreesThoseWhoWaitForRelease(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := newStore(t, memoryTier())
+	inEveryShape(t, func(t *testing.T, in shape) {
+		s := newStore(t, in.tiers())
 		c := newCache[int, int](t, s)
 		release := make(chan struct{})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -368,8 +370,8 @@ func TestAnInvalidationFreesThoseWhoWaitForRelease(t *testing.T) {
 
 // Nor need he when a load that went past has brought the value.
 func TestALoadThatWentPastFreesThoseWhoWaitForRelease(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier()))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers()))
 		release := make(chan struct{})
 		ctx, cancel := context.WithCancel(t.Context())
 		go c.GetOrSet(ctx, 7, func(context.Context) (int, error) { <-release; return 1, nil })

@@ -2,7 +2,6 @@ package runtime_test
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -75,6 +74,7 @@ func TestForceFreshIsNotOvertakenByAnOlderFill(t *testing.T) {
 }
 
 func TestAFailingForceFreshDoesNotFailReaders(t *testing.T) {
+	mayTell(t, "load failed")
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		c := newCache[int, int](t, newStore(t, runtime.L2(&shared), runtime.Grace(time.Hour)))
@@ -87,9 +87,10 @@ func TestAFailingForceFreshDoesNotFailReaders(t *testing.T) {
 }
 
 func TestAForcedLoadThatFailsLeavesTheLoaderAlone(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	mayTell(t, "load failed")
+	inEveryShapeWithMemory(t, func(t *testing.T, in shape) {
 		var src source
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&faketier.Shared{}),
+		c := newCache[int, int](t, newStore(t, in.tiers(),
 			runtime.TTL(time.Second), runtime.Grace(time.Hour), runtime.GraceBackoff(time.Minute)))
 		src.value.Store(1)
 		c.GetOrSet(t.Context(), 7, src.load)
@@ -106,6 +107,7 @@ func TestAForcedLoadThatFailsLeavesTheLoaderAlone(t *testing.T) {
 
 // What memory has may have been loaded last, and be of no use any more.
 func TestAnInvalidatedValueInMemoryHidesNoGraceValueOfTheSharedTier(t *testing.T) {
+	mayTell(t, "load failed")
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		store := newStore(t, memoryTier(), runtime.L2(&shared))
@@ -126,6 +128,7 @@ func TestAnInvalidatedValueInMemoryHidesNoGraceValueOfTheSharedTier(t *testing.T
 }
 
 func TestWhatAForcedLoadReplacesDoesNotComeBack(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var l2 faketier.Shared
 		s := newStore(t, memoryTier(), runtime.L2(&l2), runtime.L1TTL(time.Second))
@@ -150,9 +153,11 @@ func TestWhatAForcedLoadReplacesDoesNotComeBack(t *testing.T) {
 }
 
 // Nor when the new value could not even be written: the shared tier did not answer
-// when it was asked, a neighbour on its stripe was being changed, or the codec failed.
+// when it was asked, or the codec failed.
 func TestWhatAForcedLoadCouldNotReplaceDoesNotComeBack(t *testing.T) {
-	for _, name := range []string{"unread", "beside a change", "not encoded"} {
+	mayTell(t, theSharedTierFails...)
+	mayTell(t, "ncode")
+	for _, name := range []string{"unread", "not encoded"} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				var l2 faketier.Shared
@@ -160,26 +165,11 @@ func TestWhatAForcedLoadCouldNotReplaceDoesNotComeBack(t *testing.T) {
 				_ = c.Set(t.Context(), 7, "old")
 				var busy atomic.Bool
 				busy.Store(true)
-				release := make(chan struct{})
-				l2.Before = func(_ context.Context, op string, keys []string) error {
-					switch {
-					case !busy.Load():
-					case name == "unread" && op == "get":
+				l2.Before = func(_ context.Context, op string, _ []string) error {
+					if busy.Load() && name == "unread" && op == "get" {
 						return errSource
-					case name == "beside a change" && op == "delete" && len(keys) > 1:
-						<-release
 					}
 					return nil
-				}
-				var all sync.WaitGroup
-				defer all.Wait()
-				if name == "beside a change" {
-					others := make([]int, 100_000) // of every stripe
-					for i := range others {
-						others[i] = 1000 + i
-					}
-					all.Go(func() { _ = c.DeleteMany(t.Context(), others...) })
-					synctest.Wait()
 				}
 				v, err := c.GetOrSet(t.Context(), 7, func(context.Context) (any, error) {
 					if name == "not encoded" {
@@ -191,7 +181,6 @@ func TestWhatAForcedLoadCouldNotReplaceDoesNotComeBack(t *testing.T) {
 					t.Fatal(v, err)
 				}
 				busy.Store(false)
-				close(release)
 				time.Sleep(2 * time.Second)
 				if v, _, err := c.Get(t.Context(), 7); v == "old" || err != nil {
 					t.Error("got what was there before", err)

@@ -23,8 +23,8 @@ func findUser(options ...runtime.Option) definition[int, int] {
 func TestPrecedenceOfOptions(t *testing.T) {
 	ttl := func(t *testing.T, parts []runtime.StoresOption, store []runtime.StoreOption, directive []runtime.Option, call []runtime.CallOption) time.Duration {
 		var out time.Duration
-		bubble(t, func(t *testing.T) {
-			s := newStore(t, append([]runtime.StoreOption{memoryTier()}, store...)...)
+		inEveryShape(t, func(t *testing.T, in shape) {
+			s := newStore(t, append([]runtime.StoreOption{in.tiers()}, store...)...)
 			stores, err := runtime.NewStores("test", append([]runtime.StoresOption{s}, parts...)...)
 			if err != nil {
 				t.Fatal(err)
@@ -75,49 +75,55 @@ func TestPrecedenceOfOptions(t *testing.T) {
 }
 
 func TestOverridesAreCheckedWhenTheyAreGiven(t *testing.T) {
-	for name, o := range map[string]runtime.StoresOption{
-		"no name":    runtime.Override("", runtime.TTL(1)),
-		"nil option": runtime.Override("F", nil),
-		"TTL -1ns":   runtime.Override("F", runtime.TTL(-1)),
-		"Timeout":    runtime.Override("F", runtime.Timeout(2), runtime.HardTimeout(1)),
-		"BatchMax":   runtime.Override("F", runtime.BatchMax(-1)),
-	} {
-		t.Run(name, func(t *testing.T) {
-			if _, err := runtime.NewStores("test", newStore(t, memoryTier()), o); err == nil {
-				t.Error("it was taken")
-			}
-		})
-	}
+	inEveryShapeOutside(t, func(t *testing.T, in shape) {
+		for name, o := range map[string]runtime.StoresOption{
+			"no name":    runtime.Override("", runtime.TTL(1)),
+			"nil option": runtime.Override("F", nil),
+			"TTL -1ns":   runtime.Override("F", runtime.TTL(-1)),
+			"Timeout":    runtime.Override("F", runtime.Timeout(2), runtime.HardTimeout(1)),
+			"BatchMax":   runtime.Override("F", runtime.BatchMax(-1)),
+		} {
+			t.Run(name, func(t *testing.T) {
+				if _, err := runtime.NewStores("test", newStore(t, in.tiers()), o); err == nil {
+					t.Error("it was taken")
+				}
+			})
+		}
+	})
 }
 
 // Together with the directive it may contradict itself; then the cache does not open.
 func TestAnOverrideThatContradictsTheDirectiveIsRefusedWhenTheCacheIsOpened(t *testing.T) {
-	stores, err := runtime.NewStores("test", newStore(t, memoryTier()), runtime.Override("FindUser", runtime.TTL(time.Minute)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := open(stores, findUser(runtime.TTL(time.Hour), runtime.L1TTL(10*time.Minute))); err == nil || !strings.Contains(err.Error(), fullName) {
-		t.Error(err)
-	}
+	inEveryShapeOutside(t, func(t *testing.T, in shape) {
+		stores, err := runtime.NewStores("test", newStore(t, in.tiers()), runtime.Override("FindUser", runtime.TTL(time.Minute)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := open(stores, findUser(runtime.TTL(time.Hour), runtime.L1TTL(10*time.Minute))); err == nil || !strings.Contains(err.Error(), fullName) {
+			t.Error(err)
+		}
+	})
 }
 
 func TestAnOverrideOfNoFunctionIsTold(t *testing.T) {
-	stores, err := runtime.NewStores("test", newStore(t, memoryTier()), runtime.Override("users.Repo.FindUser"),
-		runtime.Override("indUser"), runtime.Override("users.Repo.FindUsr"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := open(stores, findUser()); err != nil {
-		t.Fatal(err)
-	}
-	err = stores.Check()
-	if !errors.Is(err, runtime.ErrUnknownFunction) || !strings.Contains(err.Error(), `"indUser"`) || !strings.Contains(err.Error(), "FindUsr") ||
-		strings.Contains(err.Error(), `"users.Repo.FindUser"`) {
-		t.Error(err)
-	}
-	if got := stores.Functions(); !slices.Equal(got, []string{fullName}) {
-		t.Error(got)
-	}
+	inEveryShapeOutside(t, func(t *testing.T, in shape) {
+		stores, err := runtime.NewStores("test", newStore(t, in.tiers()), runtime.Override("users.Repo.FindUser"),
+			runtime.Override("indUser"), runtime.Override("users.Repo.FindUsr"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := open(stores, findUser()); err != nil {
+			t.Fatal(err)
+		}
+		err = stores.Check()
+		if !errors.Is(err, runtime.ErrUnknownFunction) || !strings.Contains(err.Error(), `"indUser"`) || !strings.Contains(err.Error(), "FindUsr") ||
+			strings.Contains(err.Error(), `"users.Repo.FindUser"`) {
+			t.Error(err)
+		}
+		if got := stores.Functions(); !slices.Equal(got, []string{fullName}) {
+			t.Error(got)
+		}
+	})
 }
 
 func TestCachingIsSwitchedOffAndOnWhileRunning(t *testing.T) {
@@ -189,24 +195,26 @@ func TestCachingIsSwitchedOffAndOnWhileRunning(t *testing.T) {
 }
 
 func TestWhoIsSwitchedOffIsNamed(t *testing.T) {
-	stores, err := runtime.NewStores("test", newStore(t, memoryTier()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, err := range []error{stores.Disable("FindUser"), stores.Enable(""), (runtime.Stores{}).Disable("FindUser")} {
-		if !errors.Is(err, runtime.ErrUnknownFunction) {
-			t.Error(err)
+	inEveryShapeOutside(t, func(t *testing.T, in shape) {
+		stores, err := runtime.NewStores("test", newStore(t, in.tiers()))
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if (runtime.Stores{}).Functions() != nil || (runtime.Stores{}).Check() != nil {
-		t.Error("the zero Stores has functions")
-	}
+		for _, err := range []error{stores.Disable("FindUser"), stores.Enable(""), (runtime.Stores{}).Disable("FindUser")} {
+			if !errors.Is(err, runtime.ErrUnknownFunction) {
+				t.Error(err)
+			}
+		}
+		if (runtime.Stores{}).Functions() != nil || (runtime.Stores{}).Check() != nil {
+			t.Error("the zero Stores has functions")
+		}
+	})
 }
 
 // A loader that has a say in its entry has none while its caching is off.
 func TestAFunctionThatIsSwitchedOffHasNoEntry(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		stores, err := runtime.NewStores("test", newStore(t, memoryTier()))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		stores, err := runtime.NewStores("test", newStore(t, in.tiers()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -265,6 +273,7 @@ func TestLoggerAndCodecOfStores(t *testing.T) {
 
 // How long the circuit breaker stays open: the option of a store, then of Stores.
 func TestTheBreakerOfStores(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	for _, test := range []struct {
 		store []runtime.StoreOption
 		want  time.Duration

@@ -25,7 +25,8 @@ func memoryTier() runtime.StoreOption {
 	return runtime.L1(memory.New(memory.Options{MaxSize: "10mb"}))
 }
 
-// newStore makes a store that is closed with the test.
+// newStore makes a store that is closed with the test. What it complains of fails the test,
+// unless the test has asked for it: see mayTell.
 func newStore(t testing.TB, options ...runtime.StoreOption) *runtime.Store {
 	t.Helper()
 	return newNamed(t, "test", options...)
@@ -33,11 +34,13 @@ func newStore(t testing.TB, options ...runtime.StoreOption) *runtime.Store {
 
 func newNamed(t testing.TB, name string, options ...runtime.StoreOption) *runtime.Store {
 	t.Helper()
-	s, err := runtime.NewStore(name, append([]runtime.StoreOption{runtime.Logger(silent)}, options...)...)
+	var told complaints
+	s, err := runtime.NewStore(name, append([]runtime.StoreOption{told.options()}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		defer told.check(t)
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		if err := s.Close(ctx); err != nil {

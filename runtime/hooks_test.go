@@ -126,6 +126,8 @@ func TestHooksTellWhatHappensInMemory(t *testing.T) {
 }
 
 func TestHooksTellOfTheSharedTierAndTheBus(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
+	mayTell(t, "another shape", "cannot be read", "unreadable")
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var bus faketier.Bus
@@ -208,14 +210,14 @@ func TestHooksAreCalledByAllWhoGaveThem(t *testing.T) {
 
 // A hook that panics harms nobody, least of all a lock.
 func TestAHookThatPanicsIsLogged(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var log bytes.Buffer
 		var panics event.Hooks
 		v := reflect.ValueOf(&panics).Elem()
 		for i := range v.NumField() {
 			v.Field(i).Set(reflect.MakeFunc(v.Field(i).Type(), func([]reflect.Value) []reflect.Value { panic("hook") }))
 		}
-		s := newStore(t, memoryTier(), runtime.L2(&faketier.Shared{}), runtime.WithBus(&faketier.Bus{}), runtime.WithHooks(panics),
+		s := newStore(t, in.tiers(), runtime.WithHooks(panics),
 			runtime.Logger(slog.New(slog.NewTextHandler(&log, nil))))
 		c := newCache[int, int](t, s)
 		var src source
@@ -236,6 +238,7 @@ func TestAHookThatPanicsIsLogged(t *testing.T) {
 }
 
 func TestAHookThatPanicsKeepsNoOtherFromBeingCalled(t *testing.T) {
+	mayTell(t, "hook panicked")
 	bubble(t, func(t *testing.T) {
 		var d diary
 		s := newStore(t, memoryTier(), runtime.WithHooks(event.Hooks{Written: func(event.Write) { panic("hook") }}), runtime.WithHooks(d.hooks()))
@@ -246,9 +249,9 @@ func TestAHookThatPanicsKeepsNoOtherFromBeingCalled(t *testing.T) {
 
 // Hooks may use the store.
 func TestAHookMayUseTheStore(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var c *runtime.Cache[int, int]
-		s := newStore(t, memoryTier(), runtime.L2(&faketier.Shared{}), runtime.WithHooks(event.Hooks{
+		s := newStore(t, in.tiers(), runtime.WithHooks(event.Hooks{
 			Written: func(e event.Write) {
 				if e.Key == "7" {
 					_ = c.Delete(context.Background(), 7)
@@ -375,6 +378,7 @@ func TestAHookMayUseTheKeyThatItIsToldOf(t *testing.T) {
 // A hook that is called behind, when an invalidation is tried again, may close the store;
 // and one that takes its time holds up nobody who closes it.
 func TestCloseDoesNotWaitForTheHookThatCalls(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var s *runtime.Store

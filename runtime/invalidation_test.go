@@ -244,6 +244,7 @@ func TestDeleteWaitsForAFillUnderWay(t *testing.T) {
 
 // race R32: an invalidation that the shared tier did not take is reported.
 func TestAFailedInvalidationIsReported(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	everyChange(t, false, func(t *testing.T, c *runtime.Cache[int, int], change func() error) {
 		if err := change(); err != nil {
 			t.Fatal(err)
@@ -291,6 +292,7 @@ func TestACancelledCallerStillInvalidates(t *testing.T) {
 // race R33: what a user has expired stays as a grace value in both tiers; what
 // was deleted does not.
 func TestExpireKeepsTheGraceValueAndDeleteDoesNot(t *testing.T) {
+	mayTell(t, "load failed")
 	for name, change := range changes {
 		for setup, options := range setups {
 			t.Run(setup+"/"+name, func(t *testing.T) {
@@ -350,8 +352,8 @@ func TestALostStampCostsALoadAndBringsNothingBack(t *testing.T) {
 
 // race R19: clearing a namespace leaves its neighbours alone, however alike the names.
 func TestNamespacesDoNotTouchEachOther(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := newStore(t, memoryTier(), runtime.L2(&faketier.Shared{}), runtime.Prefix("app"))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		s := newStore(t, in.tiers(), runtime.Prefix("app"))
 		spaces := map[string]runtime.Keyspace{
 			"store":    s,
 			"users":    s.Namespace("users"),

@@ -32,6 +32,7 @@ func (l *lateTier) SetMany(ctx context.Context, items []drivers.Item) error {
 }
 
 func TestWhatALoadWroteTooLateIsNotReadAfterADelete(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		l2 := &lateTier{Shared: &faketier.Shared{}}
 		s := newStore(t, memoryTier(), runtime.L2(l2))
@@ -54,6 +55,7 @@ func TestWhatALoadWroteTooLateIsNotReadAfterADelete(t *testing.T) {
 }
 
 func TestWhatWasSetTooLateIsNotReadAfterASet(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		l2 := &lateTier{Shared: &faketier.Shared{}}
 		s := newStore(t, runtime.L2(l2))
@@ -83,6 +85,7 @@ func TestWhatWasSetTooLateIsNotReadAfterASet(t *testing.T) {
 
 // Nor is it taken twice: once here, where it was loaded, and once elsewhere.
 func TestWhatALoadWroteTooLateIsPulledOnce(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		l2 := &lateTier{Shared: &faketier.Shared{}}
 		here, there := newCache[string, int](t, newStore(t, memoryTier(), runtime.L2(l2))), newCache[string, int](t, newStore(t, memoryTier(), runtime.L2(l2)))
@@ -103,6 +106,7 @@ func TestWhatALoadWroteTooLateIsPulledOnce(t *testing.T) {
 
 // What a forced load has replaced does not land after it.
 func TestWhatALoadWroteTooLateIsNotReadAfterAForcedOne(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		l2 := &lateTier{Shared: &faketier.Shared{}}
 		c := newCache[string, int](t, newStore(t, runtime.L2(l2)))
@@ -126,6 +130,7 @@ func TestWhatALoadWroteTooLateIsNotReadAfterAForcedOne(t *testing.T) {
 
 // What one process wrote too late does not undo what another has deleted meanwhile.
 func TestWhatALoadWroteTooLateIsNotReadAfterAnothersDelete(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		l2 := &lateTier{Shared: &faketier.Shared{}}
 		var bus faketier.Bus
@@ -157,6 +162,7 @@ func TestWhatALoadWroteTooLateIsNotReadAfterAnothersDelete(t *testing.T) {
 
 // What is set while an earlier write may still land is there to be pulled, once.
 func TestWhatWasSetAfterAWriteThatWasGivenUpIsPulledOnce(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	for name, wait := range map[string]time.Duration{"at once": 0, "when that has landed": 500 * time.Millisecond, "when all is over": 10 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -190,6 +196,7 @@ func TestWhatWasSetAfterAWriteThatWasGivenUpIsPulledOnce(t *testing.T) {
 // The delete that makes sure of what a write in doubt may have stored must not take what
 // has been set since nothing is in doubt any more.
 func TestWhatIsSetWhenTheDoubtIsOverIsNotLost(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	for name, tier := range map[string]bool{"with memory": true, "without": false} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 
 // As TestReadersNeverSeeWhatWasInvalidatedBeforeTheyCame, with a shared tier that takes its time and callers that give up.
 func TestNothingStaleWithLatency(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	for _, mode := range []string{"tag", "expire", "set", "delete", "tag+delete", "tag+noresult", "tag+nocancel", "delete+nocancel"} {
 		for _, l1 := range []bool{true, false} {
 			t.Run(fmt.Sprint(mode, l1), func(t *testing.T) {

@@ -62,8 +62,9 @@ func TestJitterShortensTheTTL(t *testing.T) {
 }
 
 func TestJitterLeavesTheGraceItsLength(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier()), runtime.TTL(100*time.Second), runtime.Jitter(90*time.Second),
+	mayTell(t, "load failed")
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers()), runtime.TTL(100*time.Second), runtime.Jitter(90*time.Second),
 			runtime.Grace(10*time.Second), runtime.GraceBackoff(0), runtime.Timeout(time.Second))
 		for key := range 20 {
 			if err := c.Set(t.Context(), key, 1); err != nil {
@@ -83,8 +84,8 @@ func TestJitterLeavesTheGraceItsLength(t *testing.T) {
 }
 
 func TestJitterOfAShortOrEndlessTTL(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier()), runtime.TTL(time.Hour), runtime.Jitter(time.Minute))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers()), runtime.TTL(time.Hour), runtime.Jitter(time.Minute))
 		for key, ttl := range []time.Duration{1, 2, time.Second, 30 * time.Second, time.Minute, runtime.Forever} {
 			for range 20 {
 				if err := c.Set(t.Context(), key, 1, runtime.TTL(ttl)); err != nil {
@@ -157,6 +158,8 @@ func TestL1TTLLooksAtTheSharedTierAgain(t *testing.T) {
 }
 
 func TestAValuePastItsL1TTLStandsInWhenNothingElseDoes(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
+	mayTell(t, "load failed")
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var src source
@@ -242,8 +245,8 @@ func TestOptionsOfTheNearestLevelHold(t *testing.T) {
 	none := func(context.Context) (int, error) { return 0, errNoRow }
 	for level := range 4 { // where the nearest is given: call, directive, store, Stores
 		t.Run(fmt.Sprint(level), func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				storeOptions := []runtime.StoreOption{memoryTier()}
+			inEveryShape(t, func(t *testing.T, in shape) {
+				storeOptions := []runtime.StoreOption{in.tiers()}
 				d := definition[int, int]{NotFound: errNoRow}
 				var call []runtime.CallOption
 				if level <= 2 {

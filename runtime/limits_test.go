@@ -17,8 +17,8 @@ import (
 )
 
 func TestDeletesOfOtherKeysDoNotKeepALoadFromBeingStored(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier()))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers()))
 		stored := 0
 		for k := range 20 {
 			c.GetOrSet(t.Context(), k, func(context.Context) (int, error) {
@@ -39,8 +39,8 @@ func TestDeletesOfOtherKeysDoNotKeepALoadFromBeingStored(t *testing.T) {
 }
 
 func TestCallersOfALoadThatCloseCutShortAreToldSo(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s, _ := runtime.NewStore("s", memoryTier(), runtime.Logger(silent))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		s, _ := runtime.NewStore("s", in.tiers(), runtime.Logger(silent))
 		c := newCache[int, int](t, s)
 		errs := make(chan error, 1)
 		go func() {
@@ -58,6 +58,7 @@ func TestCallersOfALoadThatCloseCutShortAreToldSo(t *testing.T) {
 }
 
 func TestNoLoaderIsCalledWhenEveryoneHasLeft(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		shared.Before = func(ctx context.Context, op string, keys []string) error {
@@ -81,6 +82,7 @@ func TestNoLoaderIsCalledWhenEveryoneHasLeft(t *testing.T) {
 
 // A stamp of a result that cannot be read makes the entry useless to other processes.
 func TestAnEntryWithUnreadStampsDoesNotReplaceAGoodOne(t *testing.T) {
+	mayTell(t, "load failed")
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		open := func() *runtime.Cache[int, int] {
@@ -105,6 +107,7 @@ func TestAnEntryWithUnreadStampsDoesNotReplaceAGoodOne(t *testing.T) {
 }
 
 func TestADriversPanicInAFillHoldsUpNobody(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		shared.Before = func(ctx context.Context, op string, keys []string) error {
@@ -127,6 +130,7 @@ func TestADriversPanicInAFillHoldsUpNobody(t *testing.T) {
 }
 
 func TestADriversPanicBehindAHitIsContained(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var armed atomic.Bool
@@ -165,6 +169,7 @@ func TestAStoreCannotReachTheStampsOfAnother(t *testing.T) {
 }
 
 func TestNothingStaleWithLatencyAndGrace(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	for _, l1 := range []bool{true, false} {
 		t.Run(fmt.Sprint(l1), func(t *testing.T) {
 			t.Parallel()

@@ -29,8 +29,8 @@ func (k stockKey) AppendText(b []byte) ([]byte, error) { return fmt.Appendf(b, "
 func toKey(id int64) stockKey { return stockKey{id} }
 
 func TestGetOrSetMapKeepsTheLoadersOwnTypes(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[stockKey, stock](t, newStore(t, memoryTier()))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[stockKey, stock](t, newStore(t, in.tiers()))
 		var asked [][]int64
 		load := func(_ context.Context, ids []int64) (map[int64]stock, error) {
 			asked = append(asked, slices.Sorted(slices.Values(ids)))
@@ -63,8 +63,8 @@ func TestGetOrSetMapAnswersForEveryElement(t *testing.T) {
 		ID    int64
 		Trace string
 	}
-	bubble(t, func(t *testing.T) {
-		c := newCache[stockKey, *stock](t, newStore(t, memoryTier()))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[stockKey, *stock](t, newStore(t, in.tiers()))
 		load := func(_ context.Context, list []element) (map[element]*stock, error) {
 			out := map[element]*stock{}
 			for _, e := range list {
@@ -89,8 +89,8 @@ func TestGetOrSetMapAnswersForEveryElement(t *testing.T) {
 }
 
 func TestGetOrSetListKeepsTheOrderOfItsArguments(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[stockKey, *stock](t, newStore(t, memoryTier()))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[stockKey, *stock](t, newStore(t, in.tiers()))
 		load := func(_ context.Context, ids []int64) ([]*stock, error) {
 			out := []*stock{nil, {ID: 1000}}
 			for _, id := range slices.Backward(ids) {
@@ -143,8 +143,8 @@ func TestKeysAndEach(t *testing.T) {
 }
 
 func TestClearNamespaceOfACache(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := newStore(t, memoryTier())
+	inEveryShape(t, func(t *testing.T, in shape) {
+		s := newStore(t, in.tiers())
 		c, other := newCache[int, int](t, s.Namespace("users")), newCache[int, int](t, s.Namespace("teams"))
 		_ = c.Set(t.Context(), 7, 1)
 		_ = other.Set(t.Context(), 7, 1)
@@ -327,8 +327,8 @@ var errNoText = errors.New("no text")
 // A key whose text fails, or that has none, is told by name, and does not keep the
 // others of its batch from being invalidated.
 func TestABadKeyAmongGoodOnes(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[string, int](t, newStore(t, memoryTier()))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[string, int](t, newStore(t, in.tiers()))
 		_ = c.Set(t.Context(), "a", 1)
 		if err := c.DeleteMany(t.Context(), "", "a"); err == nil {
 			t.Error("the empty key was taken")
@@ -336,7 +336,7 @@ func TestABadKeyAmongGoodOnes(t *testing.T) {
 		if ok, _ := c.Has(t.Context(), "a"); ok {
 			t.Error("the good one is there still")
 		}
-		bad := newCache[failingText, int](t, newStore(t, memoryTier()))
+		bad := newCache[failingText, int](t, newStore(t, in.tiers()))
 		if _, err := bad.GetMany(t.Context(), []failingText{{}}); !errors.Is(err, errNoText) {
 			t.Error(err)
 		}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
-	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
 
 // A queue is a source whose loads end one by one, when the test says so.
@@ -187,10 +186,10 @@ func TestAnInvalidationBeatsLoadsBesideEachOther(t *testing.T) {
 
 // Each who waits too long goes past the last one that began: one more load each time.
 func TestLoadsThatHangAreGonePastOneByOne(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var src queue
 		ctx, cancel := context.WithCancel(t.Context())
-		c := newCache[int, int](t, newStore(t, memoryTier()), runtime.LockTimeout(time.Second))
+		c := newCache[int, int](t, newStore(t, in.tiers()), runtime.LockTimeout(time.Second))
 		var callers []*caller
 		for i := range 5 {
 			for range 10 {
@@ -215,10 +214,10 @@ func TestLoadsThatHangAreGonePastOneByOne(t *testing.T) {
 
 // The lock timeout is not waited for once for each load that hangs.
 func TestTheLockTimeoutBehindManyLoadsThatHang(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var src queue
 		ctx, cancel := context.WithCancel(t.Context())
-		c := newCache[int, int](t, newStore(t, memoryTier()), runtime.LockTimeout(time.Second))
+		c := newCache[int, int](t, newStore(t, in.tiers()), runtime.LockTimeout(time.Second))
 		for range 10 {
 			begin(ctx, c, &src)
 		}
@@ -238,9 +237,9 @@ func TestTheLockTimeoutBehindManyLoadsThatHang(t *testing.T) {
 }
 
 func TestTheLockTimeoutServesAGraceValue(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var src queue
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&faketier.Shared{})),
+		c := newCache[int, int](t, newStore(t, in.tiers()),
 			runtime.TTL(time.Second), runtime.Grace(time.Hour), runtime.Timeout(time.Minute), runtime.LockTimeout(time.Second))
 		if err := c.Set(t.Context(), 7, 1); err != nil {
 			t.Fatal(err)
@@ -261,8 +260,8 @@ func TestTheLockTimeoutServesAGraceValue(t *testing.T) {
 
 // A load that was given up but does not return is another caller's load too.
 func TestTheLockTimeoutGoesPastALoadThatWasGivenUp(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier()), runtime.LockTimeout(time.Second))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers()), runtime.LockTimeout(time.Second))
 		ctx, cancel := context.WithCancel(t.Context())
 		release := make(chan struct{})
 		go c.GetOrSet(ctx, 7, func(context.Context) (int, error) { <-release; return 1, nil })

@@ -12,6 +12,7 @@ import (
 // Memory has dropped what could not be invalidated in the shared tier, whether it
 // was to go by its key or by a stamp.
 func TestMemoryServesNothingAfterAnInvalidationThatFailed(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	for name, change := range changes {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

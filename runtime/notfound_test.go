@@ -113,10 +113,10 @@ func TestThatAValueIsAbsentIsRemembered(t *testing.T) {
 }
 
 func TestWaitersOfALoadThatFindsNothingGetItsError(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		src := table{missing: true}
 		src.delay.Store(int64(time.Second))
-		c := openIn(t, rows(), memoryTier())
+		c := openIn(t, rows(), in.tiers())
 		var wg sync.WaitGroup
 		for range 10 {
 			wg.Go(func() {
@@ -161,6 +161,7 @@ func TestOtherProcessesKnowThatThereIsNothing(t *testing.T) {
 
 // Whoever made the entry knew a loader that could say so. This one does not.
 func TestACacheWithoutNotFoundTakesNoSuchEntry(t *testing.T) {
+	mayTell(t, "another shape")
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		src := table{missing: true}
@@ -256,9 +257,9 @@ func TestARefreshThatFindsNothingReplacesTheValue(t *testing.T) {
 }
 
 func TestNotFoundIsNotAFailureToRemember(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		src := table{missing: true}
-		c := openIn(t, rows(), memoryTier(), runtime.ErrorTTL(time.Hour), runtime.NotFoundTTL(0))
+		c := openIn(t, rows(), in.tiers(), runtime.ErrorTTL(time.Hour), runtime.NotFoundTTL(0))
 		for range 3 {
 			c.GetOrSet(t.Context(), 7, src.load)
 		}

@@ -42,6 +42,7 @@ func (p *panicking) DeleteMany(ctx context.Context, keys []string) error {
 // A driver that panics has failed: callers get what they get then, memory forgets
 // what was invalidated, and the invalidation is carried out later.
 func TestADriverThatPanicsHasFailed(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		tier := &panicking{Shared: &faketier.Shared{}}
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(tier)))
@@ -71,8 +72,8 @@ func TestADriverThatPanicsHasFailed(t *testing.T) {
 
 // A nil context panics where the caller can see it, and holds nothing up.
 func TestANilContextPanicsInItsCaller(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Second), runtime.Grace(time.Hour)))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Second), runtime.Grace(time.Hour)))
 		if err := c.Set(t.Context(), 7, 1); err != nil {
 			t.Fatal(err)
 		}

@@ -22,6 +22,7 @@ var errDown = errors.New("connection refused")
 // A delete that did not reach the shared tier: what lies there must not come back,
 // neither while the tier is away nor when it is there again. Race R32.
 func TestWhatCouldNotBeDeletedIsNotReadAroundTheQueue(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	for name, change := range changes {
 		for _, bus := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, bus), func(t *testing.T) {
@@ -83,6 +84,7 @@ func TestWhatCouldNotBeDeletedIsNotReadAroundTheQueue(t *testing.T) {
 }
 
 func TestPendingInvalidationsAreCarriedOutInOrderAndTold(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var bus faketier.Bus
@@ -131,6 +133,7 @@ func TestPendingInvalidationsAreCarriedOutInOrderAndTold(t *testing.T) {
 // race R29: what a later Set has stored is not deleted by an older Delete that had
 // to wait.
 func TestAPendingDeleteDoesNotRemoveWhatWasSetSince(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		s := newStore(t, runtime.L2(&shared), runtime.L2CircuitBreakerDuration(0))
@@ -153,6 +156,7 @@ func TestAPendingDeleteDoesNotRemoveWhatWasSetSince(t *testing.T) {
 // An Expire after a Delete that did not get through must not make the deleted value
 // a grace value.
 func TestAPendingDeleteIsNotWeakenedByAnExpire(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		c := newCache[int, int](t, newStore(t, runtime.L2(&shared), runtime.Grace(time.Hour), runtime.L2CircuitBreakerDuration(0)))
@@ -176,6 +180,7 @@ func TestAPendingDeleteIsNotWeakenedByAnExpire(t *testing.T) {
 }
 
 func TestAnExpireThatHadToWaitKeepsTheGrace(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		c := newCache[int, int](t, newStore(t, runtime.L2(&shared), runtime.TTL(time.Hour), runtime.Grace(time.Hour)))
@@ -277,6 +282,8 @@ func TestCloseTriesForAsLongAsItsContextAllows(t *testing.T) {
 
 // Beyond the limit nothing is lost either: the store is cleared instead.
 func TestTooManyPendingInvalidationsClearTheStore(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
+	mayTell(t, "too many invalidations")
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		s := newStore(t, runtime.L2(&shared), runtime.TTL(time.Hour))
@@ -313,6 +320,7 @@ func TestTooManyPendingInvalidationsClearTheStore(t *testing.T) {
 
 // The bus is away, the shared tier is not: the change is done, and told later.
 func TestWhatCouldNotBeToldIsToldLater(t *testing.T) {
+	mayTell(t, theBusFails...)
 	for name, change := range changes {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -354,6 +362,7 @@ func (b *lossyBus) Publish(ctx context.Context, channel string, message []byte) 
 
 // Nothing waits for the tier while the circuit breaker is open.
 func TestTheBreakerLeavesAFailingTierAlone(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var states []string
@@ -403,6 +412,7 @@ func TestTheBreakerLeavesAFailingTierAlone(t *testing.T) {
 
 // A caller that gives up says nothing about the tier.
 func TestACallersOwnCancellationDoesNotOpenTheBreaker(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		c := newCache[int, int](t, newStore(t, runtime.L2(&shared)))
@@ -427,6 +437,7 @@ func TestACallersOwnCancellationDoesNotOpenTheBreaker(t *testing.T) {
 }
 
 func TestSuppressL2Errors(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		s := newStore(t, runtime.L2(&shared), runtime.SuppressL2Errors(false), runtime.L2CircuitBreakerDuration(0))
@@ -460,6 +471,7 @@ func TestSuppressL2Errors(t *testing.T) {
 
 // A reader that does not mind loads for itself what another one's flight failed for.
 func TestAnL2ErrorIsNotSharedWithThoseWhoSuppressIt(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		c := newCache[int, int](t, newStore(t, runtime.L2(&shared), runtime.L2CircuitBreakerDuration(0)))
@@ -491,6 +503,7 @@ func TestAnL2ErrorIsNotSharedWithThoseWhoSuppressIt(t *testing.T) {
 }
 
 func TestTheSoftTimeoutOfL2CountsWhereThereIsAGraceValue(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		s := newStore(t, memoryTier(), runtime.L2(&shared), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(time.Minute),
@@ -526,6 +539,7 @@ func TestTheSoftTimeoutOfL2CountsWhereThereIsAGraceValue(t *testing.T) {
 
 // What is pending for one key does not keep its neighbours from being read.
 func TestAPendingKeyAmongOthers(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		c := newCache[int, int](t, newStore(t, runtime.L2(&shared), runtime.L2CircuitBreakerDuration(0)))
@@ -554,6 +568,7 @@ func TestAPendingKeyAmongOthers(t *testing.T) {
 
 // A driver that breaks its contract is a tier that fails.
 func TestADriverThatReturnsTooLittle(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		c := newCache[int, int](t, newStore(t, runtime.L2(shortTier{&faketier.Shared{}})))
 		var src source
@@ -573,6 +588,8 @@ func (shortTier) GetMany(context.Context, []string) ([][]byte, error) { return n
 // A value that cannot be encoded is not stored, and what it replaces goes; if that
 // fails too, it goes later.
 func TestAValueThatCannotBeEncoded(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
+	mayTell(t, "ncode")
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var away atomic.Bool
@@ -604,6 +621,7 @@ func TestAValueThatCannotBeEncoded(t *testing.T) {
 }
 
 func TestATagThatWaitedBehindANamespaceReachesLoadsUnderWay(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var l2 faketier.Shared
 		a := newNamed(t, "a", memoryTier(), runtime.L2(&l2))

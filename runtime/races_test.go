@@ -18,6 +18,7 @@ import (
 // race R12: a refresh outlives the request that began it, and its key is free when it
 // has ended, however it ends.
 func TestARefreshDoesNotEndWithTheRequestThatBeganIt(t *testing.T) {
+	mayTell(t, "load failed")
 	for name, end := range map[string]func() (int, error){
 		"value":  func() (int, error) { return 2, nil },
 		"error":  func() (int, error) { return 0, errSource },
@@ -25,8 +26,8 @@ func TestARefreshDoesNotEndWithTheRequestThatBeganIt(t *testing.T) {
 		"goexit": func() (int, error) { goruntime.Goexit(); return 0, nil },
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Hour), runtime.RefreshAfter(time.Minute), runtime.GraceBackoff(time.Second)))
+			inEveryShape(t, func(t *testing.T, in shape) {
+				c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Hour), runtime.RefreshAfter(time.Minute), runtime.GraceBackoff(time.Second)))
 				if err := c.Set(t.Context(), 7, 1); err != nil {
 					t.Fatal(err)
 				}
@@ -61,8 +62,8 @@ func TestARefreshDoesNotEndWithTheRequestThatBeganIt(t *testing.T) {
 
 // race R12: neither does a soft timeout's load.
 func TestALoadLeftBehindDoesNotEndWithItsRequest(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(time.Millisecond)))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(time.Millisecond)))
 		if err := c.Set(t.Context(), 7, 1); err != nil {
 			t.Fatal(err)
 		}
@@ -87,8 +88,8 @@ func TestALoadLeftBehindDoesNotEndWithItsRequest(t *testing.T) {
 // neither its cancellation nor its deadline.
 func TestABackgroundLoadHasTheValuesOfItsRequestOnly(t *testing.T) {
 	type key struct{}
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Hour), runtime.RefreshAfter(time.Minute)))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Hour), runtime.RefreshAfter(time.Minute)))
 		if err := c.Set(t.Context(), 7, 1); err != nil {
 			t.Fatal(err)
 		}
@@ -116,8 +117,8 @@ func TestABackgroundLoadHasTheValuesOfItsRequestOnly(t *testing.T) {
 // race R17: a caller who has waited too long for another's load loads for itself, and
 // what the first of them brings is kept.
 func TestACallerWhoWaitsTooLongLoadsForItself(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.LockTimeout(time.Second)))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.LockTimeout(time.Second)))
 		hung := make(chan struct{})
 		first := make(chan error, 1)
 		go func() {
@@ -183,8 +184,8 @@ func TestARefreshDoesNotBringBackWhatWasDeleted(t *testing.T) {
 
 // race R40: no timer refreshes what nobody asks for.
 func TestNothingIsRefreshedThatNobodyAsksFor(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Hour), runtime.RefreshAfter(time.Minute)))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Hour), runtime.RefreshAfter(time.Minute)))
 		var src source
 		if _, err := c.GetOrSet(t.Context(), 7, src.load); err != nil {
 			t.Fatal(err)

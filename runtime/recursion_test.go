@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
-	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
 
 // A loader that asks for what it loads would wait for itself.
@@ -31,8 +30,8 @@ func TestALoaderThatAsksForItsOwnKeyIsToldAtOnce(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				c := newCache[int, int](t, newStore(t, memoryTier()), runtime.HardTimeout(time.Second))
+			inEveryShape(t, func(t *testing.T, in shape) {
+				c := newCache[int, int](t, newStore(t, in.tiers()), runtime.HardTimeout(time.Second))
 				var told error
 				_, err := c.GetOrSet(t.Context(), 7, func(ctx context.Context) (int, error) {
 					start := time.Now()
@@ -71,8 +70,8 @@ func TestALoaderThatAsksForItsOwnKeyGetsTheGraceValue(t *testing.T) {
 
 // A load that goes on behind its caller's back may wait for it.
 func TestARefreshThatALoaderBeganMayAskForItsKey(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&faketier.Shared{})), runtime.TTL(time.Second), runtime.Grace(time.Hour))
+	inEveryShapeWithMemory(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers()), runtime.TTL(time.Second), runtime.Grace(time.Hour))
 		_ = c.Set(t.Context(), 8, 1)
 		time.Sleep(2 * time.Second)
 		refreshed := make(chan error, 1)

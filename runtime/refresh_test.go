@@ -109,9 +109,10 @@ func TestOnlyGetOrSetRefreshes(t *testing.T) {
 }
 
 func TestARefreshThatFailsBacksOffAndTheValueStays(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	mayTell(t, "load failed")
+	inEveryShapeWithMemory(t, func(t *testing.T, in shape) {
 		var src source
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Minute), runtime.RefreshAfter(30*time.Second), runtime.GraceBackoff(10*time.Second)))
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Minute), runtime.RefreshAfter(30*time.Second), runtime.GraceBackoff(10*time.Second)))
 		src.value.Store(1)
 		get := func(wanted int, loads int64) {
 			t.Helper()
@@ -261,7 +262,7 @@ func TestTheLastFormOfRefreshGivenHolds(t *testing.T) {
 		"the store's":            {runtime.RefreshAfter(10 * time.Second), nil, nil, 10 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			inEveryShape(t, func(t *testing.T, in shape) {
 				var src source
 				var ofCache []runtime.Option
 				if o.cache != nil {
@@ -271,7 +272,7 @@ func TestTheLastFormOfRefreshGivenHolds(t *testing.T) {
 				if o.call != nil {
 					ofCall = append(ofCall, o.call)
 				}
-				c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Minute), o.store), ofCache...)
+				c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Minute), o.store), ofCache...)
 				c.GetOrSet(t.Context(), 7, src.load, ofCall...)
 				for at := time.Duration(0); at < time.Minute; at += time.Second {
 					c.GetOrSet(t.Context(), 7, src.load, ofCall...)
@@ -290,9 +291,9 @@ func TestTheLastFormOfRefreshGivenHolds(t *testing.T) {
 }
 
 func TestWhatIsFreshForEverIsRefreshedAfterADurationOnly(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var timed, part source
-		s := newStore(t, memoryTier(), runtime.L2(&faketier.Shared{}))
+		s := newStore(t, in.tiers())
 		c := newCache[int, int](t, s, runtime.TTL(runtime.Forever))
 		for range 2 {
 			c.GetOrSet(t.Context(), 1, timed.load, runtime.RefreshAfter(time.Hour))
@@ -306,9 +307,9 @@ func TestWhatIsFreshForEverIsRefreshedAfterADurationOnly(t *testing.T) {
 }
 
 func TestACallerOfAValueThatEndsDuringItsRefreshWaitsForIt(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var src source
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Minute), runtime.RefreshAfter(59*time.Second)))
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Minute), runtime.RefreshAfter(59*time.Second)))
 		c.GetOrSet(t.Context(), 7, src.load)
 		time.Sleep(59 * time.Second)
 		src.value.Store(2)
@@ -330,9 +331,9 @@ func TestACallerOfAValueThatEndsDuringItsRefreshWaitsForIt(t *testing.T) {
 }
 
 func TestNoRefreshOfAFreshValueWhereNoneIsAllowed(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var src source
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Minute), runtime.RefreshAfter(time.Second), runtime.MaxBackground(0)))
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Minute), runtime.RefreshAfter(time.Second), runtime.MaxBackground(0)))
 		for range 2 {
 			got, err := c.GetOrSet(t.Context(), 7, src.load)
 			want(t, got, err, 0)
@@ -383,6 +384,7 @@ func TestARefreshOffersNothingThatWasInvalidated(t *testing.T) {
 // A value that has just stood in for a load that failed is not loaded once more
 // because it is due.
 func TestOneLoadByACallerWhoseLoadFails(t *testing.T) {
+	mayTell(t, "load failed")
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var src source

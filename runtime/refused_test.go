@@ -62,6 +62,8 @@ func (r *refusing) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, 
 // A value that cannot be written again as a stale one goes, and does not come back as a
 // fresh one when the tier refuses it the second time.
 func TestAnExpiredValueThatTheSharedTierRefusesIsGone(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
+	mayTell(t, "refused")
 	for name, plain := range map[string]bool{"swapping tier": false, "plain tier": true} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -114,6 +116,8 @@ func TestAnExpiredValueThatTheSharedTierRefusesIsGone(t *testing.T) {
 // What is written one by one, because the tier refuses one of many, does not take so
 // long that a delete goes past it.
 func TestADeleteBehindABatchOfWhichOneIsRefused(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
+	mayTell(t, "refused")
 	bubble(t, func(t *testing.T) {
 		l2 := (&refusing{Shared: &faketier.Shared{}}).refuse("0")
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(l2)))
@@ -141,6 +145,7 @@ func TestADeleteBehindABatchOfWhichOneIsRefused(t *testing.T) {
 
 // What was written although a neighbour was refused is not this process's alone.
 func TestAPullInTwoProcessesOfWhatWasWrittenBesideWhatWasRefused(t *testing.T) {
+	mayTell(t, "refused")
 	bubble(t, func(t *testing.T) {
 		l2 := (&refusing{Shared: &faketier.Shared{}}).refuse("0")
 		here, there := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(l2))), newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(l2)))

@@ -55,6 +55,7 @@ func TestAResultTagIsNotTrustedBecauseTheNumberOfAnyTagWasEvicted(t *testing.T) 
 // That stamps were read after a load is worth nothing if whether they changed during it
 // cannot be told.
 func TestAResultTagIsNotTrustedWhileTheNumberOfAnyTagCannotBeRead(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	var shared faketier.Shared
 	var lost atomic.Bool
 	shared.Before = func(_ context.Context, op string, keys []string) error {
@@ -94,6 +95,7 @@ func deletedElsewhereMeanwhile(t *testing.T, shared *faketier.Shared, trouble fu
 // Of two loads with one tag, the stamps that the later one has read are not those of
 // the earlier one, which could not read them itself.
 func TestAResultTagIsNotTrustedBecauseAnotherLoadHasReadItsStamp(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var src source
@@ -125,6 +127,7 @@ func TestAResultTagIsNotTrustedBecauseAnotherLoadHasReadItsStamp(t *testing.T) {
 
 // While the shared tier does not answer, memory keeps what its values tag.
 func TestAValueWithAResultTagIsKeptWithoutTheSharedTier(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var src source

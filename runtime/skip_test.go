@@ -81,7 +81,8 @@ func TestSkipBusNotifyTellsNobodyOfEntries(t *testing.T) {
 }
 
 func TestOnLoadErrorHearsOfEveryFailure(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	mayTell(t, "load failed")
+	inEveryShapeWithMemory(t, func(t *testing.T, in shape) {
 		var heard []string
 		var mu sync.Mutex
 		on := runtime.OnLoadError(func(e *runtime.LoadError) {
@@ -89,7 +90,7 @@ func TestOnLoadErrorHearsOfEveryFailure(t *testing.T) {
 			defer mu.Unlock()
 			heard = append(heard, fmt.Sprintf("%s %v %v %v", e.Store, e.Keys, e.Background, errors.Is(e, errSource)))
 		})
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Minute), runtime.Grace(time.Hour), on))
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Minute), runtime.Grace(time.Hour), on))
 		var src source
 		src.fail.Store(true)
 		if _, err := c.GetOrSet(t.Context(), 7, src.load); !errors.Is(err, errSource) {
@@ -203,6 +204,7 @@ func TestExpireDoesNotOverwriteANewerValue(t *testing.T) {
 // A tier may refuse a value, such as one that is too large. That is no outage, and
 // what the value replaces goes all the same.
 func TestAValueThatTheSharedTierRefuses(t *testing.T) {
+	mayTell(t, "refused")
 	for _, memory := range []bool{true, false} {
 		t.Run(fmt.Sprint("memory ", memory), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -25,6 +25,11 @@ func statement(t *testing.T, about string, f func(t *testing.T)) {
 	t.Run(about, func(t *testing.T) { bubble(t, f) })
 }
 
+func statementInEveryShape(t *testing.T, about string, f func(t *testing.T, in shape)) {
+	t.Helper()
+	t.Run(about, func(t *testing.T) { inEveryShape(t, f) })
+}
+
 func TestStatementsAboutTheCacheService(t *testing.T) {
 	open := func(t *testing.T) runtime.Stores {
 		var shared faketier.Shared // two stores on one server need two prefixes
@@ -178,8 +183,9 @@ func TestStatementsAboutNamespaces(t *testing.T) {
 }
 
 func TestStatementsAboutGracePeriods(t *testing.T) {
-	statement(t, "stale data is served while the database is down", func(t *testing.T) {
-		c := newCache[string, int](t, newStore(t, memoryTier(), runtime.TTL(10*time.Minute), runtime.Grace(6*time.Hour), runtime.Timeout(time.Second)))
+	mayTell(t, "load failed")
+	statementInEveryShape(t, "stale data is served while the database is down", func(t *testing.T, in shape) {
+		c := newCache[string, int](t, newStore(t, in.tiers(), runtime.TTL(10*time.Minute), runtime.Grace(6*time.Hour), runtime.Timeout(time.Second)))
 		var src source
 		src.value.Store(1)
 		_, _ = c.GetOrSet(t.Context(), "users:1", src.load)
@@ -205,8 +211,8 @@ func TestStatementsAboutGracePeriods(t *testing.T) {
 		}
 		wantLoads(t, &src, 3) // in 15 minutes
 	})
-	statement(t, "SWR: the next request gets stale data while it is fetched anew", func(t *testing.T) {
-		c := newCache[string, int](t, newStore(t, memoryTier(), runtime.TTL(time.Hour), runtime.Grace(6*time.Hour)))
+	statementInEveryShape(t, "SWR: the next request gets stale data while it is fetched anew", func(t *testing.T, in shape) {
+		c := newCache[string, int](t, newStore(t, in.tiers(), runtime.TTL(time.Hour), runtime.Grace(6*time.Hour)))
 		var src source
 		src.delay.Store(int64(5 * time.Second))
 		_ = c.Set(t.Context(), "slow-api", 1)
@@ -220,8 +226,8 @@ func TestStatementsAboutGracePeriods(t *testing.T) {
 		want(t, got, err, 2)
 		wantLoads(t, &src, 1)
 	})
-	statement(t, "expire keeps the value for the grace, delete does not", func(t *testing.T) {
-		c := newCache[string, string](t, newStore(t, memoryTier()))
+	statementInEveryShape(t, "expire keeps the value for the grace, delete does not", func(t *testing.T, in shape) {
+		c := newCache[string, string](t, newStore(t, in.tiers()))
 		_ = c.Set(t.Context(), "hello", "world", runtime.Grace(6*time.Minute))
 		_ = c.Expire(t.Context(), "hello")
 		// Bentocache's get returns such a value unless it is told not to; here it has to be asked for.
@@ -239,8 +245,8 @@ func TestStatementsAboutGracePeriods(t *testing.T) {
 
 func TestStatementsAboutTimeouts(t *testing.T) {
 	options := []runtime.StoreOption{runtime.TTL(10 * time.Minute), runtime.Grace(6 * time.Hour), runtime.Timeout(200 * time.Millisecond)}
-	statement(t, "soft timeout: the stale entry is returned, and the factory goes on in the background", func(t *testing.T) {
-		c := newCache[string, int](t, newStore(t, append(options, memoryTier())...))
+	statementInEveryShape(t, "soft timeout: the stale entry is returned, and the factory goes on in the background", func(t *testing.T, in shape) {
+		c := newCache[string, int](t, newStore(t, append(options, in.tiers())...))
 		var src source
 		_ = c.Set(t.Context(), "products", 1)
 		src.value.Store(2)
@@ -257,8 +263,8 @@ func TestStatementsAboutTimeouts(t *testing.T) {
 		got, err = c.GetOrSet(t.Context(), "products", src.load)
 		want(t, got, err, 2)
 	})
-	statement(t, "soft timeout: a factory that is quick enough is waited for", func(t *testing.T) {
-		c := newCache[string, int](t, newStore(t, append(options, memoryTier())...))
+	statementInEveryShape(t, "soft timeout: a factory that is quick enough is waited for", func(t *testing.T, in shape) {
+		c := newCache[string, int](t, newStore(t, append(options, in.tiers())...))
 		var src source
 		_ = c.Set(t.Context(), "products", 1)
 		src.value.Store(2)
@@ -267,16 +273,16 @@ func TestStatementsAboutTimeouts(t *testing.T) {
 		got, err := c.GetOrSet(t.Context(), "products", src.load)
 		want(t, got, err, 2)
 	})
-	statement(t, "soft timeout: without a grace value it is not used", func(t *testing.T) {
-		c := newCache[string, int](t, newStore(t, append(options, memoryTier())...))
+	statementInEveryShape(t, "soft timeout: without a grace value it is not used", func(t *testing.T, in shape) {
+		c := newCache[string, int](t, newStore(t, append(options, in.tiers())...))
 		var src source
 		src.delay.Store(int64(time.Minute))
 		began := time.Now()
 		_, err := c.GetOrSet(t.Context(), "products", src.load)
 		want(t, time.Since(began), err, time.Minute)
 	})
-	statement(t, "hard timeout: an error that can be told", func(t *testing.T) {
-		c := newCache[string, int](t, newStore(t, memoryTier(), runtime.HardTimeout(time.Second)))
+	statementInEveryShape(t, "hard timeout: an error that can be told", func(t *testing.T, in shape) {
+		c := newCache[string, int](t, newStore(t, in.tiers(), runtime.HardTimeout(time.Second)))
 		var src source
 		src.delay.Store(int64(time.Minute))
 		began := time.Now()
@@ -285,16 +291,16 @@ func TestStatementsAboutTimeouts(t *testing.T) {
 			t.Error(err, time.Since(began))
 		}
 	})
-	statement(t, "hard timeout has to be greater than the soft timeout", func(t *testing.T) {
-		if _, err := runtime.NewStore("test", memoryTier(), runtime.Timeout(2), runtime.HardTimeout(1)); err == nil {
+	statementInEveryShape(t, "hard timeout has to be greater than the soft timeout", func(t *testing.T, in shape) {
+		if _, err := runtime.NewStore("test", in.tiers(), runtime.Timeout(2), runtime.HardTimeout(1)); err == nil {
 			t.Error("it was taken")
 		}
 	})
 }
 
 func TestStatementsAboutStampedeProtection(t *testing.T) {
-	statement(t, "10k clients, one execution of the factory", func(t *testing.T) {
-		s := newStore(t, memoryTier())
+	statementInEveryShape(t, "10k clients, one execution of the factory", func(t *testing.T, in shape) {
+		s := newStore(t, in.tiers())
 		var src source
 		src.delay.Store(int64(time.Second))
 		var all sync.WaitGroup
@@ -308,8 +314,8 @@ func TestStatementsAboutStampedeProtection(t *testing.T) {
 		all.Wait()
 		wantLoads(t, &src, 1)
 	})
-	statement(t, "lockTimeout", func(t *testing.T) {
-		c := newCache[string, int](t, newStore(t, memoryTier(), runtime.LockTimeout(time.Second)))
+	statementInEveryShape(t, "lockTimeout", func(t *testing.T, in shape) {
+		c := newCache[string, int](t, newStore(t, in.tiers(), runtime.LockTimeout(time.Second)))
 		var loads atomic.Int64
 		load := func(context.Context) (int, error) { loads.Add(1); time.Sleep(10 * time.Second); return 1, nil }
 		go func() { _, _ = c.GetOrSet(context.Background(), "post:1", load) }()
@@ -325,6 +331,7 @@ func TestStatementsAboutStampedeProtection(t *testing.T) {
 }
 
 func TestStatementsAboutAdaptiveCaching(t *testing.T) {
+	mayTell(t, "load failed")
 	statement(t, "setOptions: a token is cached until it expires", func(t *testing.T) {
 		c := newCache[string, int](t, newStore(t, memoryTier(), runtime.TTL(10*time.Minute)))
 		var loads int
@@ -337,8 +344,8 @@ func TestStatementsAboutAdaptiveCaching(t *testing.T) {
 			t.Error(loads)
 		}
 	})
-	statement(t, "ctx.skip: the value is not cached", func(t *testing.T) {
-		c := newCache[string, int](t, newStore(t, memoryTier()))
+	statementInEveryShape(t, "ctx.skip: the value is not cached", func(t *testing.T, in shape) {
+		c := newCache[string, int](t, newStore(t, in.tiers()))
 		var loads int
 		for range 2 {
 			// Bentocache returns undefined; here callers get what the loader returns.
@@ -349,8 +356,8 @@ func TestStatementsAboutAdaptiveCaching(t *testing.T) {
 			t.Error(loads)
 		}
 	})
-	statement(t, "ctx.fail: an error, or the stale item", func(t *testing.T) {
-		c := newCache[string, int](t, newStore(t, memoryTier(), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(time.Second)))
+	statementInEveryShape(t, "ctx.fail: an error, or the stale item", func(t *testing.T, in shape) {
+		c := newCache[string, int](t, newStore(t, in.tiers(), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(time.Second)))
 		var loads int
 		fail := says(&loads, 0, func(e *runtime.LoadEntry) { e.Fail(errSource) })
 		if _, err := c.GetOrSet(t.Context(), "foo", fail); !errors.Is(err, errSource) {
@@ -361,8 +368,8 @@ func TestStatementsAboutAdaptiveCaching(t *testing.T) {
 		got, err := c.GetOrSet(t.Context(), "foo", fail)
 		want(t, got, err, 1)
 	})
-	statement(t, "ctx.gracedEntry: the stale value", func(t *testing.T) {
-		c := newCache[string, string](t, newStore(t, memoryTier(), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(time.Second)))
+	statementInEveryShape(t, "ctx.gracedEntry: the stale value", func(t *testing.T, in shape) {
+		c := newCache[string, string](t, newStore(t, in.tiers(), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(time.Second)))
 		load := func(ctx context.Context) (string, error) {
 			if v, _, _ := runtime.StaleValue[string](ctx); v == "bar" {
 				return "foo", nil
@@ -378,6 +385,8 @@ func TestStatementsAboutAdaptiveCaching(t *testing.T) {
 }
 
 func TestStatementsAboutOptions(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
+	mayTell(t, "load failed")
 	statement(t, "prefix: a clear reaches no other application", func(t *testing.T) {
 		var shared faketier.Shared
 		mine, theirs := newStore(t, runtime.L2(&shared), runtime.Prefix("mine")), newStore(t, runtime.L2(&shared), runtime.Prefix("theirs"))
@@ -484,6 +493,7 @@ func TestStatementsAboutOptions(t *testing.T) {
 }
 
 func TestStatementsAboutTheBus(t *testing.T) {
+	mayTell(t, theBusFails...)
 	statement(t, "N2 does not go on to serve what N1 has invalidated", func(t *testing.T) {
 		var shared faketier.Shared
 		var bus faketier.Bus

@@ -13,9 +13,9 @@ import (
 )
 
 func TestFreshUntilTheEndOfTheTTLAndNotLonger(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var src source
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Minute)))
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Minute)))
 		ctx := context.Background()
 		src.value.Store(1)
 		got, err := c.GetOrSet(ctx, 7, src.load)
@@ -33,9 +33,9 @@ func TestFreshUntilTheEndOfTheTTLAndNotLonger(t *testing.T) {
 }
 
 func TestForeverDoesNotEnd(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var src source
-		c := newCache[string, int](t, newStore(t, memoryTier(), runtime.L2(&faketier.Shared{})))
+		c := newCache[string, int](t, newStore(t, in.tiers()))
 		ctx := context.Background()
 		if _, err := c.GetOrSetForever(ctx, "k", src.load); err != nil {
 			t.Fatal(err)
@@ -50,6 +50,7 @@ func TestForeverDoesNotEnd(t *testing.T) {
 
 // race R30: a copy from L2 to L1 keeps the deadlines it had.
 func TestDeadlinesSurviveTheCopyBetweenTiers(t *testing.T) {
+	mayTell(t, "load failed")
 	bubble(t, func(t *testing.T) {
 		var src source
 		var shared faketier.Shared
@@ -102,9 +103,9 @@ func TestTTLCountsFromTheEndOfTheLoad(t *testing.T) {
 }
 
 func TestStaleAtOnceAndRefreshedBehind(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var src source
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Minute), runtime.Grace(time.Hour)))
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Minute), runtime.Grace(time.Hour)))
 		ctx := context.Background()
 		src.value.Store(1)
 		got, err := c.GetOrSet(ctx, 7, src.load)
@@ -128,8 +129,8 @@ func TestStaleAtOnceAndRefreshedBehind(t *testing.T) {
 }
 
 func TestGetReturnsNoStaleValue(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Minute), runtime.Grace(time.Hour)))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Minute), runtime.Grace(time.Hour)))
 		ctx := context.Background()
 		if err := c.Set(ctx, 1, 5); err != nil {
 			t.Fatal(err)
@@ -143,9 +144,10 @@ func TestGetReturnsNoStaleValue(t *testing.T) {
 
 // race R9: the back-off counts from the failure, so it bites at the first one.
 func TestGraceBackoffCountsFromTheFailure(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	mayTell(t, "load failed")
+	inEveryShapeWithMemory(t, func(t *testing.T, in shape) {
 		var src source
-		c := newCache[int, int](t, newStore(t, memoryTier(),
+		c := newCache[int, int](t, newStore(t, in.tiers(),
 			runtime.TTL(time.Second), runtime.Grace(24*time.Hour), runtime.GraceBackoff(10*time.Second)))
 		ctx := context.Background()
 		src.value.Store(1)
@@ -169,9 +171,10 @@ func TestGraceBackoffCountsFromTheFailure(t *testing.T) {
 
 // race R9, R30: grace does not grow by being used.
 func TestGraceEndsAlthoughTheLoaderKeepsFailing(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	mayTell(t, "load failed")
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var src source
-		c := newCache[int, int](t, newStore(t, memoryTier(),
+		c := newCache[int, int](t, newStore(t, in.tiers(),
 			runtime.TTL(time.Second), runtime.Grace(10*time.Second), runtime.GraceBackoff(time.Second)))
 		ctx := context.Background()
 		if _, err := c.GetOrSet(ctx, 7, src.load); err != nil {
@@ -193,9 +196,9 @@ func TestGraceEndsAlthoughTheLoaderKeepsFailing(t *testing.T) {
 }
 
 func TestSoftTimeoutServesGraceAndLetsTheLoadFinish(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var src source
-		c := newCache[int, int](t, newStore(t, memoryTier(),
+		c := newCache[int, int](t, newStore(t, in.tiers(),
 			runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(200*time.Millisecond)))
 		ctx := context.Background()
 		src.value.Store(1)
@@ -224,9 +227,9 @@ func TestSoftTimeoutServesGraceAndLetsTheLoadFinish(t *testing.T) {
 }
 
 func TestSoftTimeoutWithoutGraceWaits(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var src source
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.Timeout(time.Millisecond)))
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.Timeout(time.Millisecond)))
 		src.value.Store(4)
 		src.delay.Store(int64(time.Minute))
 		got, err := c.GetOrSet(context.Background(), 7, src.load)
@@ -235,8 +238,8 @@ func TestSoftTimeoutWithoutGraceWaits(t *testing.T) {
 }
 
 func TestHardTimeoutCancelsTheLoader(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.HardTimeout(time.Second)))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.HardTimeout(time.Second)))
 		cause := make(chan error, 1)
 		start := time.Now()
 		_, err := c.GetOrSet(context.Background(), 7, func(ctx context.Context) (int, error) {
@@ -257,9 +260,10 @@ func TestHardTimeoutCancelsTheLoader(t *testing.T) {
 }
 
 func TestHardTimeoutServesGrace(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	mayTell(t, "load failed")
+	inEveryShapeWithMemory(t, func(t *testing.T, in shape) {
 		var src source
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.TTL(time.Minute), runtime.Grace(time.Hour),
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Minute), runtime.Grace(time.Hour),
 			runtime.Timeout(900*time.Millisecond), runtime.HardTimeout(time.Second)))
 		ctx := context.Background()
 		src.value.Store(1)
@@ -279,8 +283,8 @@ func TestHardTimeoutServesGrace(t *testing.T) {
 
 // race R7: five callers after a hard timeout do not run five overlapping loads.
 func TestLoadsDoNotOverlapAfterAHardTimeout(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.HardTimeout(time.Second)))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.HardTimeout(time.Second)))
 		var running, most, loads atomic.Int64
 		deaf := func(context.Context) (int, error) { // ignores its context
 			loads.Add(1)
@@ -305,8 +309,8 @@ func TestLoadsDoNotOverlapAfterAHardTimeout(t *testing.T) {
 
 // race R13: a hung loader does not hold its key for ever.
 func TestAHungLoadGivesItsKeyBack(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.MaxLoadTime(time.Minute)))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.MaxLoadTime(time.Minute)))
 		ctx := context.Background()
 		hang := make(chan struct{})
 		if _, err := c.GetOrSet(ctx, 7, func(context.Context) (int, error) { <-hang; return 1, nil }); !errors.Is(err, runtime.ErrTimeout) {
@@ -325,9 +329,10 @@ func TestAHungLoadGivesItsKeyBack(t *testing.T) {
 }
 
 func TestOptionsOfACallWin(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	mayTell(t, "load failed")
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var src source
-		s := newStore(t, memoryTier(), runtime.TTL(time.Hour))
+		s := newStore(t, in.tiers(), runtime.TTL(time.Hour))
 		stores, err := runtime.NewStores("test", s, runtime.TTL(time.Minute), runtime.Grace(time.Hour))
 		if err != nil {
 			t.Fatal(err)

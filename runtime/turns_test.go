@@ -146,6 +146,7 @@ func TestADeleteBehindAFillAndAnExpire(t *testing.T) {
 
 // A driver that panics in a pull does not keep the next one waiting.
 func TestAPanicInAPullHoldsUpNobody(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var armed atomic.Bool
@@ -168,8 +169,8 @@ func TestAPanicInAPullHoldsUpNobody(t *testing.T) {
 
 // The grace value ends while its caller waits for a load that was given up.
 func TestStandingByOutlivesTheGrace(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.MaxBackground(0), runtime.TTL(time.Second), runtime.Grace(3*time.Second), runtime.Timeout(time.Second)))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.MaxBackground(0), runtime.TTL(time.Second), runtime.Grace(3*time.Second), runtime.Timeout(time.Second)))
 		c.Set(t.Context(), 7, 1)
 		time.Sleep(2 * time.Second)
 		stubborn := func(context.Context) (int, error) { time.Sleep(10 * time.Second); return 0, errSource }
@@ -184,6 +185,7 @@ func TestStandingByOutlivesTheGrace(t *testing.T) {
 // The hard timeout asks the shared tier in a goroutine of its own, where nobody else
 // catches a driver's panic.
 func TestADriversPanicAtTheHardTimeout(t *testing.T) {
+	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var armed atomic.Bool

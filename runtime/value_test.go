@@ -89,6 +89,7 @@ func TestAGeneratedCodecIsUsed(t *testing.T) {
 // An entry that another build wrote for another shape of the type is a miss that
 // says so, and is replaced.
 func TestAnotherFingerprintIsAMissWithItsOwnWarning(t *testing.T) {
+	mayTell(t, "another shape")
 	bubble(t, func(t *testing.T) {
 		var tier faketier.Shared
 		var log bytes.Buffer
@@ -123,6 +124,7 @@ func (jsonCodec) Unmarshal(data []byte, v any) error { return json.Unmarshal(dat
 // A store's own codec is used in place of the generated one, and what one of them,
 // or reflection, has written is a miss for the others.
 func TestCodecsKeepApart(t *testing.T) {
+	mayTell(t, "another shape")
 	bubble(t, func(t *testing.T) {
 		var tier faketier.Shared
 		caches := map[string]*runtime.Cache[string, shaped]{
@@ -150,8 +152,8 @@ func TestCodecsKeepApart(t *testing.T) {
 func TestAGeneratedCopyKeepsCallersApart(t *testing.T) {
 	for name, shared := range map[string]bool{"copied": false, "shared": true} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				c := openShaped(t, newStore(t, memoryTier()), shapedValue(1), shared)
+			inEveryShapeWithMemory(t, func(t *testing.T, in shape) {
+				c := openShaped(t, newStore(t, in.tiers()), shapedValue(1), shared)
 				if err := c.Set(t.Context(), "k", shaped{"Ada", []string{"admin"}}); err != nil {
 					t.Fatal(err)
 				}
@@ -185,6 +187,7 @@ func TestNoCopyFunctionMeansNoCopy(t *testing.T) {
 
 // A value that the generated codec cannot write is served from memory all the same.
 func TestAGeneratedCodecMayFailOrPanic(t *testing.T) {
+	mayTell(t, "ncode")
 	for name, encode := range map[string]func(*wire.Encoder, shaped){
 		"fail":  func(e *wire.Encoder, _ shaped) { e.Fail(errors.New("cannot")) },
 		"panic": func(*wire.Encoder, shaped) { panic("cannot") },

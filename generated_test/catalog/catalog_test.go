@@ -12,27 +12,14 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/cachegen/cachegen/drivers/memory"
+	"github.com/cachegen/cachegen/generated_test/internal/process"
 	"github.com/cachegen/cachegen/runtime"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func open(t testing.TB) (*Products, *CachedProducts, runtime.Stores) {
+func open(t testing.TB, stores runtime.Stores) (*Products, *CachedProducts) {
 	t.Helper()
-	store, err := runtime.NewStore("main", runtime.L1(memory.New(memory.Options{MaxSize: "10mb"})))
-	if err != nil {
-		t.Fatal(err)
-	}
-	stores, err := runtime.NewStores("main", store)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := stores.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
 	table := NewProducts("eu")
 	table.rows[1] = Product{ID: 1, Name: "Lamp", Category: "light", Cents: 1000, Brand: &Brand{ID: 9, Name: "Lux"}}
 	table.rows[2] = Product{ID: 2, Name: "Bulb", Category: "light", Cents: 200} // without a brand
@@ -40,7 +27,7 @@ func open(t testing.TB) (*Products, *CachedProducts, runtime.Stores) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return table, cached, stores
+	return table, cached
 }
 
 // queries reports how many queries f made.
@@ -66,8 +53,8 @@ var (
 )
 
 func TestTheWrapperLoadsOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		table, cached, _ := open(t)
+	process.InEveryShape(t, func(t *testing.T, stores runtime.Stores) {
+		table, cached := open(t, stores)
 		n := table.queries(func() {
 			for range 3 {
 				p, err := cached.FindProduct(t.Context(), 1)
@@ -83,8 +70,8 @@ func TestTheWrapperLoadsOnce(t *testing.T) {
 }
 
 func TestALoadersErrorIsNotCached(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		_, cached, _ := open(t)
+	process.InEveryShape(t, func(t *testing.T, stores runtime.Stores) {
+		_, cached := open(t, stores)
 		for range 2 {
 			if _, err := cached.FindProduct(t.Context(), 99); !errors.Is(err, ErrNotFound) {
 				t.Fatal(err)
@@ -97,8 +84,8 @@ func TestALoadersErrorIsNotCached(t *testing.T) {
 }
 
 func TestAWriteDeletesAndSetsWhatItNames(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		table, cached, _ := open(t)
+	process.InEveryShape(t, func(t *testing.T, stores runtime.Stores) {
+		table, cached := open(t, stores)
 		ctx := t.Context()
 		read := func() (product, byName *Product, listing []string) {
 			t.Helper()
@@ -133,8 +120,8 @@ func TestAWriteDeletesAndSetsWhatItNames(t *testing.T) {
 }
 
 func TestTheMethodOfTheTableWinsOverAHelperOfThatName(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		table, cached, _ := open(t)
+	process.InEveryShape(t, func(t *testing.T, stores runtime.Stores) {
+		table, cached := open(t, stores)
 		if _, err := cached.FindProduct(t.Context(), 1); err != nil {
 			t.Fatal(err)
 		}
@@ -157,8 +144,8 @@ func TestTheMethodOfTheTableWinsOverAHelperOfThatName(t *testing.T) {
 }
 
 func TestResultTags(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		table, cached, _ := open(t)
+	process.InEveryShape(t, func(t *testing.T, stores runtime.Stores) {
+		table, cached := open(t, stores)
 		ctx := t.Context()
 		find := func() {
 			for id := ProductID(1); id <= 2; id++ {
@@ -184,8 +171,8 @@ func TestResultTags(t *testing.T) {
 }
 
 func TestExpireByTagKeepsGrace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		table, cached, _ := open(t)
+	process.InEveryShape(t, func(t *testing.T, stores runtime.Stores) {
+		table, cached := open(t, stores)
 		ctx := t.Context()
 		if _, err := cached.GetPrice(ctx, 1, "en"); err != nil {
 			t.Fatal(err)
@@ -211,8 +198,8 @@ func TestExpireByTagKeepsGrace(t *testing.T) {
 }
 
 func TestTheKeyHoldsWhatItNames(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		table, cached, stores := open(t)
+	process.InEveryShape(t, func(t *testing.T, stores runtime.Stores) {
+		table, cached := open(t, stores)
 		ctx := t.Context()
 		other := NewProducts("us")
 		us, err := NewCachedProducts(other, stores)
@@ -240,9 +227,9 @@ func TestTheKeyHoldsWhatItNames(t *testing.T) {
 }
 
 func TestAPlainFunction(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	process.InEveryShape(t, func(t *testing.T, stores runtime.Stores) {
 		ctx := t.Context()
-		_, _, stores := open(t)
+		open(t, stores)
 		addr := netip.MustParseAddr("2001:db8::1")
 		if err := BindCaches(stores); err != nil {
 			t.Fatal(err)
@@ -311,7 +298,7 @@ func FuzzListingKeysAreInjective(f *testing.F) {
 const longName = "a product name of 32 characters." // as long as the promise goes
 
 func BenchmarkHitByIntKey(b *testing.B) {
-	_, cached, _ := open(b)
+	_, cached := open(b, process.Alone(b))
 	ctx := context.Background()
 	for b.Loop() {
 		if p, err := cached.GetOrSetProduct(ctx, 1); err != nil || p == nil {
@@ -321,7 +308,7 @@ func BenchmarkHitByIntKey(b *testing.B) {
 }
 
 func BenchmarkHitByStringKey(b *testing.B) {
-	table, cached, _ := open(b)
+	table, cached := open(b, process.Alone(b))
 	table.rows[3] = Product{ID: 3, Name: longName}
 	ctx := context.Background()
 	for b.Loop() {

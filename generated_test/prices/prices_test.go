@@ -259,9 +259,9 @@ func TestClosingForgetsAllPricesInAllProcesses(t *testing.T) {
 }
 
 func TestADraftBelongsToItsCaller(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	process.InEveryShape(t, func(t *testing.T, stores runtime.Stores) {
 		b := board(t)
-		cached, err := NewCachedDesk(&Desk{b}, process.Alone(t))
+		cached, err := NewCachedDesk(&Desk{b}, stores)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,16 +3,15 @@ package repository
 import (
 	"reflect"
 	"testing"
-	"testing/synctest"
 
 	"github.com/cachegen/cachegen/generated_test/internal/process"
+	"github.com/cachegen/cachegen/runtime"
 )
 
 // shops runs f on a shop, and on the repository that it embeds.
 func shops(t *testing.T, f func(t *testing.T, shop *CachedShop, base *CachedBase)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		stores := process.Alone(t)
+	process.InEveryShape(t, func(t *testing.T, stores runtime.Stores) {
 		shop := &Shop{Number: -7, Base: Base{orders: map[int64]Order{1: {ID: 1, Lines: []string{"a lamp"}}}}}
 		f(t, must[*CachedShop](t)(NewCachedShop(shop, stores)), must[*CachedBase](t)(NewCachedBase(&shop.Base, stores)))
 	})

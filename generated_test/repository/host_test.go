@@ -2,14 +2,14 @@ package repository
 
 import (
 	"testing"
-	"testing/synctest"
 
 	"github.com/cachegen/cachegen/generated_test/internal/process"
+	"github.com/cachegen/cachegen/runtime"
 )
 
 func TestWhatIsWrittenForEachSystemIsCachedOnEach(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		host := must[*CachedHost](t)(NewCachedHost(&Host{}, process.Alone(t)))
+	process.InEveryShape(t, func(t *testing.T, stores runtime.Stores) {
+		host := must[*CachedHost](t)(NewCachedHost(&Host{}, stores))
 		for range 2 {
 			for _, verbose := range []bool{true, false} {
 				if name, err := host.LoadSystem(t.Context(), verbose); name == "" || err != nil {

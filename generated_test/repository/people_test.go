@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/generated_test/internal/process"
+	"github.com/cachegen/cachegen/runtime"
 )
 
 // finder finds users by names in lower case.
@@ -25,8 +26,7 @@ func (f *finder) FindByName(_ context.Context, name Alias) (*User, error) {
 // directories runs f on the directories of two sites over one finder.
 func directories(t *testing.T, f func(t *testing.T, finder *finder, north, south *CachedDirectory)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		stores := process.Alone(t)
+	process.InEveryShape(t, func(t *testing.T, stores runtime.Stores) {
 		names := &finder{names: map[Alias]*User{"ada": {ID: 1, Name: "Ada Lovelace", Tags: []string{"new"}}}}
 		open := must[*CachedDirectory](t)
 		f(t, names, open(NewCachedDirectory(Directory{names, "north"}, stores)), open(NewCachedDirectory(Directory{names, "south"}, stores)))

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/cachegen/cachegen/generated_test/internal/process"
+	"github.com/cachegen/cachegen/runtime"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -45,8 +46,7 @@ func someSettings() *Settings {
 // instances runs f on two instances of one repository in one process.
 func instances(t *testing.T, f func(t *testing.T, users *CachedRepo[int64, *User], settings *CachedRepo[string, string])) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		stores := process.Alone(t)
+	process.InEveryShape(t, func(t *testing.T, stores runtime.Stores) {
 		f(t, must[*CachedRepo[int64, *User]](t)(NewCachedRepo(someUsers(), stores)),
 			must[*CachedRepo[string, string]](t)(NewCachedRepo(someSettings(), stores)))
 	})
@@ -187,9 +187,9 @@ func TestTruncatingClearsTheNamespace(t *testing.T) {
 }
 
 func TestAGenericFunctionHasACacheForEachType(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	process.InEveryShape(t, func(t *testing.T, stores runtime.Stores) {
 		ctx := t.Context()
-		if err := BindCaches(process.Alone(t)); err != nil {
+		if err := BindCaches(stores); err != nil {
 			t.Fatal(err)
 		}
 		type cents int64
@@ -220,9 +220,9 @@ func TestAGenericFunctionHasACacheForEachType(t *testing.T) {
 }
 
 func TestTypeArgumentsTellKeysOfEqualTextApart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	process.InEveryShape(t, func(t *testing.T, stores runtime.Stores) {
 		ctx := t.Context()
-		if err := BindCaches(process.Alone(t)); err != nil {
+		if err := BindCaches(stores); err != nil {
 			t.Fatal(err)
 		}
 		if p, err := GetOrSetPair(ctx, int64(1), "2"); err != nil || p.Total != 2 {
@@ -242,9 +242,9 @@ func TestTypeArgumentsTellKeysOfEqualTextApart(t *testing.T) {
 }
 
 func TestAnUnexportedFunction(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	process.InEveryShape(t, func(t *testing.T, stores runtime.Stores) {
 		ctx := t.Context()
-		if err := BindCaches(process.Alone(t)); err != nil {
+		if err := BindCaches(stores); err != nil {
 			t.Fatal(err)
 		}
 		wantMore(t, &counts, 1, func() {

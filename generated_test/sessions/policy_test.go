@@ -3,7 +3,6 @@ package sessions
 import (
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/cachegen/cachegen/generated_test/internal/process"
@@ -20,8 +19,8 @@ func wantLoads(t *testing.T, want int64, f func()) {
 }
 
 func TestASharedValueIsTheSameForAllUntilItExpires(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		if err := BindCaches(process.Alone(t)); err != nil {
+	process.InEveryShape(t, func(t *testing.T, stores runtime.Stores) {
+		if err := BindCaches(stores); err != nil {
 			t.Fatal(err)
 		}
 		ctx := t.Context()
@@ -54,8 +53,8 @@ func TestASharedValueIsTheSameForAllUntilItExpires(t *testing.T) {
 }
 
 func TestThatThereIsNoPolicyIsRememberedForAnHour(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		if err := BindCaches(process.Alone(t)); err != nil {
+	process.InEveryShape(t, func(t *testing.T, stores runtime.Stores) {
+		if err := BindCaches(stores); err != nil {
 			t.Fatal(err)
 		}
 		ask := func() {

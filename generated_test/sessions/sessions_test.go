@@ -44,6 +44,15 @@ func wrap(t *testing.T, table *Table, stores runtime.Stores) *CachedSessions {
 
 func alone(t *testing.T, f func(t *testing.T, table *Table, cached *CachedSessions)) {
 	t.Helper()
+	process.InEveryShape(t, func(t *testing.T, stores runtime.Stores) {
+		table := NewTable(someSession(), Session{Token: "t:2", User: 8, Device: laptop})
+		f(t, table, wrap(t, table, stores))
+	})
+}
+
+// inMemory is alone in a store that has a memory tier and nothing else.
+func inMemory(t *testing.T, f func(t *testing.T, table *Table, cached *CachedSessions)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		table := NewTable(someSession(), Session{Token: "t:2", User: 8, Device: laptop})
 		f(t, table, wrap(t, table, process.Alone(t)))
@@ -95,7 +104,7 @@ func TestALoaderSaysWithABoolThatThereIsNothing(t *testing.T) {
 }
 
 func TestMemoryKeepsSecrets(t *testing.T) {
-	alone(t, func(t *testing.T, table *Table, cached *CachedSessions) {
+	inMemory(t, func(t *testing.T, table *Table, cached *CachedSessions) {
 		want := someSession()
 		table.wantQueries(t, 1, func() {
 			for range 2 {
@@ -108,7 +117,7 @@ func TestMemoryKeepsSecrets(t *testing.T) {
 }
 
 func TestASessionBelongsToItsCaller(t *testing.T) {
-	alone(t, func(t *testing.T, table *Table, cached *CachedSessions) {
+	inMemory(t, func(t *testing.T, table *Table, cached *CachedSessions) {
 		s := cached.find(t, "t:1")
 		s.Vars["theme"] = "light"
 		s.Flash[0] = "changed"

@@ -3,7 +3,6 @@ package teams
 import (
 	"errors"
 	"testing"
-	"testing/synctest"
 
 	"github.com/cachegen/cachegen/generated_test/internal/process"
 	"github.com/cachegen/cachegen/runtime"
@@ -22,9 +21,8 @@ func wantQuotaQueries(t *testing.T, want int, f func()) {
 // bound runs f after BindCaches, and without quotas.
 func bound(t *testing.T, f func(t *testing.T, stores runtime.Stores)) {
 	t.Helper()
-	clear(quotas.rows)
-	synctest.Test(t, func(t *testing.T) {
-		stores := process.Alone(t)
+	process.InEveryShape(t, func(t *testing.T, stores runtime.Stores) {
+		clear(quotas.rows)
 		if err := BindCaches(stores); err != nil {
 			t.Fatal(err)
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"reflect"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -38,9 +37,9 @@ func wrap(t *testing.T, repo *UserRepo, stores runtime.Stores) *CachedUserRepo {
 // alone runs f on a repository in front of which is the memory of one process.
 func alone(t *testing.T, f func(t *testing.T, repo *UserRepo, cached *CachedUserRepo)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	process.InEveryShape(t, func(t *testing.T, stores runtime.Stores) {
 		repo := someUsers()
-		f(t, repo, wrap(t, repo, process.Alone(t)))
+		f(t, repo, wrap(t, repo, stores))
 	})
 }
 

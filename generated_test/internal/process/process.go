@@ -78,7 +78,7 @@ func tier() runtime.StoreOption {
 
 func open(t testing.TB, options ...runtime.StoreOption) runtime.Stores {
 	t.Helper()
-	logger := slog.New(slog.NewTextHandler(t.Output(), nil)) // seen if the test fails
+	logger := slog.New(complaints{slog.NewTextHandler(t.Output(), nil), t}) // seen if the test fails
 	main, err := runtime.NewStore("main", append(options, runtime.StampTrust(Trust), runtime.Logger(logger))...)
 	if err != nil {
 		t.Fatal(err)

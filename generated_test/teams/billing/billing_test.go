@@ -5,13 +5,13 @@ import (
 	"errors"
 	"testing"
 	"testing/quick"
-	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/cachegen/cachegen/generated_test/internal/process"
 	"github.com/cachegen/cachegen/generated_test/teams"
+	"github.com/cachegen/cachegen/runtime"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -19,8 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // desk runs f on a desk, and on the repository whose caches it invalidates.
 func desk(t *testing.T, f func(t *testing.T, desk *CachedDesk, users *teams.CachedUserRepo)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		stores := process.Alone(t)
+	process.InEveryShape(t, func(t *testing.T, stores runtime.Stores) {
 		repo := teams.NewUserRepo(
 			teams.User{ID: 1, TeamID: 10, Name: "Ada"},
 			teams.User{ID: 2, TeamID: 10, Name: "Bob"},
