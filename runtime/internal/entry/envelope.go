@@ -114,6 +114,15 @@ func Append(b []byte, h *Header, value []byte) []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], table))
 }
 
+// identify returns a number that tells an envelope from others of its key: its length and
+// its checksum. It is never 0 for an envelope.
+func identify(data []byte) uint64 {
+	if len(data) < checksum {
+		return 0
+	}
+	return uint64(len(data))<<32 | uint64(binary.BigEndian.Uint32(data[len(data)-checksum:]))
+}
+
 // Parse splits an envelope. The value is a part of data. What it cannot read, for
 // whatever reason, is [ErrUnreadable].
 func Parse(data []byte) (h Header, value []byte, err error) {

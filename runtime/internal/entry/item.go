@@ -43,12 +43,15 @@ type Item struct {
 	Expired     bool   // by a user
 	Presence    Presence
 	Stamps      []StampRef
-	Size        int // about how much memory it takes, in bytes
+	Size        int    // about how much memory it takes, in bytes
+	packed      uint64 // identifies the bytes that the shared tier has of it; 0 if none are known
 
-	verifying sync.Mutex    // orders writers of the next two
-	epoch     atomic.Uint64 // of the stamps, when the item was last found fresh
-	goodUntil atomic.Int64  // until when, on a coarse clock, it need not be looked at again
-	retryAt   atomic.Int64  // its loader has just failed, and is not called before
+	verifying   sync.Mutex    // orders writers of the next four
+	epoch       atomic.Uint64 // of the stamps, when the item was last found fresh
+	goodUntil   atomic.Int64  // until when, on a coarse clock, it need not be looked at again
+	generation  atomic.Uint64 // of the stamps, when the item was obtained or confirmed
+	confirmedAt atomic.Int64  // when the shared tier was last known to hold it
+	retryAt     atomic.Int64  // its loader has just failed, and is not called before
 }
 
 // A Presence says whether an entry has a value.
@@ -105,6 +108,29 @@ func (it *Item) SetGood(epoch uint64, until int64) {
 	}
 }
 
+// Confirm says that the item was what there is at a time, in a generation of the stamps.
+func (it *Item) Confirm(generation uint64, at int64) {
+	it.verifying.Lock()
+	defer it.verifying.Unlock()
+	if generation >= it.generation.Load() {
+		it.confirmedAt.Store(max(at, it.confirmedAt.Load()))
+		it.generation.Store(generation)
+	}
+}
+
+// Generation returns the generation of the stamps in which the item was obtained or
+// confirmed.
+func (it *Item) Generation() uint64 { return it.generation.Load() }
+
+// ConfirmedAt returns when the item was obtained or last confirmed.
+func (it *Item) ConfirmedAt() int64 { return max(it.ObtainedAt, it.confirmedAt.Load()) }
+
+// Comparable reports whether the item can be compared with what the shared tier holds.
+func (it *Item) Comparable() bool { return it.packed != 0 }
+
+// IsPacked reports whether data, which the shared tier holds, is this item.
+func (it *Item) IsPacked(data []byte) bool { return it.packed != 0 && it.packed == identify(data) }
+
 // IsInt reports whether the item's key is scope and the integer n.
 func (it *Item) IsInt(scope string, n int64) bool {
 	return it.num == n && it.scope == scope && scope != ""
@@ -139,13 +165,15 @@ func (it *Item) ExpiredCopy(t int64) *Item {
 	if !h.Expire(t) {
 		return nil
 	}
-	return &Item{
+	stale := &Item{
 		Key: it.Key, scope: it.scope, num: it.num,
 		Value: it.Value, Size: it.Size, Stamps: it.Stamps,
 		FreshUntil: h.FreshUntil, StaleUntil: h.StaleUntil, Grace: it.Grace,
 		LoadStarted: it.LoadStarted, ObtainedAt: it.ObtainedAt, RecheckAt: it.RecheckAt, RefreshAt: clock.Never,
 		Expired: true, Presence: it.Presence, FromRemote: it.FromRemote, LocalOnly: it.LocalOnly,
 	}
+	stale.Confirm(it.Generation(), it.ConfirmedAt())
+	return stale
 }
 
 // Lifetime returns how long the shared tier is to keep something until a time; zero is

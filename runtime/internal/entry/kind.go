@@ -97,6 +97,7 @@ func (k *Kind) New(key string, value any, presence Presence, p *policy.Policy, s
 	if presence == Present {
 		it.RefreshAt = p.RefreshAt(t, fresh)
 	}
+	it.generation.Store(k.Stamps.Generation())
 	it.splitKey()
 	return it
 }
@@ -114,7 +115,7 @@ func (k *Kind) Renew(old *Item, p *policy.Policy, started int64, stamps []StampR
 	return k.New(old.Key, old.Value, old.Presence, p, started, all)
 }
 
-// Pack returns what the shared tier keeps of an item.
+// Pack returns what the shared tier keeps of an item, which no tier has yet.
 func (k *Kind) Pack(it *Item) (drivers.Item, error) {
 	var value []byte
 	if it.Presence == Present {
@@ -124,7 +125,9 @@ func (k *Kind) Pack(it *Item) (drivers.Item, error) {
 		}
 	}
 	h := it.header(k.Fingerprint)
-	return drivers.Item{Key: it.Key, Value: Append(nil, &h, value), TTL: Lifetime(it.StaleUntil)}, nil
+	data := Append(nil, &h, value)
+	it.packed = identify(data)
+	return drivers.Item{Key: it.Key, Value: data, TTL: Lifetime(it.StaleUntil)}, nil
 }
 
 // Unpack makes an item of what the shared tier holds for key, and returns the bytes of
@@ -138,6 +141,8 @@ func (k *Kind) Unpack(p *policy.Policy, key string, data []byte) (*Item, []byte,
 		Key: key, FreshUntil: h.FreshUntil, StaleUntil: max(h.StaleUntil, h.FreshUntil), Grace: max(h.Grace, 0), LoadStarted: h.LoadStarted,
 		ObtainedAt: clock.Now(), RefreshAt: clock.Never, Expired: h.Flags&FlagExpired != 0, FromRemote: true, Presence: h.Presence(),
 	}
+	it.packed = identify(data)
+	it.generation.Store(k.Stamps.Generation())
 	understood := true
 	switch it.Presence {
 	case NotFound:

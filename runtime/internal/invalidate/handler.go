@@ -14,9 +14,10 @@ type Handler struct{ *Invalidator }
 
 var _ bus.Handler = Handler{}
 
-// Connected drops what may have been missed, and tries at once what is pending.
+// Connected leaves nothing that may have been missed confirmed, and tries at once what is
+// pending.
 func (h Handler) Connected() {
-	h.Memory.InvalidateAll()
+	h.Memory.Unconfirm()
 	h.Outbox.Wake()
 }
 

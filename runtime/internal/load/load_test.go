@@ -380,7 +380,7 @@ func TestAPanicEndsNobodyElsesGoroutine(t *testing.T) {
 			rq.Policy.ErrorTTL = time.Hour
 			if test.spoil {
 				_, _ = begin(t.Context(), s, rq, "b").result()
-				s.Memory.InvalidateAll()
+				s.Memory.Unconfirm()
 				rq.Kind.Decode = func([]byte) (any, error) { panic("decode") }
 			}
 			rq.Load = test.load

@@ -37,7 +37,7 @@ func (l *Lookups) Get(ctx context.Context, rq *load.Request, queries []load.Quer
 		items[i] = l.Memory.Find(query.Key, query.Hash)
 	}
 	var open []*read
-	for i, verdict := range l.Memory.CheckAll(ctx, items) {
+	for i, verdict := range l.Memory.ConfirmAll(ctx, items) {
 		r := &reads[i]
 		if verdict == memory.Fresh {
 			r.item, r.tier = items[i], event.L1

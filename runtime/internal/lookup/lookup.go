@@ -181,7 +181,7 @@ func stillOpen(lookups []*lookup) (open []*lookup) {
 func (l *Lookups) fromMemory(ctx context.Context, rq *load.Request, open []*lookup) {
 	var due []*lookup
 	items := l.find(open)
-	for i, verdict := range l.Memory.CheckAll(ctx, items) {
+	for i, verdict := range l.Memory.ConfirmAll(ctx, items) {
 		q, it := open[i], items[i]
 		q.fallback = load.Fallback{}
 		switch {

@@ -19,7 +19,7 @@ const (
 	Unverified
 	// Unconfirmed: it would be stale or fresh, but a message about it may have been
 	// missed, or its time in memory is over. The shared tier or the loader has to be
-	// asked; it may be served if they fail.
+	// asked (see [Memory.ConfirmAll]); it may be served if they fail.
 	Unconfirmed
 	// Stale: it may be served as a grace value.
 	Stale
@@ -57,7 +57,7 @@ func (m *Memory) CheckLocal(it *entry.Item, t int64) Verdict {
 	case verdict == Stale && !it.HasGrace():
 		return Invalid
 	}
-	if t >= connected || verdict == Fresh && t >= it.RecheckAt {
+	if it.Generation() != m.stamps.Generation() || t >= connected || verdict == Fresh && t >= it.RecheckAt {
 		return Unconfirmed
 	}
 	if verdict == Fresh && it.Presence != entry.NotFound { // for which the fast path has no error
@@ -73,7 +73,13 @@ func (m *Memory) trustedUntil(it *entry.Item) int64 {
 	if since == 0 {
 		return clock.Never
 	}
-	return clock.Add(max(since, it.ObtainedAt), m.trust)
+	return clock.Add(max(since, it.ConfirmedAt()), m.trust)
+}
+
+// heard reports whether no message about an item can have been missed at t, or that may
+// still be neglected.
+func (m *Memory) heard(it *entry.Item, t int64) bool {
+	return it.Generation() == m.stamps.Generation() && t < m.trustedUntil(it)
 }
 
 // Check says what an item is worth now, reading stamps from the shared tier if it has to.

@@ -104,7 +104,8 @@ func TestWhileTheBusIsDisconnectedItemsAreServedForAWhile(t *testing.T) {
 		is(young, memory.Unconfirmed)
 		is(it, memory.Unconfirmed)
 		b.Cut(false)
-		is(it, memory.Fresh)
+		is(it, memory.Unconfirmed)
+		is(load(s, kind, "again", hour), memory.Fresh)
 	})
 }
 

@@ -47,6 +47,7 @@ func (m *Memory) Failed(ctx context.Context, key string) error {
 func (m *Memory) RememberFailure(hash uint64, f *Flight, failure *Failure) {
 	m.Fence.Do(hash, func() {
 		if !f.Poisoned() && !f.Kept() {
+			failure.Confirm(m.stamps.Generation(), failure.ObtainedAt)
 			m.failures.keep(failure)
 		}
 	})

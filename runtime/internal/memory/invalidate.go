@@ -23,19 +23,18 @@ func (m *Memory) Invalidate(keys []string, change func(i int, hash uint64, befor
 	}
 }
 
-// InvalidateAll drops everything, because messages may have been missed.
-func (m *Memory) InvalidateAll() {
-	// What was read before must not be kept after. AdvanceAll waits for those who have
-	// claimed their flight and are writing to memory: none is left when it has ended.
+// Unconfirm says that messages may have been missed until now, whatever the reason. What is
+// under way is not kept, failures are forgotten, and what memory has is unconfirmed: it is
+// served again when the shared tier was found to hold the same, or if nothing else can be
+// had.
+func (m *Memory) Unconfirm() {
+	// What was read before must not count as confirmed. AdvanceAll waits for those who have
+	// claimed their flight and are writing to memory: none is left when the new generation
+	// begins.
 	m.Flights.PoisonAll()
 	m.Fence.AdvanceAll()
 	m.failures.forgetAll()
-	if m.remote.Exists() {
-		m.stamps.Distrust()
-	}
-	if m.Driver != nil {
-		m.Driver.Clear()
-	}
+	m.stamps.Gap(m.remote.Exists())
 }
 
 // Recheck makes every item be looked at anew before it is served.

@@ -4,11 +4,12 @@
 // A [Memory] owns what orders reads and changes of a key in this process: the fence, the
 // flights, and the failures that are remembered in place of values. The locks are the
 // fence's stripes, for a key's place in memory and for what happens around it, and inside
-// them the flights' shards and the mutex of the failures. None is held while the shared
+// them the flights' shards and the mutex of the failures. Another mutex guards the rounds in
+// which items are confirmed, and is held with none of these. None is held while the shared
 // tier is asked. A hit takes no lock at all.
 //
-// The package never loads, and never writes an entry to the shared tier. It reads stamps from
-// it, to check what it has; a stamp that is absent there is made by that.
+// The package never loads, and never writes an entry to the shared tier. It reads from it, to
+// check what memory has; a stamp that is absent there is made by that.
 package memory
 
 import (
@@ -44,6 +45,7 @@ type Memory struct {
 	bus      *bus.Conn
 	trust    time.Duration
 	failures failures
+	rounds   rounds
 	Fence    fence.Fence // last, because it is large
 }
 
@@ -189,13 +191,15 @@ func (m *Memory) PutRead(hash uint64, mark fence.Mark, it *entry.Item, v Verdict
 }
 
 // Supersedes reports whether it is younger than other, or is the same entry and knows as
-// well that it has expired. What is over, or has been invalidated, supersedes nothing.
+// well that it has expired. What is over, or has been invalidated, supersedes nothing; and
+// what may have been invalidated supersedes no other entry that may not.
 func (m *Memory) Supersedes(it, other *entry.Item) bool {
-	if m.CheckLocal(it, clock.Now()) == Invalid {
+	t := clock.Now()
+	if m.CheckLocal(it, t) == Invalid {
 		return false
 	}
 	if it.LoadStarted != other.LoadStarted {
-		return it.LoadStarted > other.LoadStarted
+		return it.LoadStarted > other.LoadStarted && (m.heard(it, t) || !m.heard(other, t))
 	}
 	return it.Expired || !other.Expired && it.FreshUntil <= other.FreshUntil
 }

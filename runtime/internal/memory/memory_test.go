@@ -323,8 +323,9 @@ func TestInvalidateEndsWhatIsUnderWayForItsKeys(t *testing.T) {
 	}
 }
 
-// race R24: after a gap everything may have been missed.
-func TestInvalidateAllDropsAndDistrustsEverything(t *testing.T) {
+// race R24: after a gap everything may have been missed. Nothing that is under way is kept,
+// and what is there has to be asked about.
+func TestAfterAGapEverythingIsUnconfirmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := storetest.New(t, store.Config{L1: storetest.L1(), L2: &faketier.Shared{}})
 		kind := s.Kind("")
@@ -335,12 +336,18 @@ func TestInvalidateAllDropsAndDistrustsEverything(t *testing.T) {
 		f := lead(s, "b")
 		s.Memory.RememberFailure(s.Memory.Hash("b"), f, memory.NewFailure("b", errDown, clock.Now(), clock.Never, nil))
 		mark := s.Memory.Fence.Mark(7)
-		s.Memory.InvalidateAll()
-		if find(s, "a") != nil || !f.Poisoned() || s.Memory.Failed(t.Context(), "b") != nil || s.Memory.Fence.Mark(7) == mark {
-			t.Error("something was left")
+		s.Memory.Unconfirm()
+		if find(s, "a") != kept || !f.Poisoned() || s.Memory.Failed(t.Context(), "b") != nil || s.Memory.Fence.Mark(7) == mark {
+			t.Error("something was left, or too much was dropped")
 		}
 		if v := s.Memory.CheckLocal(kept, clock.Now()); v != memory.Unverified {
 			t.Error("the stamps are believed:", v)
+		}
+		if v := s.Memory.Check(t.Context(), kept); v != memory.Unconfirmed {
+			t.Error("with stamps that have not changed:", v)
+		}
+		if v := s.Memory.ConfirmAll(t.Context(), []*entry.Item{kept})[0]; v != memory.Unconfirmed {
+			t.Error("the shared tier has never had it:", v)
 		}
 	})
 }
@@ -399,7 +406,7 @@ func TestWithoutAMemoryTierNothingIsKeptAndLoadsAreOrderedAllTheSame(t *testing.
 	if s.Memory.Put("user:7", hash, f, it) {
 		t.Error("kept after an invalidation")
 	}
-	s.Memory.InvalidateAll()
+	s.Memory.Unconfirm()
 	s.Memory.Recheck()
 	if err := s.Memory.Close(); err != nil {
 		t.Error(err)

@@ -208,12 +208,19 @@ func (t *Tier) Provide(cells []*stamp.Cell) {
 // known is trusted for another while: the cache must not be the outage. So is a stamp
 // with a pending change, which does not keep the others from being read.
 func (t *Tier) RefreshStamps(ctx context.Context, limit time.Duration, cells []*stamp.Cell) {
+	_, _ = t.Reread(ctx, limit, nil, cells)
+}
+
+// Reread is [Tier.RefreshStamps] that returns the bytes of keys, too, read in the same round
+// trip.
+func (t *Tier) Reread(ctx context.Context, limit time.Duration, keys []string, cells []*stamp.Cell) ([][]byte, error) {
 	epoch := t.Stamps.Epoch()
 	readable := cells
 	if t.Pending.Len() > 0 {
 		readable = slices.DeleteFunc(slices.Clone(cells), func(c *stamp.Cell) bool { return t.stampBlocked(c.Name) })
 	}
-	_, err := t.Read(ctx, limit, nil, readable)
+	values, errRead := t.Read(ctx, limit, keys, readable)
+	err := errRead
 	if err == nil && len(readable) < len(cells) {
 		err = errPending
 	}
@@ -223,6 +230,7 @@ func (t *Tier) RefreshStamps(ctx context.Context, limit time.Duration, cells []*
 			t.Stamps.Prolong(c, t.TrustUntil(), epoch)
 		}
 	}
+	return values, errRead
 }
 
 // RefreshInBackground reports whether a stamp that was trusted until a time may be used

@@ -77,7 +77,7 @@ func TestAStampIsNotTrustedOnThatWasDistrustedMeanwhile(t *testing.T) {
 		cells := learned(t, s, "t:x")
 		time.Sleep(5 * time.Second)
 		shared.Before = func(context.Context, string, []string) error {
-			s.Stamps.Distrust()
+			s.Stamps.Gap(true)
 			return errDown
 		}
 		s.Remote.RefreshStamps(t.Context(), time.Second, cells)

@@ -114,6 +114,8 @@ type Table struct {
 	// known counts cells that were given their first stamp, or that of the shared
 	// tier after a change.
 	known atomic.Uint64
+	// generation counts the gaps: the moments after which changes may have been missed.
+	generation atomic.Uint64
 	// change serialises what moves the epoch.
 	change sync.Mutex
 	// distrusted is the epoch since which nothing that was read before is believed;
@@ -307,10 +309,20 @@ func (t *Table) Doubt(c *Cell) {
 	}
 }
 
-// Distrust makes every stamp be read from the shared tier again before it is used.
-func (t *Table) Distrust() {
+// Generation returns the number of the last gap. What was obtained in an earlier one may
+// have been changed without this process knowing.
+func (t *Table) Generation() uint64 { return t.generation.Load() }
+
+// Gap says that changes may have been missed until now: a new generation begins. With a
+// shared tier every stamp is read from there again before it is used.
+func (t *Table) Gap(shared bool) {
 	t.change.Lock()
 	defer t.change.Unlock()
+	t.generation.Add(1) // before the epoch: who sees the new epoch sees this, too
+	if !shared {
+		t.epoch.Store(t.epoch.Load() + 1)
+		return
+	}
 	for i := range t.shards {
 		shard := &t.shards[i]
 		shard.mu.Lock()

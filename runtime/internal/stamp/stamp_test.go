@@ -163,7 +163,7 @@ func TestTrustIsGivenProlongedAndTaken(t *testing.T) {
 	trusted(math.MinInt64)
 	table.Prolong(c, 5, table.Epoch())
 	epoch := table.Epoch()
-	table.Distrust()
+	table.Gap(true)
 	trusted(math.MinInt64)
 	if table.Epoch() == epoch {
 		t.Error("what was found good is not looked at anew")

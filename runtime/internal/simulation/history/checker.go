@@ -17,8 +17,8 @@ type Promises struct {
 	Trust time.Duration
 	// OneLoad says that no caller loads beside another's load of the same key.
 	OneLoad bool
-	// SourceFails says that loads may fail. Then a process that is disconnected may return
-	// as a grace value what it cannot confirm.
+	// SourceFails says that loads may fail. Then a process that is or was disconnected may
+	// return as a grace value what it cannot confirm.
 	SourceFails bool
 	// MemoryTTL bounds the age of what is in memory, where there is no shared tier; 0 if
 	// nothing does.

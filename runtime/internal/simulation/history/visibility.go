@@ -12,7 +12,8 @@ import (
 func (c *checker) knownBy(r *Read, i *Invalidation) time.Duration {
 	latest := Later(i.End.At, c.BusLatency)
 	byAsking := Later(latest, c.Trust)
-	if !c.Bus && i.ByKey || c.SourceFails && r.Grace || c.tierFailedSince(r.Process, i) {
+	graced := c.SourceFails && r.Grace
+	if !c.Bus && i.ByKey || graced || c.tierFailedSince(r.Process, i) {
 		byAsking = Never // nothing tells it, or nothing answers when it asks
 	}
 	missed := !c.Bus
@@ -23,7 +24,9 @@ func (c *checker) knownBy(r *Read, i *Invalidation) time.Duration {
 			continue
 		case gone.End.At < i.End.At: // the message was sent after that
 			byReconnecting = max(byReconnecting, latest)
-		default: // it has dropped what was in memory
+		case graced: // what is in memory is unconfirmed, and nothing answers when it asks
+			byReconnecting = Never
+		default: // what is in memory is unconfirmed
 			byReconnecting = max(byReconnecting, gone.End.At)
 		}
 		missed = true
