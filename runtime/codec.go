@@ -1,20 +1,17 @@
 package runtime
 
-import "github.com/vmihailenco/msgpack/v5"
+import "github.com/cachegen/cachegen/runtime/wire"
 
-// A Codec turns values into bytes for the shared tier and back.
+// A Codec turns values into bytes for the shared tier and back. A panic of its methods is
+// an error. Who may write to the shared tier may have written any bytes: Unmarshal has to
+// bound what it allocates for them, and how deep it goes.
 type Codec interface {
 	// Marshal returns the bytes of the value that v points to.
 	Marshal(v any) ([]byte, error)
-	// Unmarshal fills the value that v points to.
+	// Unmarshal fills the value that v points to. It must not change data.
 	Unmarshal(data []byte, v any) error
 }
 
-// MsgPack is the default codec: MessagePack as github.com/vmihailenco/msgpack
-// writes it.
-var MsgPack Codec = msgPack{}
-
-type msgPack struct{}
-
-func (msgPack) Marshal(v any) ([]byte, error)      { return msgpack.Marshal(v) }
-func (msgPack) Unmarshal(data []byte, v any) error { return msgpack.Unmarshal(data, v) }
+// MsgPack is the default codec: MessagePack as github.com/vmihailenco/msgpack writes it,
+// read within bounds; see package wire.
+var MsgPack Codec = wire.Codec{}

@@ -38,7 +38,8 @@ var rooms = []struct {
 	{"runtime/event", ""},
 	{"stamp", "random"},
 	{"background", "gate"},
-	{"runtime/wire", "reflectvalue"},
+	{"scan", "reflectvalue"},
+	{"runtime/wire", "reflectvalue scan"},
 
 	// What is cached, and for how long.
 	{"policy", "clock random"},
@@ -61,7 +62,7 @@ var rooms = []struct {
 	{"store", "background bus emit invalidate load lookup memory outbox pending random remote runtime/event stamp"},
 	{"untyped", "emit entry keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
 	{"typed", "untyped"},
-	{"runtime", "background entry load policy registry remote runtime/event store typed untyped"},
+	{"runtime", "background entry load policy registry remote runtime/event runtime/wire store typed untyped"},
 	{"runtime/gen", "keytext runtime runtime/wire untyped"},
 
 	// For tests alone: no package above imports them.
@@ -87,8 +88,9 @@ var outside = map[string]string{
 	"outbox":       "drivers",
 	"reflectvalue": "github.com/vmihailenco/msgpack/v5", // names its interfaces
 	"remote":       "drivers",
-	"runtime":      "drivers github.com/vmihailenco/msgpack/v5",
+	"runtime":      "drivers",
 	"runtime/wire": "github.com/vmihailenco/msgpack/v5 github.com/vmihailenco/msgpack/v5/msgpcode",
+	"scan":         "github.com/vmihailenco/msgpack/v5/msgpcode",
 	"store":        "drivers",
 	"simulation":   "drivers drivers/memory",
 	"storetest":    "drivers drivers/memory",

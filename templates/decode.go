@@ -45,7 +45,7 @@ func (b *body) decodeInPlace(at spot, s *Shape) []jen.Code {
 		return []jen.Code{b.call("Fill", s.bytes(id(at.operand()+"[:]")))}
 	case Pointer:
 		return []jen.Code{b.unlessNil(append([]jen.Code{
-			id(at.value()).Op("=").New(typ(s.Elem.Type)),
+			id(at.value()).Op("=").Add(b.new(s.Elem.Type)),
 		}, b.decode(at.pointee(), s.Elem)...)...)}
 	case Slice:
 		return []jen.Code{b.unlessNil(b.decodeElements(at, s)...)}
@@ -58,6 +58,9 @@ func (b *body) decodeInPlace(at spot, s *Shape) []jen.Code {
 	}
 	panic("unreachable: a shape of this kind is not decoded")
 }
+
+// new renders what makes room for a value that is about to be read.
+func (b *body) new(t Type) jen.Code { return wire("New").Types(typ(t)).Call(id(b.coder)) }
 
 // unlessNil renders statements that are for a value that is there.
 func (b *body) unlessNil(code ...jen.Code) jen.Code {
@@ -202,7 +205,7 @@ func (b *body) decodePromoted(at spot, f WireField) []jen.Code {
 	var code []jen.Code
 	for _, p := range f.Pointers {
 		embedded := at.field(p.Path...).expr
-		code = append(code, jen.If(id(embedded).Op("==").Nil()).Block(id(embedded).Op("=").New(typ(p.Elem))))
+		code = append(code, jen.If(id(embedded).Op("==").Nil()).Block(id(embedded).Op("=").Add(b.new(p.Elem))))
 	}
 	return append(code, b.decode(at.field(f.Path...), f.Shape)...)
 }

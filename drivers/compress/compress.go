@@ -37,6 +37,12 @@
 // is larger than Options.MaxSize when decompressed, is absent: reads do not find it, and
 // an add or a swap replaces it. A value is decompressed in memory as a whole.
 //
+// Who can write to the tier cannot make a reader allocate much more than he has written: a
+// stored value decompresses to at most 64 times its own length and 4 KB, and what claims
+// more is absent. So a batch takes at most 64 times the bytes that were read, and 4 KB for
+// each value. A value that would compress better than that is stored with a padding: a
+// megabyte takes 16 KB at least.
+//
 // To encrypt as well, compress first, because encrypted values do not compress:
 // compress.New(seal.New(tier, …), …). The stored length then shows how well a value
 // compresses. Do not compress where an attacker who sees lengths can put text of his own
@@ -67,10 +73,8 @@ type Options struct {
 	// Threshold is the length in bytes from which on values are compressed;
 	// [DefaultThreshold] if zero.
 	Threshold int
-	// MaxSize bounds a value before compression, and so the memory that a reader
-	// allocates for a small stored value that decompresses to a large one: an integer
-	// followed by b, kb, mb, gb or tb; [DefaultMaxSize] if empty. A larger value is
-	// refused.
+	// MaxSize bounds a value before compression: an integer followed by b, kb, mb, gb or
+	// tb; [DefaultMaxSize] if empty. A larger value is refused.
 	MaxSize string
 	// Unreadable, if not nil, is called with each value that cannot be decompressed.
 	// It must not block.
@@ -117,8 +121,32 @@ func (o Options) coding() (*coding, error) {
 		return nil, err
 	}
 	// Concurrency 0: each caller decodes in its own goroutine.
-	c.decoder, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(max(size, minWindow)))
+	// It decodes into the room that it is given, and fails if that does not suffice.
+	c.decoder, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(max(size, minWindow)),
+		zstd.WithDecodeAllCapLimit(true))
 	return c, err
+}
+
+// What a stored value may decompress to: maxRatio times its length, and smallValue.
+const (
+	maxRatio   = 64
+	smallValue = 4 << 10
+)
+
+// mayHold returns the most that so many stored bytes decompress to.
+func mayHold(stored int) uint64 { return smallValue + maxRatio*uint64(stored) }
+
+// pad appends to a frame what readers skip, so that it may hold size bytes.
+func pad(frame []byte, size int) []byte {
+	const skippable, head = 0x184D2A50, 8
+	missing := (size-smallValue+maxRatio-1)/maxRatio - len(frame)
+	if missing <= 0 {
+		return frame
+	}
+	missing = max(missing-head, 0)
+	frame = binary.LittleEndian.AppendUint32(frame, skippable)
+	frame = binary.LittleEndian.AppendUint32(frame, uint32(missing))
+	return append(frame, make([]byte, missing)...)
 }
 
 // A value that is not stored unchanged is stored as magic, the method, the length of the
@@ -138,7 +166,9 @@ func (c *coding) Encode(_ string, value []byte) ([]byte, error) {
 	}
 	if len(value) >= c.threshold {
 		b := header(make([]byte, 0, headerSize+len(value)/2), zstandard, value)
+		n := len(b)
 		b = c.encoder.EncodeAll(value, b)
+		b = append(b[:n], pad(b[n:], len(value))...)
 		// A smaller saving is not worth the decompression of each read.
 		if len(b) < len(value)-len(value)/16 {
 			return b, nil
@@ -179,6 +209,9 @@ func (c *coding) Decode(_ string, stored []byte) ([]byte, error) {
 	switch method {
 	case plain:
 	case zstandard:
+		if size > mayHold(len(rest)) {
+			return nil, fmt.Errorf("%d stored bytes claim to be a value of %d bytes: %w", len(rest), size, errDamaged)
+		}
 		var err error
 		if value, err = c.decoder.DecodeAll(rest, make([]byte, 0, size)); err != nil {
 			return nil, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -65,7 +66,7 @@ func TestOnlyWhatBecomesSmallerIsCompressed(t *testing.T) {
 		"empty":           {[]byte{}, func(n int) bool { return n == 0 }},
 		"below threshold": {text(99), func(n int) bool { return n == 99 }},
 		"at threshold":    {text(100), func(n int) bool { return n < 80 }},
-		"large":           {text(100_000), func(n int) bool { return n < 1000 }},
+		"large":           {text(100_000), func(n int) bool { return n < 2000 }},
 		"noise":           {noise(100_000), func(n int) bool { return n == 100_000 }},
 		"magic":           {magic, func(n int) bool { return n == 4+1+1+4 }},
 		"magic and more":  {append(bytes.Clone(magic), noise(200)...), func(n int) bool { return n == 4+1+2+204 }},
@@ -132,6 +133,64 @@ func TestABombIsAbsent(t *testing.T) {
 	}
 	if err := d.SetMany(t.Context(), []drivers.Item{{Key: "a", Value: make([]byte, 1<<20+1)}}); !errors.Is(err, drivers.ErrRefused) {
 		t.Errorf("a value that could not be read: %v", err)
+	}
+}
+
+// What stored bytes claim is believed only as far as they can be trusted with: what a reader
+// allocates is bounded by what was written, for one value and for a batch.
+func TestAClaimIsNotBelievedBeyondWhatIsThere(t *testing.T) {
+	tier := newTier()
+	told := 0
+	d := New(tier, Options{Unreadable: func(string, error) { told++ }})
+	var keys []string
+	sent := 0
+	// Each claims the 128 MB of the default MaxSize.
+	for i := range 100 {
+		b := binary.AppendUvarint(append(bytes.Clone(magic), zstandard), 128<<20)
+		b = append(b, '(')
+		keys, sent = append(keys, fmt.Sprint("claim", i)), sent+len(b)
+		store(t, tier, keys[i], b)
+	}
+	// A frame of blocks that repeat one byte: 4 bytes for 128 KB.
+	bomb := append(bytes.Clone(magic), zstandard)
+	bomb = binary.AppendUvarint(bomb, 128<<20)
+	bomb = append(bomb, 0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38)
+	for range 1024 {
+		bomb = append(bomb, 0x02, 0x00, 0x10, 'x')
+	}
+	keys, sent = append(keys, "bomb"), sent+len(bomb)
+	store(t, tier, "bomb", bomb)
+	allocated := allocatedBy(func() {
+		if _, err := d.GetMany(t.Context(), keys); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if told != len(keys) || allocated > uint64(128*sent+len(keys)*8<<10) {
+		t.Errorf("%d bytes in %d values: %d bytes were allocated, %d values unreadable", sent, len(keys), allocated, told)
+	}
+}
+
+func allocatedBy(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// What compresses better than a reader believes is stored with a padding, and readable.
+func TestWhatCompressesVeryWellIsReadable(t *testing.T) {
+	d := New(newTier(), Options{})
+	for _, size := range []int{1 << 10, 4 << 10, 5 << 10, 64 << 10, 1 << 20, 10<<20 + 1} {
+		store(t, d, "a", make([]byte, size))
+		if got := load(t, d, "a"); !bytes.Equal(got, make([]byte, size)) {
+			t.Errorf("%d zeros come back as %d bytes", size, len(got))
+		}
+	}
+	for size := range 70_000 { // around each rounding
+		if n := len(pad(nil, size)); uint64(size) > mayHold(n) || n > 8+size/maxRatio {
+			t.Fatalf("%d bytes of padding for a value of %d", n, size)
+		}
 	}
 }
 

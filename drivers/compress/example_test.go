@@ -27,6 +27,6 @@ func Example() {
 		return
 	}
 	stored, err := tier.GetMany(ctx, []string{"page"})
-	fmt.Println(string(values[0]) == page, len(page), len(stored[0]) < 200, err)
+	fmt.Println(string(values[0]) == page, len(page), len(stored[0]) < 1000, err)
 	// Output: true 24000 true <nil>
 }

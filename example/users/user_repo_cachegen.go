@@ -332,7 +332,7 @@ var teamValue = gen.Value{
 	Decode: func(d *wire.Decoder) any {
 		var v *Team
 		if !d.Nil() {
-			v = new(Team)
+			v = wire.New[Team](d)
 			for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 				switch d.Key() {
 				case "ID":
@@ -396,7 +396,7 @@ var userValue = gen.Value{
 	Decode: func(d *wire.Decoder) any {
 		var v *User
 		if !d.Nil() {
-			v = new(User)
+			v = wire.New[User](d)
 			for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 				switch d.Key() {
 				case "ID":

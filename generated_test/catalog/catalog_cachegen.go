@@ -754,7 +754,7 @@ var productValue = gen.Value{
 	Decode: func(d *wire.Decoder) any {
 		var v *Product
 		if !d.Nil() {
-			v = new(Product)
+			v = wire.New[Product](d)
 			for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 				switch d.Key() {
 				case "ID":
@@ -775,7 +775,7 @@ var productValue = gen.Value{
 					}
 				case "Brand":
 					if !d.Nil() {
-						v.Brand = new(Brand)
+						v.Brand = wire.New[Brand](d)
 						decodeBrand(d, v.Brand)
 					}
 				case "Changed":

@@ -877,7 +877,7 @@ var stockValue = gen.Value{
 	Decode: func(d *wire.Decoder) any {
 		var v *Stock
 		if !d.Nil() {
-			v = new(Stock)
+			v = wire.New[Stock](d)
 			for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 				switch d.Key() {
 				case "SKU":

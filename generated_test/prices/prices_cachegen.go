@@ -859,7 +859,7 @@ var quoteValue = gen.Value{
 	Decode: func(d *wire.Decoder) any {
 		var v *Quote
 		if !d.Nil() {
-			v = new(Quote)
+			v = wire.New[Quote](d)
 			decodeQuote(d, v)
 		}
 		return v
@@ -950,7 +950,7 @@ func decodeMarket(d *wire.Decoder, v *Market) {
 			v.Opens = d.Time()
 		case "Closes":
 			if !d.Nil() {
-				v.Closes = new(time.Time)
+				v.Closes = wire.New[time.Time](d)
 				*v.Closes = d.Time()
 			}
 		default:
@@ -1071,7 +1071,7 @@ func decodeQuote(d *wire.Decoder, v *Quote) {
 			d.Text(&v.Last)
 		case "Change":
 			if !d.Nil() {
-				v.Change = new(Decimal)
+				v.Change = wire.New[Decimal](d)
 				d.Text(v.Change)
 			}
 		case "Split":
@@ -1167,7 +1167,7 @@ func decodeQuote(d *wire.Decoder, v *Quote) {
 					k := Symbol(d.String())
 					var x *Quote
 					if !d.Nil() {
-						x = new(Quote)
+						x = wire.New[Quote](d)
 						decodeQuote(d, x)
 					}
 					v.Peers[k] = x

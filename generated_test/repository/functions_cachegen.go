@@ -412,7 +412,7 @@ var pageStringValue = gen.Value{
 				}
 			case "Next":
 				if !d.Nil() {
-					v.Next = new(string)
+					v.Next = wire.New[string](d)
 					*v.Next = d.String()
 				}
 			case "Total":

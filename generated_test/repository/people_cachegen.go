@@ -468,7 +468,7 @@ var pageUserValue = gen.Value{
 				}
 			case "Next":
 				if !d.Nil() {
-					v.Next = new(User)
+					v.Next = wire.New[User](d)
 					decodeUser(d, v.Next)
 				}
 			case "Total":
@@ -566,7 +566,7 @@ var userValue = gen.Value{
 	Decode: func(d *wire.Decoder) any {
 		var v *User
 		if !d.Nil() {
-			v = new(User)
+			v = wire.New[User](d)
 			decodeUser(d, v)
 		}
 		return v

@@ -161,7 +161,7 @@ var policyValue = gen.Value{
 	Decode: func(d *wire.Decoder) any {
 		var v *Policy
 		if !d.Nil() {
-			v = new(Policy)
+			v = wire.New[Policy](d)
 			for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 				switch d.Key() {
 				case "Idle":

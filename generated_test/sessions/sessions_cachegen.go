@@ -535,7 +535,7 @@ var sessionValue = gen.Value{
 	Decode: func(d *wire.Decoder) any {
 		var v *Session
 		if !d.Nil() {
-			v = new(Session)
+			v = wire.New[Session](d)
 			for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 				switch d.Key() {
 				case "Token":

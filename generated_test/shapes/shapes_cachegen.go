@@ -1743,7 +1743,7 @@ var containersValue = gen.Value{
 					for i := 0; i < n && d.OK(); i++ {
 						v.Links = append(v.Links, nil)
 						if !d.Nil() {
-							v.Links[i] = new(Item)
+							v.Links[i] = wire.New[Item](d)
 							decodeItem(d, v.Links[i])
 						}
 					}
@@ -1762,7 +1762,7 @@ var containersValue = gen.Value{
 				if d.Array(2) {
 					for i := range v.Fixed {
 						if !d.Nil() {
-							v.Fixed[i] = new(Item)
+							v.Fixed[i] = wire.New[Item](d)
 							decodeItem(d, v.Fixed[i])
 						}
 					}
@@ -1793,7 +1793,7 @@ var containersValue = gen.Value{
 							for i := 0; i < length && d.OK(); i++ {
 								x = append(x, nil)
 								if !d.Nil() {
-									x[i] = new(Item)
+									x[i] = wire.New[Item](d)
 									decodeItem(d, x[i])
 								}
 							}
@@ -1861,7 +1861,7 @@ var containersValue = gen.Value{
 						}
 						var x *[]byte
 						if !d.Nil() {
-							x = new([]byte)
+							x = wire.New[[]byte](d)
 							*x = d.Bytes()
 						}
 						v.ByKey[k] = x
@@ -1869,15 +1869,15 @@ var containersValue = gen.Value{
 				}
 			case "Deep":
 				if !d.Nil() {
-					v.Deep = new(*Item)
+					v.Deep = wire.New[*Item](d)
 					if !d.Nil() {
-						*v.Deep = new(Item)
+						*v.Deep = wire.New[Item](d)
 						decodeItem(d, *v.Deep)
 					}
 				}
 			case "Slice":
 				if !d.Nil() {
-					v.Slice = new([]int)
+					v.Slice = wire.New[[]int](d)
 					if !d.Nil() {
 						n := d.Slice()
 						*v.Slice = make([]int, 0, wire.Cap[int](d, n))
@@ -1888,7 +1888,7 @@ var containersValue = gen.Value{
 				}
 			case "Number":
 				if !d.Nil() {
-					v.Number = new(int)
+					v.Number = wire.New[int](d)
 					*v.Number = d.Int()
 				}
 			case "Nested":
@@ -1932,7 +1932,7 @@ var containersValue = gen.Value{
 									switch d.Key() {
 									case "C":
 										if !d.Nil() {
-											v.Any.B[i].C = new(string)
+											v.Any.B[i].C = wire.New[string](d)
 											*v.Any.B[i].C = d.String()
 										}
 									default:
@@ -2205,7 +2205,7 @@ var embeddingValue = gen.Value{
 	Decode: func(d *wire.Decoder) any {
 		var v *Embedding
 		if !d.Nil() {
-			v = new(Embedding)
+			v = wire.New[Embedding](d)
 			for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 				switch d.Key() {
 				case "ID":
@@ -2216,7 +2216,7 @@ var embeddingValue = gen.Value{
 					v.base.Hidden = d.String()
 				case "Left":
 					if v.Inner == nil {
-						v.Inner = new(Inner)
+						v.Inner = wire.New[Inner](d)
 					}
 					if !d.Nil() {
 						n := d.Slice()
@@ -2227,7 +2227,7 @@ var embeddingValue = gen.Value{
 					}
 				case "Right":
 					if v.Inner == nil {
-						v.Inner = new(Inner)
+						v.Inner = wire.New[Inner](d)
 					}
 					if !d.Nil() {
 						n := d.Slice()
@@ -2352,7 +2352,7 @@ var everythingValue = gen.Value{
 	Decode: func(d *wire.Decoder) any {
 		var v *Everything
 		if !d.Nil() {
-			v = new(Everything)
+			v = wire.New[Everything](d)
 			for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 				switch d.Key() {
 				case "B":
@@ -2508,7 +2508,7 @@ var foreignValue = gen.Value{
 	Decode: func(d *wire.Decoder) any {
 		var v *Foreign
 		if !d.Nil() {
-			v = new(Foreign)
+			v = wire.New[Foreign](d)
 			for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 				switch d.Key() {
 				case "Name":
@@ -2519,7 +2519,7 @@ var foreignValue = gen.Value{
 					d.Binary(&v.Home)
 				case "Link":
 					if !d.Nil() {
-						v.Link = new(url.URL)
+						v.Link = wire.New[url.URL](d)
 						d.Binary(v.Link)
 					}
 				case "Addr":
@@ -2528,7 +2528,7 @@ var foreignValue = gen.Value{
 					d.Text(&v.IP)
 				case "N":
 					if !d.Nil() {
-						v.N = new(big.Int)
+						v.N = wire.New[big.Int](d)
 						d.Text(v.N)
 					}
 				case "M":
@@ -2632,7 +2632,7 @@ var guardedValue = gen.Value{
 	Decode: func(d *wire.Decoder) any {
 		var v *Guarded
 		if !d.Nil() {
-			v = new(Guarded)
+			v = wire.New[Guarded](d)
 			decodeGuarded(d, v)
 		}
 		return v
@@ -2748,7 +2748,7 @@ var marshalingValue = gen.Value{
 	Decode: func(d *wire.Decoder) any {
 		var v *Marshaling
 		if !d.Nil() {
-			v = new(Marshaling)
+			v = wire.New[Marshaling](d)
 			for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 				switch d.Key() {
 				case "Money":
@@ -2764,7 +2764,7 @@ var marshalingValue = gen.Value{
 					}
 				case "Ptr":
 					if !d.Nil() {
-						v.Ptr = new(Money)
+						v.Ptr = wire.New[Money](d)
 						d.Binary(v.Ptr)
 					}
 				case "Color":
@@ -2790,7 +2790,7 @@ var marshalingValue = gen.Value{
 						for i := 0; i < n && d.OK(); i++ {
 							v.Picks = append(v.Picks, nil)
 							if !d.Nil() {
-								v.Picks[i] = new(Pick)
+								v.Picks[i] = wire.New[Pick](d)
 								d.Custom(v.Picks[i])
 							}
 						}
@@ -2817,7 +2817,7 @@ var marshalingValue = gen.Value{
 							d.Binary(&k)
 							var x *UUID
 							if !d.Nil() {
-								x = new(UUID)
+								x = wire.New[UUID](d)
 								d.Binary(x)
 							}
 							v.ByUUID[k] = x
@@ -2931,7 +2931,7 @@ var nodeValue = gen.Value{
 	Decode: func(d *wire.Decoder) any {
 		var v *Node
 		if !d.Nil() {
-			v = new(Node)
+			v = wire.New[Node](d)
 			decodeNode(d, v)
 		}
 		return v
@@ -3047,7 +3047,7 @@ var shadowingValue = gen.Value{
 	Decode: func(d *wire.Decoder) any {
 		var v *Shadowing
 		if !d.Nil() {
-			v = new(Shadowing)
+			v = wire.New[Shadowing](d)
 			for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 				switch d.Key() {
 				case "ID":
@@ -3057,13 +3057,13 @@ var shadowingValue = gen.Value{
 				case "Name":
 					if !d.Nil() {
 						if v.Thing == nil {
-							v.Thing = new(other.Thing)
+							v.Thing = wire.New[other.Thing](d)
 						}
 						v.Thing.Name = d.String()
 					}
 				case "Parts":
 					if v.Thing == nil {
-						v.Thing = new(other.Thing)
+						v.Thing = wire.New[other.Thing](d)
 					}
 					if !d.Nil() {
 						n := d.Slice()
@@ -3195,7 +3195,7 @@ var sparseByStringValue = gen.Value{
 				k := d.String()
 				var x *Sparse
 				if !d.Nil() {
-					x = new(Sparse)
+					x = wire.New[Sparse](d)
 					decodeSparse(d, x)
 				}
 				v[k] = x
@@ -3572,7 +3572,7 @@ func decodeI(d *wire.Decoder, value *i) {
 		switch d.Key() {
 		case "V":
 			if !d.Nil() {
-				value.V = new(v)
+				value.V = wire.New[v](d)
 				decodeV(d, value.V)
 			}
 		default:
@@ -3645,7 +3645,7 @@ func decodeItem(d *wire.Decoder, v *Item) {
 			}
 		case "When":
 			if !d.Nil() {
-				v.When = new(time.Time)
+				v.When = wire.New[time.Time](d)
 				*v.When = d.Time()
 			}
 		default:
@@ -3761,7 +3761,7 @@ func decodeMutual(d *wire.Decoder, v *Mutual) {
 				for i := 0; i < n && d.OK(); i++ {
 					v.Nodes = append(v.Nodes, nil)
 					if !d.Nil() {
-						v.Nodes[i] = new(Node)
+						v.Nodes[i] = wire.New[Node](d)
 						decodeNode(d, v.Nodes[i])
 					}
 				}
@@ -3901,7 +3901,7 @@ func decodeNode(d *wire.Decoder, v *Node) {
 			v.Name = d.String()
 		case "Next":
 			if !d.Nil() {
-				v.Next = new(Node)
+				v.Next = wire.New[Node](d)
 				decodeNode(d, v.Next)
 			}
 		case "Children":
@@ -3921,7 +3921,7 @@ func decodeNode(d *wire.Decoder, v *Node) {
 					k := d.String()
 					var x *Node
 					if !d.Nil() {
-						x = new(Node)
+						x = wire.New[Node](d)
 						decodeNode(d, x)
 					}
 					v.ByName[k] = x
@@ -3929,9 +3929,9 @@ func decodeNode(d *wire.Decoder, v *Node) {
 			}
 		case "Back":
 			if !d.Nil() {
-				v.Back = new(*Node)
+				v.Back = wire.New[*Node](d)
 				if !d.Nil() {
-					*v.Back = new(Node)
+					*v.Back = wire.New[Node](d)
 					decodeNode(d, *v.Back)
 				}
 			}
@@ -3939,7 +3939,7 @@ func decodeNode(d *wire.Decoder, v *Node) {
 			decodeTree(d, &v.Tree)
 		case "Other":
 			if !d.Nil() {
-				v.Other = new(Mutual)
+				v.Other = wire.New[Mutual](d)
 				decodeMutual(d, v.Other)
 			}
 		default:
@@ -4068,7 +4068,7 @@ func decodePageMutual(d *wire.Decoder, v *Page[*Mutual]) {
 				for i := 0; i < n && d.OK(); i++ {
 					v.Items = append(v.Items, nil)
 					if !d.Nil() {
-						v.Items[i] = new(Mutual)
+						v.Items[i] = wire.New[Mutual](d)
 						decodeMutual(d, v.Items[i])
 					}
 				}
@@ -4185,7 +4185,7 @@ func decodePlan(d *wire.Decoder, v *Plan) {
 		v.Cost = d.Float32()
 		if !d.Nil() {
 			if v.Inner == nil {
-				v.Inner = new(Inner)
+				v.Inner = wire.New[Inner](d)
 			}
 			if !d.Nil() {
 				n := d.Slice()
@@ -4197,7 +4197,7 @@ func decodePlan(d *wire.Decoder, v *Plan) {
 		}
 		if !d.Nil() {
 			if v.Inner == nil {
-				v.Inner = new(Inner)
+				v.Inner = wire.New[Inner](d)
 			}
 			if !d.Nil() {
 				n := d.Slice()
@@ -4271,7 +4271,7 @@ func decodeSparse(d *wire.Decoder, v *Sparse) {
 			v.A = d.Int()
 		case "B":
 			if !d.Nil() {
-				v.B = new(string)
+				v.B = wire.New[string](d)
 				*v.B = d.String()
 			}
 		case "C":
@@ -4411,7 +4411,7 @@ func decodeTagged(d *wire.Decoder, v *Tagged) {
 			}
 		case "p":
 			if !d.Nil() {
-				v.Ptr = new(Item)
+				v.Ptr = wire.New[Item](d)
 				decodeItem(d, v.Ptr)
 			}
 		case "At":

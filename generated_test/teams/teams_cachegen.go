@@ -452,7 +452,7 @@ var userValue = gen.Value{
 	Decode: func(d *wire.Decoder) any {
 		var v *User
 		if !d.Nil() {
-			v = new(User)
+			v = wire.New[User](d)
 			decodeUser(d, v)
 		}
 		return v

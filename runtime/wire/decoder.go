@@ -4,10 +4,13 @@ import (
 	"encoding"
 	"fmt"
 	"io"
+	"reflect"
 	"unsafe"
 
 	"github.com/vmihailenco/msgpack/v5"
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
+
+	"github.com/cachegen/cachegen/runtime/internal/scan"
 )
 
 // A Decoder reads one value. [Unmarshal] makes it. Once a method has failed, all
@@ -18,7 +21,8 @@ type Decoder struct {
 	err     error
 	depth   int
 	shallow bool // all of the rest is nested less than MaxDepth
-	room    int  // bytes that may still be allocated before there is anything to put there
+	room    int  // bytes that may still be allocated
+	ahead   int  // bytes that may be allocated before there is anything to put there
 }
 
 // input is what a Decoder reads.
@@ -54,13 +58,13 @@ func (r *input) UnreadByte() error {
 
 func (d *Decoder) begin(data []byte) {
 	d.in, d.err, d.depth, d.shallow = input{data: data}, nil, 0, false
-	d.room = 64<<10 + 8*len(data)
+	d.room, d.ahead = scan.Budget(len(data)), 64<<10+8*len(data)
 	d.m.Reset(&d.in)
 }
 
 func (d *Decoder) end() error {
-	if d.err == nil && d.in.at < len(d.in.data) {
-		d.Fail(errTrailing)
+	if d.err == nil && !scan.Padded(d.in.data, d.in.at) {
+		d.Fail(scan.ErrTrailing)
 	}
 	err := d.err
 	d.in = input{}
@@ -83,7 +87,7 @@ func (d *Decoder) fail(err error) { d.err = fmt.Errorf("at byte %d: %w", d.in.at
 // if it is nested too deep. Leave ends it.
 func (d *Decoder) Enter() bool {
 	if d.depth++; d.depth > MaxDepth {
-		d.Fail(errDepth)
+		d.Fail(scan.ErrDepth)
 	}
 	return d.err == nil
 }
@@ -97,7 +101,7 @@ func (d *Decoder) peek() byte {
 		return msgpcode.Nil
 	}
 	if d.in.at >= len(d.in.data) {
-		d.Fail(errShort)
+		d.Fail(scan.ErrShort)
 		return msgpcode.Nil
 	}
 	return d.in.data[d.in.at]
@@ -154,7 +158,7 @@ func (d *Decoder) view() []byte {
 		return nil
 	}
 	if n > d.rest() {
-		d.Fail(errShort)
+		d.Fail(scan.ErrShort)
 		return nil
 	}
 	at := d.in.at
@@ -207,7 +211,7 @@ func (d *Decoder) raw() []byte {
 		return nil
 	}
 	at := d.in.at
-	end, err := skip(d.in.data, at)
+	end, err := scan.Skip(d.in.data, at)
 	if err != nil {
 		d.Fail(err)
 		return nil
@@ -238,7 +242,7 @@ func (d *Decoder) Map() int {
 		n, err = d.m.DecodeMapLen()
 	}
 	if err == nil && n > d.rest()/2 {
-		err = errShort
+		err = scan.ErrShort
 	}
 	d.Fail(err)
 	return d.length(n)
@@ -260,7 +264,7 @@ func (d *Decoder) Slice() int {
 		n, err = d.m.DecodeArrayLen()
 	}
 	if err == nil && n > d.rest() {
-		err = errShort
+		err = scan.ErrShort
 	}
 	d.Fail(err)
 	return d.length(n)
@@ -322,7 +326,11 @@ func (d *Decoder) Text(v encoding.TextUnmarshaler) {
 
 // Reflect reads into the value that v points to as msgpack does by reflection.
 func (d *Decoder) Reflect(v any) {
-	if d.foreign() {
+	if d.foreign() && d.peek() != msgpcode.Nil {
+		t := reflect.TypeOf(v).Elem()
+		d.charge(scan.Memory(t, d.in.data[d.in.at:]) - int(t.Size()))
+	}
+	if d.err == nil {
 		d.Fail(d.m.Decode(v))
 		d.m.Reset(&d.in)
 	}
@@ -331,31 +339,52 @@ func (d *Decoder) Reflect(v any) {
 // foreign makes sure, once, that all of the rest is well formed and not nested too
 // deep, for code that follows it without looking.
 func (d *Decoder) foreign() bool {
-	for at := d.in.at; d.err == nil && !d.shallow && at < len(d.in.data); {
+	for at := d.in.at; d.err == nil && !d.shallow && !scan.Padded(d.in.data, at); {
 		var err error
-		at, err = skip(d.in.data, at)
+		at, err = scan.Skip(d.in.data, at)
 		d.Fail(err)
 	}
 	d.shallow = d.err == nil
 	return d.shallow
 }
 
-// Cap is the capacity with which to make a slice for n elements that d is about to
-// read: n, unless n is more than the bytes of the whole value make likely. What it
-// grants counts against one budget for all of the value: each of many nested slices may
-// say that it has as many elements as bytes are left.
+// exceeded is what decoding panics with when it would take too much memory: there may be
+// no room for what a caller goes on with.
+type exceeded struct{ error }
+
+// charge counts n bytes that are about to be allocated.
+func (d *Decoder) charge(n int) {
+	if d.room -= n; d.room < 0 {
+		panic(exceeded{fmt.Errorf("at byte %d: %w", d.in.at, scan.ErrMemory)})
+	}
+}
+
+// Cap is the capacity with which to make a slice for n elements that d is about to read,
+// which count as allocated: n, unless n is more than the bytes of the whole value make
+// likely. Each of many nested slices may say that it has as many elements as bytes are left.
 func Cap[T any](d *Decoder, n int) int {
-	size := max(1, int(unsafe.Sizeof(*new(T))))
-	n = min(n, d.room/size)
-	d.room -= n * size
-	return n
+	size := int(unsafe.Sizeof(*new(T)))
+	d.charge(n * size)
+	return d.grant(n, size)
 }
 
 // MapCap is [Cap] for a map.
 func MapCap[K comparable, V any](d *Decoder, n int) int {
-	return Cap[struct {
-		_ K
-		_ V
-		_ [2]uintptr
-	}](d, n)
+	key, value := int(unsafe.Sizeof(*new(K))), int(unsafe.Sizeof(*new(V)))
+	d.charge(scan.MapMemory(n, key, value))
+	return d.grant(n, key+value+16)
+}
+
+// grant returns how many of n elements of so many bytes to make room for at once.
+func (d *Decoder) grant(n, size int) int {
+	size = max(1, size)
+	n = min(n, d.ahead/size)
+	d.ahead -= n * size
+	return n
+}
+
+// New returns a new T that d is about to read, which counts as allocated.
+func New[T any](d *Decoder) *T {
+	d.charge(int(unsafe.Sizeof(*new(T))))
+	return new(T)
 }

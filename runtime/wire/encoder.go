@@ -5,9 +5,13 @@ import (
 	"encoding"
 	"encoding/binary"
 	"math"
+	"reflect"
 
 	"github.com/vmihailenco/msgpack/v5"
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
+
+	"github.com/cachegen/cachegen/runtime/internal/reflectvalue"
+	"github.com/cachegen/cachegen/runtime/internal/scan"
 )
 
 // An Encoder writes one value. [Marshal] makes it. Its methods do nothing once one
@@ -40,9 +44,16 @@ func (e *Encoder) begin() {
 // keptOutput is how much room an idle Encoder keeps.
 const keptOutput = 64 << 10
 
-func (e *Encoder) end() ([]byte, error) {
+// end returns what has been written of a value of type t, so that it may be decoded.
+func (e *Encoder) end(t reflect.Type) ([]byte, error) {
 	if e.err != nil {
 		return nil, e.err
+	}
+	if !scan.Dense(t) {
+		if _, err := scan.Skip(e.out.data, 0); err == scan.ErrDepth { // nobody would read it
+			return nil, err
+		}
+		e.out.data = scan.Pad(e.out.data, scan.Memory(t, e.out.data))
 	}
 	data := bytes.Clone(e.out.data)
 	if cap(e.out.data) > keptOutput {
@@ -62,7 +73,7 @@ func (e *Encoder) Fail(err error) {
 // not if it is nested too deep. Leave ends it.
 func (e *Encoder) Enter() bool {
 	if e.depth++; e.depth > MaxDepth {
-		e.Fail(errDepth)
+		e.Fail(scan.ErrDepth)
 	}
 	return e.err == nil
 }
@@ -230,7 +241,7 @@ func (e *Encoder) Msgpack(v msgpack.Marshaler) {
 	}
 	data, err := v.MarshalMsgpack()
 	if err == nil {
-		err = single(data)
+		err = scan.Single(data)
 	}
 	e.Fail(err)
 	e.Raw(data)
@@ -255,8 +266,12 @@ func (e *Encoder) Text(v encoding.TextMarshaler) {
 }
 
 // Reflect writes the value that v points to as msgpack does by reflection. It is
-// for types that generated code cannot name.
+// for types that generated code cannot name. It fails if the value is nested too deep, or
+// holds itself.
 func (e *Encoder) Reflect(v any) {
+	if e.err == nil && reflectvalue.TooDeep(v, MaxDepth) {
+		e.err = scan.ErrDepth
+	}
 	if e.err == nil {
 		e.err = e.m.Encode(v)
 		e.m.Reset(&e.out)

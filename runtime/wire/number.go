@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
+
+	"github.com/cachegen/cachegen/runtime/internal/scan"
 )
 
 // Int64 and its like read an integer. One that the type cannot hold is an error.
@@ -43,7 +45,7 @@ func (d *Decoder) integer() (v int64, negative bool) {
 		return 0, false
 	}
 	if len(b) < n {
-		d.Fail(errShort)
+		d.Fail(scan.ErrShort)
 		return 0, false
 	}
 	d.in.at += 1 + n

@@ -26,10 +26,7 @@ func MapSize[M ~map[K]V, K comparable, V any](m M) int {
 	if m == nil {
 		return 0
 	}
-	return reflectvalue.MapSize(len(m), int(unsafe.Sizeof(struct {
-		_ K
-		_ V
-	}{})))
+	return reflectvalue.MapSize(len(m), int(unsafe.Sizeof(*new(K))), int(unsafe.Sizeof(*new(V))))
 }
 
 // Size is what the value that v points to refers to, found by reflection. It is for

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
+
+	"github.com/cachegen/cachegen/runtime/internal/scan"
 )
 
 // Time writes v's instant and location. In UTC it is MessagePack's timestamp;
@@ -64,7 +66,7 @@ func (d *Decoder) instant() time.Time {
 		d.Fail(errTime)
 		return time.Time{}
 	}
-	if _, _, err := header(d.in.data, d.in.at); err != nil { // msgpack makes room before it looks
+	if _, _, err := scan.Header(d.in.data, d.in.at); err != nil { // msgpack makes room before it looks
 		d.Fail(err)
 		return time.Time{}
 	}

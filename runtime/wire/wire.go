@@ -25,7 +25,10 @@
 //
 // The first error sticks: what follows does nothing, and [Marshal] and [Unmarshal]
 // return it. What decoding allocates is bounded by a constant and a multiple of the
-// bytes that are really there, and so is how deep it goes.
+// bytes that are really there, and so is how deep it goes. What grows, a slice, a map, what
+// a pointer points to, is counted before there is room made for it. Few values need more
+// than that, such as many large structs of which nothing is written: [Marshal] appends a
+// padding to those. What a type's own methods allocate is not counted.
 //
 // What is decoded is equal to what was encoded, with these exceptions. A pointer to nil
 // (to a nil pointer, slice or map) comes back as a nil pointer. Pointers to one thing
@@ -39,23 +42,18 @@
 package wire
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 	"sync"
 
 	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/cachegen/cachegen/runtime/internal/scan"
 )
 
 // MaxDepth is how deep values of a recursive type may be nested. Encoding one that
 // is deeper, such as a cycle of pointers, fails, and so does decoding.
-const MaxDepth = 10_000
-
-var (
-	errDepth    = fmt.Errorf("nested deeper than %d levels, or in a cycle", MaxDepth)
-	errShort    = errors.New("the data ends early")
-	errTrailing = errors.New("there is more after the value")
-)
+const MaxDepth = scan.MaxDepth
 
 var encoders = sync.Pool{New: func() any { return &Encoder{m: msgpack.NewEncoder(nil)} }}
 
@@ -73,7 +71,7 @@ func Write(t reflect.Type, encode func(*Encoder)) (data []byte, err error) {
 	e.begin()
 	defer recovered("encode", t, &err)
 	encode(e)
-	data, err = e.end()
+	data, err = e.end(t)
 	if err != nil {
 		err = fmt.Errorf("cachegen: encode %v: %w", t, err)
 	}
@@ -96,8 +94,9 @@ func Unmarshal[V any](data []byte, decode func(*Decoder) V) (v V, err error) {
 // anything.
 func Read(t reflect.Type, data []byte, decode func(*Decoder)) (err error) {
 	d := decoders.Get().(*Decoder)
-	d.begin(data)
 	defer recovered("decode", t, &err)
+	d.begin(data)
+	d.charge(int(t.Size()))
 	decode(d)
 	if err = d.end(); err != nil {
 		err = fmt.Errorf("cachegen: decode %v: %w", t, err)
@@ -107,7 +106,11 @@ func Read(t reflect.Type, data []byte, decode func(*Decoder)) (err error) {
 }
 
 func recovered(op string, t reflect.Type, err *error) {
-	if p := recover(); p != nil {
+	switch p := recover().(type) {
+	case nil:
+	case exceeded:
+		*err = fmt.Errorf("cachegen: %s %v: %w", op, t, p.error)
+	default:
 		*err = fmt.Errorf("cachegen: %s %v: codec panicked: %v", op, t, p)
 	}
 }

@@ -64,7 +64,16 @@ type copier map[visit]reflect.Value
 
 type visit struct {
 	pointer uintptr
+	len     int // of a slice
 	typ     reflect.Type
+}
+
+func visitOf(v reflect.Value) visit {
+	at := visit{pointer: v.Pointer(), typ: v.Type()}
+	if v.Kind() == reflect.Slice {
+		at.len = v.Len()
+	}
+	return at
 }
 
 func (c copier) copy(v reflect.Value) reflect.Value {
@@ -76,7 +85,7 @@ func (c copier) copy(v reflect.Value) reflect.Value {
 		if v.IsNil() {
 			return v
 		}
-		at := visit{v.Pointer(), v.Type()}
+		at := visitOf(v)
 		if done, ok := c[at]; ok {
 			return done
 		}
@@ -98,7 +107,14 @@ func (c copier) copy(v reflect.Value) reflect.Value {
 		if v.IsNil() {
 			return v
 		}
+		at := visitOf(v)
+		if done, ok := c[at]; ok {
+			return done
+		}
 		out := reflect.MakeSlice(v.Type(), v.Len(), v.Len())
+		if v.Len() > 0 { // empty ones may be in one place
+			c[at] = out
+		}
 		c.elements(out, v)
 		return out
 	case reflect.Array:
@@ -109,7 +125,7 @@ func (c copier) copy(v reflect.Value) reflect.Value {
 		if v.IsNil() {
 			return v
 		}
-		at := visit{v.Pointer(), v.Type()}
+		at := visitOf(v)
 		if done, ok := c[at]; ok {
 			return done
 		}
@@ -142,16 +158,24 @@ func (c copier) elements(out, v reflect.Value) {
 	}
 }
 
-// MapSize is about how large a map of n entries is, each of a key and a value of slot
-// bytes together: eight slots or more, a power of two, of which a part is never used.
-func MapSize(n, slot int) int {
+// MapSize is about how large a map of n entries is, with keys and values of so many bytes:
+// eight slots or more, a power of two, of which a part is never used. What is large lies
+// outside of the slots.
+func MapSize(n, key, elem int) int {
 	const (
 		header  = 48
 		group   = 8
 		split   = 1024 // from here on it grows by parts
 		control = 1    // a byte for each slot
+		largest = 128  // bytes in a slot
 	)
-	slots := 0
+	slots, slot, outside := 0, 0, 0
+	for _, size := range []int{key, elem} {
+		if size > largest {
+			outside, size = outside+size, int(reflect.TypeFor[uintptr]().Size())
+		}
+		slot += size
+	}
 	switch {
 	case n == 0:
 	case n <= group:
@@ -163,18 +187,19 @@ func MapSize(n, slot int) int {
 			slots *= 2
 		}
 	}
-	return header + slots*(slot+control)
+	return header + slots*(slot+control) + n*outside
 }
 
-// Size estimates how many bytes of memory v keeps alive.
+// Size estimates how many bytes of memory v keeps alive. It does not look behind a lock,
+// which it does not hold, nor deeper than MaxDepth.
 func Size[V any](v V) int {
-	s := sizer{}
+	s := newSizer()
 	return int(reflect.TypeFor[V]().Size()) + s.size(reflect.ValueOf(&v).Elem())
 }
 
 // SizeAny is [Size] for a value of type t in an any, where nil is the zero value.
 func SizeAny(t reflect.Type, v any) int {
-	s := sizer{}
+	s := newSizer()
 	n := int(t.Size())
 	if v == nil {
 		return n
@@ -186,15 +211,27 @@ func SizeAny(t reflect.Type, v any) int {
 	return n + s.size(r)
 }
 
-type sizer map[visit]bool
+type sizer struct {
+	met   map[visit]bool
+	depth int
+}
+
+func newSizer() *sizer { return &sizer{met: make(map[visit]bool)} }
 
 // size is what v refers to, without v's own place.
-func (s sizer) size(v reflect.Value) int {
+func (s *sizer) size(v reflect.Value) int {
+	if k := traitsOf(v.Type()); !k.refers || k.locks || s.depth >= MaxDepth {
+		return 0
+	}
+	if deeper(v) {
+		s.depth++
+		defer func() { s.depth-- }()
+	}
 	switch v.Kind() {
 	case reflect.String:
 		return v.Len()
 	case reflect.Pointer:
-		if v.IsNil() || v.Type() == reflect.PointerTo(timeType) || s.seen(v) {
+		if v.IsNil() || s.seen(v) {
 			return 0
 		}
 		return int(v.Type().Elem().Size()) + s.size(v.Elem())
@@ -214,15 +251,12 @@ func (s sizer) size(v reflect.Value) int {
 		if v.IsNil() || s.seen(v) {
 			return 0
 		}
-		n := MapSize(v.Len(), int(v.Type().Key().Size()+v.Type().Elem().Size()))
+		n := MapSize(v.Len(), int(v.Type().Key().Size()), int(v.Type().Elem().Size()))
 		for it := v.MapRange(); it.Next(); {
 			n += s.size(it.Key()) + s.size(it.Value())
 		}
 		return n
 	case reflect.Struct:
-		if v.Type() == timeType {
-			return 0
-		}
 		n := 0
 		for i := range v.NumField() {
 			n += s.size(v.Field(i))
@@ -232,10 +266,8 @@ func (s sizer) size(v reflect.Value) int {
 	return 0
 }
 
-func (s sizer) elements(v reflect.Value) int {
-	switch v.Type().Elem().Kind() {
-	case reflect.String, reflect.Pointer, reflect.Interface, reflect.Slice, reflect.Array, reflect.Map, reflect.Struct:
-	default:
+func (s *sizer) elements(v reflect.Value) int {
+	if !traitsOf(v.Type().Elem()).refers {
 		return 0
 	}
 	n := 0
@@ -245,12 +277,12 @@ func (s sizer) elements(v reflect.Value) int {
 	return n
 }
 
-func (s sizer) seen(v reflect.Value) bool {
-	at := visit{v.Pointer(), v.Type()}
-	if s[at] {
+func (s *sizer) seen(v reflect.Value) bool {
+	at := visitOf(v)
+	if s.met[at] {
 		return true
 	}
-	s[at] = true
+	s.met[at] = true
 	return false
 }
 
@@ -342,3 +374,6 @@ func marshaller(t reflect.Type) string {
 	}
 	return ""
 }
+
+// Marshals reports whether values of type t write themselves.
+func Marshals(t reflect.Type) bool { return marshaller(t) != "" }

@@ -15,20 +15,25 @@ import (
 func (d *Definition) setValue(k *entry.Kind, codec Codec, isDefault bool) {
 	t, v := d.ValueType, d.Value
 	k.Fingerprint = d.fingerprint(codec, isDefault)
-	if v != nil && isDefault {
+	switch {
+	case v != nil && isDefault:
 		k.Encode = func(x any) ([]byte, error) { return wire.Write(t, func(e *wire.Encoder) { v.Encode(e, x) }) }
 		k.Decode = func(data []byte) (x any, err error) {
 			err = wire.Read(t, data, func(d *wire.Decoder) { x = v.Decode(d) })
 			return x, err
 		}
-	} else {
-		k.Encode = func(x any) ([]byte, error) {
-			p := reflect.New(t) // methods on the pointer count too
-			if x != nil {
-				p.Elem().Set(reflect.ValueOf(x))
-			}
-			return encode(codec, p.Interface())
+	case isDefault:
+		k.Encode = func(x any) ([]byte, error) { return wire.MarshalAny(t, pointerTo(t, x)) }
+		k.Decode = func(data []byte) (x any, err error) {
+			err = wire.Read(t, data, func(d *wire.Decoder) { // which counts the value's own size first
+				p := reflect.New(t)
+				d.Reflect(p.Interface())
+				x = p.Elem().Interface()
+			})
+			return x, err
 		}
+	default:
+		k.Encode = func(x any) ([]byte, error) { return encode(codec, pointerTo(t, x)) }
 		k.Decode = func(data []byte) (any, error) {
 			p := reflect.New(t)
 			err := decode(codec, data, p.Interface())
@@ -52,6 +57,15 @@ func (d *Definition) setValue(k *entry.Kind, codec Codec, isDefault bool) {
 		}
 		return own + v.Size(x)
 	}
+}
+
+// pointerTo returns a pointer to a value of type t: methods on the pointer count, too.
+func pointerTo(t reflect.Type, x any) any {
+	p := reflect.New(t)
+	if x != nil {
+		p.Elem().Set(reflect.ValueOf(x))
+	}
+	return p.Interface()
 }
 
 // fingerprint is what entries carry in a store with that codec. What one codec has

@@ -1,17 +1,38 @@
-package wire
+// Package scan looks at MessagePack before it is decoded: whether the bytes are values and
+// nothing else, how deep these are nested, and how much memory it takes to decode them into
+// a type. Who may write to a shared tier may have written anything.
+//
+// A claimed length is never believed beyond the bytes that are there. What decoding may
+// take, see [Budget], is a multiple of these bytes; where a value of ours needs more, its
+// writer appends a padding.
+//
+// Nothing here has a state but the plans of types, which are made once.
+package scan
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
 
-// header reads the head of the value at data[at]: where its own bytes end, and how
-// many values it holds, keys included.
-func header(data []byte, at int) (end, holds int, err error) {
+// MaxDepth is how deep values may be nested.
+const MaxDepth = 10_000
+
+// The errors.
+var (
+	ErrDepth    = fmt.Errorf("nested deeper than %d levels, or in a cycle", MaxDepth)
+	ErrShort    = errors.New("the data ends early")
+	ErrTrailing = errors.New("there is more after the value")
+	ErrMemory   = errors.New("decoding takes more memory than data of this length is trusted with")
+)
+
+// Header reads the head of the value at data[at]: where its own bytes end, and how many
+// values it holds, keys included.
+func Header(data []byte, at int) (end, holds int, err error) {
 	if at >= len(data) {
-		return 0, 0, errShort
+		return 0, 0, ErrShort
 	}
 	c := data[at]
 	at++
@@ -77,15 +98,15 @@ func header(data []byte, at int) (end, holds int, err error) {
 	}
 	// Subtracting cannot overflow, and each value is one byte at least.
 	if at > len(data) || extra > len(data)-at || holds > len(data)-at-extra {
-		return 0, 0, errShort
+		return 0, 0, ErrShort
 	}
 	return at + extra, holds, nil
 }
 
-// skip returns where the value at data[at] ends. It needs no stack, however deep
+// Skip returns where the value at data[at] ends. It needs no stack, however deep
 // the value is nested, but refuses more than MaxDepth levels.
-func skip(data []byte, at int) (int, error) {
-	end, holds, err := header(data, at)
+func Skip(data []byte, at int) (int, error) {
+	end, holds, err := Header(data, at)
 	if err != nil || holds == 0 {
 		return end, err
 	}
@@ -97,12 +118,12 @@ func skip(data []byte, at int) (int, error) {
 			continue
 		}
 		open[len(open)-1]--
-		if end, holds, err = header(data, end); err != nil {
+		if end, holds, err = Header(data, end); err != nil {
 			return 0, err
 		}
 		if holds > 0 {
 			if len(open) == MaxDepth {
-				return 0, errDepth
+				return 0, ErrDepth
 			}
 			open = append(open, holds)
 		}
@@ -110,11 +131,46 @@ func skip(data []byte, at int) (int, error) {
 	return end, nil
 }
 
-// single returns an error unless data is one value.
-func single(data []byte) error {
-	end, err := skip(data, 0)
+// Single returns an error unless data is one value.
+func Single(data []byte) error {
+	end, err := Skip(data, 0)
 	if err == nil && end < len(data) {
-		err = errTrailing
+		err = ErrTrailing
 	}
 	return err
+}
+
+// A padding, behind a value, is nothing but the byte that begins no value.
+const padding = 0xc1
+
+// Padded reports whether data[at:] is a padding, which may be empty.
+func Padded(data []byte, at int) bool {
+	for _, c := range data[min(at, len(data)):] {
+		if c != padding {
+			return false
+		}
+	}
+	return true
+}
+
+// Budget is how much memory a value of n bytes may take when it is decoded: a small value
+// may take a page, and a byte as much as a few words.
+func Budget(n int) int { return smallest + perByte*n }
+
+const (
+	smallest = 4 << 10
+	perByte  = 64
+)
+
+// Pad appends to data, the bytes of a value, the padding without which decoding it, which
+// takes so much memory, would exceed the budget.
+func Pad(data []byte, memory int) []byte {
+	if missing := (memory-smallest+perByte-1)/perByte - len(data); missing > 0 {
+		at := len(data)
+		data = append(data, make([]byte, missing)...)
+		for i := range data[at:] {
+			data[at+i] = padding
+		}
+	}
+	return data
 }
