@@ -40,3 +40,26 @@ var ErrClosed = errors.New("closed")
 // a value beyond a size limit, and not about the state of the driver or its server. The
 // same call would fail again.
 var ErrRefused = errors.New("refused")
+
+// ErrAnswered is what [errors.Is] finds in the errors of an [L2] or a [Bus] that are the
+// server's answer: the server is up and has refused to carry out the operation, because
+// it is full, can only be read, or does not give the right to, for example. Another
+// operation may succeed, and this one may succeed later. What was refused does not take
+// effect later. An error without an answer, such as a timeout or a lost connection, says
+// that the server is away: after some of them the runtime stops asking it for a while.
+// See [Answered].
+var ErrAnswered = errors.New("the server answered with an error")
+
+// Answered returns err, of which [errors.Is] finds that it is [ErrAnswered], with the text
+// that it has. Of nil it returns nil.
+func Answered(err error) error {
+	if err == nil || errors.Is(err, ErrAnswered) {
+		return err
+	}
+	return answered{err}
+}
+
+type answered struct{ error }
+
+func (a answered) Unwrap() error        { return a.error }
+func (a answered) Is(target error) bool { return target == ErrAnswered }

@@ -48,14 +48,14 @@ var rooms = []struct {
 	{"emit", "entry ratelog runtime/event"},
 
 	// The tiers, and the other processes.
-	{"bus", "clock emit guard runtime/event"},
+	{"bus", "breaker clock emit guard runtime/event"},
 	{"remote", "background breaker clock emit entry guard pending policy runtime/event stamp"},
 	{"memory", "bus clock entry fence flight keytext remote stamp"},
 	{"outbox", "bus clock emit entry fence memory pending remote runtime/event stamp"},
 
 	// What is done with them.
 	{"load", "background clock emit entry flight memory outbox pending policy remote runtime/event stamp"},
-	{"lookup", "background clock emit entry fence load memory remote runtime/event stamp"},
+	{"lookup", "background clock emit entry fence flight load memory remote runtime/event stamp"},
 	{"invalidate", "background bus clock emit entry fence keymutex memory outbox pending policy remote runtime/event stamp"},
 
 	// The whole.

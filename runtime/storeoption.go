@@ -105,9 +105,11 @@ func L2SoftTimeout(d time.Duration) StoreOption {
 
 // L2CircuitBreakerDuration is how long the circuit breaker of the shared tier stays open.
 // It opens when 3 operations in a row have failed or exceeded [L2Timeout]. While it is
-// open, reads go on without the tier and invalidations are queued; see
-// [InvalidationError]. Then one operation tries whether the tier answers again. The
-// default is 5 s; zero never opens the breaker.
+// open, reads go on without the tier. Then one operation tries whether the tier answers
+// again. An invalidation tries earlier, unless the last one has waited long in vain; what
+// does not reach the tier is queued, see [InvalidationError]. What the server refuses,
+// because it is full, for example, opens the breaker for operations of that kind alone:
+// for reads or for writes. The default is 5 s; zero never opens the breaker.
 func L2CircuitBreakerDuration(d time.Duration) SharedOption {
 	return sharedOption{
 		func(c *storeConfig) { c.BreakFor, c.breakForSet = d, true },

@@ -50,6 +50,7 @@ import (
 	"regexp"
 	"sync/atomic"
 
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	sdk "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -180,6 +181,10 @@ func (d *Driver) failed(ctx context.Context, operation string, keys int, err err
 	}
 	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
 		err = fmt.Errorf("%w (%w)", ended, err)
+	}
+	var response *awshttp.ResponseError
+	if errors.As(err, &response) && response.HTTPStatusCode() >= 400 && response.HTTPStatusCode() < 500 || errors.Is(err, errThrottled) {
+		err = drivers.Answered(err) // the service is there: a table has its limits for reads and for writes
 	}
 	return fmt.Errorf("dynamodb: %s %d %s in table %q: %w", operation, keys, noun, d.table, err)
 }

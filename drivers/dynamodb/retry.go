@@ -21,6 +21,8 @@ const (
 	maxStalls = 12
 )
 
+var errThrottled = errors.New("the table is throttled")
+
 // untilProcessed calls f until no item is left unprocessed. total is the number of items; f
 // sends a request and returns how many are left.
 func untilProcessed(ctx context.Context, total int, f func() (left int, err error)) error {
@@ -33,7 +35,7 @@ func untilProcessed(ctx context.Context, total int, f func() (left int, err erro
 		if left < before {
 			stalls = 0
 		} else if stalls++; stalls == maxStalls {
-			return fmt.Errorf("the table is throttled: %d requests in a row processed none of the remaining %d keys; raise its capacity", stalls, left)
+			return fmt.Errorf("%w: %d requests in a row processed none of the remaining %d keys; raise its capacity", errThrottled, stalls, left)
 		}
 		before = left
 		// Random, so that processes that were throttled together do not retry together.
@@ -42,7 +44,7 @@ func untilProcessed(ctx context.Context, total int, f func() (left int, err erro
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return fmt.Errorf("%w with %d keys unprocessed", ctx.Err(), left)
+			return fmt.Errorf("%w with %d keys unprocessed: %w", ctx.Err(), left, errThrottled)
 		}
 		pause = min(2*pause, maxPause)
 	}

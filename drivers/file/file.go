@@ -46,6 +46,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/internal/bytesize"
@@ -184,5 +185,15 @@ func (d *Driver) failed(operation string, keys int, err error) error {
 	case keys > 1:
 		operation = fmt.Sprintf("%s %d keys", operation, keys)
 	}
+	if answered(err) {
+		err = drivers.Answered(err)
+	}
 	return fmt.Errorf("file: %s in %q: %w", operation, d.dir, err)
+}
+
+// answered reports an error of the operating system, but for those of a file system that
+// cannot be reached. A disk that is full can be read.
+func answered(err error) bool {
+	var number syscall.Errno
+	return errors.As(err, &number) && !number.Timeout() && number != syscall.EIO && number != syscall.ESTALE
 }

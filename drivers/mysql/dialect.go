@@ -27,6 +27,8 @@ var dialect = sqltable.Dialect{
 		"name": regexp.MustCompile(`^varbinary\(544\) NO PRI `), "rest": long, "value": long, "lease": long,
 	},
 	Busy:     busy,
+	Cut:      cut,
+	Answered: answered,
 	TooLarge: tooLarge,
 }
 
@@ -52,8 +54,35 @@ var number = regexp.MustCompile(`Error (\d+)\b`)
 // busy reports a deadlock (1213) or a row that has changed since the transaction read it
 // (1020). The server has rolled the statement or transaction back.
 func busy(err error) bool {
+	n := code(err)
+	return n == "1213" || n == "1020"
+}
+
+// code returns the error number of the server; empty if err has none.
+func code(err error) string {
 	found := number.FindStringSubmatch(err.Error())
-	return found != nil && (found[1] == "1213" || found[1] == "1020")
+	if found == nil {
+		return ""
+	}
+	return found[1]
+}
+
+// cut reports that the server has ended the session: it shuts down (1053), the session was
+// killed (1927), or it was idle for too long (4031). It has not executed the statement.
+func cut(err error) bool {
+	n := code(err)
+	return n == "1053" || n == "1927" || n == "4031"
+}
+
+// answered reports an error number of the server, but for those of a connection: too many
+// of them (1040, 1203, 1226), a blocked host (1129), the network (1158 to 1161), the end of
+// a session, and a statement that took too long (1969, 3024).
+func answered(err error) bool {
+	switch code(err) {
+	case "", "1040", "1203", "1226", "1129", "1158", "1159", "1160", "1161", "1969", "3024":
+		return false
+	}
+	return !cut(err)
 }
 
 // tooLarge reports a statement that is beyond max_allowed_packet or max_long_data_size of

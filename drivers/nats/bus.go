@@ -92,6 +92,9 @@ func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error
 		if errors.Is(err, gonats.ErrMaxPayload) {
 			return fmt.Errorf("%w: %w", drivers.ErrRefused, err)
 		}
+		if errors.Is(err, gonats.ErrConnectionClosed) {
+			return fmt.Errorf("%w (%w)", drivers.ErrClosed, err)
+		}
 		return err
 	})
 }

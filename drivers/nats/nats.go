@@ -201,13 +201,17 @@ func (d *Driver) failed(operation string, keys int, err error) error {
 		d.unbind() // the bucket was removed, or lost with the memory of a server
 	case errors.Is(err, gonats.ErrMaxPayload), errors.As(err, &api) && api.ErrorCode == codeTooLarge:
 		err = fmt.Errorf("%w: %w", drivers.ErrRefused, err)
+	case errors.Is(err, gonats.ErrConnectionClosed):
+		err = fmt.Errorf("%w (%w)", drivers.ErrClosed, err)
+	case api != nil:
+		err = drivers.Answered(err)
 	case errors.Is(err, context.DeadlineExceeded):
 		// The server does not answer a read of a removed bucket, nor a request without
 		// permission: it sends an error on the connection instead.
 		d.unbind()
 		if d.conn != nil {
 			if last := d.conn.LastError(); errors.Is(last, gonats.ErrPermissionViolation) {
-				err = fmt.Errorf("%w (%w)", err, last)
+				err = drivers.Answered(fmt.Errorf("%w (%w)", err, last))
 			}
 		}
 	}

@@ -28,6 +28,8 @@ var dialect = sqltable.Dialect{
 	// Two sessions that execute CREATE … IF NOT EXISTS at the same time can both fail.
 	CreateLock: "SELECT pg_advisory_xact_lock(7234017283807667300)",
 	Busy:       busy,
+	Cut:        cut,
+	Answered:   answered,
 	TooLarge:   tooLarge,
 }
 
@@ -61,6 +63,21 @@ func state(err error) string {
 func busy(err error) bool {
 	s := state(err)
 	return s == "40001" || s == "40P01"
+}
+
+// cut reports that the server has ended the session: it was terminated (57P01), another
+// session has crashed (57P02), or it was idle for too long (57P05). The server says so in
+// place of an answer to the statement, which it has not executed, or has rolled back.
+func cut(err error) bool {
+	s := state(err)
+	return s == "57P01" || s == "57P02" || s == "57P05"
+}
+
+// answered reports an error with a SQLSTATE, but for those of a connection (class 08, and
+// 53300: too many of them) and of an intervention such as a shutdown or a timeout (57).
+func answered(err error) bool {
+	s := state(err)
+	return s != "" && s != "53300" && !strings.HasPrefix(s, "08") && !strings.HasPrefix(s, "57")
 }
 
 // tooLarge reports "program limit exceeded" (class 54).

@@ -84,7 +84,7 @@ func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error
 		// In a Cluster through the node that the channel's subscribers use: messages that
 		// go through different nodes arrive in any order.
 		cmd.SetFirstKeyPos(1)
-		return within.Do(ctx, func() error { return b.client.Process(ctx, cmd) })
+		return classified(within.Do(ctx, func() error { return b.client.Process(ctx, cmd) }))
 	})
 }
 

@@ -38,7 +38,7 @@ func (d *Driver) Ready(ctx context.Context) error {
 		})
 	}
 	if err != nil {
-		return fmt.Errorf("redis: not ready: %w", err)
+		return fmt.Errorf("redis: not ready: %w", classified(err))
 	}
 	return nil
 }

@@ -170,9 +170,23 @@ func (d *Driver) begin(ctx context.Context) error {
 
 // failed returns err with the operation and the number of keys.
 func failed(operation string, keys int, err error) error {
+	err = classified(err)
 	noun := "keys"
 	if keys == 1 {
 		noun = "key"
 	}
 	return fmt.Errorf("redis: %s %d %s: %w", operation, keys, noun, err)
+}
+
+// classified says of err what the callers of a driver have to know: that the server has
+// answered, or that the client is closed.
+func classified(err error) error {
+	var reply goredis.Error
+	switch {
+	case errors.Is(err, goredis.ErrClosed) && !errors.Is(err, drivers.ErrClosed):
+		return fmt.Errorf("%w (%w)", drivers.ErrClosed, err)
+	case errors.As(err, &reply):
+		return drivers.Answered(err)
+	}
+	return err
 }

@@ -27,7 +27,7 @@ func (d *Driver) Scan(ctx context.Context, prefix string, f func(keys []string) 
 		return f(found)
 	})
 	if err != nil {
-		return fmt.Errorf("redis: scan for prefix %s: %w", quoted(prefix), err)
+		return fmt.Errorf("redis: scan for prefix %s: %w", quoted(prefix), classified(err))
 	}
 	return nil
 }
@@ -54,7 +54,7 @@ func (d *Driver) DeletePrefix(ctx context.Context, prefix string) (int64, error)
 		return err
 	})
 	if err != nil {
-		return n, fmt.Errorf("redis: delete prefix %s: %w", quoted(prefix), err)
+		return n, fmt.Errorf("redis: delete prefix %s: %w", quoted(prefix), classified(err))
 	}
 	return n, nil
 }

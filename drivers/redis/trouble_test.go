@@ -42,7 +42,7 @@ func everyOperation(t *testing.T, d *Driver) map[string]error {
 	}
 }
 
-func expectErrors(t *testing.T, d *Driver, reason string) {
+func expectErrors(t *testing.T, d *Driver, reason string, kind error) {
 	t.Helper()
 	for words, err := range everyOperation(t, d) {
 		if err == nil || !strings.HasPrefix(err.Error(), words) || !strings.Contains(err.Error(), reason) {
@@ -51,30 +51,35 @@ func expectErrors(t *testing.T, d *Driver, reason string) {
 		if errors.Is(err, drivers.ErrRefused) {
 			t.Errorf("the caller is told that it is to blame: %v", err)
 		}
+		for _, k := range []error{drivers.ErrAnswered, drivers.ErrClosed} {
+			if errors.Is(err, k) != (k == kind) {
+				t.Errorf("%v: is %q: %v", err, k, k != kind)
+			}
+		}
 	}
 }
 
 func TestErrorsNameTheOperation(t *testing.T) {
 	client := goredis.NewClient(&goredis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1})
 	defer client.Close()
-	expectErrors(t, New(client, Options{}), "refused")
+	expectErrors(t, New(client, Options{}), "refused", nil)
 }
 
 func TestNoCredentialsIsAnError(t *testing.T) {
-	expectErrors(t, New(dial(t, servers.Redis(t, "--requirepass", "secret")), Options{}), "NOAUTH")
+	expectErrors(t, New(dial(t, servers.Redis(t, "--requirepass", "secret")), Options{}), "NOAUTH", drivers.ErrAnswered)
 }
 
 func TestWrongCredentialsAreAnError(t *testing.T) {
 	server := servers.Redis(t, "--requirepass", "secret")
 	client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), Password: "guess", MaxRetries: -1, DialerRetries: 1})
 	defer client.Close()
-	expectErrors(t, New(client, Options{}), "WRONGPASS")
+	expectErrors(t, New(client, Options{}), "WRONGPASS", drivers.ErrAnswered)
 }
 
 func TestAClosedClientIsAnError(t *testing.T) {
 	client := dial(t, servers.Redis(t))
 	client.Close()
-	expectErrors(t, New(client, Options{}), "closed")
+	expectErrors(t, New(client, Options{}), "closed", drivers.ErrClosed)
 }
 
 // A server that is full and does not evict: writes fail and change nothing, while
@@ -107,7 +112,7 @@ func TestAFullServer(t *testing.T) {
 		"redis: add 1 key: OOM": add, "redis: swap 1 key: OOM": swap,
 		"redis: lease 1 key: OOM": lease, "redis: fill 1 key: OOM": fill,
 	} {
-		if err == nil || !strings.HasPrefix(err.Error(), words) || errors.Is(err, drivers.ErrRefused) {
+		if err == nil || !strings.HasPrefix(err.Error(), words) || errors.Is(err, drivers.ErrRefused) || !errors.Is(err, drivers.ErrAnswered) {
 			t.Errorf("error %v, want %q", err, words)
 		}
 	}

@@ -17,6 +17,7 @@ var dialect = sqltable.Dialect{
 	Reserved: "sqlite_",
 	Schema:   schema,
 	Busy:     busy,
+	Answered: answered,
 	TooLarge: tooLarge,
 }
 
@@ -49,9 +50,17 @@ func code(err error) int {
 }
 
 const (
-	resultBusy   = 5
-	resultLocked = 6
-	resultTooBig = 18
+	resultPerm      = 3
+	resultBusy      = 5
+	resultLocked    = 6
+	resultReadOnly  = 8
+	resultInterrupt = 9
+	resultIOErr     = 10
+	resultCorrupt   = 11
+	resultFull      = 13
+	resultCantOpen  = 14
+	resultTooBig    = 18
+	resultNotADB    = 26
 )
 
 var resultTexts = map[string]int{
@@ -59,11 +68,28 @@ var resultTexts = map[string]int{
 	"database table is locked":  resultLocked,
 	"database schema is locked": resultLocked,
 	"string or blob too big":    resultTooBig,
+
+	"access permission denied":             resultPerm,
+	"attempt to write a readonly database": resultReadOnly,
+	"disk I/O error":                       resultIOErr,
+	"database disk image is malformed":     resultCorrupt,
+	"database or disk is full":             resultFull,
+	"unable to open database file":         resultCantOpen,
+	"file is not a database":               resultNotADB,
+	"no such table":                        1,
+	"no such column":                       1,
 }
 
 func busy(err error) bool {
 	c := code(err)
 	return c == resultBusy || c == resultLocked
+}
+
+// answered reports every result of the library but those of a wait. There is no server that
+// could be away: what cannot be written can often be read.
+func answered(err error) bool {
+	c := code(err)
+	return c != 0 && c != resultBusy && c != resultLocked && c != resultInterrupt
 }
 
 func tooLarge(err error) bool { return code(err) == resultTooBig }

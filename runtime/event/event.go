@@ -83,6 +83,7 @@ type Operation struct {
 type BreakerChange struct {
 	Store string
 	State string // closed: operations run; open: none does; half-open: one operation tries
+	Only  string // read or write: only these are held back, because the server refuses them; empty: all
 	Err   error  // the failure that opened it; nil for other states
 }
 

@@ -31,7 +31,7 @@ type Hooks struct {
 	Received  func(Message)
 	// Operation is called after each operation on the shared tier.
 	Operation func(Operation)
-	// Breaker is called when the circuit breaker of the shared tier changes its state.
+	// Breaker is called when a circuit breaker of the shared tier changes its state.
 	Breaker func(BreakerChange)
 	// Pending is called when invalidations that did not reach everyone have been
 	// queued, carried out, or given up.

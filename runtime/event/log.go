@@ -51,7 +51,7 @@ func LogHooks(logger *slog.Logger, level slog.Level) Hooks {
 			log(e.Err, "shared tier", slog.String("store", e.Store), slog.String("op", e.Op), slog.Int("keys", e.Keys), slog.Duration("took", e.Took))
 		},
 		Breaker: func(e BreakerChange) {
-			log(e.Err, "circuit breaker", slog.String("store", e.Store), slog.String("state", e.State))
+			log(e.Err, "circuit breaker", slog.String("store", e.Store), slog.String("state", e.State), slog.String("only", e.Only))
 		},
 		Pending: func(e Pending) {
 			log(e.Err, "pending invalidations", slog.String("store", e.Store), slog.Int("pending", e.Pending))

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
+
+	"github.com/cachegen/cachegen/drivers"
 )
 
 // prepare runs once before the first operation: it creates the table, checks its columns
@@ -122,7 +124,7 @@ func (t *Table) fit(ctx context.Context) error {
 			is = append(is, text.String)
 		}
 		if name, is := row[0].String, strings.Join(is, " "); t.Fit[name] != nil && !t.Fit[name].MatchString(is) {
-			return fmt.Errorf("the table differs from Schema: column %s is %s", name, strings.TrimSpace(is))
+			return drivers.Answered(fmt.Errorf("the table differs from Schema: column %s is %s", name, strings.TrimSpace(is)))
 		}
 	}
 	return rows.Err()

@@ -49,6 +49,13 @@ type Dialect struct {
 	CreateLock string
 	// Busy reports that a statement had no effect and can be repeated.
 	Busy func(error) bool
+	// Cut reports that the server has ended the connection and has not executed the
+	// statement, as it does when a session is terminated; nil if it never says so. Other
+	// connections of the pool may be dead, too.
+	Cut func(error) bool
+	// Answered reports that the server, or the library that is one, is there and refuses to
+	// execute a statement: it is full, or can only be read, for example.
+	Answered func(error) bool
 	// TooLarge reports that a statement or value has more bytes than the database allows.
 	TooLarge func(error) bool
 }

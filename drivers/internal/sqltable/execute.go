@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -36,14 +37,28 @@ func (t *Table) execute(ctx context.Context, operation string, keys int, f func(
 	if err == nil {
 		return nil
 	}
+	return t.failed(operation, keys, t.classified(ctx, err))
+}
+
+// classified says of err what the callers of a driver have to know.
+func (t *Table) classified(ctx context.Context, err error) error {
 	switch {
 	case t.closed.Load() && !errors.Is(err, drivers.ErrClosed):
-		err = fmt.Errorf("%w (%w)", drivers.ErrClosed, err)
-	case t.TooLarge(err) && !errors.Is(err, drivers.ErrRefused):
-		err = fmt.Errorf("%w: %w", drivers.ErrRefused, err)
+		return fmt.Errorf("%w (%w)", drivers.ErrClosed, err)
+	case errors.Is(err, drivers.ErrClosed), errors.Is(err, drivers.ErrRefused):
+	case strings.Contains(err.Error(), databaseClosed):
+		return fmt.Errorf("%w (%w)", drivers.ErrClosed, err)
+	case t.TooLarge(err):
+		return fmt.Errorf("%w: %w", drivers.ErrRefused, err)
+	case ctx.Err() == nil && t.Answered(err):
+		return drivers.Answered(err)
 	}
-	return t.failed(operation, keys, err)
+	return err
 }
+
+// databaseClosed is how database/sql says that its user has closed it, which no exported
+// error does.
+const databaseClosed = "sql: database is closed"
 
 // failed returns err with the driver, the operation, the number of keys and the table.
 func (t *Table) failed(operation string, keys int, err error) error {
@@ -58,11 +73,17 @@ func (t *Table) failed(operation string, keys int, err error) error {
 }
 
 // whileBusy runs f, a single statement or transaction, and repeats it while the database
-// is busy, for at most BusyTimeout.
+// is busy, for at most BusyTimeout. It repeats f at once on connections that the server has
+// ended: all that the pool had may be of that kind.
 func (t *Table) whileBusy(ctx context.Context, f func() error) error {
 	var deadline time.Time
+	dead := t.db.Stats().OpenConnections
 	for wait := minBusyWait; ; wait = min(2*wait, maxBusyWait) {
 		err := f()
+		if err != nil && dead >= 0 && ctx.Err() == nil && t.Cut != nil && t.Cut(err) {
+			dead--
+			continue
+		}
 		if err == nil || !t.Busy(err) {
 			return err
 		}

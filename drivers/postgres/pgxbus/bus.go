@@ -28,6 +28,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -98,11 +99,18 @@ func (b *Bus) notify(ctx context.Context, channel string, message []byte) error 
 		_, err := b.pool.Exec(ctx, "SELECT pg_notify($1, part) FROM unnest($2::text[]) AS part", identifier(channel), split(message))
 		var answer *pgconn.PgError
 		var refused *pgconn.ConnectError
-		if err == nil || left <= 0 || ctx.Err() != nil || errors.As(err, &answer) || errors.As(err, &refused) {
+		switch {
+		case err != nil && strings.Contains(err.Error(), "closed pool"): // of a module that pgx alone requires
+			return fmt.Errorf("%w (%w)", drivers.ErrClosed, err)
+		case errors.As(err, &answer) && terminated[answer.Code] && left > 0 && ctx.Err() == nil:
+		case err == nil || left <= 0 || ctx.Err() != nil || answer != nil || errors.As(err, &refused):
 			return err
 		}
 	}
 }
+
+// terminated are the codes with which a server ends a session: see package postgres.
+var terminated = map[string]bool{"57P01": true, "57P02": true, "57P05": true}
 
 // Subscribe implements [drivers.Bus].
 func (b *Bus) Subscribe(channel string, l drivers.Listener) (unsubscribe func(), err error) {

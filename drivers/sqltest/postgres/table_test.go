@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/drivertest/servers"
 	"github.com/cachegen/cachegen/drivers/internal/sqltable"
 	"github.com/cachegen/cachegen/drivers/internal/sqltable/tabletest"
@@ -137,5 +138,52 @@ func TestStatementsArePreparedOnce(t *testing.T) {
 	}
 	if n := count(); n != 0 {
 		t.Errorf("%d prepared statements after Close", n)
+	}
+}
+
+// Kind: a connection that was cut counts as an outage. The server ends all connections of
+// the pool, as it does when it restarts behind a proxy, and says that it has not executed
+// the statement: the next connection executes it.
+func TestTerminatedConnectionsAreReplaced(t *testing.T) {
+	s := running.Of(t)
+	for name, operation := range map[string]func(*postgres.Driver) error{
+		"get":    func(d *postgres.Driver) error { _, err := d.GetMany(t.Context(), []string{"a"}); return err },
+		"set":    func(d *postgres.Driver) error { return d.SetMany(t.Context(), []drivers.Item{{Key: "a"}}) },
+		"delete": func(d *postgres.Driver) error { return d.DeleteMany(t.Context(), []string{"a"}) },
+		"add": func(d *postgres.Driver) error {
+			_, err := d.AddMany(t.Context(), []drivers.Item{{Key: "a"}})
+			return err
+		},
+		"swap": func(d *postgres.Driver) error {
+			_, err := d.SwapMany(t.Context(), []drivers.Swap{{Key: "a"}})
+			return err
+		},
+	} {
+		db, err := sql.Open("pgx", s.URL()+"&application_name=terminated")
+		if err != nil {
+			t.Fatal(err)
+		}
+		db.SetMaxIdleConns(8)
+		d := openStore(t, db, postgres.Options{Table: "terminated"})
+		var open []*sql.Conn
+		for range 8 {
+			c, err := db.Conn(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			open = append(open, c)
+		}
+		for _, c := range open {
+			c.Close()
+		}
+		if err := operation(d); err != nil {
+			t.Fatal(err)
+		}
+		admin := openDB(t, s.URL())
+		execute(t, admin, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'terminated'")
+		if err := operation(d); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		db.Close()
 	}
 }

@@ -1,6 +1,7 @@
 package breaker
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -167,6 +168,156 @@ func TestAPauseOfZeroWhileItIsOpen(t *testing.T) {
 				t.Fatalf("try %d: not let through", i)
 			}
 			b.Report(ticket, Success, errTest)
+		}
+	})
+}
+
+func tryUrgent(t *testing.T, b *Breaker, took time.Duration, o Outcome) bool {
+	t.Helper()
+	ticket, ok := b.AllowUrgent(t.Context())
+	if ok {
+		time.Sleep(took)
+		b.Report(ticket, o, errTest)
+	}
+	return ok
+}
+
+// One pause for all makes a short outage long: whoever must not come in vain tries soon
+// after a failure that cost little, and late after one that cost much.
+func TestAnUrgentOperationIsATrialAsSoonAsItsFailureIsCheap(t *testing.T) {
+	for took, want := range map[time.Duration]time.Duration{
+		0:                       0,
+		time.Millisecond:        5 * time.Microsecond,
+		100 * time.Millisecond:  50 * time.Millisecond,
+		500 * time.Millisecond:  1250 * time.Millisecond,
+		time.Second:             5 * time.Second,
+		1500 * time.Millisecond: 5 * time.Second,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var states []State
+			b := newBreaker(1, 5*time.Second, func(s State, _ error) { states = append(states, s) })
+			b.Limit = time.Second
+			if !tryUrgent(t, b, took, Failure) {
+				t.Fatal("not let through while it is closed")
+			}
+			if want > 0 {
+				time.Sleep(want - 1)
+				if tryUrgent(t, b, 0, Success) {
+					t.Errorf("a trial %v after a failure that took %v", want-1, took)
+				}
+				time.Sleep(1)
+			}
+			if want < 5*time.Second && try(b, Success) {
+				t.Error("another operation is let through, too")
+			}
+			if !tryUrgent(t, b, 0, Success) || b.State() != Closed {
+				t.Errorf("no trial %v after a failure that took %v", want, took)
+			}
+			if !slices.Equal(states, []State{Open, Closed}) {
+				t.Error(states)
+			}
+		})
+	}
+}
+
+// Urgent operations that fail again and again do not keep the others away for longer.
+func TestUrgentTrialsDoNotProlongThePause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(1, time.Second, nil)
+		b.Limit = time.Second
+		try(b, Failure)
+		for range 9 {
+			time.Sleep(100 * time.Millisecond)
+			if !tryUrgent(t, b, time.Microsecond, Failure) {
+				t.Fatal("not tried")
+			}
+		}
+		time.Sleep(100 * time.Millisecond)
+		if !try(b, Success) {
+			t.Fatal("the pause is over")
+		}
+	})
+}
+
+func TestAnUrgentOperationWaitsForATrialThatHasJustBegun(t *testing.T) {
+	for name, test := range map[string]struct {
+		took    time.Duration
+		outcome Outcome
+		waited  time.Duration
+		ok      bool
+	}{
+		"succeeds at once":                    {50 * time.Millisecond, Success, 40 * time.Millisecond, true},
+		"fails at once: it is the next trial": {time.Millisecond, Failure, 0, true},
+		"says nothing: it is the next trial":  {50 * time.Millisecond, Unknown, 40 * time.Millisecond, true},
+		"hangs":                               {time.Second, Failure, 90 * time.Millisecond, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBreaker(1, 5*time.Second, nil)
+			b.Limit = time.Second
+			try(b, Failure)
+			go tryUrgent(t, b, test.took, test.outcome)
+			time.Sleep(10 * time.Millisecond)
+			began := time.Now()
+			ticket, ok := b.AllowUrgent(t.Context())
+			if ok != test.ok || time.Since(began) != test.waited {
+				t.Errorf("%s: %v after %v, want %v after %v", name, ok, time.Since(began), test.ok, test.waited)
+			}
+			if ok {
+				b.Report(ticket, Success, nil)
+			}
+			time.Sleep(time.Second)
+		})
+	}
+}
+
+func TestWhoGivesUpWaitsForNoTrial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(1, 5*time.Second, nil)
+		b.Limit = time.Second
+		try(b, Failure)
+		b.AllowUrgent(t.Context())
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		began := time.Now()
+		if _, ok := b.AllowUrgent(ctx); ok || time.Since(began) != 10*time.Millisecond {
+			t.Error(ok, time.Since(began))
+		}
+	})
+}
+
+// What says that the service may be back ends the pause, and what began before says
+// nothing of now.
+func TestTryNowMakesTheNextOperationATrial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var states []State
+		b := newBreaker(1, time.Second, func(s State, _ error) { states = append(states, s) })
+		b.Limit = time.Second
+		b.TryNow() // closed: nothing
+		try(b, Failure)
+		time.Sleep(time.Second)
+		hanging, _ := b.Allow()
+		b.TryNow()
+		next, ok := b.Allow()
+		if !ok {
+			t.Fatal("not let through")
+		}
+		b.Report(hanging, Failure, errTest)
+		if _, ok := b.Allow(); ok {
+			t.Fatal("two trials")
+		}
+		b.Report(next, Failure, errTest)
+		if try(b, Success) || tryUrgent(t, b, 0, Unknown) && try(b, Success) {
+			t.Fatal("the trial has failed, and yet the pause is over")
+		}
+		b.TryNow()
+		if opened, _ := b.Cause(); time.Since(opened) != 0 {
+			t.Error("opened at", opened)
+		}
+		if !try(b, Success) || b.State() != Closed {
+			t.Fatal("not closed")
+		}
+		if want := []State{Open, HalfOpen, Open, HalfOpen, Open, HalfOpen, Closed}; !slices.Equal(states, want) {
+			t.Fatal(states)
 		}
 	})
 }

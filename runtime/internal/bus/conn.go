@@ -5,6 +5,11 @@
 // harm. Messages get lost while a process is disconnected. So the handler is told when
 // the connection is back, and [Conn.DisconnectedSince] says since when it is gone.
 //
+// A publication that fails would keep its caller waiting, and every caller after it while
+// the server hangs. So a bus has a circuit breaker, which one failure opens: see
+// [breaker.Breaker.AllowUrgent]. It closes when the bus takes a message, and the next
+// message tries when the connection is back.
+//
 // The driver calls a Conn one call at a time. The connection state is read without a
 // lock; the mutex guards the channel that those who wait for a connection wait on. The
 // package knows nothing of entries, tiers or stamps, and calls its handler with no lock
@@ -13,6 +18,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -20,6 +26,7 @@ import (
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/event"
+	"github.com/cachegen/cachegen/runtime/internal/breaker"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/guard"
@@ -49,6 +56,7 @@ type Conn struct {
 	timeout time.Duration
 	handler Handler
 	leave   func()
+	breaker breaker.Breaker
 
 	disconnected atomic.Int64 // since when; 0 while connected
 
@@ -61,7 +69,28 @@ type Conn struct {
 func New(b drivers.Bus, e *emit.Emitter, prefix string, origin uint64, timeout time.Duration) *Conn {
 	c := &Conn{bus: b, emit: e, prefix: prefix, origin: origin, timeout: timeout, connected: make(chan struct{})}
 	c.disconnected.Store(clock.Now())
+	c.breaker.Failures, c.breaker.Limit = 1, timeout
+	c.breaker.PauseFor(pause)
 	return c
+}
+
+// pause is how long nothing is published after a publication that took all its time.
+const pause = 5 * time.Second
+
+// errNotTaken is why a message is not published: the one before has failed.
+var errNotTaken = errors.New("the bus did not take the last message")
+
+// OnTaken makes the connection call f when the bus takes messages again. It is called
+// before Join.
+func (c *Conn) OnTaken(f func()) {
+	if c == nil {
+		return
+	}
+	c.breaker.Changed = func(state breaker.State, _ error) {
+		if state == breaker.Closed {
+			f()
+		}
+	}
 }
 
 // Join subscribes to the channel and hands what arrives to h.
@@ -83,20 +112,49 @@ func (c *Conn) Close() error {
 
 func (c *Conn) channel() string { return "cachegen:" + c.prefix + "!bus" }
 
-// Publish tells the other processes that names have changed.
+// Publish tells the other processes that names have changed. After a failure it may fail
+// without trying.
 func (c *Conn) Publish(ctx context.Context, kind Kind, names []string) error {
 	if c == nil {
 		return nil
 	}
-	m := Message{Origin: c.origin, Kind: kind, Names: names}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	err := guard.Call(func() error { return c.bus.Publish(ctx, c.channel(), Append(nil, &m)) })
+	ticket, ok := c.breaker.AllowUrgent(ctx)
+	if !ok {
+		_, cause := c.breaker.Cause()
+		return fmt.Errorf("publish to the bus: %w: %v", errNotTaken, cause)
+	}
+	m := Message{Origin: c.origin, Kind: kind, Names: names}
+	err := c.try(ctx, Append(nil, &m))
+	c.breaker.Report(ticket, outcome(err), err)
 	if err != nil {
 		err = fmt.Errorf("publish to the bus: %w", err)
 	}
 	emit.Event(c.emit, c.emit.Hooks().Published, event.Message{Store: c.emit.Store, Kind: kind.String(), Targets: names, Err: err})
 	return err
+}
+
+// try publishes a message. A connection that was cut is tried once more: a message that
+// arrives twice does no harm.
+func (c *Conn) try(ctx context.Context, message []byte) error {
+	began := time.Now()
+	publish := func() error { return c.bus.Publish(ctx, c.channel(), message) }
+	err := guard.Call(publish)
+	if err != nil && ctx.Err() == nil && outcome(err) == breaker.Failure && !errors.Is(err, drivers.ErrClosed) && !errors.Is(err, guard.ErrPanic) && time.Since(began) < c.timeout/2 {
+		err = guard.Call(publish)
+	}
+	return err
+}
+
+func outcome(err error) breaker.Outcome {
+	switch {
+	case err == nil:
+		return breaker.Success
+	case errors.Is(err, drivers.ErrRefused), errors.Is(err, drivers.ErrAnswered): // it costs no time
+		return breaker.Unknown
+	}
+	return breaker.Failure
 }
 
 // DisconnectedSince returns since when messages of others may be lost; 0 while they
@@ -131,6 +189,7 @@ type listener Conn
 // Up implements drivers.Listener.
 func (l *listener) Up() {
 	c := (*Conn)(l)
+	c.breaker.TryNow()
 	c.handler.Connected()
 	c.disconnected.Store(0)
 	c.mu.Lock()

@@ -3,15 +3,19 @@
 package guard
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 )
+
+// ErrPanic is wrapped by the error that a panic becomes.
+var ErrPanic = errors.New("driver panicked")
 
 // Call calls a driver. A panic becomes an error with its stack.
 func Call(driver func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("driver panicked: %v\n%s", p, debug.Stack())
+			err = fmt.Errorf("%w: %v\n%s", ErrPanic, p, debug.Stack())
 		}
 	}()
 	return driver()

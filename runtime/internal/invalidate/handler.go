@@ -15,8 +15,9 @@ type Handler struct{ *Invalidator }
 var _ bus.Handler = Handler{}
 
 // Connected leaves nothing that may have been missed confirmed, and tries at once what is
-// pending.
+// pending. Often the bus and the shared tier are one server.
 func (h Handler) Connected() {
+	h.Remote.TryNow()
 	h.Memory.Unconfirm()
 	h.Outbox.Wake()
 }

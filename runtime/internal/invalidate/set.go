@@ -12,6 +12,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
+	"github.com/cachegen/cachegen/runtime/internal/remote"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
 
@@ -76,7 +77,7 @@ func (v *Invalidator) setRemote(ctx context.Context, kind *entry.Kind, it *entry
 		return errDelete != nil, errors.Join(err, errDelete)
 	}
 	err = v.Remote.Set(ctx, []drivers.Item{packed})
-	if errors.Is(err, drivers.ErrRefused) {
+	if remote.Refused(err) {
 		v.Emit.Warn("shared tier: write refused, kept in memory only", err, "cache", kind.Cache)
 		errDelete := v.Remote.Delete(ctx, keys)
 		if v.Memory.Exists() {

@@ -132,7 +132,7 @@ func (l *Loader) planned(kind *entry.Kind, keys []*Key) (changes []change) {
 func (l *Loader) written(cache string, c *change, began int64, err error) {
 	if err != nil {
 		text := "shared tier: write"
-		if errors.Is(err, drivers.ErrRefused) {
+		if remote.Refused(err) {
 			text = "shared tier: write refused, kept in memory only"
 		}
 		l.Emit.Warn(text, err, "cache", cache)
@@ -154,7 +154,7 @@ func (l *Loader) fill(ctx context.Context, changes []*change) []error {
 	for i, c := range changes {
 		items[i] = c.item
 	}
-	err := l.Remote.Set(ctx, items)
+	err := l.Remote.Fill(ctx, items)
 	if len(items) == 1 || !errors.Is(err, drivers.ErrRefused) {
 		return slices.Repeat([]error{err}, len(items))
 	}
@@ -162,7 +162,7 @@ func (l *Loader) fill(ctx context.Context, changes []*change) []error {
 	defer cancel()
 	errs := make([]error, len(items))
 	for i := range items {
-		errs[i] = l.Remote.Set(ctx, items[i:i+1])
+		errs[i] = l.Remote.Fill(ctx, items[i:i+1])
 	}
 	return errs
 }

@@ -18,7 +18,7 @@ func (t *Tier) CompareAndDelete(ctx context.Context, key string, value []byte) (
 		swapped, err := t.swap(ctx, []drivers.Swap{{Key: key, Old: value}})
 		return err == nil && swapped[0], err
 	}
-	now, err := t.get(ctx, t.Timeout, []string{key})
+	now, err := t.getToChange(ctx, []string{key})
 	if err != nil || now[0] == nil || !bytes.Equal(now[0], value) {
 		return false, err
 	}
@@ -33,6 +33,6 @@ func (t *Tier) EnsureAbsent(ctx context.Context, key string) (absent bool, err e
 		err := t.Delete(ctx, []string{key})
 		return err == nil, err
 	}
-	values, err := t.get(ctx, t.Timeout, []string{key})
+	values, err := t.getToChange(ctx, []string{key})
 	return err == nil && values[0] == nil, err
 }

@@ -40,7 +40,7 @@ func (t *Tier) rewriteExpired(ctx context.Context, keys []string) error {
 		if len(keys) == 0 {
 			return nil
 		}
-		values, err := t.get(ctx, t.Timeout, keys)
+		values, err := t.getToChange(ctx, keys)
 		if err != nil {
 			return t.deleteInstead(ctx, keys, err)
 		}
@@ -69,7 +69,7 @@ func (t *Tier) rewriteExpired(ctx context.Context, keys []string) error {
 // what was to be written is no failure then.
 func (t *Tier) deleteInstead(ctx context.Context, keys []string, err error) error {
 	errDelete := t.Delete(ctx, keys)
-	if errors.Is(err, drivers.ErrRefused) {
+	if Refused(err) {
 		t.Emit.Warn("shared tier: write refused, the entry is deleted", err)
 		return errDelete
 	}

@@ -97,7 +97,7 @@ func MayTakeEffect(err error) bool {
 
 // markInDoubt remembers the entries that a write which failed with err may still store.
 func (t *Tier) markInDoubt(items []drivers.Item, err error) {
-	if !MayTakeEffect(err) {
+	if !MayTakeEffect(err) || errors.Is(err, drivers.ErrAnswered) { // what is refused takes no effect later
 		return
 	}
 	var keys []string

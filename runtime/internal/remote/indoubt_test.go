@@ -63,7 +63,7 @@ func TestWhatNobodyHasTakenIsNotInDoubt(t *testing.T) {
 	for range 3 {
 		_ = s.Remote.Delete(t.Context(), []string{"k"})
 	}
-	if err := s.Remote.Set(t.Context(), []drivers.Item{{Key: "k"}}); !errors.Is(err, remote.ErrCircuitOpen) || s.Remote.InDoubtUntil("k") != 0 {
+	if err := s.Remote.Fill(t.Context(), []drivers.Item{{Key: "k"}}); !errors.Is(err, remote.ErrCircuitOpen) || s.Remote.InDoubtUntil("k") != 0 {
 		t.Error("in doubt although the breaker was open:", err)
 	}
 	shared.Down(nil)

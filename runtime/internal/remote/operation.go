@@ -13,68 +13,161 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/guard"
 )
 
-// run runs an operation on n keys, for at most limit. Without a driver it does nothing.
-func (t *Tier) run(ctx context.Context, op string, n int, limit time.Duration, f func(context.Context) error) (err error) {
+// An operation is one call of the driver, as the circuit breaker sees it.
+type operation struct {
+	name  string
+	keys  int
+	limit time.Duration
+	// held keeps operations of this kind away while the server refuses them; nil if it
+	// may be asked each time.
+	held *breaker.Breaker
+	// urgent: it invalidates something. While the server is away it may be a trial of its
+	// own, because what it does not reach has to be made up for.
+	urgent bool
+	// again: it may be carried out twice, if what it writes differs each time. A
+	// connection that was cut says little: it is tried once more.
+	again bool
+}
+
+// run runs an operation. Without a driver it does nothing.
+//
+// That the server is away is counted for all operations together. That it refuses one is
+// an answer: it is up, and what it refuses is counted for reads and for writes by
+// themselves. A server that is full takes no writes, and serves reads and deletions.
+func (t *Tier) run(ctx context.Context, o operation, f func(context.Context) error) (err error) {
 	if t.Driver == nil {
 		return nil
 	}
-	ticket, ok := t.breaker.Allow()
-	if !ok {
-		return t.Fail(op, t.openError())
+	ticket, held, err := t.allow(ctx, &o)
+	if err != nil {
+		return t.Fail(o.name, err)
 	}
-	outcome := breaker.Failure
-	defer func() { t.breaker.Report(ticket, outcome, err) }()
+	outcome, heldOutcome := breaker.Failure, breaker.Unknown
+	defer func() {
+		t.breaker.Report(ticket, outcome, err)
+		if o.held != nil {
+			o.held.Report(held, heldOutcome, err)
+		}
+	}()
 	began := time.Now()
-	limited, cancel := context.WithTimeout(ctx, limit)
+	limited, cancel := context.WithTimeout(ctx, o.limit)
 	defer cancel()
 	err = guard.Call(func() error { return f(limited) })
+	if o.again && wasCut(limited, err) && time.Since(began) < o.limit/2 {
+		err = guard.Call(func() error { return f(limited) })
+	}
 	switch {
 	case err == nil:
-		outcome = breaker.Success
-	case ctx.Err() != nil, errors.Is(err, drivers.ErrRefused), limit < t.Timeout && limited.Err() != nil:
-		outcome = breaker.Unknown // the caller gave up, or the tier has answered
+		outcome, heldOutcome = breaker.Success, breaker.Success
+	case errors.Is(err, drivers.ErrRefused), ctx.Err() != nil: // it is about the call, or the caller gave up
+		outcome = breaker.Unknown
+	case errors.Is(err, drivers.ErrAnswered):
+		outcome, heldOutcome = breaker.Success, breaker.Failure
+	case o.limit < t.Timeout && limited.Err() != nil:
+		outcome = breaker.Unknown
 	}
 	if err != nil {
-		err = t.Fail(op, err)
+		err = t.Fail(o.name, err)
 	}
-	emit.Event(t.Emit, t.Emit.Hooks().Operation, event.Operation{Store: t.Emit.Store, Op: op, Keys: n, Took: time.Since(began), Err: err})
+	emit.Event(t.Emit, t.Emit.Hooks().Operation, event.Operation{Store: t.Emit.Store, Op: o.name, Keys: o.keys, Took: time.Since(began), Err: err})
 	return err
+}
+
+// allow asks the breakers whether o may run. A trial of the tier is one of what is held
+// back, too.
+func (t *Tier) allow(ctx context.Context, o *operation) (ticket, held breaker.Ticket, err error) {
+	allow := t.breaker.Allow
+	if o.urgent {
+		allow = func() (breaker.Ticket, bool) { return t.breaker.AllowUrgent(ctx) }
+	}
+	ticket, ok := allow()
+	if !ok {
+		return ticket, held, openError(ErrCircuitOpen, &t.breaker)
+	}
+	if ticket.Trial() || o.held == nil {
+		o.held = nil
+		return ticket, held, nil
+	}
+	if held, ok = o.held.Allow(); !ok {
+		return ticket, held, drivers.Answered(openError(errHeldBack, o.held))
+	}
+	return ticket, held, nil
+}
+
+// wasCut reports whether an operation has failed without an answer and before its time.
+func wasCut(ctx context.Context, err error) bool {
+	return err != nil && ctx.Err() == nil && !Refused(err) && !errors.Is(err, drivers.ErrClosed) && !errors.Is(err, guard.ErrPanic)
+}
+
+// Refused reports whether err says that the tier does not take what was to be written,
+// rather than that it could not be reached.
+func Refused(err error) bool {
+	return errors.Is(err, drivers.ErrRefused) || errors.Is(err, drivers.ErrAnswered)
 }
 
 // get returns the values of keys, nil where there is none.
 func (t *Tier) get(ctx context.Context, limit time.Duration, keys []string) (values [][]byte, err error) {
+	return t.getBy(ctx, operation{limit: limit, held: &t.refused.reads}, keys)
+}
+
+// getToChange is get for an invalidation that has to know what is there.
+func (t *Tier) getToChange(ctx context.Context, keys []string) (values [][]byte, err error) {
+	return t.getBy(ctx, operation{limit: t.Timeout, urgent: true}, keys)
+}
+
+func (t *Tier) getBy(ctx context.Context, o operation, keys []string) (values [][]byte, err error) {
 	if t.Driver == nil {
 		return make([][]byte, len(keys)), nil
 	}
-	err = t.run(ctx, "read", len(keys), limit, func(ctx context.Context) (err error) {
+	o.name, o.keys, o.again = "read", len(keys), true
+	err = t.run(ctx, o, func(ctx context.Context) (err error) {
 		values, err = t.Driver.GetMany(ctx, keys)
 		return counted(err, len(values), len(keys))
 	})
 	return values, err
 }
 
-// Set stores items. Those of a write that fails and may still take effect are in doubt
-// from then on.
+// Set stores items that callers have given. Those of a write that fails and may still take
+// effect are in doubt from then on.
 func (t *Tier) Set(ctx context.Context, items []drivers.Item) error {
-	err := t.run(ctx, "write", len(items), t.Timeout, func(ctx context.Context) error {
-		return t.Driver.SetMany(ctx, items)
-	})
+	return t.set(ctx, operation{urgent: true}, items)
+}
+
+// Fill is Set for what was loaded: nothing has to be made up for if it fails.
+func (t *Tier) Fill(ctx context.Context, items []drivers.Item) error {
+	return t.set(ctx, operation{}, items)
+}
+
+// set is never carried out twice: in between, another process could have stored something
+// newer.
+func (t *Tier) set(ctx context.Context, o operation, items []drivers.Item) error {
+	o.name, o.keys, o.limit, o.held = "write", len(items), t.Timeout, &t.refused.writes
+	err := t.run(ctx, o, func(ctx context.Context) error { return t.Driver.SetMany(ctx, items) })
 	t.markInDoubt(items, err)
 	return err
 }
 
-// Delete removes keys.
-func (t *Tier) Delete(ctx context.Context, keys []string) error {
-	return t.run(ctx, "delete", len(keys), t.Timeout, func(ctx context.Context) error {
-		return t.Driver.DeleteMany(ctx, keys)
-	})
+// setStamps stores new halves of stamps in place of what is there. Each time that it is
+// tried they are others: what was sent and seems lost may come late, and must not be valid
+// again then.
+func (t *Tier) setStamps(ctx context.Context, n int, halves func() []drivers.Item) error {
+	o := operation{name: "write", keys: n, limit: t.Timeout, held: &t.refused.writes, urgent: true, again: true}
+	return t.run(ctx, o, func(ctx context.Context) error { return t.Driver.SetMany(ctx, halves()) })
 }
 
-// add stores what is absent and returns what is stored then. On a tier that cannot do
-// both at once, the last of several processes wins, and what the others have stored
-// meanwhile is loaded again.
-func (t *Tier) add(ctx context.Context, items []drivers.Item) (stored [][]byte, err error) {
-	err = t.run(ctx, "add", len(items), t.Timeout, func(ctx context.Context) (err error) {
+// Delete removes keys.
+func (t *Tier) Delete(ctx context.Context, keys []string) error {
+	o := operation{name: "delete", keys: len(keys), limit: t.Timeout, urgent: true, again: true}
+	return t.run(ctx, o, func(ctx context.Context) error { return t.Driver.DeleteMany(ctx, keys) })
+}
+
+// add stores new halves of stamps, as setStamps, where none are, and returns what is
+// stored then. On a tier that cannot do both at once, the last of several processes wins,
+// and what the others have stored meanwhile is loaded again.
+func (t *Tier) add(ctx context.Context, n int, halves func() []drivers.Item) (stored [][]byte, err error) {
+	o := operation{name: "add", keys: n, limit: t.Timeout, held: &t.refused.writes, again: true}
+	err = t.run(ctx, o, func(ctx context.Context) (err error) {
+		items := halves()
 		if t.adder != nil {
 			stored, err = t.adder.AddMany(ctx, items)
 			return counted(err, len(stored), len(items))
@@ -93,7 +186,8 @@ func (t *Tier) canSwap() bool { return t.swapper != nil }
 
 // swap replaces values that are what the caller has read. It is called if the tier can.
 func (t *Tier) swap(ctx context.Context, swaps []drivers.Swap) (swapped []bool, err error) {
-	err = t.run(ctx, "swap", len(swaps), t.Timeout, func(ctx context.Context) (err error) {
+	o := operation{name: "swap", keys: len(swaps), limit: t.Timeout, urgent: true}
+	err = t.run(ctx, o, func(ctx context.Context) (err error) {
 		swapped, err = t.swapper.SwapMany(ctx, swaps)
 		return counted(err, len(swapped), len(swaps))
 	})

@@ -143,15 +143,18 @@ func TestTheBreakerOpensAfterThreeFailuresAndSaysWhatOpenedIt(t *testing.T) {
 		var shared faketier.Shared
 		s := storetest.New(t, store.Config{L2: &shared, BreakFor: 5 * time.Second})
 		shared.Down(errDown)
-		remove := func() error { return s.Remote.Delete(t.Context(), []string{"k"}) }
+		read := func() error {
+			_, err := s.Remote.Read(t.Context(), time.Second, []string{"k"}, nil)
+			return err
+		}
 		for range 3 {
-			if err := remove(); !errors.Is(err, errDown) {
+			if err := read(); !errors.Is(err, errDown) {
 				t.Fatal(err)
 			}
 		}
 		time.Sleep(2 * time.Second)
-		err := remove()
-		if !errors.Is(err, remote.ErrCircuitOpen) || errors.Is(err, errDown) || !strings.Contains(err.Error(), "for 2s, after: shared tier: delete: "+errDown.Error()) {
+		err := read()
+		if !errors.Is(err, remote.ErrCircuitOpen) || errors.Is(err, errDown) || !strings.Contains(err.Error(), "for 2s, after: shared tier: read: "+errDown.Error()) {
 			t.Error(err)
 		}
 		if got := s.Lines("operation"); len(got) != 3 {
@@ -159,10 +162,10 @@ func TestTheBreakerOpensAfterThreeFailuresAndSaysWhatOpenedIt(t *testing.T) {
 		}
 		shared.Down(nil)
 		time.Sleep(3 * time.Second)
-		if err := remove(); err != nil {
+		if err := read(); err != nil {
 			t.Error("after its pause:", err)
 		}
-		want := []string{"open: shared tier: delete: " + errDown.Error(), "half-open", "closed"}
+		want := []string{"open: shared tier: read: " + errDown.Error(), "half-open", "closed"}
 		if got := s.Lines("breaker"); strings.Join(got, ";") != strings.Join(want, ";") {
 			t.Errorf("%q, want %q", got, want)
 		}

@@ -32,6 +32,14 @@ var errPending = errors.New("a change of the stamp is pending and has not reache
 func (t *Tier) deleteKey(name string) string { return t.Prefix + "!d:" + name }
 func (t *Tier) expireKey(name string) string { return t.Prefix + "!x:" + name }
 
+// halfKey is the key of one of the halves.
+func (t *Tier) halfKey(name string, expire bool) string {
+	if expire {
+		return t.expireKey(name)
+	}
+	return t.deleteKey(name)
+}
+
 // tagsKey holds a number that changes with every tag of the store: see [TagWatch].
 func (t *Tier) tagsKey() string { return t.Prefix + "!t" }
 
@@ -148,14 +156,18 @@ func (t *Tier) complete(ctx context.Context, cells []*stamp.Cell, values [][]byt
 			halves[i] = half
 			continue
 		}
-		name := cells[i/2].Name
-		item := t.newHalf(name, i%2 == 1)
-		missing, at = append(missing, item), append(at, i)
+		at = append(at, i)
 	}
-	if len(missing) == 0 {
+	if len(at) == 0 {
 		return halves, nil
 	}
-	stored, err := t.add(ctx, missing)
+	stored, err := t.add(ctx, len(at), func() []drivers.Item {
+		missing = make([]drivers.Item, len(at))
+		for j, i := range at {
+			missing[j] = t.newHalf(cells[i/2].Name, i%2 == 1)
+		}
+		return missing
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -174,16 +186,12 @@ func (t *Tier) complete(ctx context.Context, cells []*stamp.Cell, values [][]byt
 	// Foreign data is as good as none. A change that comes between is one more that no
 	// entry has.
 	t.Emit.Warn("shared tier: stamp cannot be read, it is replaced", fmt.Errorf("reserved key %q holds foreign data", foreign[0].Key))
-	return halves, t.Set(ctx, foreign)
+	return halves, t.set(ctx, operation{}, foreign)
 }
 
 // newHalf returns a new half of a stamp for the tier.
 func (t *Tier) newHalf(name string, expire bool) drivers.Item {
-	key := t.deleteKey(name)
-	if expire {
-		key = t.expireKey(name)
-	}
-	return drivers.Item{Key: key, Value: stamp.Bytes(t.Stamps.Half()), TTL: stampTTL(name)}
+	return drivers.Item{Key: t.halfKey(name, expire), Value: stamp.Bytes(t.Stamps.Half()), TTL: stampTTL(name)}
 }
 
 // provide gives cells without a stamp one of this process.
@@ -258,7 +266,9 @@ func (t *Tier) RefreshInBackground(c *stamp.Cell, trustUntil, at int64) bool {
 	return true
 }
 
-// RotateStamps writes new stamps for names: their expire half, or else their delete half.
+// RotateStamps writes new stamps for names: their expire half, or else their delete half. A
+// server that takes no writes, because it is full, takes deletions: what is absent is made
+// anew by the next reader, and equals no stamp that an entry has.
 func (t *Tier) RotateStamps(ctx context.Context, names []string, expire bool) error {
 	if t.Driver == nil {
 		return nil
@@ -266,13 +276,32 @@ func (t *Tier) RotateStamps(ctx context.Context, names []string, expire bool) er
 	if slices.ContainsFunc(names, entry.IsTagStamp) {
 		// By itself, and first: who sees one of the new stamps sees this, too. Within a
 		// batch a driver keeps no order.
-		if err := t.Set(ctx, []drivers.Item{{Key: t.tagsKey(), Value: stamp.Bytes(t.Stamps.Half())}}); err != nil {
+		err := t.replaceStamps(ctx, []string{t.tagsKey()}, func() []drivers.Item {
+			return []drivers.Item{{Key: t.tagsKey(), Value: stamp.Bytes(t.Stamps.Half())}}
+		})
+		if err != nil {
 			return err
 		}
 	}
-	items := make([]drivers.Item, len(names))
+	keys := make([]string, len(names))
 	for i, name := range names {
-		items[i] = t.newHalf(name, expire)
+		keys[i] = t.halfKey(name, expire)
 	}
-	return t.Set(ctx, items)
+	return t.replaceStamps(ctx, keys, func() []drivers.Item {
+		items := make([]drivers.Item, len(names))
+		for i, name := range names {
+			items[i] = t.newHalf(name, expire)
+		}
+		return items
+	})
+}
+
+// replaceStamps stores new halves under keys, or removes what is there.
+func (t *Tier) replaceStamps(ctx context.Context, keys []string, halves func() []drivers.Item) error {
+	err := t.setStamps(ctx, len(keys), halves)
+	if !errors.Is(err, drivers.ErrAnswered) {
+		return err
+	}
+	t.Emit.Warn("shared tier: write of stamps refused, they are deleted", err)
+	return t.Delete(ctx, keys)
 }

@@ -40,7 +40,9 @@ func (w *TagWatch) SetNumber(ctx context.Context, number []byte) {
 	if number != nil || w.tier.Driver == nil {
 		return
 	}
-	stored, err := w.tier.add(ctx, []drivers.Item{{Key: w.Key(), Value: stamp.Bytes(w.tier.Stamps.Half())}})
+	stored, err := w.tier.add(ctx, 1, func() []drivers.Item {
+		return []drivers.Item{{Key: w.Key(), Value: stamp.Bytes(w.tier.Stamps.Half())}}
+	})
 	if err != nil {
 		w.tier.Emit.Warn("shared tier: write stamps", err)
 		w.read = false

@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -30,6 +31,9 @@ import (
 // ErrCircuitOpen is the cause of an error while the circuit breaker lets no operation
 // through.
 var ErrCircuitOpen = errors.New("circuit breaker open")
+
+// errHeldBack is the cause while the server refuses operations of the kind.
+var errHeldBack = fmt.Errorf("%w for such operations", ErrCircuitOpen)
 
 // failuresToOpen is how many operations in a row have to fail for the breaker to open.
 const failuresToOpen = 3
@@ -59,6 +63,7 @@ type Tier struct {
 	adder   drivers.Adder   // nil if the driver cannot add
 	swapper drivers.Swapper // nil if the driver cannot compare and swap
 	breaker breaker.Breaker
+	refused struct{ reads, writes breaker.Breaker } // what the server does not let us do
 	inDoubt inDoubt
 }
 
@@ -67,25 +72,51 @@ func New(c Config) *Tier {
 	t := &Tier{Config: c}
 	t.adder, _ = drivers.AdderOf(c.Driver)
 	t.swapper, _ = drivers.SwapperOf(c.Driver)
-	t.breaker.Failures, t.breaker.Changed = failuresToOpen, t.breakerChanged
-	t.breaker.PauseFor(c.BreakFor)
+	t.breaker.Limit = c.Timeout
+	for b, only := range t.breakers() {
+		b.Failures = failuresToOpen
+		b.Changed = func(state breaker.State, cause error) { t.breakerChanged(only, state, cause) }
+	}
+	t.SetBreakFor(c.BreakFor)
 	return t
+}
+
+// breakers yields the circuit breakers, and for what each of them alone is.
+func (t *Tier) breakers() iter.Seq2[*breaker.Breaker, string] {
+	return func(yield func(*breaker.Breaker, string) bool) {
+		_ = yield(&t.breaker, "") && yield(&t.refused.reads, "read") && yield(&t.refused.writes, "write")
+	}
 }
 
 // Exists reports whether the store has a shared tier.
 func (t *Tier) Exists() bool { return t.Driver != nil }
 
 // SetBreakFor says how long the circuit breaker stays open.
-func (t *Tier) SetBreakFor(d time.Duration) { t.breaker.PauseFor(d) }
+func (t *Tier) SetBreakFor(d time.Duration) {
+	for b := range t.breakers() {
+		b.PauseFor(d)
+	}
+}
 
 // CloseBreaker lets operations through, whatever has failed before.
-func (t *Tier) CloseBreaker() { t.breaker.Reset() }
+func (t *Tier) CloseBreaker() {
+	for b := range t.breakers() {
+		b.Reset()
+	}
+}
 
-func (t *Tier) breakerChanged(state breaker.State, cause error) {
+// TryNow makes the next operation a trial: something says that the server may be back.
+func (t *Tier) TryNow() {
+	for b := range t.breakers() {
+		b.TryNow()
+	}
+}
+
+func (t *Tier) breakerChanged(only string, state breaker.State, cause error) {
 	if state == breaker.Closed && t.Closed != nil {
 		t.Closed()
 	}
-	emit.Event(t.Emit, t.Emit.Hooks().Breaker, event.BreakerChange{Store: t.Emit.Store, State: state.String(), Err: cause})
+	emit.Event(t.Emit, t.Emit.Hooks().Breaker, event.BreakerChange{Store: t.Emit.Store, State: state.String(), Only: only, Err: cause})
 }
 
 // Ready asks the driver whether the tier has all that it needs, if the driver can tell.
@@ -128,14 +159,14 @@ func (t *Tier) ReadLimit(fallback bool) time.Duration {
 	return t.Timeout
 }
 
-// openError is the error of an operation that the breaker did not let through.
-func (t *Tier) openError() error {
-	opened, cause := t.breaker.Cause()
+// openError is the error of an operation that a breaker did not let through.
+func openError(why error, b *breaker.Breaker) error {
+	opened, cause := b.Cause()
 	if cause == nil {
-		return ErrCircuitOpen
+		return why
 	}
 	// What opened it is no cause of this error: a timeout then is no timeout now.
-	return fmt.Errorf("%w for %v, after: %v", ErrCircuitOpen, time.Since(opened).Round(time.Millisecond), cause)
+	return fmt.Errorf("%w for %v, after: %v", why, time.Since(opened).Round(time.Millisecond), cause)
 }
 
 // TurnLimit returns how long a write may hold its turn of the fence: a change takes three

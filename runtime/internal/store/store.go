@@ -147,6 +147,7 @@ func New(c Config) (*Store, error) {
 	if s.Bus == nil {
 		return s, nil
 	}
+	s.Bus.OnTaken(s.Outbox.Wake)
 	if err := s.Bus.Join(invalidate.Handler{Invalidator: s.Invalidate}); err != nil {
 		s.Work.Cancel()
 		return nil, fmt.Errorf("join the bus: %w", err)
