@@ -72,8 +72,8 @@ func (c *Cache[K, V]) Namespace(name string) (*Cache[K, V], error) {
 // An error is the one that load returned, or ctx's, or that of a key that cannot be
 // written, or [ErrTimeout], [ErrRecursive], [ErrGoexit], [ErrClosed], [ErrNotBound]; or,
 // if the cache remembers that there is no value, the error that the directive names with
-// notfound. A failure of the shared tier is logged and is not an error, unless
-// [SuppressL2Errors] says otherwise.
+// notfound. A value that load returns beside its error is returned, too, and not kept. A
+// failure of the shared tier is logged and is no error, unless [SuppressL2Errors] is false.
 //
 //go:noinline
 func (c *Cache[K, V]) GetOrSet(ctx context.Context, key K, load func(context.Context) (V, error), options ...CallOption) (V, error) {
@@ -117,16 +117,16 @@ func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, options ...CallOpti
 // [Cache.GetOrSet] and with other batches, whichever began it. Keys that are given
 // twice are asked for once.
 //
-// Keys that load does not return are not found. They are not in the result, and
-// that is remembered if the directive says what means that there is no value. Values
-// that nobody asked for are ignored.
+// Keys that load does not return are not found. They are not in the result, and with
+// [NotFoundTTL] that is remembered if the directive says what means that there is no value.
+// Values that nobody asked for are ignored.
 //
 // What holds for the load of GetOrSet holds here for each key: cancellation (when
 // nobody waits for any of its keys), timeouts, panics, grace values. An error of
 // load is the failure of all the keys it was asked for, unless it is a [PartialError].
-// Together with an error the result has the keys that were found. The errors of several
-// loads are joined; otherwise errors are those of GetOrSet.
-// [BatchMax] bounds how many keys load is asked for at a time.
+// Together with an error the result has what was found and what load returned beside it,
+// which is not kept. The errors of several loads are joined; otherwise errors are those of
+// GetOrSet. [BatchMax] bounds how many keys load is asked for at a time.
 //
 //go:noinline
 func (c *Cache[K, V]) GetOrSetMany(ctx context.Context, keys []K, load func(ctx context.Context, missing []K) (map[K]V, error), options ...CallOption) (map[K]V, error) {
@@ -158,9 +158,10 @@ func (c *Cache[K, V]) Missing(ctx context.Context, key K) (bool, error) {
 	return c.untyped.Missing(ctx, key)
 }
 
-// Set stores v under key. Loads of the key that are running do not replace v. The cache
-// keeps a copy, as on a hit, so that the caller may go on to change v. Errors are those of
-// [Cache.Delete]. If only the other processes could not be told, v is stored all the same.
+// Set stores v under key; of a nil pointer or interface, that there is no value, for the
+// [NotFoundTTL]: by default it deletes. Loads of the key that are running do not
+// replace v. The cache keeps a copy, as on a hit, so that the caller may go on to change v.
+// Errors are those of [Cache.Delete]. If only the other processes could not be told, v is stored all the same.
 // After any other error memory holds no value, and the shared tier holds the old value, v,
 // or none.
 //

@@ -96,17 +96,17 @@ func TestAPanicInACodecIsAMiss(t *testing.T) {
 }
 
 // race R34: zero and nil values are values.
-func TestZeroAndNilAreValues(t *testing.T) {
+func TestZeroAndEmptyAreValues(t *testing.T) {
 	for name, options := range setups {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				s := newStore(t, options()...)
-				pointers := newCache[string, *shapeOne](t, s)
+				lists := newCache[string, []int](t, s)
 				numbers := newCache[string, int](t, s)
 				loads := 0
 				for range 3 {
-					p, err := pointers.GetOrSet(t.Context(), "p", func(context.Context) (*shapeOne, error) { loads++; return nil, nil })
-					want(t, p, err, nil)
+					list, err := lists.GetOrSet(t.Context(), "l", func(context.Context) ([]int, error) { loads++; return nil, nil })
+					want(t, list == nil, err, true)
 					n, err := numbers.GetOrSet(t.Context(), "n", func(context.Context) (int, error) { loads++; return 0, nil })
 					want(t, n, err, 0)
 				}

@@ -63,7 +63,7 @@ var rooms = []struct {
 	{"untyped", "emit entry keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
 	{"typed", "untyped"},
 	{"runtime", "background entry load policy registry remote runtime/event runtime/wire store typed untyped"},
-	{"runtime/gen", "keytext runtime runtime/wire untyped"},
+	{"runtime/gen", "keytext load runtime runtime/wire untyped"},
 
 	// For tests alone: no package above imports them.
 	{"faketier", ""},

@@ -95,7 +95,7 @@ func TestThatAValueIsAbsentIsRemembered(t *testing.T) {
 		t.Run(setup, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				src := table{missing: true}
-				c := openIn(t, rows(), append(options(), runtime.TTL(time.Minute))...) // the TTL counts
+				c := openIn(t, rows(), append(options(), runtime.TTL(time.Hour), runtime.NotFoundTTL(time.Minute))...)
 				for range 3 {
 					v, err := c.GetOrSet(t.Context(), 7, src.orNil)
 					want(t, v, err, nil)
@@ -134,7 +134,8 @@ func TestOtherProcessesKnowThatThereIsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		src := table{missing: true}
-		a, b := openIn(t, rows("t"), runtime.L2(&shared)), openIn(t, rows("t"), memoryTier(), runtime.L2(&shared))
+		remembered := runtime.NotFoundTTL(time.Hour)
+		a, b := openIn(t, rows("t"), runtime.L2(&shared), remembered), openIn(t, rows("t"), memoryTier(), runtime.L2(&shared), remembered)
 		a.GetOrSet(t.Context(), 7, src.load)
 		a.GetOrSet(t.Context(), 8, src.orNil)
 		for range 2 {
@@ -164,17 +165,13 @@ func TestACacheWithoutNotFoundTakesNoSuchEntry(t *testing.T) {
 	mayTell(t, "another shape")
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
-		src := table{missing: true}
-		a := openIn(t, rows(), runtime.L2(&shared))
-		plain := rows()
-		plain.NotFound, plain.Absent = nil, nil
-		b := openIn(t, plain, memoryTier(), runtime.L2(&shared))
-		for key, load := range map[int]func(context.Context) (*int, error){7: src.load, 8: src.orNil} {
-			src.missing = true
-			a.GetOrSet(t.Context(), key, load)
-			src.missing = false
-			v, err := b.GetOrSet(t.Context(), key, src.load)
-			want(t, *v, err, 0)
+		knows := definition[int, []int]{Name: "lists", NotFound: errNoRow, Absent: func(v []int) bool { return v == nil }}
+		a := openIn(t, knows, runtime.L2(&shared), runtime.NotFoundTTL(time.Hour))
+		b := openIn(t, definition[int, []int]{Name: "lists"}, memoryTier(), runtime.L2(&shared))
+		for key, none := range map[int]error{7: errNoRow, 8: nil} {
+			a.GetOrSet(t.Context(), key, func(context.Context) ([]int, error) { return nil, none })
+			v, err := b.GetOrSet(t.Context(), key, func(context.Context) ([]int, error) { return []int{1}, nil })
+			want(t, len(v), err, 1)
 		}
 	})
 }
@@ -184,7 +181,7 @@ func TestAnInvalidationForgetsThatThereIsNothing(t *testing.T) {
 		for name, change := range changes {
 			t.Run(setup+"/"+name, func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
-					s := newStore(t, append(options(), runtime.Grace(time.Hour))...)
+					s := newStore(t, append(options(), runtime.Grace(time.Hour), runtime.NotFoundTTL(time.Hour))...)
 					stores, _ := runtime.NewStores("test", s)
 					c, err := open(stores, definition[int, int]{
 						Name: "n", Namespace: "users", NotFound: errNoRow,
@@ -222,7 +219,7 @@ func TestThatThereIsNothingReplacesAGraceValue(t *testing.T) {
 					}
 					src.fail.Store(true)
 					time.Sleep(time.Minute)
-					if v, err := c.GetOrSet(t.Context(), 7, src.load); v != nil || err != errSource {
+					if v, err := c.GetOrSet(t.Context(), 7, src.load); err != errSource {
 						t.Errorf("got %v, %v: what is gone stood in for a load", v, err)
 					}
 				})
@@ -236,7 +233,7 @@ func TestARefreshThatFindsNothingReplacesTheValue(t *testing.T) {
 		t.Run(setup, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				var src table
-				c := openIn(t, rows(), append(options(), runtime.TTL(time.Hour), runtime.Grace(time.Hour), runtime.RefreshAfter(time.Minute))...)
+				c := openIn(t, rows(), append(options(), runtime.TTL(time.Hour), runtime.Grace(time.Hour), runtime.RefreshAfter(time.Minute), runtime.NotFoundTTL(time.Hour))...)
 				c.GetOrSet(t.Context(), 7, src.load)
 				time.Sleep(2 * time.Minute)
 				src.missing = true
@@ -297,18 +294,164 @@ func TestSetOfAnAbsentValue(t *testing.T) {
 	}
 }
 
-func TestFound(t *testing.T) {
-	for _, in := range []struct {
-		err, out error
-		v        int
-		ok       bool
-	}{
-		{nil, nil, 5, true},
-		{fmt.Errorf("find: %w", runtime.ErrNotFound), nil, 0, false},
-		{errSource, errSource, 5, false},
-	} {
-		if v, ok, err := gen.Found(5, in.err); v != in.v || ok != in.ok || err != in.out {
-			t.Errorf("Found(5, %v) = %v, %v, %v", in.err, v, ok, err)
+// Kind: something is remembered although nobody has asked for that: no such user for five minutes. That there is no value, however a loader says it, is remembered only with a NotFoundTTL.
+func TestThatThereIsNothingIsNotRememberedUnasked(t *testing.T) {
+	for setup, options := range setups {
+		for name, load := range map[string]func(*table, context.Context) (*int, error){
+			"error": (*table).load, "nil": (*table).orNil,
+		} {
+			for kind, d := range map[string]definition[int, *int]{"declared": rows(), "nil alone": {Name: "rows"}} {
+				t.Run(setup+"/"+name+"/"+kind, func(t *testing.T) {
+					bubble(t, func(t *testing.T) {
+						src := table{missing: true}
+						c := openIn(t, d, append(options(), runtime.TTL(time.Hour), runtime.Grace(time.Hour))...)
+						for range 3 {
+							if v, _ := c.GetOrSet(t.Context(), 7, func(ctx context.Context) (*int, error) { return load(&src, ctx) }); v != nil {
+								t.Error(*v)
+							}
+							wantNothing(t, c)
+						}
+						wantLoads(t, &src.source, 3)
+						src.missing = false
+						v, err := c.GetOrSet(t.Context(), 7, src.load)
+						want(t, *v, err, 0)
+					})
+				})
+			}
 		}
+	}
+}
+
+// The same for ad-hoc caches, and for keys that a loader of many does not return, or for which it returns nil.
+func TestWhatABatchDoesNotFindIsNotRememberedUnasked(t *testing.T) {
+	for setup, options := range setups {
+		t.Run(setup, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				adHoc, err := runtime.NewCache[int, *int](newStore(t, options()...))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for name, c := range map[string]*runtime.Cache[int, *int]{"ad-hoc": adHoc, "declared": openIn(t, rows(), options()...)} {
+					loads, one := 0, 1
+					for range 3 {
+						got, err := c.GetOrSetMany(t.Context(), []int{1, 2, 3}, func(_ context.Context, missing []int) (map[int]*int, error) {
+							loads += len(missing)
+							return map[int]*int{1: &one, 2: nil}, nil
+						})
+						if _, listed := got[2]; err != nil || len(got) != 2 || *got[1] != 1 || !listed {
+							t.Errorf("%s: %v, %v, want what the loader returned", name, got, err)
+						}
+					}
+					if loads != 3+2+2 {
+						t.Errorf("%s: %d loads, want 7", name, loads)
+					}
+				}
+			})
+		})
+	}
+}
+
+// Kind: what a program got without the cache it does not get with it. A value beside an error, beside an error that
+// means that there is none, and beside a false bool is for the callers of the load, those who share it, too.
+func TestTheCallersOfALoadGetAllThatTheLoaderReturned(t *testing.T) {
+	for setup, options := range setups {
+		for name, fail := range map[string]error{"failure": errSource, "not found": fmt.Errorf("find: %w", errNoRow)} {
+			t.Run(setup+"/"+name, func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					c := openIn(t, definition[int, []int]{Name: "lists", NotFound: errNoRow},
+						append(options(), runtime.ErrorTTL(time.Hour), runtime.NotFoundTTL(time.Hour))...)
+					var wg sync.WaitGroup
+					for range 3 {
+						wg.Go(func() {
+							v, err := c.GetOrSet(t.Context(), 7, func(context.Context) ([]int, error) {
+								time.Sleep(time.Second)
+								return []int{1, 2}, fail
+							})
+							if len(v) != 2 || v[0] != 1 || err != fail {
+								t.Errorf("got %v, %v, want the loader's results", v, err)
+							}
+							if len(v) > 0 {
+								v[0]++ // each has its own
+							}
+						})
+					}
+					wg.Wait()
+					v, err := c.GetOrSet(t.Context(), 7, func(context.Context) ([]int, error) { return []int{3}, nil })
+					if v != nil || !errors.Is(err, fail) && err != errNoRow {
+						t.Errorf("got %v, %v, want what is remembered, without a value", v, err)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestABatchsCallerGetsWhatTheLoaderReturnedBesideAnError(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := openIn(t, definition[int, int]{Name: "numbers"}, memoryTier())
+		for range 2 {
+			got, err := c.GetOrSetMany(t.Context(), []int{1, 2}, func(context.Context, []int) (map[int]int, error) {
+				return map[int]int{1: 10}, errSource
+			})
+			if len(got) != 1 || got[1] != 10 || err != errSource {
+				t.Errorf("got %v, %v, want the loader's results", got, err)
+			}
+		}
+		if has, err := c.Has(t.Context(), 1); has || err != nil {
+			t.Error("what came with an error was kept:", has, err)
+		}
+	})
+}
+
+func TestGetOrSetFound(t *testing.T) {
+	for _, disabled := range []bool{false, true} {
+		bubble(t, func(t *testing.T) {
+			type results struct {
+				v   string
+				ok  bool
+				err error
+			}
+			s := newStore(t, memoryTier(), runtime.TTL(time.Hour))
+			stores, _ := runtime.NewStores("test", s)
+			c, err := open(stores, definition[int, string]{Name: "found", NotFound: runtime.ErrNotFound})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if disabled {
+				if err := stores.Disable("found"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for key, r := range []results{
+				{"v", true, nil},
+				{"beside", false, nil},
+				{"beside", false, errSource},
+				{"beside", true, errSource},
+				{"", true, errSource},
+				{"", false, fmt.Errorf("find: %w", runtime.ErrNotFound)},
+				{"", false, nil},
+			} {
+				var got results
+				got.v, got.ok, got.err = gen.GetOrSetFound(t.Context(), c, key, func(context.Context) (string, bool, error) { return r.v, r.ok, r.err })
+				if got != r {
+					t.Errorf("got %v, want the loader's %v", got, r)
+				}
+			}
+			if disabled {
+				return
+			}
+			for range 2 { // remembered if that is asked for
+				v, ok, err := gen.GetOrSetFound(t.Context(), c, 100, func(context.Context) (string, bool, error) {
+					return "once", false, nil
+				}, runtime.NotFoundTTL(time.Hour))
+				if ok || err != nil {
+					t.Error(v, ok, err)
+				}
+			}
+			v, ok, err := gen.GetOrSetFound(t.Context(), c, 100, func(context.Context) (string, bool, error) { return "new", true, nil })
+			if v != "" || ok || err != nil {
+				t.Error(v, ok, err)
+			}
+		})
 	}
 }

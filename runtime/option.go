@@ -126,9 +126,9 @@ func LockTimeout(d time.Duration) Option {
 	return option(func(o *policy.Options) { o.LockTimeout = policy.Some(d) })
 }
 
-// NotFoundTTL is how long it is remembered that there is no value under a key, where
-// generated code knows what means that: a nil pointer, or the error that the directive
-// names with notfound. The default is the TTL; zero remembers nothing.
+// NotFoundTTL is how long it is remembered that there is no value under a key: a loader has
+// returned a nil pointer or interface, false, or what the directive names with notfound.
+// Zero, the default, remembers nothing.
 func NotFoundTTL(d time.Duration) Option {
 	return option(func(o *policy.Options) { o.NotFoundTTL = policy.Some(d) })
 }

@@ -150,21 +150,15 @@ func (c *Cache) load(scope scope, key jen.Code, opts string) []jen.Code {
 	if c.NoContext {
 		in = jen.Qual("context", "Context")
 	}
-	inner := []jen.Code{jen.Return(call)}
-	if c.HasOK {
-		ok, err := c.OK, scope.local("err", "loadErr")
-		inner = []jen.Code{
-			jen.List(jen.Id(c.ValueName), jen.Id(ok), jen.Id(err)).Op(":=").Add(call),
-			jen.If(jen.Id(err).Op("==").Nil().Op("&&").Op("!").Id(ok)).Block(jen.Id(err).Op("=").Add(run("ErrNotFound"))),
-			jen.Return(jen.Id(c.ValueName), jen.Id(err)),
-		}
+	load := func(results ...jen.Code) jen.Code {
+		return jen.Func().Params(in).Params(results...).Block(jen.Return(call))
 	}
-	load := jen.Func().Params(in).Params(typ(c.Value), jen.Error()).Block(inner...)
-	through := c.handle().Dot("GetOrSet").Call(jen.Id(c.Context), key, load, jen.Id(opts).Op("..."))
+	pass := jen.Id(opts).Op("...")
 	if c.HasOK {
-		return []jen.Code{jen.Return(gen("Found").Call(through))}
+		loader := load(typ(c.Value), jen.Bool(), jen.Error())
+		return []jen.Code{jen.Return(gen("GetOrSetFound").Call(jen.Id(c.Context), c.handle(), key, loader, pass))}
 	}
-	return []jen.Code{jen.Return(through)}
+	return []jen.Code{jen.Return(c.handle().Dot("GetOrSet").Call(jen.Id(c.Context), key, load(typ(c.Value), jen.Error()), pass))}
 }
 
 // hitByText renders the lookup by the key's text, in a buffer on the stack.

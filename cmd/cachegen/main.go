@@ -94,7 +94,7 @@
 //	hardtimeout=2s    how long a loader may run before its context is cancelled, more than timeout; no limit by default
 //	locktimeout=1s    how long to wait for a load of the same key by another caller; no limit by default
 //	notfound=ERROR    the error that means that there is no value, such as sql.ErrNoRows; or nil, for the value nil
-//	notfoundttl=30s   how long it is remembered that there is no value; as long as a value by default
+//	notfoundttl=30s   how long it is remembered that there is no value; not at all by default
 //	errorttl=2s       how long an error of the loader is remembered if there is no stale value; not by default
 //	tag=TAG           a tag of every entry; repeats, and those of wrap and getorset add up
 //	store=NAME        the store, by its name in runtime.NewStores; the first one by default
@@ -125,7 +125,9 @@
 //
 // An error that notfound names is a variable or constant of this package or, as sql.ErrNoRows, of one
 // that a file of this package imports. A loader may also return (V, bool, error), where
-// false means that there is no value.
+// false means that there is no value, and so does a nil pointer. An empty list is a value, nil or
+// not, unless notfound=nil says otherwise. The callers of a load get all that the loader returns, also
+// a value beside false or an error; what is remembered is only that there is none.
 //
 // A function with a parameter that is only valid during its request, such as a *sql.Tx, must not be
 // loaded in the background: it needs grace=0 and no refresh.

@@ -106,7 +106,7 @@ func (w *Warehouses) query(ctx context.Context, f func()) error {
 // FindStock returns what a warehouse has of something, or nil. Memory looks at the
 // shared tier every minute: other processes change the stock as well.
 //
-//cache:getorset stock:{warehouse}:{sku} tag=sku:{sku} l1ttl=1m notfound=nil
+//cache:getorset stock:{warehouse}:{sku} tag=sku:{sku} l1ttl=1m notfound=nil notfoundttl=1m
 func (w *Warehouses) FindStock(ctx context.Context, warehouse string, sku SKU) (stock *Stock, err error) {
 	err = w.query(ctx, func() { stock = w.find(warehouse, sku) })
 	return stock, err

@@ -199,6 +199,7 @@ var StockDefinition = gen.Definition{
 	Options: []gen.Option{
 		gen.TTL(10 * time.Minute),
 		gen.L1TTL(time.Minute),
+		gen.NotFoundTTL(time.Minute),
 	},
 	Value: &stockValue,
 	Tags: func(key any) []runtime.Tag {

@@ -93,7 +93,7 @@ func (b *Board) query(f func()) {
 
 // FindQuote returns the quote of a symbol.
 //
-//cache:getorset quote:{symbol} notfound=ErrUnknown
+//cache:getorset quote:{symbol} notfound=ErrUnknown notfoundttl=1m
 func (b *Board) FindQuote(ctx context.Context, symbol Symbol) (quote *Quote, err error) {
 	b.query(func() {
 		q, ok := b.quotes[symbol]

@@ -188,6 +188,7 @@ var QuoteDefinition = gen.Definition{
 	Options: []gen.Option{
 		gen.TTL(time.Minute),
 		gen.Grace(10 * time.Minute),
+		gen.NotFoundTTL(time.Minute),
 	},
 	Value: &quoteValue,
 }

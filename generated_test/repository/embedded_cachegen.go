@@ -194,13 +194,9 @@ func (c *CachedBase) GetOrSetOrder(ctx context.Context, id int64, opts ...runtim
 			return copyOrderValue(order), true, nil
 		}
 	}
-	return gen.Found(c.Order.GetOrSet(ctx, OrderKey{ID: id}, func(ctx context.Context) (Order, error) {
-		order, ok, err := c.Base.FindOrder(ctx, id)
-		if err == nil && !ok {
-			err = runtime.ErrNotFound
-		}
-		return order, err
-	}, opts...))
+	return gen.GetOrSetFound(ctx, c.Order, OrderKey{ID: id}, func(ctx context.Context) (Order, bool, error) {
+		return c.Base.FindOrder(ctx, id)
+	}, opts...)
 }
 
 // GetOrder returns the cached order; found is false if there is no fresh entry,
@@ -308,13 +304,9 @@ func (c *CachedShop) GetOrSetOrder(ctx context.Context, id int64, opts ...runtim
 			return order, true, nil
 		}
 	}
-	return gen.Found(c.orderCache.GetOrSet(ctx, OrderKey{ID: id}, func(ctx context.Context) (Order, error) {
-		order, ok, err := c.Shop.FindOrder(ctx, id)
-		if err == nil && !ok {
-			err = runtime.ErrNotFound
-		}
-		return order, err
-	}, opts...))
+	return gen.GetOrSetFound(ctx, c.orderCache, OrderKey{ID: id}, func(ctx context.Context) (Order, bool, error) {
+		return c.Shop.FindOrder(ctx, id)
+	}, opts...)
 }
 
 // Change calls [Base.Change]. If that returns no error, result becomes the

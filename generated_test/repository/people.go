@@ -40,7 +40,7 @@ type Directory struct {
 
 // FindUser finds a user by any name.
 //
-//cache:getorset directory:{recv.Site}:{name} notfound=nil
+//cache:getorset directory:{recv.Site}:{name} notfound=nil notfoundttl=1m
 func (d Directory) FindUser(ctx context.Context, name Alias) (*User, error) {
 	return d.FindByName(ctx, Alias(strings.ToLower(string(name))))
 }

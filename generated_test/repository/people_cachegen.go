@@ -135,6 +135,7 @@ var UserDefinition = gen.Definition{
 	},
 	Options: []gen.Option{
 		gen.TTL(time.Minute),
+		gen.NotFoundTTL(time.Minute),
 	},
 	Value: &userValue,
 	Tags: func(any) []runtime.Tag {

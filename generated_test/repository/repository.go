@@ -49,7 +49,7 @@ func (r *Repo[K, V]) query(f func()) {
 
 // Find returns a row, or [ErrNoRow].
 //
-//cache:getorset row:{id} name=Row notfound=ErrNoRow
+//cache:getorset row:{id} name=Row notfound=ErrNoRow notfoundttl=1m
 func (r *Repo[K, V]) Find(ctx context.Context, id K) (row V, err error) {
 	r.query(func() {
 		var ok bool

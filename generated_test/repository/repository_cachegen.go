@@ -104,6 +104,7 @@ func RowDefinition[K ID, V any]() *gen.Definition {
 		NotFound:  ErrNoRow,
 		Options: []gen.Option{
 			gen.TTL(5 * time.Minute),
+			gen.NotFoundTTL(time.Minute),
 		},
 	}
 }

@@ -247,13 +247,9 @@ func (c *CachedSessions) GetOrSetSession(ctx context.Context, token Token, opts 
 			return copySessionValue(session), true, nil
 		}
 	}
-	return gen.Found(c.Session.GetOrSet(ctx, key, func(ctx context.Context) (*Session, error) {
-		session, ok, err := c.Table.FindSession(ctx, token)
-		if err == nil && !ok {
-			err = runtime.ErrNotFound
-		}
-		return session, err
-	}, opts...))
+	return gen.GetOrSetFound(ctx, c.Session, key, func(ctx context.Context) (*Session, bool, error) {
+		return c.Table.FindSession(ctx, token)
+	}, opts...)
 }
 
 // GetSession returns the cached session; found is false if there is no fresh
@@ -368,13 +364,9 @@ func (c *CachedSessions) GetOrSetDevice(ctx context.Context, device DeviceID, op
 			}
 		}
 	}
-	return gen.Found(c.Device.GetOrSet(ctx, key, func(context.Context) (Scopes, error) {
-		scopes, ok, loadErr := c.Table.FindDevice(device)
-		if loadErr == nil && !ok {
-			loadErr = runtime.ErrNotFound
-		}
-		return scopes, loadErr
-	}, opts...))
+	return gen.GetOrSetFound(ctx, c.Device, key, func(context.Context) (Scopes, bool, error) {
+		return c.Table.FindDevice(device)
+	}, opts...)
 }
 
 // GetDevice returns the cached device; found is false if there is no fresh

@@ -25,7 +25,7 @@ var quotas struct {
 // LoadQuota returns the quota of a team, or [ErrNoTeam]. A plain function has its
 // cache from BindCaches.
 //
-//cache:getorset quota:{teamID} namespace=teams ttl=1h tag=team:{teamID} notfound=ErrNoTeam
+//cache:getorset quota:{teamID} namespace=teams ttl=1h tag=team:{teamID} notfound=ErrNoTeam notfoundttl=10m
 func LoadQuota(_ context.Context, teamID int64) (Quota, error) {
 	quotas.Lock()
 	defer quotas.Unlock()

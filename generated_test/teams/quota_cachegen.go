@@ -72,6 +72,7 @@ var quotaCache = gen.Declare[QuotaKey, Quota](&gen.Definition{
 	NotFound:  ErrNoTeam,
 	Options: []gen.Option{
 		gen.TTL(time.Hour),
+		gen.NotFoundTTL(10 * time.Minute),
 	},
 	Value: &quotaValue,
 	Tags: func(key any) []runtime.Tag {

@@ -41,13 +41,14 @@ type Definition struct {
 	ResultTags func(value any) []runtime.Tag
 	// NotFound is the error by which a loader says that there is no value; nil if
 	// there is none. A load that fails with an error that is NotFound, by errors.Is,
-	// is no failure: that there is no value is remembered for the NotFoundTTL like
-	// a value, and replaces a value, also one that could be served as a grace value. The callers of that
-	// load get its error, later ones NotFound itself.
+	// is no failure: that there is no value replaces a value, also one that could be served
+	// as a grace value, and is remembered for the NotFoundTTL. The callers of that load get
+	// its error, later ones NotFound itself.
 	NotFound error
-	// Absent says that a loaded value means the same, such as a nil pointer; it may
-	// be nil. GetOrSet then returns the zero V without an error. What is remembered
-	// either way is there for GetOrSet only: to Get, Has and Pull it is not.
+	// Absent says that a loaded value means the same, and so does that a loader of many keys
+	// returns none; it may be nil. GetOrSet then returns the zero V without an error. Without
+	// it, nil pointers and interfaces say so. What is remembered either way is there for
+	// GetOrSet only: to Get, Has and Pull it is not.
 	Absent func(value any) bool
 }
 

@@ -37,6 +37,9 @@ type Kind struct {
 	NotFound error
 	// Absent reports whether a value means that there is none. Nil: no value does.
 	Absent func(any) bool
+	// MissingIsAbsent says that a key which a loader of many keys does not return is like
+	// one of which it returns such a value.
+	MissingIsAbsent bool
 	// Required are the cells of the stamps that every entry carries first: those of the
 	// store, of the namespaces and of the cache.
 	Required []*stamp.Cell
@@ -78,7 +81,7 @@ func (k *Kind) New(key string, value any, presence Presence, p *policy.Policy, s
 	t := clock.Now()
 	ttl, grace := p.TTL, max(p.Grace, 0)
 	if presence != Present {
-		value, ttl, grace = nil, p.NotFoundTTL(), 0
+		value, ttl, grace = nil, p.NotFoundTTL, 0
 	}
 	recheckAt := p.RecheckAt(t)
 	if !k.Remote { // L1TTL bounds the TTL, because there is nothing to check again

@@ -44,7 +44,7 @@ func TestWhatIsPackedIsUnpackedAsItWas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newKind(true)
 		provided(k.Stamps, TagStamp("team:1"))
-		p := policy.Policy{TTL: time.Minute, Grace: time.Hour, L1TTL: time.Second, Refresh: policy.Span{Percent: 50}}
+		p := policy.Policy{TTL: time.Minute, Grace: time.Hour, NotFoundTTL: time.Minute, L1TTL: time.Second, Refresh: policy.Span{Percent: 50}}
 		for _, presence := range []Presence{Present, NotFound, Absent} {
 			it := k.New("user:7", "value", presence, &p, clock.Now(), Refs(k.Cells([]string{"team:1"})))
 			packed, err := k.Pack(it)

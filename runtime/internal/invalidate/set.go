@@ -21,7 +21,7 @@ import (
 func (v *Invalidator) Set(ctx context.Context, kind *entry.Kind, key string, value any, p *policy.Policy, tags []string) error {
 	presence, ttl := entry.Present, p.TTL
 	if kind.Absent != nil && kind.Absent(value) {
-		presence, ttl = entry.Absent, p.NotFoundTTL()
+		presence, ttl = entry.Absent, p.NotFoundTTL
 	}
 	if ttl <= 0 {
 		return v.Delete(ctx, []string{key}, p.SkipBusNotify)

@@ -72,6 +72,9 @@ func (l *Loader) callOnce(ctx context.Context, ld *Load, keys []*Key) {
 			if all || !k.said.found && k.said.none == nil {
 				k.said.failed = err
 			}
+			if all {
+				k.said.beside = nil
+			}
 		}
 	}
 	l.emitLoaded(ld, keys, time.Since(began), err)

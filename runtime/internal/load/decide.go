@@ -27,14 +27,14 @@ func (l *Loader) decide(rq *Request, k *Key, started int64) {
 		k.plan.keep = p.TTL > 0 && !h.skip
 		return
 	}
-	presence, none, ok := k.said.presence(kind)
+	presence, none, ok := k.said.presence(kind, rq.Many)
 	if !ok {
 		k.result, k.plan.drop = Result{Err: ErrNotLoaded}, true
 		return
 	}
 	ttl := p.TTL
 	if presence != entry.Present {
-		ttl = p.NotFoundTTL()
+		ttl = p.NotFoundTTL
 	}
 	k.result = Result{kind.New(k.Key, k.said.value, presence, &p, started, k.stamps), none}
 	k.result.Item.FlightID = k.flight.ID
@@ -48,17 +48,19 @@ func (l *Loader) decide(rq *Request, k *Key, started int64) {
 // presence says whether there is a value, by what the loader has said, and with which
 // error its callers learn that there is none. It is not ok if the loader has said nothing
 // of the key, and the cache does not know what that means.
-func (s *said) presence(kind *entry.Kind) (p entry.Presence, none error, ok bool) {
+func (s *said) presence(kind *entry.Kind, many bool) (p entry.Presence, none error, ok bool) {
 	switch {
 	case s.found && (kind.Absent == nil || !kind.Absent(s.value)):
 		return entry.Present, nil, true
 	case s.none != nil:
-		return entry.NotFound, s.none, true
+		return entry.NotFound, s.with(s.none, false), true
+	case s.found && many:
+		return entry.Absent, &Returned{Value: s.value, Many: true}, true
 	case s.found:
 		return entry.Absent, nil, true
 	case kind.NotFound != nil:
 		return entry.NotFound, kind.NotFound, true
-	case kind.Absent != nil:
+	case kind.MissingIsAbsent:
 		return entry.Absent, nil, true
 	}
 	return 0, nil, false
@@ -68,7 +70,8 @@ func (s *said) presence(kind *entry.Kind) (p entry.Presence, none error, ok bool
 // remembered.
 func (l *Loader) fail(ctx context.Context, ld *Load, keys []*Key, err error) {
 	cancelled := ctx.Err() != nil
-	if cancelled && errors.Is(err, ctx.Err()) {
+	replaced := cancelled && errors.Is(err, ctx.Err())
+	if replaced {
 		err = context.Cause(ctx)
 	}
 	for _, k := range keys {
@@ -83,7 +86,7 @@ func (l *Loader) fail(ctx context.Context, ld *Load, keys []*Key, err error) {
 			k.result = Result{Item: f.Item}
 			continue
 		}
-		k.result = Result{Err: err}
+		k.result = Result{Err: k.said.with(err, replaced)}
 		// A loader that was not called has not failed; and one may reacts to its timeout before
 		// finishOverdue is done.
 		failed := k.said.at != 0 && !cancelled || err == ErrTimeout

@@ -207,7 +207,7 @@ func TestWhatALoaderMeansByNothing(t *testing.T) {
 	} {
 		s := storetest.New(t, store.Config{L1: storetest.L1()})
 		kind := s.Kind("")
-		kind.NotFound, kind.Absent = test.notFound, test.absent
+		kind.NotFound, kind.Absent, kind.MissingIsAbsent = test.notFound, test.absent, test.absent != nil
 		_, err := begin(t.Context(), s, load.Request{Kind: kind, Policy: hour, Load: test.load}, "k").result()
 		it := find(s, "k")
 		if !errors.Is(err, test.err) || (it != nil) != test.kept || it != nil && it.Presence != test.presence {

@@ -71,6 +71,7 @@ type said struct {
 	value  any
 	found  bool
 	none   error
+	beside *Returned // the value that came with an error
 	failed error
 	at     int64   // when it has returned; 0 if it has not been called
 	handle *Handle // what else it says
@@ -90,6 +91,9 @@ func (k *Key) SetValue(value any) { k.said.value, k.said.found = value, true }
 
 // SetNotFound says that there is no value, which the loader has said with err.
 func (k *Key) SetNotFound(err error) { k.said.none = err }
+
+// SetBeside says what the loader has returned together with an error.
+func (k *Key) SetBeside(r Returned) { k.said.beside = &r }
 
 // finish gives the flight its result.
 func (k *Key) finish(it *entry.Item, err error) {

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var (
 	errDown = errors.New("the source is down")
 	errNone = errors.New("there is none")
-	hour    = policy.Policy{TTL: time.Hour, Grace: time.Hour, SuppressL2Errors: true}
+	hour    = policy.Policy{TTL: time.Hour, Grace: time.Hour, NotFoundTTL: time.Hour, SuppressL2Errors: true}
 )
 
 // A run is one load of some keys.

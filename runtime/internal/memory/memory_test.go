@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
 	errDown = errors.New("the source is down")
-	hour    = policy.Policy{TTL: time.Hour, Grace: time.Hour}
+	hour    = policy.Policy{TTL: time.Hour, Grace: time.Hour, NotFoundTTL: time.Hour}
 )
 
 // lead begins a flight of key.

@@ -11,8 +11,7 @@ import (
 // levels are applied to it from the most general to the most special.
 type Policy struct {
 	TTL, Grace, GraceBackoff, SoftTimeout, HardTimeout time.Duration
-	ErrorTTL, LockTimeout, L1TTL                       time.Duration
-	notFoundTTL                                        Opt[time.Duration] // the TTL unless given
+	ErrorTTL, NotFoundTTL, LockTimeout, L1TTL          time.Duration
 	Refresh, Jitter                                    Span
 	SuppressL2Errors, SkipL2Write, SkipBusNotify       bool
 	OnLoadError                                        func(LoadFailure)
@@ -27,6 +26,7 @@ func (p Policy) Apply(o Options) Policy {
 	p.SoftTimeout = o.SoftTimeout.Or(p.SoftTimeout)
 	p.HardTimeout = o.HardTimeout.Or(p.HardTimeout)
 	p.ErrorTTL = o.ErrorTTL.Or(p.ErrorTTL)
+	p.NotFoundTTL = o.NotFoundTTL.Or(p.NotFoundTTL)
 	p.LockTimeout = o.LockTimeout.Or(p.LockTimeout)
 	p.L1TTL = o.L1TTL.Or(p.L1TTL)
 	p.Refresh = o.Refresh.Or(p.Refresh)
@@ -36,14 +36,8 @@ func (p Policy) Apply(o Options) Policy {
 	p.SkipBusNotify = o.SkipBusNotify.Or(p.SkipBusNotify)
 	p.OnLoadError = o.OnLoadError.Or(p.OnLoadError)
 	p.BatchMax = o.BatchMax.Or(p.BatchMax)
-	if o.NotFoundTTL.Given {
-		p.notFoundTTL = o.NotFoundTTL
-	}
 	return p
 }
-
-// NotFoundTTL is how long it is remembered that there is no value.
-func (p *Policy) NotFoundTTL() time.Duration { return p.notFoundTTL.Or(p.TTL) }
 
 // Fresh returns how long a value with a TTL is fresh: the TTL less a random part of the
 // jitter.

@@ -15,11 +15,8 @@ func TestALevelThatIsSilentLeavesAnOptionToTheNext(t *testing.T) {
 	if p.TTL != time.Second || p.Grace != time.Minute || p.GraceBackoff != 7 || p.SuppressL2Errors {
 		t.Fatalf("%+v", p)
 	}
-	if p.NotFoundTTL() != time.Second {
-		t.Error("the default of NotFoundTTL is not the TTL")
-	}
-	if p = p.Apply(Options{NotFoundTTL: Some(time.Duration(0))}); p.NotFoundTTL() != 0 {
-		t.Error("a NotFoundTTL of zero is not zero")
+	if p.NotFoundTTL != 0 {
+		t.Error("that there is no value is remembered although no level says so")
 	}
 }
 

@@ -89,7 +89,7 @@ func (c *Cache) Attach(b *Binding, codec Codec, isDefault bool) {
 	b.Kind = &entry.Kind{
 		Cache: d.FullName(), Prefix: entry.KeyPrefix(s.Prefix, b.Namespace),
 		Stamps: s.Stamps, Random: s.Random, Remote: s.Remote.Exists(),
-		ResultTags: d.ResultTags, NotFound: d.NotFound, Absent: d.Absent,
+		ResultTags: d.ResultTags, NotFound: d.NotFound, Absent: d.absent(), MissingIsAbsent: d.Absent != nil,
 	}
 	for _, name := range entry.RequiredStamps(b.Namespace, b.Kind.Cache) {
 		b.Kind.Required = append(b.Kind.Required, s.Stamps.Cell(name))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/load"
@@ -25,32 +26,55 @@ func (c *Cache) GetOrSet(ctx context.Context, key any, loader Loader, call *poli
 	if b.Function.Disabled.Load() {
 		return loader(load.WithoutLoad(ctx))
 	}
-	notFound := b.Kind.NotFound
 	rq := load.Request{
 		Kind: b.Kind, Policy: b.policyOf(call), ForceFresh: call != nil && call.ForceFresh,
-		Load: func(ctx context.Context, keys []*load.Key) error {
-			v, err := loader(ctx)
-			switch {
-			case err == nil:
-				keys[0].SetValue(v)
-			case notFound != nil && errors.Is(err, notFound):
-				keys[0].SetNotFound(err)
-				return nil
-			}
-			return err
-		},
+		Load: func(ctx context.Context, keys []*load.Key) error { return b.loadOne(ctx, loader, keys[0]) },
 	}
 	it, err := b.Lookups.GetOrSet(ctx, &rq, load.Query{Key: full, Hash: b.Memory.Hash(full), Tags: c.tags(key, call)})
 	switch {
 	case err != nil:
-		return nil, err
-	case it.Presence == entry.NotFound && notFound != nil:
-		return nil, notFound
+		return c.returned(b, err)
+	case it.Presence == entry.NotFound && b.Kind.NotFound != nil:
+		return nil, b.Kind.NotFound
 	case it.Presence != entry.NotFound && c.definition.Fits(it.Value):
 		return b.Kind.Own(it.Value), nil
 	}
 	// Another cache keeps another type under this key: load without the cache.
 	return loader(load.WithoutLoad(ctx))
+}
+
+// loadOne calls a loader for its key.
+func (b *Binding) loadOne(ctx context.Context, loader Loader, k *load.Key) error {
+	v, err := loader(ctx)
+	if err == nil {
+		k.SetValue(v)
+		return nil
+	}
+	withOK, hasOK := err.(*load.OKError)
+	if hasOK || v != nil && !reflect.ValueOf(v).IsZero() {
+		k.SetBeside(load.Returned{Value: v, Err: err})
+	}
+	if hasOK {
+		return withOK.Err
+	}
+	if notFound := b.Kind.NotFound; notFound != nil && errors.Is(err, notFound) {
+		k.SetNotFound(err)
+		return nil
+	}
+	return err
+}
+
+// returned returns the value that a load's error may carry, and the error that the loader
+// has returned.
+func (c *Cache) returned(b *Binding, err error) (any, error) {
+	r, ok := err.(*load.Returned)
+	switch {
+	case !ok:
+		return nil, err
+	case !c.definition.Fits(r.Value):
+		return nil, r.Err
+	}
+	return b.Kind.Own(r.Value), r.Err
 }
 
 // Get returns the value of key if a fresh one is cached, or a stale one if the call allows

@@ -30,6 +30,21 @@ func (d *Definition) FullName() string {
 	return d.Name + "[" + d.Instance + "]"
 }
 
+// absent is what says that a value means that there is none. A nil pointer or interface
+// does, whatever the definition says: nothing else is it good for.
+func (d *Definition) absent() func(any) bool {
+	if d.Absent != nil {
+		return d.Absent
+	}
+	switch d.ValueType.Kind() {
+	case reflect.Pointer:
+		return func(v any) bool { return v == nil || reflect.ValueOf(v).IsNil() }
+	case reflect.Interface:
+		return func(v any) bool { return v == nil }
+	}
+	return nil
+}
+
 // Fits reports whether v, which may be nil, is a value of the definition's type: another
 // function may have cached another type under the same key.
 func (d *Definition) Fits(v any) bool {

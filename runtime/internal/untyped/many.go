@@ -79,6 +79,7 @@ func (c *Cache) GetOrSetMany(ctx context.Context, keys []any, loader ManyLoader,
 	for i, r := range results {
 		switch key := open[i]; {
 		case r.Err == load.ErrNotLoaded:
+		case c.addReturned(b, m, key, r.Err):
 		case r.Err != nil && r.Item == nil:
 			m.failed(r.Err)
 		case r.Item.Presence == entry.NotFound && b.Kind.NotFound == nil:
@@ -103,17 +104,35 @@ func (b *Binding) loadMany(ctx context.Context, loader ManyLoader, open []any, k
 		missing[i] = open[k.Index]
 	}
 	values, err := loader(ctx, missing)
-	if cause, ok := b.Partial(err); ok {
-		err = cause
-	} else if err != nil {
-		return err
-	}
+	cause, partial := b.Partial(err)
 	for i, k := range keys {
-		if v, ok := values(missing[i]); ok {
+		switch v, ok := values(missing[i]); {
+		case !ok:
+		case err == nil || partial:
 			k.SetValue(v)
+		default: // its caller gets it, but what comes with an error is not kept
+			k.SetBeside(load.Returned{Value: v, Err: err, Many: true})
 		}
 	}
+	if partial {
+		return cause
+	}
 	return err
+}
+
+// addReturned adds the value that a loader of many keys has returned for a key although
+// there is none to keep, and the error that it has returned with it. It reports whether err
+// is of such a key.
+func (c *Cache) addReturned(b *Binding, m *Many, key any, err error) bool {
+	r, ok := err.(*load.Returned)
+	if !ok || !r.Many {
+		return false
+	}
+	if c.definition.Fits(r.Value) {
+		m.add(key, b.Kind.Own(r.Value))
+	}
+	m.failed(r.Err)
+	return true
 }
 
 // fromMemory begins a call for keys with those that memory has fresh values of, unless it
@@ -154,9 +173,6 @@ func (m *Many) add(key, value any) { m.Found, m.Values = append(m.Found, key), a
 func (m *Many) loadWithoutCache(ctx context.Context, b *Binding, keys []any, loader ManyLoader) {
 	values, err := loader(load.WithoutLoad(ctx), keys)
 	m.failed(err)
-	if _, ok := b.Partial(err); err != nil && !ok {
-		return
-	}
 	for _, key := range keys {
 		if v, ok := values(key); ok {
 			m.add(key, v)

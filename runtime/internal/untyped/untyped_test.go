@@ -60,7 +60,7 @@ func bind(t *testing.T, s *storetest.Store, d untyped.Definition, namespace ...s
 		t.Fatal(err)
 	}
 	b := &untyped.Binding{
-		Store: s.Store, Policy: policy.Policy{TTL: time.Hour, Grace: time.Hour, SuppressL2Errors: true}, Namespace: namespace,
+		Store: s.Store, Policy: policy.Policy{TTL: time.Hour, Grace: time.Hour, NotFoundTTL: time.Hour, SuppressL2Errors: true}, Namespace: namespace,
 		Function: &registry.Function{}, Partial: partial,
 	}
 	c.Attach(b, jsonCodec{}, false)

@@ -23,7 +23,8 @@ func (p notFoundRule) check() {
 }
 
 // readNotFound reads notfound= of a cached function, and checks that notfoundttl
-// belongs to something. A function with a bool result says by that whether there is a value.
+// belongs to something. A function with a bool result says by that whether there is a value,
+// and a nil pointer is none, with notfound=nil or without.
 func (p notFoundRule) readNotFound(c *facts.Cache) {
 	own := true
 	for _, d := range c.Levels() {
@@ -33,10 +34,32 @@ func (p notFoundRule) readNotFound(c *facts.Cache) {
 		}
 		own = false
 	}
-	if arg, ok := c.Directive.Option("notfoundttl"); ok && c.NotFound.None() && !c.HasOK() && !c.Broken {
+	if arg, ok := c.Directive.Option("notfoundttl"); ok && c.NotFound.None() && !c.HasOK() && !c.Broken && !nilIsNone(c.Value()) {
 		p.addf(arg.Pos, diag.Option, "nothing says when there is no value, so %s has no effect", arg.Text).
-			Hintf("add notfound= with the error that %s returns then, such as sql.ErrNoRows, or notfound=nil", c.Name())
+			Hintf("%s", p.missingNotFoundHint(c))
 	}
+}
+
+// missingNotFoundHint is the hint where notfoundttl= stands alone.
+func (p notFoundRule) missingNotFoundHint(c *facts.Cache) string {
+	hint := fmt.Sprintf("add notfound= with the error that %s returns then, such as sql.ErrNoRows", c.Name())
+	if gotype.CanBeNil(c.Value()) {
+		hint += ", or notfound=nil"
+	}
+	return hint
+}
+
+// nilIsNone reports whether the nil of a type says by itself that there is no value, and is not
+// an empty list.
+func nilIsNone(t types.Type) bool {
+	switch types.Unalias(t).Underlying().(type) {
+	case *types.Pointer:
+		return true
+	case *types.Interface:
+		_, param := types.Unalias(t).(*types.TypeParam)
+		return !param
+	}
+	return false
 }
 
 // notFoundOption reads one option. own says that it is the function's, not its type's.
