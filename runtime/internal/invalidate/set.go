@@ -31,7 +31,7 @@ func (v *Invalidator) Set(ctx context.Context, kind *entry.Kind, key string, val
 	}
 	cells := kind.Cells(tags)
 	errStamps := v.readStamps(ctx, cells)
-	it := kind.New(key, value, presence, p, clock.Now(), entry.Refs(cells))
+	it := kind.New(key, value, presence, p, clock.Wall(), entry.Refs(cells))
 	err := v.apply(ctx, &change{
 		op: "set", kind: bus.Drop, keys: []string{key}, silent: p.SkipBusNotify,
 		remote: func(ctx context.Context) (bool, error) { return v.setRemote(ctx, kind, it, p.SkipL2Write, errStamps) },

@@ -166,7 +166,7 @@ func (l *Loader) runStages(ctx context.Context, cancel context.CancelCauseFunc, 
 	for _, k := range open {
 		k.stamps = entry.Refs(k.cells)
 	}
-	started := clock.Now()
+	started := clock.Wall()
 	if len(open) == 0 {
 		return
 	}

@@ -17,7 +17,7 @@ import (
 // flush carries out what is due until something fails: the oldest first, a batch at a time,
 // and of a batch keys before stamps.
 func (o *Outbox) flush(ctx context.Context) (err error) {
-	t := clock.Now()
+	t := clock.Mono()
 	items := slices.DeleteFunc(o.queue.First(o.queue.Len()), func(it pending.Item) bool { return !it.Due(t) })
 	if len(items) == 0 {
 		return nil
