@@ -113,6 +113,17 @@ func Carries(refs []StampRef, cell *stamp.Cell) bool {
 	return false
 }
 
+// Current reports whether no stamp of the item has been invalidated or lost, as far as this
+// process knows.
+func (it *Item) Current() bool {
+	for _, ref := range it.Stamps {
+		if v, _, ok := ref.Cell.Current(); !ok || v.Delete != ref.Delete {
+			return false
+		}
+	}
+	return true
+}
+
 // Good reports whether the item is fresh for certain: it was found fresh at this epoch
 // of the stamps, and that holds at t, a reading of a [clock.Coarse]. The hit path asks
 // this first.

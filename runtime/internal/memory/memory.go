@@ -8,8 +8,8 @@
 // which items are confirmed, and is held with none of these. None is held while the shared
 // tier is asked. A hit takes no lock at all.
 //
-// The package never loads, and never writes an entry to the shared tier. It reads from it, to
-// check what memory has; a stamp that is absent there is made by that.
+// The package never loads, and never writes to the shared tier. It reads from it, to check
+// what memory has.
 package memory
 
 import (
