@@ -62,9 +62,10 @@ type Key struct {
 	overTagged bool
 	stamps     []entry.StampRef // from before the load
 
-	said   said
-	result Result
-	plan   plan
+	said    said
+	result  Result
+	refused error // why the shared tier does not keep the result, if that is about the value
+	plan    plan
 }
 
 // said is what the loader says of a key: a value, or its error that means there is none,
