@@ -164,7 +164,7 @@ func (b *Builder) structure(s *templates.Shape, t types.Type, u *types.Struct) {
 		return
 	}
 	var list []field
-	list, s.AsArray = written(u, nil)
+	list, s.AsArray = written(u)
 	for _, f := range list {
 		w := templates.WireField{Name: f.name, Aliases: f.aliases, OmitEmpty: f.omitEmpty, Shape: b.shape(f.Type())}
 		for _, v := range f.path {
