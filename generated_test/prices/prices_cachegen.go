@@ -217,7 +217,8 @@ var LastDefinition = gen.Definition{
 		gen.TTL(time.Minute),
 		gen.Grace(10 * time.Minute),
 	},
-	Value: &decimalValue,
+	Value:       &decimalValue,
+	TagPatterns: []string{"last"},
 	Tags: func(any) []runtime.Tag {
 		return []runtime.Tag{LastTag()}
 	},
@@ -763,7 +764,7 @@ func (c *CachedDesk) Close() error {
 // decimalBySymbolValue encodes, decodes, copies and measures cached values of
 // type map[Symbol]Decimal.
 var decimalBySymbolValue = gen.Value{
-	Fingerprint: 0x2a6fcac0c754c79c,
+	Fingerprint: 0xcaf89d5fb329d2a3,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(map[Symbol]Decimal)
 		e.Map(len(v), v == nil)
@@ -801,7 +802,7 @@ var decimalBySymbolValue = gen.Value{
 // decimalValue encodes, decodes, copies and measures cached values of type
 // Decimal.
 var decimalValue = gen.Value{
-	Fingerprint: 0x028ff117f0b8d4fb,
+	Fingerprint: 0x85847b95dc1bff26,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Decimal)
 		e.Text(&v)
@@ -816,7 +817,7 @@ var decimalValue = gen.Value{
 // quote2Value encodes, decodes, copies and measures cached values of type
 // Quote.
 var quote2Value = gen.Value{
-	Fingerprint: 0x9ca5c52f10b63d09,
+	Fingerprint: 0x23beecff6eeaed9b,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Quote)
 		encodeQuote(e, &v)
@@ -847,7 +848,7 @@ func copyQuote2Value(v Quote) Quote {
 // quoteValue encodes, decodes, copies and measures cached values of type
 // *Quote.
 var quoteValue = gen.Value{
-	Fingerprint: 0x8366a97583f8c72d,
+	Fingerprint: 0x62b062e32243cb93,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(*Quote)
 		if v == nil {
@@ -875,7 +876,7 @@ var quoteValue = gen.Value{
 // timeSliceValue encodes, decodes, copies and measures cached values of type
 // []time.Time.
 var timeSliceValue = gen.Value{
-	Fingerprint: 0xe2c6038f5079e3af,
+	Fingerprint: 0x1d895b7e4bac0ec4,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.([]time.Time)
 		e.Slice(len(v), v == nil)

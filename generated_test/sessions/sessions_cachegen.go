@@ -156,7 +156,8 @@ var SessionDefinition = gen.Definition{
 		gen.TTL(20 * time.Minute),
 		gen.NotFoundTTL(time.Minute),
 	},
-	Value: &sessionValue,
+	Value:       &sessionValue,
+	TagPatterns: []string{"device:{result.Device}", "user:{result.User}"},
 	ResultTags: func(value any) []runtime.Tag {
 		session, _ := value.(*Session)
 		if session == nil {
@@ -175,7 +176,8 @@ var CountDefinition = gen.Definition{
 	Options: []gen.Option{
 		gen.TTL(20 * time.Minute),
 	},
-	Value: &intValue,
+	Value:       &intValue,
+	TagPatterns: []string{"user:{user}"},
 	Tags: func(key any) []runtime.Tag {
 		k := key.(CountKey)
 		return []runtime.Tag{UserTag(k.User)}
@@ -468,7 +470,7 @@ func (c *CachedSessions) Lose(device DeviceID) error {
 
 // intValue encodes, decodes, copies and measures cached values of type int.
 var intValue = gen.Value{
-	Fingerprint: 0x102369e829d1ff1f,
+	Fingerprint: 0x52d536a7290994fe,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(int)
 		e.Int(int64(v))
@@ -481,7 +483,7 @@ var intValue = gen.Value{
 // scopesValue encodes, decodes, copies and measures cached values of type
 // Scopes.
 var scopesValue = gen.Value{
-	Fingerprint: 0xd7260367a8c5a65c,
+	Fingerprint: 0x6dba5f811f5b8343,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Scopes)
 		e.Custom(&v)
@@ -496,7 +498,7 @@ var scopesValue = gen.Value{
 // sessionValue encodes, decodes, copies and measures cached values of type
 // *Session.
 var sessionValue = gen.Value{
-	Fingerprint: 0xcde72cccf21cfc34,
+	Fingerprint: 0xcab4256bf0215a23,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(*Session)
 		if v == nil {

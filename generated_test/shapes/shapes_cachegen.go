@@ -1522,7 +1522,7 @@ func PullLabels(ctx context.Context, id int) (labels struct{ Labels []string }, 
 // containersValue encodes, decodes, copies and measures cached values of type
 // Containers.
 var containersValue = gen.Value{
-	Fingerprint: 0xc951b8fb93464a82,
+	Fingerprint: 0x38d70342a84199f5,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Containers)
 		e.Struct(19)
@@ -2165,7 +2165,7 @@ func copyContainersValue(v Containers) Containers {
 // embeddingValue encodes, decodes, copies and measures cached values of type
 // *Embedding.
 var embeddingValue = gen.Value{
-	Fingerprint: 0x6ec0212a58bf2019,
+	Fingerprint: 0x9cef13a288da32ee,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(*Embedding)
 		if v == nil {
@@ -2287,7 +2287,7 @@ func copyEmbeddingValue(v *Embedding) *Embedding {
 // everythingValue encodes, decodes, copies and measures cached values of type
 // *Everything.
 var everythingValue = gen.Value{
-	Fingerprint: 0xc9af32df24522b36,
+	Fingerprint: 0x502ef6568b59e5c7,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(*Everything)
 		if v == nil {
@@ -2455,7 +2455,7 @@ func copyEverythingValue(v *Everything) *Everything {
 // foreignValue encodes, decodes, copies and measures cached values of type
 // *Foreign.
 var foreignValue = gen.Value{
-	Fingerprint: 0xfc9bae1a031146cd,
+	Fingerprint: 0x6ffacf93c110f0fc,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(*Foreign)
 		if v == nil {
@@ -2620,7 +2620,7 @@ func copyForeignValue(v *Foreign) *Foreign {
 // guardedValue encodes, decodes, copies and measures cached values of type
 // *Guarded.
 var guardedValue = gen.Value{
-	Fingerprint: 0x1042866dc2f83fdb,
+	Fingerprint: 0x96c6e35ed31304ea,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(*Guarded)
 		if v == nil {
@@ -2650,7 +2650,7 @@ var guardedValue = gen.Value{
 
 // listValue encodes, decodes, copies and measures cached values of type List.
 var listValue = gen.Value{
-	Fingerprint: 0x23a9efeac7f2484b,
+	Fingerprint: 0x46747eabb4f4f203,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(List)
 		encodeList(e, &v)
@@ -2681,7 +2681,7 @@ func copyListValue(v List) List {
 // marshalingValue encodes, decodes, copies and measures cached values of type
 // *Marshaling.
 var marshalingValue = gen.Value{
-	Fingerprint: 0x948818098412c975,
+	Fingerprint: 0x1dd1d0ae652b0a84,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(*Marshaling)
 		if v == nil {
@@ -2919,7 +2919,7 @@ func copyMarshalingValue(v *Marshaling) *Marshaling {
 
 // nodeValue encodes, decodes, copies and measures cached values of type *Node.
 var nodeValue = gen.Value{
-	Fingerprint: 0xd31ff907363fd859,
+	Fingerprint: 0x7535c42631864eef,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(*Node)
 		if v == nil {
@@ -2957,7 +2957,7 @@ func copyNodeValue(v *Node) *Node {
 // pageItemValue encodes, decodes, copies and measures cached values of type
 // Page[Item].
 var pageItemValue = gen.Value{
-	Fingerprint: 0x9850bc74b8f35c27,
+	Fingerprint: 0x70f27f0a8bf9ff34,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Page[Item])
 		e.Struct(2)
@@ -3018,7 +3018,7 @@ func copyPageItemValue(v Page[Item]) Page[Item] {
 // shadowingValue encodes, decodes, copies and measures cached values of type
 // *Shadowing.
 var shadowingValue = gen.Value{
-	Fingerprint: 0xadde6922c5ee727e,
+	Fingerprint: 0xf4711823643ac49b,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(*Shadowing)
 		if v == nil {
@@ -3116,7 +3116,7 @@ func copyShadowingValue(v *Shadowing) *Shadowing {
 // shadowsValue encodes, decodes, copies and measures cached values of type
 // Shadows.
 var shadowsValue = gen.Value{
-	Fingerprint: 0x36fd052107ab813e,
+	Fingerprint: 0x5ed5d1854d988d77,
 	Encode: func(enc *wire.Encoder, value any) {
 		typed, _ := value.(Shadows)
 		enc.Struct(1)
@@ -3172,7 +3172,7 @@ func copyShadowsValue(value Shadows) Shadows {
 // sparseByStringValue encodes, decodes, copies and measures cached values of
 // type map[string]*Sparse.
 var sparseByStringValue = gen.Value{
-	Fingerprint: 0x5e3110776a1bce1e,
+	Fingerprint: 0xaa8aaa0e2ed38251,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(map[string]*Sparse)
 		e.Map(len(v), v == nil)
@@ -3242,7 +3242,7 @@ func copySparseByStringValue(v map[string]*Sparse) map[string]*Sparse {
 // structValue encodes, decodes, copies and measures cached values of type
 // struct{Labels []string}.
 var structValue = gen.Value{
-	Fingerprint: 0x594734e274a6a42e,
+	Fingerprint: 0x0bd1f7e936f13f01,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(struct{ Labels []string })
 		e.Struct(1)
@@ -3294,7 +3294,7 @@ func copyStructValue(v struct{ Labels []string }) struct{ Labels []string } {
 // taggedSliceValue encodes, decodes, copies and measures cached values of type
 // []Tagged.
 var taggedSliceValue = gen.Value{
-	Fingerprint: 0xa0ca7a598ade3c28,
+	Fingerprint: 0xe824b9c624208641,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.([]Tagged)
 		e.Slice(len(v), v == nil)
@@ -3341,7 +3341,7 @@ func copyTaggedSliceValue(v []Tagged) []Tagged {
 // timeValue encodes, decodes, copies and measures cached values of type
 // time.Time.
 var timeValue = gen.Value{
-	Fingerprint: 0x021c391faa347587,
+	Fingerprint: 0xf28e2c346f56a444,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(time.Time)
 		e.Time(v)
@@ -3353,7 +3353,7 @@ var timeValue = gen.Value{
 
 // treeValue encodes, decodes, copies and measures cached values of type Tree.
 var treeValue = gen.Value{
-	Fingerprint: 0xa2484fa8aa95beea,
+	Fingerprint: 0xed06e186d4ff3f38,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Tree)
 		encodeTree(e, &v)
@@ -3384,7 +3384,7 @@ func copyTreeValue(v Tree) Tree {
 // uint16Value encodes, decodes, copies and measures cached values of type
 // uint16.
 var uint16Value = gen.Value{
-	Fingerprint: 0x5ea122425053750d,
+	Fingerprint: 0x897084816154be72,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(uint16)
 		e.Uint(uint64(v))

@@ -35,6 +35,10 @@ type Definition struct {
 	Options []Option
 	// Value is what generated code knows of V. Nil leaves it to reflection.
 	Value *Value
+	// TagPatterns are the tags as the directives have them. An entry that was stored under
+	// another Pattern or other TagPatterns, by a version of the program that has been replaced,
+	// is a miss: it may be another value, and the tags of today would not reach it.
+	TagPatterns []string
 	// Tags returns the tags that follow from the key, and ResultTags those that follow from
 	// the value. Both may be nil.
 	Tags       func(key any) []runtime.Tag
@@ -117,7 +121,7 @@ func (d *Definition) untyped(key, value any) untyped.Definition {
 		options[i] = o.Runtime()
 	}
 	return untyped.Definition{
-		Name: d.Name, Pattern: d.Pattern, IntPrefix: d.IntPrefix,
+		Name: d.Name, Pattern: d.Pattern, IntPrefix: d.IntPrefix, TagPatterns: d.TagPatterns,
 		Store: d.Store, Namespace: d.Namespace, Instance: d.Instance,
 		Shared: d.Shared, Options: options, Value: (*untyped.Value)(d.Value),
 		Tags: names(d.Tags), ResultTags: names(d.ResultTags),

@@ -12,9 +12,9 @@ import (
 )
 
 var (
-	// ErrSchema says that an entry was written by another codec, or for another shape of
-	// the type.
-	ErrSchema = errors.New("it was written for another shape of the value's type, or by another codec")
+	// ErrSchema says that an entry was written by another codec, for another shape of the type,
+	// or by a function that had another key pattern or other tags.
+	ErrSchema = errors.New("it was written for another shape of the value's type, under another key pattern or other tags, or by another codec")
 	// ErrMissingStamp says that an entry could not be cleared with its cache.
 	ErrMissingStamp = errors.New("it does not carry the stamps of its store, namespace and cache")
 )

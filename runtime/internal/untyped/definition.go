@@ -12,6 +12,7 @@ import (
 type Definition struct {
 	Name, Pattern, IntPrefix   string
 	Store, Namespace, Instance string
+	TagPatterns                []string
 	Shared                     bool
 	Options                    []any // each a runtime.Option, or nil
 	Value                      *Value
