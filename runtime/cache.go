@@ -92,9 +92,9 @@ func (c *Cache[K, V]) GetOrSetForever(ctx context.Context, key K, load func(cont
 }
 
 // Get returns the value of key if a fresh one is cached, or, with [AllowStale], a
-// stale one. It never loads. A failure of the shared tier is logged and is a miss,
-// unless [SuppressL2Errors] says otherwise. Other errors are ctx's, that of a key that
-// cannot be written, [ErrClosed] and [ErrNotBound].
+// stale one. It never loads. If memory has no such value, a failure of the shared tier is
+// logged and is a miss, unless [SuppressL2Errors] says otherwise. Other errors are ctx's,
+// that of a key that cannot be written, [ErrClosed] and [ErrNotBound].
 //
 //go:noinline
 func (c *Cache[K, V]) Get(ctx context.Context, key K, options ...CallOption) (v V, ok bool, err error) {
@@ -103,7 +103,7 @@ func (c *Cache[K, V]) Get(ctx context.Context, key K, options ...CallOption) (v 
 
 // GetMany returns those of keys that have a fresh value in the cache, or, with
 // [AllowStale], a stale one, with one read of the shared tier. It never loads. Errors
-// are those of [Cache.Get]; with them it returns what it has found.
+// are those of [Cache.Get], if a key is missing; with them it returns what it has found.
 //
 //go:noinline
 func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, options ...CallOption) (map[K]V, error) {

@@ -1,15 +1,18 @@
 // Package fence orders what happens to a key in two tiers. It keeps two promises,
 // although no lock is held while a tier is read or written: a value that was read before an
-// invalidation is not kept after it, and of several writes to the shared tier the one
-// that began last takes effect last.
+// invalidation is not kept after it, and of several writes of a key to the shared tier the
+// one that began last takes effect last.
 //
 // Keys share a fixed number of stripes. Each stripe has a counter that every
 // invalidation advances: whoever wants to keep what it reads takes a [Mark] before the
-// read, and keeps the value only if the stripe has not advanced since. And each stripe
-// has a queue of the writes under way: a write waits for those that began before it.
-// Two keys on one stripe cost a value that is not kept, or a wait, for nothing.
+// read, and keeps the value only if the stripe has not advanced since. Two keys on one
+// stripe cost a value that is not kept, for nothing.
 //
-// Each stripe's mutex guards its counter and its queue. Functions that are passed in
+// The writes under way are queued by key, not by stripe: a write waits for those of its own
+// keys that began before it, and for no other, since it may wait as long as the shared tier
+// takes. A key has a queue only while a write of it is under way.
+//
+// Each stripe's mutex guards its counter and its queues. Functions that are passed in
 // run under it: they must be quick and must not call the fence.
 package fence
 
@@ -25,23 +28,39 @@ const stripes = 4096
 type Fence [stripes]stripe
 
 type stripe struct {
-	mu      sync.Mutex
-	mark    Mark
-	writes  []*write // under way, in the order they began
+	mu     sync.Mutex
+	mark   Mark
+	queues map[uint64]*queue // by hash; nil if there is none
+}
+
+// A queue is the writes of one key that are under way. Keys with the same hash share it.
+type queue struct {
+	writes  []*write // in the order they began
 	changes int      // how many of them are invalidations
+	// advanced counts how often the key has been advanced since the queue began.
+	advanced Mark
 }
 
-// A write is one in the queues of its stripes.
+// A write is one in the queues of its keys.
 type write struct {
-	change bool
-	begun  chan struct{} // closed when it waits no longer
-	done   chan struct{}
+	change  bool
+	begun   chan struct{} // closed when it waits no longer
+	begunAt time.Time     // read once begun is closed
+	done    chan struct{}
 }
 
-// A Mark is the state of a key's stripe at a moment.
+// A Mark is a count of a stripe's, or a key's, invalidations at a moment.
 type Mark uint64
 
 func (f *Fence) of(hash uint64) *stripe { return &f[hash%stripes] }
+
+// advance is called under mu.
+func (st *stripe) advance(hash uint64) {
+	st.mark++
+	if q := st.queues[hash]; q != nil {
+		q.advanced++
+	}
+}
 
 // Mark returns the present mark of hash.
 func (f *Fence) Mark(hash uint64) Mark {
@@ -72,53 +91,63 @@ func (f *Fence) Do(hash uint64, do func()) {
 	do()
 }
 
-// Advance advances the stripe and runs change, which may be nil, with the mark before.
+// Advance advances the stripe and runs change, which may be nil. For a key with a write
+// under way, before is how often the key had been advanced: see [Fence.BeginChange].
 func (f *Fence) Advance(hash uint64, change func(before Mark)) {
 	st := f.of(hash)
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.mark++
+	var before Mark
+	if q := st.queues[hash]; q != nil {
+		before = q.advanced
+	}
+	st.advance(hash)
 	if change != nil {
-		change(st.mark - 1)
+		change(before)
 	}
 }
 
-// AdvanceAll advances every stripe.
+// AdvanceAll advances every stripe, and every key with a write under way.
 func (f *Fence) AdvanceAll() {
 	for i := range f {
-		f[i].mu.Lock()
-		f[i].mark++
-		f[i].mu.Unlock()
+		st := &f[i]
+		st.mu.Lock()
+		st.mark++
+		for _, q := range st.queues {
+			q.advanced++
+		}
+		st.mu.Unlock()
 	}
 }
 
-// A Turn is a place in the queues of some stripes. Its holder calls Wait, writes, and
+// A Turn is a place in the queues of some keys. Its holder calls Wait, writes, and
 // calls End.
 type Turn struct {
 	fence  *Fence
 	own    *write
-	at     []uint64 // stripes
-	before []*write
+	hashes []uint64 // in whose queues it is, each once
+	before []*write // each once
+}
+
+func (f *Fence) newTurn(change bool) *Turn {
+	return &Turn{fence: f, own: &write{change: change, begun: make(chan struct{}), done: make(chan struct{})}}
 }
 
 // BeginFill begins a write of loaded values, for those of hashes for which may returns
 // true. may is not called for a hash whose invalidation is under way: what would be
 // written may be what is being removed. It returns nil if there is nothing to write.
 func (f *Fence) BeginFill(hashes []uint64, may func(i int) bool) *Turn {
-	t := &Turn{fence: f, own: &write{begun: make(chan struct{}), done: make(chan struct{})}}
+	t := f.newTurn(false)
 	at := lockAll(f, hashes)
+	seen := make(map[*write]struct{})
 	for i, h := range hashes {
-		st := f.of(h)
-		if st.changes > 0 || !may(i) {
+		if q := f.of(h).queues[h]; q != nil && q.changes > 0 || !may(i) {
 			continue
 		}
-		if n := len(st.writes); n == 0 || st.writes[n-1] != t.own { // not for another of hashes
-			t.at = append(t.at, h%stripes)
-			t.enter(st)
-		}
+		t.enter(h, seen)
 	}
 	unlockAll(f, at)
-	if len(t.at) == 0 {
+	if len(t.hashes) == 0 {
 		return nil
 	}
 	return t
@@ -145,29 +174,51 @@ func unlockAll(f *Fence, at []uint64) {
 	}
 }
 
-// BeginChange advances the stripes of hashes and begins an invalidation of them. It
-// returns the new marks in the order of hashes.
+// BeginChange advances hashes and begins an invalidation of them. It returns how often each
+// has been advanced since others began to write it. If [Fence.Advance] finds the same count
+// while the turn lasts, nothing else has advanced the key since.
 func (f *Fence) BeginChange(hashes []uint64) ([]Mark, *Turn) {
-	t := &Turn{fence: f, own: &write{change: true, begun: make(chan struct{}), done: make(chan struct{})}, at: lockAll(f, hashes)}
-	for _, i := range t.at {
-		f[i].mark++
-		t.enter(&f[i])
+	t := f.newTurn(true)
+	at := lockAll(f, hashes)
+	seen := make(map[*write]struct{})
+	for _, h := range hashes {
+		f.of(h).advance(h)
+		t.enter(h, seen)
 	}
 	marks := make([]Mark, len(hashes))
 	for i, h := range hashes {
-		marks[i] = f.of(h).mark
+		marks[i] = f.of(h).queues[h].advanced
 	}
-	unlockAll(f, t.at)
+	unlockAll(f, at)
 	return marks, t
 }
 
-// enter is called under st's lock.
-func (t *Turn) enter(st *stripe) {
-	t.before = append(t.before, st.writes...)
-	st.writes = append(st.writes, t.own)
-	if t.own.change {
-		st.changes++
+// enter enters the queue of hash, unless t is in it already, for another key. It is called
+// under the stripe's lock, and notes in seen the writes that t waits for.
+func (t *Turn) enter(hash uint64, seen map[*write]struct{}) {
+	st := t.fence.of(hash)
+	q := st.queues[hash]
+	if q == nil {
+		if st.queues == nil {
+			st.queues = make(map[uint64]*queue)
+		}
+		q = &queue{}
+		st.queues[hash] = q
 	}
+	if n := len(q.writes); n > 0 && q.writes[n-1] == t.own {
+		return
+	}
+	for _, w := range q.writes {
+		if _, ok := seen[w]; !ok {
+			seen[w] = struct{}{}
+			t.before = append(t.before, w)
+		}
+	}
+	q.writes = append(q.writes, t.own)
+	if t.own.change {
+		q.changes++
+	}
+	t.hashes = append(t.hashes, hash)
 }
 
 // Wait waits until the writes that began before have ended, or have taken limit since
@@ -180,28 +231,32 @@ func (t *Turn) Wait(limit time.Duration) {
 			continue
 		case <-w.begun:
 		}
-		timer := time.NewTimer(limit)
+		timer := time.NewTimer(limit - time.Since(w.begunAt))
 		select {
 		case <-w.done:
 		case <-timer.C:
 		}
 		timer.Stop()
 	}
-	t.before = nil
+	t.before, t.own.begunAt = nil, time.Now()
 }
 
 // End lets the next write begin. It is called once.
 func (t *Turn) End() {
-	for _, i := range t.at {
-		st := &t.fence[i]
+	for _, h := range t.hashes {
+		st := t.fence.of(h)
 		st.mu.Lock()
-		n := slices.Index(st.writes, t.own)
-		st.writes = slices.Delete(st.writes, n, n+1)
-		if len(st.writes) == 0 {
-			st.writes = nil
-		}
+		q := st.queues[h]
+		n := slices.Index(q.writes, t.own)
+		q.writes = slices.Delete(q.writes, n, n+1)
 		if t.own.change {
-			st.changes--
+			q.changes--
+		}
+		if len(q.writes) == 0 {
+			delete(st.queues, h)
+			if len(st.queues) == 0 {
+				st.queues = nil
+			}
 		}
 		st.mu.Unlock()
 	}

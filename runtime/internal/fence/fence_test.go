@@ -103,7 +103,7 @@ func TestAFillOfManyKeys(t *testing.T) {
 		fill.End()
 		synctest.Wait()
 		for i := range s {
-			if st := &s[i]; len(st.writes) > 0 || st.changes > 0 {
+			if len(s[i].queues) > 0 {
 				t.Errorf("stripe %d is not empty after all had ended", i)
 			}
 		}
@@ -123,6 +123,74 @@ func TestAWaitEndsWithItsLimit(t *testing.T) {
 		}
 		turn.End()
 		hung.End()
+	})
+}
+
+// A wait is for one key: who writes another one, although on the same stripe, is not held
+// up by it, nor by who waits for it.
+func TestWritesOfOtherKeysOnAStripeWaitForNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s Fence
+		hung := s.BeginFill([]uint64{1}, yes)
+		_, change := s.BeginChange([]uint64{1, 2 + stripes}) // waits
+		start := time.Now()
+		fill := s.BeginFill([]uint64{1 + stripes, 2}, yes)
+		if fill == nil {
+			t.Fatal("a fill is refused because another key on its stripe is being invalidated")
+		}
+		fill.Wait(time.Minute)
+		marks, other := s.BeginChange([]uint64{1 + 2*stripes})
+		other.Wait(time.Minute)
+		if took := time.Since(start); took != 0 {
+			t.Errorf("writes of other keys waited %v", took)
+		}
+		s.Advance(1, nil)
+		s.Advance(1+2*stripes, func(before Mark) {
+			if before != marks[0] {
+				t.Error("a change of another key on the stripe looks like one of this key")
+			}
+		})
+		s.Advance(1+2*stripes, func(before Mark) {
+			if before == marks[0] {
+				t.Error("a change of the key goes unnoticed")
+			}
+		})
+		s.AdvanceAll()
+		s.Advance(1+2*stripes, func(before Mark) {
+			if before != marks[0]+3 {
+				t.Error("a change of all keys goes unnoticed")
+			}
+		})
+		for _, turn := range []*Turn{hung, fill, other, change} {
+			turn.End()
+		}
+	})
+}
+
+// One that hangs with many keys holds up those of them once, not once for each, and several
+// that hang together hold up a key for one limit.
+func TestTheLimitOfAWaitIsNotOneForEachKeyOrWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s Fence
+		var keys []uint64
+		for i := range uint64(100) {
+			keys = append(keys, i)
+		}
+		var hung []*Turn
+		for i := range 10 {
+			turn := s.BeginFill(keys[10*i:10*i+10], yes)
+			turn.Wait(time.Second)
+			hung = append(hung, turn)
+		}
+		_, turn := s.BeginChange(keys)
+		start := time.Now()
+		turn.Wait(time.Second)
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("waited %v, want the limit", took)
+		}
+		for _, turn := range append(hung, turn) {
+			turn.End()
+		}
 	})
 }
 

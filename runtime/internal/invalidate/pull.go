@@ -39,7 +39,7 @@ func (v *Invalidator) Pull(ctx context.Context, kind *entry.Kind, p *policy.Poli
 	case it != nil:
 		v.Emit.Hit(kind.Cache, it, tier, false)
 		emit.Event(v.Emit, v.Emit.Hooks().Deleted, event.Invalidation{Store: v.Emit.Store, Keys: []string{key}, Err: err})
-	case err == nil:
+	case err != background.ErrClosed:
 		v.Emit.Miss(kind.Cache, key)
 	}
 	return it, err

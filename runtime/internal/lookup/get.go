@@ -23,8 +23,8 @@ type read struct {
 }
 
 // Get returns the items of queries from memory or the shared tier: fresh ones, or, with
-// allowStale, stale ones; nil where there is none. It never loads. With an error it returns
-// what memory had.
+// allowStale, stale ones; nil where there is none. It never loads. An error is why there are
+// queries without an answer; those that memory had one to have it all the same.
 func (l *Lookups) Get(ctx context.Context, rq *load.Request, queries []load.Query, allowStale bool) ([]*entry.Item, error) {
 	items := make([]*entry.Item, len(queries))
 	if !l.Work.Enter() {
@@ -52,8 +52,14 @@ func (l *Lookups) Get(ctx context.Context, rq *load.Request, queries []load.Quer
 	if l.Remote.Exists() && len(open) > 0 {
 		err = l.getRemote(ctx, rq, open, allowStale)
 	}
+	answered := true
 	for i := range reads {
-		items[i] = l.finishRead(ctx, rq, &reads[i])
+		var found bool
+		items[i], found = l.finishRead(ctx, rq, &reads[i])
+		answered = answered && found
+	}
+	if answered { // without the shared tier, or although the caller does not wait any more
+		err = nil
 	}
 	return items, err
 }
@@ -91,19 +97,20 @@ func (l *Lookups) getRemote(ctx context.Context, rq *load.Request, open []*read,
 	return nil
 }
 
-// finishRead returns what a read has found, if that is a value, and tells the hooks.
-func (l *Lookups) finishRead(ctx context.Context, rq *load.Request, r *read) *entry.Item {
+// finishRead returns what a read has found, if that is a value, and tells the hooks. It has
+// found something, too, if it is known that there is none.
+func (l *Lookups) finishRead(ctx context.Context, rq *load.Request, r *read) (value *entry.Item, found bool) {
 	it, stale := r.item, false
 	if it == nil && l.Load.Usable(ctx, r.stale) {
 		it, stale = r.stale.Item, true
 	}
 	if it == nil {
 		l.Emit.Miss(rq.Kind.Cache, r.Key)
-		return nil
+		return nil, false
 	}
 	l.Emit.Hit(rq.Kind.Cache, it, max(r.tier, event.L1), stale)
 	if it.Presence != entry.Present {
-		return nil
+		return nil, true
 	}
-	return it
+	return it, true
 }

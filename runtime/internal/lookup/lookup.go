@@ -128,7 +128,8 @@ func (l *Lookups) emitResult(rq *load.Request, q *lookup) {
 	if q.tier == 0 {
 		l.Emit.Miss(rq.Kind.Cache, q.Key)
 	} else {
-		l.Emit.Hit(rq.Kind.Cache, q.Item, q.tier, clock.Now() >= q.Item.FreshUntil || q.Item.Expired)
+		v := l.Memory.CheckLocal(q.Item, clock.Now())
+		l.Emit.Hit(rq.Kind.Cache, q.Item, q.tier, v == memory.Stale || v == memory.Unconfirmed || clock.Now() >= q.Item.FreshUntil)
 	}
 }
 
