@@ -15,10 +15,10 @@ type definition[K comparable, V any] struct {
 	Options     []runtime.Option
 	Value       *valueFuncs[V]
 	TagPatterns []string
-	Tags       func(K) []runtime.Tag
-	ResultTags func(V) []runtime.Tag
-	NotFound   error
-	Absent     func(V) bool
+	Tags        func(K) []runtime.Tag
+	ResultTags  func(V) []runtime.Tag
+	NotFound    error
+	Absent      func(V) bool
 }
 
 // A valueFuncs is a gen.Value in the same way.
@@ -51,7 +51,7 @@ func (d definition[K, V]) generated() *gen.Definition {
 	return &gen.Definition{
 		Name: d.Name, Pattern: d.Pattern, IntPrefix: d.IntPrefix, Store: d.Store, Namespace: d.Namespace, Instance: d.Instance,
 		TagPatterns: d.TagPatterns,
-		Shared: d.Shared, Options: options, Value: d.Value.generated(), NotFound: d.NotFound,
+		Shared:      d.Shared, Options: options, Value: d.Value.generated(), NotFound: d.NotFound,
 		Tags: untype(d.Tags), ResultTags: untype(d.ResultTags), Absent: untype(d.Absent),
 	}
 }
