@@ -40,7 +40,8 @@ var rooms = []struct {
 	{"stamp", "clock random"},
 	{"background", "gate"},
 	{"scan", "reflectvalue"},
-	{"runtime/wire", "reflectvalue scan"},
+	{"reflectwire", "reflectvalue"},
+	{"runtime/wire", "reflectvalue reflectwire scan"},
 
 	// What is cached, and for how long.
 	{"policy", "clock random"},
@@ -88,6 +89,7 @@ var outside = map[string]string{
 	"memory":       "drivers",
 	"outbox":       "drivers",
 	"reflectvalue": "github.com/vmihailenco/msgpack/v5", // names its interfaces
+	"reflectwire":  "github.com/vmihailenco/msgpack/v5", // as well
 	"remote":       "drivers",
 	"runtime":      "drivers",
 	"runtime/wire": "github.com/vmihailenco/msgpack/v5 github.com/vmihailenco/msgpack/v5/msgpcode",
