@@ -55,7 +55,7 @@ var rooms = []struct {
 
 	// What is done with them.
 	{"load", "background clock emit entry flight memory outbox pending policy remote runtime/event stamp"},
-	{"lookup", "background clock emit entry fence load memory remote runtime/event stamp"},
+	{"lookup", "background clock emit entry fence flight load memory remote runtime/event stamp"},
 	{"invalidate", "background bus clock emit entry fence keymutex memory outbox pending policy remote runtime/event stamp"},
 
 	// The whole.

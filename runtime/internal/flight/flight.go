@@ -9,6 +9,11 @@
 // An invalidation poisons the flights of its key: those who wait get the result, but
 // nobody joins any more, and the result is not kept.
 //
+// A key has one load, unless somebody begins another beside it: because the first takes too
+// long, because it was poisoned, or because a new load was asked for. A source that hangs
+// must not get one more load each time, so no more than [MaxLoads] of a key run at once.
+// Beyond that whoever needs another one waits until one of them has ended.
+//
 // Locks: each shard's mutex guards its map and the waiters and results of its flights.
 // A Batch's mutex is locked inside a shard's. Neither is held while a load runs or
 // while anyone waits. The idea of sharing a load is that of golang.org/x/sync/singleflight.
@@ -25,6 +30,9 @@ import (
 
 const shards = 128
 
+// MaxLoads is how many loads of one key may run at a time.
+const MaxLoads = 4
+
 // ErrNoWaiters is the cause of the cancellation of a load whose last waiter has left.
 var ErrNoWaiters = errors.New("nobody waits for the load any more")
 
@@ -36,10 +44,28 @@ type Group[T any] struct {
 }
 
 type shard[T any] struct {
-	mu sync.Mutex
-	// flights are the flights of each key whose result may be kept, in the order in
-	// which they began. There is one, unless a caller began another beside it.
-	flights map[string][]*Flight[T]
+	mu   sync.Mutex
+	keys map[string]*running[T]
+}
+
+// running is what runs for a key.
+type running[T any] struct {
+	// flights are those whose load runs, poisoned ones included, in the order in which they
+	// began.
+	flights []*Flight[T]
+	// ended is closed when one of them is taken out; nil while nobody waits for that.
+	ended chan struct{}
+}
+
+// full reports whether no other load may begin.
+func (r *running[T]) full() bool { return len(r.flights) >= MaxLoads }
+
+// waiting returns a channel that is closed when one of the flights is taken out.
+func (r *running[T]) waiting() <-chan struct{} {
+	if r.ended == nil {
+		r.ended = make(chan struct{})
+	}
+	return r.ended
 }
 
 // A Flight is one load of one key.
@@ -61,7 +87,7 @@ type Flight[T any] struct {
 	waiters    int
 	background bool // goes on although nobody waits
 	free       bool // released is closed
-	finished   bool // done is closed; if f is in the group all the same, the load goes on
+	finished   bool // done is closed; if f is among those that run all the same, the load goes on
 	result     T
 	err        error
 
@@ -74,7 +100,7 @@ type Flight[T any] struct {
 func NewGroup[T any]() *Group[T] {
 	g := &Group[T]{seed: maphash.MakeSeed()}
 	for i := range g.shards {
-		g.shards[i].flights = make(map[string][]*Flight[T])
+		g.shards[i].keys = make(map[string]*running[T])
 	}
 	return g
 }
@@ -83,57 +109,114 @@ func (g *Group[T]) shard(key string) *shard[T] {
 	return &g.shards[maphash.String(g.seed, key)%shards]
 }
 
-// Join returns a flight of key. A leader has begun it and runs it as one of batch.
-// Otherwise joined says that the caller waits for its result. If neither holds, the
-// flight's load was cancelled but has not returned yet: the caller waits for
-// [Flight.Released] and asks again, so that two loads of one key do not overlap. epoch
-// is read while no other caller can join.
+// A Seat is what a caller who wants a flight has got.
+type Seat[T any] struct {
+	Flight *Flight[T]
+	// Leader says that the caller has begun the flight, and runs it as one of its batch.
+	Leader bool
+	// Joined says that the caller waits for the flight's result. A leader in the foreground
+	// has joined its own.
+	Joined bool
+	// Full says that the caller could not begin a flight because so many run.
+	Full bool
+	// Free is closed when the caller may ask again; nil if there is no need to.
+	Free <-chan struct{}
+}
+
+func leads[T any](f *Flight[T]) Seat[T] {
+	return Seat[T]{Flight: f, Leader: true, Joined: !f.background}
+}
+func joined[T any](f *Flight[T]) Seat[T] { return Seat[T]{Flight: f, Joined: true} }
+
+// fullSeat is that of a caller who waits until a load has ended. Meanwhile he joins slow, if
+// that is not nil and may be joined.
+func (r *running[T]) fullSeat(slow *Flight[T]) Seat[T] {
+	seat := Seat[T]{Flight: r.flights[len(r.flights)-1], Full: true, Free: r.waiting()}
+	if slow != nil && slow.join() {
+		seat.Flight, seat.Joined = slow, true
+	}
+	return seat
+}
+
+// Join returns a flight of key: a new one, which the caller leads, or one that runs, which it
+// joins. If neither is possible, the flight's load was cancelled but has not returned yet, or
+// so many loads run that none may begin: the caller waits until Free is closed and asks
+// again, so that two loads of one key do not overlap. epoch is read while no other caller can
+// join.
 //
 // A leader in the foreground counts as a waiter. A waiter ends with [Flight.Leave]. A
 // caller in the background never joins: it leads, with no waiter, or there is nothing
 // for it to do.
-func (g *Group[T]) Join(key string, background bool, batch *Batch, epoch func() uint64) (f *Flight[T], leader, joined bool) {
+func (g *Group[T]) Join(key string, background bool, batch *Batch, epoch func() uint64) Seat[T] {
 	s := g.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	running := s.flights[key]
-	for _, f := range slices.Backward(running) { // the youngest is the least likely to hang
-		if !background && f.join() {
-			return f, false, true
+	r := s.of(key)
+	var blocking *Flight[T]
+	for _, f := range slices.Backward(r.flights) { // the youngest is the least likely to hang
+		if f.Poisoned() {
+			continue
 		}
+		if !background && f.join() {
+			return joined(f)
+		}
+		blocking = f
 	}
-	if len(running) > 0 {
-		return running[0], false, false
+	switch {
+	case blocking != nil:
+		return Seat[T]{Flight: blocking, Free: blocking.released}
+	case r.full():
+		return r.fullSeat(nil)
 	}
-	return g.begin(s, key, background, batch, epoch), true, true
+	return leads(g.begin(s, key, background, batch, epoch))
 }
 
-// Beside returns a flight of the same key beside slow, which takes too long, and
-// whether the caller is its leader. All who give up waiting for one flight share the
-// next, so that they wait for one more at most. It returns nil if slow has ended.
-func (g *Group[T]) Beside(slow *Flight[T], batch *Batch, epoch func() uint64) (f *Flight[T], leader bool) {
+// Beside returns a flight of the same key beside slow, which takes too long. All who give up
+// waiting for one flight share the next, so that they wait for one more at most. If so many
+// loads run that none may begin, they wait for slow on, and for the end of any other. The seat
+// has no flight if slow has ended, or has been poisoned.
+func (g *Group[T]) Beside(slow *Flight[T], batch *Batch, epoch func() uint64) Seat[T] {
 	s := slow.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	running := s.flights[slow.Key]
-	if !slices.Contains(running, slow) {
-		return nil, false
+	r := s.keys[slow.Key]
+	if slow.Poisoned() || r == nil || !slices.Contains(r.flights, slow) {
+		return Seat[T]{}
 	}
-	if last := running[len(running)-1]; last != slow && last.join() {
-		return last, false
+	if last := r.youngest(); last != slow && last.join() {
+		return joined(last)
 	}
-	return g.begin(s, slow.Key, false, batch, epoch), true
+	if r.full() {
+		return r.fullSeat(slow)
+	}
+	return leads(g.begin(s, slow.Key, false, batch, epoch))
 }
 
-// Replace poisons the flights of key and begins a forced one. The caller is its leader.
-func (g *Group[T]) Replace(key string, batch *Batch, epoch func() uint64) *Flight[T] {
+// Last returns the ID of the last flight that has begun, of whatever key.
+func (g *Group[T]) Last() uint64 { return g.last.Load() }
+
+// Replace poisons the flights of key and begins a forced one, which the caller leads. If a
+// forced one has begun since after, which Last returned, and is not slow, the caller joins
+// that. If so many loads run that none may begin, the seat is full.
+func (g *Group[T]) Replace(key string, after uint64, slow *Flight[T], batch *Batch, epoch func() uint64) Seat[T] {
 	s := g.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.poison(key)
+	r := s.of(key)
+	last := r.youngest()
+	if last != nil && (!last.Forced || last.ID <= after) {
+		last = nil
+	}
+	if last != nil && last != slow && last.join() {
+		return joined(last)
+	}
+	if r.full() {
+		return r.fullSeat(last)
+	}
+	r.poison()
 	f := g.begin(s, key, false, batch, epoch)
 	f.Forced = true
-	return f
+	return leads(f)
 }
 
 // begin is called under s.mu.
@@ -146,26 +229,46 @@ func (g *Group[T]) begin(s *shard[T], key string, background bool, batch *Batch,
 		f.waiters = 1
 	}
 	batch.add(background)
-	s.flights[key] = append(s.flights[key], f)
+	r := s.of(key)
+	r.flights = append(r.flights, f)
+	s.keys[key] = r
 	return f
 }
 
-// poison is called under s.mu.
-func (s *shard[T]) poison(key string) {
-	for _, f := range s.flights[key] {
+// of returns what runs for key; nothing, if that is nothing. It is called under mu.
+func (s *shard[T]) of(key string) *running[T] {
+	if r := s.keys[key]; r != nil {
+		return r
+	}
+	return &running[T]{}
+}
+
+// youngest returns the flight that began last and is not poisoned, or nil. It is called under
+// the shard's mutex.
+func (r *running[T]) youngest() *Flight[T] {
+	for _, f := range slices.Backward(r.flights) {
+		if !f.Poisoned() {
+			return f
+		}
+	}
+	return nil
+}
+
+// poison is called under the shard's mutex.
+func (r *running[T]) poison() {
+	for _, f := range r.flights {
 		f.poisoned.Store(true)
 		f.release()
 	}
-	delete(s.flights, key)
 }
 
-// Poison takes the flights of key out of the group: those who wait for them still get
-// the results, nobody joins them any more, and the results are not kept.
+// Poison poisons the flights of key: those who wait for them still get the results, nobody
+// joins them any more, and the results are not kept.
 func (g *Group[T]) Poison(key string) {
 	s := g.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.poison(key)
+	s.of(key).poison()
 }
 
 // PoisonAll poisons every flight.
@@ -173,11 +276,19 @@ func (g *Group[T]) PoisonAll() {
 	for i := range g.shards {
 		s := &g.shards[i]
 		s.mu.Lock()
-		for key := range s.flights {
-			s.poison(key)
+		for _, r := range s.keys {
+			r.poison()
 		}
 		s.mu.Unlock()
 	}
+}
+
+// Running returns the flights of key whose loads run, poisoned ones included.
+func (g *Group[T]) Running(key string) []*Flight[T] {
+	s := g.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.of(key).flights)
 }
 
 // Poisoned reports whether the result must not be kept.
@@ -191,14 +302,11 @@ func (f *Flight[T]) Claim() bool {
 	if f.poisoned.Load() {
 		return false
 	}
-	if running := f.shard.flights[f.Key]; len(running) > 1 {
-		for _, other := range running {
-			if other != f {
-				other.poisoned.Store(true)
-				other.release()
-			}
+	for _, other := range f.shard.of(f.Key).flights {
+		if other != f {
+			other.poisoned.Store(true)
+			other.release()
 		}
-		f.shard.flights[f.Key] = []*Flight[T]{f}
 	}
 	return true
 }
@@ -275,7 +383,7 @@ func (f *Flight[T]) Offered() <-chan struct{} { return f.offered }
 func (f *Flight[T]) Fallback() (T, time.Time) { return f.fallback, f.offeredAt }
 
 // Abandon lets another load of the key begin although this one has not returned. Its
-// result is not kept.
+// result is not kept, and it does not count any more among those that run.
 func (f *Flight[T]) Abandon() {
 	f.poisoned.Store(true)
 	f.Release()
@@ -297,16 +405,20 @@ func (f *Flight[T]) release() {
 	}
 }
 
-// remove takes f out of the group. It is called under shard.mu.
+// remove takes f out of those that run. It is called under shard.mu.
 func (f *Flight[T]) remove() {
-	running := f.shard.flights[f.Key]
-	i := slices.Index(running, f)
-	switch {
-	case i < 0:
-	case len(running) == 1:
-		delete(f.shard.flights, f.Key)
-	default:
-		f.shard.flights[f.Key] = slices.Delete(running, i, i+1)
+	r := f.shard.of(f.Key)
+	i := slices.Index(r.flights, f)
+	if i < 0 {
+		return
+	}
+	r.flights = slices.Delete(r.flights, i, i+1)
+	if r.ended != nil {
+		close(r.ended)
+		r.ended = nil
+	}
+	if len(r.flights) == 0 {
+		delete(f.shard.keys, f.Key)
 	}
 }
 

@@ -14,7 +14,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func none() uint64 { return 0 }
 
 func join(g *Group[int], key string) (*Flight[int], bool, bool) {
-	return g.Join(key, false, &Batch{}, none)
+	seat := g.Join(key, false, &Batch{}, none)
+	return seat.Flight, seat.Leader, seat.Joined
+}
+
+func beside(g *Group[int], slow *Flight[int]) (*Flight[int], bool) {
+	seat := g.Beside(slow, &Batch{}, none)
+	return seat.Flight, seat.Leader
 }
 
 func TestOneLeadsAndTheOthersJoin(t *testing.T) {
@@ -93,8 +99,8 @@ func TestTheLastToLeaveCancels(t *testing.T) {
 	batch := &Batch{}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer batch.OnAbandoned(cancel)()
-	a, _, _ := g.Join("a", false, batch, none)
-	b, _, _ := g.Join("b", false, batch, none)
+	a := g.Join("a", false, batch, none).Flight
+	b := g.Join("b", false, batch, none).Flight
 	follower, _, _ := join(g, "a")
 	a.Leave()
 	b.Leave()
@@ -113,7 +119,7 @@ func TestTheLastToLeaveCancels(t *testing.T) {
 func TestADesertedLoadThatBeginsLateIsCancelledAtOnce(t *testing.T) {
 	g := NewGroup[int]()
 	batch := &Batch{}
-	f, _, _ := g.Join("a", false, batch, none)
+	f := g.Join("a", false, batch, none).Flight
 	f.Leave()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	batch.OnAbandoned(cancel)
@@ -125,11 +131,12 @@ func TestADesertedLoadThatBeginsLateIsCancelledAtOnce(t *testing.T) {
 func TestALoadInTheBackgroundGoesOnAlone(t *testing.T) {
 	g := NewGroup[int]()
 	batch := &Batch{}
-	f, leader, _ := g.Join("a", true, batch, none)
-	if !leader || !batch.Background() {
+	seat := g.Join("a", true, batch, none)
+	f := seat.Flight
+	if !seat.Leader || seat.Joined || !batch.Background() {
 		t.Fatal("not in the background")
 	}
-	if _, leader, joined := g.Join("a", true, &Batch{}, none); leader || joined {
+	if seat := g.Join("a", true, &Batch{}, none); seat.Leader || seat.Joined {
 		t.Fatal("a second one does what is being done")
 	}
 	follower, _, joined := join(g, "a")
@@ -146,7 +153,7 @@ func TestALoadInTheBackgroundGoesOnAlone(t *testing.T) {
 func TestALoadIsDetachedOnce(t *testing.T) {
 	g := NewGroup[int]()
 	batch := &Batch{}
-	f, _, _ := g.Join("a", false, batch, none)
+	f := g.Join("a", false, batch, none).Flight
 	asked := 0
 	f.Detach(func() bool { asked++; return false })
 	f.Detach(func() bool { asked++; return true })
@@ -165,11 +172,11 @@ func TestALoadIsDetachedOnce(t *testing.T) {
 func TestWhoGoesPastAFlightSharesTheNext(t *testing.T) {
 	g := NewGroup[int]()
 	slow, _, _ := join(g, "a")
-	past, leader := g.Beside(slow, &Batch{}, none)
+	past, leader := beside(g, slow)
 	if past == nil || !leader || past == slow {
 		t.Fatal("nobody goes past")
 	}
-	if again, leader := g.Beside(slow, &Batch{}, none); again != past || leader {
+	if again, leader := beside(g, slow); again != past || leader {
 		t.Fatal("the second one does not share it")
 	}
 	if !past.Claim() || slow.Claim() || !slow.Poisoned() || past.Poisoned() {
@@ -177,7 +184,7 @@ func TestWhoGoesPastAFlightSharesTheNext(t *testing.T) {
 	}
 	slow.Finish(1, nil, false)
 	slow.Release()
-	if f, leader := g.Beside(slow, &Batch{}, none); f != nil || leader {
+	if f, leader := beside(g, slow); f != nil || leader {
 		t.Fatal("it is in the way although it has ended")
 	}
 }
@@ -186,18 +193,18 @@ func TestWhoGoesPastAFlightSharesTheNext(t *testing.T) {
 func TestTheLastOfFlightsThatHangIsShared(t *testing.T) {
 	g := NewGroup[int]()
 	first, _, _ := join(g, "a")
-	second, _ := g.Beside(first, &Batch{}, none)
-	third, leader := g.Beside(second, &Batch{}, none)
+	second, _ := beside(g, first)
+	third, leader := beside(g, second)
 	if !leader {
 		t.Fatal("nobody goes past the second")
 	}
 	if f, leader, joined := join(g, "a"); f != third || leader || !joined {
 		t.Fatal("whoever comes does not join the last")
 	}
-	if f, leader := g.Beside(first, &Batch{}, none); f != third || leader {
+	if f, leader := beside(g, first); f != third || leader {
 		t.Fatal("whoever goes past the first does not share the last")
 	}
-	if f, leader := g.Beside(third, &Batch{}, none); f == third || !leader {
+	if f, leader := beside(g, third); f == third || !leader {
 		t.Fatal("nobody goes past the last")
 	}
 }
@@ -205,7 +212,7 @@ func TestTheLastOfFlightsThatHangIsShared(t *testing.T) {
 func TestReplaceBeginsAnew(t *testing.T) {
 	g := NewGroup[int]()
 	old, _, _ := join(g, "a")
-	f := g.Replace("a", &Batch{}, func() uint64 { return 5 })
+	f := g.Replace("a", g.Last(), nil, &Batch{}, func() uint64 { return 5 }).Flight
 	if !f.Forced || f.Epoch != 5 || !old.Poisoned() {
 		t.Fatal("the old one may be kept")
 	}
@@ -269,4 +276,81 @@ func TestManyComeAndGo(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// However a load comes to be begun beside others, few of a key run. Who may not begin another
+// one is told when one has ended, and joins a slow one until then.
+func TestFewLoadsOfAKeyRunAtATime(t *testing.T) {
+	g := NewGroup[int]()
+	first, _, _ := join(g, "a")
+	second, _ := beside(g, first)
+	after := g.Last()
+	forced := g.Replace("a", after, nil, &Batch{}, none).Flight
+	g.Poison("a")
+	last, leader, _ := join(g, "a")
+	if !leader || len(g.Running("a")) != MaxLoads {
+		t.Fatal(leader, g.Running("a"))
+	}
+	full := map[string]Seat[int]{
+		"beside": g.Beside(last, &Batch{}, none),
+		"forced": g.Replace("a", g.Last(), nil, &Batch{}, none),
+	}
+	if seat := g.Join("a", false, &Batch{}, none); seat.Flight != last || !seat.Joined || seat.Full {
+		t.Error("the last one is not joined")
+	}
+	g.Poison("a")
+	full["poisoned"] = g.Join("a", false, &Batch{}, none)
+	full["background"] = g.Join("a", true, &Batch{}, none)
+	for name, seat := range full {
+		if seat.Leader || !seat.Full || seat.Joined != (name == "beside") || seat.Flight != last {
+			t.Errorf("%s: %+v", name, seat)
+		}
+		select {
+		case <-seat.Free:
+			t.Errorf("%s: there is no room yet", name)
+		default:
+		}
+	}
+	if seat := g.Beside(last, &Batch{}, none); seat.Flight != nil {
+		t.Error("a poisoned flight is gone past")
+	}
+	second.Finish(1, nil, true) // its load goes on
+	forced.Abandon()
+	for name, seat := range full {
+		select {
+		case <-seat.Free:
+		default:
+			t.Errorf("%s: nobody says that there is room", name)
+		}
+	}
+	if f, leader, _ := join(g, "a"); !leader || len(g.Running("a")) != MaxLoads {
+		t.Error(f, leader)
+	}
+	for _, f := range g.Running("a") {
+		f.Finish(1, nil, false)
+		f.Release()
+	}
+	if len(g.shard("a").keys) != 0 {
+		t.Error("something is left of a key that nobody loads")
+	}
+}
+
+// Who asks for a new load shares one that was begun after he came, and no other.
+func TestANewLoadIsSharedByThoseWhoCameBeforeIt(t *testing.T) {
+	g := NewGroup[int]()
+	plain, _, _ := join(g, "a")
+	came := g.Last()
+	f := g.Replace("a", came, nil, &Batch{}, none)
+	if !f.Leader || f.Flight == plain || !plain.Poisoned() {
+		t.Fatal("what began before is shared")
+	}
+	if again := g.Replace("a", came, nil, &Batch{}, none); again.Flight != f.Flight || !again.Joined || again.Leader {
+		t.Error("what began after is not shared")
+	}
+	if later := g.Replace("a", came, f.Flight, &Batch{}, none); !later.Leader {
+		t.Error("nobody goes past a slow one")
+	}
+	if later := g.Replace("a", g.Last(), nil, &Batch{}, none); !later.Leader {
+		t.Error("what began before is shared")
+	}
 }

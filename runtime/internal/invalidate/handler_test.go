@@ -34,7 +34,7 @@ func TestWhatIsHeardIsTakenOverInEveryShapeOfStore(t *testing.T) {
 			"of another":   {bus.Message{Kind: bus.Drop, Names: []string{"other"}}, memory.Fresh},
 		} {
 			set(t, s, kind, "k", "v", "x")
-			f, _, _ := s.Memory.Flights.Join("k", false, new(flight.Batch), s.Stamps.Epoch)
+			f := s.Memory.Flights.Join("k", false, new(flight.Batch), s.Stamps.Epoch).Flight
 			h.Received(test.m)
 			if stamps := test.m.Kind >= bus.DeleteStamp; f.Poisoned() == stamps && name != "of another" {
 				t.Errorf("%s: poisoned: %v", name, f.Poisoned())

@@ -159,7 +159,7 @@ func TestAnInvalidationIsToldToTheHooksAndTheOtherProcesses(t *testing.T) {
 // is kept of it.
 func TestAnInvalidationPoisonsTheFlightsOfItsKeys(t *testing.T) {
 	shapes(t, func(t *testing.T, s *storetest.Store) {
-		f, _, _ := s.Memory.Flights.Join("k", false, new(flight.Batch), s.Stamps.Epoch)
+		f := s.Memory.Flights.Join("k", false, new(flight.Batch), s.Stamps.Epoch).Flight
 		if err := s.Invalidate.Expire(t.Context(), []string{"k"}, false); err != nil || !f.Poisoned() {
 			t.Error(err, f.Poisoned())
 		}

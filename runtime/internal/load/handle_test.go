@@ -164,7 +164,7 @@ func TestALoadKnowsWhoWaitsForItself(t *testing.T) {
 		r = begin(t.Context(), s, load.Request{Kind: kind, Policy: hour, Load: func(ctx context.Context, keys []*load.Key) error {
 			<-started
 			left = ctx
-			other, _, _ := s.Memory.Flights.Join("other", false, new(flight.Batch), s.Stamps.Epoch)
+			other := s.Memory.Flights.Join("other", false, new(flight.Batch), s.Stamps.Epoch).Flight
 			without := load.WithoutLoad(ctx)
 			if !load.Within(ctx, r.flights[0]) || load.Within(ctx, other) || load.HandleOf(without) != nil || !load.Within(without, r.flights[0]) {
 				t.Error("it does not know")

@@ -52,9 +52,9 @@ func beginInstead(ctx context.Context, s *storetest.Store, rq load.Request, inst
 	for i, key := range keys {
 		var f *memory.Flight
 		if rq.ForceFresh {
-			f = s.Memory.Flights.Replace(key, &r.Batch, s.Stamps.Epoch)
+			f = s.Memory.Flights.Replace(key, s.Memory.Flights.Last(), nil, &r.Batch, s.Stamps.Epoch).Flight
 		} else {
-			f, _, _ = s.Memory.Flights.Join(key, false, &r.Batch, s.Stamps.Epoch)
+			f = s.Memory.Flights.Join(key, false, &r.Batch, s.Stamps.Epoch).Flight
 		}
 		r.flights = append(r.flights, f)
 		q := s.Query(key)

@@ -80,7 +80,7 @@ func (l *Lookups) answers(rq *load.Request, q *lookup, r load.Result, joinedAt u
 		return false // this caller's loader may know of the key; batches that find nothing share that
 	case failed && rq.Policy.SuppressL2Errors && load.IsUnread(f, r.Err):
 		return false // this caller would not have failed because of the shared tier
-	case failed && f.Forced:
+	case failed && f.Forced && !rq.ForceFresh:
 		return false // somebody wanted a load; to this caller a cached value will do
 	case joinedAt > f.Epoch && l.outdated(rq.Kind, q, r.Item):
 		return false // invalidated after the load had begun and before this caller came

@@ -2,7 +2,10 @@ package lookup
 
 import (
 	"context"
+	"slices"
 
+	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/flight"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/memory"
 )
@@ -13,7 +16,7 @@ func (l *Lookups) joinFlights(ctx context.Context, rq *load.Request, open []*loo
 	own := &load.Load{Request: rq}
 	for _, q := range open {
 		leader := l.joinFlight(rq, q, own)
-		if !leader && load.Within(ctx, q.flight) {
+		if !leader && l.within(ctx, q) {
 			if q.joined {
 				q.flight.Leave()
 			}
@@ -37,18 +40,27 @@ func (l *Lookups) joinFlights(ctx context.Context, rq *load.Request, open []*loo
 // joinFlight finds a flight for a lookup, and reports whether the caller leads it.
 func (l *Lookups) joinFlight(rq *load.Request, q *lookup, own *load.Load) (leader bool) {
 	flights, slow := l.Memory.Flights, q.slow
-	q.flight, q.own, q.slow, q.joined = nil, nil, nil, true
+	q.own, q.slow = nil, nil
+	var seat flight.Seat[*entry.Item]
 	switch {
-	case rq.ForceFresh: // what is being loaded now is older than what this call asks for
-		q.flight = flights.Replace(q.Key, &own.Batch, l.Stamps.Epoch)
-		return true
+	case rq.ForceFresh: // what was being loaded when the call came is older than what it asks for
+		seat = flights.Replace(q.Key, q.arrived, slow, &own.Batch, l.Stamps.Epoch)
 	case slow != nil:
-		q.flight, leader = flights.Beside(slow, &own.Batch, l.Stamps.Epoch)
+		seat = flights.Beside(slow, &own.Batch, l.Stamps.Epoch)
 	}
-	if q.flight == nil {
-		q.flight, leader, q.joined = flights.Join(q.Key, false, &own.Batch, l.Stamps.Epoch)
+	if seat.Flight == nil {
+		seat = flights.Join(q.Key, false, &own.Batch, l.Stamps.Epoch)
 	}
-	return leader
+	q.flight, q.joined, q.full, q.free = seat.Flight, seat.Joined, seat.Full, seat.Free
+	return seat.Leader
+}
+
+// within reports whether a lookup would wait for the load that its caller is a part of.
+func (l *Lookups) within(ctx context.Context, q *lookup) bool {
+	if load.Within(ctx, q.flight) {
+		return true
+	}
+	return q.full && slices.ContainsFunc(l.Memory.Flights.Running(q.Key), func(f *memory.Flight) bool { return load.Within(ctx, f) })
 }
 
 // endWithin ends a lookup whose flight waits for the caller.
@@ -76,13 +88,13 @@ func (l *Lookups) refresh(ctx context.Context, rq *load.Request, due []*lookup) 
 	}
 	own := &load.Load{Request: rq, Refresh: true}
 	for _, q := range due {
-		if f, leader, _ := l.Memory.Flights.Join(q.Key, true, &own.Batch, l.Stamps.Epoch); leader {
+		if seat := l.Memory.Flights.Join(q.Key, true, &own.Batch, l.Stamps.Epoch); seat.Leader {
 			var instead load.Fallback
 			if l.untouched(q, q.Item) {
-				f.Offer(q.Item) // to those who would find it in the shared tier, were there no flight
+				seat.Flight.Offer(q.Item) // to those who would find it in the shared tier, were there no flight
 				instead.Item = q.Item
 			}
-			own.Add(q.Query, f, instead)
+			own.Add(q.Query, seat.Flight, instead)
 		}
 	}
 	if own.Empty() {

@@ -8,8 +8,9 @@
 // [Lookups.Get] looks in memory and in the shared tier, and never loads.
 //
 // What the package promises: one load of a key at a time in this process, unless a caller
-// has waited for its LockTimeout; a caller gets nothing that was invalidated before it came;
-// a caller that gives up does not fail the others.
+// has waited for its LockTimeout, asks for a new load, or comes after an invalidation, and
+// never more than a few (flight.MaxLoads); a caller gets nothing that was invalidated before
+// it came; a caller that gives up does not fail the others.
 //
 // A lookup belongs to the goroutine of its caller. What callers share are the flights, which
 // have their own locks. The package invalidates nothing, and keeps only what Get has read from
@@ -18,6 +19,7 @@ package lookup
 
 import (
 	"context"
+	"time"
 
 	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/background"
@@ -48,10 +50,14 @@ type lookup struct {
 	mark     fence.Mark // of the key's stripe, before the lookup began
 	epoch    uint64     // of the stamps, before the lookup began
 	fallback load.Fallback
+	arrived  uint64 // the last flight of any key, before the call; for a call that forces a load
 	flight   *memory.Flight
-	joined   bool           // the caller waits for the flight's result, not for its release
-	own      *load.Load     // the caller leads the flight
-	slow     *memory.Flight // has taken too long; the caller loads beside it
+	joined   bool            // the caller waits for the flight's result, not only for free
+	full     bool            // the caller may not load beside the flight: so many load
+	free     <-chan struct{} // closed when the caller may ask for a flight again; may be nil
+	waits    time.Time       // since when there has been no flight for the caller; zero if there was one at once
+	own      *load.Load      // the caller leads the flight
+	slow     *memory.Flight  // has taken too long; the caller loads beside it
 
 	ended bool
 	load.Result
@@ -138,6 +144,11 @@ func (l *Lookups) emitResult(rq *load.Request, q *lookup) {
 func (l *Lookups) resolve(ctx context.Context, rq *load.Request, open []*lookup) {
 	if ctx == nil { // here, and not on a goroutine that nobody could recover from
 		panic("cachegen: nil context")
+	}
+	if rq.ForceFresh {
+		for _, q := range open {
+			q.arrived = l.Memory.Flights.Last()
+		}
 	}
 	for {
 		for _, q := range open {

@@ -43,10 +43,16 @@ func (p *patience) next() (l limit, at time.Time) {
 
 // patienceOf returns the limits of a lookup that waits since a time.
 func patienceOf(rq *load.Request, q *lookup, since time.Time) (p patience) {
+	if !q.joined || q.full {
+		if q.waits.IsZero() {
+			q.waits = since
+		}
+		since = q.waits // it may have asked for a flight before, when there was none, either
+	}
 	if q.fallback.IfSlow() {
 		p[soft] = since.Add(rq.Policy.SoftTimeout)
 	}
-	if rq.Policy.LockTimeout > 0 && q.own == nil {
+	if rq.Policy.LockTimeout > 0 && q.own == nil && !q.full {
 		p[lock] = since.Add(rq.Policy.LockTimeout)
 	}
 	if rq.Policy.HardTimeout > 0 && !q.joined { // a load that may be joined keeps it by itself
@@ -56,16 +62,17 @@ func patienceOf(rq *load.Request, q *lookup, since time.Time) (p patience) {
 }
 
 // wait waits for the flight of a lookup: for its result, or, if it could not be joined,
-// until it is released, which is errReleased. It ends earlier with a fallback, or with
-// errWaitedTooLong, when a limit is reached.
+// until another may begin, which is errReleased. It ends earlier with a fallback, or with
+// errWaitedTooLong, when a limit is reached, or when a caller who was to load beside the
+// flight may.
 func (l *Lookups) wait(ctx context.Context, rq *load.Request, q *lookup, joinedAt uint64, since time.Time) (*entry.Item, error) {
 	f, instead := q.flight, q.fallback
-	done, offered := f.Done(), f.Offered()
+	done, offered, free := f.Done(), f.Offered(), q.free
 	finish := func() (*entry.Item, error) { return l.finished(ctx, q, instead) }
 	if q.joined {
 		defer f.Leave()
 	} else {
-		done, offered = f.Released(), nil
+		done, offered, free = q.free, nil, nil
 		finish = func() (*entry.Item, error) { return nil, errReleased }
 	}
 	patience := patienceOf(rq, q, since)
@@ -107,6 +114,13 @@ func (l *Lookups) wait(ctx context.Context, rq *load.Request, q *lookup, joinedA
 		case <-offered:
 			take()
 			continue
+		case <-free:
+			select {
+			case <-done: // which is what has made room
+				return finish()
+			default:
+				return nil, errWaitedTooLong
+			}
 		case <-expired:
 		case <-ctx.Done():
 			select {

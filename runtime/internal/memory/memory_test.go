@@ -32,7 +32,8 @@ var (
 
 // lead begins a flight of key.
 func lead(s *storetest.Store, key string) *memory.Flight {
-	f, leader, _ := s.Memory.Flights.Join(key, false, new(flight.Batch), s.Stamps.Epoch)
+	seat := s.Memory.Flights.Join(key, false, new(flight.Batch), s.Stamps.Epoch)
+	f, leader := seat.Flight, seat.Leader
 	if !leader {
 		panic("somebody else leads the flight")
 	}
@@ -171,7 +172,8 @@ func TestAPutThatRacesAnInvalidationKeepsNothingOlder(t *testing.T) {
 					return
 				default:
 				}
-				f, leader, _ := s.Memory.Flights.Join("k", false, new(flight.Batch), s.Stamps.Epoch)
+				seat := s.Memory.Flights.Join("k", false, new(flight.Batch), s.Stamps.Epoch)
+				f, leader := seat.Flight, seat.Leader
 				if !leader {
 					f.Leave()
 					continue
@@ -260,7 +262,7 @@ func TestAForcedLoadIsNotReplacedByWhatWasReadBeforeIt(t *testing.T) {
 	s := storetest.New(t, store.Config{L1: storetest.L1()})
 	kind, hash := s.Kind(""), s.Memory.Hash("k")
 	mark := s.Memory.Fence.Mark(hash)
-	f := s.Memory.Flights.Replace("k", new(flight.Batch), s.Stamps.Epoch)
+	f := s.Memory.Flights.Replace("k", s.Memory.Flights.Last(), nil, new(flight.Batch), s.Stamps.Epoch).Flight
 	it := s.Item(kind, "k", "new", hour)
 	s.Memory.Put("k", hash, f, it)
 	s.Memory.PutRead(hash, mark, s.Item(kind, "k", "old", hour), memory.Fresh)
