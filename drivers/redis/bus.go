@@ -20,7 +20,9 @@ const DefaultPingInterval = time.Second
 type BusOptions struct {
 	// PingInterval is how often a subscription pings the server; [DefaultPingInterval] if
 	// zero. A connection without any answer for two intervals is closed, so a network
-	// that drops packets silently is noticed within three intervals.
+	// that drops packets silently is noticed within three intervals. A listener that wants to
+	// know of a loss sooner ([drivers.LossListener]), as that of a store with a short
+	// StampTrust does, has the server pinged more often.
 	PingInterval time.Duration
 	// Tracking makes the bus report to each [drivers.KeyListener] the keys with the
 	// listener's prefix that any program changes on the server, such as redis-cli. It
@@ -90,7 +92,7 @@ func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error
 
 // Subscribe implements [drivers.Bus].
 func (b *Bus) Subscribe(channel string, l drivers.Listener) (unsubscribe func(), err error) {
-	s := &subscription{client: b.client, channel: channel, listener: l, ping: b.ping, take: func(m *goredis.Message) {
+	s := &subscription{client: b.client, channel: channel, listener: l, ping: subscriptions.Interval(l, b.ping), take: func(m *goredis.Message) {
 		l.Message([]byte(m.Payload))
 	}}
 	run := s.run

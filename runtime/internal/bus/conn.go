@@ -54,6 +54,7 @@ type Conn struct {
 	prefix  string
 	origin  uint64
 	timeout time.Duration
+	silence time.Duration
 	handler Handler
 	leave   func()
 	breaker breaker.Breaker
@@ -65,9 +66,10 @@ type Conn struct {
 }
 
 // New returns a connection, not joined yet, to the channel of all stores with a prefix.
-// They share keys, too. Each message is given timeout. origin tells stores apart.
-func New(b drivers.Bus, e *emit.Emitter, prefix string, origin uint64, timeout time.Duration) *Conn {
-	c := &Conn{bus: b, emit: e, prefix: prefix, origin: origin, timeout: timeout, connected: make(chan struct{})}
+// They share keys, too. Each message is given timeout. origin tells stores apart. A bus that
+// can tell reports within silence that nothing arrives any more.
+func New(b drivers.Bus, e *emit.Emitter, prefix string, origin uint64, timeout, silence time.Duration) *Conn {
+	c := &Conn{bus: b, emit: e, prefix: prefix, origin: origin, timeout: timeout, silence: silence, connected: make(chan struct{})}
 	c.disconnected.Store(clock.Now())
 	c.breaker.Failures, c.breaker.Limit = 1, timeout
 	c.breaker.PauseFor(pause)
@@ -202,12 +204,18 @@ func (l *listener) Up() {
 }
 
 // Down implements drivers.Listener.
-func (l *listener) Down(err error) {
+func (l *listener) Down(err error) { l.DownSince(time.Now(), err) }
+
+// MaxSilence implements drivers.LossListener.
+func (l *listener) MaxSilence() time.Duration { return l.silence }
+
+// DownSince implements drivers.LossListener.
+func (l *listener) DownSince(heard time.Time, err error) {
 	c := (*Conn)(l)
 	if err != nil {
 		c.emit.Warn("bus: disconnected", err)
 	}
-	c.disconnected.CompareAndSwap(0, clock.Now())
+	c.disconnected.CompareAndSwap(0, clock.Now()-int64(max(0, time.Since(heard))))
 	c.mu.Lock()
 	select {
 	case <-c.connected:
