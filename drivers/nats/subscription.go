@@ -39,7 +39,7 @@ type subscription struct {
 	mu       sync.Mutex
 	listener drivers.Listener
 	state    state
-	ended    bool      // no message may be delivered any more
+	ended    bool      // it may not be called any more
 	heard    time.Time // when the server was heard last
 	session  uint64    // the number of reconnects at the last Up
 }
@@ -52,9 +52,18 @@ const (
 	down
 )
 
-// run watches the subscription until ctx ends.
+// run watches the subscription until ctx ends. It does not wait for nats.go, which can wait
+// for a server that takes nothing more while it holds its lock.
 func (s *subscription) run(ctx context.Context) {
 	s.heard = time.Now()
+	_ = within.Do(ctx, func() error {
+		s.watch(ctx)
+		return nil
+	})
+	s.end()
+}
+
+func (s *subscription) watch(ctx context.Context) {
 	// Before the first check, so that no later change is missed.
 	changes := s.conn.StatusChanged()
 	defer s.conn.RemoveStatusListener(changes)
@@ -147,7 +156,7 @@ func (s *subscription) reason() error {
 func (s *subscription) confirmed(session uint64, asked time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state == up && session == s.session {
+	if s.ended || s.state == up && session == s.session {
 		s.heard = asked
 		return
 	}
@@ -170,7 +179,7 @@ func (s *subscription) deliver(m *gonats.Msg) {
 func (s *subscription) lost(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state != down {
+	if s.state != down && !s.ended {
 		s.state = down
 		subscriptions.Down(s.listener, s.heard, s.wrap(err))
 	}
@@ -180,7 +189,7 @@ func (s *subscription) wrap(err error) error {
 	return fmt.Errorf("nats: subscription to %q: %w", s.channel, err)
 }
 
-// end returns when no message is being delivered, and no more will be.
+// end returns when the listener is not being called, and will not be any more.
 func (s *subscription) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

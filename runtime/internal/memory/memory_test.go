@@ -410,16 +410,5 @@ func TestWithoutAMemoryTierNothingIsKeptAndLoadsAreOrderedAllTheSame(t *testing.
 	}
 	s.Memory.Unconfirm()
 	s.Memory.Recheck()
-	if err := s.Memory.Close(); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestCloseDropsEverything(t *testing.T) {
-	l1 := storetest.L1()
-	s := storetest.New(t, store.Config{L1: l1})
-	load(s, s.Kind(""), "k", hour)
-	if err := s.Memory.Close(); err != nil || find(s, "k") != nil || l1.Len() != 0 {
-		t.Error(err, l1.Len())
-	}
+	s.Memory.Stop()
 }
