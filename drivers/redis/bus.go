@@ -30,8 +30,9 @@ type BusOptions struct {
 	// and later), over one more connection to each server that holds keys.
 	//
 	// A store drops a reported key from memory. The server does not report who changed
-	// the key: a key that this process has written is dropped too, and read once more
-	// from the shared tier.
+	// the key, and reports several changes at once: of a key that this process has written
+	// lately, the store reads once what the shared tier holds, in the background and many at
+	// a time, and drops it if that is something else.
 	//
 	// While a server that holds keys cannot be tracked, the subscription is disconnected
 	// (Down). Servers that join a Cluster are tracked within five seconds.

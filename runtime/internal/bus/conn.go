@@ -59,6 +59,7 @@ type Conn struct {
 	leave   func()
 	breaker breaker.Breaker
 
+	watched      atomic.Bool  // the bus reports keys that change
 	disconnected atomic.Int64 // since when; 0 while connected
 
 	mu        sync.Mutex
@@ -173,6 +174,9 @@ func (c *Conn) DisconnectedSince() int64 {
 	return c.disconnected.Load()
 }
 
+// Watched reports whether the bus reports keys of the shared tier that change.
+func (c *Conn) Watched() bool { return c != nil && c.watched.Load() }
+
 // WaitConnected waits until messages of others arrive, or until ctx is done.
 func (c *Conn) WaitConnected(ctx context.Context) error {
 	if c == nil {
@@ -247,7 +251,10 @@ func (l *listener) Message(b []byte) {
 }
 
 // KeyPrefix implements drivers.KeyListener.
-func (l *listener) KeyPrefix() string { return l.prefix }
+func (l *listener) KeyPrefix() string {
+	l.watched.Store(true)
+	return l.prefix
+}
 
 // Changed implements drivers.KeyListener.
 func (l *listener) Changed(keys []string) { l.handler.Changed(keys) }

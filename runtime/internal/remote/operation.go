@@ -142,6 +142,7 @@ func (t *Tier) Fill(ctx context.Context, items []drivers.Item) error {
 // newer.
 func (t *Tier) set(ctx context.Context, o operation, items []drivers.Item) error {
 	o.name, o.keys, o.limit, o.held = "write", len(items), t.Timeout, &t.refused.writes
+	t.noteItems(items)
 	err := t.run(ctx, o, func(ctx context.Context) error { return t.Driver.SetMany(ctx, items) })
 	t.markInDoubt(items, err)
 	return err
@@ -152,12 +153,17 @@ func (t *Tier) set(ctx context.Context, o operation, items []drivers.Item) error
 // again then.
 func (t *Tier) setStamps(ctx context.Context, n int, halves func() []drivers.Item) error {
 	o := operation{name: "write", keys: n, limit: t.Timeout, held: &t.refused.writes, urgent: true, again: true}
-	return t.run(ctx, o, func(ctx context.Context) error { return t.Driver.SetMany(ctx, halves()) })
+	return t.run(ctx, o, func(ctx context.Context) error {
+		items := halves()
+		t.noteItems(items)
+		return t.Driver.SetMany(ctx, items)
+	})
 }
 
 // Delete removes keys.
 func (t *Tier) Delete(ctx context.Context, keys []string) error {
 	o := operation{name: "delete", keys: len(keys), limit: t.Timeout, urgent: true, again: true}
+	t.noteDeleted(keys)
 	return t.run(ctx, o, func(ctx context.Context) error { return t.Driver.DeleteMany(ctx, keys) })
 }
 
@@ -168,6 +174,7 @@ func (t *Tier) add(ctx context.Context, n int, halves func() []drivers.Item) (st
 	o := operation{name: "add", keys: n, limit: t.Timeout, held: &t.refused.writes, again: true}
 	err = t.run(ctx, o, func(ctx context.Context) (err error) {
 		items := halves()
+		t.noteItems(items)
 		if t.adder != nil {
 			stored, err = t.adder.AddMany(ctx, items)
 			return counted(err, len(stored), len(items))
@@ -187,6 +194,7 @@ func (t *Tier) canSwap() bool { return t.swapper != nil }
 // swap replaces values that are what the caller has read. It is called if the tier can.
 func (t *Tier) swap(ctx context.Context, swaps []drivers.Swap) (swapped []bool, err error) {
 	o := operation{name: "swap", keys: len(swaps), limit: t.Timeout, urgent: true}
+	t.noteSwaps(swaps)
 	err = t.run(ctx, o, func(ctx context.Context) (err error) {
 		swapped, err = t.swapper.SwapMany(ctx, swaps)
 		return counted(err, len(swapped), len(swaps))

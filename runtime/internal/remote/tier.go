@@ -52,6 +52,8 @@ type Config struct {
 	Emit        *emit.Emitter
 	// Fail makes the error of an operation that callers get.
 	Fail func(op string, err error) error
+	// Watched reports whether the bus reports what changes in the tier; nil: it does not.
+	Watched func() bool
 	// Closed is called when the breaker closes.
 	Closed func()
 }
@@ -65,6 +67,7 @@ type Tier struct {
 	breaker breaker.Breaker
 	refused struct{ reads, writes breaker.Breaker } // what the server does not let us do
 	inDoubt inDoubt
+	written written
 }
 
 // New returns a Tier.
