@@ -98,7 +98,7 @@ func (h *hanging) Publish(ctx context.Context, channel string, message []byte) e
 
 func joinHanging(t *testing.T) (*Conn, *hanging, *int) {
 	h, taken := &hanging{}, new(int)
-	c := New(h, emit.New("test", slog.New(slog.DiscardHandler), event.Hooks{}), "app:", 1, time.Second)
+	c := New(h, emit.New("test", slog.New(slog.DiscardHandler), event.Hooks{}), "app:", 1, time.Second, time.Minute)
 	c.OnTaken(func() { *taken++ })
 	if err := c.Join(&recorder{}); err != nil {
 		t.Fatal(err)
