@@ -37,7 +37,7 @@ var rooms = []struct {
 	{"pending", ""},
 	{"reflectvalue", ""},
 	{"runtime/event", ""},
-	{"stamp", "random"},
+	{"stamp", "clock random"},
 	{"background", "gate"},
 	{"scan", "reflectvalue"},
 	{"runtime/wire", "reflectvalue scan"},
