@@ -23,6 +23,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/background"
 	"github.com/cachegen/cachegen/runtime/internal/breaker"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
+	"github.com/cachegen/cachegen/runtime/internal/echo"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
@@ -67,7 +68,7 @@ type Tier struct {
 	breaker breaker.Breaker
 	refused struct{ reads, writes breaker.Breaker } // what the server does not let us do
 	inDoubt inDoubt
-	written written
+	written echo.Written // remembered while the bus watches the tier
 }
 
 // New returns a Tier.
