@@ -63,7 +63,7 @@ func (r *Result) Tests(ctx context.Context, cfg Config) (*Result, error) {
 func (in *input) collectTests(p *packages.Package, c *candidate) *Package {
 	pkg := &Package{
 		Path: p.PkgPath, Fset: in.Fset, Types: p.Types, Info: p.TypesInfo, TypeErrors: p.TypeErrors,
-		Name: p.Name, Dir: c.dir, Test: true,
+		Name: p.Name, Dir: c.dir, Test: true, Kept: c.kept,
 	}
 	for _, f := range p.Syntax {
 		name := in.Fset.PositionFor(f.FileStart, false).Filename
