@@ -41,7 +41,7 @@ func scan(ctx context.Context, cfg Config) ([]*candidate, error) {
 		BuildFlags: buildFlags(cfg),
 	}, cfg.Patterns...)
 	if err != nil {
-		return nil, fmt.Errorf("list packages: %w", err)
+		return nil, failed("list packages", err)
 	}
 	return candidates(listed)
 }

@@ -2,7 +2,6 @@ package load
 
 import (
 	"context"
-	"fmt"
 	"go/parser"
 	"go/token"
 	"path/filepath"
@@ -40,7 +39,7 @@ func (r *Result) Tests(ctx context.Context, cfg Config) (*Result, error) {
 		Dir: cfg.Dir, Fset: out.Fset, BuildFlags: buildFlags(cfg), ParseFile: in.parse, Tests: true,
 	}, patterns...)
 	if err != nil {
-		return nil, fmt.Errorf("load tests: %w", err)
+		return nil, failed("load tests", err)
 	}
 	for _, p := range loaded {
 		if c := in.byPath[p.ForTest]; c != nil && !strings.HasSuffix(p.PkgPath, ".test") {

@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"golang.org/x/tools/go/types/typeutil"
+
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/gotype"
 )
 
 // A Problem is a part of a type that does not survive.
@@ -207,7 +209,7 @@ func unexported(s *types.Struct) (lost []*types.Var, others bool) {
 			continue
 		}
 		tag, _, _ := strings.Cut(reflect.StructTag(s.Tag(i)).Get("msgpack"), ",")
-		if tag != "-" && f.Name() != "_" && !settings(f) {
+		if tag != "-" && f.Name() != "_" && !gotype.HoldsNothing(f.Type()) {
 			lost = append(lost, f)
 		}
 	}
