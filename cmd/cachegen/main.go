@@ -75,7 +75,8 @@
 //
 // Arguments are separated by spaces. One that contains spaces is quoted as a whole, as
 // a Go string: "store=my store". Inside the parentheses of a target, spaces and quoted
-// strings need no further quotes. A directive cannot end with a comment.
+// strings need no further quotes. A directive cannot end with a comment, and has no characters that
+// cannot be seen or that turn the direction of text.
 //
 // Test files have their own output, x_cachegen_test.go for x_test.go, also where a directory has
 // only tests. For files that build constraints exclude, run cachegen again with the flags that
