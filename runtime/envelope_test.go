@@ -206,7 +206,7 @@ func TestAnUnreadableStampIsMadeAnew(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, foreign := range []string{"", "hello", "more than eight", "\x00\x00\x00\x00\x00\x00\x00\x00"} {
-					shared.Put("!d:s", []byte(foreign))
+					shared.Put("!s:s", []byte(foreign))
 					time.Sleep(time.Minute) // beyond the trust in the stamp that was there
 					src.loads.Store(0)
 					for range 3 {

@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -37,6 +38,7 @@ func fillMany(t *testing.T, c *runtime.Cache[int, int], src *source) {
 // A store without a shared tier cannot ask whether its entries still hold: it loads, and
 // they are what there is if that fails.
 func TestABusThatComesBackLeavesEntriesForTheirGrace(t *testing.T) {
+	mayTell(t, append(slices.Clone(theBusFails), "load failed")...)
 	for name, options := range map[string][]runtime.StoreOption{
 		"with grace":             {runtime.Grace(time.Hour)},
 		"with a soft timeout":    {runtime.Grace(time.Hour), runtime.Timeout(100 * time.Millisecond)},
@@ -81,6 +83,7 @@ func TestABusThatComesBackLeavesEntriesForTheirGrace(t *testing.T) {
 // Nobody asks the source for what the shared tier still has, and many entries are asked
 // about in one round trip, whether their readers come one after another or at once.
 func TestAfterABusCameBackEntriesAreConfirmedManyAtOnce(t *testing.T) {
+	mayTell(t, append(slices.Clone(theBusFails), "load failed")...)
 	for name, read := range map[string]func(t *testing.T, c *runtime.Cache[int, int], get func(i int)){
 		"one after another": func(_ *testing.T, _ *runtime.Cache[int, int], get func(i int)) {
 			for i := range manyEntries {
@@ -151,6 +154,7 @@ func TestAfterABusCameBackEntriesAreConfirmedManyAtOnce(t *testing.T) {
 // What was changed elsewhere while this process heard nothing is not served, though memory
 // still has it; only a load that fails brings back what nobody can deny.
 func TestWhatChangedWhileTheBusWasAwayIsNotConfirmed(t *testing.T) {
+	mayTell(t, append(slices.Clone(theBusFails), "load failed")...)
 	for name, change := range changes {
 		for _, apart := range []time.Duration{0, time.Millisecond} { // also in the instant of the load
 			t.Run(name+apart.String(), func(t *testing.T) {
@@ -186,6 +190,7 @@ func TestWhatChangedWhileTheBusWasAwayIsNotConfirmed(t *testing.T) {
 
 // Every way to read asks first.
 func TestNoReadServesAnUnconfirmedEntryAsFresh(t *testing.T) {
+	mayTell(t, append(slices.Clone(theBusFails), "load failed")...)
 	bubble(t, func(t *testing.T) {
 		var bus faketier.Bus
 		s := newStore(t, memoryTier(), runtime.WithBus(&bus), runtime.TTL(time.Hour), runtime.Grace(time.Hour))
@@ -235,6 +240,7 @@ func TestNoReadServesAnUnconfirmedEntryAsFresh(t *testing.T) {
 
 // A failure is remembered after a gap as before it.
 func TestFailuresAreRememberedAfterAGap(t *testing.T) {
+	mayTell(t, append(slices.Clone(theBusFails), "load failed")...)
 	bubble(t, func(t *testing.T) {
 		var bus faketier.Bus
 		var src source
@@ -253,6 +259,7 @@ func TestFailuresAreRememberedAfterAGap(t *testing.T) {
 
 // A driver that cannot list what it holds is asked about what its readers ask for.
 func TestEntriesAreConfirmedInADriverThatCannotListThem(t *testing.T) {
+	mayTell(t, append(slices.Clone(theBusFails), "load failed")...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var bus faketier.Bus
@@ -275,6 +282,7 @@ type plainL1 struct{ drivers.L1 }
 // While the shared tier does not answer, nothing can be confirmed: the source is asked, and
 // the entries are what there is if that fails, too. When it answers again, they are fresh.
 func TestUnconfirmedEntriesWaitForATierThatIsAway(t *testing.T) {
+	mayTell(t, append(slices.Clone(theBusFails), append(slices.Clone(theSharedTierFails), "load failed")...)...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var bus faketier.Bus

@@ -1,5 +1,9 @@
-// Package clock tells the time cheaply to readers that can live with a reading
-// that is a few milliseconds old.
+// Package clock tells the time: as this process counts it ([Now]), as the machine's clock
+// shows it ([Wall]), and cheaply to readers that can live with a reading that is a few
+// milliseconds old ([Coarse]).
+//
+// What is measured inside the process, also until when memory keeps something, is measured by
+// Now, which nobody can set back. Wall is for what other machines read.
 package clock
 
 import (
@@ -22,7 +26,7 @@ const (
 // A Coarse clock is read by many goroutines. It runs a goroutine only while it
 // is read, so that an idle program does not wake up. The zero Coarse is ready.
 type Coarse struct {
-	now  atomic.Int64 // nanoseconds since 1970; 0 while nothing updates it
+	now  atomic.Int64 // of [Now]; 0 while nothing updates it
 	used atomic.Bool  // read since the last tick
 
 	mu      sync.Mutex
@@ -58,7 +62,7 @@ func (c *Coarse) Now() int64 {
 func (c *Coarse) start() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := time.Now().UnixNano()
+	t := Now()
 	if c.stop == nil && !c.stopped {
 		c.stop, c.done = make(chan struct{}), make(chan struct{})
 		c.now.Store(t)
@@ -79,7 +83,7 @@ func (c *Coarse) run(stop, done chan struct{}) {
 			unused = idle
 			continue
 		}
-		c.now.Store(time.Now().UnixNano())
+		c.now.Store(Now())
 		if c.used.Swap(false) {
 			unused = 0
 		} else {

@@ -1,6 +1,8 @@
 package clock
 
 import (
+	"math"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,5 +61,66 @@ func TestTimesBeyondTheCalendarAreNever(t *testing.T) {
 	}
 	if Multiply(4, time.Second) != 4*time.Second || Multiply(2, time.Duration(Never)) != time.Duration(Never) {
 		t.Error("Multiply")
+	}
+}
+
+// What this process counts never goes back and misses nothing of what the machine's clock
+// has been set forward; what must not end early does not know of it.
+func TestAClockThatIsSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := Now()
+		if Wall() != began || Mono() != began {
+			t.Fatal("they begin apart")
+		}
+		for _, test := range []struct{ by, now time.Duration }{
+			{time.Hour, time.Hour}, {-time.Hour, time.Hour}, {2 * time.Hour, 2 * time.Hour}, {0, 2 * time.Hour},
+			{2*time.Hour + time.Microsecond, 2 * time.Hour}, // no difference
+		} {
+			defer Set(test.by)()
+			if Now() != began+int64(test.now) || Mono() != began || Wall() != began+int64(test.by) {
+				t.Errorf("set by %v: %v, %v, %v", test.by, Now()-began, Mono()-began, Wall()-began)
+			}
+			for _, at := range []int64{0, began, Never - 1, Never} {
+				if got := FromWall(ToWall(at)); got != at {
+					t.Errorf("set by %v: %d there and back is %d", test.by, at, got)
+				}
+			}
+			if wall := ToWall(Now()); wall-Wall() > tolerance || Wall()-wall > tolerance {
+				t.Errorf("set by %v: now is %v away from what the machine's clock shows", test.by, time.Duration(wall-Wall()))
+			}
+		}
+	})
+}
+
+func TestNowDoesNotGoBackForAnyGoroutine(t *testing.T) {
+	defer Set(0)()
+	var all sync.WaitGroup
+	for i := range 4 {
+		all.Go(func() {
+			last := Now()
+			for n := range 10_000 {
+				if i == 0 {
+					moved.Store(int64(n%7) * int64(time.Minute))
+				}
+				if t2 := Now(); t2 < last {
+					t.Error("it went back")
+					return
+				} else {
+					last = t2
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestASpanIsNeverNegativeNorOverflows(t *testing.T) {
+	for _, test := range []struct {
+		from, to int64
+		want     time.Duration
+	}{{3, 5, 2}, {5, 3, 0}, {math.MinInt64, Never, math.MaxInt64}, {-5, 5, 10}, {Never, math.MinInt64, 0}} {
+		if got := Span(test.from, test.to); got != test.want {
+			t.Errorf("from %d to %d: %d", test.from, test.to, got)
+		}
 	}
 }

@@ -37,7 +37,8 @@ const (
 	flagAbsent
 )
 
-// A Header is an entry without its value. Times are nanoseconds since 1970.
+// A Header is an entry without its value. Times are nanoseconds since 1970, on the clock of
+// the machine that has loaded or expired the entry.
 type Header struct {
 	Flags       Flags
 	FreshUntil  int64
@@ -72,7 +73,8 @@ func (h *Header) Presence() Presence {
 	return Present
 }
 
-// header returns what is written of an item besides its value.
+// header returns what is written of an item besides its value, but with the times of this
+// process.
 func (it *Item) header(fingerprint uint64) Header {
 	h := Header{
 		FreshUntil: it.FreshUntil, StaleUntil: it.StaleUntil, Grace: it.Grace, LoadStarted: it.LoadStarted,

@@ -23,7 +23,7 @@ import (
 // Overhead is about what an item costs in memory besides its key and value.
 const Overhead = 256
 
-// An Item is an entry in memory. Times are nanoseconds since 1970.
+// An Item is an entry in memory. Times are those of [clock.Now].
 type Item struct {
 	Key   string // full key
 	scope string // the key without its last segment, if that is the integer num
@@ -31,9 +31,9 @@ type Item struct {
 
 	Value       any
 	FreshUntil  int64
-	StaleUntil  int64 // not before FreshUntil
-	Grace       int64 // how long it may be stale
-	LoadStarted int64
+	StaleUntil  int64  // not before FreshUntil
+	Grace       int64  // how long it may be stale
+	LoadStarted int64  // on the machine's clock of who loaded it, as the only one of these times
 	ObtainedAt  int64  // when this process loaded it or read it from the shared tier
 	RecheckAt   int64  // when the shared tier has to be asked again although it is fresh
 	RefreshAt   int64  // when it is due to be loaded in the background although it is fresh
@@ -88,6 +88,17 @@ func Carries(refs []StampRef, cell *stamp.Cell) bool {
 		}
 	}
 	return false
+}
+
+// Current reports whether no stamp of the item has been invalidated or lost, as far as this
+// process knows.
+func (it *Item) Current() bool {
+	for _, ref := range it.Stamps {
+		if v, _, ok := ref.Cell.Current(); !ok || v.Delete != ref.Delete {
+			return false
+		}
+	}
+	return true
 }
 
 // Good reports whether the item is fresh for certain: it was found fresh at this epoch
@@ -176,11 +187,11 @@ func (it *Item) ExpiredCopy(t int64) *Item {
 	return stale
 }
 
-// Lifetime returns how long the shared tier is to keep something until a time; zero is
-// for ever.
-func Lifetime(until int64) time.Duration {
+// Lifetime returns how long, from t, the shared tier is to keep something until a time; zero
+// is for ever.
+func Lifetime(t, until int64) time.Duration {
 	if until == clock.Never {
 		return 0
 	}
-	return max(time.Duration(until-clock.Now()), 1)
+	return max(clock.Span(t, until), 1)
 }

@@ -119,14 +119,14 @@ func TestAnExpiredCopyKeepsTheGraceAndLeavesTheItemAsItIs(t *testing.T) {
 
 func TestALifetimeIsZeroOnlyForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		if Lifetime(clock.Never) != 0 {
+		if Lifetime(clock.Now(), clock.Never) != 0 {
 			t.Error("for ever is not zero")
 		}
-		if got := Lifetime(clock.Now() + 5); got != 5 {
+		if got := Lifetime(clock.Now(), clock.Now()+5); got != 5 {
 			t.Error(got)
 		}
 		for _, until := range []int64{clock.Now(), clock.Now() - 5, 0} { // zero would keep it for ever
-			if got := Lifetime(until); got <= 0 {
+			if got := Lifetime(clock.Now(), until); got <= 0 {
 				t.Errorf("until %d: %v", until, got)
 			}
 		}

@@ -76,7 +76,7 @@ func (k *Kind) TagCells(stamps []StampRef, tags []string) (cells []*stamp.Cell) 
 }
 
 // New returns an item for a value, or, by its presence, for there being none, whose load
-// began at started under stamps.
+// began under stamps, when the machine's clock showed started.
 func (k *Kind) New(key string, value any, presence Presence, p *policy.Policy, started int64, stamps []StampRef) *Item {
 	t := clock.Now()
 	ttl, grace := p.TTL, max(p.Grace, 0)
@@ -128,9 +128,10 @@ func (k *Kind) Pack(it *Item) (drivers.Item, error) {
 		}
 	}
 	h := it.header(k.Fingerprint)
+	h.FreshUntil, h.StaleUntil = clock.ToWall(h.FreshUntil), clock.ToWall(h.StaleUntil)
 	data := Append(nil, &h, value)
 	it.packed = identify(data)
-	return drivers.Item{Key: it.Key, Value: data, TTL: Lifetime(it.StaleUntil)}, nil
+	return drivers.Item{Key: it.Key, Value: data, TTL: Lifetime(clock.Now(), it.StaleUntil)}, nil
 }
 
 // Unpack makes an item of what the shared tier holds for key, and returns the bytes of
@@ -140,9 +141,11 @@ func (k *Kind) Unpack(p *policy.Policy, key string, data []byte) (*Item, []byte,
 	if err != nil {
 		return nil, nil, err
 	}
+	t := clock.Now()
+	fresh := h.until(h.FreshUntil, t)
 	it := &Item{
-		Key: key, FreshUntil: h.FreshUntil, StaleUntil: max(h.StaleUntil, h.FreshUntil), Grace: max(h.Grace, 0), LoadStarted: h.LoadStarted,
-		ObtainedAt: clock.Now(), RefreshAt: clock.Never, Expired: h.Flags&FlagExpired != 0, FromRemote: true, Presence: h.Presence(),
+		Key: key, FreshUntil: fresh, StaleUntil: max(h.until(h.StaleUntil, t), fresh), Grace: max(h.Grace, 0), LoadStarted: h.LoadStarted,
+		ObtainedAt: t, RefreshAt: clock.Never, Expired: h.Flags&FlagExpired != 0, FromRemote: true, Presence: h.Presence(),
 	}
 	it.packed = identify(data)
 	it.generation.Store(k.Stamps.Generation())
@@ -153,7 +156,7 @@ func (k *Kind) Unpack(p *policy.Policy, key string, data []byte) (*Item, []byte,
 	case Absent:
 		understood = k.Absent != nil
 	default: // the entry does not say when its load ended
-		it.RefreshAt = p.RefreshAt(max(h.LoadStarted, h.FreshUntil-int64(p.TTL)), h.FreshUntil)
+		it.RefreshAt = h.until(p.RefreshAt(max(h.LoadStarted, h.FreshUntil-int64(p.TTL)), h.FreshUntil), t)
 	}
 	if h.Fingerprint != k.Fingerprint || !understood {
 		return nil, nil, ErrSchema
@@ -168,6 +171,16 @@ func (k *Kind) Unpack(p *policy.Policy, key string, data []byte) (*Item, []byte,
 		return nil, nil, ErrMissingStamp
 	}
 	return it, value, nil
+}
+
+// until returns when it is the time end of an entry, which is read at t, in this process.
+// The clock of who wrote the entry may be another one: nothing lasts longer from now than it
+// did for that machine from its load on.
+func (h *Header) until(end, t int64) int64 {
+	if end == clock.Never {
+		return clock.Never
+	}
+	return min(clock.FromWall(end), clock.Add(t, clock.Span(h.LoadStarted, end)))
 }
 
 // Fill decodes the value of an item that Unpack returned.

@@ -85,7 +85,7 @@ func (v *Invalidator) applySerialized(ctx context.Context, c *change) (err error
 	defer turn.End()
 	if v.Remote.Exists() {
 		turn.Wait(v.Remote.TurnLimit())
-		began, open := clock.Now(), false
+		began, open := clock.Mono(), false
 		open, err = c.remote(ctx)
 		v.settleRemote(c, began, open, err)
 	}

@@ -159,7 +159,7 @@ func (p *pull) take(ctx context.Context, it *entry.Item, remote func(context.Con
 		defer turn.End()
 		if p.Remote.Exists() {
 			turn.Wait(p.Remote.TurnLimit())
-			began, removed := clock.Now(), false
+			began, removed := clock.Mono(), false
 			removed, err = remote(ctx)
 			lost = err == nil && !removed
 			if !lost {

@@ -30,8 +30,7 @@ func (v *Invalidator) Set(ctx context.Context, kind *entry.Kind, key string, val
 		tags = slices.Concat(tags, kind.ResultTags(value))
 	}
 	cells := kind.Cells(tags)
-	errStamps := v.readStamps(ctx, cells)
-	it := kind.New(key, value, presence, p, clock.Now(), entry.Refs(cells))
+	it, errStamps := v.newItem(ctx, kind, key, value, presence, p, cells)
 	err := v.apply(ctx, &change{
 		op: "set", kind: bus.Drop, keys: []string{key}, silent: p.SkipBusNotify,
 		remote: func(ctx context.Context) (bool, error) { return v.setRemote(ctx, kind, it, p.SkipL2Write, errStamps) },
@@ -51,14 +50,20 @@ func (v *Invalidator) Set(ctx context.Context, kind *entry.Kind, key string, val
 	return err
 }
 
-// readStamps brings the stamps of a new item up to date.
-func (v *Invalidator) readStamps(ctx context.Context, cells []*stamp.Cell) error {
+// newItem returns a new item with the stamps of cells, which the shared tier keeps for as
+// long as the item. The error says that they are known to this process alone.
+func (v *Invalidator) newItem(ctx context.Context, kind *entry.Kind, key string, value any, presence entry.Presence, p *policy.Policy, cells []*stamp.Cell) (it *entry.Item, err error) {
 	if !v.Work.Enter() {
-		return nil // apply says so
+		return nil, nil // apply says so
 	}
 	defer v.Work.Leave()
-	_, err := v.Remote.Read(context.WithoutCancel(ctx), v.Remote.Timeout, nil, cells)
-	return err
+	ctx = context.WithoutCancel(ctx)
+	err = v.Remote.MakeStamps(ctx, cells, p.Life())
+	it = kind.New(key, value, presence, p, clock.Wall(), entry.Refs(cells))
+	if errLife := v.Remote.ProlongStamps(ctx, []*entry.Item{it}); errLife != nil && err == nil {
+		v.Emit.Warn("shared tier: write stamps", errLife)
+	}
+	return it, err
 }
 
 // setRemote stores an item in the shared tier. If that cannot take it, what it is to

@@ -65,7 +65,7 @@ func (v *Invalidator) rotateStamps(ctx context.Context, op string, targets, name
 		v.Stamps.Announce(name) // what is loaded from here on may be stored, what was before may not
 	}
 	target := func(name string) pending.Target { return outbox.StampTarget(name, expire) }
-	began := clock.Now()
+	began := clock.Mono()
 	errRemote := v.Remote.RotateStamps(ctx, names, expire)
 	if errRemote != nil { // before anyone may read the old ones and trust them
 		v.Outbox.Add(names, target, pending.Item{Remote: true, Publish: v.Bus != nil}, errRemote)

@@ -163,10 +163,14 @@ func (l *Loader) runStages(ctx context.Context, cancel context.CancelCauseFunc, 
 		return
 	}
 	open, errRemote := l.fromRemote(ctx, ld, open)
+	errStamps := errRemote
+	if errRemote == nil {
+		errStamps = l.makeStamps(ctx, ld, open)
+	}
 	for _, k := range open {
 		k.stamps = entry.Refs(k.cells)
 	}
-	started := clock.Now()
+	started := clock.Wall()
 	if len(open) == 0 {
 		return
 	}
@@ -192,9 +196,10 @@ func (l *Loader) runStages(ctx context.Context, cancel context.CancelCauseFunc, 
 	}
 	// What has been loaded is worth keeping although its caller may be gone.
 	ctx = context.WithoutCancel(ctx)
-	errStamps := l.addResultStamps(ctx, ld, loaded)
+	errResult := l.addResultStamps(ctx, ld, loaded)
+	l.prolongStamps(ctx, loaded)
 	// Under stamps that only this process knows nobody else could use it.
-	l.store(ctx, ld.Request.Kind, loaded, errRemote == nil && errStamps == nil)
+	l.store(ctx, ld.Request.Kind, loaded, errStamps == nil && errResult == nil)
 }
 
 // lookAgain ends the keys that the flight before this one has just loaded, or has just

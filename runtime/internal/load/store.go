@@ -87,7 +87,7 @@ func (l *Loader) writeRemote(ctx context.Context, kind *entry.Kind, keys []*Key)
 			items = append(items, c)
 		}
 	}
-	began := clock.Now()
+	began := clock.Mono()
 	for i, err := range l.fill(ctx, items) {
 		l.written(kind.Cache, items[i], began, err)
 		if err == nil || remote.MayTakeEffect(err) { // what another process may pull is not this one's alone
@@ -99,7 +99,7 @@ func (l *Loader) writeRemote(ctx context.Context, kind *entry.Kind, keys []*Key)
 		for i, c := range removals {
 			names[i] = c.key.Key
 		}
-		began = clock.Now()
+		began = clock.Mono()
 		err := l.Remote.Delete(ctx, names)
 		for _, c := range removals {
 			l.written(kind.Cache, c, began, err)

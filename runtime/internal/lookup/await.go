@@ -14,7 +14,7 @@ import (
 // awaitFlights ends lookups with what their flights finish with. Those that it leaves
 // open have to look again.
 func (l *Lookups) awaitFlights(ctx context.Context, rq *load.Request, open []*lookup, joinedAt uint64) {
-	since := time.Now()
+	since, came := time.Now(), clock.Now()
 	if len(open) > 1 { // first those that have to wait
 		open = slices.Clone(open)
 		slices.SortStableFunc(open, func(a, b *lookup) int { return a.patience() - b.patience() })
@@ -38,7 +38,7 @@ func (l *Lookups) awaitFlights(ctx context.Context, rq *load.Request, open []*lo
 		case err != nil && q.own != nil && err == q.own.Panicked():
 			panicked = err
 			continue
-		case q.joined && q.own == nil && !l.answers(rq, q, load.Result{Item: it, Err: err}, joinedAt, since):
+		case q.joined && q.own == nil && !l.answers(rq, q, load.Result{Item: it, Err: err}, joinedAt, came):
 			continue
 		}
 		q.end(it, err)
@@ -73,7 +73,7 @@ func (q *lookup) patience() int {
 // answers reports whether what another caller's flight finished with is an answer to a
 // lookup that joined it. If not, the lookup looks again: what the flight could not do for
 // its leader's call, this call's own load may.
-func (l *Lookups) answers(rq *load.Request, q *lookup, r load.Result, joinedAt uint64, since time.Time) bool {
+func (l *Lookups) answers(rq *load.Request, q *lookup, r load.Result, joinedAt uint64, came int64) bool {
 	f, failed := q.flight, r.Err != nil && r.Item == nil
 	switch {
 	case r.Err == load.ErrNotLoaded && !rq.Many:
@@ -85,7 +85,7 @@ func (l *Lookups) answers(rq *load.Request, q *lookup, r load.Result, joinedAt u
 	case joinedAt > f.Epoch && l.outdated(rq.Kind, q, r.Item):
 		return false // invalidated after the load had begun and before this caller came
 	}
-	over := r.Item != nil && r.Item.FlightID == f.ID && r.Item.ObtainedAt <= since.UnixNano() && clock.Now() >= r.Item.FreshUntil
+	over := r.Item != nil && r.Item.FlightID == f.ID && r.Item.ObtainedAt <= came && clock.Now() >= r.Item.FreshUntil
 	return !over // loaded before this caller came, and over, because storing it took that long
 }
 
@@ -94,7 +94,7 @@ func (l *Lookups) answers(rq *load.Request, q *lookup, r load.Result, joinedAt u
 func (l *Lookups) outdated(kind *entry.Kind, q *lookup, it *entry.Item) bool {
 	epoch := q.flight.Epoch
 	if it != nil {
-		return l.Memory.ChangedSince(it, epoch)
+		return l.Memory.ChangedSince(it, epoch) || !it.Current()
 	}
 	for _, cell := range kind.Cells(q.Tags) {
 		if l.Stamps.ChangedSince(cell.Name, epoch) {

@@ -8,8 +8,8 @@
 // which items are confirmed, and is held with none of these. None is held while the shared
 // tier is asked. A hit takes no lock at all.
 //
-// The package never loads, and never writes an entry to the shared tier. It reads from it, to
-// check what memory has; a stamp that is absent there is made by that.
+// The package never loads, and never writes to the shared tier. It reads from it, to check
+// what memory has.
 package memory
 
 import (
@@ -71,14 +71,9 @@ func New(c Config) *Memory {
 // Exists reports whether the store has a memory tier.
 func (m *Memory) Exists() bool { return m.Driver != nil }
 
-// Close drops everything and closes the driver.
-func (m *Memory) Close() error {
+// Stop ends what Memory itself has running. The driver is closed by its owner.
+func (m *Memory) Stop() {
 	m.clock.Stop()
-	if m.Driver == nil {
-		return nil
-	}
-	m.Driver.Clear()
-	return m.Driver.Close()
 }
 
 // Find returns the item of a full key, whatever it is worth, or nil.

@@ -104,7 +104,7 @@ func TestAHitNeitherAllocatesNorAsksTheSharedTier(t *testing.T) {
 	var shared faketier.Shared
 	s := storetest.New(t, store.Config{L1: storetest.L1(), L2: &shared, StampTrust: time.Hour})
 	kind := s.Kind("a.Load")
-	if _, err := s.Remote.Read(t.Context(), time.Second, nil, kind.Required); err != nil {
+	if err := s.Remote.MakeStamps(t.Context(), kind.Required, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	load(s, kind, "user:7", hour)
@@ -331,7 +331,7 @@ func TestAfterAGapEverythingIsUnconfirmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := storetest.New(t, store.Config{L1: storetest.L1(), L2: &faketier.Shared{}})
 		kind := s.Kind("")
-		if _, err := s.Remote.Read(t.Context(), time.Second, nil, kind.Required); err != nil {
+		if err := s.Remote.MakeStamps(t.Context(), kind.Required, time.Hour); err != nil {
 			t.Fatal(err)
 		}
 		kept := load(s, kind, "a", hour)
@@ -410,16 +410,5 @@ func TestWithoutAMemoryTierNothingIsKeptAndLoadsAreOrderedAllTheSame(t *testing.
 	}
 	s.Memory.Unconfirm()
 	s.Memory.Recheck()
-	if err := s.Memory.Close(); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestCloseDropsEverything(t *testing.T) {
-	l1 := storetest.L1()
-	s := storetest.New(t, store.Config{L1: l1})
-	load(s, s.Kind(""), "k", hour)
-	if err := s.Memory.Close(); err != nil || find(s, "k") != nil || l1.Len() != 0 {
-		t.Error(err, l1.Len())
-	}
+	s.Memory.Stop()
 }

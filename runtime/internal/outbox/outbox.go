@@ -130,14 +130,18 @@ func (o *Outbox) Emit(err error) {
 }
 
 // Drain ends the goroutine and carries out what is queued for as long as ctx allows. What
-// is not due yet is waited for. It returns the names of what is lost, and why.
+// is not due yet is waited for, and what cannot succeed any more is not tried again. It returns the names of what is lost, and why.
 func (o *Outbox) Drain(ctx context.Context) (lost []string, err error) {
 	o.retry.end(ctx)
 	for ctx.Err() == nil && o.queue.Len() > 0 {
 		o.remote.CloseBreaker()
+		o.bus.TryNow()
 		errNow := o.flush(ctx)
 		if errNow == nil || err == nil || ctx.Err() == nil { // or else it says only that the time is over
 			err = errNow
+		}
+		if forGood(errNow) {
+			break
 		}
 		if errNow != nil || o.queue.Len() > 0 {
 			select {

@@ -38,7 +38,7 @@ type Item struct {
 	Remote  bool  // the shared tier has to be changed
 	Publish bool  // the other processes have to be told
 	Expire  bool  // of a Key: its value may stay in the shared tier, as a stale one
-	After   int64 // of a Redelete: when to do it, in nanoseconds since 1970
+	After   int64 // of a Redelete: when to do it, on clock.Mono
 
 	seq uint64
 }

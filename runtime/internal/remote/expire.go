@@ -78,14 +78,14 @@ func (t *Tier) deleteInstead(ctx context.Context, keys []string, err error) erro
 
 // expiredValues returns what values of keys are to be replaced with.
 func expiredValues(keys []string, values [][]byte) (swaps []drivers.Swap) {
-	at := clock.Now()
+	at := clock.Wall()
 	for i, data := range values {
 		if data == nil {
 			continue
 		}
 		swap := drivers.Swap{Key: keys[i], Old: data}
 		if h, value, err := entry.Parse(data); err == nil && h.Expire(at) {
-			swap.New, swap.TTL = entry.Append(nil, &h, value), entry.Lifetime(h.StaleUntil)
+			swap.New, swap.TTL = entry.Append(nil, &h, value), entry.Lifetime(at, h.StaleUntil)
 		}
 		swaps = append(swaps, swap)
 	}

@@ -16,9 +16,9 @@ import (
 type inDoubt struct {
 	n     atomic.Int64
 	mu    sync.Mutex
-	until map[string]int64
-	all   int64 // until when any key may be one of them
-	last  int64 // until when there may be any
+	until map[string]int64 // on [clock.Mono]: a clock that is set does not end a doubt
+	all   int64            // until when any key may be one of them
+	last  int64            // until when there may be any
 }
 
 // maxInDoubt bounds how many keys are remembered one by one.
@@ -47,7 +47,7 @@ func (d *inDoubt) add(keys []string, until int64) {
 
 // forgetPast is called under mu.
 func (d *inDoubt) forgetPast() {
-	t := clock.Now()
+	t := clock.Mono()
 	for key, until := range d.until {
 		if t >= until {
 			delete(d.until, key)
@@ -73,7 +73,7 @@ func (d *inDoubt) of(key string) int64 {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	t := clock.Now()
+	t := clock.Mono()
 	if t >= d.last { // one by one only when there is no room: this is asked of every key that changes
 		clear(d.until)
 		d.all, d.last = 0, 0
@@ -106,5 +106,5 @@ func (t *Tier) markInDoubt(items []drivers.Item, err error) {
 			keys = append(keys, it.Key)
 		}
 	}
-	t.inDoubt.add(keys, clock.Add(clock.Now(), clock.Multiply(2, t.Timeout)))
+	t.inDoubt.add(keys, clock.Add(clock.Mono(), clock.Multiply(2, t.Timeout)))
 }

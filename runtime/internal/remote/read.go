@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime/event"
+	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
@@ -144,7 +145,7 @@ func (t *Tier) verifyStamps(ctx context.Context, items []*entry.Item) error {
 		}
 		for _, ref := range it.Stamps {
 			v, trustUntil, _ := ref.Cell.Current()
-			if readAt := trustUntil - int64(t.StampTrust); v != ref.Value && it.LoadStarted > readAt {
+			if readAt := trustUntil - int64(t.StampTrust); v != ref.Value && clock.FromWall(it.LoadStarted) > readAt {
 				doubtful = append(doubtful, ref.Cell)
 			}
 		}

@@ -135,14 +135,6 @@ func (t *Tier) Prune(ctx context.Context) (int64, error) {
 	return 0, nil
 }
 
-// Close closes the driver.
-func (t *Tier) Close() error {
-	if t.Driver == nil {
-		return nil
-	}
-	return t.Driver.Close()
-}
-
 // TrustUntil returns until when a stamp that was read now is believed.
 func (t *Tier) TrustUntil() int64 {
 	if t.Driver == nil {
