@@ -404,7 +404,7 @@ func (c *CachedBoard) GetOrSetAbove(ctx context.Context, price Decimal, opts ...
 	key := AboveKey{Price: price}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
-		if text, err2 := key.AppendText(buf[:0]); err2 == nil {
+		if text, err := key.AppendText(buf[:0]); err == nil {
 			if symbols, ok := gen.Hit(c.Above, text); ok {
 				return symbols, nil
 			}
@@ -655,7 +655,7 @@ func (c *CachedDesk) GetOrSetAbove(ctx context.Context, price Decimal, opts ...r
 	key := AboveKey{Price: price}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
-		if text, err2 := key.AppendText(buf[:0]); err2 == nil {
+		if text, err := key.AppendText(buf[:0]); err == nil {
 			if symbols, ok := gen.Hit(c.aboveCache, text); ok {
 				return symbols, nil
 			}

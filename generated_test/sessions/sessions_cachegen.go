@@ -299,7 +299,7 @@ func (c *CachedSessions) GetOrSetCount(ctx context.Context, user UserID, realm R
 	key := CountKey{User: user, Realm: realm, Live: live}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
-		if text, err2 := key.AppendText(buf[:0]); err2 == nil {
+		if text, err := key.AppendText(buf[:0]); err == nil {
 			if n, ok := gen.Hit(c.Count, text); ok {
 				return n, nil
 			}
@@ -358,7 +358,7 @@ func (c *CachedSessions) GetOrSetDevice(ctx context.Context, device DeviceID, op
 	key := DeviceKey{Device: device}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
-		if text, err2 := key.AppendText(buf[:0]); err2 == nil {
+		if text, err := key.AppendText(buf[:0]); err == nil {
 			if scopes, hit := gen.Hit(c.Device, text); hit {
 				return scopes, true, nil
 			}

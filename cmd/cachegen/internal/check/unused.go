@@ -9,8 +9,8 @@ import (
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/directive"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
-	"github.com/cachegen/cachegen/cmd/cachegen/internal/gotype"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/key"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/value"
 )
 
 // An ignored is what an ignore option names: a parameter or a field of one.
@@ -59,7 +59,7 @@ func (p unusedRule) unusedParams(c *facts.Cache) {
 		}
 	}
 	for _, i := range list {
-		if !i.used && !gotype.HoldsNothing(i.Type) {
+		if !i.used && !value.HoldsNothing(i.Type) {
 			p.addf(i.arg.ValuePos, diag.Option, "%s is part of the key and cannot be ignored", i.arg.Value).
 				Hintf("remove %s, or take it out of the key", i.arg.Text)
 		}
@@ -217,7 +217,7 @@ func (s *search) fields(at location, by *ignored) {
 	fields, _ := t.Underlying().(*types.Struct) // it is one, because a path leads through it
 	for i := range fields.NumFields() {
 		f := fields.Field(i)
-		if f.Name() == "_" || gotype.HoldsNothing(f.Type()) {
+		if f.Name() == "_" || value.HoldsNothing(f.Type()) {
 			continue // nothing can be in it
 		}
 		next := location{

@@ -160,20 +160,3 @@ func CanBeNil(t types.Type) bool {
 	}
 	return false
 }
-
-// HoldsNothing reports whether t has one value only, so that nothing is lost with it: struct{}, such
-// as a field has that is there for its tag, or [0]func(), which keeps a struct from being compared.
-func HoldsNothing(t types.Type) bool {
-	switch u := types.Unalias(t).Underlying().(type) {
-	case *types.Array:
-		return u.Len() == 0 || HoldsNothing(u.Elem())
-	case *types.Struct:
-		for f := range u.Fields() {
-			if f.Name() != "_" && !HoldsNothing(f.Type()) {
-				return false
-			}
-		}
-		return true
-	}
-	return false
-}
