@@ -2,6 +2,8 @@ package entry
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -17,6 +19,11 @@ var (
 	ErrSchema = errors.New("it was written for another shape of the value's type, or by another codec")
 	// ErrMissingStamp says that an entry could not be cleared with its cache.
 	ErrMissingStamp = errors.New("it does not carry the stamps of its store, namespace and cache")
+	// ErrForeignStamp says that an entry carries what no entry of its cache has: a stamp that
+	// is none, or one of something else than a tag beside those of its cache.
+	ErrForeignStamp = errors.New("it carries a stamp that is not of its store, namespace, cache or a tag")
+	// ErrTooManyStamps says that a value has more tags than an entry can have.
+	ErrTooManyStamps = fmt.Errorf("it has more tags than an entry can have, with its store, namespaces and cache %d", MaxStamps)
 )
 
 // A Kind is what is known of all entries of one cache. Its functions may be called by
@@ -31,6 +38,9 @@ type Kind struct {
 	// Copy returns a copy that shares no memory with a value. Nil: a value can be handed
 	// out as it is.
 	Copy func(any) any
+	// Keep returns a copy of a value that refers to no memory of the value's: what memory
+	// keeps. It fails if there can be none. Nil: a value can be kept as it is.
+	Keep func(any) (any, error)
 	// ResultTags returns the tags that a value tells. Nil: it tells none.
 	ResultTags func(any) []string
 	// NotFound is the error by which a loader says that there is no value; nil if none is.
@@ -50,6 +60,24 @@ type Kind struct {
 
 	// SetsTags says that a loader has set tags of its own before.
 	SetsTags atomic.Bool
+	// ToldRefused says that it has been logged that memory does not keep a value of the cache.
+	ToldRefused atomic.Bool
+}
+
+// Hold returns a value as a tier may keep it.
+func (k *Kind) Hold(value any) (any, error) {
+	if k.Keep == nil || value == nil {
+		return value, nil
+	}
+	return k.Keep(value)
+}
+
+// Uncopied returns an item for a value of which there is no copy. Its size is not known: it
+// is not kept.
+func (k *Kind) Uncopied(key string, value any, p *policy.Policy, started int64, stamps []StampRef) *Item {
+	it := k.New(key, nil, Present, p, started, stamps)
+	it.Value, it.Uncopied = value, true
+	return it
 }
 
 // Cells returns the cells of an entry's stamps: the required ones and those of tags.
@@ -63,6 +91,13 @@ func (k *Kind) Cells(tags []string) []*stamp.Cell {
 		return Distinct(cells)
 	}
 	return cells
+}
+
+// TooMany reports whether an entry that carries so many stamps, or those that all carry,
+// cannot have tags as well.
+func (k *Kind) TooMany(carried int, tags []string) bool {
+	carried = max(carried, len(k.Required))
+	return carried+len(tags) > MaxStamps && carried+len(Distinct(slices.Clone(tags))) > MaxStamps
 }
 
 // TagCells returns the cells of those tags that are not among stamps.
@@ -163,12 +198,12 @@ func (k *Kind) Unpack(p *policy.Policy, key string, data []byte) (*Item, []byte,
 	}
 	it.RecheckAt = p.RecheckAt(it.ObtainedAt)
 	it.splitKey()
+	if err := k.checkStamps(h.Stamps); err != nil { // before anything is remembered of their names
+		return nil, nil, err
+	}
 	it.Stamps = make([]StampRef, len(h.Stamps))
 	for i, n := range h.Stamps {
 		it.Stamps[i] = StampRef{k.Stamps.Cell(n.Name), n.Value}
-	}
-	if !k.hasRequiredStamps(it) {
-		return nil, nil, ErrMissingStamp
 	}
 	return it, value, nil
 }
@@ -196,15 +231,25 @@ func (k *Kind) Fill(it *Item, value []byte) error {
 	return nil
 }
 
-// hasRequiredStamps reports whether an item carries the stamps without which a clear
-// would not reach it.
-func (k *Kind) hasRequiredStamps(it *Item) bool {
-	for i, cell := range k.Required {
-		if i >= len(it.Stamps) || it.Stamps[i].Cell != cell {
-			return false
+// checkStamps refuses the stamps of an entry without those that a clear needs to reach it,
+// and others than those and tags.
+func (k *Kind) checkStamps(stamps []stamp.Named) error {
+	if len(stamps) < len(k.Required) {
+		return ErrMissingStamp
+	}
+	for i, n := range stamps {
+		switch {
+		case n.Delete == 0 || n.Expire == 0:
+			return ErrForeignStamp
+		case i < len(k.Required):
+			if n.Name != k.Required[i].Name {
+				return ErrMissingStamp
+			}
+		case !IsTagStamp(n.Name):
+			return ErrForeignStamp
 		}
 	}
-	return true
+	return nil
 }
 
 // Own returns a value as a caller gets it: a copy, where callers could change each

@@ -13,6 +13,7 @@
 package memory
 
 import (
+	"errors"
 	"hash/maphash"
 	"time"
 	"unsafe"
@@ -132,8 +133,9 @@ func (m *Memory) freshAfterCheck(it *entry.Item) *entry.Item {
 }
 
 // Put keeps what a flight has loaded, or removes what is there if that is nil, unless the
-// key has been invalidated since the flight began. It reports whether it did.
-func (m *Memory) Put(key string, hash uint64, f *Flight, it *entry.Item) (kept bool) {
+// key has been invalidated since the flight began. It reports whether it was not, and why
+// the tier does not keep the item.
+func (m *Memory) Put(key string, hash uint64, f *Flight, it *entry.Item) (valid bool, refused error) {
 	if m.Driver != nil && f.Forced { // readers of the shared tier may be on their way with what was there before
 		m.Fence.Advance(hash, nil)
 	}
@@ -141,18 +143,27 @@ func (m *Memory) Put(key string, hash uint64, f *Flight, it *entry.Item) (kept b
 		if !f.Claim() {
 			return
 		}
-		kept = true
+		valid = true
 		f.SetKept()
 		m.failures.forget(key)
 		switch {
 		case m.Driver == nil:
 		case it != nil:
-			m.Driver.Set(hash, it, it.Size)
+			refused = m.keep(hash, it)
 		default:
 			m.Driver.Delete(hash)
 		}
 	})
-	return kept
+	return valid, refused
+}
+
+// keep gives an item to the driver, and returns why that does not keep it, if it is about
+// the item. It is called under the key's stripe.
+func (m *Memory) keep(hash uint64, it *entry.Item) (refused error) {
+	if err := m.Driver.Set(hash, it, it.Footprint()); errors.Is(err, drivers.ErrRefused) {
+		return err
+	}
+	return nil
 }
 
 // PutStale is [Memory.Put] for a stale item of the shared tier. If memory has the same
@@ -165,7 +176,7 @@ func (m *Memory) PutStale(hash uint64, f *Flight, it *entry.Item) *entry.Item {
 			if old := m.Find(it.Key, hash); old != nil && m.Supersedes(old, it) {
 				use = old
 			} else if !f.Poisoned() {
-				m.Driver.Set(hash, it, it.Size)
+				_ = m.keep(hash, it) // it is served all the same
 			}
 		})
 	}
@@ -173,16 +184,18 @@ func (m *Memory) PutStale(hash uint64, f *Flight, it *entry.Item) *entry.Item {
 }
 
 // PutRead keeps an item of the shared tier that was read without a load, unless the key
-// has been invalidated since mark, or memory has a younger one and the item is stale.
-func (m *Memory) PutRead(hash uint64, mark fence.Mark, it *entry.Item, v Verdict) {
+// has been invalidated since mark, or memory has a younger one and the item is stale. It
+// returns why the tier does not keep the item.
+func (m *Memory) PutRead(hash uint64, mark fence.Mark, it *entry.Item, v Verdict) (refused error) {
 	if m.Driver == nil || v < Stale {
-		return
+		return nil
 	}
 	m.Fence.KeepIf(hash, mark, func() {
 		if old := m.Find(it.Key, hash); v == Fresh || old == nil || !m.Supersedes(old, it) {
-			m.Driver.Set(hash, it, it.Size)
+			refused = m.keep(hash, it)
 		}
 	})
+	return refused
 }
 
 // Supersedes reports whether it is younger than other, or is the same entry and knows as

@@ -30,6 +30,8 @@ const (
 	// MaxPending bounds how many keys and stamps are queued. Beyond it the whole store is
 	// cleared instead, which is one stamp.
 	MaxPending = 100_000
+	// maxPendingBytes bounds how long their names may be together.
+	maxPendingBytes = 64 << 20
 	// batchSize is how many are carried out at a time.
 	batchSize = 500
 
@@ -50,7 +52,7 @@ type Outbox struct {
 // New returns an outbox over a queue that the shared tier asks, too. Its goroutine ends
 // with ctx.
 func New(ctx context.Context, q *pending.Queue, stamps *stamp.Table, r *remote.Tier, m *memory.Memory, b *bus.Conn, e *emit.Emitter) *Outbox {
-	q.Max = MaxPending
+	q.Max, q.MaxBytes = MaxPending, maxPendingBytes
 	return &Outbox{queue: q, stamps: stamps, remote: r, memory: m, bus: b, emit: e, retry: retry{ctx: ctx}}
 }
 
