@@ -47,6 +47,7 @@ type (
 	}
 	adhocBase struct{ ID int }
 	adhocTree struct {
+		tableName struct{}
 		adhocBase
 		*AdhocNamed
 		At       time.Time `msgpack:"at,omitempty"`

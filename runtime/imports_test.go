@@ -39,6 +39,7 @@ var rooms = []struct {
 	{"runtime/event", ""},
 	{"stamp", "clock random"},
 	{"background", "gate"},
+	{"echo", "clock"},
 	{"scan", "reflectvalue"},
 	{"reflectwire", "reflectvalue"},
 	{"runtime/wire", "reflectvalue reflectwire scan"},
@@ -51,7 +52,7 @@ var rooms = []struct {
 
 	// The tiers, and the other processes.
 	{"bus", "breaker clock emit guard runtime/event"},
-	{"remote", "background breaker clock emit entry guard pending policy runtime/event stamp"},
+	{"remote", "background breaker clock echo emit entry guard pending policy runtime/event stamp"},
 	{"memory", "bus clock entry fence flight keytext remote stamp"},
 	{"outbox", "bus clock emit entry fence memory pending remote runtime/event stamp"},
 

@@ -96,7 +96,7 @@ func (c *checker) fields(path string, t reflect.Type, key bool) {
 		f := t.Field(i)
 		at := path + "." + f.Name
 		switch {
-		case f.Name == "_", settings(f), Skipped(f):
+		case f.Name == "_", Skipped(f), !f.IsExported() && !f.Anonymous && holdsNothing(f.Type):
 		case f.IsExported(), setField(f):
 			c.check(at, f.Type, key, true)
 		case f.Anonymous:

@@ -139,7 +139,7 @@ func isExact(t reflect.Type, strict bool) bool {
 			for i := range t.NumField() {
 				f := t.Field(i)
 				switch {
-				case f.Name == "_" || settings(f):
+				case f.Name == "_" || !f.IsExported() && !f.Anonymous && holdsNothing(f.Type):
 				case Skipped(f):
 					if strict {
 						return true
@@ -207,7 +207,7 @@ func Loses(t reflect.Type) bool {
 		}
 		if t.Kind() == reflect.Struct {
 			for i := range t.NumField() {
-				if f := t.Field(i); f.Name != "_" && !settings(f) && Skipped(f) {
+				if f := t.Field(i); f.Name != "_" && !holdsNothing(f.Type) && Skipped(f) {
 					return true
 				}
 			}
@@ -225,6 +225,22 @@ func Skipped(f reflect.StructField) bool {
 // settings reports whether a field is there only for its tag, which is about the struct.
 func settings(f reflect.StructField) bool {
 	return f.Name == "_msgpack" && f.Type.Kind() == reflect.Struct && f.Type.NumField() == 0
+}
+
+// holdsNothing reports whether t has one value only, so that nothing is lost with it.
+func holdsNothing(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Array:
+		return t.Len() == 0 || holdsNothing(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if f := t.Field(i); f.Name != "_" && !holdsNothing(f.Type) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
 }
 
 // setField reports whether an embedded field that is not exported can be decoded: only a

@@ -208,7 +208,7 @@ func skipped(s *types.Struct, i int) bool {
 // drops reports whether a struct has fields that are not encoded because their tags say so.
 func drops(s *types.Struct) bool {
 	for i := range s.NumFields() {
-		if f := s.Field(i); f.Name() != "_" && !settings(f) && skipped(s, i) {
+		if f := s.Field(i); f.Name() != "_" && !HoldsNothing(f.Type()) && skipped(s, i) {
 			return true
 		}
 	}
