@@ -11,6 +11,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/fence"
+	"github.com/cachegen/cachegen/runtime/internal/keytext"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
 )
 
@@ -138,7 +139,7 @@ func (o *Outbox) eachIfRefused(names []string, do func([]string) error) error {
 	for _, name := range names {
 		switch err := do([]string{name}); {
 		case errors.Is(err, drivers.ErrRefused):
-			o.emit.Warn("shared tier: pending invalidation refused, not tried again", err, "name", name)
+			o.emit.Warn("shared tier: pending invalidation refused, not tried again", err, "name", keytext.Show(name))
 		default:
 			errs = append(errs, err)
 		}
