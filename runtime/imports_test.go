@@ -34,6 +34,7 @@ var rooms = []struct {
 	{"breaker", ""},
 	{"fence", ""},
 	{"flight", ""},
+	{"pace", ""},
 	{"pending", ""},
 	{"reflectvalue", ""},
 	{"runtime/event", "keytext"},
@@ -50,7 +51,7 @@ var rooms = []struct {
 
 	// The tiers, and the other processes.
 	{"bus", "breaker clock emit guard runtime/event"},
-	{"remote", "background breaker clock emit entry guard keytext pending policy runtime/event stamp"},
+	{"remote", "background breaker clock emit entry guard keytext pace pending policy runtime/event stamp"},
 	{"memory", "bus clock entry fence flight keytext remote stamp"},
 	{"outbox", "bus clock emit entry fence keytext memory pending remote runtime/event stamp"},
 
