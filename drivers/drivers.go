@@ -17,6 +17,7 @@
 //	L1        Ranger          RangerOf          list the items in memory
 //	Bus       MessageLimiter  MessageLimiterOf  say how large a message may be
 //	Listener  KeyListener     KeyListenerOf     be told of keys that change from outside
+//	Listener  LossListener    LossListenerOf    be told since when messages may be lost
 //	any       Checker         CheckerOf         report unusable options
 //	any       ReadyChecker    ReadyCheckerOf    ask the servers whether they can be used
 //

@@ -157,6 +157,7 @@ func (t *Tier) set(ctx context.Context, o operation, items []drivers.Item) error
 	return t.chunked(ctx, &t.pace.writes, len(items), o.limit, valueSize(items), func(from, to int) error {
 		o, some := o, items[from:to]
 		o.keys = len(some)
+		t.noteItems(some)
 		err := t.run(ctx, o, func(ctx context.Context) error { return t.Driver.SetMany(ctx, some) })
 		t.markInDoubt(some, err)
 		return err
@@ -167,6 +168,7 @@ func (t *Tier) set(ctx context.Context, o operation, items []drivers.Item) error
 func (t *Tier) Delete(ctx context.Context, keys []string) error {
 	return t.chunked(ctx, &t.pace.writes, len(keys), t.Timeout, nil, func(from, to int) error {
 		o := operation{name: "delete", keys: to - from, limit: t.Timeout, urgent: true, again: true}
+		t.noteDeleted(keys[from:to])
 		return t.run(ctx, o, func(ctx context.Context) error { return t.Driver.DeleteMany(ctx, keys[from:to]) })
 	})
 }
@@ -179,6 +181,7 @@ func (t *Tier) add(ctx context.Context, n int, stamps func() []drivers.Item) (st
 	o := operation{name: "add", keys: n, limit: t.Timeout, held: &t.refused.writes, again: true}
 	err = t.run(ctx, o, func(ctx context.Context) (err error) {
 		items := stamps()
+		t.noteItems(items)
 		if t.adder != nil {
 			stored, err = t.adder.AddMany(ctx, items)
 			return counted(err, len(stored), len(items))
@@ -203,6 +206,7 @@ func (t *Tier) swap(ctx context.Context, swaps []drivers.Swap) (swapped []bool, 
 
 func (t *Tier) swapBy(ctx context.Context, o operation, swaps []drivers.Swap) (swapped []bool, err error) {
 	o.name, o.keys, o.limit = "swap", len(swaps), t.Timeout
+	t.noteSwaps(swaps)
 	err = t.run(ctx, o, func(ctx context.Context) (err error) {
 		swapped, err = t.swapper.SwapMany(ctx, swaps)
 		return counted(err, len(swapped), len(swaps))

@@ -23,6 +23,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/background"
 	"github.com/cachegen/cachegen/runtime/internal/breaker"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
+	"github.com/cachegen/cachegen/runtime/internal/echo"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/pace"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
@@ -53,6 +54,8 @@ type Config struct {
 	Emit        *emit.Emitter
 	// Fail makes the error of an operation that callers get.
 	Fail func(op string, err error) error
+	// Watched reports whether the bus reports what changes in the tier; nil: it does not.
+	Watched func() bool
 	// Closed is called when the breaker closes.
 	Closed func()
 }
@@ -67,6 +70,7 @@ type Tier struct {
 	pace    struct{ reads, writes pace.Pace }
 	refused struct{ reads, writes breaker.Breaker } // what the server does not let us do
 	inDoubt inDoubt
+	written echo.Written // remembered while the bus watches the tier
 }
 
 // New returns a Tier.
