@@ -202,7 +202,7 @@ func (l *Loader) runStages(ctx context.Context, cancel context.CancelCauseFunc, 
 	errResult := l.addResultStamps(ctx, ld, loaded)
 	l.prolongStamps(ctx, loaded)
 	// Under stamps that only this process knows nobody else could use it.
-	l.store(ctx, ld.Request.Kind, loaded, errStamps == nil && errResult == nil)
+	l.store(ctx, ld.Request.Kind, loaded, errStamps == nil && errResult == nil, ld.Request.Policy.BatchMax)
 }
 
 // lookAgain ends the keys that the flight before this one has just loaded, or has just
