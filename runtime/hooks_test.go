@@ -63,6 +63,7 @@ func (d *diary) hooks() event.Hooks {
 		Loaded: func(e event.Load) {
 			d.add("loaded %v %v%s%s%s", e.Keys, e.Took, mark(e.Err != nil, "failed"), mark(e.Refresh, "refresh"), mark(e.Background, "background"))
 		},
+		Skipped:    func(e event.Skip) { d.add("skipped %s %d: %d run, %d left", e.Cache, e.Keys, e.Running, e.Left) },
 		Written:    func(e event.Write) { d.add("written %s%s", e.Key, mark(e.Loaded, "loaded")) },
 		Deleted:    invalidated("deleted"),
 		Expired:    invalidated("expired"),
@@ -122,6 +123,34 @@ func TestHooksTellWhatHappensInMemory(t *testing.T) {
 		src.fail.Store(true)
 		_, _ = c.GetOrSet(t.Context(), 7, src.load)
 		wantLines(t, &d, "loaded [@users:7] 1s failed", "miss @users:7")
+	})
+}
+
+func TestHooksTellWhatIsNotLoadedInTheBackground(t *testing.T) {
+	mayTell(t, "not loaded in the background", "not refreshed until")
+	inEveryShapeWithMemory(t, func(t *testing.T, in shape) {
+		var d diary
+		s := newStore(t, in.tiers(), runtime.MaxBackground(2), runtime.TTL(time.Second), runtime.Grace(time.Hour),
+			runtime.HardTimeout(10*time.Second), runtime.WithHooks(event.Hooks{Skipped: d.hooks().Skipped}))
+		c := newCache[int, int](t, s)
+		fill(t, c, 3)
+		release := make(chan struct{})
+		read := func(k int) {
+			t.Helper()
+			got, err := c.GetOrSet(t.Context(), k, func(context.Context) (int, error) { <-release; return 2, nil })
+			want(t, got, err, 1)
+		}
+		read(0)
+		wantLines(t, &d)
+		read(1)
+		wantLines(t, &d, "skipped  1: 1 run, 0 left")
+		time.Sleep(11 * time.Second)
+		read(1)
+		wantLines(t, &d, "skipped  1: 0 run, 1 left")
+		close(release)
+		synctest.Wait()
+		read(1)
+		wantLines(t, &d)
 	})
 }
 

@@ -83,9 +83,10 @@ func MaxLoadTime(d time.Duration) StoreOption {
 	return storeOption(func(c *storeConfig) { c.MaxLoadTime = d })
 }
 
-// MaxBackground is how many loads may run at a time for which no caller waits.
-// Beyond it stale values are served without being refreshed; zero never
-// refreshes in the background. The default is 256.
+// MaxBackground is how many loads may run at a time for which no caller waits; a function
+// takes at most as many as it leaves free. Loads past their limit do not count. Beyond that,
+// or if half as many loads of a function were given up and have not returned, its stale values
+// are served without being refreshed; zero never refreshes. The default is 256.
 func MaxBackground(n int) StoreOption {
 	return storeOption(func(c *storeConfig) { c.Background = n })
 }

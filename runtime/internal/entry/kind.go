@@ -52,6 +52,15 @@ type Kind struct {
 	SetsTags atomic.Bool
 }
 
+// Function names the function whose entries they are, for what functions share. Caches of one
+// function in several namespaces are one; ad-hoc caches of one namespace are one, too.
+func (k *Kind) Function() string {
+	if k.Cache != "" {
+		return k.Cache
+	}
+	return k.Prefix
+}
+
 // Cells returns the cells of an entry's stamps: the required ones and those of tags.
 func (k *Kind) Cells(tags []string) []*stamp.Cell {
 	cells := make([]*stamp.Cell, len(k.Required), len(k.Required)+len(tags))

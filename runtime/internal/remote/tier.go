@@ -65,6 +65,8 @@ type Tier struct {
 	breaker breaker.Breaker
 	refused struct{ reads, writes breaker.Breaker } // what the server does not let us do
 	inDoubt inDoubt
+	// refreshes has a mutex of its own.
+	refreshes refreshes
 }
 
 // New returns a Tier.
