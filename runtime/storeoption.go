@@ -66,9 +66,8 @@ func WithCodec(codec Codec) SharedOption {
 	}
 }
 
-// Logger says where a store reports what callers do not see: loads that fail while a
-// grace value is served, tiers that do not answer. The default, and nil, is
-// slog.Default().
+// Logger says where a store reports what callers do not see: loads that fail while a grace value
+// is served, tiers that do not answer. The default, and nil, is slog.Default().
 func Logger(logger *slog.Logger) SharedOption {
 	return sharedOption{
 		func(c *storeConfig) { c.Logger = logger },
@@ -83,10 +82,9 @@ func MaxLoadTime(d time.Duration) StoreOption {
 	return storeOption(func(c *storeConfig) { c.MaxLoadTime = d })
 }
 
-// MaxBackground is how many loads may run at a time for which no caller waits; a function
-// takes at most as many as it leaves free. Loads past their limit do not count. Beyond that,
-// or if half as many loads of a function were given up and have not returned, its stale values
-// are served without being refreshed; zero never refreshes. The default is 256.
+// MaxBackground is how many loads may run at a time for which no caller waits; a function takes
+// at most as many as it leaves free. Beyond that, or while half as many loads of a function have
+// been given up and not returned, its stale values are not refreshed. The default is 256.
 func MaxBackground(n int) StoreOption {
 	return storeOption(func(c *storeConfig) { c.Background = n })
 }

@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"iter"
 	"time"
 
@@ -65,6 +66,8 @@ type Tier struct {
 	breaker breaker.Breaker
 	refused struct{ reads, writes breaker.Breaker } // what the server does not let us do
 	inDoubt inDoubt
+	// lastTags is the number of tag changes that was read last; nil if none was.
+	lastTags atomic.Pointer[[]byte]
 	// refreshes has a mutex of its own.
 	refreshes refreshes
 }
