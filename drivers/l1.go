@@ -11,8 +11,10 @@ type L1 interface {
 	Get(hash uint64) any
 	// Set stores item, which is never nil, under hash in place of any other.
 	// size is the item's approximate footprint in bytes, at least 1. An item
-	// that the tier does not keep is dropped, together with the item it replaces.
-	Set(hash uint64, item any, size int)
+	// that the tier does not keep is dropped, together with the item it replaces:
+	// the error says why, and wraps [ErrRefused] if no tier with these options keeps
+	// an item of that size. That an item is evicted sooner or later is no error.
+	Set(hash uint64, item any, size int) error
 	// Delete removes the item of hash, if there is one.
 	Delete(hash uint64)
 	// Clear removes every item.

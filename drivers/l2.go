@@ -31,7 +31,9 @@ type Item struct {
 //
 // A method returns soon after its context has ended, with an error that wraps the
 // context's error; on a context that has already ended it does nothing. A write that
-// was abandoned in this way may still take effect a little later. After Close a method
+// was abandoned in this way may still take effect a little later. What stores a value
+// is sent once: if the answer is lost, the call fails. Sent again, it could bring back
+// what has been deleted since. Reads and deletions may be sent again. After Close a method
 // fails with [ErrClosed]. Errors begin with the driver's name and a colon, and name the
 // operation with the method's first word: "redis: get 2 keys: …". After an error the
 // caller does not know which of the keys were changed.

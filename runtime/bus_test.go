@@ -314,7 +314,7 @@ func TestAStampThatWasReadBeforeTheBusIsBackIsNotBelieved(t *testing.T) {
 		var armed atomic.Bool
 		armed.Store(true)
 		l2.After = func(op string, keys []string) {
-			if op == "get" && strings.Contains(strings.Join(keys, " "), "!d:t:t") && armed.CompareAndSwap(true, false) {
+			if op == "get" && strings.Contains(strings.Join(keys, " "), "!s:t:t") && armed.CompareAndSwap(true, false) {
 				if err := b.DeleteByTag(ctx, "t"); err != nil {
 					t.Error(err)
 				}
@@ -387,6 +387,13 @@ func (r *readOnlyTier) SetMany(ctx context.Context, items []drivers.Item) error 
 		return errDown
 	}
 	return r.Shared.SetMany(ctx, items)
+}
+
+func (r *readOnlyTier) DeleteMany(ctx context.Context, keys []string) error {
+	if r.on.Load() {
+		return errDown
+	}
+	return r.Shared.DeleteMany(ctx, keys)
 }
 
 // A shared tier that is slower than the soft timeout, and answers, is not taken for one

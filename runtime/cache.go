@@ -66,8 +66,10 @@ func (c *Cache[K, V]) Namespace(name string) (*Cache[K, V], error) {
 // the others get the PanicError as an error. When the load is slow or fails and there is
 // a grace value, the grace value is served.
 //
-// The cache keeps the value that load returns, not a copy: afterwards load must not change
-// anything that the value refers to. Callers get copies, unless the function is shared.
+// The cache keeps a copy of what load returns, which refers to nothing else: a part of a long
+// string does not keep the string. Callers get copies of that, unless the function is
+// shared. Structs with a lock are not copied, nor is what unexported fields point to. A
+// value that no tier keeps, see event.Refusal, is loaded again each time.
 //
 // An error is the one that load returned, or ctx's, or that of a key that cannot be
 // written, or [ErrTimeout], [ErrRecursive], [ErrGoexit], [ErrClosed], [ErrNotBound]; or,
@@ -160,10 +162,11 @@ func (c *Cache[K, V]) Missing(ctx context.Context, key K) (bool, error) {
 
 // Set stores v under key; of a nil pointer or interface, that there is no value, for the
 // [NotFoundTTL]: by default it deletes. Loads of the key that are running do not
-// replace v. The cache keeps a copy, as on a hit, so that the caller may go on to change v.
+// replace v. The cache keeps a copy, as on a load, so that the caller may go on to change v.
 // Errors are those of [Cache.Delete]. If only the other processes could not be told, v is stored all the same.
 // After any other error memory holds no value, and the shared tier holds the old value, v,
-// or none.
+// or none. That one of two tiers does not take v is no error: see event.Refusal. If none
+// does, the error wraps drivers.ErrRefused, or says why v cannot be written.
 //
 //go:noinline
 func (c *Cache[K, V]) Set(ctx context.Context, key K, v V, options ...CallOption) error {

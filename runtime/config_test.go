@@ -7,38 +7,40 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/memory"
 	"github.com/cachegen/cachegen/runtime"
 	"github.com/cachegen/cachegen/runtime/gen"
+	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
 
 func TestNewStoreRefuses(t *testing.T) {
 	for wanted, options := range map[string][]runtime.StoreOption{
-		"it has no tier":            {},
-		"TTL 0s":                    {memoryTier(), runtime.TTL(0)},
-		"Grace -1s":                 {memoryTier(), runtime.Grace(-time.Second)},
-		"Timeout 2s":                {memoryTier(), runtime.Timeout(2 * time.Second), runtime.HardTimeout(time.Second)},
-		"ErrorTTL -1s":              {memoryTier(), runtime.ErrorTTL(-time.Second)},
-		"LockTimeout -1s":           {memoryTier(), runtime.LockTimeout(-time.Second)},
-		"NotFoundTTL -1s":           {memoryTier(), runtime.NotFoundTTL(-time.Second)},
-		"RefreshAfter -1s":          {memoryTier(), runtime.RefreshAfter(-time.Second)},
-		"RefreshAfter 2s":           {memoryTier(), runtime.RefreshAfter(2 * time.Second), runtime.TTL(2 * time.Second)},
-		"RefreshAtPercent 100":      {memoryTier(), runtime.RefreshAtPercent(100)},
-		"RefreshAtPercent -1":       {memoryTier(), runtime.RefreshAtPercent(-1)},
-		"JitterPercent 100":         {memoryTier(), runtime.JitterPercent(100)},
-		"Jitter 2s":                 {memoryTier(), runtime.Jitter(2 * time.Second), runtime.TTL(2 * time.Second)},
-		"L1TTL 3s":                  {memoryTier(), runtime.L1TTL(3 * time.Second), runtime.TTL(2 * time.Second)},
-		`prefix "a!"`:               {memoryTier(), runtime.Prefix("a!")},
-		`prefix "a:"`:               {memoryTier(), runtime.Prefix("a:")},
-		"L2Timeout 0s":              {memoryTier(), runtime.L2Timeout(0)},
-		"MaxLoadTime":               {memoryTier(), runtime.MaxLoadTime(-1)},
-		"StampTrust":                {memoryTier(), runtime.StampTrust(0)},
-		"WithCodec: given nil":      {memoryTier(), runtime.WithCodec(nil)},
-		"WithBus: given nil":        {memoryTier(), runtime.WithBus(nil)},
-		"L1, L2: given nil":         {runtime.L1(nil), runtime.L2(nil)},
-		"MaxBackground -1":          {memoryTier(), runtime.MaxBackground(-1)},
-		"one of its options is nil": {nil},
-		"MaxSize":                   {runtime.L1(memory.New(memory.Options{MaxSize: "lots"}))},
+		"it has no tier":                {},
+		"TTL 0s":                        {memoryTier(), runtime.TTL(0)},
+		"Grace -1s":                     {memoryTier(), runtime.Grace(-time.Second)},
+		"Timeout 2s":                    {memoryTier(), runtime.Timeout(2 * time.Second), runtime.HardTimeout(time.Second)},
+		"ErrorTTL -1s":                  {memoryTier(), runtime.ErrorTTL(-time.Second)},
+		"LockTimeout -1s":               {memoryTier(), runtime.LockTimeout(-time.Second)},
+		"NotFoundTTL -1s":               {memoryTier(), runtime.NotFoundTTL(-time.Second)},
+		"RefreshAfter -1s":              {memoryTier(), runtime.RefreshAfter(-time.Second)},
+		"RefreshAfter 2s":               {memoryTier(), runtime.RefreshAfter(2 * time.Second), runtime.TTL(2 * time.Second)},
+		"RefreshAtPercent 100":          {memoryTier(), runtime.RefreshAtPercent(100)},
+		"RefreshAtPercent -1":           {memoryTier(), runtime.RefreshAtPercent(-1)},
+		"JitterPercent 100":             {memoryTier(), runtime.JitterPercent(100)},
+		"Jitter 2s":                     {memoryTier(), runtime.Jitter(2 * time.Second), runtime.TTL(2 * time.Second)},
+		"L1TTL 3s":                      {memoryTier(), runtime.L1TTL(3 * time.Second), runtime.TTL(2 * time.Second)},
+		`prefix "a!"`:                   {memoryTier(), runtime.Prefix("a!")},
+		`prefix "a:"`:                   {memoryTier(), runtime.Prefix("a:")},
+		"L2Timeout 0s":                  {memoryTier(), runtime.L2Timeout(0)},
+		"MaxLoadTime":                   {memoryTier(), runtime.MaxLoadTime(-1)},
+		"StampTrust":                    {memoryTier(), runtime.StampTrust(0)},
+		"WithCodec: given nil":          {memoryTier(), runtime.WithCodec(nil)},
+		"WithBus: given nil":            {memoryTier(), runtime.WithBus(nil)},
+		"L1, L2: given nil":             {runtime.L1(nil), runtime.L2(nil)},
+		"MaxBackground -1":              {memoryTier(), runtime.MaxBackground(-1)},
+		"one of its options: given nil": {nil},
+		"MaxSize":                       {runtime.L1(memory.New(memory.Options{MaxSize: "lots"}))},
 	} {
 		_, err := runtime.NewStore("s", options...)
 		if err == nil || !strings.Contains(err.Error(), wanted) {
@@ -49,6 +51,29 @@ func TestNewStoreRefuses(t *testing.T) {
 		t.Error("an empty name was accepted")
 	}
 }
+
+// A pruner of SQL runs from when its tier is made: nobody else can end it.
+func TestAStoreThatIsRefusedClosesItsTiers(t *testing.T) {
+	for name, options := range map[string][]runtime.StoreOption{
+		"a bad option":       {runtime.StampTrust(0)},
+		"a bad cache option": {runtime.TTL(-1)},
+		"nil":                {runtime.WithCodec(nil)},
+		"a nil option":       {nil},
+		"a bus that is nil":  {runtime.WithBus(nil)},
+	} {
+		tier := &closing{L2: &faketier.Shared{}}
+		if _, err := runtime.NewStore("s", append([]runtime.StoreOption{runtime.L2(tier)}, options...)...); err == nil || tier.closed != 1 {
+			t.Errorf("%s: %v, closed %d times", name, err, tier.closed)
+		}
+	}
+}
+
+type closing struct {
+	drivers.L2
+	closed int
+}
+
+func (c *closing) Close() error { c.closed++; return nil }
 
 func TestNewStoresRefuses(t *testing.T) {
 	a, b, twin := named(t, "a"), named(t, "b"), named(t, "a")

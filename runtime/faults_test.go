@@ -217,7 +217,7 @@ func TestTagDeletionsThatEndOutOfOrder(t *testing.T) {
 		hold := make(chan struct{})
 		var armed atomic.Bool
 		shared.After = func(op string, keys []string) {
-			if op == "set" && keys[0] == "!d:t:t" && armed.CompareAndSwap(true, false) {
+			if op == "set" && keys[0] == "!s:t:t" && armed.CompareAndSwap(true, false) {
 				<-hold
 			}
 		}
@@ -416,7 +416,7 @@ func TestAKeyTypeCannotReachNamespacesOrStamps(t *testing.T) {
 	var shared faketier.Shared
 	s := newStore(t, memoryTier(), runtime.L2(&shared))
 	root := newCache[handle, int](t, s)
-	for _, key := range []handle{"@users:7", "!d:s", "b:!d:s", "b:@users:7"} {
+	for _, key := range []handle{"@users:7", "!s:s", "b:!s:s", "b:@users:7"} {
 		if err := root.Set(t.Context(), key, 1); err == nil || !strings.Contains(err.Error(), "reserved") {
 			t.Errorf("Set of %s: %v, want that it is reserved", key, err)
 		}

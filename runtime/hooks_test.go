@@ -170,9 +170,9 @@ func TestHooksTellOfTheSharedTierAndTheBus(t *testing.T) {
 		_, b := open(&other)
 		var src source
 		_, _ = a.GetOrSet(t.Context(), 7, src.load)
-		wantLines(t, &d, "L2 read 4", "L2 add 2", "L2 add 1", "loaded [7] 0s", "L2 write 1", "written 7 loaded", "miss 7")
+		wantLines(t, &d, "L2 read 3", "L2 add 1", "L2 add 1", "loaded [7] 0s", "L2 write 1", "written 7 loaded", "miss 7")
 		_, _ = b.GetOrSet(t.Context(), 7, src.load)
-		wantLines(t, &other, "L2 read 4", "hit 7 L2")
+		wantLines(t, &other, "L2 read 3", "hit 7 L2")
 		_ = b.Delete(t.Context(), 7)
 		wantLines(t, &other, "L2 delete 1", "published drop [7]", "deleted [7] []  ")
 		wantLines(t, &d, "received drop [7]")

@@ -27,6 +27,7 @@ var rooms = []struct {
 	{"gate", ""},
 	{"guard", ""},
 	{"keymutex", ""},
+	{"owner", ""},
 	{"keytext", ""},
 	{"ratelog", ""},
 	{"clock", ""},
@@ -36,7 +37,7 @@ var rooms = []struct {
 	{"pending", ""},
 	{"reflectvalue", ""},
 	{"runtime/event", ""},
-	{"stamp", "random"},
+	{"stamp", "clock random"},
 	{"background", "gate"},
 	{"scan", "reflectvalue"},
 	{"runtime/wire", "reflectvalue scan"},
@@ -59,7 +60,7 @@ var rooms = []struct {
 	{"invalidate", "background bus clock emit entry fence keymutex memory outbox pending policy remote runtime/event stamp"},
 
 	// The whole.
-	{"store", "background bus emit invalidate load lookup memory outbox pending random remote runtime/event stamp"},
+	{"store", "background bus emit guard invalidate load lookup memory outbox owner pending random remote runtime/event stamp"},
 	{"untyped", "emit entry keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
 	{"typed", "untyped"},
 	{"runtime", "background entry load policy registry remote runtime/event runtime/wire store typed untyped"},

@@ -107,12 +107,11 @@ func RefreshAtPercent(p int) Option {
 	return option(func(o *policy.Options) { o.Refresh = policy.Some(policy.Span{Percent: p}) })
 }
 
-// ErrorTTL is how long the failure of a loader is remembered when no grace value
-// was served instead: GetOrSet returns the error again without loading. This process
-// remembers it, for the callers of one key; whatever invalidates or sets the key
-// makes it forget. Panics, [ErrClosed] and loads that were cancelled because nobody
-// waited any more are not remembered; [ErrTimeout] is. Zero, the default, remembers
-// nothing.
+// ErrorTTL is how long the failure of a loader is remembered when no grace value was served instead:
+// GetOrSet returns the error again without loading. This process remembers it, for the callers of
+// one key; whatever invalidates or sets the key makes it forget. Panics, [ErrClosed] and loads that
+// were cancelled because nobody waited any more are not remembered; [ErrTimeout] is. Zero, the
+// default, remembers nothing.
 func ErrorTTL(d time.Duration) Option {
 	return option(func(o *policy.Options) { o.ErrorTTL = policy.Some(d) })
 }

@@ -268,7 +268,7 @@ func TestWhatWasDeletedIsServedToNobodyWhoCameLater(t *testing.T) {
 		var shared faketier.Shared
 		var slow atomic.Bool
 		shared.Before = func(_ context.Context, op string, keys []string) error {
-			if op == "get" && slices.Contains(keys, "!d:t:u") && slow.CompareAndSwap(true, false) {
+			if op == "get" && slices.Contains(keys, "!s:t:u") && slow.CompareAndSwap(true, false) {
 				time.Sleep(500 * time.Millisecond)
 			}
 			return nil

@@ -357,7 +357,7 @@ func TestARefreshOffersNothingThatWasInvalidated(t *testing.T) {
 				var shared faketier.Shared
 				var slow atomic.Bool
 				shared.Before = func(_ context.Context, op string, keys []string) error {
-					if op == "get" && slices.Contains(keys, "!d:t:t") && slow.CompareAndSwap(true, false) {
+					if op == "get" && slices.Contains(keys, "!s:t:t") && slow.CompareAndSwap(true, false) {
 						time.Sleep(2 * time.Second)
 					}
 					return nil

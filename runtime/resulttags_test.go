@@ -32,7 +32,7 @@ func TestAResultTagReadWhileItChangesIsNotTrusted(t *testing.T) {
 		src.value.Store(2)
 		src.delay.Store(0)
 		shared.After = func(op string, keys []string) {
-			if op == "set" && keys[0] == "!d:t:team:1" {
+			if op == "set" && keys[0] == "!s:t:team:1" {
 				time.Sleep(5 * time.Second) // the load ends before this process knows
 			}
 		}
@@ -104,7 +104,7 @@ func TestAResultTagIsNotTrustedBecauseAnotherLoadHasReadItsStamp(t *testing.T) {
 		c := openResultTagged(t, here)
 		var again atomic.Bool
 		shared.Before = func(_ context.Context, op string, keys []string) error {
-			if op == "get" && keys[0] == "!d:t:team:1" && !again.Swap(true) {
+			if op == "get" && keys[0] == "!s:t:team:1" && !again.Swap(true) {
 				time.Sleep(time.Second / 2)
 				return errors.New("the connection was lost")
 			}

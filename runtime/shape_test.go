@@ -166,6 +166,7 @@ func (c *complaints) options() runtime.StoreOption {
 		Pending:    func(e event.Pending) { failed("pending", e.Err) },
 		Operation:  func(e event.Operation) { failed("operation "+e.Op, e.Err) },
 		Unreadable: func(e event.Unreadable) { failed("unreadable", e.Err) },
+		Refused:    func(e event.Refusal) { failed("refused", e.Err) },
 		Deleted:    invalidation, Expired: invalidation, Cleared: invalidation,
 		Published: message, Received: message,
 	}))

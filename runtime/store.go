@@ -28,26 +28,29 @@ type Store struct {
 
 // NewStore makes a store. It needs a tier: [L1], [L2] or both. The name is what
 // `store=` in a directive refers to. The store owns its tiers and bus from here
-// on and closes them in [Store.Close]; clients and database handles stay the
-// caller's.
+// on and closes them in [Store.Close], or here if NewStore fails; clients and
+// database handles stay the caller's. What several stores have is closed with the
+// last of them.
 func NewStore(name string, options ...StoreOption) (*Store, error) {
 	c := storeConfig{Config: store.Config{
 		Name: name, MaxLoadTime: DefaultMaxLoadTime, L2Timeout: DefaultL2Timeout, StampTrust: DefaultStampTrust,
 		BreakFor: DefaultL2CircuitBreakerDuration, Background: DefaultBackground, Errors: publicErrors,
 	}}
 	for _, o := range options {
-		if o == nil {
-			return nil, fmt.Errorf("cachegen: new store %q: one of its options is nil", name)
+		if c.refuse(o == nil, "one of its options"); o != nil {
+			o.applyToStore(&c)
 		}
-		o.applyToStore(&c)
 	}
+	err := c.Config.Check()
 	if len(c.refused) > 0 {
-		return nil, fmt.Errorf("cachegen: new store %q: %s: given nil", name, strings.Join(c.refused, ", "))
+		err = fmt.Errorf("%s: given nil", strings.Join(c.refused, ", "))
 	}
-	if err := errors.Join(c.Config.Check(), policy.CheckOptions(c.options)); err != nil {
-		return nil, fmt.Errorf("cachegen: new store %q: %w", name, err)
+	var rooms *store.Store
+	if err = errors.Join(err, policy.CheckOptions(c.options)); err != nil {
+		c.Discard()
+	} else {
+		rooms, err = store.New(c.Config)
 	}
-	rooms, err := store.New(c.Config)
 	if err != nil {
 		return nil, fmt.Errorf("cachegen: new store %q: %w", name, err)
 	}
@@ -96,7 +99,9 @@ func (s *Store) Ready(ctx context.Context) error {
 // loaded, and tries again to carry out the invalidations that did not reach everyone,
 // until ctx is done, or for 10 s if ctx has no deadline. Then it cancels the loads, and
 // says how many calls and loads there were, and which invalidations are lost, with an
-// [InvalidationError]. It closes the tiers and the bus. Calling it again does nothing.
+// [InvalidationError]. It closes the tiers and the bus, which may go on in the background
+// if they take longer. It does not wait for what cannot succeed any more because a client
+// is closed. Calling it again does nothing.
 func (s *Store) Close(ctx context.Context) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc

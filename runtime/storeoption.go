@@ -95,9 +95,8 @@ func L2Timeout(d time.Duration) StoreOption {
 	return storeOption(func(c *storeConfig) { c.L2Timeout = d })
 }
 
-// L2SoftTimeout bounds a read of the shared tier where there is a grace value to fall
-// back to. After it the read goes on as if the tier did not have the key. Zero, the
-// default, is no bound but [L2Timeout].
+// L2SoftTimeout bounds a read of the shared tier where there is a grace value to fall back to. After
+// it the read goes on as if the tier did not have the key. Zero, the default, is [L2Timeout].
 func L2SoftTimeout(d time.Duration) StoreOption {
 	return storeOption(func(c *storeConfig) { c.L2SoftTimeout = d })
 }
@@ -116,8 +115,7 @@ func L2CircuitBreakerDuration(d time.Duration) SharedOption {
 	}
 }
 
-// WithHooks lets a program see what a store does, or all stores of [NewStores].
-// Given more than once, all hooks are called.
+// WithHooks lets a program see what a store does, or all stores of [NewStores]. All are called.
 func WithHooks(h event.Hooks) SharedOption {
 	return sharedOption{
 		func(c *storeConfig) { c.Hooks = event.Join(c.Hooks, h) },
@@ -125,11 +123,10 @@ func WithHooks(h event.Hooks) SharedOption {
 	}
 }
 
-// StampTrust bounds how long this process believes what it knows of the stamps of tags,
-// namespaces and clears before it reads them from the shared tier again, and how long a
-// memory tier whose bus is disconnected serves entries without doing so. While a read is
-// under way the old stamp is used, for at most as long again. The default is 3 s;
-// [NewStore] refuses zero or less.
+// StampTrust bounds how long this process believes what it knows of the stamps of tags, namespaces
+// and clears before it reads them from the shared tier again, and how long a memory tier whose bus
+// is disconnected serves entries without doing so. While a read is under way the old stamp is used,
+// for at most as long again. The default is 3 s; [NewStore] refuses zero or less.
 func StampTrust(d time.Duration) StoreOption {
 	return storeOption(func(c *storeConfig) { c.StampTrust = d })
 }

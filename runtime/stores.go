@@ -45,7 +45,8 @@ func (o storesOption) applyToStores(c *storesConfig) { o(c) }
 
 // NewStores gathers stores and options that hold for all of them where a store
 // itself does not give them. defaultName is the name of the default store. It fails if that
-// store is missing, a name is given twice, or a store is in other Stores already.
+// store is missing, a name is given twice, or a store is in other Stores already. The stores
+// stay the caller's then, who closes them.
 // Caches should be opened after it: those opened before keep the options of then.
 func NewStores(defaultName string, parts ...StoresOption) (Stores, error) {
 	var c storesConfig

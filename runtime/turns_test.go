@@ -77,7 +77,7 @@ func TestATagDeletedWhileItsStampIsMade(t *testing.T) {
 		s2, c2 := openTeam(t, &shared, nil)
 		var armed atomic.Bool
 		shared.Before = func(_ context.Context, op string, keys []string) error {
-			if op == "add" && keys[0] == "!d:t:team" && armed.CompareAndSwap(true, false) {
+			if op == "add" && keys[0] == "!s:t:team" && armed.CompareAndSwap(true, false) {
 				s2.DeleteByTag(context.Background(), "team")
 			}
 			return nil

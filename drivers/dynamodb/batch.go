@@ -118,7 +118,7 @@ func (d *Driver) setMany(ctx context.Context, items []drivers.Item) error {
 		position[item.Key] = len(requests)
 		requests = append(requests, request)
 	}
-	return d.write(ctx, requests)
+	return d.write(ctx, requests, once)
 }
 
 // DeleteMany implements [drivers.L2].
@@ -142,12 +142,12 @@ func (d *Driver) deleteMany(ctx context.Context, keys []string) error {
 }
 
 // write sends requests, no two of which name the same key.
-func (d *Driver) write(ctx context.Context, requests []types.WriteRequest) error {
+func (d *Driver) write(ctx context.Context, requests []types.WriteRequest, options ...func(*sdk.Options)) error {
 	return inChunks(ctx, requests, maxWrite, func(ctx context.Context, pending []types.WriteRequest) error {
 		return untilProcessed(ctx, len(pending), func() (int, error) {
 			out, err := d.client.BatchWriteItem(ctx, &sdk.BatchWriteItemInput{
 				RequestItems: map[string][]types.WriteRequest{d.table: pending},
-			})
+			}, options...)
 			if err != nil {
 				return 0, err
 			}

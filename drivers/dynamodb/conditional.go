@@ -44,12 +44,12 @@ func isPresent(value []byte) condition {
 
 // put stores item if c holds. It returns whether it did and, if not and if report asks for
 // it, the item that is stored instead.
-func (d *Driver) put(ctx context.Context, item attributes, c condition, report types.ReturnValuesOnConditionCheckFailure, options ...func(*sdk.Options)) (done bool, instead attributes, err error) {
+func (d *Driver) put(ctx context.Context, item attributes, c condition, report types.ReturnValuesOnConditionCheckFailure) (done bool, instead attributes, err error) {
 	_, err = d.client.PutItem(ctx, &sdk.PutItemInput{
 		TableName: &d.table, Item: item,
 		ConditionExpression: &c.expression, ExpressionAttributeNames: c.names, ExpressionAttributeValues: c.values,
 		ReturnValuesOnConditionCheckFailure: report,
-	}, options...)
+	}, once)
 	if failed, ok := conditionFailed(err); ok {
 		return false, failed.Item, nil
 	}
@@ -96,8 +96,6 @@ func (d *Driver) add(ctx context.Context, it drivers.Item) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		// The SDK may send the request again. It then finds the item's own value, which is
-		// a right result.
 		done, instead, err := d.put(ctx, item, isAbsent(), types.ReturnValuesOnConditionCheckFailureAllOld)
 		if err != nil {
 			return nil, err
@@ -167,7 +165,7 @@ func (d *Driver) swap(ctx context.Context, swap drivers.Swap) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	done, _, err := d.put(ctx, item, c, types.ReturnValuesOnConditionCheckFailureNone, once)
+	done, _, err := d.put(ctx, item, c, types.ReturnValuesOnConditionCheckFailureNone)
 	return done, err
 }
 

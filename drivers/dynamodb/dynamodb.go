@@ -15,7 +15,8 @@
 // written; conditional operations (adds, swaps and leases) cost one request for each key. A
 // call sends up to [Concurrency] requests at once. Items that DynamoDB leaves unprocessed are
 // requested again, with growing pauses, until the context ends or twelve attempts in a row
-// have processed nothing.
+// have processed nothing. The SDK repeats reads and deletions whose answer is lost. A write that
+// DynamoDB may have performed is not repeated, and fails.
 //
 // # Concurrency
 //

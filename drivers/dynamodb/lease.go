@@ -99,7 +99,7 @@ func (d *Driver) fillMany(ctx context.Context, items []drivers.Item, token strin
 		if err != nil {
 			return err
 		}
-		filled[i], _, err = d.put(ctx, item, isHeldBy(token), types.ReturnValuesOnConditionCheckFailureNone, once)
+		filled[i], _, err = d.put(ctx, item, isHeldBy(token), types.ReturnValuesOnConditionCheckFailureNone)
 		return err
 	})
 	return filled, err

@@ -50,8 +50,10 @@ func untilProcessed(ctx context.Context, total int, f func() (left int, err erro
 	}
 }
 
-// once keeps the SDK from sending a conditional write again that DynamoDB may have performed:
-// the second request would find the effect of the first and report that the condition fails.
+// once keeps the SDK from sending a write again that DynamoDB may have performed. The second
+// request would bring back a value that has been deleted since the first; or it would find
+// the effect of the first and report that its condition fails. A deletion of keys may be sent
+// again: that costs no more than a load.
 func once(o *sdk.Options) { o.Retryer = unambiguous{o.Retryer} }
 
 // unambiguous retries only requests that DynamoDB has not begun to perform.

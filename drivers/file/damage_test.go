@@ -33,7 +33,7 @@ func TestADamagedFileIsAbsentAndPruned(t *testing.T) {
 	d := open(t, dir, Options{NoSync: true})
 	set(t, d, "key", "a value", time.Hour)
 	set(t, d, "other", "is whole", 0)
-	path := d.entryPath(placeOf("key"))
+	path := filepath.Join(d.dir, placeOf("key").file(entryName))
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func TestADamagedLeaseIsNone(t *testing.T) {
 	if lent, err := d.LeaseMany(t.Context(), []string{"a"}, "gone", time.Hour); err != nil || !lent[0] {
 		t.Fatal(lent, err)
 	}
-	path := filepath.Join(d.shardPath(placeOf("a").shard), placeOf("a").name+leaseName)
+	path := filepath.Join(d.dir, placeOf("a").file(leaseName))
 	if err := os.Truncate(path, 40); err != nil {
 		t.Fatal(err)
 	}
@@ -89,9 +89,9 @@ func TestPruneRemovesLeftoversAndNothingOfOthers(t *testing.T) {
 			t.Fatal(lent, err)
 		}
 	}
-	shard := d.shardPath(placeOf("kept").shard)
-	others := []string{filepath.Join(dir, "notes.txt"), filepath.Join(dir, "ff.txt"), filepath.Join(shard, "notes.txt"), filepath.Join(shard, "a.entry")}
-	for _, path := range append(others, filepath.Join(shard, tempName)) {
+	shard := filepath.Join(d.dir, shardName(placeOf("kept").shard))
+	others := []string{filepath.Join(dir, "notes.txt"), filepath.Join(dir, "ff.txt"), filepath.Join(shard, "notes.txt"), filepath.Join(shard, "a.entry"), filepath.Join(shard, "newspaper"), filepath.Join(shard, "new-york")}
+	for _, path := range append(others, filepath.Join(shard, tempName), filepath.Join(shard, tempName+"-0123456789abcdef")) {
 		if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +99,7 @@ func TestPruneRemovesLeftoversAndNothingOfOthers(t *testing.T) {
 	if n, err := d.Prune(t.Context()); err != nil || n != 1 {
 		t.Errorf("prune: %d, %v, want the one item", n, err)
 	}
-	if left := append(files(t, dir, tempName), files(t, dir, "*"+leaseName)...); len(left) > 0 {
+	if left := append(append(files(t, dir, tempName), files(t, dir, tempName+"-0*")...), files(t, dir, "*"+leaseName)...); len(left) > 0 {
 		t.Errorf("left: %q", left)
 	}
 	for _, path := range others {

@@ -75,9 +75,9 @@ type reading struct {
 }
 
 // read opens a file and reads its header. The error wraps [fs.ErrNotExist] if there is no
-// such file, and is [errDamaged] if it is damaged.
-func read(path string) (*reading, error) {
-	f, err := os.Open(path)
+// such file, and is [errDamaged] if it is damaged or no ordinary file.
+func read(x *directory, name string) (*reading, error) {
+	f, err := x.file(name, false)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (r *reading) readHeader() error {
 		return err
 	}
 	size := info.Size()
-	if !info.Mode().IsRegular() || size < headerSize {
+	if size < headerSize {
 		return errDamaged
 	}
 	b := make([]byte, min(size, firstRead))
@@ -158,10 +158,10 @@ func shorter(err error) error {
 	return err
 }
 
-// load returns the value of key in the file at path at a time; nil if there is no such file,
+// load returns the value of key in a file at a time; nil if there is no such file,
 // or if it is damaged, expired or of another key.
-func load(path, key string, now int64) ([]byte, error) {
-	r, err := read(path)
+func load(x *directory, name, key string, now int64) ([]byte, error) {
+	r, err := read(x, name)
 	if err != nil {
 		return nil, absent(err)
 	}

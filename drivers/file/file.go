@@ -29,9 +29,15 @@
 // Expired items are absent at once but take space until [Driver.Prune] or Options.MaxSize
 // removes them. Times are those of the machine's clock. [Driver.Scan] and
 // [Driver.DeletePrefix] list the names of all files and open the files whose keys can have
-// the prefix; [Driver.Prune] reads all files. Only the user of the process can read the
-// files. A key may have 64 MB. A value needs twice its size in memory and may have at most
+// the prefix; [Driver.Prune] reads all files. A key may have 64 MB. A value needs twice its size in memory and may have at most
 // Options.MaxSize.
+//
+// # Other users
+//
+// Only the user of the process can read the files. A directory that another user owns, other
+// than root, or that others may write to, is an error, unless Options.AllowOthers is set. A
+// link, a pipe, or any other thing that is no ordinary file is not opened: it counts as a
+// damaged file. On Windows only links are looked for.
 package file
 
 import (
@@ -61,6 +67,11 @@ type Options struct {
 	// difference while the machine runs, even if the process is killed. After a power
 	// failure, an item can be as it was before a write or a delete.
 	NoSync bool
+	// AllowOthers uses the directory although it belongs to another user or others may write
+	// to it. They can then serve any value to this process, and read all of them. Otherwise
+	// such a directory is an error. Files that are no ordinary ones, such as links, are never
+	// used.
+	AllowOthers bool
 }
 
 // A Driver is a shared tier in a directory, with the capabilities [drivers.Adder],
@@ -69,6 +80,7 @@ type Options struct {
 type Driver struct {
 	dir    string
 	noSync bool
+	others bool
 	limit  int64 // bytes; 0: no limit
 	err    error
 
@@ -97,7 +109,7 @@ const maxBusy = 64
 // first write creates it. If dir is empty or options are unusable, every operation fails:
 // Err returns the reason, and runtime.NewStore refuses the tier.
 func New(dir string, options Options) *Driver {
-	d := &Driver{noSync: options.NoSync, busy: make(chan struct{}, maxBusy)}
+	d := &Driver{noSync: options.NoSync, others: options.AllowOthers, busy: make(chan struct{}, maxBusy)}
 	for i := range d.gates {
 		d.gates[i] = make(chan struct{}, 1)
 	}
@@ -133,7 +145,7 @@ func (d *Driver) Close() error {
 // execute runs an operation f and returns when f does or when ctx ends. f must own what it
 // uses, because it may still run after execute has returned: a disk operation does not end
 // with the context.
-func (d *Driver) execute(ctx context.Context, operation string, keys int, f func() error) error {
+func (d *Driver) execute(ctx context.Context, operation string, keys int, f func(*directory) error) error {
 	err := ctx.Err()
 	if d.closed.Load() {
 		err = drivers.ErrClosed
@@ -146,10 +158,20 @@ func (d *Driver) execute(ctx context.Context, operation string, keys int, f func
 				return ctx.Err()
 			}
 			defer func() { <-d.busy }()
-			return f()
+			return d.inDirectory(f)
 		})
 	}
 	return d.failed(operation, keys, err)
+}
+
+// inDirectory runs f with the directory.
+func (d *Driver) inDirectory(f func(*directory) error) error {
+	x, err := d.openDirectory()
+	if err != nil {
+		return err
+	}
+	defer x.close()
+	return f(x)
 }
 
 // failed returns err with the operation, the number of keys and the directory.

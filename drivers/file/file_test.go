@@ -26,6 +26,11 @@ func TestMain(m *testing.M) {
 // open returns a driver, which the test closes.
 func open(t testing.TB, dir string, options Options) *Driver {
 	t.Helper()
+	if info, err := os.Stat(dir); err == nil && info.IsDir() && info.Mode().Perm()&0o022 != 0 { // by a generous umask
+		if err := os.Chmod(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
 	d := New(dir, options)
 	if err := d.Err(); err != nil {
 		t.Fatal(err)
@@ -182,7 +187,7 @@ func TestTheKeyInsideIsCompared(t *testing.T) {
 	d := open(t, dir, Options{NoSync: true})
 	set(t, d, "a", "x", 0)
 	for _, name := range files(t, dir, "*"+entryName) {
-		to := d.entryPath(placeOf("b"))
+		to := filepath.Join(d.dir, placeOf("b").file(entryName))
 		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -221,14 +226,16 @@ func TestWritersWaitForALockNoLongerThanTheirContext(t *testing.T) {
 	dir := t.TempDir()
 	holder, d := open(t, dir, Options{NoSync: true}), open(t, dir, Options{NoSync: true})
 	set(t, d, "a", "old", 0)
-	err := holder.locked(t.Context(), placeOf("a").shard, true, func(*shard) error {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		defer cancel()
-		if err := d.SetMany(ctx, []drivers.Item{{Key: "a", Value: []byte("new")}}); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("set: %v", err)
-		}
-		expect(t, d, "a", "old") // readers do not wait
-		return nil
+	err := holder.inDirectory(func(x *directory) error {
+		return holder.locked(t.Context(), x, placeOf("a").shard, true, func(*shard) error {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+			defer cancel()
+			if err := d.SetMany(ctx, []drivers.Item{{Key: "a", Value: []byte("new")}}); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("set: %v", err)
+			}
+			expect(t, d, "a", "old") // readers do not wait
+			return nil
+		})
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -15,14 +15,14 @@ import (
 
 // holder returns the token that holds the lease of key, nil if there is none.
 func (s *shard) holder(p place, key string) (token []byte, err error) {
-	return load(s.lease(p), key, now())
+	return load(s.in, p.file(leaseName), key, now())
 }
 
 // LeaseMany implements [drivers.Leaser].
 func (d *Driver) LeaseMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error) {
 	keys = slices.Clone(keys)
 	taken := make([]bool, len(keys))
-	err := d.execute(ctx, "lease", len(keys), func() error {
+	err := d.execute(ctx, "lease", len(keys), func(x *directory) error {
 		if err := checkToken(token); err != nil {
 			return err
 		}
@@ -34,13 +34,13 @@ func (d *Driver) LeaseMany(ctx context.Context, keys []string, token string, ttl
 				return err
 			}
 		}
-		return d.inShards(ctx, len(keys), func(i int) string { return keys[i] }, true, func(s *shard, p place, i int) error {
+		return d.inShards(ctx, x, len(keys), func(i int) string { return keys[i] }, true, func(s *shard, p place, i int) error {
 			holder, err := s.holder(p, keys[i])
 			if err != nil || holder != nil {
 				return err
 			}
 			taken[i] = true
-			return s.writeFile(s.lease(p), image(keys[i], []byte(token), end(now(), ttl)), false, nil)
+			return s.writeFile(p.file(leaseName), image(keys[i], []byte(token), end(now(), ttl)), false, nil)
 		})
 	})
 	if err != nil {
@@ -53,12 +53,12 @@ func (d *Driver) LeaseMany(ctx context.Context, keys []string, token string, ttl
 func (d *Driver) FillMany(ctx context.Context, items []drivers.Item, token string) ([]bool, error) {
 	items = own(items)
 	filled := make([]bool, len(items))
-	err := d.execute(ctx, "fill", len(items), func() error {
+	err := d.execute(ctx, "fill", len(items), func(x *directory) error {
 		ends, err := d.check(items)
 		if err = errors.Join(err, checkToken(token)); err != nil {
 			return err
 		}
-		return d.inShards(ctx, len(items), keyOf(items), false, func(s *shard, p place, i int) error {
+		return d.inShards(ctx, x, len(items), keyOf(items), false, func(s *shard, p place, i int) error {
 			holder, err := s.holder(p, items[i].Key)
 			if err != nil || holder == nil || string(holder) != token {
 				return err
@@ -76,16 +76,16 @@ func (d *Driver) FillMany(ctx context.Context, items []drivers.Item, token strin
 // ReleaseMany implements [drivers.Leaser].
 func (d *Driver) ReleaseMany(ctx context.Context, keys []string, token string) error {
 	keys = slices.Clone(keys)
-	return d.execute(ctx, "release", len(keys), func() error {
+	return d.execute(ctx, "release", len(keys), func(x *directory) error {
 		if err := checkToken(token); err != nil {
 			return err
 		}
-		return d.inShards(ctx, len(keys), func(i int) string { return keys[i] }, false, func(s *shard, p place, i int) error {
+		return d.inShards(ctx, x, len(keys), func(i int) string { return keys[i] }, false, func(s *shard, p place, i int) error {
 			holder, err := s.holder(p, keys[i])
 			if err != nil || holder == nil || string(holder) != token {
 				return err
 			}
-			return s.remove(s.lease(p))
+			return s.remove(p.file(leaseName))
 		})
 	})
 }

@@ -23,7 +23,12 @@ func now() int64 { return time.Now().UnixNano() }
 
 // inShards runs f for each of n keys: for the keys of one shard in their order and under
 // the lock of the shard. f must own what it uses.
-func (d *Driver) inShards(ctx context.Context, n int, key func(int) string, create bool, f func(s *shard, p place, i int) error) error {
+func (d *Driver) inShards(ctx context.Context, x *directory, n int, key func(int) string, create bool, f func(s *shard, p place, i int) error) error {
+	if create {
+		if err := x.make(); err != nil {
+			return err
+		}
+	}
 	places := make([]place, n)
 	members := make(map[int][]int)
 	for i := range n {
@@ -34,7 +39,7 @@ func (d *Driver) inShards(ctx context.Context, n int, key func(int) string, crea
 	group.SetLimit(parallelWrites)
 	for number, indexes := range members {
 		group.Go(func() error {
-			return d.locked(ctx, number, create, func(s *shard) error {
+			return d.locked(ctx, x, number, create, func(s *shard) error {
 				for _, i := range indexes {
 					if err := ctx.Err(); err != nil {
 						return err
@@ -54,7 +59,7 @@ func (d *Driver) inShards(ctx context.Context, n int, key func(int) string, crea
 func (d *Driver) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
 	keys = slices.Clone(keys)
 	values := make([][]byte, len(keys))
-	err := d.execute(ctx, "get", len(keys), func() error {
+	err := d.execute(ctx, "get", len(keys), func(x *directory) error {
 		group, ctx := errgroup.WithContext(ctx)
 		group.SetLimit(parallelReads)
 		t := now()
@@ -65,7 +70,7 @@ func (d *Driver) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
 						return err
 					}
 					var err error
-					if values[i], err = d.get(ctx, keys[i], t); err != nil {
+					if values[i], err = d.get(ctx, x, keys[i], t); err != nil {
 						return err
 					}
 				}
@@ -80,13 +85,13 @@ func (d *Driver) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
 	return values, nil
 }
 
-func (d *Driver) get(ctx context.Context, key string, now int64) (value []byte, err error) {
+func (d *Driver) get(ctx context.Context, x *directory, key string, now int64) (value []byte, err error) {
 	p := placeOf(key)
 	if !readersLock {
-		return load(d.entryPath(p), key, now)
+		return load(x, p.file(entryName), key, now)
 	}
-	err = d.locked(ctx, p.shard, false, func(s *shard) (err error) {
-		value, err = load(s.entry(p), key, now)
+	err = d.locked(ctx, x, p.shard, false, func(s *shard) (err error) {
+		value, err = load(s.in, p.file(entryName), key, now)
 		return err
 	})
 	return value, err
@@ -95,12 +100,12 @@ func (d *Driver) get(ctx context.Context, key string, now int64) (value []byte, 
 // SetMany implements [drivers.L2].
 func (d *Driver) SetMany(ctx context.Context, items []drivers.Item) error {
 	items = own(items)
-	return d.execute(ctx, "set", len(items), func() error {
+	return d.execute(ctx, "set", len(items), func(x *directory) error {
 		ends, err := d.check(items)
 		if err != nil {
 			return err
 		}
-		return d.inShards(ctx, len(items), keyOf(items), true, func(s *shard, p place, i int) error {
+		return d.inShards(ctx, x, len(items), keyOf(items), true, func(s *shard, p place, i int) error {
 			return s.write(p, items[i].Key, items[i].Value, ends[i])
 		})
 	})
@@ -109,8 +114,8 @@ func (d *Driver) SetMany(ctx context.Context, items []drivers.Item) error {
 // DeleteMany implements [drivers.L2].
 func (d *Driver) DeleteMany(ctx context.Context, keys []string) error {
 	keys = slices.Clone(keys)
-	return d.execute(ctx, "delete", len(keys), func() error {
-		return d.inShards(ctx, len(keys), func(i int) string { return keys[i] }, false, func(s *shard, p place, _ int) error {
+	return d.execute(ctx, "delete", len(keys), func(x *directory) error {
+		return d.inShards(ctx, x, len(keys), func(i int) string { return keys[i] }, false, func(s *shard, p place, _ int) error {
 			return s.delete(p)
 		})
 	})
@@ -120,13 +125,13 @@ func (d *Driver) DeleteMany(ctx context.Context, keys []string) error {
 func (d *Driver) AddMany(ctx context.Context, items []drivers.Item) ([][]byte, error) {
 	items = own(items)
 	stored := make([][]byte, len(items))
-	err := d.execute(ctx, "add", len(items), func() error {
+	err := d.execute(ctx, "add", len(items), func(x *directory) error {
 		ends, err := d.check(items)
 		if err != nil {
 			return err
 		}
-		return d.inShards(ctx, len(items), keyOf(items), true, func(s *shard, p place, i int) (err error) {
-			if stored[i], err = load(s.entry(p), items[i].Key, now()); err != nil || stored[i] != nil {
+		return d.inShards(ctx, x, len(items), keyOf(items), true, func(s *shard, p place, i int) (err error) {
+			if stored[i], err = load(s.in, p.file(entryName), items[i].Key, now()); err != nil || stored[i] != nil {
 				return err
 			}
 			stored[i] = items[i].Value
@@ -148,14 +153,14 @@ func (d *Driver) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, er
 		items[i] = drivers.Item{Key: w.Key, Value: w.New, TTL: w.TTL}
 	}
 	swapped := make([]bool, len(swaps))
-	err := d.execute(ctx, "swap", len(swaps), func() error {
+	err := d.execute(ctx, "swap", len(swaps), func(x *directory) error {
 		ends, err := d.check(items)
 		if err != nil {
 			return err
 		}
-		return d.inShards(ctx, len(swaps), keyOf(items), true, func(s *shard, p place, i int) error {
+		return d.inShards(ctx, x, len(swaps), keyOf(items), true, func(s *shard, p place, i int) error {
 			w := swaps[i]
-			value, err := load(s.entry(p), w.Key, now())
+			value, err := load(s.in, p.file(entryName), w.Key, now())
 			if err != nil || (value == nil) != (w.Old == nil) || !bytes.Equal(value, w.Old) {
 				return err
 			}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,16 +11,6 @@ import (
 
 // scanBatch is how many keys Scan lists in a call of f.
 const scanBatch = 1000
-
-// names returns the names of the files in a directory, in no order.
-func names(dir string) ([]string, error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, absent(err)
-	}
-	defer f.Close()
-	return f.Readdirnames(-1)
-}
 
 // canHave reports whether a file with that name and ending can be of a key with prefix.
 func canHave(name, ending, prefix string) bool {
@@ -31,8 +20,8 @@ func canHave(name, ending, prefix string) bool {
 
 // list calls f with each file of a shard that has ending and whose key can have prefix. It
 // leaves out files that are removed in the meantime. err is [errDamaged] or nil.
-func list(dir, ending, prefix string, f func(path string, h header, err error) error) error {
-	files, err := names(dir)
+func list(x *directory, dir, ending, prefix string, f func(name string, h header, err error) error) error {
+	files, err := x.names(dir)
 	if err != nil {
 		return err
 	}
@@ -42,7 +31,7 @@ func list(dir, ending, prefix string, f func(path string, h header, err error) e
 		}
 		path := filepath.Join(dir, name)
 		var h header
-		r, err := read(path)
+		r, err := read(x, path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			continue
@@ -63,9 +52,9 @@ func list(dir, ending, prefix string, f func(path string, h header, err error) e
 func (d *Driver) Scan(ctx context.Context, prefix string, f func(keys []string) error) error {
 	for i := range shards {
 		var keys []string
-		err := d.execute(ctx, "scan", 0, func() error {
+		err := d.execute(ctx, "scan", 0, func(x *directory) error {
 			t := now()
-			return list(d.shardPath(i), entryName, prefix, func(_ string, h header, damaged error) error {
+			return list(x, shardName(i), entryName, prefix, func(_ string, h header, damaged error) error {
 				if damaged == nil && h.live(t) && strings.HasPrefix(h.key, prefix) {
 					keys = append(keys, h.key)
 				}
@@ -90,12 +79,12 @@ func (d *Driver) Scan(ctx context.Context, prefix string, f func(keys []string) 
 
 // eachShard runs f for each shard, and returns the sum of its results. After an error of f
 // it returns the sum so far.
-func (d *Driver) eachShard(ctx context.Context, operation string, f func(i int) (int64, error)) (int64, error) {
+func (d *Driver) eachShard(ctx context.Context, operation string, f func(x *directory, i int) (int64, error)) (int64, error) {
 	var total int64
 	for i := range shards {
 		var n int64
-		err := d.execute(ctx, operation, 0, func() (err error) {
-			n, err = f(i)
+		err := d.execute(ctx, operation, 0, func(x *directory) (err error) {
+			n, err = f(x, i)
 			return err
 		})
 		if err != nil {
@@ -108,15 +97,15 @@ func (d *Driver) eachShard(ctx context.Context, operation string, f func(i int) 
 
 // DeletePrefix implements [drivers.PrefixDeleter].
 func (d *Driver) DeletePrefix(ctx context.Context, prefix string) (int64, error) {
-	return d.eachShard(ctx, "delete a prefix", func(i int) (n int64, err error) {
+	return d.eachShard(ctx, "delete a prefix", func(x *directory, i int) (n int64, err error) {
 		// Without the lock first, because most shards have no key with the prefix.
-		files, err := names(d.shardPath(i))
+		files, err := x.names(shardName(i))
 		if err != nil || !slices.ContainsFunc(files, func(name string) bool {
 			return canHave(name, entryName, prefix) || canHave(name, leaseName, prefix)
 		}) {
 			return 0, err
 		}
-		err = d.locked(ctx, i, false, func(s *shard) error {
+		err = d.locked(ctx, x, i, false, func(s *shard) error {
 			n, err = s.deletePrefix(ctx, prefix)
 			return err
 		})
@@ -127,7 +116,7 @@ func (d *Driver) DeletePrefix(ctx context.Context, prefix string) (int64, error)
 func (s *shard) deletePrefix(ctx context.Context, prefix string) (n int64, err error) {
 	t := now()
 	for _, ending := range []string{leaseName, entryName} { // a lease is always removed before its entry
-		err := list(s.path, ending, prefix, func(path string, h header, damaged error) error {
+		err := list(s.in, s.name, ending, prefix, func(path string, h header, damaged error) error {
 			if damaged != nil || !strings.HasPrefix(h.key, prefix) {
 				return ctx.Err()
 			}
@@ -146,21 +135,24 @@ func (s *shard) deletePrefix(ctx context.Context, prefix string) (n int64, err e
 // Prune implements [drivers.Pruner]. It reads every file. It also removes damaged files and
 // the temporary files of killed processes, and does not count them.
 func (d *Driver) Prune(ctx context.Context) (int64, error) {
-	return d.eachShard(ctx, "prune", func(i int) (int64, error) { return d.pruneShard(ctx, i) })
+	return d.eachShard(ctx, "prune", func(x *directory, i int) (int64, error) { return d.pruneShard(ctx, x, i) })
 }
 
 // pruneShard reads the files without the lock, and takes the lock only to remove some.
-func (d *Driver) pruneShard(ctx context.Context, i int) (n int64, err error) {
+func (d *Driver) pruneShard(ctx context.Context, x *directory, i int) (n int64, err error) {
 	t := now()
-	files, err := names(d.shardPath(i))
+	files, err := x.names(shardName(i))
 	if err != nil {
 		return 0, err
 	}
-	var spent []string
+	var spent, left []string
 	for _, name := range files {
-		path := filepath.Join(d.shardPath(i), name)
+		path := filepath.Join(shardName(i), name)
+		if isTemp(name) {
+			left = append(left, path)
+		}
 		if canHave(name, entryName, "") || canHave(name, leaseName, "") {
-			switch state, err := inspect(path, t); {
+			switch state, err := inspect(x, path, t); {
 			case err != nil || ctx.Err() != nil:
 				return 0, errors.Join(err, ctx.Err())
 			case state == ended || state == damaged:
@@ -168,16 +160,18 @@ func (d *Driver) pruneShard(ctx context.Context, i int) (n int64, err error) {
 			}
 		}
 	}
-	if len(spent) == 0 && !slices.Contains(files, tempName) {
+	if len(spent)+len(left) == 0 {
 		return 0, nil
 	}
-	err = d.locked(ctx, i, false, func(s *shard) error {
+	err = d.locked(ctx, x, i, false, func(s *shard) error {
 		// Under the lock no other process writes a temporary file.
-		if err := s.remove(filepath.Join(s.path, tempName)); err != nil {
-			return err
+		for _, path := range left {
+			if err := s.remove(path); err != nil {
+				return err
+			}
 		}
 		for _, path := range spent {
-			state, err := inspect(path, t)
+			state, err := inspect(x, path, t)
 			switch {
 			case err != nil:
 				return err
@@ -205,9 +199,9 @@ const (
 	gone
 )
 
-// inspect reads the file at path and returns its state at a time.
-func inspect(path string, now int64) (state, error) {
-	r, err := read(path)
+// inspect reads a file and returns its state at a time.
+func inspect(x *directory, name string, now int64) (state, error) {
+	r, err := read(x, name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return gone, nil

@@ -4,52 +4,51 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
 const (
 	shards = 256
 
-	lockName = "lock"
-	tempName = "new"
+	lockName   = "lock"
+	tempName   = "new" // and, behind it, a hyphen and a random number
+	tempDigits = 16
 
 	minLockWait = 50 * time.Microsecond
 	maxLockWait = 5 * time.Millisecond
 )
 
-func (d *Driver) shardPath(i int) string {
-	return filepath.Join(d.dir, hex.EncodeToString([]byte{byte(i)}))
-}
+func shardName(i int) string { return hex.EncodeToString([]byte{byte(i)}) }
 
-func (d *Driver) entryPath(p place) string {
-	return filepath.Join(d.shardPath(p.shard), p.name+entryName)
+// file returns the name of a place's file in the directory of the driver.
+func (p place) file(ending string) string {
+	return filepath.Join(shardName(p.shard), p.name+ending)
 }
 
 // A shard is a directory whose lock the caller holds. Files in it are changed only under
 // the lock.
 type shard struct {
 	d       *Driver
-	path    string
+	in      *directory
+	name    string
 	changed bool // files were renamed or removed since the directory was synced
 }
 
-func (s *shard) entry(p place) string { return filepath.Join(s.path, p.name+entryName) }
-func (s *shard) lease(p place) string { return filepath.Join(s.path, p.name+leaseName) }
-
-// locked runs f under the lock of shard i. If the shard's directory does not exist, locked
+// locked runs f under the lock of shard i of x. If the shard's directory does not exist, locked
 // creates it, or, if create is false, does nothing.
-func (d *Driver) locked(ctx context.Context, i int, create bool, f func(*shard) error) (err error) {
+func (d *Driver) locked(ctx context.Context, x *directory, i int, create bool, f func(*shard) error) (err error) {
 	select {
 	case d.gates[i] <- struct{}{}:
 		defer func() { <-d.gates[i] }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	s := &shard{d: d, path: d.shardPath(i)}
+	s := &shard{d: d, in: x, name: shardName(i)}
 	unlock, err := s.lock(ctx, create)
 	if err != nil || unlock == nil {
 		return err
@@ -58,7 +57,7 @@ func (d *Driver) locked(ctx context.Context, i int, create bool, f func(*shard) 
 	err = f(s)
 	// Before the unlock, because the next holder may rely on the removal of a file.
 	if s.changed && !d.noSync {
-		err = errors.Join(err, syncDir(s.path))
+		err = errors.Join(err, x.sync(s.name))
 	}
 	return err
 }
@@ -66,15 +65,18 @@ func (d *Driver) locked(ctx context.Context, i int, create bool, f func(*shard) 
 // lock takes the lock of the shard. unlock is nil if create is false and the shard's directory
 // does not exist.
 func (s *shard) lock(ctx context.Context, create bool) (unlock func(), err error) {
-	path := filepath.Join(s.path, lockName)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	name := filepath.Join(s.name, lockName)
+	f, err := s.in.file(name, true)
 	if errors.Is(err, fs.ErrNotExist) {
 		if !create {
 			return nil, nil
 		}
 		if err = s.make(); err == nil {
-			f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+			f, err = s.in.file(name, true)
 		}
+	}
+	if errors.Is(err, errDamaged) {
+		err = &fs.PathError{Op: "lock", Path: filepath.Join(s.in.path, name), Err: errors.New("it is no ordinary file of this user")}
 	}
 	if err != nil {
 		return nil, err
@@ -83,7 +85,7 @@ func (s *shard) lock(ctx context.Context, create bool) (unlock func(), err error
 		release, err := tryLock(f)
 		if err != nil {
 			f.Close()
-			return nil, &fs.PathError{Op: "lock", Path: path, Err: err}
+			return nil, &fs.PathError{Op: "lock", Path: f.Name(), Err: err}
 		}
 		if release != nil {
 			return func() { release(); f.Close() }, nil
@@ -100,16 +102,16 @@ func (s *shard) lock(ctx context.Context, create bool) (unlock func(), err error
 }
 
 func (s *shard) make() error {
-	if err := os.MkdirAll(s.path, 0o700); err != nil || s.d.noSync {
+	if err := s.in.root.Mkdir(s.name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) || s.d.noSync {
 		return err
 	}
-	return syncDir(filepath.Dir(s.path))
+	return s.in.sync(".")
 }
 
 // write stores value under key. It ends the lease of the key just before.
 func (s *shard) write(p place, key string, value []byte, ends int64) error {
 	data := image(key, value, ends)
-	if err := s.writeFile(s.entry(p), data, !s.d.noSync, func() error { return s.remove(s.lease(p)) }); err != nil {
+	if err := s.writeFile(p.file(entryName), data, !s.d.noSync, func() error { return s.remove(p.file(leaseName)) }); err != nil {
 		return err
 	}
 	s.d.grow(int64(len(data)))
@@ -118,10 +120,11 @@ func (s *shard) write(p place, key string, value []byte, ends int64) error {
 
 // writeFile replaces a file by a rename. It calls before, if not nil, just before the
 // rename.
-func (s *shard) writeFile(path string, data []byte, sync bool, before func() error) error {
-	temp := filepath.Join(s.path, tempName)
-	// A process that was killed may have left a temporary file, which is overwritten.
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+func (s *shard) writeFile(name string, data []byte, sync bool, before func() error) error {
+	// A new name each time: nobody can prepare a link for it, and a file that a killed process
+	// has left is in nobody's way.
+	temp := filepath.Join(s.name, fmt.Sprintf("%s-%0*x", tempName, tempDigits, rand.Uint64()))
+	f, err := s.in.create(temp)
 	if err != nil {
 		return err
 	}
@@ -136,19 +139,25 @@ func (s *shard) writeFile(path string, data []byte, sync bool, before func() err
 		err = before()
 	}
 	if err == nil {
-		err = os.Rename(temp, path)
+		err = s.in.root.Rename(temp, name)
 	}
 	if err != nil {
-		os.Remove(temp)
+		s.in.root.Remove(temp)
 		return err
 	}
 	s.changed = true
 	return nil
 }
 
+// isTemp reports whether a file is a temporary one, of this version or of one that had a
+// single name for it.
+func isTemp(name string) bool {
+	return name == tempName || strings.HasPrefix(name, tempName+"-") && len(name) == len(tempName)+1+tempDigits
+}
+
 // remove removes a file. An absent file is no error.
-func (s *shard) remove(path string) error {
-	err := os.Remove(path)
+func (s *shard) remove(name string) error {
+	err := s.in.root.Remove(name)
 	if err == nil {
 		s.changed = true
 	}
@@ -157,15 +166,5 @@ func (s *shard) remove(path string) error {
 
 // delete removes a key and its lease.
 func (s *shard) delete(p place) error {
-	return errors.Join(s.remove(s.lease(p)), s.remove(s.entry(p)))
-}
-
-// syncDir syncs a directory, so that renames and removals of files in it are on the disk.
-func syncDir(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return syncFile(f)
+	return errors.Join(s.remove(p.file(leaseName)), s.remove(p.file(entryName)))
 }

@@ -3,7 +3,6 @@ package file
 import (
 	"cmp"
 	"context"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -65,7 +64,11 @@ func (d *Driver) makeRoom() {
 		s.mu.Lock()
 		before := s.since
 		s.mu.Unlock()
-		used, err := d.shrink(s.stopping)
+		var used int64
+		err := d.inDirectory(func(x *directory) (err error) {
+			used, err = d.shrink(s.stopping, x)
+			return err
+		})
 		s.mu.Lock()
 		s.since -= before
 		s.counted = true
@@ -91,15 +94,14 @@ type victim struct {
 }
 
 // shrink removes items if more than the limit is used, and returns the space used then.
-func (d *Driver) shrink(ctx context.Context) (used int64, err error) {
+func (d *Driver) shrink(ctx context.Context, x *directory) (used int64, err error) {
 	var all []victim
 	for i := range shards {
 		if err := ctx.Err(); err != nil {
 			return used, err
 		}
-		dir := d.shardPath(i)
-		err := list(dir, entryName, "", func(path string, h header, damaged error) error {
-			info, err := os.Stat(path)
+		err := list(x, shardName(i), entryName, "", func(path string, h header, damaged error) error {
+			info, err := x.root.Lstat(path)
 			if err != nil {
 				return absent(err)
 			}
@@ -127,9 +129,9 @@ func (d *Driver) shrink(ctx context.Context) (used int64, err error) {
 		used -= v.size
 	}
 	for i, victims := range removals {
-		err := d.locked(ctx, i, false, func(s *shard) error {
+		err := d.locked(ctx, x, i, false, func(s *shard) error {
 			for _, v := range victims {
-				if err := s.remove(filepath.Join(s.path, v.name)); err != nil {
+				if err := s.remove(filepath.Join(s.name, v.name)); err != nil {
 					return err
 				}
 			}

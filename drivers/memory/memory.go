@@ -33,6 +33,7 @@
 package memory
 
 import (
+	"fmt"
 	"sync/atomic"
 
 	"github.com/maypok86/otter/v2"
@@ -108,19 +109,21 @@ func (d *Driver) Get(hash uint64) any {
 }
 
 // Set implements [drivers.L1]: it stores value under hash. If size is above MaxEntrySize
-// or the whole budget, Set stores nothing and removes the item of hash.
-func (d *Driver) Set(hash uint64, value any, size int) {
+// or the whole budget, Set stores nothing, removes the item of hash and fails.
+func (d *Driver) Set(hash uint64, value any, size int) error {
 	weight, ok := d.budget.weigh(size)
 	if !ok {
 		d.items.Invalidate(hash)
-		return
+		return fmt.Errorf("memory: %w: an entry takes %d bytes, and the tier keeps none of more than %d", drivers.ErrRefused, size, d.budget.maxSize)
 	}
 	d.items.Set(hash, item{value: value, weight: weight})
 	// Close sets closed before it removes the items, so a Set whose item Close did not
 	// remove sees closed here.
 	if d.closed.Load() {
 		d.items.Invalidate(hash)
+		return fmt.Errorf("memory: %w", drivers.ErrClosed)
 	}
+	return nil
 }
 
 // Delete implements [drivers.L1]: it removes the item of hash.

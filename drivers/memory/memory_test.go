@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -139,5 +140,28 @@ func TestGetDoesNotAllocate(t *testing.T) {
 	d.Set(1, new(int), 8)
 	if n := testing.AllocsPerRun(1000, func() { d.Get(1); d.Get(2) }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// A tier says what it never keeps. What it keeps it has just after it was stored, however
+// large, if nothing else is stored: admission does not turn it away.
+func TestSetSaysWhatIsNeverKept(t *testing.T) {
+	for _, test := range []struct {
+		options Options
+		largest int
+	}{{Options{MaxSize: "1000b"}, 1000}, {Options{MaxSize: "1mb", MaxEntrySize: "100b"}, 100}, {Options{MaxItems: 10, MaxEntrySize: "100b"}, 100}} {
+		d := New(test.options)
+		for hash, size := range []int{1, test.largest / 2, test.largest} {
+			if err := d.Set(uint64(hash), "item", size); err != nil || d.Get(uint64(hash)) == nil {
+				t.Errorf("%+v: an item of %d bytes is not kept: %v", test.options, size, err)
+			}
+		}
+		if err := d.Set(2, "item", test.largest+1); !errors.Is(err, drivers.ErrRefused) || d.Get(2) != nil {
+			t.Errorf("%+v: an item that is too large: %v", test.options, err)
+		}
+		d.Close()
+		if err := d.Set(1, "item", 1); !errors.Is(err, drivers.ErrClosed) {
+			t.Errorf("after Close: %v", err)
+		}
 	}
 }

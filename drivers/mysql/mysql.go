@@ -34,6 +34,9 @@
 //
 // Batches that change the same keys at once can end in a deadlock. The database aborts one
 // of them, and the driver repeats it for up to Options.BusyTimeout.
+//
+// If a connection breaks after a write was sent, the call fails, and neither the driver nor
+// database/sql sends it again.
 package mysql
 
 import (

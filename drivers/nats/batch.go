@@ -91,7 +91,7 @@ func (d *Driver) DeleteMany(ctx context.Context, keys []string) error {
 	}
 	return d.run(ctx, "delete", len(keys), func(stream jetstream.Stream) error {
 		return each(ctx, len(messages), func(ctx context.Context, i int) error {
-			_, err := d.js.PublishMsg(ctx, messages[i])
+			_, err := d.send(ctx, messages[i])
 			if full(err) {
 				return stream.Purge(ctx, jetstream.WithPurgeSubject(messages[i].Subject))
 			}
@@ -109,10 +109,19 @@ func full(err error) bool {
 	return errors.As(err, &api) && slices.Contains(fullCodes, api.ErrorCode)
 }
 
+// send stores a message once. Where the connection is lost, nats.go would keep the message and
+// send it when it is connected again: so late, it could bring back what has been deleted.
+func (d *Driver) send(ctx context.Context, m *gonats.Msg, options ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	if err := connected(d.conn); err != nil {
+		return nil, err
+	}
+	return d.js.PublishMsg(ctx, m, options...)
+}
+
 // publish stores messages unconditionally.
 func (d *Driver) publish(ctx context.Context, messages []*gonats.Msg) error {
 	return each(ctx, len(messages), func(ctx context.Context, i int) error {
-		_, err := d.js.PublishMsg(ctx, messages[i])
+		_, err := d.send(ctx, messages[i])
 		return err
 	})
 }

@@ -39,7 +39,7 @@ func (d *Driver) change(ctx context.Context, stream jetstream.Stream, key string
 // replace stores e if the last message of key has that sequence number, and returns whether
 // it did.
 func (d *Driver) replace(ctx context.Context, key string, sequence uint64, e entry) (bool, error) {
-	_, err := d.js.PublishMsg(ctx, d.message(key, e), jetstream.WithExpectLastSequencePerSubject(sequence))
+	_, err := d.send(ctx, d.message(key, e), jetstream.WithExpectLastSequencePerSubject(sequence))
 	var api *jetstream.APIError
 	if errors.As(err, &api) && (api.ErrorCode == codeWrongSequence || api.ErrorCode == codeWrongSequenceReplicated) {
 		return false, nil

@@ -39,7 +39,9 @@
 // stored under a hash.
 //
 // A call whose context has no deadline waits up to five seconds for each response. A write
-// whose context ends may still take effect.
+// whose context ends may still take effect. If the connection breaks in the moment in which a
+// write is sent, nats.go sends it when it is connected again, unless the connection has the
+// option ReconnectBufSize(-1).
 //
 // A bucket with several replicas must not serve reads from any of them (allow_direct), or a
 // read could miss a finished write. The driver creates its buckets accordingly, and refuses

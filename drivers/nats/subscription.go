@@ -38,7 +38,7 @@ type subscription struct {
 	mu       sync.Mutex
 	listener drivers.Listener
 	state    state
-	ended    bool   // no message may be delivered any more
+	ended    bool   // it may not be called any more
 	session  uint64 // the number of reconnects at the last Up
 }
 
@@ -50,8 +50,17 @@ const (
 	down
 )
 
-// run watches the subscription until ctx ends.
+// run watches the subscription until ctx ends. It does not wait for nats.go, which can wait
+// for a server that takes nothing more while it holds its lock.
 func (s *subscription) run(ctx context.Context) {
+	_ = within.Do(ctx, func() error {
+		s.watch(ctx)
+		return nil
+	})
+	s.end()
+}
+
+func (s *subscription) watch(ctx context.Context) {
 	// Before the first check, so that no later change is missed.
 	changes := s.conn.StatusChanged()
 	defer s.conn.RemoveStatusListener(changes)
@@ -143,7 +152,7 @@ func (s *subscription) reason() error {
 func (s *subscription) confirmed(session uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state == up && session == s.session {
+	if s.ended || s.state == up && session == s.session {
 		return
 	}
 	if s.state == up {
@@ -164,7 +173,7 @@ func (s *subscription) deliver(m *gonats.Msg) {
 func (s *subscription) lost(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state != down {
+	if s.state != down && !s.ended {
 		s.state = down
 		s.listener.Down(s.wrap(err))
 	}
@@ -174,7 +183,7 @@ func (s *subscription) wrap(err error) error {
 	return fmt.Errorf("nats: subscription to %q: %w", s.channel, err)
 }
 
-// end returns when no message is being delivered, and no more will be.
+// end returns when the listener is not being called, and will not be any more.
 func (s *subscription) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -34,6 +34,9 @@
 // above read committed, in a serialization failure. The database aborts one of them, and
 // the driver repeats it for up to Options.BusyTimeout.
 //
+// If a connection breaks after a write was sent, the call fails, and neither the driver nor
+// database/sql sends it again.
+//
 // A connection pooler that may give each transaction another connection loses prepared
 // statements: set Options.Unprepared, and configure the client library accordingly (with
 // pgx, default_query_exec_mode=exec).

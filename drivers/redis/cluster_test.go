@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,26 @@ func TestClusterConformance(t *testing.T) {
 	})
 	t.Run("Bus", func(t *testing.T) {
 		drivertest.Bus(t, func(t *testing.T) drivers.Bus { return openBus(t, dialCluster(t, server)) })
+	})
+}
+
+// race R45, for the keys of one node of a Cluster.
+func TestClusterWritesAreSentOnce(t *testing.T) {
+	t.Parallel() // starting its servers is mostly waiting
+	server := servers.RedisCluster(t)
+	node := server.Addrs()[0]
+	drivertest.L2LostAnswers(t, node, func(t *testing.T, address string) drivers.L2 {
+		client := goredis.NewClusterClient(&goredis.ClusterOptions{
+			Addrs: server.Addrs(),
+			Dialer: func(ctx context.Context, network, to string) (net.Conn, error) {
+				if to == node {
+					to = address
+				}
+				return new(net.Dialer).DialContext(ctx, network, to)
+			},
+		})
+		t.Cleanup(func() { client.Close() })
+		return New(client, Options{})
 	})
 }
 

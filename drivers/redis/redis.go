@@ -54,8 +54,8 @@
 //
 // go-redis cannot interrupt a command that it has sent. When a context ends, the call
 // returns at once and the command goes on until the client's ReadTimeout; an abandoned
-// write may still take effect. A script is not sent twice: if its connection breaks, the
-// call fails, although the client retries other commands.
+// write may still take effect. A script or transaction is not sent twice: if its connection
+// breaks, the call fails, although the client retries other commands.
 //
 // While a slot moves from one node of a Cluster to another, the servers execute no script
 // on an entry and its lease in that slot, so writes and deletions wait for up to 2.5

@@ -61,9 +61,10 @@ type call struct {
 	args []any
 }
 
-// once is a command that the client does not send again after a broken connection: the
-// server may have executed it, and a second execution would report that it did nothing.
-type once struct{ *goredis.Cmd }
+// once is a command that the client does not send again after a broken connection, nor
+// others of its pipeline: the server may have executed it. A second execution would report
+// that it did nothing, or bring back a value that has been deleted since the first one.
+type once struct{ goredis.Cmder }
 
 func (once) NoRetry() bool { return true }
 

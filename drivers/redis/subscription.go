@@ -12,6 +12,7 @@ import (
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/internal/subscriptions"
+	"github.com/cachegen/cachegen/drivers/internal/within"
 )
 
 var (
@@ -43,9 +44,16 @@ const (
 	down
 )
 
-// run keeps the subscription connected until ctx ends.
+// run keeps the subscription connected until ctx ends. It does not wait for the client,
+// which watches no context while it makes a connection: what is left then ends with the
+// client's timeouts, and no longer calls the listener.
 func (s *subscription) run(ctx context.Context) {
-	subscriptions.Keep(ctx, s.session, func(err error) { s.lost(ctx, err) })
+	_ = within.Do(ctx, func() error {
+		subscriptions.Keep(ctx, s.session, func(err error) { s.lost(ctx, err) })
+		return nil
+	})
+	s.mu.Lock() // waits for a call of the listener that is under way
+	defer s.mu.Unlock()
 }
 
 // session lasts as long as one connection, and returns why the connection ended.

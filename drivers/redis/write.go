@@ -34,6 +34,7 @@ func (d *Driver) setTogether(ctx context.Context, calls []call) error {
 		return err
 	}
 	var cmds []goredis.Cmder
+	var execs []*goredis.SliceCmd
 	for len(calls) > 0 {
 		cmds = append(cmds, goredis.NewStatusCmd(ctx, "multi"))
 		leases := []any{"del"}
@@ -47,7 +48,8 @@ func (d *Driver) setTogether(ctx context.Context, calls []call) error {
 			leases = append(leases, leaseKey(key))
 			size += len(value)
 		}
-		cmds = append(cmds, goredis.NewStatusCmd(ctx, leases...), goredis.NewSliceCmd(ctx, "exec"))
+		exec := goredis.NewSliceCmd(ctx, "exec")
+		cmds, execs = append(cmds, goredis.NewStatusCmd(ctx, leases...), once{exec}), append(execs, exec)
 	}
 	if err := d.execute(ctx, cmds); err != nil {
 		return err
@@ -56,11 +58,11 @@ func (d *Driver) setTogether(ctx context.Context, calls []call) error {
 		if err := cmd.Err(); err != nil {
 			return err
 		}
-		if exec, ok := cmd.(*goredis.SliceCmd); ok {
-			for _, reply := range exec.Val() {
-				if err, ok := reply.(error); ok {
-					return err
-				}
+	}
+	for _, exec := range execs {
+		for _, reply := range exec.Val() {
+			if err, ok := reply.(error); ok {
+				return err
 			}
 		}
 	}

@@ -55,8 +55,8 @@ type Skip struct {
 	Left         int // loads of the function that have been given up, at their time limit or because nobody waits, and have not returned
 }
 
-// A Write is a value that has been stored: by Set in each tier that the store has,
-// by a load in each tier that has taken it.
+// A Write is a value that has been stored, in one tier at least. A tier that does not take
+// the value makes a [Refusal].
 type Write struct {
 	Store, Cache, Key string
 	Loaded            bool // by a load, not by Set
@@ -101,6 +101,13 @@ type Pending struct {
 	Store   string
 	Pending int
 	Err     error // of the last try; nil if it succeeded
+}
+
+// A Refusal is a value that a tier does not keep, because of what the value is.
+type Refusal struct {
+	Store, Cache, Key string
+	Tier              Tier  // 0: neither, because the value cannot be copied
+	Err               error // why; it wraps drivers.ErrRefused if the value is too large
 }
 
 // An Unreadable is an entry of the shared tier that cannot be used.

@@ -24,6 +24,10 @@ type Hooks struct {
 	// the callers who wait have it: in a store without a memory tier the hook must not
 	// load that key, because that load would wait for the hook.
 	Written func(Write)
+	// Refused is called when a tier does not keep a value: it is larger than the tier takes,
+	// or cannot be written. The other tier may have it. In a store without one, each call
+	// loads the value again.
+	Refused func(Refusal)
 	// Deleted, Expired and Cleared are called when this process has invalidated
 	// entries by key, by tag or by namespace.
 	Deleted func(Invalidation)
@@ -49,7 +53,8 @@ type Hooks struct {
 func Join(first, second Hooks) Hooks {
 	return Hooks{
 		Hit: both(first.Hit, second.Hit), Miss: both(first.Miss, second.Miss),
-		Loaded: both(first.Loaded, second.Loaded), Skipped: both(first.Skipped, second.Skipped), Written: both(first.Written, second.Written),
+		Loaded: both(first.Loaded, second.Loaded), Skipped: both(first.Skipped, second.Skipped),
+		Written: both(first.Written, second.Written), Refused: both(first.Refused, second.Refused),
 		Deleted: both(first.Deleted, second.Deleted), Expired: both(first.Expired, second.Expired), Cleared: both(first.Cleared, second.Cleared),
 		Published: both(first.Published, second.Published), Received: both(first.Received, second.Received),
 		Operation: both(first.Operation, second.Operation), Breaker: both(first.Breaker, second.Breaker),

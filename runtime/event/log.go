@@ -49,6 +49,9 @@ func LogHooks(logger *slog.Logger, level slog.Level) Hooks {
 		Written: func(e Write) {
 			log(nil, "written", slog.String("store", e.Store), slog.String("cache", e.Cache), slog.String("key", e.Key), slog.Bool("loaded", e.Loaded))
 		},
+		Refused: func(e Refusal) {
+			log(e.Err, "refused", slog.String("store", e.Store), slog.String("cache", e.Cache), slog.String("key", e.Key), slog.String("tier", e.Tier.String()))
+		},
 		Deleted: invalidated("deleted"), Expired: invalidated("expired"), Cleared: invalidated("cleared"),
 		Published: message("bus: published"), Received: message("bus: received"),
 		Operation: func(e Operation) {

@@ -148,30 +148,19 @@ func (t *Table) exec(ctx context.Context, s *statement) (n int64, err error) {
 	return n, err
 }
 
-// query runs a statement and calls row for each row. If the database is busy midway, it
-// repeats the statement and calls row again for the same rows.
+// query runs a statement that changes nothing and calls row for each row. If the database is
+// busy midway, it repeats the statement and calls row again for the same rows.
 func (t *Table) query(ctx context.Context, s *statement, row func(*sql.Rows) error) error {
 	return t.whileBusy(ctx, func() error { return t.queryIn(ctx, nil, s, row) })
 }
 
+// execIn runs a statement in a transaction, or without one if tx is nil.
 func (t *Table) execIn(ctx context.Context, tx *sql.Tx, s *statement) (int64, error) {
 	var result sql.Result
-	var err error
-	switch {
-	case !t.options.Unprepared:
-		var prepared *sql.Stmt
-		if prepared, err = t.prepareText(ctx, s.text.String()); err != nil {
-			return 0, err
-		}
-		if tx != nil {
-			prepared = tx.StmtContext(ctx, prepared)
-		}
-		result, err = prepared.ExecContext(ctx, s.args...)
-	case tx != nil:
-		result, err = tx.ExecContext(ctx, s.text.String(), s.args...)
-	default:
-		result, err = t.db.ExecContext(ctx, s.text.String(), s.args...)
-	}
+	err := t.send(ctx, tx, s, func(on runner, args []any) (err error) {
+		result, err = on.exec(ctx, args)
+		return err
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -179,36 +168,22 @@ func (t *Table) execIn(ctx context.Context, tx *sql.Tx, s *statement) (int64, er
 }
 
 func (t *Table) queryIn(ctx context.Context, tx *sql.Tx, s *statement, row func(*sql.Rows) error) error {
-	var rows *sql.Rows
-	var err error
-	switch {
-	case !t.options.Unprepared:
-		var prepared *sql.Stmt
-		if prepared, err = t.prepareText(ctx, s.text.String()); err != nil {
+	return t.send(ctx, tx, s, func(on runner, args []any) error {
+		rows, err := on.query(ctx, args)
+		if err != nil {
 			return err
 		}
-		if tx != nil {
-			prepared = tx.StmtContext(ctx, prepared)
+		defer rows.Close()
+		for rows.Next() {
+			if err := row(rows); err != nil {
+				return err
+			}
 		}
-		rows, err = prepared.QueryContext(ctx, s.args...)
-	case tx != nil:
-		rows, err = tx.QueryContext(ctx, s.text.String(), s.args...)
-	default:
-		rows, err = t.db.QueryContext(ctx, s.text.String(), s.args...)
-	}
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := row(rows); err != nil {
+		if err := rows.Err(); err != nil {
 			return err
 		}
-	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	return rows.Close()
+		return rows.Close()
+	})
 }
 
 // change runs a statement that changes rows of names under a condition, and returns the
@@ -226,6 +201,7 @@ func (t *Table) change(ctx context.Context, s *statement, names [][]byte, mark i
 	}
 	if !t.OnDuplicateKey {
 		s.add(" RETURNING name")
+		s.once = true
 		return changed, t.whileBusy(ctx, func() error {
 			clear(changed)
 			return t.queryIn(ctx, nil, s, row)

@@ -27,6 +27,7 @@ const (
 // A statement builds the text and the arguments of a statement side by side.
 type statement struct {
 	numbered bool
+	once     bool // see send
 	text     strings.Builder
 	args     []any
 }

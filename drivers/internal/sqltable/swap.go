@@ -130,6 +130,7 @@ func (t *Table) removeValues(ctx context.Context, swaps []drivers.Swap) ([]bool,
 		if !t.OnDuplicateKey {
 			return t.changeInto(ctx, done[from:to], s, names, 0)
 		}
+		s.once = true
 		n, err := t.exec(ctx, s)
 		done[from] = n > 0
 		return err

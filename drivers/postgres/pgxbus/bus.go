@@ -21,7 +21,7 @@
 // A notification has at most 8000 bytes of text, so a message is sent in Base64, and a
 // message of more than 5900 bytes in several notifications of one transaction. PostgreSQL
 // serializes the commits of transactions that notify: hundreds of messages in a second are
-// possible, tens of thousands are not.
+// possible, tens of thousands are not. A message may have 16 MB.
 package pgxbus
 
 import (
@@ -88,7 +88,12 @@ func (b *Bus) Err() error { return b.all.Err() }
 
 // Publish implements [drivers.Bus]. Its result does not say whether there are subscribers.
 func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error {
-	return b.all.Publish(ctx, channel, func() error { return b.notify(ctx, channel, message) })
+	return b.all.Publish(ctx, channel, func() error {
+		if len(message) > maxMessage {
+			return fmt.Errorf("%w: the message has %d bytes, at most %d are allowed", drivers.ErrRefused, len(message), maxMessage)
+		}
+		return b.notify(ctx, channel, message)
+	})
 }
 
 // notify tries again while the pool returns connections that have broken without its

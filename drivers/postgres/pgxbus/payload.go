@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // maxPart is how many bytes of a message one notification carries. In Base64, with two
@@ -27,27 +28,46 @@ func split(message []byte) []string {
 	return parts
 }
 
-// An assembly joins the parts of a message.
+const (
+	// maxMessage is the longest message in bytes. Of a longer one nothing is kept.
+	maxMessage = 16 << 20
+	maxParts   = (maxMessage + maxPart - 1) / maxPart
+	// partsWait is how long the rest of a message is waited for. The parts of one
+	// transaction arrive one after the other.
+	partsWait = 30 * time.Second
+)
+
+// An assembly joins the parts of a message. There is one at a time: who may notify can make a
+// process keep one unfinished message, for a while.
 type assembly struct {
 	message []byte
-	next, n int // the index of the next part, and the number of parts
+	next, n int       // the index of the next part, and the number of parts
+	began   time.Time // when the first part came
+}
+
+// expire forgets a message whose rest has not come.
+func (a *assembly) expire(now time.Time) {
+	if now.Sub(a.began) > partsWait {
+		*a = assembly{}
+	}
 }
 
 // add adds the payload of the next notification, and returns the message when it is
 // complete. It ignores payloads that split does not make, which other programs have sent.
-func (a *assembly) add(payload string) (message []byte, whole bool) {
+func (a *assembly) add(payload string, now time.Time) (message []byte, whole bool) {
+	a.expire(now)
 	place, rest, ok1 := strings.Cut(payload, ":")
 	count, text, ok2 := strings.Cut(rest, ":")
 	i, err1 := strconv.Atoi(place)
 	n, err2 := strconv.Atoi(count)
 	part, err3 := base64.RawStdEncoding.DecodeString(text)
-	if !ok1 || !ok2 || err1 != nil || err2 != nil || err3 != nil || i < 0 || i >= n {
+	if !ok1 || !ok2 || err1 != nil || err2 != nil || err3 != nil || i < 0 || i >= n || n > maxParts {
 		return nil, false
 	}
 	if i == 0 {
-		*a = assembly{message: []byte{}, n: n}
+		*a = assembly{message: []byte{}, n: n, began: now}
 	}
-	if i != a.next || n != a.n {
+	if i != a.next || n != a.n || len(part) > maxPart {
 		*a = assembly{}
 		return nil, false
 	}

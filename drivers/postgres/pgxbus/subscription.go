@@ -54,11 +54,11 @@ func (s *subscription) session(ctx context.Context) error {
 	s.listener.Up()
 	var parts assembly
 	for {
-		notification, err := s.next(ctx, connection)
+		notification, err := s.next(ctx, connection, &parts)
 		if err != nil {
 			return err
 		}
-		if message, whole := parts.add(notification.Payload); whole {
+		if message, whole := parts.add(notification.Payload, time.Now()); whole {
 			s.listener.Message(message)
 		}
 		// ctx may have ended during the call of the listener.
@@ -92,8 +92,9 @@ func (s *subscription) listen(ctx context.Context) (*pgx.Conn, error) {
 }
 
 // next waits for a notification, and pings the server after each PingInterval without one.
-func (s *subscription) next(ctx context.Context, connection *pgx.Conn) (*pgconn.Notification, error) {
+func (s *subscription) next(ctx context.Context, connection *pgx.Conn, parts *assembly) (*pgconn.Notification, error) {
 	for {
+		parts.expire(time.Now())
 		n, err := wait(ctx, s.ping, connection.WaitForNotification)
 		if err == nil {
 			return n, nil

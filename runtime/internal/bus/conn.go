@@ -101,13 +101,18 @@ func (c *Conn) Join(h Handler) error {
 	return err
 }
 
-// Close leaves the channel and closes the bus.
-func (c *Conn) Close() error {
-	if c == nil {
-		return nil
+// Leave leaves the channel: the handler is called no more.
+func (c *Conn) Leave() {
+	if c != nil {
+		c.leave()
 	}
-	c.leave()
-	return c.bus.Close()
+}
+
+// TryNow makes the next message one that tries, whatever has failed before.
+func (c *Conn) TryNow() {
+	if c != nil {
+		c.breaker.TryNow()
+	}
 }
 
 func (c *Conn) channel() string { return "cachegen:" + c.prefix + "!bus" }

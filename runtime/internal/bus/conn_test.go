@@ -6,8 +6,10 @@ import (
 	"log/slog"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
@@ -26,7 +28,7 @@ func join(t *testing.T, b *faketier.Bus, origin uint64) (*Conn, *recorder) {
 	if err := c.Join(r); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = c.Close() })
+	t.Cleanup(c.Leave)
 	return c, r
 }
 
@@ -71,7 +73,107 @@ func TestALostConnectionIsTold(t *testing.T) {
 
 func TestAStoreWithoutABusPublishesToNobody(t *testing.T) {
 	var c *Conn
-	if c.Publish(t.Context(), Drop, []string{"k"}) != nil || c.DisconnectedSince() != 0 || c.WaitConnected(t.Context()) != nil || c.Close() != nil {
+	if c.Publish(t.Context(), Drop, []string{"k"}) != nil || c.DisconnectedSince() != 0 || c.WaitConnected(t.Context()) != nil {
 		t.Fatal("a nil Conn does something")
+	}
+	c.TryNow()
+	c.Leave()
+}
+
+// hanging is a bus that lets publishers wait until it is told what to answer.
+type hanging struct {
+	faketier.Bus
+	answer func() error // nil: none
+	calls  int
+}
+
+func (h *hanging) Publish(ctx context.Context, channel string, message []byte) error {
+	h.calls++
+	if h.answer == nil {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return h.answer()
+}
+
+func joinHanging(t *testing.T) (*Conn, *hanging, *int) {
+	h, taken := &hanging{}, new(int)
+	c := New(h, emit.New("test", slog.New(slog.DiscardHandler), event.Hooks{}), "app:", 1, time.Second)
+	c.OnTaken(func() { *taken++ })
+	if err := c.Join(&recorder{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Leave)
+	return c, h, taken
+}
+
+// Kind: every caller waits in vain for what the last one has just waited for in vain.
+func TestABusThatHangsKeepsOneCallerWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, h, taken := joinHanging(t)
+		publish := func() error { return c.Publish(t.Context(), Drop, []string{"k"}) }
+		began := time.Now()
+		for range 15 {
+			if err := publish(); err == nil {
+				t.Fatal("published")
+			}
+		}
+		if err := publish(); !errors.Is(err, errNotTaken) || errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		if took := time.Since(began); took != time.Second || h.calls != 1 {
+			t.Errorf("16 messages took %v, %d calls", took, h.calls)
+		}
+		time.Sleep(pause)
+		h.answer = func() error { return nil }
+		if err := publish(); err != nil || *taken != 1 {
+			t.Error("it is back:", err, *taken)
+		}
+	})
+}
+
+func TestABusThatIsBackGetsTheNextMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, h, taken := joinHanging(t)
+		_ = c.Publish(t.Context(), Drop, []string{"k"})
+		h.answer = func() error { return nil }
+		(*listener)(c).Up()
+		if err := c.Publish(t.Context(), Drop, []string{"k"}); err != nil || *taken != 1 {
+			t.Error(err, *taken)
+		}
+	})
+}
+
+// What fails at once costs no time, and may be tried with each message.
+func TestABusThatRefusesConnectionsIsAskedEachTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, refusal := range []error{errors.New("connection refused"), drivers.ErrRefused, drivers.Answered(errors.New("NOPERM"))} {
+			c, h, _ := joinHanging(t)
+			h.answer = func() error { return refusal }
+			for range 5 {
+				if err := c.Publish(t.Context(), Drop, []string{"k"}); !errors.Is(err, refusal) {
+					t.Error(err)
+				}
+			}
+			h.answer = func() error { return nil }
+			if err := c.Publish(t.Context(), Drop, []string{"k"}); err != nil {
+				t.Error("after it was back:", err)
+			}
+		}
+	})
+}
+
+func TestAMessageIsSentOnceMoreOnAnotherConnection(t *testing.T) {
+	for err, want := range map[error]int{errors.New("EOF"): 2, drivers.ErrClosed: 1, drivers.ErrRefused: 1, drivers.ErrAnswered: 1} {
+		c, h, _ := joinHanging(t)
+		h.answer = func() error {
+			if h.calls == 1 {
+				return err
+			}
+			return nil
+		}
+		if got := c.Publish(t.Context(), Drop, []string{"k"}); (got == nil) != (want == 2) || h.calls != want {
+			t.Errorf("%v: %v, %d calls", err, got, h.calls)
+		}
 	}
 }

@@ -76,6 +76,23 @@ func (e *Emitter) Hit(cache string, it *entry.Item, tier event.Tier, stale bool)
 	}
 }
 
+// Refused tells of an item that a tier does not keep: the hooks each time, and, unless that
+// is the shared tier, the log once for each cache, since it may be each read that loads such
+// a value again. Nil is no refusal.
+func (e *Emitter) Refused(kind *entry.Kind, key string, tier event.Tier, err error) {
+	if err == nil {
+		return
+	}
+	text := "memory: a value is not kept, which is logged once for a cache"
+	if tier == 0 {
+		text = "a value cannot be copied and is not kept, which is logged once for a cache"
+	}
+	if tier != event.L2 && kind.ToldRefused.CompareAndSwap(false, true) {
+		e.log.Load().Warn("cachegen: "+text, "cache", kind.Cache, "err", err)
+	}
+	Event(e, e.Hooks().Refused, event.Refusal{Store: e.Store, Cache: kind.Cache, Key: key, Tier: tier, Err: err})
+}
+
 // Miss tells of a key that a read has found nothing for.
 func (e *Emitter) Miss(cache, key string) {
 	if hook := e.Hooks().Miss; hook != nil {

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/keytext"
@@ -43,8 +44,11 @@ type Item struct {
 	Expired     bool   // by a user
 	Presence    Presence
 	Stamps      []StampRef
-	Size        int    // about how much memory it takes, in bytes
-	packed      uint64 // identifies the bytes that the shared tier has of it; 0 if none are known
+	Size        int // about how much memory it takes besides its stamps, in bytes
+	// Uncopied says that the value is the loader's own, of which there is no copy: it is not
+	// kept, and one caller gets it.
+	Uncopied bool
+	packed   uint64 // identifies the bytes that the shared tier has of it; 0 if none are known
 
 	verifying   sync.Mutex    // orders writers of the next four
 	epoch       atomic.Uint64 // of the stamps, when the item was last found fresh
@@ -52,7 +56,26 @@ type Item struct {
 	generation  atomic.Uint64 // of the stamps, when the item was obtained or confirmed
 	confirmedAt atomic.Int64  // when the shared tier was last known to hold it
 	retryAt     atomic.Int64  // its loader has just failed, and is not called before
+	given       atomic.Bool   // a caller has got the value, which is Uncopied
 }
+
+// cellOverhead is about what a tag costs in memory besides its name.
+const cellOverhead = 160
+
+// Footprint is about how much memory the item takes, in bytes. A tag counts for each entry
+// that carries it: there may be no other.
+func (it *Item) Footprint() int {
+	n := it.Size + len(it.Stamps)*int(unsafe.Sizeof(StampRef{}))
+	for _, ref := range it.Stamps {
+		if IsTagStamp(ref.Cell.Name) {
+			n += len(ref.Cell.Name) + cellOverhead
+		}
+	}
+	return n
+}
+
+// Give reports whether the caller may have the value, which is Uncopied: the first one.
+func (it *Item) Give() bool { return it.given.CompareAndSwap(false, true) }
 
 // A Presence says whether an entry has a value.
 type Presence uint8
@@ -88,6 +111,17 @@ func Carries(refs []StampRef, cell *stamp.Cell) bool {
 		}
 	}
 	return false
+}
+
+// Current reports whether no stamp of the item has been invalidated or lost, as far as this
+// process knows.
+func (it *Item) Current() bool {
+	for _, ref := range it.Stamps {
+		if v, _, ok := ref.Cell.Current(); !ok || v.Delete != ref.Delete {
+			return false
+		}
+	}
+	return true
 }
 
 // Good reports whether the item is fresh for certain: it was found fresh at this epoch

@@ -31,6 +31,9 @@ type Kind struct {
 	// Copy returns a copy that shares no memory with a value. Nil: a value can be handed
 	// out as it is.
 	Copy func(any) any
+	// Keep returns a copy of a value that refers to no memory of the value's: what memory
+	// keeps. It fails if there can be none. Nil: a value can be kept as it is.
+	Keep func(any) (any, error)
 	// ResultTags returns the tags that a value tells. Nil: it tells none.
 	ResultTags func(any) []string
 	// NotFound is the error by which a loader says that there is no value; nil if none is.
@@ -51,6 +54,8 @@ type Kind struct {
 	// SetsTags says that a loader has set tags of its own before.
 	SetsTags atomic.Bool
 	untagged atomic.Int32 // loads that have set none
+	// ToldRefused says that it has been logged that memory does not keep a value of the cache.
+	ToldRefused atomic.Bool
 }
 
 // enoughUntagged is after how many loads that have set no tags it is believed that none does.
@@ -79,6 +84,22 @@ func (k *Kind) Function() string {
 		return k.Cache
 	}
 	return k.Prefix
+}
+
+// Hold returns a value as a tier may keep it.
+func (k *Kind) Hold(value any) (any, error) {
+	if k.Keep == nil || value == nil {
+		return value, nil
+	}
+	return k.Keep(value)
+}
+
+// Uncopied returns an item for a value of which there is no copy. Its size is not known: it
+// is not kept.
+func (k *Kind) Uncopied(key string, value any, p *policy.Policy, started int64, stamps []StampRef) *Item {
+	it := k.New(key, nil, Present, p, started, stamps)
+	it.Value, it.Uncopied = value, true
+	return it
 }
 
 // Cells returns the cells of an entry's stamps: the required ones and those of tags.

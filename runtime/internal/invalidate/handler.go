@@ -53,10 +53,8 @@ func (h Handler) Changed(keys []string) {
 		case !ok:
 		case !isReserved:
 			entries = append(entries, key)
-		case strings.HasPrefix(reserved, "d:"):
-			h.Stamps.Change(reserved[2:], false, h.Remote.Exists())
-		case strings.HasPrefix(reserved, "x:"):
-			h.Stamps.Change(reserved[2:], true, h.Remote.Exists())
+		case h.Remote.Exists() && strings.HasPrefix(reserved, "s:"): // made, extended, changed or removed
+			h.Stamps.Suspect(reserved[2:])
 		}
 	}
 	if len(entries) > 0 {

@@ -466,7 +466,7 @@ func TestAStampIsAnnouncedBeforeItChanges(t *testing.T) {
 	s := storetest.New(t, store.Config{L1: storetest.L1(), L2: &shared})
 	epoch, asked := s.Stamps.Epoch(), false
 	shared.Before = func(_ context.Context, op string, _ []string) error {
-		if op == "set" {
+		if op == "delete" {
 			asked = true
 			if !s.Stamps.ChangedSince("t:x", epoch) {
 				t.Error("the change is not announced")

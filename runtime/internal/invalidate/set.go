@@ -3,6 +3,7 @@ package invalidate
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -26,44 +27,62 @@ func (v *Invalidator) Set(ctx context.Context, kind *entry.Kind, key string, val
 	if ttl <= 0 {
 		return v.Delete(ctx, []string{key}, p.SkipBusNotify)
 	}
+	value, err := kind.Hold(value)
+	if err != nil {
+		v.Emit.Refused(kind, key, 0, err)
+		return errors.Join(v.Fail("set", []string{key}, err), v.Delete(ctx, []string{key}, p.SkipBusNotify))
+	}
 	if kind.ResultTags != nil && presence == entry.Present {
 		tags = slices.Concat(tags, kind.ResultTags(value))
 	}
 	cells := kind.Cells(tags)
-	errStamps := v.readStamps(ctx, cells)
-	it := kind.New(key, value, presence, p, clock.Wall(), entry.Refs(cells))
-	err := v.apply(ctx, &change{
+	it, errStamps := v.newItem(ctx, kind, key, value, presence, p, cells)
+	var refused, refusedRemote error
+	err = v.apply(ctx, &change{
 		op: "set", kind: bus.Drop, keys: []string{key}, silent: p.SkipBusNotify,
-		remote: func(ctx context.Context) (bool, error) { return v.setRemote(ctx, kind, it, p.SkipL2Write, errStamps) },
+		remote: func(ctx context.Context) (bool, error) {
+			return v.setRemote(ctx, kind, it, p.SkipL2Write, errStamps, &refusedRemote)
+		},
 		memory: func(_ int, hash uint64, sure bool) {
 			// With two writers of one key, who was last in the shared tier is not known here:
 			// both leave memory to the next reader.
 			if sure {
-				v.Memory.Set(hash, it)
+				refused = v.Memory.Set(hash, it)
 			} else {
 				v.Memory.Delete(hash)
 			}
 		},
 	})
+	v.Emit.Refused(kind, key, event.L2, refusedRemote)
+	v.Emit.Refused(kind, key, event.L1, refused)
+	if refused != nil && (it.LocalOnly || !v.Remote.Exists()) {
+		return v.result("set", []string{key}, err, fmt.Errorf("no tier keeps the value: %w", refused))
+	}
 	if err == nil {
 		emit.Event(v.Emit, v.Emit.Hooks().Written, event.Write{Store: v.Emit.Store, Cache: kind.Cache, Key: key})
 	}
 	return err
 }
 
-// readStamps brings the stamps of a new item up to date.
-func (v *Invalidator) readStamps(ctx context.Context, cells []*stamp.Cell) error {
+// newItem returns a new item with the stamps of cells, which the shared tier keeps for as
+// long as the item. The error says that they are known to this process alone.
+func (v *Invalidator) newItem(ctx context.Context, kind *entry.Kind, key string, value any, presence entry.Presence, p *policy.Policy, cells []*stamp.Cell) (it *entry.Item, err error) {
 	if !v.Work.Enter() {
-		return nil // apply says so
+		return nil, nil // apply says so
 	}
 	defer v.Work.Leave()
-	_, err := v.Remote.Read(context.WithoutCancel(ctx), v.Remote.Timeout, nil, cells)
-	return err
+	ctx = context.WithoutCancel(ctx)
+	err = v.Remote.MakeStamps(ctx, cells, p.Life())
+	it = kind.New(key, value, presence, p, clock.Wall(), entry.Refs(cells))
+	if errLife := v.Remote.ProlongStamps(ctx, []*entry.Item{it}); errLife != nil && err == nil {
+		v.Emit.Warn("shared tier: write stamps", errLife)
+	}
+	return it, err
 }
 
 // setRemote stores an item in the shared tier. If that cannot take it, what it is to
-// replace is deleted all the same.
-func (v *Invalidator) setRemote(ctx context.Context, kind *entry.Kind, it *entry.Item, localOnly bool, errStamps error) (open bool, err error) {
+// replace is deleted all the same, and refused says why.
+func (v *Invalidator) setRemote(ctx context.Context, kind *entry.Kind, it *entry.Item, localOnly bool, errStamps error, refused *error) (open bool, err error) {
 	keys := []string{it.Key}
 	// What an earlier write in doubt could overwrite would have to be deleted again: only
 	// memory keeps it, and a pull may take it from there.
@@ -73,12 +92,14 @@ func (v *Invalidator) setRemote(ctx context.Context, kind *entry.Kind, it *entry
 	}
 	packed, err := kind.Pack(it)
 	if err != nil {
+		*refused = err
 		errDelete := v.Remote.Delete(ctx, keys)
 		return errDelete != nil, errors.Join(err, errDelete)
 	}
 	err = v.Remote.Set(ctx, []drivers.Item{packed})
 	if remote.Refused(err) {
 		v.Emit.Warn("shared tier: write refused, kept in memory only", err, "cache", kind.Cache)
+		*refused = err
 		errDelete := v.Remote.Delete(ctx, keys)
 		if v.Memory.Exists() {
 			err, it.LocalOnly = nil, true

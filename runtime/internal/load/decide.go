@@ -34,7 +34,15 @@ func (l *Loader) decide(rq *Request, k *Key, started int64) {
 	if presence != entry.Present {
 		ttl = p.NotFoundTTL
 	}
-	k.result = Result{kind.New(k.Key, k.said.value, presence, &p, started, k.stamps), none}
+	value, err := kind.Hold(k.said.value)
+	if err != nil {
+		l.Emit.Refused(kind, k.Key, 0, err)
+		k.result = Result{Item: kind.Uncopied(k.Key, k.said.value, &p, started, k.stamps)}
+		k.result.Item.FlightID = k.flight.ID
+		k.plan.drop = !h.skip
+		return
+	}
+	k.result = Result{kind.New(k.Key, value, presence, &p, started, k.stamps), none}
 	k.result.Item.FlightID = k.flight.ID
 	if h.skip {
 		return

@@ -247,7 +247,7 @@ func TestAtTheHardTimeoutAFallbackIsServedAlthoughTheTierPanics(t *testing.T) {
 		var shared faketier.Shared
 		s := storetest.New(t, store.Config{L1: storetest.L1(), L2: &shared})
 		kind := s.Kind("")
-		if _, err := s.Remote.Read(t.Context(), time.Second, nil, kind.Required); err != nil {
+		if err := s.Remote.MakeStamps(t.Context(), kind.Required, time.Hour); err != nil {
 			t.Fatal(err)
 		}
 		stale := s.Item(kind, "k", "old", hour)

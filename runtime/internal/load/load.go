@@ -70,9 +70,10 @@ type Key struct {
 	cells    []*stamp.Cell
 	stamps   []entry.StampRef // from before the load
 
-	said   said
-	result Result
-	plan   plan
+	said    said
+	result  Result
+	refused error // why the shared tier does not keep the result, if that is about the value
+	plan    plan
 }
 
 // said is what the loader says of a key: a value, or its error that means there is none,
@@ -194,6 +195,10 @@ func (l *Loader) runStages(ctx context.Context, cancel context.CancelCauseFunc, 
 		return
 	}
 	open, errRemote := l.fromRemote(ctx, ld, open)
+	errStamps := errRemote
+	if errRemote == nil {
+		errStamps = l.makeStamps(ctx, ld, open)
+	}
 	for _, k := range open {
 		k.stamps = entry.Refs(k.cells)
 	}
@@ -227,9 +232,10 @@ func (l *Loader) runStages(ctx context.Context, cancel context.CancelCauseFunc, 
 	}
 	// What has been loaded is worth keeping although its caller may be gone.
 	ctx = context.WithoutCancel(ctx)
-	errStamps := l.addResultStamps(ctx, ld, loaded)
+	errResult := l.addResultStamps(ctx, ld, loaded)
+	l.prolongStamps(ctx, loaded)
 	// Under stamps that only this process knows nobody else could use it.
-	l.store(ctx, ld.Request.Kind, loaded, errRemote == nil && errStamps == nil)
+	l.store(ctx, ld.Request.Kind, loaded, errStamps == nil && errResult == nil)
 }
 
 // mayLoad reports whether the loader is to be called. If all of keys have a stale value that is

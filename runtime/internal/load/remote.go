@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/flight"
@@ -49,7 +50,7 @@ func (l *Loader) fromRemote(ctx context.Context, ld *Load, keys []*Key) (open []
 	}
 	for i, k := range keys {
 		k.plan.older = k.plan.older || data[i] != nil
-		if !l.finishFromRemote(k, items[i]) {
+		if !l.finishFromRemote(kind, k, items[i]) {
 			open = append(open, k)
 		}
 	}
@@ -61,7 +62,7 @@ func (l *Loader) fromRemote(ctx context.Context, ld *Load, keys []*Key) (open []
 
 // finishFromRemote finishes a key with a fresh item of the shared tier, or takes a stale
 // one as a fallback.
-func (l *Loader) finishFromRemote(k *Key, it *entry.Item) (finished bool) {
+func (l *Loader) finishFromRemote(kind *entry.Kind, k *Key, it *entry.Item) (finished bool) {
 	if it == nil {
 		return false
 	}
@@ -71,7 +72,8 @@ func (l *Loader) finishFromRemote(k *Key, it *entry.Item) (finished bool) {
 			k.fallback = Fallback{Item: it, OnlyOnFailure: true}
 		}
 	case verdict == memory.Fresh && !(k.refresh && it.Due(clock.Now())):
-		l.Memory.Put(k.Key, k.Hash, k.flight, it)
+		_, refused := l.Memory.Put(k.Key, k.Hash, k.flight, it)
+		l.Emit.Refused(kind, k.Key, event.L1, refused)
 		k.finish(it, nil)
 		return true
 	case verdict == memory.Stale:

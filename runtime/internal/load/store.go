@@ -32,11 +32,14 @@ func (l *Loader) store(ctx context.Context, kind *entry.Kind, keys []*Key, share
 		}
 		switch {
 		case k.plan.keep:
-			if l.Memory.Put(k.Key, k.Hash, k.flight, k.result.Item) {
+			l.Emit.Refused(kind, k.Key, event.L2, k.refused)
+			valid, refused := l.Memory.Put(k.Key, k.Hash, k.flight, k.result.Item)
+			l.Emit.Refused(kind, k.Key, event.L1, refused)
+			if valid && (l.Memory.Exists() && refused == nil || !k.result.Item.LocalOnly) {
 				emit.Event(l.Emit, l.Emit.Hooks().Written, event.Write{Store: l.Emit.Store, Cache: kind.Cache, Key: k.Key, Loaded: true})
 			}
 		case k.plan.drop:
-			l.Memory.Put(k.Key, k.Hash, k.flight, nil)
+			_, _ = l.Memory.Put(k.Key, k.Hash, k.flight, nil)
 		}
 	}
 }
@@ -116,6 +119,7 @@ func (l *Loader) planned(kind *entry.Kind, keys []*Key) (changes []change) {
 			item, err := kind.Pack(k.result.Item)
 			if err != nil {
 				l.Emit.Warn("encode a value, kept in memory only", err, "cache", kind.Cache)
+				k.refused = err
 				continue
 			}
 			changes = append(changes, change{key: k, item: item})
@@ -133,7 +137,7 @@ func (l *Loader) written(cache string, c *change, began int64, err error) {
 	if err != nil {
 		text := "shared tier: write"
 		if remote.Refused(err) {
-			text = "shared tier: write refused, kept in memory only"
+			text, c.key.refused = "shared tier: write refused, kept in memory only", err
 		}
 		l.Emit.Warn(text, err, "cache", cache)
 		return

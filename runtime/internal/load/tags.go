@@ -8,6 +8,37 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
 
+// makeStamps makes those stamps of keys that the shared tier does not have: what is about
+// to be loaded is stored under them.
+func (l *Loader) makeStamps(ctx context.Context, ld *Load, keys []*Key) error {
+	var cells []*stamp.Cell
+	for _, k := range keys {
+		cells = append(cells, k.cells...)
+	}
+	if len(cells) == 0 {
+		return nil
+	}
+	err := l.Remote.MakeStamps(ctx, entry.Distinct(cells), ld.Request.Policy.Life())
+	if err != nil && ctx.Err() == nil {
+		l.Emit.Warn("shared tier: write stamps", err)
+	}
+	return err
+}
+
+// prolongStamps has the shared tier keep the stamps of what has been loaded for as long as
+// that lives. If it fails, the entries live for less.
+func (l *Loader) prolongStamps(ctx context.Context, keys []*Key) {
+	var items []*entry.Item
+	for _, k := range keys {
+		if k.plan.keep {
+			items = append(items, k.result.Item)
+		}
+	}
+	if err := l.Remote.ProlongStamps(ctx, items); err != nil {
+		l.Emit.Warn("shared tier: write stamps", err)
+	}
+}
+
 // addResultStamps adds the stamps of the tags that only the loader or its value tells.
 // They are read after the load: an item whose stamp may be younger than its value is not
 // kept (see remote.TagWatch). It fails if the shared tier did not tell the stamps.
@@ -23,7 +54,7 @@ func (l *Loader) addResultStamps(ctx context.Context, ld *Load, keys []*Key) err
 	if len(all) == 0 {
 		return nil
 	}
-	_, err := l.Remote.Read(ctx, l.Remote.Timeout, nil, entry.Distinct(all))
+	err := l.Remote.MakeStamps(ctx, entry.Distinct(all), ld.Request.Policy.Life())
 	refs := make([][]entry.StampRef, len(keys)) // before they are verified
 	for i := range keys {
 		refs[i] = entry.Refs(tagged[i])

@@ -94,7 +94,7 @@ func (l *Lookups) answers(rq *load.Request, q *lookup, r load.Result, joinedAt u
 func (l *Lookups) outdated(kind *entry.Kind, q *lookup, it *entry.Item) bool {
 	epoch := q.flight.Epoch
 	if it != nil {
-		return l.Memory.ChangedSince(it, epoch)
+		return l.Memory.ChangedSince(it, epoch) || !it.Current()
 	}
 	for _, cell := range kind.Cells(q.Tags) {
 		if l.Stamps.ChangedSince(cell.Name, epoch) {

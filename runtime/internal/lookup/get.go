@@ -86,7 +86,7 @@ func (l *Lookups) getRemote(ctx context.Context, rq *load.Request, open []*read,
 			continue
 		}
 		r, verdict := open[i], l.Memory.CheckLocal(it, clock.Now())
-		l.Memory.PutRead(r.Hash, r.mark, it, verdict)
+		l.Emit.Refused(rq.Kind, r.Key, event.L1, l.Memory.PutRead(r.Hash, r.mark, it, verdict))
 		switch {
 		case verdict == memory.Fresh:
 			r.item, r.tier = it, event.L2

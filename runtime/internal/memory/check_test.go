@@ -115,7 +115,7 @@ func TestCheckReadsTheStampsOfManyItemsAtOnce(t *testing.T) {
 		s := storetest.New(t, store.Config{L1: storetest.L1(), L2: &shared})
 		kind := s.Kind("")
 		for _, tag := range []string{"x", "y"} {
-			if _, err := s.Remote.Read(t.Context(), time.Second, nil, kind.Cells([]string{tag})); err != nil {
+			if err := s.Remote.MakeStamps(t.Context(), kind.Cells([]string{tag}), time.Hour); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -124,7 +124,7 @@ func TestCheckReadsTheStampsOfManyItemsAtOnce(t *testing.T) {
 		if v := s.Memory.CheckLocal(x, clock.Now()); v != memory.Unverified {
 			t.Fatal(v)
 		}
-		shared.Put("!d:t:y", stamp.Bytes(99))
+		shared.Put("!s:t:y", stamp.Record{Value: stamp.Value{Delete: 99, Expire: 99}}.Bytes())
 		reads := shared.Calls("get")
 		got := s.Memory.CheckAll(t.Context(), []*entry.Item{x, nil, y})
 		if got[0] != memory.Fresh || got[1] != memory.Invalid || got[2] != memory.Invalid || shared.Calls("get") != reads+1 {
@@ -145,7 +145,7 @@ func TestAnItemWhoseStampsCannotBeVerifiedIsInvalid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := storetest.New(t, store.Config{L1: storetest.L1(), L2: &faketier.Shared{}})
 		kind := s.Kind("")
-		if _, err := s.Remote.Read(t.Context(), time.Second, nil, kind.Required); err != nil {
+		if err := s.Remote.MakeStamps(t.Context(), kind.Required, time.Hour); err != nil {
 			t.Fatal(err)
 		}
 		it := s.Item(kind, "k", "v", hour)
@@ -168,7 +168,7 @@ func TestAFallbackIsCheckedWithinTheSoftTimeout(t *testing.T) {
 		var shared faketier.Shared
 		s := storetest.New(t, store.Config{L1: storetest.L1(), L2: &shared, L2SoftTimeout: 100 * time.Millisecond})
 		kind := s.Kind("")
-		if _, err := s.Remote.Read(t.Context(), time.Second, nil, kind.Required); err != nil {
+		if err := s.Remote.MakeStamps(t.Context(), kind.Required, time.Hour); err != nil {
 			t.Fatal(err)
 		}
 		fresh, stale := s.Item(kind, "fresh", "v", hour), s.Item(kind, "stale", "v", policy.Policy{TTL: time.Second, Grace: time.Hour})

@@ -14,7 +14,7 @@ import (
 // What bounds a round: a single reader waits for it. And how many are under way at a time:
 // the more callers wait for their turn, the more go together.
 const (
-	roundRecords = 512     // entries and halves of stamps
+	roundRecords = 512     // entries and stamps
 	roundBytes   = 1 << 20 // about, of entries
 	roundsAtOnce = 4
 	// restItems bounds how many of memory's items are remembered to fill rounds with.
@@ -53,7 +53,7 @@ func (r *round) add(it *entry.Item) bool {
 			cells++
 		}
 	}
-	records := len(r.items) + 1 + 2*(len(r.cells)+cells)
+	records := len(r.items) + 1 + len(r.cells) + cells
 	if len(r.items) > 0 && (records > roundRecords || r.bytes+it.Size > roundBytes) {
 		return false
 	}

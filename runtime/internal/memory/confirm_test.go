@@ -45,7 +45,7 @@ func TestAnItemIsConfirmedByWhatTheSharedTierHolds(t *testing.T) {
 			_ = s.Remote.Expire(context.Background(), []string{"k"})
 		}, memory.Unconfirmed},
 		"another stamp": {func(_ *storetest.Store, shared *faketier.Shared) {
-			shared.Put("!d:t:x", []byte("12345678"))
+			shared.Put("!s:t:x", []byte("another"))
 		}, memory.Invalid},
 		"no answer": {func(_ *storetest.Store, shared *faketier.Shared) { shared.Down(errDown) }, memory.Unconfirmed},
 		"what is to be deleted": {func(s *storetest.Store, _ *faketier.Shared) {

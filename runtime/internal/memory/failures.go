@@ -8,14 +8,19 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 )
 
-// maxFailures bounds how many keys' failures are remembered at a time.
-const maxFailures = 10_000
+// How many keys' failures are remembered at a time, and how much memory they take: the
+// budget of the tier is for values.
+const (
+	maxFailures     = 10_000
+	maxFailureBytes = 16 << 20
+)
 
 // failures remembers the errors of loads for a while, so that a source that fails is not
 // asked again by every caller.
 type failures struct {
 	mu    sync.Mutex
 	byKey map[string]*Failure
+	size  int // of all of them
 }
 
 // A Failure is the error of a load, with what an entry in its place would have had: how
@@ -26,9 +31,11 @@ type Failure struct {
 }
 
 // NewFailure returns the failure of a load of key at a time, which holds until another.
+// Its size is taken from the error's text: what else an error refers to is its own.
 func NewFailure(key string, err error, at, until int64, stamps []entry.StampRef) *Failure {
+	text := len(err.Error())
 	return &Failure{Err: err, Item: entry.Item{
-		Key: key, Stamps: stamps, FreshUntil: until, StaleUntil: until,
+		Key: key, Size: entry.Overhead + len(key) + text, Stamps: stamps, FreshUntil: until, StaleUntil: until,
 		LoadStarted: at, ObtainedAt: at, RecheckAt: clock.Never, RefreshAt: clock.Never,
 	}}
 }
@@ -68,40 +75,52 @@ func (f *failures) keep(failure *Failure) {
 	if f.byKey == nil {
 		f.byKey = make(map[string]*Failure)
 	}
-	if len(f.byKey) >= maxFailures {
-		f.makeRoom()
+	f.drop(failure.Key)
+	size := failure.Footprint()
+	if len(f.byKey) >= maxFailures || f.size+size > maxFailureBytes {
+		f.makeRoom(size)
 	}
-	f.byKey[failure.Key] = failure
+	if f.size+size <= maxFailureBytes {
+		f.byKey[failure.Key], f.size = failure, f.size+size
+	}
+}
+
+// drop is called under mu.
+func (f *failures) drop(key string) {
+	if failure := f.byKey[key]; failure != nil {
+		delete(f.byKey, key)
+		f.size -= failure.Footprint()
+	}
 }
 
 // makeRoom is called under mu. It forgets what is over, and then, if that is not enough
 // to last for a while, whatever comes.
-func (f *failures) makeRoom() {
+func (f *failures) makeRoom(size int) {
 	t := clock.Now()
 	for key, failure := range f.byKey {
 		if t >= failure.FreshUntil {
-			delete(f.byKey, key)
+			f.drop(key)
 		}
 	}
 	for key := range f.byKey {
-		if len(f.byKey) <= maxFailures*7/8 {
+		if len(f.byKey) <= maxFailures*7/8 && f.size+size <= maxFailureBytes*7/8 {
 			return
 		}
-		delete(f.byKey, key)
+		f.drop(key)
 	}
 }
 
 func (f *failures) forget(key string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.byKey, key)
+	f.drop(key)
 }
 
 func (f *failures) remove(failure *Failure) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if failure != nil && f.byKey[failure.Key] == failure {
-		delete(f.byKey, failure.Key)
+		f.drop(failure.Key)
 	}
 }
 
@@ -109,4 +128,5 @@ func (f *failures) forgetAll() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	clear(f.byKey)
+	f.size = 0
 }

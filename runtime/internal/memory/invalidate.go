@@ -40,8 +40,9 @@ func (m *Memory) Unconfirm() {
 // Recheck makes every item be looked at anew before it is served.
 func (m *Memory) Recheck() { m.stamps.Touch() }
 
-// Set stores an item. It is called by the change of [Memory.Invalidate].
-func (m *Memory) Set(hash uint64, it *entry.Item) { m.Driver.Set(hash, it, it.Size) }
+// Set stores an item, or returns why the tier does not keep it. It is called by the change
+// of [Memory.Invalidate].
+func (m *Memory) Set(hash uint64, it *entry.Item) (refused error) { return m.keep(hash, it) }
 
 // Delete removes an item. It is called by the change of [Memory.Invalidate].
 func (m *Memory) Delete(hash uint64) { m.Driver.Delete(hash) }
@@ -54,7 +55,7 @@ func (m *Memory) Expire(key string, hash uint64) {
 		return
 	}
 	if stale := it.ExpiredCopy(clock.Now()); stale != nil {
-		m.Driver.Set(hash, stale, stale.Size)
+		_ = m.keep(hash, stale) // as large as the one that is there
 	} else {
 		m.Driver.Delete(hash)
 	}

@@ -8,11 +8,12 @@
 // which items are confirmed, and is held with none of these. None is held while the shared
 // tier is asked. A hit takes no lock at all.
 //
-// The package never loads, and never writes an entry to the shared tier. It reads from it, to
-// check what memory has; a stamp that is absent there is made by that.
+// The package never loads, and never writes to the shared tier. It reads from it, to check
+// what memory has.
 package memory
 
 import (
+	"errors"
 	"hash/maphash"
 	"time"
 	"unsafe"
@@ -71,14 +72,9 @@ func New(c Config) *Memory {
 // Exists reports whether the store has a memory tier.
 func (m *Memory) Exists() bool { return m.Driver != nil }
 
-// Close drops everything and closes the driver.
-func (m *Memory) Close() error {
+// Stop ends what Memory itself has running. The driver is closed by its owner.
+func (m *Memory) Stop() {
 	m.clock.Stop()
-	if m.Driver == nil {
-		return nil
-	}
-	m.Driver.Clear()
-	return m.Driver.Close()
 }
 
 // Find returns the item of a full key, whatever it is worth, or nil.
@@ -137,8 +133,9 @@ func (m *Memory) freshAfterCheck(it *entry.Item) *entry.Item {
 }
 
 // Put keeps what a flight has loaded, or removes what is there if that is nil, unless the
-// key has been invalidated since the flight began. It reports whether it did.
-func (m *Memory) Put(key string, hash uint64, f *Flight, it *entry.Item) (kept bool) {
+// key has been invalidated since the flight began. It reports whether it was not, and why
+// the tier does not keep the item.
+func (m *Memory) Put(key string, hash uint64, f *Flight, it *entry.Item) (valid bool, refused error) {
 	if m.Driver != nil && f.Forced { // readers of the shared tier may be on their way with what was there before
 		m.Fence.Advance(hash, nil)
 	}
@@ -146,18 +143,27 @@ func (m *Memory) Put(key string, hash uint64, f *Flight, it *entry.Item) (kept b
 		if !f.Claim() {
 			return
 		}
-		kept = true
+		valid = true
 		f.SetKept()
 		m.failures.forget(key)
 		switch {
 		case m.Driver == nil:
 		case it != nil:
-			m.Driver.Set(hash, it, it.Size)
+			refused = m.keep(hash, it)
 		default:
 			m.Driver.Delete(hash)
 		}
 	})
-	return kept
+	return valid, refused
+}
+
+// keep gives an item to the driver, and returns why that does not keep it, if it is about
+// the item. It is called under the key's stripe.
+func (m *Memory) keep(hash uint64, it *entry.Item) (refused error) {
+	if err := m.Driver.Set(hash, it, it.Footprint()); errors.Is(err, drivers.ErrRefused) {
+		return err
+	}
+	return nil
 }
 
 // PutStale is [Memory.Put] for a stale item of the shared tier. If memory has the same
@@ -170,7 +176,7 @@ func (m *Memory) PutStale(hash uint64, f *Flight, it *entry.Item) *entry.Item {
 			if old := m.Find(it.Key, hash); old != nil && m.Supersedes(old, it) {
 				use = old
 			} else if !f.Poisoned() {
-				m.Driver.Set(hash, it, it.Size)
+				_ = m.keep(hash, it) // it is served all the same
 			}
 		})
 	}
@@ -178,16 +184,18 @@ func (m *Memory) PutStale(hash uint64, f *Flight, it *entry.Item) *entry.Item {
 }
 
 // PutRead keeps an item of the shared tier that was read without a load, unless the key
-// has been invalidated since mark, or memory has a younger one and the item is stale.
-func (m *Memory) PutRead(hash uint64, mark fence.Mark, it *entry.Item, v Verdict) {
+// has been invalidated since mark, or memory has a younger one and the item is stale. It
+// returns why the tier does not keep the item.
+func (m *Memory) PutRead(hash uint64, mark fence.Mark, it *entry.Item, v Verdict) (refused error) {
 	if m.Driver == nil || v < Stale {
-		return
+		return nil
 	}
 	m.Fence.KeepIf(hash, mark, func() {
 		if old := m.Find(it.Key, hash); v == Fresh || old == nil || !m.Supersedes(old, it) {
-			m.Driver.Set(hash, it, it.Size)
+			refused = m.keep(hash, it)
 		}
 	})
+	return refused
 }
 
 // Supersedes reports whether it is younger than other, or is the same entry and knows as

@@ -29,11 +29,30 @@ func (o *Outbox) flush(ctx context.Context) (err error) {
 		o.Emit(err)
 	}()
 	for batch := range slices.Chunk(items, batchSize) {
-		if err := o.flushBatch(ctx, batch); err != nil {
-			return err
+		if errNow := o.flushBatch(ctx, batch); errNow != nil {
+			err = errNow
+			if !errors.Is(err, drivers.ErrClosed) { // what is for the bus alone may still succeed
+				return err
+			}
 		}
 	}
-	return nil
+	return err
+}
+
+// forGood reports whether err, and all that it joins, says that a driver or its client is
+// closed: no other try succeeds.
+func forGood(err error) bool {
+	if err == nil || err == drivers.ErrClosed {
+		return err != nil
+	}
+	switch err := err.(type) {
+	case interface{ Unwrap() error }:
+		return forGood(err.Unwrap())
+	case interface{ Unwrap() []error }:
+		all := err.Unwrap()
+		return slices.Contains(all, drivers.ErrClosed) || !slices.ContainsFunc(all, func(err error) bool { return !forGood(err) })
+	}
+	return false
 }
 
 func (o *Outbox) flushBatch(ctx context.Context, items []pending.Item) error {
@@ -73,7 +92,7 @@ func (o *Outbox) flushKeys(ctx context.Context, items []pending.Item) error {
 	})
 	if turn != nil {
 		if err := o.changeInTurn(ctx, turn, mine); err != nil {
-			return err
+			return errors.Join(err, o.publish(ctx, bus.Drop, done))
 		}
 	}
 	return o.publish(ctx, bus.Drop, append(done, mine...))
@@ -128,25 +147,27 @@ func (o *Outbox) eachIfRefused(names []string, do func([]string) error) error {
 }
 
 func (o *Outbox) flushStamps(ctx context.Context, items []pending.Item, expire bool) error {
+	kind := bus.DeleteStamp
+	if expire {
+		kind = bus.ExpireStamp
+	}
 	var names []string
-	var open []pending.Item
+	var open, done []pending.Item
 	for _, it := range items {
 		if it.Remote {
 			names, open = append(names, it.Name), append(open, it)
+		} else {
+			done = append(done, it)
 		}
 	}
 	if len(names) > 0 {
 		if err := o.eachIfRefused(names, func(names []string) error { return o.remote.RotateStamps(ctx, names, expire) }); err != nil {
-			return err
+			return errors.Join(err, o.publish(ctx, kind, done))
 		}
 		o.queue.Reached(open...)
 		for _, name := range names {
 			o.stamps.Change(name, expire, o.remote.Exists())
 		}
-	}
-	kind := bus.DeleteStamp
-	if expire {
-		kind = bus.ExpireStamp
 	}
 	return o.publish(ctx, kind, items)
 }

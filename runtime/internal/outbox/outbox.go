@@ -30,6 +30,8 @@ const (
 	// MaxPending bounds how many keys and stamps are queued. Beyond it the whole store is
 	// cleared instead, which is one stamp.
 	MaxPending = 100_000
+	// maxPendingBytes bounds how long their names may be together.
+	maxPendingBytes = 64 << 20
 	// batchSize is how many are carried out at a time.
 	batchSize = 500
 
@@ -50,7 +52,7 @@ type Outbox struct {
 // New returns an outbox over a queue that the shared tier asks, too. Its goroutine ends
 // with ctx.
 func New(ctx context.Context, q *pending.Queue, stamps *stamp.Table, r *remote.Tier, m *memory.Memory, b *bus.Conn, e *emit.Emitter) *Outbox {
-	q.Max = MaxPending
+	q.Max, q.MaxBytes = MaxPending, maxPendingBytes
 	return &Outbox{queue: q, stamps: stamps, remote: r, memory: m, bus: b, emit: e, retry: retry{ctx: ctx}}
 }
 
@@ -130,14 +132,18 @@ func (o *Outbox) Emit(err error) {
 }
 
 // Drain ends the goroutine and carries out what is queued for as long as ctx allows. What
-// is not due yet is waited for. It returns the names of what is lost, and why.
+// is not due yet is waited for, and what cannot succeed any more is not tried again. It returns the names of what is lost, and why.
 func (o *Outbox) Drain(ctx context.Context) (lost []string, err error) {
 	o.retry.end(ctx)
 	for ctx.Err() == nil && o.queue.Len() > 0 {
 		o.remote.CloseBreaker()
+		o.bus.TryNow()
 		errNow := o.flush(ctx)
 		if errNow == nil || err == nil || ctx.Err() == nil { // or else it says only that the time is over
 			err = errNow
+		}
+		if forGood(errNow) {
+			break
 		}
 		if errNow != nil || o.queue.Len() > 0 {
 			select {

@@ -48,13 +48,15 @@ func (it Item) Due(t int64) bool { return t >= it.After }
 
 // A Queue holds one item for each target. Its zero value is ready and has no limit.
 type Queue struct {
-	// Max is how many targets it may hold; zero is no limit.
-	Max int
+	// Max is how many targets it may hold, and MaxBytes how long their names may be together;
+	// zero is no limit.
+	Max, MaxBytes int
 
 	n     atomic.Int64
 	mu    sync.Mutex
 	seq   uint64
 	items map[Target]Item
+	bytes int // of the names of items
 }
 
 // Len returns how many targets there are. It does not block.
@@ -62,19 +64,19 @@ func (q *Queue) Len() int { return int(q.n.Load()) }
 
 // Add joins items with those that are there for the same targets: what is to be done
 // for either is to be done, and a target is as late as the last that came for it. If
-// there would be more targets than the limit allows, it adds none and returns false.
+// there would be more targets than a limit allows, it adds none and returns false.
 func (q *Queue) Add(items ...Item) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	defer q.count()
-	if q.Max > 0 && len(q.items)+len(items) > q.Max {
-		room := q.Max - len(q.items)
+	if q.Max > 0 || q.MaxBytes > 0 {
+		more, bytes := 0, 0
 		for _, it := range items {
 			if _, ok := q.items[it.Target]; !ok {
-				room--
+				more, bytes = more+1, bytes+len(it.Name)
 			}
 		}
-		if room < 0 {
+		if more > 0 && (q.Max > 0 && len(q.items)+more > q.Max || q.MaxBytes > 0 && q.bytes+bytes > q.MaxBytes) {
 			return false
 		}
 	}
@@ -94,6 +96,8 @@ func (q *Queue) add(it Item) {
 		it.Remote = it.Remote || old.Remote
 		it.Publish = it.Publish || old.Publish
 		it.After = max(it.After, old.After)
+	} else {
+		q.bytes += len(it.Name)
 	}
 	q.seq++
 	it.seq = q.seq
@@ -107,6 +111,7 @@ func (q *Queue) Replace(it Item, invalidate func()) {
 	defer q.mu.Unlock()
 	defer q.count()
 	clear(q.items)
+	q.bytes = 0
 	q.add(it)
 	invalidate()
 }
@@ -210,6 +215,7 @@ func (q *Queue) put(it Item) {
 		q.items[it.Target] = it
 	} else {
 		delete(q.items, it.Target)
+		q.bytes -= len(it.Name)
 	}
 }
 

@@ -156,3 +156,24 @@ func TestAChangeSupersedesARedeleteThatWasDue(t *testing.T) {
 		t.Errorf("%+v", it)
 	}
 }
+
+// Names may be long: what the queue holds has a bound in bytes, too.
+func TestTheLimitOfBytes(t *testing.T) {
+	q := Queue{MaxBytes: 10}
+	if !q.Add(key("aaaa"), key("bbbb")) || q.Add(key("cccc")) || !q.Add(key("aaaa")) || !q.Add(key("cc")) {
+		t.Error("the names of what is added are not counted")
+	}
+	items := q.First(9)
+	q.Reached(items...)
+	if q.Add(key("dd")) {
+		t.Error("what is still to be published does not count")
+	}
+	q.Published(q.First(9)...)
+	if q.Len() != 0 || !q.Add(key("0123456789")) {
+		t.Error("what is done counts")
+	}
+	q.Replace(key("all"), func() {})
+	if !q.Add(key("1234567")) || q.Add(key("1")) {
+		t.Error("what was replaced counts")
+	}
+}

@@ -39,6 +39,15 @@ func (p Policy) Apply(o Options) Policy {
 	return p
 }
 
+// Life returns how long an entry can be of use, unless its loader says otherwise.
+func (p *Policy) Life() time.Duration {
+	life := max(p.TTL, p.NotFoundTTL, p.ErrorTTL, 0)
+	if life > Forever-max(p.Grace, 0) {
+		return Forever
+	}
+	return life + max(p.Grace, 0)
+}
+
 // Fresh returns how long a value with a TTL is fresh: the TTL less a random part of the
 // jitter.
 func (p *Policy) Fresh(ttl time.Duration, random random.Source) time.Duration {

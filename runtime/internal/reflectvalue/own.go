@@ -243,14 +243,15 @@ func (o *owner) own(v reflect.Value, hiddenField bool) {
 	}
 }
 
-// deeper reports whether what v refers to is a level deeper. An interface is one with what
-// it holds.
+// deeper reports whether what v refers to is a level deeper. An interface is none beside
+// the pointer, slice or map that it holds.
 func deeper(v reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Slice, reflect.Map:
-		return true
+		return !v.IsNil()
 	case reflect.Interface:
-		return !v.IsNil() && !deeper(v.Elem())
+		k := v.Elem().Kind()
+		return k == reflect.Struct || k == reflect.Array
 	}
 	return false
 }

@@ -22,12 +22,12 @@ func TestAWriteThatMayStillTakeEffectIsInDoubtForTwiceTheTimeout(t *testing.T) {
 		s := storetest.New(t, store.Config{L2: &shared, Prefix: "app"})
 		set(t, s.Remote, "app:kept", "v")
 		shared.Down(errDown)
-		_ = s.Remote.Set(t.Context(), []drivers.Item{{Key: "app:k"}, {Key: "app:!d:s"}})
+		_ = s.Remote.Set(t.Context(), []drivers.Item{{Key: "app:k"}, {Key: "app:!s:s"}})
 		now := time.Now()
 		if got := s.Remote.InDoubtUntil("app:k"); got != now.Add(2*time.Second).UnixNano() {
 			t.Errorf("until %v", time.Unix(0, got).Sub(now))
 		}
-		for _, key := range []string{"app:kept", "app:!d:s", "app:never"} { // of a stamp, any that differs will do
+		for _, key := range []string{"app:kept", "app:!s:s", "app:never"} { // of a stamp, any that differs will do
 			if got := s.Remote.InDoubtUntil(key); got != 0 {
 				t.Errorf("%s is in doubt", key)
 			}

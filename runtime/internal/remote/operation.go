@@ -147,27 +147,20 @@ func (t *Tier) set(ctx context.Context, o operation, items []drivers.Item) error
 	return err
 }
 
-// setStamps stores new halves of stamps in place of what is there. Each time that it is
-// tried they are others: what was sent and seems lost may come late, and must not be valid
-// again then.
-func (t *Tier) setStamps(ctx context.Context, n int, halves func() []drivers.Item) error {
-	o := operation{name: "write", keys: n, limit: t.Timeout, held: &t.refused.writes, urgent: true, again: true}
-	return t.run(ctx, o, func(ctx context.Context) error { return t.Driver.SetMany(ctx, halves()) })
-}
-
 // Delete removes keys.
 func (t *Tier) Delete(ctx context.Context, keys []string) error {
 	o := operation{name: "delete", keys: len(keys), limit: t.Timeout, urgent: true, again: true}
 	return t.run(ctx, o, func(ctx context.Context) error { return t.Driver.DeleteMany(ctx, keys) })
 }
 
-// add stores new halves of stamps, as setStamps, where none are, and returns what is
-// stored then. On a tier that cannot do both at once, the last of several processes wins,
-// and what the others have stored meanwhile is loaded again.
-func (t *Tier) add(ctx context.Context, n int, halves func() []drivers.Item) (stored [][]byte, err error) {
+// add stores new stamps where none are, and returns what is stored then. Each time that it
+// is tried they are others: what was sent and seems lost may come late, and must not be valid
+// again then. On a tier that cannot do both at once, the last of several processes wins, and
+// what the others have stored meanwhile is loaded again.
+func (t *Tier) add(ctx context.Context, n int, stamps func() []drivers.Item) (stored [][]byte, err error) {
 	o := operation{name: "add", keys: n, limit: t.Timeout, held: &t.refused.writes, again: true}
 	err = t.run(ctx, o, func(ctx context.Context) (err error) {
-		items := halves()
+		items := stamps()
 		if t.adder != nil {
 			stored, err = t.adder.AddMany(ctx, items)
 			return counted(err, len(stored), len(items))
@@ -184,9 +177,14 @@ func (t *Tier) add(ctx context.Context, n int, halves func() []drivers.Item) (st
 // canSwap reports whether the tier can compare and swap.
 func (t *Tier) canSwap() bool { return t.swapper != nil }
 
-// swap replaces values that are what the caller has read. It is called if the tier can.
+// swap replaces values that are what the caller has read, to invalidate them. It is called
+// if the tier can.
 func (t *Tier) swap(ctx context.Context, swaps []drivers.Swap) (swapped []bool, err error) {
-	o := operation{name: "swap", keys: len(swaps), limit: t.Timeout, urgent: true}
+	return t.swapBy(ctx, operation{urgent: true}, swaps)
+}
+
+func (t *Tier) swapBy(ctx context.Context, o operation, swaps []drivers.Swap) (swapped []bool, err error) {
+	o.name, o.keys, o.limit = "swap", len(swaps), t.Timeout
 	err = t.run(ctx, o, func(ctx context.Context) (err error) {
 		swapped, err = t.swapper.SwapMany(ctx, swaps)
 		return counted(err, len(swapped), len(swaps))

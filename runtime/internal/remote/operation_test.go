@@ -70,7 +70,7 @@ func TestWithoutASharedTierEveryOperationDoesNothing(t *testing.T) {
 	}
 	if err := errors.Join(
 		r.Set(ctx, []drivers.Item{{Key: "a"}}), r.Delete(ctx, []string{"a"}), r.Expire(ctx, []string{"a"}), r.RotateStamps(ctx, []string{"t:a", "s"}, true),
-		r.Ready(ctx), errAbsent, errDelete, errPrune, r.Close(),
+		r.Ready(ctx), errAbsent, errDelete, errPrune,
 	); err != nil {
 		t.Error(err)
 	}
@@ -235,13 +235,11 @@ func TestTheBreakerThatClosesWakesWhoWaitsForIt(t *testing.T) {
 
 type capable struct {
 	*faketier.Shared
-	ready  error
-	closed bool
+	ready error
 }
 
 func (c *capable) Ready(context.Context) error          { return c.ready }
 func (c *capable) Prune(context.Context) (int64, error) { return 7, errDown }
-func (c *capable) Close() error                         { c.closed = true; return errDown }
 
 func TestTheTierAsksItsDriverForWhatItCan(t *testing.T) {
 	driver := &capable{Shared: &faketier.Shared{}, ready: errDown}
@@ -251,9 +249,6 @@ func TestTheTierAsksItsDriverForWhatItCan(t *testing.T) {
 	}
 	if n, err := r.Prune(t.Context()); n != 7 || err != errDown {
 		t.Error(n, err)
-	}
-	if err := r.Close(); err != errDown || !driver.closed {
-		t.Error(err)
 	}
 	plain := remote.New(remote.Config{Driver: &faketier.Shared{}})
 	n, err := plain.Prune(t.Context())

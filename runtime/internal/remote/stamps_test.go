@@ -4,19 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
+	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 	"github.com/cachegen/cachegen/runtime/internal/store"
 	"github.com/cachegen/cachegen/runtime/internal/storetest"
 )
+
+// record returns the bytes of a stamp.
+func record(half uint64) []byte {
+	return stamp.Record{Value: stamp.Value{Delete: half, Expire: half}, Until: math.MaxInt64}.Bytes()
+}
 
 // learned returns the cells of names, with stamps that are in the shared tier.
 func learned(t *testing.T, s *storetest.Store, names ...string) (cells []*stamp.Cell) {
@@ -24,7 +33,7 @@ func learned(t *testing.T, s *storetest.Store, names ...string) (cells []*stamp.
 	for _, name := range names {
 		cells = append(cells, s.Stamps.Cell(name))
 	}
-	if _, err := s.Remote.Read(t.Context(), time.Second, nil, cells); err != nil {
+	if err := s.Remote.MakeStamps(t.Context(), cells, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	return cells
@@ -96,7 +105,7 @@ func TestAStampWithAPendingChangeDoesNotKeepTheOthersFromBeingRead(t *testing.T)
 		s := storetest.New(t, store.Config{L2: &shared})
 		cells := learned(t, s, "t:x", "t:y")
 		time.Sleep(5 * time.Second)
-		shared.Put("!d:t:y", stamp.Bytes(99))
+		shared.Put("!s:t:y", record(99))
 		pend(s, deleteStamp, "t:x")
 		s.Remote.RefreshStamps(t.Context(), time.Second, cells)
 		if v, _, _ := cells[1].Current(); v.Delete != 99 {
@@ -114,7 +123,7 @@ func TestAStampIsReadInTheBackgroundOnceItsTimeIsOver(t *testing.T) {
 		s := storetest.New(t, store.Config{L2: &shared})
 		c := learned(t, s, "t:x")[0]
 		_, until, _ := c.Current()
-		shared.Put("!d:t:x", stamp.Bytes(99))
+		shared.Put("!s:t:x", record(99))
 		time.Sleep(time.Second)
 		release := make(chan struct{})
 		shared.Before = func(context.Context, string, []string) error {
@@ -167,13 +176,16 @@ func TestARefreshInTheBackgroundThatCannotBeginOrPanicsIsOver(t *testing.T) {
 	})
 }
 
-func TestARotationWritesOneHalfAndFirstTheNumberOfTagChanges(t *testing.T) {
+func TestARotationRemovesOrExpiresAndFirstTheNumberOfTagChanges(t *testing.T) {
 	var shared faketier.Shared
 	s := storetest.New(t, store.Config{L2: &shared, Prefix: "app"})
-	var writes [][]string
+	cells := learned(t, s, "t:x", "t:y", entry.StoreStamp)
+	before := entry.Refs(cells)
+	shared.Put("app:!t", []byte("number"))
+	var writes []string
 	shared.Before = func(_ context.Context, op string, keys []string) error {
-		if op == "set" {
-			writes = append(writes, slices.Clone(keys))
+		if op != "get" {
+			writes = append(writes, op+" "+strings.Join(keys, " "))
 		}
 		return nil
 	}
@@ -183,49 +195,183 @@ func TestARotationWritesOneHalfAndFirstTheNumberOfTagChanges(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	rotate(false, "t:x", "t:y")
-	number := shared.Keys()["app:!t"]
+	rotate(true, "t:x", "t:none")
 	rotate(true, entry.StoreStamp)
-	rotate(true, "t:x")
-	want := [][]string{{"app:!t"}, {"app:!d:t:x", "app:!d:t:y"}, {"app:!x:s"}, {"app:!t"}, {"app:!x:t:x"}}
-	if !slices.EqualFunc(writes, want, slices.Equal[[]string]) {
+	rotate(false, "t:y", "t:none")
+	want := []string{"delete app:!t", "swap app:!s:t:x", "swap app:!s:s", "delete app:!t", "delete app:!s:t:y app:!s:t:none"}
+	if !slices.Equal(writes, want) {
 		t.Errorf("%q, want %q", writes, want)
 	}
-	if slices.Equal(number, shared.Keys()["app:!t"]) {
-		t.Error("the number has not changed")
+	x, _ := stamp.Parse(shared.Keys()["app:!s:t:x"])
+	if x.Delete != before[0].Delete || x.Expire == before[0].Expire || len(shared.Keys()) != 2 {
+		t.Errorf("%v after %v, %q", x, before[0], shared.Keys())
 	}
 }
 
-// Who sees a new stamp has to see the new number.
-func TestARotationWhoseNumberCannotBeWrittenWritesNoStamp(t *testing.T) {
-	var shared faketier.Shared
-	s := storetest.New(t, store.Config{L2: &shared})
-	shared.Before = func(_ context.Context, _ string, keys []string) error {
-		if keys[0] == "!t" {
-			return errDown
-		}
-		return nil
-	}
-	if err := s.Remote.RotateStamps(t.Context(), []string{"t:x"}, false); !errors.Is(err, errDown) || len(shared.Keys()) != 0 {
-		t.Error(err, shared.Keys())
-	}
-}
-
-func TestTheStampOfATagIsKeptForThirtyDaysAndTheOthersForEver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+// Who finds a stamp changed has to find the number changed.
+func TestARotationWhoseNumberCannotBeChangedChangesNoStamp(t *testing.T) {
+	for _, expire := range []bool{false, true} {
 		var shared faketier.Shared
 		s := storetest.New(t, store.Config{L2: &shared})
-		if err := s.Remote.RotateStamps(t.Context(), []string{"t:x", "s"}, false); err != nil {
+		learned(t, s, "t:x")
+		before := shared.Keys()
+		shared.Before = func(_ context.Context, _ string, keys []string) error {
+			if keys[0] == "!t" {
+				return errDown
+			}
+			return nil
+		}
+		if err := s.Remote.RotateStamps(t.Context(), []string{"t:x"}, expire); !errors.Is(err, errDown) || !maps.EqualFunc(before, shared.Keys(), slices.Equal[[]byte]) {
+			t.Error(err, shared.Keys())
+		}
+	}
+}
+
+// An expiry takes nothing from the entries but their freshness, and fails towards less: who
+// cannot expire a stamp removes it.
+func TestAnExpiryThatMeetsAnotherChangeIsNotLost(t *testing.T) {
+	for name, test := range map[string]struct {
+		meanwhile func(t *testing.T, shared *faketier.Shared, try int) error
+		tier      func(*faketier.Shared) drivers.L2
+		left      bool
+	}{
+		"extended once": {meanwhile: func(_ *testing.T, shared *faketier.Shared, try int) error {
+			if r, _ := stamp.Parse(shared.Keys()["!s:t:x"]); try == 1 {
+				r.Until++
+				shared.Put("!s:t:x", r.Bytes())
+			}
+			return nil
+		}, left: true},
+		"extended all the time": {meanwhile: func(_ *testing.T, shared *faketier.Shared, _ int) error {
+			r, _ := stamp.Parse(shared.Keys()["!s:t:x"])
+			r.Until++
+			shared.Put("!s:t:x", r.Bytes())
+			return nil
+		}},
+		"foreign": {meanwhile: func(_ *testing.T, shared *faketier.Shared, _ int) error {
+			shared.Put("!s:t:x", []byte("foreign"))
+			return nil
+		}},
+		"refused":                             {meanwhile: func(*testing.T, *faketier.Shared, int) error { return drivers.ErrRefused }},
+		"a tier that cannot compare and swap": {tier: func(shared *faketier.Shared) drivers.L2 { return basic{shared} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var shared faketier.Shared
+			c := store.Config{L2: &shared}
+			if test.tier != nil {
+				c.L2 = test.tier(&shared)
+			}
+			s := storetest.New(t, c)
+			cell := learned(t, s, "t:x")[0]
+			before, _, _ := cell.Current()
+			swaps := 0
+			shared.Before = func(_ context.Context, op string, _ []string) error {
+				if op != "swap" {
+					return nil
+				}
+				swaps++
+				return test.meanwhile(t, &shared, swaps)
+			}
+			if err := s.Remote.RotateStamps(t.Context(), []string{"t:x"}, true); err != nil {
+				t.Fatal(err)
+			}
+			r, ok := stamp.Parse(shared.Keys()["!s:t:x"])
+			if ok != test.left || ok && (r.Delete != before.Delete || r.Expire == before.Expire) {
+				t.Errorf("%v, %v after %v", r, ok, before)
+			}
+		})
+	}
+}
+
+// A stamp lives as long as what carries it, and not for ever.
+func TestAStampIsKeptAsLongAsTheEntriesThatCarryIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var shared faketier.Shared
+		s, other := storetest.New(t, store.Config{L2: &shared}), storetest.New(t, store.Config{L2: &shared})
+		kind := s.Kind("")
+		until := func() time.Duration {
+			t.Helper()
+			values, err := shared.GetMany(t.Context(), []string{"!s:t:x"})
+			r, ok := stamp.Parse(values[0])
+			if err != nil || !ok {
+				t.Fatalf("%v, %v", values, err)
+			}
+			if r.Until == math.MaxInt64 {
+				return math.MaxInt64
+			}
+			return time.Duration(r.Until - time.Now().UnixNano())
+		}
+		cells := kind.Cells([]string{"x"})
+		if err := s.Remote.MakeStamps(t.Context(), cells, time.Second); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(30*24*time.Hour - 1)
+		if got := until(); got < time.Second || got > 2*time.Second+2*time.Minute {
+			t.Errorf("kept for %v for an entry of a second", got)
+		}
+		if err := other.Remote.MakeStamps(t.Context(), other.Kind("").Cells([]string{"x"}), time.Hour); err != nil { // which is about to load one
+			t.Fatal(err)
+		}
+		if got := until(); got < time.Hour || got > 3*time.Hour {
+			t.Errorf("kept for %v for an entry of an hour that is being loaded", got)
+		}
+		value, _, _ := cells[1].Current()
+		prolong := func(s *storetest.Store, p policy.Policy) {
+			t.Helper()
+			kind := s.Kind("")
+			it := kind.New("k", "v", entry.Present, &p, time.Now().UnixNano(), entry.Refs(kind.Cells([]string{"x"})))
+			if err := s.Remote.ProlongStamps(t.Context(), []*entry.Item{it, it}); err != nil {
+				t.Error(err)
+			}
+			if now, _, _ := s.Stamps.Cell("t:x").Current(); now != value {
+				t.Error("an extension has changed the stamp")
+			}
+		}
+		prolong(s, policy.Policy{TTL: time.Hour, Grace: 2 * time.Hour})
+		if got := until(); got < 3*time.Hour || got > 7*time.Hour {
+			t.Errorf("kept for %v for an entry of three hours", got)
+		}
+		swaps := shared.Calls("swap")
+		time.Sleep(time.Hour)
+		prolong(s, policy.Policy{TTL: time.Hour, Grace: 2 * time.Hour})
+		if shared.Calls("swap") != swaps {
+			t.Error("it is extended for each entry")
+		}
+		prolong(other, policy.Policy{TTL: 12 * time.Hour}) // which knows of the first extension by the record only
+		if got := until(); got < 12*time.Hour || got > 25*time.Hour {
+			t.Errorf("kept for %v for an entry of twelve hours", got)
+		}
+		prolong(s, policy.Policy{TTL: time.Minute}) // and what is shorter does not shorten it
+		if got := until(); got < 12*time.Hour {
+			t.Errorf("kept for %v", got)
+		}
+		prolong(s, policy.Policy{TTL: math.MaxInt64})
+		if got := until(); got != math.MaxInt64 {
+			t.Errorf("kept for %v for an entry that lives for ever", got)
+		}
+		deleteTag(t, other, "x")
+		prolongGone := kind.New("k", "v", entry.Present, &policy.Policy{TTL: math.MaxInt64}, 1, []entry.StampRef{{Cell: cells[1], Value: value}})
+		if err := s.Remote.ProlongStamps(t.Context(), []*entry.Item{prolongGone}); err != nil || shared.Keys()["!s:t:x"] != nil {
+			t.Errorf("an extension brings an invalidated stamp back: %v", err)
+		}
+	})
+}
+
+// Without compare and swap nothing can be extended safely: it could bring back what was
+// invalidated meanwhile.
+func TestWithoutCompareAndSwapTheStampOfATagIsKeptForThirtyDaysAndTheOthersForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var shared faketier.Shared
+		s := storetest.New(t, store.Config{L2: basic{&shared}})
+		learned(t, s, "t:x", "s")
 		read := func() [][]byte {
-			values, err := s.Remote.Read(t.Context(), time.Second, []string{"!d:t:x", "!d:s"}, nil)
+			t.Helper()
+			values, err := shared.GetMany(t.Context(), []string{"!s:t:x", "!s:s"})
 			if err != nil {
 				t.Fatal(err)
 			}
 			return values
 		}
+		time.Sleep(30*24*time.Hour - 1)
 		if values := read(); values[0] == nil || values[1] == nil {
 			t.Error("gone too early")
 		}
@@ -241,8 +387,8 @@ func TestWithoutAnAdderMissingStampsAreStoredAllTheSame(t *testing.T) {
 	s := storetest.New(t, store.Config{L2: basic{&shared}})
 	c := learned(t, s, "t:x")[0]
 	v, _, _ := c.Current()
-	if half, _ := stamp.Parse(shared.Keys()["!d:t:x"]); half != v.Delete || shared.Calls("add") != 0 {
-		t.Errorf("%d in the tier, %d here", half, v.Delete)
+	if r, _ := stamp.Parse(shared.Keys()["!s:t:x"]); r.Value != v || shared.Calls("add") != 0 {
+		t.Errorf("%v in the tier, %v here", r, v)
 	}
 }
 

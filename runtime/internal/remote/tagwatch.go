@@ -3,12 +3,19 @@ package remote
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"slices"
+	"time"
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
-	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
+
+// numberTTL is how long the number of tag changes is kept: much longer than any load takes.
+const numberTTL = 24 * time.Hour
+
+// tagsKey holds a number that changes with every tag of the store: see [TagWatch].
+func (t *Tier) tagsKey() string { return t.Prefix + "!t" }
 
 // A TagWatch notices tags that are invalidated while a load runs which learns only at its
 // end that it has them. Their stamps are read after the load, so a value may be older than
@@ -56,7 +63,8 @@ func (w *TagWatch) SetNumber(ctx context.Context, number []byte) {
 		return
 	}
 	stored, err := w.tier.add(ctx, 1, func() []drivers.Item {
-		return []drivers.Item{{Key: w.Key(), Value: stamp.Bytes(w.tier.Stamps.Half())}}
+		number := binary.BigEndian.AppendUint64(nil, w.tier.Stamps.Half())
+		return []drivers.Item{{Key: w.Key(), Value: number, TTL: numberTTL}}
 	})
 	if err != nil {
 		w.tier.Emit.Warn("shared tier: write stamps", err)

@@ -38,7 +38,7 @@ func begin(t *testing.T, s *storetest.Store) *watched {
 func (w *watched) changed(t *testing.T) bool {
 	t.Helper()
 	cells := []*stamp.Cell{w.Stamps.Cell("t:x")}
-	if _, err := w.Remote.Read(t.Context(), time.Second, nil, cells); err != nil {
+	if err := w.Remote.MakeStamps(t.Context(), cells, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	refs := entry.Refs(cells)

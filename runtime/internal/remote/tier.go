@@ -15,8 +15,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"iter"
+	"sync/atomic"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -138,14 +138,6 @@ func (t *Tier) Prune(ctx context.Context) (int64, error) {
 		return p.Prune(ctx)
 	}
 	return 0, nil
-}
-
-// Close closes the driver.
-func (t *Tier) Close() error {
-	if t.Driver == nil {
-		return nil
-	}
-	return t.Driver.Close()
 }
 
 // TrustUntil returns until when a stamp that was read now is believed.

@@ -6,7 +6,8 @@
 // valid while they are still current. Deleting by tag is writing a new stamp, however
 // many entries there are. No clock is compared with another machine's. A stamp that is
 // lost and made anew never equals the old one: losing one costs loads, and never makes
-// an invalidated entry valid again.
+// an invalidated entry valid again. So that there is no stamp is as good as another stamp:
+// nothing is valid under it.
 //
 // Locks: the table's change mutex is held by whatever moves the epoch. Each shard's mutex
 // guards its map of cells and is locked inside it. A cell's state is replaced as a whole
@@ -22,6 +23,7 @@ import (
 	"sync/atomic"
 	"weak"
 
+	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/random"
 )
 
@@ -30,19 +32,33 @@ import (
 // grace value. The zero Value is no stamp.
 type Value struct{ Delete, Expire uint64 }
 
-// Bytes returns a half as it lies in a shared tier. The halves have records of
-// their own, so that whoever writes one cannot undo a change of the other.
-func Bytes(half uint64) []byte {
-	return binary.BigEndian.AppendUint64(make([]byte, 0, 8), half)
+// A Record is a stamp as it lies in a shared tier.
+type Record struct {
+	Value
+	// Until is when the tier forgets the stamp, on the clock of the machine that has written
+	// it: not before the last entry that carries it. Whoever stores one that lives longer
+	// writes a later Until.
+	Until int64
 }
 
-// Parse is the inverse of [Bytes]. It returns false for anything else.
-func Parse(b []byte) (half uint64, ok bool) {
-	if len(b) != 8 {
-		return 0, false
+const recordSize = 3 * 8
+
+// Bytes returns the bytes of a record. Both halves lie in one, so that none can be lost
+// without the other: an entry that was expired would be fresh again.
+func (r Record) Bytes() []byte {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, recordSize), r.Delete)
+	b = binary.BigEndian.AppendUint64(b, r.Expire)
+	return binary.BigEndian.AppendUint64(b, uint64(r.Until))
+}
+
+// Parse is the inverse of [Record.Bytes]. It returns false for anything else.
+func Parse(b []byte) (r Record, ok bool) {
+	if len(b) != recordSize {
+		return Record{}, false
 	}
-	half = binary.BigEndian.Uint64(b)
-	return half, half != 0
+	r.Delete, r.Expire = binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])
+	r.Until = int64(binary.BigEndian.Uint64(b[16:]))
+	return r, r.Delete != 0 && r.Expire != 0
 }
 
 // Named is a stamp with what it stands for: a tag, a namespace, a cache.
@@ -60,8 +76,9 @@ type Cell struct {
 	Refreshing atomic.Bool
 }
 
+// A state whose Delete half is zero says that there is no stamp.
 type state struct {
-	Value
+	Record
 	trustUntil int64
 	// made says that a half was made here because of a change: what the shared tier
 	// holds since is not known.
@@ -70,6 +87,9 @@ type state struct {
 	provided bool
 }
 
+// over reports whether the shared tier has forgotten the stamp at t, by itself.
+func (s *state) over(t int64) bool { return !s.made && !s.provided && t >= s.Until }
+
 // until returns s with another trust.
 func (s state) until(trustUntil int64) *state {
 	s.trustUntil = trustUntil
@@ -77,13 +97,27 @@ func (s state) until(trustUntil int64) *state {
 }
 
 // Current returns the stamp and until when it is believed without looking at the
-// shared tier again, in nanoseconds since 1970. ok is false while no stamp is known.
+// shared tier again, in nanoseconds since 1970. ok is false while no stamp is known; then
+// trustUntil says until when it is believed that there is none.
 func (c *Cell) Current() (v Value, trustUntil int64, ok bool) {
 	s := c.state.Load()
-	if s == nil {
-		return Value{}, 0, false
+	switch {
+	case s == nil:
+		return Value{}, math.MinInt64, false
+	case s.Delete == 0:
+		return Value{}, s.trustUntil, false
 	}
 	return s.Value, s.trustUntil, true
+}
+
+// Kept returns until when the shared tier keeps v, as far as this process knows. ok is
+// false if v is not the present stamp, or is not from there.
+func (c *Cell) Kept(v Value) (until int64, ok bool) {
+	s := c.state.Load()
+	if s == nil || s.Value != v || s.made || s.provided {
+		return 0, false
+	}
+	return s.Until, true
 }
 
 // Provided reports whether c has v by [Table.Provide]. Then only this process knows it.
@@ -216,16 +250,16 @@ func (t *Table) Change(name string, expire, shared bool) {
 		return
 	}
 	old := c.state.Load()
-	v, trustUntil := old.Value, int64(math.MinInt64)
+	r, trustUntil := old.Record, int64(math.MinInt64)
 	if expire {
-		v.Expire = t.Half()
+		r.Expire = t.Half()
 	} else {
-		v.Delete = t.Half()
+		r.Delete = t.Half()
 	}
 	if !shared {
 		trustUntil = old.trustUntil
 	}
-	t.set(c, &state{Value: v, trustUntil: trustUntil, made: shared})
+	t.set(c, &state{Record: r, trustUntil: trustUntil, made: shared})
 }
 
 // existing returns the cell of name if there is one.
@@ -245,27 +279,44 @@ func (t *Table) set(c *Cell, s *state) {
 	t.epoch.Store(next)
 }
 
-// Learn installs a stamp that was read from the shared tier, unless name has
-// changed since epoch, when the read began, or all have been distrusted: then what
-// was read may be the older one, and Learn returns false.
-func (t *Table) Learn(c *Cell, v Value, trustUntil int64, epoch uint64) bool {
+// Learn installs a stamp that was read from the shared tier, or with a zero record that
+// there is none, unless name has changed since epoch, when the read began, or all have
+// been distrusted: then what was read may be the older one, and Learn returns false.
+func (t *Table) Learn(c *Cell, r Record, trustUntil int64, epoch uint64) bool {
 	t.change.Lock()
 	defer t.change.Unlock()
 	if t.ChangedSince(c.Name, epoch) || epoch < t.distrusted {
 		return false
 	}
+	learned := &state{Record: r, trustUntil: trustUntil}
 	switch old := c.state.Load(); {
 	case old == nil:
-		t.first(c, &state{Value: v, trustUntil: trustUntil})
-	case old.Value == v:
-		c.state.Store(&state{Value: v, trustUntil: trustUntil}) // nothing that is stored here changes its meaning
+		t.first(c, learned)
+	case old.Value == r.Value:
+		c.state.Store(learned) // nothing that is stored here changes its meaning
 	case old.made: // the change is known already, and whether there was another is not
-		t.first(c, &state{Value: v, trustUntil: trustUntil})
+		t.first(c, learned)
+		t.epoch.Store(t.epoch.Load() + 1)
+	case old.Delete == 0: // nothing was valid
+		t.first(c, learned)
+	case old.over(clock.Wall()): // nobody has to have changed it; whether somebody has is not known
+		t.first(c, learned)
 		t.epoch.Store(t.epoch.Load() + 1)
 	default:
-		t.set(c, &state{Value: v, trustUntil: trustUntil})
+		t.set(c, learned)
 	}
 	return true
+}
+
+// Keep remembers that the shared tier keeps v until a time.
+func (t *Table) Keep(c *Cell, v Value, until int64) {
+	t.change.Lock()
+	defer t.change.Unlock()
+	if s := c.state.Load(); s != nil && s.Value == v {
+		kept := *s
+		kept.Until = until
+		c.state.Store(&kept)
+	}
 }
 
 // first is called under change.
@@ -285,8 +336,8 @@ func (c *Cell) KnownSince(n uint64) bool { return c.state.Load() != nil && c.kno
 func (t *Table) Provide(c *Cell, trustUntil int64) {
 	t.change.Lock()
 	defer t.change.Unlock()
-	if c.state.Load() == nil {
-		t.first(c, &state{Value: Value{t.Half(), t.Half()}, trustUntil: trustUntil, provided: true})
+	if s := c.state.Load(); s == nil || s.Delete == 0 {
+		t.first(c, &state{Record: Record{Value: Value{t.Half(), t.Half()}}, trustUntil: trustUntil, provided: true})
 	}
 }
 
@@ -306,6 +357,21 @@ func (t *Table) Doubt(c *Cell) {
 	defer t.change.Unlock()
 	if s := c.state.Load(); s != nil {
 		c.state.Store(s.until(math.MinInt64))
+	}
+}
+
+// Suspect makes the stamp of name be read again before it is used, if it is known here, and
+// every entry be looked at anew: somebody has written it, and may have changed it.
+func (t *Table) Suspect(name string) {
+	t.change.Lock()
+	defer t.change.Unlock()
+	c := t.existing(name)
+	if c == nil {
+		return
+	}
+	if s := c.state.Load(); s != nil {
+		c.state.Store(s.until(math.MinInt64))
+		t.epoch.Store(t.epoch.Load() + 1)
 	}
 }
 

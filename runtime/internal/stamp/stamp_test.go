@@ -15,6 +15,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func newValue() Value { return Value{rand.Uint64() | 1, rand.Uint64() | 1} }
 
+func newRecord() Record { return Record{newValue(), math.MaxInt64} }
+
 // provide gives c a stamp of this process and returns it.
 func provide(table *Table, c *Cell, trustUntil int64) Value {
 	table.Provide(c, trustUntil)
@@ -23,11 +25,12 @@ func provide(table *Table, c *Cell, trustUntil int64) Value {
 }
 
 func TestParseInvertsBytes(t *testing.T) {
-	half := NewTable(rand.Uint64).Half()
-	if got, ok := Parse(Bytes(half)); !ok || got != half {
+	want := Record{newValue(), rand.Int64()}
+	if got, ok := Parse(want.Bytes()); !ok || got != want {
 		t.Fatal(got, ok)
 	}
-	for _, b := range [][]byte{nil, {}, {1}, make([]byte, 8), make([]byte, 9)} {
+	zero := []Record{{}, {Value: Value{Delete: 1}}, {Value: Value{Expire: 1}}}
+	for _, b := range [][]byte{nil, {}, {1}, make([]byte, 8), want.Bytes()[:23], append(want.Bytes(), 0), zero[0].Bytes(), zero[1].Bytes(), zero[2].Bytes()} {
 		if _, ok := Parse(b); ok {
 			t.Errorf("%v was accepted", b)
 		}
@@ -48,7 +51,7 @@ func TestAHalfIsNeverZero(t *testing.T) {
 func TestLearnDoesNotUndoAChange(t *testing.T) {
 	table := NewTable(rand.Uint64)
 	c := table.Cell("t:x")
-	old := newValue()
+	old := newRecord()
 	table.Learn(c, old, 1, table.Epoch())
 	epoch := table.Epoch() // a read of the shared tier begins
 	table.Change("t:x", false, true)
@@ -63,17 +66,93 @@ func TestLearnDoesNotUndoAChange(t *testing.T) {
 func TestLearningAnotherStampMovesTheEpoch(t *testing.T) {
 	table := NewTable(rand.Uint64)
 	c := table.Cell("t:x")
-	v := newValue()
+	v := newRecord()
 	table.Learn(c, v, 1, table.Epoch())
 	before := table.Epoch()
+	v.Until--
 	table.Learn(c, v, 2, before)
 	if table.Epoch() != before {
 		t.Error("the same stamp moved the epoch")
 	}
-	table.Learn(c, newValue(), 3, before)
+	table.Learn(c, newRecord(), 3, before)
 	if table.Epoch() == before || !table.ChangedSince("t:x", before) {
 		t.Error("another stamp did not")
 	}
+}
+
+// race R22: under a stamp that the shared tier has not, nothing is valid, and whoever makes
+// one invalidates nothing by that.
+func TestThatThereIsNoStampIsLearnt(t *testing.T) {
+	table := NewTable(rand.Uint64)
+	c := table.Cell("t:x")
+	none := func(trusted int64) {
+		t.Helper()
+		if v, trustUntil, ok := c.Current(); ok || v != (Value{}) || trustUntil != trusted {
+			t.Errorf("%v until %d, %v", v, trustUntil, ok)
+		}
+	}
+	none(math.MinInt64)
+	table.Learn(c, Record{}, 5, table.Epoch())
+	none(5)
+	before, known := table.Epoch(), table.Known()
+	if !c.KnownSince(known) {
+		t.Error("that there is none is not known")
+	}
+	made := newRecord()
+	made.Until = math.MaxInt64
+	table.Learn(c, made, 6, before)
+	if table.ChangedSince("t:x", before) || c.KnownSince(known) {
+		t.Error("a stamp that is made counts as a change, or as known before")
+	}
+	if until, ok := c.Kept(made.Value); !ok || until != made.Until {
+		t.Error(until, ok)
+	}
+	table.Keep(c, made.Value, math.MaxInt64-1)
+	table.Keep(c, newValue(), 8)
+	if until, _ := c.Kept(made.Value); until != math.MaxInt64-1 {
+		t.Error(until)
+	}
+	table.Learn(c, Record{}, 9, before) // it was lost
+	none(9)
+	if !table.ChangedSince("t:x", before) {
+		t.Error("what was stored under it may be believed")
+	}
+	if _, ok := c.Kept(made.Value); ok {
+		t.Error("it is kept")
+	}
+	if v := provide(table, c, 1); v.Delete == 0 || !c.Provided(v) {
+		t.Error("none was provided")
+	} else if _, ok := c.Kept(v); ok {
+		t.Error("the tier does not have it")
+	}
+}
+
+// A stamp that the shared tier has forgotten because its time was over has not changed by
+// that. Whether somebody has changed it before is not known.
+func TestAStampWhoseTimeIsOverHasNotChanged(t *testing.T) {
+	table := NewTable(rand.Uint64)
+	c, r := table.Cell("t:x"), newRecord()
+	r.Until = time.Now().Add(-time.Second).UnixNano()
+	table.Learn(c, r, 5, table.Epoch())
+	before, known := table.Epoch(), table.Known()
+	table.Learn(c, Record{}, 6, before)
+	if _, _, ok := c.Current(); ok || table.ChangedSince("t:x", before) || table.Epoch() == before || c.KnownSince(known) {
+		t.Error("it is known that it has changed, or that it has not")
+	}
+}
+
+// What somebody has written, and may have changed, is read again before it is used.
+func TestASuspectedStampIsReadAgain(t *testing.T) {
+	table := NewTable(rand.Uint64)
+	c, r := table.Cell("t:x"), newRecord()
+	table.Learn(c, r, 5, table.Epoch())
+	before := table.Epoch()
+	table.Suspect("t:unknown")
+	table.Suspect("t:x")
+	if v, trustUntil, ok := c.Current(); !ok || v != r.Value || trustUntil != math.MinInt64 || table.Epoch() == before || table.ChangedSince("t:x", before) {
+		t.Error(v, trustUntil, ok)
+	}
+	runtime.KeepAlive(c)
 }
 
 // race R2: a tag that nobody here has heard of may be invalidated while a load
@@ -131,7 +210,7 @@ func TestKnownSinceSaysWhichStampWasFirstUsedLater(t *testing.T) {
 	}
 	table.Provide(early, 1)
 	known := table.Known()
-	table.Learn(late, newValue(), 1, table.Epoch())
+	table.Learn(late, newRecord(), 1, table.Epoch())
 	if !early.KnownSince(known) || late.KnownSince(known) || !late.KnownSince(table.Known()) {
 		t.Error("early and late are mixed up")
 	}
@@ -194,25 +273,25 @@ func TestAChangeWithoutASharedTier(t *testing.T) {
 func TestAStampOfTheSharedTierIsNotProvided(t *testing.T) {
 	table := NewTable(rand.Uint64)
 	c := table.Cell("t:x")
-	mine, theirs := provide(table, c, 1), newValue()
+	mine, theirs := provide(table, c, 1), newRecord()
 	table.Doubt(c)
 	if !c.Provided(mine) {
 		t.Error("doubt has made it another's")
 	}
 	table.Learn(c, theirs, 1, table.Epoch())
-	if c.Provided(mine) || c.Provided(theirs) {
+	if c.Provided(mine) || c.Provided(theirs.Value) {
 		t.Error("what was learnt is provided")
 	}
 }
 
 func FuzzParse(f *testing.F) {
 	f.Add([]byte{})
-	f.Add(Bytes(1))
-	f.Add(make([]byte, 8))
+	f.Add(Record{Value{1, 2}, 3}.Bytes())
+	f.Add(make([]byte, recordSize))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		half, ok := Parse(data)
-		if ok != (half != 0) || ok && string(Bytes(half)) != string(data) {
-			t.Fatalf("%x was read as %d, %v", data, half, ok)
+		r, ok := Parse(data)
+		if ok != (r.Delete != 0 && r.Expire != 0) || ok && string(r.Bytes()) != string(data) {
+			t.Fatalf("%x was read as %v, %v", data, r, ok)
 		}
 	})
 }

@@ -6,7 +6,6 @@ package store
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -103,15 +102,17 @@ type Store struct {
 	Lookups    *lookup.Lookups
 	Invalidate *invalidate.Invalidator
 
-	errors Errors
+	config Config
 }
 
-// New makes a store of a configuration that Check accepts, and joins its bus.
+// New makes a store of a configuration that Check accepts, and joins its bus. If it fails,
+// what the store was to have is closed.
 func New(c Config) (*Store, error) {
+	c.take()
 	if c.Prefix != "" {
 		c.Prefix += ":"
 	}
-	s := &Store{Name: c.Name, Prefix: c.Prefix, errors: c.Errors}
+	s := &Store{Name: c.Name, Prefix: c.Prefix, config: c}
 	s.Emit = emit.New(c.Name, cmp.Or(c.Logger, slog.Default()), c.Hooks)
 	s.Random = random.ForStore(c.Name)
 	s.Work = background.New(c.Background)
@@ -150,28 +151,8 @@ func New(c Config) (*Store, error) {
 	s.Bus.OnTaken(s.Outbox.Wake)
 	if err := s.Bus.Join(invalidate.Handler{Invalidator: s.Invalidate}); err != nil {
 		s.Work.Cancel()
-		return nil, fmt.Errorf("join the bus: %w", err)
+		s.Memory.Stop()
+		return nil, errors.Join(fmt.Errorf("join the bus: %w", err), c.release())
 	}
 	return s, nil
-}
-
-// Close lets no work begin any more, waits for the loads that are running, carries out what
-// is pending, both until ctx is done, and closes bus and tiers. Calling it again does
-// nothing.
-func (s *Store) Close(ctx context.Context) error {
-	first, idle := s.Work.Close()
-	if !first {
-		return nil
-	}
-	var errs []error
-	select {
-	case <-idle:
-	case <-ctx.Done():
-		errs = append(errs, fmt.Errorf("cachegen: close store %s: calls and loads still running: %d: %w", s.Name, s.Work.Count(), ctx.Err()))
-	}
-	if lost, err := s.Outbox.Drain(ctx); len(lost) > 0 {
-		errs = append(errs, s.errors.Invalidation(s.Name, "close", lost, err))
-	}
-	s.Work.Cancel()
-	return errors.Join(append(errs, s.Bus.Close(), s.Memory.Close(), s.Remote.Close())...)
 }

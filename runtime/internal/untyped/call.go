@@ -33,13 +33,16 @@ func (c *Cache) GetOrSet(ctx context.Context, key any, loader Loader, call *poli
 	it, err := b.Lookups.GetOrSet(ctx, &rq, load.Query{Key: full, Hash: b.Memory.Hash(full), Tags: c.tags(key, call)})
 	switch {
 	case err != nil:
-		return c.returned(b, err)
+		return c.returned(b, full, err)
 	case it.Presence == entry.NotFound && b.Kind.NotFound != nil:
 		return nil, b.Kind.NotFound
-	case it.Presence != entry.NotFound && c.definition.Fits(it.Value):
+	case it.Uncopied && it.Give():
+		return it.Value, nil
+	case !it.Uncopied && it.Presence != entry.NotFound && c.definition.Fits(it.Value):
 		return b.Kind.Own(it.Value), nil
 	}
-	// Another cache keeps another type under this key: load without the cache.
+	// Another cache keeps another type under this key, or another caller has got the value, of
+	// which there is no copy: load without the cache.
 	return loader(load.WithoutLoad(ctx))
 }
 
@@ -66,7 +69,7 @@ func (b *Binding) loadOne(ctx context.Context, loader Loader, k *load.Key) error
 
 // returned returns the value that a load's error may carry, and the error that the loader
 // has returned.
-func (c *Cache) returned(b *Binding, err error) (any, error) {
+func (c *Cache) returned(b *Binding, key string, err error) (any, error) {
 	r, ok := err.(*load.Returned)
 	switch {
 	case !ok:
@@ -74,7 +77,12 @@ func (c *Cache) returned(b *Binding, err error) (any, error) {
 	case !c.definition.Fits(r.Value):
 		return nil, r.Err
 	}
-	return b.Kind.Own(r.Value), r.Err
+	v, errCopy := b.Kind.Hold(r.Value) // nobody has looked yet how deep it is nested
+	if errCopy != nil {
+		b.Emit.Refused(b.Kind, key, 0, errCopy)
+		return nil, r.Err
+	}
+	return v, r.Err
 }
 
 // Get returns the value of key if a fresh one is cached, or a stale one if the call allows
@@ -129,7 +137,7 @@ func (c *Cache) Set(ctx context.Context, key, v any, call *policy.Call) error {
 	if b.Function.Disabled.Load() { // what was there is superseded
 		return b.Invalidate.Delete(ctx, []string{full}, p.SkipBusNotify)
 	}
-	return b.Invalidate.Set(ctx, b.Kind, full, b.Kind.Own(v), &p, c.tags(key, call))
+	return b.Invalidate.Set(ctx, b.Kind, full, v, &p, c.tags(key, call))
 }
 
 // Pull returns the value of key and deletes it.

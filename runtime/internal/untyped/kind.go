@@ -36,8 +36,10 @@ func (d *Definition) setValue(k *entry.Kind, codec Codec, isDefault bool) {
 		k.Encode = func(x any) ([]byte, error) { return encode(codec, pointerTo(t, x)) }
 		k.Decode = func(data []byte) (any, error) {
 			p := reflect.New(t)
-			err := decode(codec, data, p.Interface())
-			return p.Elem().Interface(), err
+			if err := decode(codec, data, p.Interface()); err != nil {
+				return nil, err
+			}
+			return reflectvalue.Own(p.Elem().Interface()) // of data, which is a part of what has been read
 		}
 	}
 	if v == nil {
@@ -45,17 +47,35 @@ func (d *Definition) setValue(k *entry.Kind, codec Codec, isDefault bool) {
 		if !d.Shared && reflectvalue.Shares(t) {
 			k.Copy = reflectvalue.CopyAny
 		}
+		d.setKeep(k)
 		return
 	}
 	if !d.Shared {
 		k.Copy = v.Copy
 	}
+	d.setKeep(k)
 	own := int(t.Size())
 	k.Size = func(x any) int {
 		if v.Size == nil {
 			return own
 		}
 		return own + v.Size(x)
+	}
+}
+
+// setKeep fills in how memory gets a value that refers to nothing of the loader's. What
+// reflection does not copy, the methods may by which callers get their copies.
+func (d *Definition) setKeep(k *entry.Kind) {
+	hides := reflectvalue.Hides(d.ValueType)
+	k.Keep = func(x any) (any, error) {
+		own, err := reflectvalue.Own(x)
+		if err != nil {
+			return nil, fmt.Errorf("cachegen: copy %T: %w", x, err)
+		}
+		if hides && k.Copy != nil {
+			own = k.Copy(own)
+		}
+		return own, nil
 	}
 }
 

@@ -85,13 +85,15 @@ func (c *Cache) GetOrSetMany(ctx context.Context, keys []any, loader ManyLoader,
 		case r.Item.Presence == entry.NotFound && b.Kind.NotFound == nil:
 			foreign = append(foreign, key)
 		case r.Item.Presence != entry.Present:
-		case c.definition.Fits(r.Item.Value):
+		case r.Item.Uncopied && r.Item.Give():
+			m.add(key, r.Item.Value)
+		case !r.Item.Uncopied && c.definition.Fits(r.Item.Value):
 			m.add(key, b.Kind.Own(r.Item.Value))
 		default:
 			foreign = append(foreign, key)
 		}
 	}
-	if len(foreign) > 0 { // another cache keeps another type under these keys
+	if len(foreign) > 0 { // another cache keeps another type under these keys, or another caller has got the value
 		m.loadWithoutCache(ctx, b, foreign, loader)
 	}
 	return m, m.err()

@@ -1,0 +1,218 @@
+package remote
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/runtime/internal/clock"
+	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/stamp"
+)
+
+// stampMargin is how much longer than needed the shared tier keeps a stamp: a load that
+// has made one takes its time, and clocks differ. An entry that outlives its stamp costs a
+// load.
+const stampMargin = time.Minute
+
+// plainStampTTL is how long the stamp of a tag is kept in a tier that cannot compare and
+// swap, in which the life of a stamp cannot be extended.
+const plainStampTTL = 30 * 24 * time.Hour
+
+// MakeStamps brings the stamps of cells up to date for entries that will live for life: it
+// makes those that are absent, and extends those that would end soon after the entries.
+// When it returns an error, cells without a stamp have got one that only this process knows.
+func (t *Tier) MakeStamps(ctx context.Context, cells []*stamp.Cell, life time.Duration) error {
+	if t.Driver == nil {
+		t.Provide(cells)
+		return nil
+	}
+	if t.adder == nil { // what another process has made must not be replaced
+		for _, c := range absent(cells) {
+			t.Stamps.Doubt(c)
+		}
+	}
+	for range stampAttempts {
+		if _, err := t.current(ctx, t.Timeout, cells, nil); err != nil {
+			return err
+		}
+		if missing := absent(cells); len(missing) > 0 {
+			if err := t.make(ctx, missing, life); err != nil {
+				for _, c := range missing { // nobody has one, as far as that is known
+					_, trustUntil, _ := c.Current()
+					t.Stamps.Provide(c, trustUntil)
+				}
+				return err
+			}
+		}
+		short := t.endingBefore(cells, clock.Add(clock.Wall(), life))
+		if len(short) > 0 {
+			if err := t.extend(ctx, short); err != nil {
+				t.Emit.Warn("shared tier: write stamps", err) // the entries will live for less
+				return nil
+			}
+		} else if len(absent(cells)) == 0 {
+			return nil
+		}
+	}
+	t.provide(cells, clock.Now())
+	return nil
+}
+
+// make stores stamps for cells, unless there are any by now, and learns what is stored.
+func (t *Tier) make(ctx context.Context, cells []*stamp.Cell, life time.Duration) error {
+	epoch := t.Stamps.Epoch() // before they are stored
+	if slices.ContainsFunc(cells, func(c *stamp.Cell) bool { return t.stampBlocked(c.Name) }) {
+		return t.Fail("add", errPending)
+	}
+	var items []drivers.Item
+	stored, err := t.add(ctx, len(cells), func() []drivers.Item {
+		items = make([]drivers.Item, len(cells))
+		for i, c := range cells {
+			items[i] = t.newStamp(c.Name, life)
+		}
+		return items
+	})
+	if err != nil {
+		return err
+	}
+	var foreign []drivers.Item
+	for i, b := range stored {
+		if _, ok := stamp.Parse(b); !ok {
+			foreign = append(foreign, items[i])
+			stored[i] = items[i].Value
+		}
+	}
+	if len(foreign) > 0 {
+		// Foreign data is as good as none. A change that comes between is one more that no
+		// entry has.
+		t.Emit.Warn("shared tier: stamp cannot be read, it is replaced", fmt.Errorf("reserved key %q holds foreign data", foreign[0].Key))
+		if err := t.set(ctx, operation{}, foreign); err != nil {
+			return err
+		}
+	}
+	t.learn(cells, stored, epoch)
+	return nil
+}
+
+// newStamp returns a new stamp for the tier.
+func (t *Tier) newStamp(name string, life time.Duration) drivers.Item {
+	r := stamp.Record{Value: stamp.Value{Delete: t.Stamps.Half(), Expire: t.Stamps.Half()}, Until: clock.Never}
+	ttl := time.Duration(0)
+	switch {
+	case t.canSwap():
+		r.Until = keepUntil(clock.Add(clock.Wall(), life))
+		ttl = entry.Lifetime(clock.Wall(), r.Until)
+	case entry.IsTagStamp(name):
+		ttl = plainStampTTL
+	}
+	return drivers.Item{Key: t.stampKey(name), Value: r.Bytes(), TTL: ttl}
+}
+
+// keepUntil returns until when to keep a stamp that is needed until a time: twice as long,
+// so that it is not extended for each entry, and the margin.
+func keepUntil(needed int64) int64 {
+	if needed == clock.Never {
+		return clock.Never
+	}
+	rest := max(time.Duration(needed-clock.Wall()), 0)
+	return clock.Add(clock.Add(needed, rest), stampMargin)
+}
+
+// An extension is a stamp that has to be kept until a time of [clock.Wall].
+type extension struct {
+	*stamp.Cell
+	stamp.Value
+	needed int64
+}
+
+// endingBefore returns those of cells whose stamps have to be kept for longer, because of
+// entries that are to live until a time and are yet to be loaded.
+func (t *Tier) endingBefore(cells []*stamp.Cell, needed int64) (short []extension) {
+	if !t.canSwap() {
+		return nil
+	}
+	for _, c := range cells {
+		v, _, _ := c.Current()
+		if until, ok := c.Kept(v); ok && until < clock.Add(needed, stampMargin/2) {
+			short = append(short, extension{c, v, needed})
+		}
+	}
+	return short
+}
+
+// ProlongStamps has the tier keep the stamps that items carry for at least as long as the
+// items. A stamp that has changed meanwhile is left alone: nothing is valid under the old one.
+func (t *Tier) ProlongStamps(ctx context.Context, items []*entry.Item) error {
+	if !t.canSwap() {
+		return nil
+	}
+	for range stampAttempts {
+		short := endingBeforeItems(items)
+		if len(short) == 0 {
+			return nil
+		}
+		if err := t.extend(ctx, short); err != nil {
+			return err
+		}
+		cells := make([]*stamp.Cell, len(short))
+		for i := range short {
+			cells[i] = short[i].Cell
+		}
+		if _, err := t.current(ctx, t.Timeout, cells, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endingBeforeItems returns the stamps that items carry and the tier keeps for less than
+// the items live.
+func endingBeforeItems(items []*entry.Item) (short []extension) {
+	var at map[*stamp.Cell]int
+	for _, it := range items {
+		for _, ref := range it.Stamps {
+			stale := clock.ToWall(it.StaleUntil)
+			if until, ok := ref.Cell.Kept(ref.Value); !ok || until >= stale {
+				continue
+			}
+			i, found := at[ref.Cell]
+			if !found {
+				if at == nil {
+					at = make(map[*stamp.Cell]int)
+				}
+				i, at[ref.Cell] = len(short), len(short)
+				short = append(short, extension{Cell: ref.Cell, Value: ref.Value})
+			}
+			short[i].needed = max(short[i].needed, stale)
+		}
+	}
+	return short
+}
+
+// extend has the tier keep stamps for longer. Those that another process has extended or
+// changed meanwhile are to be read again.
+func (t *Tier) extend(ctx context.Context, short []extension) error {
+	swaps, untils := make([]drivers.Swap, len(short)), make([]int64, len(short))
+	for i, e := range short {
+		old := stamp.Record{Value: e.Value}
+		old.Until, _ = e.Kept(e.Value)
+		untils[i] = keepUntil(e.needed)
+		longer := stamp.Record{Value: e.Value, Until: untils[i]}
+		swaps[i] = drivers.Swap{Key: t.stampKey(e.Name), Old: old.Bytes(), New: longer.Bytes(), TTL: entry.Lifetime(clock.Wall(), longer.Until)}
+	}
+	swapped, err := t.swapBy(ctx, operation{held: &t.refused.writes}, swaps)
+	if err != nil {
+		return err
+	}
+	for i, e := range short {
+		if swapped[i] {
+			t.Stamps.Keep(e.Cell, e.Value, untils[i])
+		} else {
+			t.Stamps.Doubt(e.Cell)
+		}
+	}
+	return nil
+}
