@@ -22,12 +22,13 @@ func TestCloseDoesNotWaitForAServerThatHangs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := servers.Redis(t)
 			var paused atomic.Bool
-			dialed := make(chan struct{}, 100)
+			greeted := make(chan struct{}, 100)
 			client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
-				if paused.Load() {
-					dialed <- struct{}{}
+				conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+				if err == nil && paused.Load() {
+					conn = greeting{conn, greeted}
 				}
-				return new(net.Dialer).DialContext(ctx, network, addr)
+				return conn, err
 			}})
 			defer client.Close()
 			store, err := runtime.NewStore("main", runtime.L1(memory.New(memory.Options{})), runtime.L2(New(client, Options{})),
@@ -41,7 +42,7 @@ func TestCloseDoesNotWaitForAServerThatHangs(t *testing.T) {
 			server.Pause(t)
 			defer server.Resume(t)
 			paused.Store(true)
-			<-dialed // the connection is made by the system; the server will not greet
+			<-greeted
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			began := time.Now()
@@ -50,6 +51,17 @@ func TestCloseDoesNotWaitForAServerThatHangs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A greeting is a connection that has been made, and whose server is greeted.
+type greeting struct {
+	net.Conn
+	sent chan struct{}
+}
+
+func (g greeting) Write(b []byte) (int, error) {
+	defer func() { g.sent <- struct{}{} }()
+	return g.Conn.Write(b)
 }
 
 func TestCloseDoesNotWaitForAClosedClient(t *testing.T) {

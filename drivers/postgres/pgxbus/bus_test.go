@@ -107,6 +107,30 @@ func TestReconnectsAfterItsConnectionWasEnded(t *testing.T) {
 }
 
 // Parts of long messages from several publishers must not get mixed.
+// Kind: a connection that was cut counts as an outage.
+func TestTerminatedConnectionsOfThePoolAreReplaced(t *testing.T) {
+	s := running.Of(t)
+	pool := openPool(t, s.URL()+"&application_name=terminated")
+	b := openBus(t, pool, Options{})
+	var open []*pgxpool.Conn
+	for range 4 {
+		c, err := pool.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, c)
+	}
+	for _, c := range open {
+		c.Release()
+	}
+	if _, err := openPool(t, s.URL()).Exec(t.Context(), `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'terminated'`); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Publish(t.Context(), "terminated", []byte("x")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestLongMessages(t *testing.T) {
 	const publishers, each = 4, 10
 	pool := openPool(t, running.Of(t).URL())
@@ -222,7 +246,7 @@ func TestAClosedPoolIsAnError(t *testing.T) {
 	pool := openPool(t, running.Of(t).URL())
 	b := openBus(t, pool, Options{})
 	pool.Close()
-	if err := b.Publish(t.Context(), "c", nil); err == nil || !strings.HasPrefix(err.Error(), `pgxbus: publish on "c": `) || !strings.Contains(err.Error(), "closed pool") {
+	if err := b.Publish(t.Context(), "c", nil); err == nil || !strings.HasPrefix(err.Error(), `pgxbus: publish on "c": `) || !strings.Contains(err.Error(), "closed pool") || !errors.Is(err, drivers.ErrClosed) {
 		t.Errorf("publish: %v", err)
 	}
 }
