@@ -16,6 +16,7 @@
 //	L2        Pruner         PrunerOf         remove expired items
 //	L1        Ranger         RangerOf         list the items in memory
 //	Listener  KeyListener    KeyListenerOf    be told of keys that change from outside
+//	Listener  LossListener   LossListenerOf   be told since when messages may be lost
 //	any       Checker        CheckerOf        report unusable options
 //	any       ReadyChecker   ReadyCheckerOf   ask the servers whether they can be used
 //

@@ -39,6 +39,7 @@ var rooms = []struct {
 	{"runtime/event", ""},
 	{"stamp", "clock random"},
 	{"background", "gate"},
+	{"echo", "clock"},
 	{"scan", "reflectvalue"},
 	{"runtime/wire", "reflectvalue scan"},
 
@@ -50,7 +51,7 @@ var rooms = []struct {
 
 	// The tiers, and the other processes.
 	{"bus", "breaker clock emit guard runtime/event"},
-	{"remote", "background breaker clock emit entry guard pending policy runtime/event stamp"},
+	{"remote", "background breaker clock echo emit entry guard pending policy runtime/event stamp"},
 	{"memory", "bus clock entry fence flight keytext remote stamp"},
 	{"outbox", "bus clock emit entry fence memory pending remote runtime/event stamp"},
 

@@ -214,7 +214,7 @@ func callOf(options []CallOption) *policy.Call {
 	return &c
 }
 
-// Tags adds tags to the entry that a call writes.
+// Tags adds tags to the entry that a call writes. An entry has about 1,000 at most.
 func Tags(tags ...Tag) CallOption {
 	return callOption(func(c *policy.Call) { c.Tags = append(c.Tags[:len(c.Tags):len(c.Tags)], tagNames(tags)...) })
 }

@@ -48,9 +48,9 @@ func (d *Driver) getMany(ctx context.Context, keys []string) ([][]byte, error) {
 			if !ok {
 				return fmt.Errorf("attribute %s is a %T, not binary", d.key, item[d.key])
 			}
-			value, err := d.value(item)
-			if err != nil || value == nil {
-				return err
+			value := d.value(item)
+			if value == nil {
+				return nil
 			}
 			for n, i := range positions[string(k.Value)] {
 				if n > 0 {

@@ -19,12 +19,16 @@ type condition struct {
 	values     attributes
 }
 
-// isAbsent is the condition that a key has no value or an expired one.
+// isAbsent is the condition that a key has no value or an expired one. What has attributes
+// of other types is not of this driver, and can be replaced.
 func isAbsent() condition {
 	return condition{
-		"attribute_not_exists(#expires) OR #expires <= :now",
-		map[string]string{"#expires": expiresAttribute},
-		attributes{":now": number(time.Now().UnixMilli())},
+		"NOT attribute_type(#expires, :number) OR #expires <= :now OR (attribute_exists(#value) AND NOT attribute_type(#value, :binary))",
+		map[string]string{"#expires": expiresAttribute, "#value": valueAttribute},
+		attributes{
+			":now": number(time.Now().UnixMilli()), ":number": &types.AttributeValueMemberS{Value: "N"},
+			":binary": &types.AttributeValueMemberS{Value: "B"},
+		},
 	}
 }
 
@@ -110,8 +114,8 @@ func (d *Driver) add(ctx context.Context, it drivers.Item) ([]byte, error) {
 			}
 			instead = out.Item
 		}
-		if value, err := d.value(instead); err != nil || value != nil {
-			return value, err
+		if value := d.value(instead); value != nil {
+			return value, nil
 		}
 	}
 }

@@ -77,31 +77,24 @@ func (d *Driver) item(it drivers.Item) (attributes, error) {
 	return a, nil
 }
 
-// value returns the value of an item, or nil if it has none or an expired one.
-func (d *Driver) value(a attributes) ([]byte, error) {
-	expires, ok := a[expiresAttribute]
+// value returns the value of an item, or nil if it has none or an expired one. Attributes of
+// other types are none of this driver's: see [isAbsent].
+func (d *Driver) value(a attributes) []byte {
+	n, ok := a[expiresAttribute].(*types.AttributeValueMemberN)
 	if !ok {
-		return nil, nil
+		return nil
 	}
-	n, ok := expires.(*types.AttributeValueMemberN)
-	if !ok {
-		return nil, fmt.Errorf("attribute %s is a %T, not a number", expiresAttribute, expires)
-	}
-	until, err := strconv.ParseInt(n.Value, 10, 64)
-	if err != nil {
-		return nil, fmt.Errorf("attribute %s: %w", expiresAttribute, err)
-	}
-	if until <= time.Now().UnixMilli() {
-		return nil, nil
+	until, err := strconv.ParseFloat(n.Value, 64) // exact for the milliseconds of this calendar, and takes all numbers
+	if err != nil || until <= float64(time.Now().UnixMilli()) {
+		return nil
 	}
 	switch v := a[valueAttribute].(type) {
 	case nil:
-		return []byte{}, nil
+		return []byte{}
 	case *types.AttributeValueMemberB:
-		return v.Value, nil
-	default:
-		return nil, fmt.Errorf("attribute %s is a %T, not binary", valueAttribute, v)
+		return v.Value
 	}
+	return nil
 }
 
 // milliseconds and seconds round up, so that no item expires before the end of its TTL.

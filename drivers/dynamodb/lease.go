@@ -50,11 +50,12 @@ func (d *Driver) lease(ctx context.Context, key, token string, ttl time.Duration
 		// A new item, which has only the lease, is removed after the end of the lease.
 		"SET #lease = :token, #until = :until, #ttl = if_not_exists(#ttl, :ttl)",
 		condition{
-			"attribute_not_exists(#lease) OR #until <= :now",
+			"NOT attribute_type(#lease, :binary) OR NOT attribute_type(#until, :number) OR #until <= :now",
 			map[string]string{"#lease": leaseAttribute, "#until": leaseUntilAttribute, "#ttl": d.ttl},
 			attributes{
 				":token": binary([]byte(token)), ":now": number(now.UnixMilli()),
 				":until": number(milliseconds(until)), ":ttl": number(seconds(until)),
+				":binary": &types.AttributeValueMemberS{Value: "B"}, ":number": &types.AttributeValueMemberS{Value: "N"},
 			},
 		})
 }

@@ -42,7 +42,7 @@ func (d *Driver) loadName(ctx context.Context, stream jetstream.Stream, name str
 	if err != nil {
 		return entry{}, err
 	}
-	return parse(m.Header, m.Data, m.Sequence)
+	return parse(m.Header, m.Data, m.Sequence), nil
 }
 
 // SetMany implements [drivers.L2]. Of items with the same key, the last one is stored.

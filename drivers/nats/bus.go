@@ -32,7 +32,8 @@ type BusOptions struct {
 	// PingInterval is how often a subscription pings the server; [DefaultPingInterval] if
 	// zero. A server that does not answer for two intervals counts as disconnected, so a
 	// lost server is noticed within three intervals. The connection itself is closed by
-	// nats.go, after the PingInterval of its own options.
+	// nats.go, after the PingInterval of its own options. A listener that wants to know of a
+	// loss sooner ([drivers.LossListener]) has the server pinged more often.
 	PingInterval time.Duration
 }
 
@@ -134,7 +135,7 @@ func denied(conn *gonats.Conn, subject string) error {
 
 // Subscribe implements [drivers.Bus].
 func (b *Bus) Subscribe(channel string, l drivers.Listener) (unsubscribe func(), err error) {
-	s := &subscription{conn: b.conn, channel: channel, subject: b.prefix + name(channel), ping: b.ping, listener: l}
+	s := &subscription{conn: b.conn, channel: channel, subject: b.prefix + name(channel), ping: subscriptions.Interval(l, b.ping), listener: l}
 	return b.all.Subscribe(channel, s.run)
 }
 

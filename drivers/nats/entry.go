@@ -67,9 +67,10 @@ func (d *Driver) message(key string, e entry) *gonats.Msg {
 }
 
 // parse returns the entry of a message. A message of another tool is a value that is kept
-// forever.
-func parse(header gonats.Header, data []byte, sequence uint64) (entry, error) {
-	e := entry{sequence: sequence}
+// forever. One whose headers are not ours, although they have the names of ours, is no value:
+// the next write of its key replaces it.
+func parse(header gonats.Header, data []byte, sequence uint64) entry {
+	e, none := entry{sequence: sequence}, entry{sequence: sequence}
 	var keyLength int64
 	for name, field := range map[string]*int64{expiresHeader: &e.expires, leaseUntilHeader: &e.leaseUntil, keyHeader: &keyLength} {
 		text := header.Get(name)
@@ -78,24 +79,24 @@ func parse(header gonats.Header, data []byte, sequence uint64) (entry, error) {
 		}
 		var err error
 		if *field, err = strconv.ParseInt(text, 10, 64); err != nil {
-			return entry{}, fmt.Errorf("header %s: %w", name, err)
+			return none
 		}
 	}
 	if token := header.Get(leaseHeader); token != "" {
 		var err error
 		if e.lease, err = unescape(token); err != nil {
-			return entry{}, fmt.Errorf("header %s: %w", leaseHeader, err)
+			return none
 		}
 	}
 	if keyLength < 0 || keyLength > int64(len(data)) {
-		return entry{}, fmt.Errorf("header %s: the key has %d bytes, and the message only %d", keyHeader, keyLength, len(data))
+		return none
 	}
 	e.longKey, data = string(data[:keyLength]), data[keyLength:]
 	// The server's own markers, of a bucket with a TTL, say why instead.
 	if header.Get(operationHeader) == "" && header.Get(jetstream.MarkerReasonHeader) == "" {
 		e.value = append([]byte{}, data...) // never nil
 	}
-	return e, nil
+	return e
 }
 
 // fresh returns the entry of an item that is stored now.

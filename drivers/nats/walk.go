@@ -186,8 +186,7 @@ func (d *Driver) found(ctx context.Context, stream jetstream.Stream, m *gonats.M
 	if err != nil || !strings.HasPrefix(key, prefix) {
 		return found{}, false, nil // an error: the name is of another tool
 	}
-	e, err := parse(m.Header, nil, sequence)
-	return found{key, e}, true, err
+	return found{key, parse(m.Header, nil, sequence)}, true, nil
 }
 
 // Scan implements [drivers.Scanner].

@@ -131,6 +131,8 @@ func TestNilClientIsReported(t *testing.T) {
 	}
 }
 
+// Kind: a record of ours that somebody else has written over. It is absent, and the next write
+// of whatever kind heals it.
 func TestForeignTypeReadsAsAbsentAndCanBeReplaced(t *testing.T) {
 	server := servers.Redis(t)
 	client := dial(t, server)
@@ -147,13 +149,37 @@ func TestForeignTypeReadsAsAbsentAndCanBeReplaced(t *testing.T) {
 		}
 	}
 	d := New(client, Options{})
-	if _, err := d.AddMany(ctx, []drivers.Item{{Key: "list"}}); err == nil {
-		t.Error("added over a list")
-	}
-	swaps := []drivers.Swap{{Key: "list", New: []byte("x")}, {Key: "list", Old: []byte{}}, {Key: "list", Old: []byte("x")}}
+	swaps := []drivers.Swap{{Key: "list", Old: []byte{}}, {Key: "list", Old: []byte("x")}}
 	if swapped, err := d.SwapMany(ctx, swaps); err != nil || slices.Contains(swapped, true) {
 		t.Errorf("swapped a list: %v, %v", swapped, err)
 	}
+	spoil := func(key string) {
+		client.Del(ctx, key)
+		client.HSet(ctx, key, "field", "value")
+	}
+	spoil("list")
+	if added, err := d.AddMany(ctx, []drivers.Item{{Key: "list", Value: []byte("x")}}); err != nil || string(added[0]) != "x" {
+		t.Errorf("added %q, %v", added, err)
+	}
+	spoil("list")
+	if swapped, err := d.SwapMany(ctx, []drivers.Swap{{Key: "list", New: []byte("x")}}); err != nil || !swapped[0] {
+		t.Errorf("swapped %v, %v", swapped, err)
+	}
+	// A lease of another type is none.
+	spoil(leaseKey("list"))
+	if filled, err := d.FillMany(ctx, []drivers.Item{{Key: "list", Value: []byte("y")}}, "token"); err != nil || filled[0] {
+		t.Errorf("filled %v, %v", filled, err)
+	}
+	if err := d.ReleaseMany(ctx, []string{"list"}, "token"); err != nil {
+		t.Error(err)
+	}
+	if taken, err := d.LeaseMany(ctx, []string{"list"}, "token", time.Minute); err != nil || !taken[0] {
+		t.Errorf("taken %v, %v", taken, err)
+	}
+	if taken, err := d.LeaseMany(ctx, []string{"list"}, "other", time.Minute); err != nil || taken[0] {
+		t.Errorf("taken twice %v, %v", taken, err)
+	}
+	spoil("list")
 	if err := d.SetMany(ctx, []drivers.Item{{Key: "list", Value: []byte("x")}}); err != nil {
 		t.Error(err)
 	}

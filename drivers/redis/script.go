@@ -25,29 +25,39 @@ if ARGV[2] == '0' then redis.call('set', KEYS[1], ARGV[1]) else redis.call('set'
 redis.call('del', KEYS[2])
 `
 
+// held is the begin of each script that asks for the value of KEYS[1] or KEYS[2]. What is of
+// another type than a string is absent to every read, and so it is to a change.
+const held = `
+local function held(key)
+  local value = redis.pcall('get', key)
+  if type(value) == 'table' then return false end
+  return value
+end
+`
+
 var (
 	setScript = newScript(store + `return 1`)
 
 	// Returns the value that was there before, or nil if the script has stored.
-	addScript = newScript(`local before = redis.call('get', KEYS[1])
+	addScript = newScript(held + `local before = held(KEYS[1])
 if before then return before end` + store + `return false`)
 
 	// ARGV[3] is the expected value, ARGV[4] whether a value is expected, and ARGV[5]
-	// whether there is a new value. A key of another type matches no expectation.
-	swapScript = newScript(`local now = redis.pcall('get', KEYS[1])
-if type(now) == 'table' then return 0 end
+	// whether there is a new value.
+	swapScript = newScript(held + `local now = held(KEYS[1])
 if ARGV[4] == '1' then
   if now ~= ARGV[3] then return 0 end
 elseif now then return 0 end
 if ARGV[5] == '0' then redis.call('del', KEYS[1], KEYS[2]) return 1 end` + store + `return 1`)
 
-	leaseScript = newScript(`if redis.call('set', KEYS[2], ARGV[1], 'nx', 'px', ARGV[2]) then return 1 end
+	leaseScript = newScript(held + `if not held(KEYS[2]) then redis.call('del', KEYS[2]) end
+if redis.call('set', KEYS[2], ARGV[1], 'nx', 'px', ARGV[2]) then return 1 end
 return 0`)
 
 	// ARGV[3] is the token.
-	fillScript = newScript(`if redis.call('get', KEYS[2]) ~= ARGV[3] then return 0 end` + store + `return 1`)
+	fillScript = newScript(held + `if held(KEYS[2]) ~= ARGV[3] then return 0 end` + store + `return 1`)
 
-	releaseScript = newScript(`if redis.call('get', KEYS[2]) ~= ARGV[1] then return 0 end
+	releaseScript = newScript(held + `if held(KEYS[2]) ~= ARGV[1] then return 0 end
 return redis.call('del', KEYS[2])`)
 
 	// ARGV[1] is UNLINK or DEL. Returns whether there was a value.

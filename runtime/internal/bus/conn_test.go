@@ -24,7 +24,7 @@ func (r *recorder) Changed([]string)   { r.calls = append(r.calls, "changed") }
 
 func join(t *testing.T, b *faketier.Bus, origin uint64) (*Conn, *recorder) {
 	r := &recorder{}
-	c := New(b, emit.New("test", slog.New(slog.DiscardHandler), event.Hooks{}), "app:", origin, time.Second)
+	c := New(b, emit.New("test", slog.New(slog.DiscardHandler), event.Hooks{}), "app:", origin, time.Second, time.Minute)
 	if err := c.Join(r); err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func (h *hanging) Publish(ctx context.Context, channel string, message []byte) e
 
 func joinHanging(t *testing.T) (*Conn, *hanging, *int) {
 	h, taken := &hanging{}, new(int)
-	c := New(h, emit.New("test", slog.New(slog.DiscardHandler), event.Hooks{}), "app:", 1, time.Second)
+	c := New(h, emit.New("test", slog.New(slog.DiscardHandler), event.Hooks{}), "app:", 1, time.Second, time.Minute)
 	c.OnTaken(func() { *taken++ })
 	if err := c.Join(&recorder{}); err != nil {
 		t.Fatal(err)
@@ -176,4 +176,32 @@ func TestAMessageIsSentOnceMoreOnAnotherConnection(t *testing.T) {
 			t.Errorf("%v: %v, %d calls", err, got, h.calls)
 		}
 	}
+}
+
+// race R49: since when messages may be missed counts from when the bus was heard last, and
+// not from when somebody noticed.
+func TestALossCountsFromTheLastThingHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b faketier.Bus
+		c, _ := join(t, &b, 1)
+		l := (*listener)(c)
+		if l.MaxSilence() != time.Minute {
+			t.Error(l.MaxSilence())
+		}
+		heard := time.Now()
+		time.Sleep(time.Minute)
+		l.DownSince(heard, faketier.ErrCut)
+		if since := c.DisconnectedSince(); since != heard.UnixNano() {
+			t.Errorf("%v late", time.Duration(since-heard.UnixNano()))
+		}
+		l.DownSince(time.Now(), faketier.ErrCut) // it is lost already
+		if since := c.DisconnectedSince(); since != heard.UnixNano() {
+			t.Error("it was lost a second time")
+		}
+		l.Up()
+		l.DownSince(time.Now().Add(time.Hour), faketier.ErrCut)
+		if since := c.DisconnectedSince(); since != time.Now().UnixNano() {
+			t.Error("lost in the future")
+		}
+	})
 }

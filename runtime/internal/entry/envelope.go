@@ -21,6 +21,10 @@ const (
 	stampBytes = 16
 )
 
+// MaxStamps is how many stamps an entry has at most: a reader reads them all, whoever has
+// written the entry.
+const MaxStamps = 1024
+
 // ErrUnreadable says that bytes are not an entry of a version that is known here.
 var ErrUnreadable = errors.New("the bytes are not a cache entry of this version of cachegen")
 
@@ -145,7 +149,7 @@ func Parse(data []byte) (h Header, value []byte, err error) {
 	count, n := binary.Uvarint(rest)
 	// Each stamp takes its halves and at least a length byte: a hostile count
 	// cannot make us allocate more than the data is long.
-	if n <= 0 || count > uint64(len(rest)/(stampBytes+1)) {
+	if n <= 0 || count > MaxStamps || count > uint64(len(rest)/(stampBytes+1)) {
 		return Header{}, nil, ErrUnreadable
 	}
 	rest = rest[n:]

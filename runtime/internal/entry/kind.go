@@ -2,6 +2,8 @@ package entry
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -17,6 +19,11 @@ var (
 	ErrSchema = errors.New("it was written for another shape of the value's type, or by another codec")
 	// ErrMissingStamp says that an entry could not be cleared with its cache.
 	ErrMissingStamp = errors.New("it does not carry the stamps of its store, namespace and cache")
+	// ErrForeignStamp says that an entry carries what no entry of its cache has: a stamp that
+	// is none, or one of something else than a tag beside those of its cache.
+	ErrForeignStamp = errors.New("it carries a stamp that is not of its store, namespace, cache or a tag")
+	// ErrTooManyStamps says that a value has more tags than an entry can have.
+	ErrTooManyStamps = fmt.Errorf("it has more tags than an entry can have, with its store, namespaces and cache %d", MaxStamps)
 )
 
 // A Kind is what is known of all entries of one cache. Its functions may be called by
@@ -113,6 +120,13 @@ func (k *Kind) Cells(tags []string) []*stamp.Cell {
 		return Distinct(cells)
 	}
 	return cells
+}
+
+// TooMany reports whether an entry that carries so many stamps, or those that all carry,
+// cannot have tags as well.
+func (k *Kind) TooMany(carried int, tags []string) bool {
+	carried = max(carried, len(k.Required))
+	return carried+len(tags) > MaxStamps && carried+len(Distinct(slices.Clone(tags))) > MaxStamps
 }
 
 // TagCells returns the cells of those tags that are not among stamps.
@@ -213,12 +227,12 @@ func (k *Kind) Unpack(p *policy.Policy, key string, data []byte) (*Item, []byte,
 	}
 	it.RecheckAt = p.RecheckAt(it.ObtainedAt)
 	it.splitKey()
+	if err := k.checkStamps(h.Stamps); err != nil { // before anything is remembered of their names
+		return nil, nil, err
+	}
 	it.Stamps = make([]StampRef, len(h.Stamps))
 	for i, n := range h.Stamps {
 		it.Stamps[i] = StampRef{k.Stamps.Cell(n.Name), n.Value}
-	}
-	if !k.hasRequiredStamps(it) {
-		return nil, nil, ErrMissingStamp
 	}
 	return it, value, nil
 }
@@ -246,15 +260,25 @@ func (k *Kind) Fill(it *Item, value []byte) error {
 	return nil
 }
 
-// hasRequiredStamps reports whether an item carries the stamps without which a clear
-// would not reach it.
-func (k *Kind) hasRequiredStamps(it *Item) bool {
-	for i, cell := range k.Required {
-		if i >= len(it.Stamps) || it.Stamps[i].Cell != cell {
-			return false
+// checkStamps refuses the stamps of an entry without those that a clear needs to reach it,
+// and others than those and tags.
+func (k *Kind) checkStamps(stamps []stamp.Named) error {
+	if len(stamps) < len(k.Required) {
+		return ErrMissingStamp
+	}
+	for i, n := range stamps {
+		switch {
+		case n.Delete == 0 || n.Expire == 0:
+			return ErrForeignStamp
+		case i < len(k.Required):
+			if n.Name != k.Required[i].Name {
+				return ErrMissingStamp
+			}
+		case !IsTagStamp(n.Name):
+			return ErrForeignStamp
 		}
 	}
-	return true
+	return nil
 }
 
 // Own returns a value as a caller gets it: a copy, where callers could change each

@@ -35,6 +35,9 @@ func (v *Invalidator) Set(ctx context.Context, kind *entry.Kind, key string, val
 	if kind.ResultTags != nil && presence == entry.Present {
 		tags = slices.Concat(tags, kind.ResultTags(value))
 	}
+	if kind.TooMany(0, tags) {
+		return fmt.Errorf("cachegen: set a value: %w", entry.ErrTooManyStamps)
+	}
 	cells := kind.Cells(tags)
 	it, errStamps := v.newItem(ctx, kind, key, value, presence, p, cells)
 	var refused, refusedRemote error

@@ -68,7 +68,9 @@ type Key struct {
 	fallback Fallback
 	refresh  bool // a fresh value that is due is no reason not to load
 	cells    []*stamp.Cell
-	stamps   []entry.StampRef // from before the load
+	// overTagged says that it has more tags than an entry can have. Then cells are without them.
+	overTagged bool
+	stamps     []entry.StampRef // from before the load
 
 	said    said
 	result  Result
@@ -265,7 +267,11 @@ func (l *Loader) mayLoad(ctx context.Context, ld *Load, keys []*Key) bool {
 // failed to load, and returns the others.
 func (l *Loader) lookAgain(ctx context.Context, ld *Load) (open []*Key) {
 	for _, k := range ld.keys {
-		k.cells = ld.Request.Kind.Cells(k.Tags)
+		if k.overTagged = ld.Request.Kind.TooMany(0, k.Tags); k.overTagged {
+			k.cells = ld.Request.Kind.Required
+		} else {
+			k.cells = ld.Request.Kind.Cells(k.Tags)
+		}
 		it := l.Memory.Find(k.Key, k.Hash)
 		k.plan.older = it != nil
 		if it != nil && !k.flight.Forced && l.Memory.CheckLocal(it, clock.Now()) == memory.Fresh && !(k.refresh && it.Due(clock.Now())) {

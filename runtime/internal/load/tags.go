@@ -47,7 +47,13 @@ func (l *Loader) addResultStamps(ctx context.Context, ld *Load, keys []*Key) err
 	var all []*stamp.Cell
 	for i, k := range keys {
 		if k.result.Item != nil {
-			tagged[i] = resultCells(ld.Request.Kind, k)
+			tags := resultTags(ld.Request.Kind, k)
+			if k.overTagged || ld.Request.Kind.TooMany(len(k.result.Item.Stamps), tags) {
+				l.Emit.Warn("a loaded value is not kept", entry.ErrTooManyStamps, "cache", ld.Request.Kind.Cache)
+				k.keepNothing()
+				continue
+			}
+			tagged[i] = ld.Request.Kind.TagCells(k.result.Item.Stamps, tags)
 			all = append(all, tagged[i]...)
 		}
 	}
@@ -72,31 +78,43 @@ func (l *Loader) addResultStamps(ctx context.Context, ld *Load, keys []*Key) err
 		}
 		k.result.Item.Stamps = append(k.result.Item.Stamps, refs[i]...)
 		if k.plan.keep && ld.watch.Changed(refs[i], k.flight.Epoch, verified) {
-			k.plan.keep = false
-			// Who asked for a load although there was a value does not want that back.
-			k.plan.drop = k.plan.drop || k.flight.Forced
+			k.keepNothing()
 		}
 	}
 	return err
 }
 
-// resultCells returns the cells of the tags that only the loader or its value tells.
-func resultCells(kind *entry.Kind, k *Key) []*stamp.Cell {
+// keepNothing says that no tier is to keep what has been loaded.
+func (k *Key) keepNothing() {
+	k.plan.keep = false
+	// Who asked for a load although there was a value does not want that back.
+	k.plan.drop = k.plan.drop || k.flight.Forced
+}
+
+// resultTags returns the tags that only the loader or its value tells.
+func resultTags(kind *entry.Kind, k *Key) []string {
 	tags, it := k.said.handle.given.Tags, k.result.Item
 	if kind.ResultTags != nil && it.Presence == entry.Present && k.said.handle.notModified == nil { // which has its own
 		tags = slices.Concat(tags, kind.ResultTags(it.Value))
 	}
-	return kind.TagCells(it.Stamps, tags)
+	return tags
 }
 
 // failureStamps returns the stamps that invalidate the failure of a key's load: those of
 // the value that there would have been, as far as the loader has told its tags. The
 // shared tier is not asked for them. It is not ok if one may be younger than the load.
 func (l *Loader) failureStamps(ld *Load, k *Key) (stamps []entry.StampRef, ok bool) {
-	if k.said.handle == nil || len(k.said.handle.given.Tags) == 0 {
+	var tags []string
+	if k.said.handle != nil {
+		tags = k.said.handle.given.Tags
+	}
+	switch {
+	case k.overTagged || ld.Request.Kind.TooMany(len(k.stamps), tags):
+		return nil, false
+	case len(tags) == 0:
 		return k.stamps, true
 	}
-	cells := ld.Request.Kind.TagCells(k.stamps, k.said.handle.given.Tags)
+	cells := ld.Request.Kind.TagCells(k.stamps, tags)
 	l.Remote.Provide(cells)
 	refs := entry.Refs(cells)
 	if ld.watch.Changed(refs, k.flight.Epoch, false) {

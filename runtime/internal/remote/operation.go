@@ -142,6 +142,7 @@ func (t *Tier) Fill(ctx context.Context, items []drivers.Item) error {
 // newer.
 func (t *Tier) set(ctx context.Context, o operation, items []drivers.Item) error {
 	o.name, o.keys, o.limit, o.held = "write", len(items), t.Timeout, &t.refused.writes
+	t.noteItems(items)
 	err := t.run(ctx, o, func(ctx context.Context) error { return t.Driver.SetMany(ctx, items) })
 	t.markInDoubt(items, err)
 	return err
@@ -150,6 +151,7 @@ func (t *Tier) set(ctx context.Context, o operation, items []drivers.Item) error
 // Delete removes keys.
 func (t *Tier) Delete(ctx context.Context, keys []string) error {
 	o := operation{name: "delete", keys: len(keys), limit: t.Timeout, urgent: true, again: true}
+	t.noteDeleted(keys)
 	return t.run(ctx, o, func(ctx context.Context) error { return t.Driver.DeleteMany(ctx, keys) })
 }
 
@@ -161,6 +163,7 @@ func (t *Tier) add(ctx context.Context, n int, stamps func() []drivers.Item) (st
 	o := operation{name: "add", keys: n, limit: t.Timeout, held: &t.refused.writes, again: true}
 	err = t.run(ctx, o, func(ctx context.Context) (err error) {
 		items := stamps()
+		t.noteItems(items)
 		if t.adder != nil {
 			stored, err = t.adder.AddMany(ctx, items)
 			return counted(err, len(stored), len(items))
@@ -185,6 +188,7 @@ func (t *Tier) swap(ctx context.Context, swaps []drivers.Swap) (swapped []bool, 
 
 func (t *Tier) swapBy(ctx context.Context, o operation, swaps []drivers.Swap) (swapped []bool, err error) {
 	o.name, o.keys, o.limit = "swap", len(swaps), t.Timeout
+	t.noteSwaps(swaps)
 	err = t.run(ctx, o, func(ctx context.Context) (err error) {
 		swapped, err = t.swapper.SwapMany(ctx, swaps)
 		return counted(err, len(swapped), len(swaps))

@@ -24,6 +24,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/background"
 	"github.com/cachegen/cachegen/runtime/internal/breaker"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
+	"github.com/cachegen/cachegen/runtime/internal/echo"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
@@ -53,6 +54,8 @@ type Config struct {
 	Emit        *emit.Emitter
 	// Fail makes the error of an operation that callers get.
 	Fail func(op string, err error) error
+	// Watched reports whether the bus reports what changes in the tier; nil: it does not.
+	Watched func() bool
 	// Closed is called when the breaker closes.
 	Closed func()
 }
@@ -68,8 +71,8 @@ type Tier struct {
 	inDoubt inDoubt
 	// lastTags is the number of tag changes that was read last; nil if none was.
 	lastTags atomic.Pointer[[]byte]
-	// refreshes has a mutex of its own.
-	refreshes refreshes
+	due      stamp.Due    // to be read again in the background
+	written  echo.Written // remembered while the bus watches the tier
 }
 
 // New returns a Tier.

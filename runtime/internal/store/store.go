@@ -6,6 +6,7 @@ package store
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -118,14 +119,15 @@ func New(c Config) (*Store, error) {
 	s.Work = background.New(c.Background)
 	s.Stamps = stamp.NewTable(s.Random)
 	if c.Bus != nil {
-		s.Bus = bus.New(c.Bus, s.Emit, c.Prefix, s.Random(), c.L2Timeout)
+		s.Bus = bus.New(c.Bus, s.Emit, c.Prefix, s.Random(), c.L2Timeout, c.StampTrust)
 	}
 	queue := new(pending.Queue)
 	s.Remote = remote.New(remote.Config{
 		Driver: c.L2, Prefix: c.Prefix, Timeout: c.L2Timeout, SoftTimeout: c.L2SoftTimeout, StampTrust: c.StampTrust, BreakFor: c.BreakFor,
 		Stamps: s.Stamps, Pending: queue, Work: s.Work, Emit: s.Emit,
-		Fail:   func(op string, err error) error { return c.Errors.L2(c.Name, op, err) },
-		Closed: func() { s.Outbox.Wake() },
+		Fail:    func(op string, err error) error { return c.Errors.L2(c.Name, op, err) },
+		Watched: s.Bus.Watched,
+		Closed:  func() { s.Outbox.Wake() },
 	})
 	s.Memory = memory.New(memory.Config{
 		Driver: c.L1, Prefix: c.Prefix, Seed: maphash.MakeSeed(),
@@ -155,4 +157,15 @@ func New(c Config) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("join the bus: %w", err), c.release())
 	}
 	return s, nil
+}
+
+// Ready asks the shared tier whether it has all that it needs, and waits for the bus.
+func (s *Store) Ready(ctx context.Context) error {
+	if err := s.Remote.Ready(ctx); err != nil {
+		return fmt.Errorf("cachegen: store %s: shared tier: %w", s.Name, err)
+	}
+	if err := s.Bus.WaitConnected(ctx); err != nil {
+		return fmt.Errorf("cachegen: store %s: its bus is not connected: %w", s.Name, err)
+	}
+	return nil
 }
