@@ -23,6 +23,18 @@ type Bus interface {
 	Close() error
 }
 
+// A MessageLimiter is a [Bus] that takes messages up to a size only. Who publishes more cuts it
+// into several messages.
+type MessageLimiter interface {
+	// MaxMessage returns how many bytes a message may have. It may change while the bus is
+	// used, as it may be up to the server that the bus is connected to.
+	MaxMessage() int
+}
+
+// MessageLimiterOf returns the [MessageLimiter] of bus; ok is false if bus, or a driver behind
+// it, is none.
+func MessageLimiterOf(bus Bus) (l MessageLimiter, ok bool) { return capability[MessageLimiter](bus) }
+
 // A Listener receives the messages of a subscription. Its methods are called one
 // at a time, in order, and do not block for long.
 type Listener interface {

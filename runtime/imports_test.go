@@ -34,9 +34,10 @@ var rooms = []struct {
 	{"breaker", ""},
 	{"fence", ""},
 	{"flight", ""},
+	{"pace", ""},
 	{"pending", ""},
 	{"reflectvalue", ""},
-	{"runtime/event", ""},
+	{"runtime/event", "keytext"},
 	{"stamp", "clock random"},
 	{"background", "gate"},
 	{"echo", "clock"},
@@ -51,9 +52,9 @@ var rooms = []struct {
 
 	// The tiers, and the other processes.
 	{"bus", "breaker clock emit guard runtime/event"},
-	{"remote", "background breaker clock echo emit entry guard pending policy runtime/event stamp"},
+	{"remote", "background breaker clock echo emit entry guard keytext pace pending policy runtime/event stamp"},
 	{"memory", "bus clock entry fence flight keytext remote stamp"},
-	{"outbox", "bus clock emit entry fence memory pending remote runtime/event stamp"},
+	{"outbox", "bus clock emit entry fence keytext memory pending remote runtime/event stamp"},
 
 	// What is done with them.
 	{"load", "background clock emit entry flight memory outbox pending policy remote runtime/event stamp"},
@@ -64,7 +65,7 @@ var rooms = []struct {
 	{"store", "background bus emit guard invalidate load lookup memory outbox owner pending random remote runtime/event stamp"},
 	{"untyped", "emit entry keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
 	{"typed", "untyped"},
-	{"runtime", "background entry load policy registry remote runtime/event runtime/wire store typed untyped"},
+	{"runtime", "background entry keytext load policy registry remote runtime/event runtime/wire store typed untyped"},
 	{"runtime/gen", "keytext load runtime runtime/wire untyped"},
 
 	// For tests alone: no package above imports them.

@@ -47,8 +47,9 @@ type Bus struct {
 }
 
 var (
-	_ drivers.Bus     = (*Bus)(nil)
-	_ drivers.Checker = (*Bus)(nil)
+	_ drivers.Bus            = (*Bus)(nil)
+	_ drivers.MessageLimiter = (*Bus)(nil)
+	_ drivers.Checker        = (*Bus)(nil)
 )
 
 // NewBus returns a bus on conn. conn stays open after Close; close it after the bus. NewBus
@@ -98,6 +99,16 @@ func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error
 		}
 		return err
 	})
+}
+
+// MaxMessage implements [drivers.MessageLimiter]: it returns the server's max_payload, and before
+// the first connection the default of servers.
+func (b *Bus) MaxMessage() int {
+	const unknown = 1 << 20
+	if b.conn == nil || b.conn.MaxPayload() <= 0 {
+		return unknown
+	}
+	return int(b.conn.MaxPayload())
 }
 
 func (b *Bus) publish(ctx context.Context, m *gonats.Msg) error {

@@ -120,12 +120,29 @@ func (c *Conn) TryNow() {
 
 func (c *Conn) channel() string { return "cachegen:" + c.prefix + "!bus" }
 
-// Publish tells the other processes that names have changed. After a failure it may fail
-// without trying.
-func (c *Conn) Publish(ctx context.Context, kind Kind, names []string) error {
+// Publish tells the other processes that names have changed, in as many messages as the bus
+// needs for them. It returns those that the others have not been told of, with the error. After
+// a failure it may fail without trying.
+func (c *Conn) Publish(ctx context.Context, kind Kind, names []string) (open []string, err error) {
 	if c == nil {
-		return nil
+		return nil, nil
 	}
+	limit := maxMessage
+	if l, ok := drivers.MessageLimiterOf(c.bus); ok {
+		limit = min(limit, l.MaxMessage())
+	}
+	for open = names; len(open) > 0; {
+		n := fit(open, limit)
+		if err := c.publish(ctx, kind, open[:n]); err != nil {
+			return open, err
+		}
+		open = open[n:]
+	}
+	return nil, nil
+}
+
+// publish publishes one message.
+func (c *Conn) publish(ctx context.Context, kind Kind, names []string) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	ticket, ok := c.breaker.AllowUrgent(ctx)

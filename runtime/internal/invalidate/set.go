@@ -43,10 +43,10 @@ func (v *Invalidator) Set(ctx context.Context, kind *entry.Kind, key string, val
 	var refused, refusedRemote error
 	err = v.apply(ctx, &change{
 		op: "set", kind: bus.Drop, keys: []string{key}, silent: p.SkipBusNotify,
-		remote: func(ctx context.Context) (bool, error) {
+		remote: func(ctx context.Context, _ []string) (bool, error) {
 			return v.setRemote(ctx, kind, it, p.SkipL2Write, errStamps, &refusedRemote)
 		},
-		memory: func(_ int, hash uint64, sure bool) {
+		memory: func(_ string, hash uint64, sure bool) {
 			// With two writers of one key, who was last in the shared tier is not known here:
 			// both leave memory to the next reader.
 			if sure {

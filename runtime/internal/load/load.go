@@ -237,7 +237,7 @@ func (l *Loader) runStages(ctx context.Context, cancel context.CancelCauseFunc, 
 	errResult := l.addResultStamps(ctx, ld, loaded)
 	l.prolongStamps(ctx, loaded)
 	// Under stamps that only this process knows nobody else could use it.
-	l.store(ctx, ld.Request.Kind, loaded, errStamps == nil && errResult == nil)
+	l.store(ctx, ld.Request.Kind, loaded, errStamps == nil && errResult == nil, ld.Request.Policy.BatchMax)
 }
 
 // mayLoad reports whether the loader is to be called. If all of keys have a stale value that is

@@ -9,6 +9,7 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/keytext"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
 
@@ -88,7 +89,7 @@ func (t *Tier) make(ctx context.Context, cells []*stamp.Cell, life time.Duration
 	if len(foreign) > 0 {
 		// Foreign data is as good as none. A change that comes between is one more that no
 		// entry has.
-		t.Emit.Warn("shared tier: stamp cannot be read, it is replaced", fmt.Errorf("reserved key %q holds foreign data", foreign[0].Key))
+		t.Emit.Warn("shared tier: stamp cannot be read, it is replaced", fmt.Errorf("reserved key %s holds foreign data", keytext.Show(foreign[0].Key)))
 		if err := t.set(ctx, operation{}, foreign); err != nil {
 			return err
 		}

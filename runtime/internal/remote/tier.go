@@ -26,6 +26,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/echo"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
+	"github.com/cachegen/cachegen/runtime/internal/pace"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
@@ -67,6 +68,7 @@ type Tier struct {
 	adder   drivers.Adder   // nil if the driver cannot add
 	swapper drivers.Swapper // nil if the driver cannot compare and swap
 	breaker breaker.Breaker
+	pace    struct{ reads, writes pace.Pace }
 	refused struct{ reads, writes breaker.Breaker } // what the server does not let us do
 	inDoubt inDoubt
 	// lastTags is the number of tag changes that was read last; nil if none was.
