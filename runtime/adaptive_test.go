@@ -269,7 +269,7 @@ func TestALoaderSkips(t *testing.T) {
 
 func TestALoaderFails(t *testing.T) {
 	mayTell(t, "load failed")
-	inEveryShapeWithMemory(t, func(t *testing.T, in shape) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(time.Second)))
 		var loads int
 		fail := says(&loads, 5, func(e *runtime.LoadEntry) { e.Fail(nil); e.Fail(errSource) })
@@ -517,8 +517,8 @@ func TestAnEntryIsThatOfTheInnermostLoad(t *testing.T) {
 }
 
 func TestALoaderOfManyHasOneEntryForAll(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := newStore(t, memoryTier(), runtime.TTL(time.Hour))
+	inEveryShape(t, func(t *testing.T, in shape) {
+		s := newStore(t, in.tiers(), runtime.TTL(time.Hour))
 		c := newCache[int, int](t, s)
 		var asked int
 		load := func(ctx context.Context, keys []int) (map[int]int, error) {

@@ -454,7 +454,7 @@ func TestExpireKeepsTheGraceOfAnEntryThatIsFreshForEver(t *testing.T) {
 
 func TestGetDoesNotForgetTheBackOff(t *testing.T) {
 	mayTell(t, "load failed")
-	inEveryShapeWithMemory(t, func(t *testing.T, in shape) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Second), runtime.Grace(time.Hour), runtime.GraceBackoff(time.Minute)))
 		c.Set(t.Context(), 7, 1)
 		time.Sleep(2 * time.Second)

@@ -233,7 +233,7 @@ func TestForceFreshLoadsAlthoughThereIsAValue(t *testing.T) {
 // One function has half of the places, and another one half of what is left.
 func TestBackgroundLoadsAreBounded(t *testing.T) {
 	mayTell(t, "not loaded in the background")
-	inEveryShapeWithMemory(t, func(t *testing.T, in shape) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		s := newStore(t, in.tiers(), runtime.TTL(time.Second), runtime.Grace(time.Hour))
 		const keys = 2 * runtime.DefaultBackground
 		release := make(chan struct{})

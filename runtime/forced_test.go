@@ -88,7 +88,7 @@ func TestAFailingForceFreshDoesNotFailReaders(t *testing.T) {
 
 func TestAForcedLoadThatFailsLeavesTheLoaderAlone(t *testing.T) {
 	mayTell(t, "load failed")
-	inEveryShapeWithMemory(t, func(t *testing.T, in shape) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var src source
 		c := newCache[int, int](t, newStore(t, in.tiers(),
 			runtime.TTL(time.Second), runtime.Grace(time.Hour), runtime.GraceBackoff(time.Minute)))

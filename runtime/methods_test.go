@@ -138,7 +138,7 @@ func TestErrorsSayWhatHappened(t *testing.T) {
 }
 
 func TestNoRefreshBehindWhereNoneIsAllowed(t *testing.T) {
-	inEveryShapeWithMemory(t, func(t *testing.T, in shape) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var src source
 		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Second), runtime.Grace(time.Hour), runtime.MaxBackground(0)))
 		if err := c.Set(t.Context(), 1, 7); err != nil {

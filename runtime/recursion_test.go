@@ -70,7 +70,7 @@ func TestALoaderThatAsksForItsOwnKeyGetsTheGraceValue(t *testing.T) {
 
 // A load that goes on behind its caller's back may wait for it.
 func TestARefreshThatALoaderBeganMayAskForItsKey(t *testing.T) {
-	inEveryShapeWithMemory(t, func(t *testing.T, in shape) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		c := newCache[int, int](t, newStore(t, in.tiers()), runtime.TTL(time.Second), runtime.Grace(time.Hour))
 		_ = c.Set(t.Context(), 8, 1)
 		time.Sleep(2 * time.Second)

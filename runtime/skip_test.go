@@ -82,7 +82,7 @@ func TestSkipBusNotifyTellsNobodyOfEntries(t *testing.T) {
 
 func TestOnLoadErrorHearsOfEveryFailure(t *testing.T) {
 	mayTell(t, "load failed")
-	inEveryShapeWithMemory(t, func(t *testing.T, in shape) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var heard []string
 		var mu sync.Mutex
 		on := runtime.OnLoadError(func(e *runtime.LoadError) {

@@ -198,8 +198,8 @@ func TestStatementsAboutGracePeriods(t *testing.T) {
 			t.Error("beyond the grace:", err)
 		}
 	})
-	statement(t, "graceBackoff: the factory is tried again only after a while", func(t *testing.T) {
-		c := newCache[string, int](t, newStore(t, memoryTier(), runtime.TTL(10*time.Minute), runtime.Grace(6*time.Hour), runtime.Timeout(time.Second), runtime.GraceBackoff(5*time.Minute)))
+	statementInEveryShape(t, "graceBackoff: the factory is tried again only after a while", func(t *testing.T, in shape) {
+		c := newCache[string, int](t, newStore(t, in.tiers(), runtime.TTL(10*time.Minute), runtime.Grace(6*time.Hour), runtime.Timeout(time.Second), runtime.GraceBackoff(5*time.Minute)))
 		var src source
 		_ = c.Set(t.Context(), "users:1", 1)
 		time.Sleep(time.Hour)
@@ -332,8 +332,8 @@ func TestStatementsAboutStampedeProtection(t *testing.T) {
 
 func TestStatementsAboutAdaptiveCaching(t *testing.T) {
 	mayTell(t, "load failed")
-	statement(t, "setOptions: a token is cached until it expires", func(t *testing.T) {
-		c := newCache[string, int](t, newStore(t, memoryTier(), runtime.TTL(10*time.Minute)))
+	statementInEveryShape(t, "setOptions: a token is cached until it expires", func(t *testing.T, in shape) {
+		c := newCache[string, int](t, newStore(t, in.tiers(), runtime.TTL(10*time.Minute)))
 		var loads int
 		load := says(&loads, 1, func(e *runtime.LoadEntry) { e.SetOptions(runtime.TTL(2*time.Minute), runtime.Tags("auth", "token")) })
 		for range 10 {

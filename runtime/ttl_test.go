@@ -145,7 +145,7 @@ func TestGetReturnsNoStaleValue(t *testing.T) {
 // race R9: the back-off counts from the failure, so it bites at the first one.
 func TestGraceBackoffCountsFromTheFailure(t *testing.T) {
 	mayTell(t, "load failed")
-	inEveryShapeWithMemory(t, func(t *testing.T, in shape) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var src source
 		c := newCache[int, int](t, newStore(t, in.tiers(),
 			runtime.TTL(time.Second), runtime.Grace(24*time.Hour), runtime.GraceBackoff(10*time.Second)))
@@ -261,7 +261,7 @@ func TestHardTimeoutCancelsTheLoader(t *testing.T) {
 
 func TestHardTimeoutServesGrace(t *testing.T) {
 	mayTell(t, "load failed")
-	inEveryShapeWithMemory(t, func(t *testing.T, in shape) {
+	inEveryShape(t, func(t *testing.T, in shape) {
 		var src source
 		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Minute), runtime.Grace(time.Hour),
 			runtime.Timeout(900*time.Millisecond), runtime.HardTimeout(time.Second)))

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 	"testing/quick"
 	"testing/synctest"
@@ -227,9 +226,6 @@ func TestAValueIsRefreshedBeforeItsTimeIsOver(t *testing.T) {
 
 func TestARefreshThatFailsKeepsTheValue(t *testing.T) {
 	stocked(t, func(t *testing.T, table *Warehouses, cached *CachedWarehouses) {
-		if strings.Contains(t.Name(), "/shared") {
-			t.Skip("TODO back-off")
-		}
 		ctx := t.Context()
 		first, err := cached.LoadLabel(ctx, 1)
 		if err != nil {

@@ -341,12 +341,15 @@ func (f *Flight[T]) Leave() {
 
 // Detach lets f go on when nobody waits for it any more, if what [Batch.OnDetach] was given
 // allows the load to go on in the background. That is not asked if the load does already, or
-// if f has finished. It reports whether it was refused.
+// if f has finished. It reports whether it was refused, as it is if nobody waits for f now.
 func (f *Flight[T]) Detach() (refused bool) {
 	f.shard.mu.Lock()
 	defer f.shard.mu.Unlock()
 	if f.finished || f.background {
 		return false
+	}
+	if f.waiters == 0 {
+		return true
 	}
 	f.background = f.batch.detach()
 	return !f.background

@@ -117,7 +117,7 @@ func (l *Loader) finishOverdue(ld *Load, k *Key) {
 		}
 	}()
 	if l.Usable(l.Work.Context, k.fallback) {
-		k.fallback.Item.BackOff(ld.Request.Policy.GraceBackoff)
+		l.Memory.BackOff(k.Hash, k.fallback.Item, ld.Request.Policy.GraceBackoff)
 		k.flight.Finish(k.fallback.Item, nil, true)
 		return
 	}

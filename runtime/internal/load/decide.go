@@ -87,7 +87,7 @@ func (l *Loader) fail(ctx context.Context, ld *Load, keys []*Key, err error) {
 			p = &changed
 		}
 		if f := k.fallback; l.Usable(context.WithoutCancel(ctx), f) {
-			f.Item.BackOff(p.GraceBackoff)
+			l.Memory.BackOff(k.Hash, f.Item, p.GraceBackoff)
 			l.Emit.Warn("load failed, the stale value is served", err, "cache", ld.Request.Kind.Cache)
 			k.result = Result{Item: f.Item}
 			continue

@@ -251,7 +251,11 @@ func (l *Loader) mayLoad(ctx context.Context, ld *Load, keys []*Key) bool {
 		}
 	}
 	if !ld.Refresh && ld.Request.Policy.SoftTimeout == 0 {
-		if ld.Place.TryAcquire() {
+		goesOn := false
+		for _, k := range keys { // their callers may still be on their way with the stale values
+			goesOn = !k.flight.Detach() || goesOn
+		}
+		if goesOn {
 			return true
 		}
 	} else if _, tooMuch := ld.Place.Use(); ld.Refresh || !tooMuch {

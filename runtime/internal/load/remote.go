@@ -62,12 +62,13 @@ func (l *Loader) fromRemote(ctx context.Context, ld *Load, keys []*Key) (open []
 	return open, nil
 }
 
-// finishFromRemote finishes a key with a fresh item of the shared tier, or takes a stale
-// one as a fallback.
+// finishFromRemote finishes a key with a fresh item of the shared tier, or with a stale one
+// for which the loader has just failed, or takes a stale one as a fallback.
 func (l *Loader) finishFromRemote(kind *entry.Kind, k *Key, it *entry.Item) (finished bool) {
 	if it == nil {
 		return false
 	}
+	l.Memory.RecallBackOff(it)
 	switch verdict := l.Memory.CheckLocal(it, clock.Now()); {
 	case k.flight.Forced:
 		if verdict >= memory.Stale && it.HasGrace() && (k.fallback.Item == nil || !l.Memory.Supersedes(k.fallback.Item, it)) {
@@ -80,6 +81,10 @@ func (l *Loader) finishFromRemote(kind *entry.Kind, k *Key, it *entry.Item) (fin
 		return true
 	case verdict == memory.Stale:
 		it = l.Memory.PutStale(k.Hash, k.flight, it)
+		if it.BackingOff(clock.Now()) && !k.refresh {
+			k.finish(it, nil)
+			return true
+		}
 		if !k.fallback.IfSlow() || it != k.fallback.Item && l.Memory.Supersedes(it, k.fallback.Item) {
 			k.fallback = Fallback{Item: it}
 			if !k.refresh { // which has been offered what it is to replace

@@ -46,6 +46,7 @@ type Memory struct {
 	bus      *bus.Conn
 	trust    time.Duration
 	failures failures
+	backOffs backOffs
 	rounds   rounds
 	Fence    fence.Fence // last, because it is large
 }
