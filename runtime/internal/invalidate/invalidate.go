@@ -45,7 +45,8 @@ type Invalidator struct {
 	// Fail makes the error of a change that did not reach everyone.
 	Fail func(op string, targets []string, err error) error
 
-	pulls keymutex.Mutexes
+	pulls   keymutex.Mutexes
+	pruning pruning
 }
 
 // A change is what becomes of keys.

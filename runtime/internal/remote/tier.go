@@ -127,14 +127,6 @@ func (t *Tier) Ready(ctx context.Context) error {
 	return nil
 }
 
-// Prune removes what is past its TTL, if the driver does not do so by itself.
-func (t *Tier) Prune(ctx context.Context) (int64, error) {
-	if p, ok := drivers.PrunerOf(t.Driver); ok {
-		return p.Prune(ctx)
-	}
-	return 0, nil
-}
-
 // TrustUntil returns until when a stamp that was read now is believed.
 func (t *Tier) TrustUntil() int64 {
 	if t.Driver == nil {
