@@ -6,15 +6,11 @@ import (
 	"fmt"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/registry"
 	"github.com/cachegen/cachegen/runtime/internal/store"
 )
-
-// closeTime bounds Close where its context has no deadline.
-const closeTime = 10 * time.Second
 
 // A Store is a memory tier, a shared tier, or both, with what callers of all its
 // caches share: one load per key, and the stamps of tags and namespaces. [NewStore]
@@ -84,15 +80,7 @@ func (s *Store) codec(set *storeSet) Codec {
 // and waits until the store is connected to its bus, or until ctx is done. A program need
 // not wait: until then entries in memory are served for a short time only, and what was
 // loaded before may have to be loaded again.
-func (s *Store) Ready(ctx context.Context) error {
-	if err := s.rooms.Remote.Ready(ctx); err != nil {
-		return fmt.Errorf("cachegen: store %s: shared tier: %w", s.Name(), err)
-	}
-	if err := s.rooms.Bus.WaitConnected(ctx); err != nil {
-		return fmt.Errorf("cachegen: store %s: its bus is not connected: %w", s.Name(), err)
-	}
-	return nil
-}
+func (s *Store) Ready(ctx context.Context) error { return s.rooms.Ready(ctx) }
 
 // Close stops the store: new loads, writes and reads past the memory tier fail
 // with [ErrClosed]. It waits until running loads have ended and stored what they
@@ -102,14 +90,7 @@ func (s *Store) Ready(ctx context.Context) error {
 // [InvalidationError]. It closes the tiers and the bus, which may go on in the background
 // if they take longer. It does not wait for what cannot succeed any more because a client
 // is closed. Calling it again does nothing.
-func (s *Store) Close(ctx context.Context) error {
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, closeTime)
-		defer cancel()
-	}
-	return s.rooms.Close(ctx)
-}
+func (s *Store) Close(ctx context.Context) error { return s.rooms.Close(ctx) }
 
 // Prune removes from the shared tier what nobody can read any more, and returns how much that
 // was: what is past its deadlines, if the tier does not do so by itself, and what a tag, a

@@ -36,8 +36,8 @@ func (e *emitter) batch(b *Batch) {
 		loader = wrapped(b.Wrapper, nil, b.Func) // it has that signature already
 	}
 	call = append(call, loader, jen.Id(opts).Op("..."))
-	e.declare(b.GetOrSet+" is "+reference(b.Wrapper, b.Func)+" through the cache: of "+many.Name+", it loads only what has no entry. "+
-		b.order()+opts+" override the options of the directive for this call. With an error, what was found is returned too. Errors are those of [runtime.Cache.GetOrSetMany].",
+	e.declare(withDeprecation(b.GetOrSet+" is "+reference(b.Wrapper, b.Func)+" through the cache: of "+many.Name+", it loads only what has no entry. "+
+		b.order()+opts+" override the options of the directive for this call. With an error, what was found is returned too. Errors are those of [runtime.Cache.GetOrSetMany].", b.Deprecated),
 		method(b.Wrapper, nil, b.GetOrSet).Params(in...).Params(typ(b.Result), jen.Error()).
 			Block(jen.Return(gen(name).Custom(callPerLine, call...))))
 }
@@ -69,7 +69,7 @@ func (e *emitter) batchDropIn(b *Batch) {
 	if b.NoContext {
 		ctx, in = jen.Qual("context", "Background").Call(), nil
 	}
-	e.declare(b.Func+" is "+reference(b.Wrapper, b.Func)+" through the cache of "+b.Cache.Func+".",
-		method(b.Wrapper, nil, b.Func).Params(args(in, declared(b.Params)...)...).Params(typ(b.Result), jen.Error()).
+	e.declare(withDeprecation(b.Func+" is "+reference(b.Wrapper, b.Func)+" through the cache of "+b.Cache.Func+".", b.Deprecated),
+		method(b.Wrapper, nil, b.Func).Params(args(in, declared(b.Params)...)...).Add(signatureOf(b.ResultNames, []Param{{Type: b.Result}})).
 			Block(jen.Return(jen.Id(b.Wrapper.Receiver).Dot(b.GetOrSet).Call(args([]jen.Code{ctx}, names(b.Params)...)...))))
 }

@@ -52,9 +52,9 @@ func (e *emitter) dropIn(c *Cache) {
 		ctx, in = jen.Qual("context", "Background").Call(), nil
 	}
 	call := jen.Id(c.Wrapper.Receiver).Dot(c.GetOrSet).Call(args([]jen.Code{ctx}, names(c.Params)...)...)
-	e.declare(doc, method(c.Wrapper, nil, c.Func).
+	e.declare(withDeprecation(doc, c.Deprecated), method(c.Wrapper, nil, c.Func).
 		Params(args(in, declared(c.Params)...)...).
-		Add(resultTypes(c.results())).
+		Add(signatureOf(c.ResultNames, c.results())).
 		Block(jen.Return(call)))
 }
 
@@ -95,7 +95,13 @@ func (e *emitter) helpers(c *Cache) {
 // getOrSet renders the read path. A hit returns before anything is built that
 // would have to live on the heap.
 func (e *emitter) getOrSet(c *Cache) {
+	resultNames := e.scope().params(c.Params).use(c.KeyType, c.Variable, c.CopyFunc).free(c.ResultNames)
 	scope := e.cacheScope(c)
+	for _, name := range resultNames {
+		if name != "err" { // which hides itself, in an if
+			scope.use(name)
+		}
+	}
 	opts := scope.local("opts", "callOpts")
 	ok := scope.local("ok", "hit")
 
@@ -128,7 +134,8 @@ func (e *emitter) getOrSet(c *Cache) {
 			opts+" override the options of the directive for this call. Errors are those of [runtime.Cache.GetOrSet].",
 			c.plainDoc())
 	}
-	e.declare(doc, method(c.Wrapper, c.TypeParams, c.GetOrSet).Params(params...).Add(resultTypes(c.results())).Block(body...))
+	e.declare(withDeprecation(doc, c.Deprecated),
+		method(c.Wrapper, c.TypeParams, c.GetOrSet).Params(params...).Add(signatureOf(resultNames, c.results())).Block(body...))
 }
 
 // hit returns what memory has.

@@ -129,6 +129,11 @@ type Cache struct {
 	// name in generated code.
 	HasOK bool
 	OK    string
+	// ResultNames are those of the annotated function in the source, the error's last; none where
+	// one has no name, or one that means something else in generated code.
+	ResultNames []string
+	// Deprecated is the paragraph that says so of the annotated function, or empty.
+	Deprecated string
 	// NotFound is the error with which the loader says that there is nothing,
 	// written like a type; nil for none. NilNotFound says that a nil value does.
 	NotFound    Type
@@ -266,6 +271,8 @@ type Wrapper struct {
 	// handle. A plain function's cache is not here: its Variable is a handle.
 	Foreign  []ForeignCache
 	Receiver string // name of the receiver in generated methods: c
+	// Deprecated is the paragraph that says so of the type, or empty.
+	Deprecated string
 }
 
 // A ForeignCache is a handle to the cache of another type's method.
@@ -295,6 +302,9 @@ type Batch struct {
 	Result    Type // what the function returns: a map, or a list
 	List      bool
 	By        TagArg // of a list: whose ValueName is
+	// ResultNames and Deprecated are as those of a [Cache].
+	ResultNames []string
+	Deprecated  string
 }
 
 // A Writer is a function that invalidates or sets entries after a nil error.
@@ -309,6 +319,9 @@ type Writer struct {
 	Params    []Param
 	Results   []Param // without the error
 	Targets   []Target
+	// ResultNames and Deprecated are as those of a [Cache].
+	ResultNames []string
+	Deprecated  string
 }
 
 // A Target is one entry, tag or namespace that a Writer touches.

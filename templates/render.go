@@ -143,8 +143,13 @@ func (e *emitter) declare(doc string, code jen.Code) {
 		doc = strings.ReplaceAll(doc, "BindCaches", name)
 	}
 	if doc != "" {
-		for _, line := range wrap(doc) {
-			e.out.Comment(line)
+		for i, paragraph := range strings.Split(doc, "\n\n") {
+			if i > 0 {
+				e.out.Comment("//")
+			}
+			for _, line := range wrap(paragraph) {
+				e.out.Comment(line)
+			}
 		}
 	}
 	e.out.Add(code)

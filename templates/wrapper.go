@@ -27,10 +27,10 @@ func (e *emitter) wrapper(w *Wrapper) {
 	if len(w.Caches) == 0 {
 		what = "methods that invalidate caches"
 	}
-	e.declare(sentences(
+	e.declare(withDeprecation(sentences(
 		w.Name+" is "+article(w.Type)+" ["+w.Type+"] with "+what+".",
 		"Methods that have nothing to do with a cache are those of "+w.Type+".",
-		w.Type+"'s own methods do not see the cache: a call from inside "+w.Type+" bypasses it."),
+		w.Type+"'s own methods do not see the cache: a call from inside "+w.Type+" bypasses it."), w.Deprecated),
 		jen.Type().Id(w.Name).Add(typeParams(w.TypeParams)).Struct(fields...))
 	e.constructor(w)
 }
@@ -78,7 +78,7 @@ func (e *emitter) constructor(w *Wrapper) {
 		}, body...)
 		body = append(body, jen.Return(jen.Id(w.Receiver), jen.Nil()))
 	}
-	e.declare(doc, jen.Func().Id(w.Constructor).Add(typeParams(w.TypeParams)).
+	e.declare(withDeprecation(doc, w.Deprecated), jen.Func().Id(w.Constructor).Add(typeParams(w.TypeParams)).
 		Params(jen.Id(w.Param).Add(w.embedded()), jen.Id(stores).Add(run("Stores"))).
 		Params(jen.Op("*").Add(w.name()), jen.Error()).
 		Block(body...))

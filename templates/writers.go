@@ -11,7 +11,13 @@ import (
 // succeeded.
 func (e *emitter) writer(w *Writer) {
 	scope := e.writerScope(w)
-	err := scope.local("err")
+	err, set := "", ":="
+	if n := len(w.ResultNames); n > 0 {
+		scope.use(w.ResultNames...)
+		err, set = w.ResultNames[n-1], "="
+	} else {
+		err = scope.local("err")
+	}
 	steps := w.steps()
 	shared := sharedGuard(steps)
 
@@ -22,7 +28,7 @@ func (e *emitter) writer(w *Writer) {
 		body = append(body, jen.If(jen.Id(err).Op(":=").Add(call), jen.Id(err).Op("!=").Nil()).Block(results(jen.Id(err))))
 	} else {
 		body = append(body,
-			jen.List(args(names(w.Results), jen.Id(err))...).Op(":=").Add(call),
+			jen.List(args(names(w.Results), jen.Id(err))...).Op(set).Add(call),
 			jen.If(jen.Id(err).Op("!=").Nil()).Block(results(jen.Id(err))))
 	}
 	if len(shared) > 0 {
@@ -30,19 +36,13 @@ func (e *emitter) writer(w *Writer) {
 	}
 	body = append(body, touch(w, steps, scope, results)...)
 
-	var out *jen.Statement
-	if len(w.Results) == 0 {
-		out = jen.Error()
-	} else {
-		out = resultTypes(w.Results)
-	}
 	in := []jen.Code{contextParam(w.Context)}
 	if w.NoContext {
 		in = nil
 	}
-	e.declare(w.doc(), method(w.Wrapper, w.TypeParams, w.Name).
+	e.declare(withDeprecation(w.doc(), w.Deprecated), method(w.Wrapper, w.TypeParams, w.Name).
 		Params(args(in, declared(w.Params)...)...).
-		Add(out).Block(body...))
+		Add(signatureOf(w.ResultNames, w.Results)).Block(body...))
 }
 
 func (e *emitter) writerScope(w *Writer) scope {

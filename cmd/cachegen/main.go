@@ -75,10 +75,13 @@
 //
 // Arguments are separated by spaces. One that contains spaces is quoted as a whole, as
 // a Go string: "store=my store". Inside the parentheses of a target, spaces and quoted
-// strings need no further quotes. A directive cannot end with a comment.
+// strings need no further quotes. A directive cannot end with a comment, and has no characters that
+// cannot be seen or that turn the direction of text.
 //
-// Test files have their own output, x_cachegen_test.go for x_test.go. For files that build
-// constraints exclude, run cachegen again with the flags that include them.
+// Test files have their own output, x_cachegen_test.go for x_test.go, also where a directory has
+// only tests. For files that build constraints exclude, run cachegen again with the flags that
+// include them. As for the go command, ./... matches no directory that is called testdata or vendor,
+// begins with _ or a dot, or has a go.mod of its own.
 //
 // # Options
 //
@@ -201,6 +204,11 @@
 // BindCaches, or BindTestCaches in a package's own tests; a plain function Rename with set,
 // delete, expire or clear becomes CachedRename. Helpers of unexported functions are
 // unexported: getOrSetUser.
+//
+// Annotated methods that a type has from one that it embeds, in the same package and not generic, go
+// through the cache in its wrapper too, if it has a directive of its own. The entries are those of the
+// embedded type's wrapper, and so are key, tags, store and all other options: what cache:wrap says
+// holds for the methods that the type declares itself, and is refused if it declares no cached one.
 //
 // Functions and types may be generic. Each list of type arguments has a cache of its own,
 // in a namespace of its own; clear, in a method of a generic type, is for all of them.

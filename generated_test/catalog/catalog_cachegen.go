@@ -292,14 +292,14 @@ func NewCachedProducts(products *Products, stores runtime.Stores) (*CachedProduc
 
 // FindProduct is [Products.FindProduct] through the cache, under the key
 // product:{id}.
-func (c *CachedProducts) FindProduct(ctx context.Context, id ProductID) (*Product, error) {
+func (c *CachedProducts) FindProduct(ctx context.Context, id ProductID) (product *Product, err error) {
 	return c.GetOrSetProduct(ctx, id)
 }
 
 // GetOrSetProduct returns the cached product, or the result of
 // [Products.FindProduct], which it caches. opts override the options of the
 // directive for this call. Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedProducts) GetOrSetProduct(ctx context.Context, id ProductID, opts ...runtime.CallOption) (*Product, error) {
+func (c *CachedProducts) GetOrSetProduct(ctx context.Context, id ProductID, opts ...runtime.CallOption) (product *Product, err error) {
 	if len(opts) == 0 {
 		if product, ok := gen.HitInt(c.Product, int64(id)); ok {
 			return product, nil
@@ -347,14 +347,14 @@ func (c *CachedProducts) PullProduct(ctx context.Context, id ProductID) (product
 
 // GetPrice is [Products.GetPrice] through the cache, under the key
 // price:{locale}:{id}.
-func (c *CachedProducts) GetPrice(ctx context.Context, id ProductID, locale Locale) (int64, error) {
+func (c *CachedProducts) GetPrice(ctx context.Context, id ProductID, locale Locale) (cents int64, err error) {
 	return c.GetOrSetPrice(ctx, id, locale)
 }
 
 // GetOrSetPrice returns the cached price, or the result of [Products.GetPrice],
 // which it caches. opts override the options of the directive for this call.
 // Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedProducts) GetOrSetPrice(ctx context.Context, id ProductID, locale Locale, opts ...runtime.CallOption) (int64, error) {
+func (c *CachedProducts) GetOrSetPrice(ctx context.Context, id ProductID, locale Locale, opts ...runtime.CallOption) (cents int64, err error) {
 	key := PriceKey{Locale: locale, ID: id}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
@@ -404,14 +404,14 @@ func (c *CachedProducts) PullPrice(ctx context.Context, id ProductID, locale Loc
 
 // FindProductByName is [Products.FindProductByName] through the cache, under
 // the key byname:{name}.
-func (c *CachedProducts) FindProductByName(ctx context.Context, name string) (*Product, error) {
+func (c *CachedProducts) FindProductByName(ctx context.Context, name string) (product *Product, err error) {
 	return c.GetOrSetProductByName(ctx, name)
 }
 
 // GetOrSetProductByName returns the cached product by name, or the result of
 // [Products.FindProductByName], which it caches. opts override the options of
 // the directive for this call. Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedProducts) GetOrSetProductByName(ctx context.Context, name string, opts ...runtime.CallOption) (*Product, error) {
+func (c *CachedProducts) GetOrSetProductByName(ctx context.Context, name string, opts ...runtime.CallOption) (product *Product, err error) {
 	key := ProductByNameKey{Name: name}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
@@ -465,14 +465,14 @@ func (c *CachedProducts) PullProductByName(ctx context.Context, name string) (pr
 // search:{recv.region}:{filter.Category}:{filter.Page}. Calls that differ only
 // in filter.Trace share one entry. It is loaded with the filter.Trace of the
 // call that starts the load.
-func (c *CachedProducts) Search(ctx context.Context, filter Filter) ([]string, error) {
+func (c *CachedProducts) Search(ctx context.Context, filter Filter) (names []string, err error) {
 	return c.GetOrSetListing(ctx, filter)
 }
 
 // GetOrSetListing returns the cached listing, or the result of
 // [Products.Search], which it caches. opts override the options of the
 // directive for this call. Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedProducts) GetOrSetListing(ctx context.Context, filter Filter, opts ...runtime.CallOption) ([]string, error) {
+func (c *CachedProducts) GetOrSetListing(ctx context.Context, filter Filter, opts ...runtime.CallOption) (names []string, err error) {
 	key := ListingKey{Region: c.Products.region, FilterCategory: filter.Category, FilterPage: filter.Page}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer

@@ -312,14 +312,14 @@ func NewCachedWarehouses(warehouses *Warehouses, stores runtime.Stores) (*Cached
 
 // FindStock is [Warehouses.FindStock] through the cache, under the key
 // stock:{warehouse}:{sku}.
-func (c *CachedWarehouses) FindStock(ctx context.Context, warehouse string, sku SKU) (*Stock, error) {
+func (c *CachedWarehouses) FindStock(ctx context.Context, warehouse string, sku SKU) (stock *Stock, err error) {
 	return c.GetOrSetStock(ctx, warehouse, sku)
 }
 
 // GetOrSetStock returns the cached stock, or the result of
 // [Warehouses.FindStock], which it caches. opts override the options of the
 // directive for this call. Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedWarehouses) GetOrSetStock(ctx context.Context, warehouse string, sku SKU, opts ...runtime.CallOption) (*Stock, error) {
+func (c *CachedWarehouses) GetOrSetStock(ctx context.Context, warehouse string, sku SKU, opts ...runtime.CallOption) (stock *Stock, err error) {
 	key := StockKey{Warehouse: warehouse, Sku: sku}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
@@ -369,14 +369,14 @@ func (c *CachedWarehouses) PullStock(ctx context.Context, warehouse string, sku 
 
 // FindRate is [Warehouses.FindRate] through the cache, under the key
 // rate:{list}:{currency}.
-func (c *CachedWarehouses) FindRate(ctx context.Context, list string, currency Currency) (int64, error) {
+func (c *CachedWarehouses) FindRate(ctx context.Context, list string, currency Currency) (rate int64, err error) {
 	return c.GetOrSetRate(ctx, list, currency)
 }
 
 // GetOrSetRate returns the cached rate, or the result of [Warehouses.FindRate],
 // which it caches. opts override the options of the directive for this call.
 // Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedWarehouses) GetOrSetRate(ctx context.Context, list string, currency Currency, opts ...runtime.CallOption) (int64, error) {
+func (c *CachedWarehouses) GetOrSetRate(ctx context.Context, list string, currency Currency, opts ...runtime.CallOption) (rate int64, err error) {
 	key := RateKey{List: list, Currency: currency}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
@@ -426,14 +426,14 @@ func (c *CachedWarehouses) PullRate(ctx context.Context, list string, currency C
 
 // LoadLabel is [Warehouses.LoadLabel] through the cache, under the key
 // label:{id}.
-func (c *CachedWarehouses) LoadLabel(ctx context.Context, id ProductID) (Label, error) {
+func (c *CachedWarehouses) LoadLabel(ctx context.Context, id ProductID) (label Label, err error) {
 	return c.GetOrSetLabel(ctx, id)
 }
 
 // GetOrSetLabel returns the cached label, or the result of
 // [Warehouses.LoadLabel], which it caches. opts override the options of the
 // directive for this call. Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedWarehouses) GetOrSetLabel(ctx context.Context, id ProductID, opts ...runtime.CallOption) (Label, error) {
+func (c *CachedWarehouses) GetOrSetLabel(ctx context.Context, id ProductID, opts ...runtime.CallOption) (label Label, err error) {
 	if len(opts) == 0 {
 		if label, ok := gen.HitInt(c.Label, int64(id)); ok {
 			return label, nil
@@ -480,14 +480,14 @@ func (c *CachedWarehouses) PullLabel(ctx context.Context, id ProductID) (label L
 
 // QueryPartner is [Warehouses.QueryPartner] through the cache, under the key
 // partner:{name}.
-func (c *CachedWarehouses) QueryPartner(ctx context.Context, name string) (int, error) {
+func (c *CachedWarehouses) QueryPartner(ctx context.Context, name string) (pieces int, err error) {
 	return c.GetOrSetPartner(ctx, name)
 }
 
 // GetOrSetPartner returns the cached partner, or the result of
 // [Warehouses.QueryPartner], which it caches. opts override the options of the
 // directive for this call. Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedWarehouses) GetOrSetPartner(ctx context.Context, name string, opts ...runtime.CallOption) (int, error) {
+func (c *CachedWarehouses) GetOrSetPartner(ctx context.Context, name string, opts ...runtime.CallOption) (pieces int, err error) {
 	key := PartnerKey{Name: name}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
@@ -537,14 +537,14 @@ func (c *CachedWarehouses) PullPartner(ctx context.Context, name string) (pieces
 
 // LoadReport is [Warehouses.LoadReport] through the cache, under the key
 // report:{warehouse}.
-func (c *CachedWarehouses) LoadReport(ctx context.Context, warehouse string) (int, error) {
+func (c *CachedWarehouses) LoadReport(ctx context.Context, warehouse string) (pieces int, err error) {
 	return c.GetOrSetReport(ctx, warehouse)
 }
 
 // GetOrSetReport returns the cached report, or the result of
 // [Warehouses.LoadReport], which it caches. opts override the options of the
 // directive for this call. Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedWarehouses) GetOrSetReport(ctx context.Context, warehouse string, opts ...runtime.CallOption) (int, error) {
+func (c *CachedWarehouses) GetOrSetReport(ctx context.Context, warehouse string, opts ...runtime.CallOption) (pieces int, err error) {
 	key := ReportKey{Warehouse: warehouse}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
@@ -593,7 +593,7 @@ func (c *CachedWarehouses) PullReport(ctx context.Context, warehouse string) (pi
 }
 
 // FindStocks is [Warehouses.FindStocks] through the cache of FindStock.
-func (c *CachedWarehouses) FindStocks(ctx context.Context, warehouse string, skus ...SKU) ([]*Stock, error) {
+func (c *CachedWarehouses) FindStocks(ctx context.Context, warehouse string, skus ...SKU) (stocks []*Stock, err error) {
 	return c.GetOrSetStocks(ctx, warehouse, skus)
 }
 
@@ -648,7 +648,7 @@ func (c *CachedWarehouses) GetOrSetRates(ctx context.Context, currencies []Curre
 }
 
 // LoadLabels is [Warehouses.LoadLabels] through the cache of LoadLabel.
-func (c *CachedWarehouses) LoadLabels(ctx context.Context, ids []ProductID) ([]Label, error) {
+func (c *CachedWarehouses) LoadLabels(ctx context.Context, ids []ProductID) (labels []Label, err error) {
 	return c.GetOrSetLabels(ctx, ids)
 }
 

@@ -336,14 +336,14 @@ func NewCachedDesk(desk *Desk, stores runtime.Stores) (*CachedDesk, error) {
 
 // FindQuote is [Board.FindQuote] through the cache, under the key
 // quote:{symbol}.
-func (c *CachedBoard) FindQuote(ctx context.Context, symbol Symbol) (*Quote, error) {
+func (c *CachedBoard) FindQuote(ctx context.Context, symbol Symbol) (quote *Quote, err error) {
 	return c.GetOrSetQuote(ctx, symbol)
 }
 
 // GetOrSetQuote returns the cached quote, or the result of [Board.FindQuote],
 // which it caches. opts override the options of the directive for this call.
 // Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedBoard) GetOrSetQuote(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (*Quote, error) {
+func (c *CachedBoard) GetOrSetQuote(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (quote *Quote, err error) {
 	key := QuoteKey{Symbol: symbol}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
@@ -393,14 +393,14 @@ func (c *CachedBoard) PullQuote(ctx context.Context, symbol Symbol) (quote *Quot
 
 // FindSymbols is [Board.FindSymbols] through the cache, under the key
 // above:{price}.
-func (c *CachedBoard) FindSymbols(ctx context.Context, price Decimal) (map[Symbol]Decimal, error) {
+func (c *CachedBoard) FindSymbols(ctx context.Context, price Decimal) (symbols map[Symbol]Decimal, err error) {
 	return c.GetOrSetAbove(ctx, price)
 }
 
 // GetOrSetAbove returns the cached above, or the result of [Board.FindSymbols],
 // which it caches. opts override the options of the directive for this call.
 // Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedBoard) GetOrSetAbove(ctx context.Context, price Decimal, opts ...runtime.CallOption) (map[Symbol]Decimal, error) {
+func (c *CachedBoard) GetOrSetAbove(ctx context.Context, price Decimal, opts ...runtime.CallOption) (symbols map[Symbol]Decimal, err error) {
 	key := AboveKey{Price: price}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
@@ -450,14 +450,14 @@ func (c *CachedBoard) PullAbove(ctx context.Context, price Decimal) (symbols map
 }
 
 // FindLast is [Board.FindLast] through the cache, under the key last:{symbol}.
-func (c *CachedBoard) FindLast(ctx context.Context, symbol Symbol) (Decimal, error) {
+func (c *CachedBoard) FindLast(ctx context.Context, symbol Symbol) (last Decimal, err error) {
 	return c.GetOrSetLast(ctx, symbol)
 }
 
 // GetOrSetLast returns the cached last, or the result of [Board.FindLast],
 // which it caches. opts override the options of the directive for this call.
 // Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedBoard) GetOrSetLast(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (Decimal, error) {
+func (c *CachedBoard) GetOrSetLast(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (last Decimal, err error) {
 	key := LastKey{Symbol: symbol}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
@@ -507,14 +507,14 @@ func (c *CachedBoard) PullLast(ctx context.Context, symbol Symbol) (last Decimal
 
 // FindTimes is [Board.FindTimes] through the cache, under the key
 // times:{symbol}.
-func (c *CachedBoard) FindTimes(ctx context.Context, symbol Symbol) ([]time.Time, error) {
+func (c *CachedBoard) FindTimes(ctx context.Context, symbol Symbol) (times []time.Time, err error) {
 	return c.GetOrSetTimes(ctx, symbol)
 }
 
 // GetOrSetTimes returns the cached times, or the result of [Board.FindTimes],
 // which it caches. opts override the options of the directive for this call.
 // Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedBoard) GetOrSetTimes(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) ([]time.Time, error) {
+func (c *CachedBoard) GetOrSetTimes(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (times []time.Time, err error) {
 	key := TimesKey{Symbol: symbol}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
@@ -564,14 +564,14 @@ func (c *CachedBoard) PullTimes(ctx context.Context, symbol Symbol) (times []tim
 
 // LoadDraft is [Desk.LoadDraft] through the cache, under the key
 // draft:{symbol}.
-func (c *CachedDesk) LoadDraft(ctx context.Context, symbol Symbol) (Quote, error) {
+func (c *CachedDesk) LoadDraft(ctx context.Context, symbol Symbol) (quote Quote, err error) {
 	return c.GetOrSetDraft(ctx, symbol)
 }
 
 // GetOrSetDraft returns the cached draft, or the result of [Desk.LoadDraft],
 // which it caches. opts override the options of the directive for this call.
 // Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedDesk) GetOrSetDraft(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (Quote, error) {
+func (c *CachedDesk) GetOrSetDraft(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (quote Quote, err error) {
 	key := DraftKey{Symbol: symbol}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
@@ -621,14 +621,14 @@ func (c *CachedDesk) PullDraft(ctx context.Context, symbol Symbol) (quote Quote,
 
 // FindQuote is [Desk.FindQuote] through the cache, under the key
 // quote:{symbol}.
-func (c *CachedDesk) FindQuote(ctx context.Context, symbol Symbol) (*Quote, error) {
+func (c *CachedDesk) FindQuote(ctx context.Context, symbol Symbol) (quote *Quote, err error) {
 	return c.GetOrSetQuote(ctx, symbol)
 }
 
 // GetOrSetQuote returns the cached quote, or the result of [Desk.FindQuote],
 // which it caches. opts override the options of the directive for this call.
 // Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedDesk) GetOrSetQuote(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (*Quote, error) {
+func (c *CachedDesk) GetOrSetQuote(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (quote *Quote, err error) {
 	key := QuoteKey{Symbol: symbol}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
@@ -644,14 +644,14 @@ func (c *CachedDesk) GetOrSetQuote(ctx context.Context, symbol Symbol, opts ...r
 
 // FindSymbols is [Desk.FindSymbols] through the cache, under the key
 // above:{price}.
-func (c *CachedDesk) FindSymbols(ctx context.Context, price Decimal) (map[Symbol]Decimal, error) {
+func (c *CachedDesk) FindSymbols(ctx context.Context, price Decimal) (symbols map[Symbol]Decimal, err error) {
 	return c.GetOrSetAbove(ctx, price)
 }
 
 // GetOrSetAbove returns the cached above, or the result of [Desk.FindSymbols],
 // which it caches. opts override the options of the directive for this call.
 // Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedDesk) GetOrSetAbove(ctx context.Context, price Decimal, opts ...runtime.CallOption) (map[Symbol]Decimal, error) {
+func (c *CachedDesk) GetOrSetAbove(ctx context.Context, price Decimal, opts ...runtime.CallOption) (symbols map[Symbol]Decimal, err error) {
 	key := AboveKey{Price: price}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
@@ -667,14 +667,14 @@ func (c *CachedDesk) GetOrSetAbove(ctx context.Context, price Decimal, opts ...r
 }
 
 // FindLast is [Desk.FindLast] through the cache, under the key last:{symbol}.
-func (c *CachedDesk) FindLast(ctx context.Context, symbol Symbol) (Decimal, error) {
+func (c *CachedDesk) FindLast(ctx context.Context, symbol Symbol) (last Decimal, err error) {
 	return c.GetOrSetLast(ctx, symbol)
 }
 
 // GetOrSetLast returns the cached last, or the result of [Desk.FindLast], which
 // it caches. opts override the options of the directive for this call. Errors
 // are those of [runtime.Cache.GetOrSet].
-func (c *CachedDesk) GetOrSetLast(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (Decimal, error) {
+func (c *CachedDesk) GetOrSetLast(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (last Decimal, err error) {
 	key := LastKey{Symbol: symbol}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
@@ -690,14 +690,14 @@ func (c *CachedDesk) GetOrSetLast(ctx context.Context, symbol Symbol, opts ...ru
 
 // FindTimes is [Desk.FindTimes] through the cache, under the key
 // times:{symbol}.
-func (c *CachedDesk) FindTimes(ctx context.Context, symbol Symbol) ([]time.Time, error) {
+func (c *CachedDesk) FindTimes(ctx context.Context, symbol Symbol) (times []time.Time, err error) {
 	return c.GetOrSetTimes(ctx, symbol)
 }
 
 // GetOrSetTimes returns the cached times, or the result of [Desk.FindTimes],
 // which it caches. opts override the options of the directive for this call.
 // Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedDesk) GetOrSetTimes(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) ([]time.Time, error) {
+func (c *CachedDesk) GetOrSetTimes(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (times []time.Time, err error) {
 	key := TimesKey{Symbol: symbol}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer

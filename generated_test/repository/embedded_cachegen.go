@@ -181,14 +181,14 @@ func NewCachedShop(shop *Shop, stores runtime.Stores) (*CachedShop, error) {
 }
 
 // FindOrder is [Base.FindOrder] through the cache, under the key order:{id}.
-func (c *CachedBase) FindOrder(ctx context.Context, id int64) (Order, bool, error) {
+func (c *CachedBase) FindOrder(ctx context.Context, id int64) (order Order, ok bool, err error) {
 	return c.GetOrSetOrder(ctx, id)
 }
 
 // GetOrSetOrder returns the cached order, or the result of [Base.FindOrder],
 // which it caches. opts override the options of the directive for this call.
 // Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedBase) GetOrSetOrder(ctx context.Context, id int64, opts ...runtime.CallOption) (Order, bool, error) {
+func (c *CachedBase) GetOrSetOrder(ctx context.Context, id int64, opts ...runtime.CallOption) (order Order, ok bool, err error) {
 	if len(opts) == 0 {
 		if order, hit := gen.HitInt(c.Order, id); hit {
 			return copyOrderValue(order), true, nil
@@ -291,14 +291,14 @@ func (c *CachedShop) PullLines(ctx context.Context, id int64) (lines []string, o
 }
 
 // FindOrder is [Shop.FindOrder] through the cache, under the key order:{id}.
-func (c *CachedShop) FindOrder(ctx context.Context, id int64) (Order, bool, error) {
+func (c *CachedShop) FindOrder(ctx context.Context, id int64) (order Order, ok bool, err error) {
 	return c.GetOrSetOrder(ctx, id)
 }
 
 // GetOrSetOrder returns the cached order, or the result of [Shop.FindOrder],
 // which it caches. opts override the options of the directive for this call.
 // Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedShop) GetOrSetOrder(ctx context.Context, id int64, opts ...runtime.CallOption) (Order, bool, error) {
+func (c *CachedShop) GetOrSetOrder(ctx context.Context, id int64, opts ...runtime.CallOption) (order Order, ok bool, err error) {
 	if len(opts) == 0 {
 		if order, hit := gen.HitInt(c.orderCache, id); hit {
 			return order, true, nil

@@ -295,7 +295,7 @@ func PullPair[A ID, B ID](ctx context.Context, a A, b B) (page Page[string], ok 
 // override the options of the directive for this call. Errors are those of
 // [runtime.Cache.GetOrSet]. Before [BindCaches] the error is
 // [runtime.ErrNotBound].
-func getOrSetCount(ctx context.Context, of Alias, opts ...runtime.CallOption) (int64, error) {
+func getOrSetCount(ctx context.Context, of Alias, opts ...runtime.CallOption) (n int64, err error) {
 	key := countKey{Of: of}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
@@ -357,8 +357,8 @@ func CachedReconvert(text string) error {
 // of count(of). If only the cache fails, the error wraps a
 // [runtime.InvalidationError] and the results are valid. Before [BindCaches]
 // the error is [runtime.ErrNotBound].
-func cachedRecount(ctx context.Context, of Alias) (int64, error) {
-	n, err := recount(ctx, of)
+func cachedRecount(ctx context.Context, of Alias) (n int64, err error) {
+	n, err = recount(ctx, of)
 	if err != nil {
 		return n, err
 	}

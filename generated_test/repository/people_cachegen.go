@@ -280,14 +280,14 @@ func (c *CachedDirectory) PullUser(ctx context.Context, name Alias) (user *User,
 
 // FindInitials is [Directory.FindInitials] through the cache, under the key
 // initials:{recv.Site}:{name}.
-func (c *CachedDirectory) FindInitials(ctx context.Context, name UserName) ([]rune, error) {
+func (c *CachedDirectory) FindInitials(ctx context.Context, name UserName) (initials []rune, err error) {
 	return c.GetOrSetInitials(ctx, name)
 }
 
 // GetOrSetInitials returns the cached initials, or the result of
 // [Directory.FindInitials], which it caches. opts override the options of the
 // directive for this call. Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedDirectory) GetOrSetInitials(ctx context.Context, name UserName, opts ...runtime.CallOption) ([]rune, error) {
+func (c *CachedDirectory) GetOrSetInitials(ctx context.Context, name UserName, opts ...runtime.CallOption) (initials []rune, err error) {
 	key := InitialsKey{Site: c.Directory.Site, Name: name}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
@@ -338,14 +338,14 @@ func (c *CachedDirectory) PullInitials(ctx context.Context, name UserName) (init
 
 // readPage is [archive.readPage] through the cache, under the key
 // archived:{number}.
-func (c *cachedArchive) readPage(ctx context.Context, number int) (UserPage, error) {
+func (c *cachedArchive) readPage(ctx context.Context, number int) (page UserPage, err error) {
 	return c.getOrSetArchived(ctx, number)
 }
 
 // getOrSetArchived returns the cached archived, or the result of
 // [archive.readPage], which it caches. opts override the options of the
 // directive for this call. Errors are those of [runtime.Cache.GetOrSet].
-func (c *cachedArchive) getOrSetArchived(ctx context.Context, number int, opts ...runtime.CallOption) (UserPage, error) {
+func (c *cachedArchive) getOrSetArchived(ctx context.Context, number int, opts ...runtime.CallOption) (page UserPage, err error) {
 	if len(opts) == 0 {
 		if page, ok := gen.HitInt(c.archived, int64(number)); ok {
 			return copyPageUserValue(page), nil

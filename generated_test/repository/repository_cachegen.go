@@ -154,14 +154,14 @@ func NewCachedRepo[K ID, V any](repo *Repo[K, V], stores runtime.Stores) (*Cache
 }
 
 // Find is [Repo.Find] through the cache, under the key row:{id}.
-func (c *CachedRepo[K, V]) Find(ctx context.Context, id K) (V, error) {
+func (c *CachedRepo[K, V]) Find(ctx context.Context, id K) (row V, err error) {
 	return c.GetOrSetRow(ctx, id)
 }
 
 // GetOrSetRow returns the cached row, or the result of [Repo.Find], which it
 // caches. opts override the options of the directive for this call. Errors are
 // those of [runtime.Cache.GetOrSet].
-func (c *CachedRepo[K, V]) GetOrSetRow(ctx context.Context, id K, opts ...runtime.CallOption) (V, error) {
+func (c *CachedRepo[K, V]) GetOrSetRow(ctx context.Context, id K, opts ...runtime.CallOption) (row V, err error) {
 	key := RowKey[K]{ID: id}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
@@ -210,14 +210,14 @@ func (c *CachedRepo[K, V]) PullRow(ctx context.Context, id K) (row V, ok bool, e
 
 // ListPage is [Repo.ListPage] through the cache, under the key
 // page:{number}:{size}.
-func (c *CachedRepo[K, V]) ListPage(ctx context.Context, number, size int) (Page[K], error) {
+func (c *CachedRepo[K, V]) ListPage(ctx context.Context, number, size int) (page Page[K], err error) {
 	return c.GetOrSetPage(ctx, number, size)
 }
 
 // GetOrSetPage returns the cached page, or the result of [Repo.ListPage], which
 // it caches. opts override the options of the directive for this call. Errors
 // are those of [runtime.Cache.GetOrSet].
-func (c *CachedRepo[K, V]) GetOrSetPage(ctx context.Context, number, size int, opts ...runtime.CallOption) (Page[K], error) {
+func (c *CachedRepo[K, V]) GetOrSetPage(ctx context.Context, number, size int, opts ...runtime.CallOption) (page Page[K], err error) {
 	key := PageKey{Number: number, Size: size}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer

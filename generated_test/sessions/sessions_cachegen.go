@@ -231,14 +231,14 @@ func NewCachedSessions(table *Table, stores runtime.Stores) (*CachedSessions, er
 
 // FindSession is [Table.FindSession] through the cache, under the key
 // session:{token}.
-func (c *CachedSessions) FindSession(ctx context.Context, token Token) (*Session, bool, error) {
+func (c *CachedSessions) FindSession(ctx context.Context, token Token) (session *Session, ok bool, err error) {
 	return c.GetOrSetSession(ctx, token)
 }
 
 // GetOrSetSession returns the cached session, or the result of
 // [Table.FindSession], which it caches. opts override the options of the
 // directive for this call. Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedSessions) GetOrSetSession(ctx context.Context, token Token, opts ...runtime.CallOption) (*Session, bool, error) {
+func (c *CachedSessions) GetOrSetSession(ctx context.Context, token Token, opts ...runtime.CallOption) (session *Session, ok bool, err error) {
 	key := SessionKey{Token: token}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
@@ -288,14 +288,14 @@ func (c *CachedSessions) PullSession(ctx context.Context, token Token) (session 
 
 // CountSessions is [Table.CountSessions] through the cache, under the key
 // count:{user}:{realm}:{live}.
-func (c *CachedSessions) CountSessions(user UserID, realm Realm, live bool) (int, error) {
+func (c *CachedSessions) CountSessions(user UserID, realm Realm, live bool) (n int, err error) {
 	return c.GetOrSetCount(context.Background(), user, realm, live)
 }
 
 // GetOrSetCount returns the cached count, or the result of
 // [Table.CountSessions], which it caches. opts override the options of the
 // directive for this call. Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedSessions) GetOrSetCount(ctx context.Context, user UserID, realm Realm, live bool, opts ...runtime.CallOption) (int, error) {
+func (c *CachedSessions) GetOrSetCount(ctx context.Context, user UserID, realm Realm, live bool, opts ...runtime.CallOption) (n int, err error) {
 	key := CountKey{User: user, Realm: realm, Live: live}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
@@ -347,14 +347,14 @@ func (c *CachedSessions) PullCount(ctx context.Context, user UserID, realm Realm
 
 // FindDevice is [Table.FindDevice] through the cache, under the key
 // device:{device}.
-func (c *CachedSessions) FindDevice(device DeviceID) (Scopes, bool, error) {
+func (c *CachedSessions) FindDevice(device DeviceID) (scopes Scopes, known bool, err error) {
 	return c.GetOrSetDevice(context.Background(), device)
 }
 
 // GetOrSetDevice returns the cached device, or the result of
 // [Table.FindDevice], which it caches. opts override the options of the
 // directive for this call. Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedSessions) GetOrSetDevice(ctx context.Context, device DeviceID, opts ...runtime.CallOption) (Scopes, bool, error) {
+func (c *CachedSessions) GetOrSetDevice(ctx context.Context, device DeviceID, opts ...runtime.CallOption) (scopes Scopes, known bool, err error) {
 	key := DeviceKey{Device: device}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
@@ -437,8 +437,8 @@ func (c *CachedSessions) Logout(token Token) error {
 // Revoke calls [Table.Revoke]. If that returns no error, entries tagged
 // user:{user} are deleted. If only the cache fails, the error wraps a
 // [runtime.InvalidationError] and the results are valid.
-func (c *CachedSessions) Revoke(ctx context.Context, user UserID) (int, error) {
-	n, err := c.Table.Revoke(ctx, user)
+func (c *CachedSessions) Revoke(ctx context.Context, user UserID) (n int, err error) {
+	n, err = c.Table.Revoke(ctx, user)
 	if err != nil {
 		return n, err
 	}

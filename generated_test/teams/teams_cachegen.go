@@ -207,14 +207,14 @@ func NewCachedUserRepo(repo *UserRepo, stores runtime.Stores) (*CachedUserRepo, 
 }
 
 // FindUser is [UserRepo.FindUser] through the cache, under the key user:{id}.
-func (c *CachedUserRepo) FindUser(ctx context.Context, id int64) (*User, error) {
+func (c *CachedUserRepo) FindUser(ctx context.Context, id int64) (user *User, err error) {
 	return c.GetOrSetUser(ctx, id)
 }
 
 // GetOrSetUser returns the cached user, or the result of [UserRepo.FindUser],
 // which it caches. opts override the options of the directive for this call.
 // Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedUserRepo) GetOrSetUser(ctx context.Context, id int64, opts ...runtime.CallOption) (*User, error) {
+func (c *CachedUserRepo) GetOrSetUser(ctx context.Context, id int64, opts ...runtime.CallOption) (user *User, err error) {
 	if len(opts) == 0 {
 		if user, ok := gen.HitInt(c.User, id); ok {
 			return copyUserValue(user), nil
@@ -262,14 +262,14 @@ func (c *CachedUserRepo) PullUser(ctx context.Context, id int64) (user *User, ok
 // FindByEmail is [UserRepo.FindByEmail] through the cache, under the key
 // email:{email}. Calls that differ only in reason share one entry. It is loaded
 // with the reason of the call that starts the load.
-func (c *CachedUserRepo) FindByEmail(ctx context.Context, email, reason string) (*User, error) {
+func (c *CachedUserRepo) FindByEmail(ctx context.Context, email, reason string) (user *User, err error) {
 	return c.GetOrSetUserByEmail(ctx, email, reason)
 }
 
 // GetOrSetUserByEmail returns the cached user by email, or the result of
 // [UserRepo.FindByEmail], which it caches. opts override the options of the
 // directive for this call. Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedUserRepo) GetOrSetUserByEmail(ctx context.Context, email, reason string, opts ...runtime.CallOption) (*User, error) {
+func (c *CachedUserRepo) GetOrSetUserByEmail(ctx context.Context, email, reason string, opts ...runtime.CallOption) (user *User, err error) {
 	key := UserByEmailKey{Email: email}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
@@ -320,14 +320,14 @@ func (c *CachedUserRepo) PullUserByEmail(ctx context.Context, email string) (use
 
 // ListMembers is [UserRepo.ListMembers] through the cache, under the key
 // members:{teamID}.
-func (c *CachedUserRepo) ListMembers(ctx context.Context, teamID int64) ([]User, error) {
+func (c *CachedUserRepo) ListMembers(ctx context.Context, teamID int64) (members []User, err error) {
 	return c.GetOrSetMembers(ctx, teamID)
 }
 
 // GetOrSetMembers returns the cached members, or the result of
 // [UserRepo.ListMembers], which it caches. opts override the options of the
 // directive for this call. Errors are those of [runtime.Cache.GetOrSet].
-func (c *CachedUserRepo) GetOrSetMembers(ctx context.Context, teamID int64, opts ...runtime.CallOption) ([]User, error) {
+func (c *CachedUserRepo) GetOrSetMembers(ctx context.Context, teamID int64, opts ...runtime.CallOption) (members []User, err error) {
 	if len(opts) == 0 {
 		if members, ok := gen.HitInt(c.Members, teamID); ok {
 			return copyUserSliceValue(members), nil

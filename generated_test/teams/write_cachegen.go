@@ -30,8 +30,8 @@ var (
 // and the entry of ListMembers(teamID) is deleted. An entry or tag that can
 // only be named through a nil pointer is skipped. If only the cache fails, the
 // error wraps a [runtime.InvalidationError] and the results are valid.
-func (c *CachedUserRepo) Create(ctx context.Context, teamID int64, name, email string) (*User, error) {
-	user, err := c.UserRepo.Create(ctx, teamID, name, email)
+func (c *CachedUserRepo) Create(ctx context.Context, teamID int64, name, email string) (user *User, err error) {
+	user, err = c.UserRepo.Create(ctx, teamID, name, email)
 	if err != nil {
 		return user, err
 	}
@@ -47,8 +47,8 @@ func (c *CachedUserRepo) Create(ctx context.Context, teamID int64, name, email s
 // FindUser(id), FindByEmail(old.Email) and ListMembers(old.TeamID) are deleted.
 // If only the cache fails, the error wraps a [runtime.InvalidationError] and
 // the results are valid.
-func (c *CachedUserRepo) Rename(ctx context.Context, id int64, name string) (User, error) {
-	old, err := c.UserRepo.Rename(ctx, id, name)
+func (c *CachedUserRepo) Rename(ctx context.Context, id int64, name string) (old User, err error) {
+	old, err = c.UserRepo.Rename(ctx, id, name)
 	if err != nil {
 		return old, err
 	}
@@ -82,8 +82,8 @@ func (c *CachedUserRepo) MoveTeam(ctx context.Context, from, to int64) error {
 // Remove calls [UserRepo.Remove]. If that returns no error, the entry of
 // FindUser(ids...) is deleted. If only the cache fails, the error wraps a
 // [runtime.InvalidationError] and the results are valid.
-func (c *CachedUserRepo) Remove(ctx context.Context, ids ...int64) (int, error) {
-	removed, err := c.UserRepo.Remove(ctx, ids...)
+func (c *CachedUserRepo) Remove(ctx context.Context, ids ...int64) (removed int, err error) {
+	removed, err = c.UserRepo.Remove(ctx, ids...)
 	if err != nil {
 		return removed, err
 	}

@@ -112,6 +112,7 @@ func byCommand(t *testing.T, dir string) ([]string, bool) {
 		}
 	}
 	check.Packages(loaded.Packages, loaded.Problems)
+	check.Packages(tests.Packages, loaded.Problems)
 	var list []string
 	for _, d := range loaded.Problems.All() {
 		elsewhere := func(r diag.Related) bool { return filepath.Dir(r.Pos.Filename) != filepath.Dir(d.Pos.Filename) }

@@ -11,6 +11,9 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/owner"
 )
 
+// closeTime bounds Close where its context has no deadline.
+const closeTime = 10 * time.Second
+
 // closeGrace is what is left for closing bus and tiers when the time of Close is over.
 const closeGrace = 100 * time.Millisecond
 
@@ -21,6 +24,11 @@ func (s *Store) Close(ctx context.Context) error {
 	first, idle := s.Work.Close()
 	if !first {
 		return nil
+	}
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, closeTime)
+		defer cancel()
 	}
 	var errs []error
 	select {

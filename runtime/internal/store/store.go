@@ -6,6 +6,7 @@ package store
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -155,4 +156,15 @@ func New(c Config) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("join the bus: %w", err), c.release())
 	}
 	return s, nil
+}
+
+// Ready asks the shared tier whether it has all that it needs, and waits for the bus.
+func (s *Store) Ready(ctx context.Context) error {
+	if err := s.Remote.Ready(ctx); err != nil {
+		return fmt.Errorf("cachegen: store %s: shared tier: %w", s.Name, err)
+	}
+	if err := s.Bus.WaitConnected(ctx); err != nil {
+		return fmt.Errorf("cachegen: store %s: its bus is not connected: %w", s.Name, err)
+	}
+	return nil
 }

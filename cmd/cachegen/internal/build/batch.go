@@ -15,7 +15,7 @@ func (o *output) batch(b *facts.Batch) *templates.Batch {
 		Func: b.Name(), GetOrSet: b.GetOrSet, Cache: o.cacheModel(b.Cache), Context: names.context, NoContext: b.NoContext,
 		Params: o.params(b.Params), Many: slices.Index(b.Params, b.Many), Element: names.element, ElementType: o.typ(b.Elem),
 		Value: o.typ(b.Cache.Value()), ValueName: names.value, Result: o.typ(b.Results[0].Type()), List: b.List(),
-		ValueNil: gotype.CanBeNil(b.Cache.Value()),
+		ValueNil: gotype.CanBeNil(b.Cache.Value()), ResultNames: names.results, Deprecated: b.Deprecated(),
 	}
 	if b.Recv != nil {
 		m.Wrapper = o.wrappers[b.Recv]

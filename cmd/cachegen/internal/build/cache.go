@@ -21,7 +21,7 @@ func (o *output) cache(c *facts.Cache) *templates.Cache {
 		Variable: n.Variable, Caches: n.Caches, KeyType: n.KeyType, ParseKey: n.ParseKey,
 		Context: names.context, NoContext: c.NoContext, Params: o.params(c.Params), KeyParams: o.params(c.KeyParams),
 		Value: o.typ(c.Value()), ValueName: names.value, ValueNil: gotype.CanBeNil(c.Value()),
-		HasOK: c.HasOK(), OK: names.ok, NilNotFound: c.NotFound.NilValue,
+		ResultNames: names.results, Deprecated: c.Deprecated(), HasOK: c.HasOK(), OK: names.ok, NilNotFound: c.NotFound.NilValue,
 		Store: c.Store, Namespace: c.Namespace, Shared: c.Shared, Options: c.Options, ValueVar: valueVar(c), CopyFunc: copyFunc(c),
 		GetOrSet: n.GetOrSet, Get: n.Get, Set: n.Set, Delete: n.Delete, Expire: n.Expire, Has: n.Has, Pull: n.Pull,
 	}

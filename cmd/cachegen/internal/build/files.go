@@ -45,7 +45,8 @@ type builder struct {
 type locals struct {
 	context   string
 	value, ok string
-	element   string // of a batch loader's list
+	results   []string // as the source has them, if generated code can
+	element   string   // of a batch loader's list
 }
 
 func newBuilder(p *facts.Package) *builder {

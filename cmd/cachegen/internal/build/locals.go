@@ -111,6 +111,17 @@ func (s *scope) nameParams(f *facts.Function) {
 	}
 }
 
+// keepResults keeps the names that the source has for the results of f, if no other name of the
+// generated function is one of them.
+func (s *scope) keepResults(f *facts.Function) {
+	names := f.ResultNames()
+	if len(names) == 0 || slices.ContainsFunc(names, s.isTaken) {
+		return
+	}
+	s.out.functions[f].results = names
+	s.taken[names[len(names)-1]] = true // that of the error; the others are still to be named
+}
+
 // nameResults names the results of a writer.
 func (s *scope) nameResults(f *facts.Function) {
 	for _, v := range f.Results {
@@ -149,6 +160,7 @@ func (o *output) nameVariables() {
 	for _, c := range caches {
 		s, names := o.scope(c.Function)
 		s.nameParams(c.Function)
+		s.keepResults(c.Function)
 		name := c.Results[0].Source()
 		if name == "" {
 			name = o.p.ValueName(c.Value(), naming.Lower(c.Names.Entity))
@@ -164,6 +176,7 @@ func (o *output) nameVariables() {
 	for _, w := range writers {
 		s, _ := o.scope(w.Function)
 		s.nameParams(w.Function)
+		s.keepResults(w.Function)
 		s.nameResults(w.Function)
 		for _, t := range w.Targets {
 			if t.Many != nil {
@@ -174,6 +187,7 @@ func (o *output) nameVariables() {
 	for _, b := range o.batches() {
 		s, names := o.scope(b.Function)
 		s.nameParams(b.Function)
+		s.keepResults(b.Function)
 		names.element = s.variable(naming.Singular(b.Many.Source()), "")
 		name := o.p.ValueName(b.Cache.Value(), "value")
 		if s.isTaken(name) {

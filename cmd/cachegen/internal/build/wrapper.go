@@ -17,5 +17,6 @@ func (o *output) wrapper(w *facts.Wrapper) *templates.Wrapper {
 		m.Promoted = append(m.Promoted, o.cache(c))
 	}
 	m.TypeParams = o.typeParams(w.TypeParams())
+	m.Deprecated = w.Deprecated(o.p)
 	return m
 }

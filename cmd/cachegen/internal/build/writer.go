@@ -24,6 +24,7 @@ func (o *output) writer(w *facts.Writer) *templates.Writer {
 	m := &templates.Writer{
 		Func: w.Function.Name(), Name: w.Generated, Context: o.functions[w.Function].context,
 		NoContext: w.NoContext, Params: o.params(w.Params), Results: o.params(w.Results), TypeParams: o.typeParams(w.TypeParams),
+		ResultNames: o.functions[w.Function].results, Deprecated: w.Deprecated(),
 	}
 	if w.Recv != nil {
 		m.Wrapper = o.wrappers[w.Recv]

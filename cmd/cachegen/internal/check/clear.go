@@ -51,14 +51,18 @@ func (p targetRule) clearTargets(w *facts.Writer, d *directive.Directive) []*fac
 // ownNamespace is the one that the caches of w's type, or of the package's functions,
 // share; empty if there is no such one.
 func (p targetRule) ownNamespace(w *facts.Writer) string {
-	if w.Recv != nil && w.Recv.Directive != nil {
-		if arg, ok := w.Recv.Directive.Option("namespace"); ok {
+	recv := w.Recv
+	if w.Declared != nil { // which has been promoted with the namespace that it is about
+		recv = w.Declared
+	}
+	if recv != nil && recv.Directive != nil {
+		if arg, ok := recv.Directive.Option("namespace"); ok {
 			return arg.Value
 		}
 	}
 	name, first := "", true
 	for _, c := range p.Caches {
-		if c.Recv != w.Recv {
+		if c.Recv != recv {
 			continue
 		}
 		if !first && c.Namespace != name {

@@ -53,11 +53,12 @@ func (p resolver) form(t types.Type, path string) (facts.TextForm, *noTextForm) 
 	case *types.Pointer:
 		no := &noTextForm{why: name + " is a pointer, whose text is an address", hint: "take the value instead of a pointer to it"}
 		if _, ok := u.Elem().Underlying().(*types.Struct); ok {
-			if len(p.FieldNames(u.Elem())) == 0 {
+			field := p.someField(u.Elem(), path)
+			if field == "" {
 				return facts.TextForm{}, opaque(name)
 			}
-			no.hint = fmt.Sprintf("name a field: {%s.Field}", path)
-			no.inKey = fmt.Sprintf("take the value instead of a pointer to it, and name a field: {%s.Field}", path)
+			no.hint = fmt.Sprintf("name a field, such as {%s}", field)
+			no.inKey = fmt.Sprintf("take the value instead of a pointer to it, and name a field, such as {%s}", field)
 		}
 		return facts.TextForm{}, no
 	case *types.Interface:
@@ -122,9 +123,13 @@ func (p resolver) text(t types.Type, name, path string) (facts.TextForm, *noText
 	unmarshal := gotype.HasMethod(types.NewPointer(t), "UnmarshalText", []types.Type{bytes}, []types.Type{err})
 	switch {
 	case marshal && value.Partial(t, "MarshalText"):
+		hint := p.textHint(t)
+		if field := p.someField(t, path); field != "" {
+			hint = fmt.Sprintf("name its fields, such as {%s}, or %s", field, hint)
+		}
 		return facts.TextForm{}, &noTextForm{
 			why:  "the MarshalText of " + name + " is promoted from an embedded field and leaves out the other fields",
-			hint: fmt.Sprintf("name its fields, {%s.Field}, or %s", path, p.textHint(t)),
+			hint: hint,
 		}
 	case marshal && unmarshal && !types.Comparable(t):
 		return facts.TextForm{}, &noTextForm{why: name + " is not comparable, so it cannot be in a key", hint: plainHint}
@@ -149,10 +154,13 @@ func (p resolver) text(t types.Type, name, path string) (facts.TextForm, *noText
 	hint := p.textHint(t)
 	if _, ok := t.Underlying().(*types.Struct); ok {
 		n := gotype.Named(t)
-		if foreign := n != nil && n.Obj().Pkg() != p.Types; foreign && len(p.FieldNames(t)) == 0 {
+		switch field := p.someField(t, path); {
+		case field != "":
+			hint = fmt.Sprintf("name its fields, such as {%s}, or %s", field, hint)
+		case n == nil || n.Obj().Pkg() != p.Types: // nothing can be named, and nobody can give it methods
 			return facts.TextForm{}, opaque(name)
 		}
-		hint = fmt.Sprintf("name its fields, {%s.Field}, or %s", path, hint)
+		return facts.TextForm{}, &noTextForm{why: name + " has no exact text form", hint: hint}
 	}
 	return facts.TextForm{}, &noTextForm{why: name + " has no exact text form", hint: hint}
 }
@@ -174,4 +182,24 @@ func (p resolver) textHint(t types.Type) string {
 		return "add MarshalText and UnmarshalText"
 	}
 	return "take a string, or a type that has MarshalText and UnmarshalText"
+}
+
+// someField is the path of a field of t, a struct at path, that a placeholder can name: if possible one
+// whose type has a text. It is empty if there is no field.
+func (p resolver) someField(t types.Type, path string) (found string) {
+	for _, name := range p.FieldNames(t) {
+		obj, _, _ := types.LookupFieldOrMethod(t, true, p.Types, name)
+		field, ok := obj.(*types.Var)
+		if !ok {
+			continue
+		}
+		at := path + "." + name
+		if b, basic := field.Type().Underlying().(*types.Basic); basic && facts.Basics[b.Kind()] != (facts.TextForm{}) {
+			return at
+		}
+		if found == "" {
+			found = at
+		}
+	}
+	return found
 }

@@ -31,7 +31,8 @@ func (p handleRule) check() {
 	if bound := p.Bound(); len(bound) > 0 {
 		c, name := bound[0], p.BindName()
 		if h, ok := p.take(name, c.Directive.Pos, "the caches of functions"); !ok {
-			p.clash(c.Directive.Pos, c.Label(), name, h).Hintf("rename it: the generated %s opens the caches of functions", name)
+			p.clash(c.Directive.Pos, c.Label(), name, h).
+				Hintf("%s: the generated %s opens the caches of functions", renameHint(h, "rename it"), name)
 		}
 	}
 }

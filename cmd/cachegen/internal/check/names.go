@@ -24,7 +24,7 @@ func (p namer) assignNames() {
 	for _, name := range naming.Shadowed {
 		if h, ok := p.Names.Holder(name); ok {
 			p.addf(h.Pos, diag.Name, "the package redeclares %s, and generated code needs the predeclared one", name).
-				Hintf("rename it")
+				Hintf("%s", renameHint(h, "rename it"))
 		}
 	}
 	for _, w := range p.Wrappers {
@@ -71,13 +71,14 @@ func (p namer) seedImport(file *load.File, spec *ast.ImportSpec) {
 	if obj == nil {
 		return
 	}
-	found := []string{obj.Name()}
+	found, path := []string{obj.Name()}, ""
 	if obj.Name() == "." {
+		path = obj.Imported().Path()
 		found = slices.DeleteFunc(obj.Imported().Scope().Names(), func(name string) bool { return !token.IsExported(name) })
 	}
 	for _, name := range found {
 		if !p.Names.Has(name) && name != "_" {
-			p.Names.Declare(name, naming.Holder{What: what, Pos: spec.Pos(), Imported: true})
+			p.Names.Declare(name, naming.Holder{What: what, Pos: spec.Pos(), Imported: true, Path: path})
 		}
 	}
 }
@@ -116,7 +117,7 @@ func (p namer) nameWriter(w *facts.Writer) {
 	w.Generated = naming.SameCase("Cached"+naming.Upper(w.Generated), w.Generated)
 	at := w.Directives[0].Pos
 	if h, ok := p.take(w.Generated, at, w.Label()); !ok {
-		p.clash(at, w.Label(), w.Generated, h).Hintf("rename one of the two")
+		p.clash(at, w.Label(), w.Generated, h).Hintf("%s", renameHint(h, "rename one of the two"))
 	}
 }
 

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"go/token"
 	"go/types"
 	"slices"
@@ -35,7 +36,7 @@ func (p resolver) head(f *facts.Function, at facts.Path, results bool, code diag
 				if results {
 					d.Hintf("take a single value as a parameter of its own")
 				} else {
-					d.Hintf("take a single value or, if the value does not depend on it, write ignore=%s", name)
+					d.Hintf("take a single value or, if the value does not depend on it, take {%s} out of the key and write ignore=%s", name, name)
 				}
 				return nil
 			}
@@ -135,8 +136,7 @@ func (p resolver) step(o *facts.Operand, at facts.Path, i int, code diag.Code) *
 			d.Hintf("name the embedded struct whose field it is")
 			return nil
 		}
-		whole := facts.Path{Names: at.Names[:i], Start: at.Start}
-		d.Choose(name, p.FieldNames(o.Type), "it has none that can be used: name "+whole.String()+" alone")
+		d.Choose(name, p.FieldNames(o.Type), p.withoutFields(o, facts.Path{Names: at.Names[:i], Start: at.Start}, code))
 		return nil
 	case *types.Func:
 		p.addf(at.Pos(i), code, "%s is a method of %s, and only fields can be used", found.Name(), p.TypeName(o.Type)).
@@ -164,6 +164,20 @@ func (p resolver) step(o *facts.Operand, at facts.Path, i int, code diag.Code) *
 	return next
 }
 
+// withoutFields is the hint for a path that goes on where there are no fields that can be used: to stop
+// there, if what is there can be used itself.
+func (p resolver) withoutFields(o *facts.Operand, whole facts.Path, code diag.Code) string {
+	usable := o.Root != facts.Receiver || len(o.Path) > 0
+	if usable && code == diag.Placeholder {
+		_, no := p.form(o.Type, whole.String())
+		usable = no == nil
+	}
+	if !usable {
+		return "it has none that can be used: take what you need from it as a parameter"
+	}
+	return "it has none that can be used: name " + whole.String() + " alone"
+}
+
 // placeholderForm resolves a placeholder and finds its form.
 func (p resolver) placeholderForm(f *facts.Function, value *key.Placeholder, start token.Pos, results bool, code diag.Code) (*facts.Operand, facts.TextForm, bool) {
 	at := facts.Path{Names: value.Path, Start: start}
@@ -177,7 +191,7 @@ func (p resolver) placeholderForm(f *facts.Function, value *key.Placeholder, sta
 		switch {
 		case results:
 		case problem.opaque && o.Root == facts.Parameter:
-			hint += " or, if the value does not depend on it, write ignore=" + at.String()
+			hint += fmt.Sprintf(" or, if the value does not depend on it, take {%s} out of the key and write ignore=%s", at, at)
 		case problem.inKey != "":
 			hint = problem.inKey
 		}

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"go/token"
 	"slices"
 
@@ -40,4 +41,16 @@ func (p *pass) clash(at token.Pos, who, name string, h naming.Holder) *diag.Diag
 		d.Relatedf(p.Position(h.Pos), "%s", name)
 	}
 	return d
+}
+
+// renameHint is what to do where a name has to be given up: otherwise, unless an import has it, of
+// which the name cannot be changed here.
+func renameHint(h naming.Holder, otherwise string) string {
+	switch {
+	case h.Path != "":
+		return fmt.Sprintf("import %q without the dot", h.Path)
+	case h.Imported:
+		return "import it under another name"
+	}
+	return otherwise
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/directive"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/key"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/value"
 )
 
 // An ignored is what an ignore option names: a parameter or a field of one.
@@ -58,7 +59,7 @@ func (p unusedRule) unusedParams(c *facts.Cache) {
 		}
 	}
 	for _, i := range list {
-		if !i.used {
+		if !i.used && !value.HoldsNothing(i.Type) {
 			p.addf(i.arg.ValuePos, diag.Option, "%s is part of the key and cannot be ignored", i.arg.Value).
 				Hintf("remove %s, or take it out of the key", i.arg.Text)
 		}
@@ -216,7 +217,7 @@ func (s *search) fields(at location, by *ignored) {
 	fields, _ := t.Underlying().(*types.Struct) // it is one, because a path leads through it
 	for i := range fields.NumFields() {
 		f := fields.Field(i)
-		if f.Name() == "_" {
+		if f.Name() == "_" || value.HoldsNothing(f.Type()) {
 			continue // nothing can be in it
 		}
 		next := location{

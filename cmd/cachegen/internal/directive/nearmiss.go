@@ -48,6 +48,7 @@ func Mentions(src []byte) bool {
 	if bytes.IndexByte(src, '\r') >= 0 {
 		src = bytes.ReplaceAll(src, []byte("\r"), nil) // as Go's scanner does in comments
 	}
+	src = visibleSource(src)
 	for i, c := range src {
 		start := i + 1
 		switch {
@@ -88,7 +89,7 @@ func (p *reader) nearMiss(c *ast.Comment) {
 	offset := len("//")
 	for line := range strings.Lines(body) {
 		text := strings.TrimRight(line, " \t\r\n")
-		if verb, arguments, meant := meantAs(text); meant {
+		if verb, arguments, meant := meantAs(visible(text)); meant {
 			p.reportMiss(c, c.Slash+token.Pos(offset), text, verb, arguments, block)
 		}
 		offset += len(line)

@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/token"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
@@ -96,7 +97,19 @@ func (p *reader) group(group *ast.CommentGroup, owner owner) []*Directive {
 			drafts = append(drafts, d)
 			d.bad = !p.verb(d)
 		}
+		if at, r, found := firstInvisible(line.Args); found {
+			p.invisible(line.ArgsPos+token.Pos(at), r)
+			d.bad = true
+			continue
+		}
 		args, ok := p.split(line.Args, line.ArgsPos)
+		for _, arg := range args {
+			if _, r, found := firstInvisible(arg.Text); found { // that an escape stands for
+				p.invisible(arg.Pos, r)
+				args, ok = nil, false
+				break
+			}
+		}
 		d.Args = append(d.Args, args...)
 		d.bad = d.bad || !ok
 		if d.Verb != "" && ok && len(args) == 0 && line.Name == With {
@@ -118,6 +131,11 @@ func (p *reader) group(group *ast.CommentGroup, owner owner) []*Directive {
 	return good
 }
 
+// invisible reports a character that cannot be seen.
+func (p *reader) invisible(pos token.Pos, r rune) {
+	p.addf(pos, diag.Syntax, "a directive with the character %U reads differently from what it is", r).Hintf("remove it")
+}
+
 func known(verb string) bool {
 	_, ok := verbs[verb]
 	return ok
@@ -128,7 +146,7 @@ func (p *reader) verb(d *draft) bool {
 	if known(d.Verb) {
 		return true
 	}
-	problem := p.addf(d.VerbPos, diag.Verb, "unknown directive //cache:%s", d.Verb)
+	problem := p.addf(d.VerbPos, diag.Verb, "unknown directive //cache:%s", strings.Trim(strconv.Quote(d.Verb), `"`))
 	parts := glued.FindStringSubmatch(d.Verb)
 	if near, ok := nearVerb(d.Verb); ok {
 		problem.Hintf("did you mean //cache:%s?", near).Replace(d.VerbPos, d.Verb, near)

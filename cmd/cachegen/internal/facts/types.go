@@ -27,7 +27,7 @@ func (p *Package) FieldNames(t types.Type) []string {
 	}
 	var list []string
 	for f := range s.Fields() {
-		if f.Exported() || f.Pkg() == p.Types {
+		if f.Name() != "_" && (f.Exported() || f.Pkg() == p.Types) {
 			list = append(list, f.Name())
 		}
 	}

@@ -2,7 +2,6 @@ package load
 
 import (
 	"context"
-	"fmt"
 	"go/token"
 	"io/fs"
 	"os"
@@ -27,7 +26,7 @@ func list(ctx context.Context, cfg Config) ([]*packages.Package, error) {
 		BuildFlags: buildFlags(cfg),
 	}, cfg.Patterns...)
 	if err != nil {
-		return nil, fmt.Errorf("load packages: %w", err)
+		return nil, failed("load packages", err)
 	}
 	return listed, nil
 }

@@ -41,7 +41,7 @@ func scan(ctx context.Context, cfg Config) ([]*candidate, error) {
 		BuildFlags: buildFlags(cfg),
 	}, cfg.Patterns...)
 	if err != nil {
-		return nil, fmt.Errorf("list packages: %w", err)
+		return nil, failed("list packages", err)
 	}
 	return candidates(listed)
 }
@@ -69,7 +69,7 @@ func scanPackage(p *packages.Package) (*candidate, error) {
 	}
 	ignored := slices.DeleteFunc(slices.Clone(p.IgnoredFiles), func(name string) bool { return !isIgnoredSource(name) })
 	all := append(slices.Clone(p.GoFiles), ignored...)
-	if len(all) == 0 {
+	if len(all) == 0 && !hasTests(p.Dir) {
 		if len(p.Errors) > 0 {
 			return nil, errors.New(p.Errors[0].Msg)
 		}
@@ -101,10 +101,10 @@ func scanPackage(p *packages.Package) (*candidate, error) {
 		}
 		c.mention = append(c.mention, name)
 		switch {
-		case test:
-			c.tests = append(c.tests, name)
 		case excluded:
 			c.excluded = append(c.excluded, name)
+		case test:
+			c.tests = append(c.tests, name)
 		}
 	}
 	if !c.hasOutput && len(c.mention) == 0 {
@@ -115,6 +115,12 @@ func scanPackage(p *packages.Package) (*candidate, error) {
 	}
 	c.name = sourcesName(c, p)
 	return c, nil
+}
+
+// hasTests reports whether a directory has test files. They alone make a package, too.
+func hasTests(dir string) bool {
+	entries, _ := os.ReadDir(dir) // without a directory there is nothing
+	return dir != "" && slices.ContainsFunc(entries, func(e os.DirEntry) bool { return isTest(e.Name()) && isIgnoredSource(e.Name()) })
 }
 
 // isIgnoredSource reports whether a file that the go command ignores is a Go file that it

@@ -2,7 +2,6 @@ package load
 
 import (
 	"context"
-	"fmt"
 	"go/parser"
 	"go/token"
 	"path/filepath"
@@ -40,7 +39,7 @@ func (r *Result) Tests(ctx context.Context, cfg Config) (*Result, error) {
 		Dir: cfg.Dir, Fset: out.Fset, BuildFlags: buildFlags(cfg), ParseFile: in.parse, Tests: true,
 	}, patterns...)
 	if err != nil {
-		return nil, fmt.Errorf("load tests: %w", err)
+		return nil, failed("load tests", err)
 	}
 	for _, p := range loaded {
 		if c := in.byPath[p.ForTest]; c != nil && !strings.HasSuffix(p.PkgPath, ".test") {
@@ -63,7 +62,7 @@ func (r *Result) Tests(ctx context.Context, cfg Config) (*Result, error) {
 func (in *input) collectTests(p *packages.Package, c *candidate) *Package {
 	pkg := &Package{
 		Path: p.PkgPath, Fset: in.Fset, Types: p.Types, Info: p.TypesInfo, TypeErrors: p.TypeErrors,
-		Name: p.Name, Dir: c.dir, Test: true,
+		Name: p.Name, Dir: c.dir, Test: true, Kept: c.kept,
 	}
 	for _, f := range p.Syntax {
 		name := in.Fset.PositionFor(f.FileStart, false).Filename

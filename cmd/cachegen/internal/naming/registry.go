@@ -19,6 +19,8 @@ type Holder struct {
 	Pos       token.Pos // of a generated name, that of the directive that asks for it
 	Generated bool
 	Imported  bool // by a source file: other files may import the name, but not declare it
+	// Path is that of the package which an import with a dot has the name from; empty for others.
+	Path string
 }
 
 // A Registry holds the package-level names of one package, those of the sources and those that

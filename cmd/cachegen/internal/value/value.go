@@ -207,7 +207,7 @@ func unexported(s *types.Struct) (lost []*types.Var, others bool) {
 			continue
 		}
 		tag, _, _ := strings.Cut(reflect.StructTag(s.Tag(i)).Get("msgpack"), ",")
-		if tag != "-" && f.Name() != "_" && !settings(f) {
+		if tag != "-" && f.Name() != "_" && !HoldsNothing(f.Type()) {
 			lost = append(lost, f)
 		}
 	}
@@ -279,4 +279,21 @@ func internable(t types.Type) bool {
 func isTime(named *types.Named) bool {
 	obj := named.Obj()
 	return obj.Name() == "Time" && obj.Pkg() != nil && obj.Pkg().Path() == "time"
+}
+
+// HoldsNothing reports whether t has one value only, so that nothing is lost with it: struct{}, such
+// as a field has that is there for its tag, or [0]func(), which keeps a struct from being compared.
+func HoldsNothing(t types.Type) bool {
+	switch u := types.Unalias(t).Underlying().(type) {
+	case *types.Array:
+		return u.Len() == 0 || HoldsNothing(u.Elem())
+	case *types.Struct:
+		for f := range u.Fields() {
+			if f.Name() != "_" && !HoldsNothing(f.Type()) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
 }
