@@ -1,6 +1,9 @@
 package drivers
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // A Bus carries small messages between processes. It does not store them for processes
 // that are not subscribed. A message can be lost; and it can arrive twice, when a
@@ -20,6 +23,18 @@ type Bus interface {
 	Close() error
 }
 
+// A MessageLimiter is a [Bus] that takes messages up to a size only. Who publishes more cuts it
+// into several messages.
+type MessageLimiter interface {
+	// MaxMessage returns how many bytes a message may have. It may change while the bus is
+	// used, as it may be up to the server that the bus is connected to.
+	MaxMessage() int
+}
+
+// MessageLimiterOf returns the [MessageLimiter] of bus; ok is false if bus, or a driver behind
+// it, is none.
+func MessageLimiterOf(bus Bus) (l MessageLimiter, ok bool) { return capability[MessageLimiter](bus) }
+
 // A Listener receives the messages of a subscription. Its methods are called one
 // at a time, in order, and do not block for long.
 type Listener interface {
@@ -27,13 +42,30 @@ type Listener interface {
 	// arrive. Messages may have been missed since Down, or since Subscribe.
 	Up()
 	// Down reports that the subscription is disconnected, and why: messages may be lost
-	// from now on. A bus may notice a lost connection late. A subscription begins
+	// from now on. A bus may notice a lost connection late: see [LossListener]. A subscription begins
 	// disconnected; a Down before the first Up says why the bus could not be reached so
 	// far. There is at most one Down between two Ups.
 	Down(err error)
 	// Message delivers one message. The listener may keep the slice.
 	Message(message []byte)
 }
+
+// A LossListener is a [Listener] that wants to know for how long it may have missed messages,
+// and wants to know it soon. A bus calls DownSince in place of Down.
+type LossListener interface {
+	Listener
+	// MaxSilence returns for how long a connection may show no sign of life before it is
+	// reported as lost. A bus asks its server for one often enough, but at most every 100
+	// ms, so that a server that is only busy is not given up. It never changes.
+	MaxSilence() time.Duration
+	// DownSince is Down with the time of the last sign of life: messages may be lost since
+	// then.
+	DownSince(heard time.Time, err error)
+}
+
+// LossListenerOf returns the [LossListener] of l; ok is false if l, or a listener behind it,
+// is none.
+func LossListenerOf(l Listener) (s LossListener, ok bool) { return capability[LossListener](l) }
 
 // A KeyListener is a [Listener] that also wants to be told of keys of the shared tier that
 // change without a message: changed by hand, or by a program that does not use this

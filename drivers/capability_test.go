@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/memory"
@@ -143,6 +144,11 @@ type keyListener struct{ listener }
 func (keyListener) KeyPrefix() string { return "app:" }
 func (keyListener) Changed([]string)  {}
 
+type lossListener struct{ listener }
+
+func (lossListener) MaxSilence() time.Duration  { return time.Minute }
+func (lossListener) DownSince(time.Time, error) {}
+
 // wrappedListener is what a bus in front of another one subscribes.
 type wrappedListener struct{ drivers.Listener }
 
@@ -156,7 +162,22 @@ func (w wrappedListener) Changed(changed []string) {
 	keys.Changed(changed)
 }
 
+func (w wrappedListener) MaxSilence() time.Duration {
+	s, _ := drivers.LossListenerOf(w.Listener)
+	return s.MaxSilence()
+}
+func (w wrappedListener) DownSince(heard time.Time, err error) {
+	s, _ := drivers.LossListenerOf(w.Listener)
+	s.DownSince(heard, err)
+}
+
 func TestCapabilitiesOfAListener(t *testing.T) {
+	if s, ok := drivers.LossListenerOf(wrappedListener{lossListener{}}); !ok || s.MaxSilence() != time.Minute {
+		t.Error("a wrapped LossListener is none")
+	}
+	if _, ok := drivers.LossListenerOf(wrappedListener{listener{}}); ok {
+		t.Error("a wrapped Listener is a LossListener")
+	}
 	if keys, ok := drivers.KeyListenerOf(wrappedListener{keyListener{}}); !ok || keys.KeyPrefix() != "app:" {
 		t.Error("a wrapper of a listener that wants keys does not")
 	}

@@ -7,17 +7,19 @@
 // What only some drivers can do is an optional capability: one interface each, asked
 // for with one function each.
 //
-//	role      capability     asked for with   what it adds
-//	L2        Adder          AdderOf          set if absent
-//	L2        Swapper        SwapperOf        compare and swap
-//	L2        Leaser         LeaserOf         leases: one process at a time loads a key
-//	L2        Scanner        ScannerOf        list keys by prefix
-//	L2        PrefixDeleter  PrefixDeleterOf  delete keys by prefix
-//	L2        Pruner         PrunerOf         remove expired items
-//	L1        Ranger         RangerOf         list the items in memory
-//	Listener  KeyListener    KeyListenerOf    be told of keys that change from outside
-//	any       Checker        CheckerOf        report unusable options
-//	any       ReadyChecker   ReadyCheckerOf   ask the servers whether they can be used
+//	role      capability      asked for with    what it adds
+//	L2        Adder           AdderOf           set if absent
+//	L2        Swapper         SwapperOf         compare and swap
+//	L2        Leaser          LeaserOf          leases: one process at a time loads a key
+//	L2        Scanner         ScannerOf         list keys by prefix
+//	L2        PrefixDeleter   PrefixDeleterOf   delete keys by prefix
+//	L2        Pruner          PrunerOf          remove expired items
+//	L1        Ranger          RangerOf          list the items in memory
+//	Bus       MessageLimiter  MessageLimiterOf  say how large a message may be
+//	Listener  KeyListener     KeyListenerOf     be told of keys that change from outside
+//	Listener  LossListener    LossListenerOf    be told since when messages may be lost
+//	any       Checker         CheckerOf         report unusable options
+//	any       ReadyChecker    ReadyCheckerOf    ask the servers whether they can be used
 //
 // Ask with these functions, never with a type assertion: a driver in front of another
 // one, such as package compress, has the methods of every capability, and has a

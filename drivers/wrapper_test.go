@@ -156,11 +156,11 @@ func TestTheTestsKnowEveryCapability(t *testing.T) {
 	if got, want := queries(t, "L1"), []string{"RangerOf"}; !slices.Equal(got, want) {
 		t.Errorf("capabilities of an L1: tested are %v, package drivers has %v", want, got)
 	}
-	if got, want := queries(t, "Listener"), []string{"KeyListenerOf"}; !slices.Equal(got, want) {
+	if got, want := queries(t, "Listener"), []string{"KeyListenerOf", "LossListenerOf"}; !slices.Equal(got, want) {
 		t.Errorf("capabilities of a Listener: tested are %v, package drivers has %v", want, got)
 	}
-	if got := queries(t, "Bus"); got != nil {
-		t.Errorf("capabilities of a Bus: %v are not tested", got)
+	if got, want := queries(t, "Bus"), []string{"MessageLimiterOf"}; !slices.Equal(got, want) {
+		t.Errorf("capabilities of a Bus: tested are %v, package drivers has %v", want, got)
 	}
 }
 

@@ -57,7 +57,8 @@ func wantAsked(t *testing.T, b *manyRows, asked ...[]int) {
 	b.asked = nil
 }
 
-func TestBatchMaxBoundsHowManyKeysALoaderIsAskedFor(t *testing.T) {
+// A batch that is too large for the source is so for the tier, too.
+func TestBatchMaxBoundsHowManyKeysALoaderAndTheTierAreAskedFor(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared)), runtime.BatchMax(2))
@@ -68,8 +69,8 @@ func TestBatchMaxBoundsHowManyKeysALoaderIsAskedFor(t *testing.T) {
 		}
 		wantKeys(t, got, 1, 2, 3, 4, 5)
 		wantAsked(t, &b, []int{1, 2}, []int{3, 4}, []int{5})
-		if r, w := shared.Calls("get"), shared.Calls("set"); r != 1 || w != 1 {
-			t.Errorf("%d reads and %d writes of the shared tier, want one of each", r, w)
+		if r, w := shared.Calls("get"), shared.Calls("set"); r != 3 || w != 3 {
+			t.Errorf("%d reads and %d writes of the shared tier, want three of each", r, w)
 		}
 		got, err = c.GetOrSetMany(t.Context(), []int{1, 6}, b.load, runtime.BatchMax(0))
 		if err != nil {

@@ -3,9 +3,9 @@ package runtime
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/cachegen/cachegen/runtime/internal/background"
+	"github.com/cachegen/cachegen/runtime/internal/keytext"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/remote"
@@ -71,13 +71,14 @@ type LoadError struct {
 
 var _ = (*LoadError)((*policy.LoadFailure)(nil))
 
-// Error names the cache, the first keys and the cause.
+// Error names the cache, the first keys and the cause. A key that is long is cut, one with
+// strange characters quoted.
 func (e *LoadError) Error() string {
 	of := ""
 	if e.Cache != "" {
 		of = " of " + e.Cache
 	}
-	return fmt.Sprintf("cachegen: load %s%s in store %s: %v", firstOf(e.Keys), of, e.Store, e.Err)
+	return fmt.Sprintf("cachegen: load %s%s in store %s: %v", keytext.ShowAll(e.Keys), of, e.Store, e.Err)
 }
 
 // Unwrap returns the cause.
@@ -136,9 +137,9 @@ type InvalidationError struct {
 	Err     error
 }
 
-// Error names the operation, the store, the first targets and the cause.
+// Error names the operation, the store, the first targets and the cause, as that of a [LoadError].
 func (e *InvalidationError) Error() string {
-	return fmt.Sprintf("cachegen: %s %s in store %s: %v", e.Op, firstOf(e.Targets), e.Store, e.Err)
+	return fmt.Sprintf("cachegen: %s %s in store %s: %v", e.Op, keytext.ShowAll(e.Targets), e.Store, e.Err)
 }
 
 // Unwrap returns the cause.
@@ -151,12 +152,4 @@ var publicErrors = store.Errors{
 		return &InvalidationError{Op: op, Store: store, Targets: targets, Err: err}
 	},
 	Panic: func(value any, stack []byte) error { return &PanicError{value, stack} },
-}
-
-// firstOf names the first of names.
-func firstOf(names []string) string {
-	if len(names) <= 3 {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:3], ", "), len(names)-3)
 }

@@ -33,12 +33,15 @@ var rooms = []struct {
 	{"clock", ""},
 	{"breaker", ""},
 	{"fence", ""},
+	{"indoubt", "clock"},
 	{"flight", ""},
+	{"pace", ""},
 	{"pending", ""},
 	{"reflectvalue", ""},
-	{"runtime/event", ""},
+	{"runtime/event", "keytext"},
 	{"stamp", "clock random"},
 	{"background", "gate"},
+	{"echo", "clock"},
 	{"scan", "reflectvalue"},
 	{"runtime/wire", "reflectvalue scan"},
 
@@ -50,9 +53,10 @@ var rooms = []struct {
 
 	// The tiers, and the other processes.
 	{"bus", "breaker clock emit guard runtime/event"},
-	{"remote", "background breaker clock emit entry guard pending policy runtime/event stamp"},
+	{"remote", "background breaker clock echo emit entry guard indoubt keytext pace pending policy runtime/event stamp"},
+	{"prune", "background emit entry guard remote stamp"},
 	{"memory", "bus clock entry fence flight keytext remote stamp"},
-	{"outbox", "bus clock emit entry fence memory pending remote runtime/event stamp"},
+	{"outbox", "bus clock emit entry fence keytext memory pending remote runtime/event stamp"},
 
 	// What is done with them.
 	{"load", "background clock emit entry flight memory outbox pending policy remote runtime/event stamp"},
@@ -60,10 +64,10 @@ var rooms = []struct {
 	{"invalidate", "background bus clock emit entry fence keymutex memory outbox pending policy remote runtime/event stamp"},
 
 	// The whole.
-	{"store", "background bus emit guard invalidate load lookup memory outbox owner pending random remote runtime/event stamp"},
+	{"store", "background bus emit guard invalidate load lookup memory outbox owner pending prune random remote runtime/event stamp"},
 	{"untyped", "emit entry keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
 	{"typed", "untyped"},
-	{"runtime", "background entry load policy registry remote runtime/event runtime/wire store typed untyped"},
+	{"runtime", "background entry keytext load policy registry remote runtime/event runtime/wire store typed untyped"},
 	{"runtime/gen", "keytext load runtime runtime/wire untyped"},
 
 	// For tests alone: no package above imports them.
@@ -87,6 +91,7 @@ var outside = map[string]string{
 	"load":         "drivers",
 	"memory":       "drivers",
 	"outbox":       "drivers",
+	"prune":        "drivers",
 	"reflectvalue": "github.com/vmihailenco/msgpack/v5", // names its interfaces
 	"remote":       "drivers",
 	"runtime":      "drivers",

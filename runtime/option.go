@@ -193,7 +193,8 @@ func OnLoadError(f func(*LoadError)) Option {
 
 // BatchMax is how many keys the loader of [Cache.GetOrSetMany] is asked for at most
 // at a time. It is called several times, one after the other, for more of them; a
-// call that fails is the failure of its own keys only. Zero, the default, is no limit.
+// call that fails is the failure of its own keys only. The shared tier is not asked for more
+// keys at a time either. Zero, the default, is no limit.
 func BatchMax(n int) Option {
 	return option(func(o *policy.Options) { o.BatchMax = policy.Some(n) })
 }

@@ -97,7 +97,7 @@ func (s *Store) Close(ctx context.Context) error { return s.rooms.Close(ctx) }
 // namespace or a clear has made invalid, if the driver can list keys and compare and swap.
 // It reads every entry. [Store.Clear] does it by itself.
 func (s *Store) Prune(ctx context.Context) (int64, error) {
-	n, err := s.rooms.Remote.Prune(ctx)
+	n, err := s.rooms.Pruner.Prune(ctx)
 	if err != nil {
 		return n, fmt.Errorf("cachegen: prune store %s: %w", s.Name(), err)
 	}

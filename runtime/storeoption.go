@@ -126,11 +126,10 @@ func WithHooks(h event.Hooks) SharedOption {
 	}
 }
 
-// StampTrust bounds how long this process believes what it knows of the stamps of tags,
-// namespaces and clears before it reads them from the shared tier again, and how long a
-// memory tier whose bus is disconnected serves entries without doing so. While a read is
-// under way the old stamp is used, for at most as long again. The default is 3 s;
-// [NewStore] refuses zero or less.
+// StampTrust bounds how long this process believes the stamps of tags, namespaces and clears
+// that it knows before it reads them from the shared tier again (until that is done, at most
+// as long again), and how long memory serves entries without asking when the bus is not heard.
+// Less than 300 ms counts as that for a bus. The default is 3 s; [NewStore] refuses zero or less.
 func StampTrust(d time.Duration) StoreOption {
 	return storeOption(func(c *storeConfig) { c.StampTrust = d })
 }

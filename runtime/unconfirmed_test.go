@@ -306,3 +306,52 @@ func TestUnconfirmedEntriesWaitForATierThatIsAway(t *testing.T) {
 		wantLoads(t, &src, loads)
 	})
 }
+
+// race R49: a connection that is lost in silence is noticed late. The time for which entries
+// are served then has begun before.
+func TestTheBoundCountsFromWhenTheBusWasHeardLast(t *testing.T) {
+	mayTell(t, theBusFails...)
+	for name, change := range changes {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var shared faketier.Shared
+				var bus faketier.Bus
+				var src source
+				trust := 500 * time.Millisecond
+				store, a := process(t, &shared, &bus, runtime.StampTrust(trust))
+				_, b := process(t, &shared, &bus, runtime.StampTrust(trust))
+				src.value.Store(1)
+				if _, err := b.GetOrSet(t.Context(), 7, src.load, runtime.Tags("team:1")); err != nil {
+					t.Fatal(err)
+				}
+				bus.Mute()
+				src.value.Store(2)
+				if err := change(t.Context(), store, a); err != nil {
+					t.Fatal(err) // it does not know either
+				}
+				stale := time.Now()
+				for range 100 {
+					if time.Since(stale) == trust {
+						bus.Cut(true) // as late as a driver may notice
+					}
+					got, err := b.GetOrSet(t.Context(), 7, src.load, runtime.Tags("team:1"))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got == 2 {
+						break
+					}
+					time.Sleep(10 * time.Millisecond)
+				}
+				most := 2 * trust
+				if name == "Delete" || name == "Expire" {
+					most = trust
+				}
+				if took := time.Since(stale); took > most {
+					t.Errorf("stale for %v", took)
+				}
+				bus.Cut(false)
+			})
+		})
+	}
+}

@@ -291,6 +291,7 @@ func BusFaults(t *testing.T, open func(t *testing.T) drivers.Bus, faults Faults)
 		t.Run("SilentServer", func(t *testing.T) {
 			busOutage(t, open(t), faults.Pause, faults.Resume)
 		})
+		t.Run("SilentSince", func(t *testing.T) { busSilentSince(t, open(t), faults) })
 		t.Run("ClosedWhileSilent", func(t *testing.T) { busSilentClose(t, open(t), faults) })
 		t.Run("PublishToASilentServer", func(t *testing.T) { busSilentPublish(t, open(t), faults) })
 	}
@@ -309,6 +310,47 @@ func busOutage(t *testing.T, b drivers.Bus, begin, end func()) {
 		l.waitFor("up")
 		l.receives(b, channel)
 	}
+}
+
+// busSilentSince: a listener that asks for it learns when the server was heard last.
+func busSilentSince(t *testing.T, b drivers.Bus, faults Faults) {
+	l := &lossListener{listener: listener{t: t}, heard: make(chan time.Time, 1)}
+	began := time.Now()
+	stop, err := b.Subscribe(unique("bus"), l)
+	must(t, "Subscribe", err)
+	defer stop()
+	l.waitFor("up")
+	faults.Pause()
+	paused := time.Now()
+	resume := sync.OnceFunc(faults.Resume)
+	defer resume()
+	l.waitFor("down")
+	select {
+	case heard := <-l.heard:
+		if heard.Before(began) || heard.After(paused) {
+			t.Errorf("heard last %v after the server was silent", heard.Sub(paused))
+		}
+	default:
+		t.Error("Down was called in place of DownSince")
+	}
+	resume()
+	l.waitFor("up")
+}
+
+// A lossListener is a drivers.LossListener.
+type lossListener struct {
+	listener
+	heard chan time.Time // of the first loss
+}
+
+func (l *lossListener) MaxSilence() time.Duration { return 400 * time.Millisecond }
+
+func (l *lossListener) DownSince(heard time.Time, err error) {
+	select {
+	case l.heard <- heard:
+	default:
+	}
+	l.Down(err)
 }
 
 func busLateServer(t *testing.T, b drivers.Bus, faults Faults) {

@@ -32,7 +32,8 @@ type BusOptions struct {
 	// PingInterval is how often a subscription pings the server; [DefaultPingInterval] if
 	// zero. A server that does not answer for two intervals counts as disconnected, so a
 	// lost server is noticed within three intervals. The connection itself is closed by
-	// nats.go, after the PingInterval of its own options.
+	// nats.go, after the PingInterval of its own options. A listener that wants to know of a
+	// loss sooner ([drivers.LossListener]) has the server pinged more often.
 	PingInterval time.Duration
 }
 
@@ -46,8 +47,9 @@ type Bus struct {
 }
 
 var (
-	_ drivers.Bus     = (*Bus)(nil)
-	_ drivers.Checker = (*Bus)(nil)
+	_ drivers.Bus            = (*Bus)(nil)
+	_ drivers.MessageLimiter = (*Bus)(nil)
+	_ drivers.Checker        = (*Bus)(nil)
 )
 
 // NewBus returns a bus on conn. conn stays open after Close; close it after the bus. NewBus
@@ -99,6 +101,16 @@ func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error
 	})
 }
 
+// MaxMessage implements [drivers.MessageLimiter]: it returns the server's max_payload, and before
+// the first connection the default of servers.
+func (b *Bus) MaxMessage() int {
+	const unknown = 1 << 20
+	if b.conn == nil || b.conn.MaxPayload() <= 0 {
+		return unknown
+	}
+	return int(b.conn.MaxPayload())
+}
+
 func (b *Bus) publish(ctx context.Context, m *gonats.Msg) error {
 	if err := connected(b.conn); err != nil {
 		return err // without this, nats.go would buffer the message
@@ -134,7 +146,7 @@ func denied(conn *gonats.Conn, subject string) error {
 
 // Subscribe implements [drivers.Bus].
 func (b *Bus) Subscribe(channel string, l drivers.Listener) (unsubscribe func(), err error) {
-	s := &subscription{conn: b.conn, channel: channel, subject: b.prefix + name(channel), ping: b.ping, listener: l}
+	s := &subscription{conn: b.conn, channel: channel, subject: b.prefix + name(channel), ping: subscriptions.Interval(l, b.ping), listener: l}
 	return b.all.Subscribe(channel, s.run)
 }
 

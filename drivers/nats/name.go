@@ -56,7 +56,7 @@ func keyOf(given string) (string, error) {
 	}
 	key := strings.Join(words, ":")
 	if name(key) != given {
-		return "", fmt.Errorf("%q %w", given, errEscape)
+		return "", fmt.Errorf("%s %w", brief(given), errEscape)
 	}
 	return key, nil
 }
@@ -113,11 +113,11 @@ func unescape(text string) (string, error) {
 			continue
 		}
 		if i+2 >= len(text) {
-			return "", fmt.Errorf("%q %w", text, errEscape)
+			return "", fmt.Errorf("%s %w", brief(text), errEscape)
 		}
 		c, err := hex.DecodeString(text[i+1 : i+3])
 		if err != nil {
-			return "", fmt.Errorf("%q %w", text, errEscape)
+			return "", fmt.Errorf("%s %w", brief(text), errEscape)
 		}
 		b.WriteByte(c[0])
 		i += 2

@@ -10,6 +10,7 @@ import (
 	gonats "github.com/nats-io/nats.go"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/internal/subscriptions"
 	"github.com/cachegen/cachegen/drivers/internal/within"
 )
 
@@ -38,8 +39,9 @@ type subscription struct {
 	mu       sync.Mutex
 	listener drivers.Listener
 	state    state
-	ended    bool   // it may not be called any more
-	session  uint64 // the number of reconnects at the last Up
+	ended    bool      // it may not be called any more
+	heard    time.Time // when the server was heard last
+	session  uint64    // the number of reconnects at the last Up
 }
 
 type state int
@@ -53,6 +55,7 @@ const (
 // run watches the subscription until ctx ends. It does not wait for nats.go, which can wait
 // for a server that takes nothing more while it holds its lock.
 func (s *subscription) run(ctx context.Context) {
+	s.heard = time.Now()
 	_ = within.Do(ctx, func() error {
 		s.watch(ctx)
 		return nil
@@ -106,6 +109,7 @@ func (s *subscription) check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*s.ping)
 	defer cancel()
 	var before uint64
+	asked := time.Now()
 	err := within.Do(ctx, func() error {
 		before = s.conn.Stats().Reconnects
 		if !s.conn.IsConnected() {
@@ -129,7 +133,7 @@ func (s *subscription) check(ctx context.Context) error {
 		return fmt.Errorf("%w for %s", errSilent, 2*s.ping)
 	}
 	if err == nil {
-		s.confirmed(before)
+		s.confirmed(before, asked)
 	}
 	return err
 }
@@ -148,23 +152,25 @@ func (s *subscription) reason() error {
 // The listener is called with s.mu held.
 
 // confirmed reports that the server has the subscription, in the connection after so many
-// reconnects.
-func (s *subscription) confirmed(session uint64) {
+// reconnects: it has answered what it was asked at a time.
+func (s *subscription) confirmed(session uint64, asked time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended || s.state == up && session == s.session {
+		s.heard = asked
 		return
 	}
 	if s.state == up {
-		s.listener.Down(s.wrap(errReplaced))
+		subscriptions.Down(s.listener, s.heard, s.wrap(errReplaced))
 	}
-	s.state, s.session = up, session
+	s.state, s.session, s.heard = up, session, asked
 	s.listener.Up()
 }
 
 func (s *subscription) deliver(m *gonats.Msg) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.heard = time.Now()
 	if s.state == up && !s.ended {
 		s.listener.Message(m.Data)
 	}
@@ -175,7 +181,7 @@ func (s *subscription) lost(err error) {
 	defer s.mu.Unlock()
 	if s.state != down && !s.ended {
 		s.state = down
-		s.listener.Down(s.wrap(err))
+		subscriptions.Down(s.listener, s.heard, s.wrap(err))
 	}
 }
 

@@ -20,7 +20,9 @@ const DefaultPingInterval = time.Second
 type BusOptions struct {
 	// PingInterval is how often a subscription pings the server; [DefaultPingInterval] if
 	// zero. A connection without any answer for two intervals is closed, so a network
-	// that drops packets silently is noticed within three intervals.
+	// that drops packets silently is noticed within three intervals. A listener that wants to
+	// know of a loss sooner ([drivers.LossListener]), as that of a store with a short
+	// StampTrust does, has the server pinged more often.
 	PingInterval time.Duration
 	// Tracking makes the bus report to each [drivers.KeyListener] the keys with the
 	// listener's prefix that any program changes on the server, such as redis-cli. It
@@ -28,8 +30,9 @@ type BusOptions struct {
 	// and later), over one more connection to each server that holds keys.
 	//
 	// A store drops a reported key from memory. The server does not report who changed
-	// the key: a key that this process has written is dropped too, and read once more
-	// from the shared tier.
+	// the key, and reports several changes at once: of a key that this process has written
+	// lately, the store reads once what the shared tier holds, in the background and many at
+	// a time, and drops it if that is something else.
 	//
 	// While a server that holds keys cannot be tracked, the subscription is disconnected
 	// (Down). Servers that join a Cluster are tracked within five seconds.
@@ -90,7 +93,7 @@ func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error
 
 // Subscribe implements [drivers.Bus].
 func (b *Bus) Subscribe(channel string, l drivers.Listener) (unsubscribe func(), err error) {
-	s := &subscription{client: b.client, channel: channel, listener: l, ping: b.ping, take: func(m *goredis.Message) {
+	s := &subscription{client: b.client, channel: channel, listener: l, ping: subscriptions.Interval(l, b.ping), take: func(m *goredis.Message) {
 		l.Message([]byte(m.Payload))
 	}}
 	run := s.run

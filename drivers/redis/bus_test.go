@@ -50,6 +50,27 @@ func TestBusFaults(t *testing.T) {
 	}, faults(t, server))
 }
 
+// race R49: a listener that wants to know of a loss soon does, however seldom a server is
+// pinged otherwise.
+func TestAListenerThatWantsToKnowOfALossSoonDoes(t *testing.T) {
+	server := servers.Redis(t)
+	b := openBus(t, goredis.NewClient(&goredis.Options{Addr: server.Addr()}), BusOptions{PingInterval: time.Hour})
+	l := impatient{make(events, 10)}
+	if _, err := b.Subscribe("c", l); err != nil {
+		t.Fatal(err)
+	}
+	l.expect(t, "up")
+	server.Pause(t)
+	defer server.Resume(t)
+	l.expect(t, "down")
+}
+
+// impatient is a [drivers.LossListener].
+type impatient struct{ events }
+
+func (impatient) MaxSilence() time.Duration          { return 300 * time.Millisecond }
+func (l impatient) DownSince(_ time.Time, err error) { l.Down(err) }
+
 type events chan string
 
 func (e events) Up()              { e <- "up" }

@@ -47,7 +47,7 @@ func TestADeletionByHandReachesMemory(t *testing.T) {
 	if got := get(); got != "1" {
 		t.Fatalf("got %q", got)
 	}
-	for range 100 { // from memory, once the echo of the store's own write is over
+	for range 100 { // from memory
 		if got := get(); got != "1" {
 			t.Fatalf("got %q", got)
 		}

@@ -101,7 +101,7 @@ func (d *Driver) check(key string) error {
 		return fmt.Errorf("%w: the key has %d bytes, more than 512 MB", drivers.ErrRefused, len(key))
 	}
 	if _, is := leaseOf(key); is {
-		return fmt.Errorf("%w: key %q has the form of a lease", drivers.ErrRefused, key)
+		return fmt.Errorf("%w: key %s has the form of a lease", drivers.ErrRefused, quoted(key))
 	}
 	return nil
 }

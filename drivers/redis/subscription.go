@@ -34,6 +34,9 @@ type subscription struct {
 	mu       sync.Mutex
 	listener drivers.Listener
 	state    state
+
+	began time.Time
+	heard atomic.Int64 // nanoseconds from began to when the server was heard last
 }
 
 type state int
@@ -48,6 +51,7 @@ const (
 // which watches no context while it makes a connection: what is left then ends with the
 // client's timeouts, and no longer calls the listener.
 func (s *subscription) run(ctx context.Context) {
+	s.began = time.Now()
 	_ = within.Do(ctx, func() error {
 		subscriptions.Keep(ctx, s.session, func(err error) { s.lost(ctx, err) })
 		return nil
@@ -92,10 +96,12 @@ func (s *subscription) session(parent context.Context) error {
 			return fmt.Errorf("redis: subscription to %q: %w", s.channel, err)
 		}
 		heard.Add(1)
+		before := s.heardAt()
+		s.heard.Store(int64(time.Since(s.began)))
 		switch m := received.(type) {
 		case *goredis.Subscription:
 			if m.Kind == "subscribe" {
-				s.confirmed(ctx)
+				s.confirmed(ctx, before)
 			}
 		case *goredis.Message:
 			s.deliver(ctx, m)
@@ -144,8 +150,9 @@ func (s *subscription) watch(ctx context.Context, pubsub *goredis.PubSub, heard 
 // The listener is called with s.mu held. A session that has ended may not call it: its ctx
 // has ended, which is checked with s.mu held.
 
-// confirmed reports that the server has confirmed the subscription.
-func (s *subscription) confirmed(ctx context.Context) {
+// confirmed reports that the server has confirmed the subscription. It was heard last before
+// that at a time.
+func (s *subscription) confirmed(ctx context.Context, before time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if ctx.Err() != nil {
@@ -153,7 +160,7 @@ func (s *subscription) confirmed(ctx context.Context) {
 	}
 	if s.state == up {
 		// After a failed ping the client has reconnected by itself.
-		s.listener.Down(fmt.Errorf("redis: subscription to %q: %w", s.channel, errReplaced))
+		subscriptions.Down(s.listener, before, fmt.Errorf("redis: subscription to %q: %w", s.channel, errReplaced))
 	}
 	s.state = up
 	s.listener.Up()
@@ -172,6 +179,9 @@ func (s *subscription) lost(ctx context.Context, err error) {
 	defer s.mu.Unlock()
 	if ctx.Err() == nil && s.state != down {
 		s.state = down
-		s.listener.Down(err)
+		subscriptions.Down(s.listener, s.heardAt(), err)
 	}
 }
+
+// heardAt returns when the server was heard last.
+func (s *subscription) heardAt() time.Time { return s.began.Add(time.Duration(s.heard.Load())) }

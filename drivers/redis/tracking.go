@@ -31,6 +31,7 @@ type tracking struct {
 	mu           sync.Mutex // guards what follows, and is held while the listener is called
 	state        state
 	disconnected map[*source]bool
+	listed       time.Time // when the list of servers was read before the last time
 }
 
 // tracked returns the run function of a subscription that also tracks keys.
@@ -65,6 +66,7 @@ func (t *tracking) follow(ctx context.Context, known *source) {
 			stop(addr)
 		}
 	}()
+	listed := time.Now()
 	for {
 		var nodes []*goredis.Client
 		err := within.Do(ctx, func() (err error) { nodes, err = masters(ctx, t.bus.client); return err })
@@ -72,6 +74,11 @@ func (t *tracking) follow(ctx context.Context, known *source) {
 			return
 		}
 		wait := refreshInterval
+		if err == nil {
+			t.mu.Lock()
+			t.listed, listed = listed, time.Now()
+			t.mu.Unlock()
+		}
 		if err != nil {
 			known.Down(err)
 			wait = subscriptions.MaxBackoff
@@ -185,7 +192,7 @@ func (t *tracking) add(name string) *source {
 	t.disconnected[s] = true
 	if t.state == up { // a server has joined the Cluster
 		t.state = down
-		t.listener.Down(s.reason(errUntracked))
+		subscriptions.Down(t.listener, t.listed, s.reason(errUntracked))
 	}
 	return s
 }
@@ -213,13 +220,24 @@ func (s *source) Up() {
 	s.t.upIfConnected()
 }
 
-func (s *source) Down(err error) {
+func (s *source) Down(err error) { s.DownSince(time.Now(), err) }
+
+// MaxSilence implements [drivers.LossListener].
+func (s *source) MaxSilence() time.Duration {
+	if l, ok := drivers.LossListenerOf(s.t.listener); ok {
+		return l.MaxSilence()
+	}
+	return 3 * s.t.bus.ping
+}
+
+// DownSince implements [drivers.LossListener].
+func (s *source) DownSince(heard time.Time, err error) {
 	s.t.mu.Lock()
 	defer s.t.mu.Unlock()
 	s.t.disconnected[s] = true
 	if s.t.state != down {
 		s.t.state = down
-		s.t.listener.Down(s.reason(err))
+		subscriptions.Down(s.t.listener, heard, s.reason(err))
 	}
 }
 

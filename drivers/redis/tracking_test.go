@@ -160,6 +160,18 @@ func (b keyed) Subscribe(channel string, l drivers.Listener) (func(), error) {
 
 type keyedListener struct{ drivers.Listener }
 
+func (l keyedListener) Unwrap() drivers.Listener { return l.Listener }
+
+func (l keyedListener) MaxSilence() time.Duration {
+	loss, _ := drivers.LossListenerOf(l.Listener)
+	return loss.MaxSilence()
+}
+
+func (l keyedListener) DownSince(heard time.Time, err error) {
+	loss, _ := drivers.LossListenerOf(l.Listener)
+	loss.DownSince(heard, err)
+}
+
 func (keyedListener) KeyPrefix() string { return "none:" }
 func (keyedListener) Changed([]string)  {}
 

@@ -2,11 +2,16 @@ package event
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+
+	"github.com/cachegen/cachegen/runtime/internal/keytext"
 )
 
 // LogHooks returns Hooks that log every event at a level, and failures at least as
-// warnings. A nil logger is slog.Default(). Keys are logged: they may be personal data.
+// warnings. A nil logger is slog.Default(). Keys are logged: they may be personal data. The
+// first three of many are, long ones cut and strange ones quoted; the events have them as they
+// are.
 func LogHooks(logger *slog.Logger, level slog.Level) Hooks {
 	if logger == nil {
 		logger = slog.Default()
@@ -21,29 +26,29 @@ func LogHooks(logger *slog.Logger, level slog.Level) Hooks {
 	}
 	invalidated := func(text string) func(Invalidation) {
 		return func(e Invalidation) {
-			log(e.Err, text, slog.String("store", e.Store), slog.Any("keys", e.Keys), slog.Any("tags", e.Tags),
+			log(e.Err, text, slog.String("store", e.Store), slog.Any("keys", names(e.Keys)), slog.Any("tags", names(e.Tags)),
 				slog.String("namespace", e.Namespace), slog.String("cache", e.Cache))
 		}
 	}
 	message := func(text string) func(Message) {
 		return func(e Message) {
-			log(e.Err, text, slog.String("store", e.Store), slog.String("kind", e.Kind), slog.Any("targets", e.Targets))
+			log(e.Err, text, slog.String("store", e.Store), slog.String("kind", e.Kind), slog.Any("targets", names(e.Targets)))
 		}
 	}
 	return Hooks{
 		Hit: func(e Hit) {
-			log(nil, "hit", slog.String("store", e.Store), slog.String("cache", e.Cache), slog.String("key", e.Key),
+			log(nil, "hit", slog.String("store", e.Store), slog.String("cache", e.Cache), slog.String("key", keytext.Show(e.Key)),
 				slog.String("tier", e.Tier.String()), slog.Bool("stale", e.Stale), slog.Bool("not_found", e.NotFound))
 		},
 		Miss: func(e Miss) {
-			log(nil, "miss", slog.String("store", e.Store), slog.String("cache", e.Cache), slog.String("key", e.Key))
+			log(nil, "miss", slog.String("store", e.Store), slog.String("cache", e.Cache), slog.String("key", keytext.Show(e.Key)))
 		},
 		Loaded: func(e Load) {
-			log(e.Err, "loaded", slog.String("store", e.Store), slog.String("cache", e.Cache), slog.Any("keys", e.Keys),
+			log(e.Err, "loaded", slog.String("store", e.Store), slog.String("cache", e.Cache), slog.Any("keys", names(e.Keys)),
 				slog.Duration("took", e.Took), slog.Bool("refresh", e.Refresh), slog.Bool("background", e.Background))
 		},
 		Written: func(e Write) {
-			log(nil, "written", slog.String("store", e.Store), slog.String("cache", e.Cache), slog.String("key", e.Key), slog.Bool("loaded", e.Loaded))
+			log(nil, "written", slog.String("store", e.Store), slog.String("cache", e.Cache), slog.String("key", keytext.Show(e.Key)), slog.Bool("loaded", e.Loaded))
 		},
 		Refused: func(e Refusal) {
 			log(e.Err, "refused", slog.String("store", e.Store), slog.String("cache", e.Cache), slog.String("key", e.Key), slog.String("tier", e.Tier.String()))
@@ -60,7 +65,16 @@ func LogHooks(logger *slog.Logger, level slog.Level) Hooks {
 			log(e.Err, "pending invalidations", slog.String("store", e.Store), slog.Int("pending", e.Pending))
 		},
 		Unreadable: func(e Unreadable) {
-			log(e.Err, "entry is unreadable", slog.String("store", e.Store), slog.String("cache", e.Cache), slog.String("key", e.Key), slog.Bool("schema", e.Schema))
+			log(e.Err, "entry is unreadable", slog.String("store", e.Store), slog.String("cache", e.Cache), slog.String("key", keytext.Show(e.Key)), slog.Bool("schema", e.Schema))
 		},
 	}
+}
+
+// names returns the first of names for a log line.
+func names(all []string) []string {
+	some := keytext.ShowEach(all)
+	if n := len(all) - len(some); n > 0 {
+		some = append(some, fmt.Sprintf("and %d more", n))
+	}
+	return some
 }

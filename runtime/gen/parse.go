@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+
+	"github.com/cachegen/cachegen/runtime/internal/keytext"
 )
 
 // ParseKey reads the text of a key of a pattern, as a directive writes it: user:{id}. The
@@ -83,9 +85,13 @@ func (s *keyScanner) field(part string, to any) {
 	}
 }
 
+// fail keeps the first failure. args are strings.
 func (s *keyScanner) fail(format string, args ...any) {
 	if s.err == nil {
-		s.err = fmt.Errorf("cachegen: parse key %q with pattern %s: %s", s.text, s.pattern, fmt.Sprintf(format, args...))
+		for i, arg := range args {
+			args[i] = keytext.Cut(arg.(string))
+		}
+		s.err = fmt.Errorf("cachegen: parse key %q with pattern %s: %s", keytext.Cut(s.text), s.pattern, fmt.Sprintf(format, args...))
 	}
 }
 
@@ -179,7 +185,7 @@ func (s *keyScanner) unmarshal(part string, u encoding.TextUnmarshaler) {
 		return
 	}
 	if err := u.UnmarshalText([]byte(text)); err != nil {
-		s.fail("%q: %v", text, err)
+		s.fail("%q: %s", text, keytext.Line(err.Error()))
 	}
 }
 

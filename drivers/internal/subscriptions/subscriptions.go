@@ -3,7 +3,7 @@
 // after a lost connection.
 //
 // Set.mu guards the closed flag and the start of goroutines against Close, and is not held
-// while a subscription runs. Nothing here calls a Listener.
+// while a subscription runs.
 package subscriptions
 
 import (
@@ -89,6 +89,28 @@ func (s *Set) Close() error {
 	s.cancel()
 	s.running.Wait()
 	return nil
+}
+
+// minInterval is how often a server is pinged at most because a listener wants to know of a
+// loss soon.
+const minInterval = 100 * time.Millisecond
+
+// Interval returns how often a subscription pings its server so that l learns of a loss in
+// time: at least once in wanted. The loss is noticed within three intervals.
+func Interval(l drivers.Listener, wanted time.Duration) time.Duration {
+	if s, ok := drivers.LossListenerOf(l); ok {
+		return min(wanted, max(s.MaxSilence()/3, minInterval))
+	}
+	return wanted
+}
+
+// Down tells l that the connection is lost, which showed a sign of life last at a time.
+func Down(l drivers.Listener, heard time.Time, err error) {
+	if s, ok := drivers.LossListenerOf(l); ok {
+		s.DownSince(heard, err)
+		return
+	}
+	l.Down(err)
 }
 
 const (

@@ -46,7 +46,8 @@ type Options struct {
 	// PingInterval is after which time without notifications a subscription pings the
 	// server; [DefaultPingInterval] if zero. A connection without an answer within the
 	// same time is closed, so a network that drops packets silently is noticed within two
-	// intervals.
+	// intervals. A listener that wants to know of a loss sooner ([drivers.LossListener]) has
+	// the server pinged more often.
 	PingInterval time.Duration
 }
 
@@ -119,7 +120,7 @@ var terminated = map[string]bool{"57P01": true, "57P02": true, "57P05": true}
 
 // Subscribe implements [drivers.Bus].
 func (b *Bus) Subscribe(channel string, l drivers.Listener) (unsubscribe func(), err error) {
-	s := &subscription{pool: b.pool, channel: channel, listener: l, ping: b.ping}
+	s := &subscription{pool: b.pool, channel: channel, listener: l, ping: subscriptions.Interval(l, b.ping)}
 	return b.all.Subscribe(channel, s.run)
 }
 

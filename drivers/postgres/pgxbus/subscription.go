@@ -30,15 +30,17 @@ type subscription struct {
 	channel  string
 	ping     time.Duration
 	listener drivers.Listener
-	down     bool // Down was called after the last Up
+	down     bool      // Down was called after the last Up
+	heard    time.Time // when the server was heard last
 }
 
 // run keeps the subscription connected until ctx ends.
 func (s *subscription) run(ctx context.Context) {
+	s.heard = time.Now()
 	subscriptions.Keep(ctx, s.session, func(err error) {
 		if !s.down {
 			s.down = true
-			s.listener.Down(fmt.Errorf("pgxbus: subscription to %q: %w", s.channel, err))
+			subscriptions.Down(s.listener, s.heard, fmt.Errorf("pgxbus: subscription to %q: %w", s.channel, err))
 		}
 	})
 }
@@ -50,7 +52,7 @@ func (s *subscription) session(ctx context.Context) error {
 		return err
 	}
 	defer closeConnection(connection)
-	s.down = false
+	s.down, s.heard = false, time.Now()
 	s.listener.Up()
 	var parts assembly
 	for {
@@ -97,15 +99,18 @@ func (s *subscription) next(ctx context.Context, connection *pgx.Conn, parts *as
 		parts.expire(time.Now())
 		n, err := wait(ctx, s.ping, connection.WaitForNotification)
 		if err == nil {
+			s.heard = time.Now()
 			return n, nil
 		}
 		// The end of a wait for notifications does not close the connection.
 		if ctx.Err() != nil || connection.IsClosed() || !errors.Is(err, context.DeadlineExceeded) {
 			return nil, err
 		}
+		asked := time.Now()
 		_, err = wait(ctx, s.ping, func(ctx context.Context) (struct{}, error) { return struct{}{}, connection.Ping(ctx) })
 		switch {
 		case err == nil:
+			s.heard = asked
 		case ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
 			return nil, fmt.Errorf("%w for %s", errSilent, 2*s.ping)
 		default:

@@ -54,10 +54,12 @@ type Conn struct {
 	prefix  string
 	origin  uint64
 	timeout time.Duration
+	silence time.Duration
 	handler Handler
 	leave   func()
 	breaker breaker.Breaker
 
+	watched      atomic.Bool  // the bus reports keys that change
 	disconnected atomic.Int64 // since when; 0 while connected
 
 	mu        sync.Mutex
@@ -65,9 +67,10 @@ type Conn struct {
 }
 
 // New returns a connection, not joined yet, to the channel of all stores with a prefix.
-// They share keys, too. Each message is given timeout. origin tells stores apart.
-func New(b drivers.Bus, e *emit.Emitter, prefix string, origin uint64, timeout time.Duration) *Conn {
-	c := &Conn{bus: b, emit: e, prefix: prefix, origin: origin, timeout: timeout, connected: make(chan struct{})}
+// They share keys, too. Each message is given timeout. origin tells stores apart. A bus that
+// can tell reports within silence that nothing arrives any more.
+func New(b drivers.Bus, e *emit.Emitter, prefix string, origin uint64, timeout, silence time.Duration) *Conn {
+	c := &Conn{bus: b, emit: e, prefix: prefix, origin: origin, timeout: timeout, silence: silence, connected: make(chan struct{})}
 	c.disconnected.Store(clock.Now())
 	c.breaker.Failures, c.breaker.Limit = 1, timeout
 	c.breaker.PauseFor(pause)
@@ -117,12 +120,29 @@ func (c *Conn) TryNow() {
 
 func (c *Conn) channel() string { return "cachegen:" + c.prefix + "!bus" }
 
-// Publish tells the other processes that names have changed. After a failure it may fail
-// without trying.
-func (c *Conn) Publish(ctx context.Context, kind Kind, names []string) error {
+// Publish tells the other processes that names have changed, in as many messages as the bus
+// needs for them. It returns those that the others have not been told of, with the error. After
+// a failure it may fail without trying.
+func (c *Conn) Publish(ctx context.Context, kind Kind, names []string) (open []string, err error) {
 	if c == nil {
-		return nil
+		return nil, nil
 	}
+	limit := maxMessage
+	if l, ok := drivers.MessageLimiterOf(c.bus); ok {
+		limit = min(limit, l.MaxMessage())
+	}
+	for open = names; len(open) > 0; {
+		n := fit(open, limit)
+		if err := c.publish(ctx, kind, open[:n]); err != nil {
+			return open, err
+		}
+		open = open[n:]
+	}
+	return nil, nil
+}
+
+// publish publishes one message.
+func (c *Conn) publish(ctx context.Context, kind Kind, names []string) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	ticket, ok := c.breaker.AllowUrgent(ctx)
@@ -171,6 +191,9 @@ func (c *Conn) DisconnectedSince() int64 {
 	return c.disconnected.Load()
 }
 
+// Watched reports whether the bus reports keys of the shared tier that change.
+func (c *Conn) Watched() bool { return c != nil && c.watched.Load() }
+
 // WaitConnected waits until messages of others arrive, or until ctx is done.
 func (c *Conn) WaitConnected(ctx context.Context) error {
 	if c == nil {
@@ -207,12 +230,18 @@ func (l *listener) Up() {
 }
 
 // Down implements drivers.Listener.
-func (l *listener) Down(err error) {
+func (l *listener) Down(err error) { l.DownSince(time.Now(), err) }
+
+// MaxSilence implements drivers.LossListener.
+func (l *listener) MaxSilence() time.Duration { return l.silence }
+
+// DownSince implements drivers.LossListener.
+func (l *listener) DownSince(heard time.Time, err error) {
 	c := (*Conn)(l)
 	if err != nil {
 		c.emit.Warn("bus: disconnected", err)
 	}
-	c.disconnected.CompareAndSwap(0, clock.Now())
+	c.disconnected.CompareAndSwap(0, clock.Now()-int64(max(0, time.Since(heard))))
 	c.mu.Lock()
 	select {
 	case <-c.connected:
@@ -239,7 +268,10 @@ func (l *listener) Message(b []byte) {
 }
 
 // KeyPrefix implements drivers.KeyListener.
-func (l *listener) KeyPrefix() string { return l.prefix }
+func (l *listener) KeyPrefix() string {
+	l.watched.Store(true)
+	return l.prefix
+}
 
 // Changed implements drivers.KeyListener.
 func (l *listener) Changed(keys []string) { l.handler.Changed(keys) }

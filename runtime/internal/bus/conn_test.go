@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"testing"
@@ -24,7 +25,7 @@ func (r *recorder) Changed([]string)   { r.calls = append(r.calls, "changed") }
 
 func join(t *testing.T, b *faketier.Bus, origin uint64) (*Conn, *recorder) {
 	r := &recorder{}
-	c := New(b, emit.New("test", slog.New(slog.DiscardHandler), event.Hooks{}), "app:", origin, time.Second)
+	c := New(b, emit.New("test", slog.New(slog.DiscardHandler), event.Hooks{}), "app:", origin, time.Second, time.Minute)
 	if err := c.Join(r); err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +37,7 @@ func TestOthersHearWhatAStorePublishesAndItDoesNotHearItself(t *testing.T) {
 	var b faketier.Bus
 	one, heardByOne := join(t, &b, 1)
 	_, heardByTwo := join(t, &b, 2)
-	if err := one.Publish(t.Context(), Drop, []string{"app:user:1"}); err != nil {
+	if _, err := one.Publish(t.Context(), Drop, []string{"app:user:1"}); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{"connected", "drop app:user:1"}; !slices.Equal(heardByTwo.calls, want) {
@@ -62,7 +63,7 @@ func TestALostConnectionIsTold(t *testing.T) {
 	if err := c.WaitConnected(ctx); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	if err := c.Publish(t.Context(), Drop, []string{"k"}); !errors.Is(err, faketier.ErrCut) {
+	if open, err := c.Publish(t.Context(), Drop, []string{"k"}); !errors.Is(err, faketier.ErrCut) || len(open) != 1 {
 		t.Error(err)
 	}
 	b.Cut(false)
@@ -73,7 +74,7 @@ func TestALostConnectionIsTold(t *testing.T) {
 
 func TestAStoreWithoutABusPublishesToNobody(t *testing.T) {
 	var c *Conn
-	if c.Publish(t.Context(), Drop, []string{"k"}) != nil || c.DisconnectedSince() != 0 || c.WaitConnected(t.Context()) != nil {
+	if _, err := c.Publish(t.Context(), Drop, []string{"k"}); err != nil || c.DisconnectedSince() != 0 || c.WaitConnected(t.Context()) != nil {
 		t.Fatal("a nil Conn does something")
 	}
 	c.TryNow()
@@ -98,7 +99,7 @@ func (h *hanging) Publish(ctx context.Context, channel string, message []byte) e
 
 func joinHanging(t *testing.T) (*Conn, *hanging, *int) {
 	h, taken := &hanging{}, new(int)
-	c := New(h, emit.New("test", slog.New(slog.DiscardHandler), event.Hooks{}), "app:", 1, time.Second)
+	c := New(h, emit.New("test", slog.New(slog.DiscardHandler), event.Hooks{}), "app:", 1, time.Second, time.Minute)
 	c.OnTaken(func() { *taken++ })
 	if err := c.Join(&recorder{}); err != nil {
 		t.Fatal(err)
@@ -111,7 +112,7 @@ func joinHanging(t *testing.T) (*Conn, *hanging, *int) {
 func TestABusThatHangsKeepsOneCallerWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, h, taken := joinHanging(t)
-		publish := func() error { return c.Publish(t.Context(), Drop, []string{"k"}) }
+		publish := func() error { _, err := c.Publish(t.Context(), Drop, []string{"k"}); return err }
 		began := time.Now()
 		for range 15 {
 			if err := publish(); err == nil {
@@ -135,10 +136,10 @@ func TestABusThatHangsKeepsOneCallerWaiting(t *testing.T) {
 func TestABusThatIsBackGetsTheNextMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, h, taken := joinHanging(t)
-		_ = c.Publish(t.Context(), Drop, []string{"k"})
+		_, _ = c.Publish(t.Context(), Drop, []string{"k"})
 		h.answer = func() error { return nil }
 		(*listener)(c).Up()
-		if err := c.Publish(t.Context(), Drop, []string{"k"}); err != nil || *taken != 1 {
+		if _, err := c.Publish(t.Context(), Drop, []string{"k"}); err != nil || *taken != 1 {
 			t.Error(err, *taken)
 		}
 	})
@@ -151,12 +152,12 @@ func TestABusThatRefusesConnectionsIsAskedEachTime(t *testing.T) {
 			c, h, _ := joinHanging(t)
 			h.answer = func() error { return refusal }
 			for range 5 {
-				if err := c.Publish(t.Context(), Drop, []string{"k"}); !errors.Is(err, refusal) {
+				if _, err := c.Publish(t.Context(), Drop, []string{"k"}); !errors.Is(err, refusal) {
 					t.Error(err)
 				}
 			}
 			h.answer = func() error { return nil }
-			if err := c.Publish(t.Context(), Drop, []string{"k"}); err != nil {
+			if _, err := c.Publish(t.Context(), Drop, []string{"k"}); err != nil {
 				t.Error("after it was back:", err)
 			}
 		}
@@ -172,8 +173,84 @@ func TestAMessageIsSentOnceMoreOnAnotherConnection(t *testing.T) {
 			}
 			return nil
 		}
-		if got := c.Publish(t.Context(), Drop, []string{"k"}); (got == nil) != (want == 2) || h.calls != want {
+		if _, got := c.Publish(t.Context(), Drop, []string{"k"}); (got == nil) != (want == 2) || h.calls != want {
 			t.Errorf("%v: %v, %d calls", err, got, h.calls)
 		}
 	}
+}
+
+// A limited bus takes messages up to a size, as a server does.
+type limited struct {
+	faketier.Bus
+	limit, sent int
+}
+
+func (l *limited) MaxMessage() int { return l.limit }
+
+func (l *limited) Publish(ctx context.Context, channel string, message []byte) error {
+	if len(message) > l.limit {
+		return fmt.Errorf("%w: %d bytes", drivers.ErrRefused, len(message))
+	}
+	if l.sent++; l.sent == 2 {
+		return drivers.Answered(faketier.ErrCut) // which is tried again at once
+	}
+	return l.Bus.Publish(ctx, channel, message)
+}
+
+// What is told of at once may be more than a message holds: it is cut into messages that are
+// each valid by themselves, and after a failure it is known who has not been told of what.
+func TestMessagesAreCutToWhatTheBusTakes(t *testing.T) {
+	for _, limit := range []int{1 << 10, 64 << 20} {
+		b := &limited{limit: limit}
+		one := New(b, emit.New("test", slog.New(slog.DiscardHandler), event.Hooks{}), "app:", 1, time.Second, time.Minute)
+		if err := one.Join(&recorder{}); err != nil {
+			t.Fatal(err)
+		}
+		defer one.Leave()
+		var heard []string
+		two := New(b, emit.New("test", slog.New(slog.DiscardHandler), event.Hooks{Received: func(m event.Message) { heard = append(heard, m.Targets...) }}), "app:", 2, time.Second, time.Minute)
+		if err := two.Join(&recorder{}); err != nil {
+			t.Fatal(err)
+		}
+		defer two.Leave()
+		names := make([]string, 60_000)
+		for i := range names {
+			names[i] = fmt.Sprintf("app:user:%d", i)
+		}
+		open, err := one.Publish(t.Context(), Drop, names)
+		if !errors.Is(err, faketier.ErrCut) || len(open) == 0 || !slices.Equal(names, slices.Concat(heard, open)) {
+			t.Fatalf("limit %d: %d heard, %d open, %v", limit, len(heard), len(open), err)
+		}
+		if open, err = one.Publish(t.Context(), Drop, open); err != nil || len(open) != 0 || !slices.Equal(names, heard) {
+			t.Errorf("limit %d: %d heard, %d open, %v", limit, len(heard), len(open), err)
+		}
+	}
+}
+
+// race R49: since when messages may be missed counts from when the bus was heard last, and
+// not from when somebody noticed.
+func TestALossCountsFromTheLastThingHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b faketier.Bus
+		c, _ := join(t, &b, 1)
+		l := (*listener)(c)
+		if l.MaxSilence() != time.Minute {
+			t.Error(l.MaxSilence())
+		}
+		heard := time.Now()
+		time.Sleep(time.Minute)
+		l.DownSince(heard, faketier.ErrCut)
+		if since := c.DisconnectedSince(); since != heard.UnixNano() {
+			t.Errorf("%v late", time.Duration(since-heard.UnixNano()))
+		}
+		l.DownSince(time.Now(), faketier.ErrCut) // it is lost already
+		if since := c.DisconnectedSince(); since != heard.UnixNano() {
+			t.Error("it was lost a second time")
+		}
+		l.Up()
+		l.DownSince(time.Now().Add(time.Hour), faketier.ErrCut)
+		if since := c.DisconnectedSince(); since != time.Now().UnixNano() {
+			t.Error("lost in the future")
+		}
+	})
 }

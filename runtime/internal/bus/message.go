@@ -60,6 +60,21 @@ func Append(b []byte, m *Message) []byte {
 	return b
 }
 
+// maxMessage is how many bytes a message has at most, unless a single name is longer. Every
+// bus takes as much, or says how much it takes, and a subscriber is not kept busy for long.
+const maxMessage = 256 << 10
+
+// fit returns how many of names go into a message of at most limit bytes; at least one.
+func fit(names []string, limit int) int {
+	size := 10 + binary.MaxVarintLen64
+	for i, name := range names {
+		if size += binary.MaxVarintLen32 + len(name); size > limit && i > 0 {
+			return i
+		}
+	}
+	return len(names)
+}
+
 // Parse is the inverse of [Append]. What it cannot read is [ErrUnreadable].
 func Parse(b []byte) (Message, error) {
 	if len(b) < 11 || b[0] != version {

@@ -221,6 +221,7 @@ type Bus struct {
 	listeners map[int]subscription
 	next      int
 	cut       bool
+	muted     time.Time // since when nobody hears anything; zero while they do
 	// Hold, if set, keeps messages back instead of delivering them.
 	Hold func(message []byte) bool
 }
@@ -240,16 +241,31 @@ func (s subscription) call(f func(drivers.Listener)) {
 // ErrCut is what Publish returns while the bus is cut.
 var ErrCut = errors.New("bus is cut")
 
+// Mute loses the connection of every listener, which nobody notices until it is cut.
+func (b *Bus) Mute() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.muted = time.Now()
+}
+
 // Cut loses the connection of every listener, or gets it back.
 func (b *Bus) Cut(cut bool) {
 	b.mu.Lock()
+	heard := time.Now()
+	if !b.muted.IsZero() {
+		heard, b.muted = b.muted, time.Time{}
+	}
 	b.cut = cut
 	listeners := maps.Clone(b.listeners)
 	b.mu.Unlock()
 	for _, s := range listeners {
 		s.call(func(l drivers.Listener) {
 			if cut {
-				l.Down(ErrCut)
+				if loss, ok := drivers.LossListenerOf(l); ok {
+					loss.DownSince(heard, ErrCut)
+				} else {
+					l.Down(ErrCut)
+				}
 			} else {
 				l.Up()
 			}
@@ -263,11 +279,14 @@ func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error
 		return nil
 	}
 	b.mu.Lock()
-	cut := b.cut
+	cut, muted := b.cut, !b.muted.IsZero()
 	listeners := maps.Clone(b.listeners)
 	b.mu.Unlock()
-	if cut {
+	switch {
+	case cut:
 		return ErrCut
+	case muted:
+		return ctx.Err()
 	}
 	for _, s := range listeners {
 		if s.channel == channel {

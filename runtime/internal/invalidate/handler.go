@@ -42,9 +42,26 @@ func (h Handler) Received(m bus.Message) {
 	}
 }
 
-// Changed takes over what anybody has changed in the shared tier: by hand, or this process
-// itself, which the server does not tell apart.
+// Changed takes over what anybody has changed in the shared tier, by hand for example. The
+// server does not tell who it was: of what this process has written itself, the tier is
+// asked what it holds.
 func (h Handler) Changed(keys []string) {
+	var others, own []string
+	for _, key := range keys {
+		if h.Remote.WroteLately(key) {
+			own = append(own, key)
+		} else {
+			others = append(others, key)
+		}
+	}
+	h.changed(others)
+	if len(own) > 0 {
+		h.tellApart(own)
+	}
+}
+
+// changed takes over what others have changed in the shared tier.
+func (h Handler) changed(keys []string) {
 	var entries []string
 	for _, key := range keys {
 		name, ok := strings.CutPrefix(key, h.Remote.Prefix)

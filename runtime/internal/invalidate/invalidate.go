@@ -18,6 +18,7 @@ package invalidate
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/background"
@@ -44,9 +45,11 @@ type Invalidator struct {
 	Emit   *emit.Emitter
 	// Fail makes the error of a change that did not reach everyone.
 	Fail func(op string, targets []string, err error) error
+	// Cleared is called when the entries whose keys begin with a prefix were cleared.
+	Cleared func(prefix string)
 
 	pulls   keymutex.Mutexes
-	pruning pruning
+	reports reports
 }
 
 // A change is what becomes of keys.
@@ -54,12 +57,12 @@ type change struct {
 	op   string
 	kind bus.Kind
 	keys []string
-	// remote changes the shared tier. open says that the tier may still hold what is to
-	// go.
-	remote func(context.Context) (open bool, err error)
-	// memory changes memory. sure says that this change is surely the last one that the
-	// shared tier has got.
-	memory func(i int, hash uint64, sure bool)
+	// remote changes some of keys in the shared tier. open says that the tier may still hold
+	// what is to go.
+	remote func(ctx context.Context, keys []string) (open bool, err error)
+	// memory changes a key in memory. sure says that this change is surely the last one that
+	// the shared tier has got.
+	memory func(key string, hash uint64, sure bool)
 	silent bool // the other processes are not told
 }
 
@@ -75,38 +78,71 @@ func (v *Invalidator) apply(ctx context.Context, c *change) error {
 		return background.ErrClosed
 	}
 	defer v.Work.Leave()
-	ctx = context.WithoutCancel(ctx)
-	err := v.applySerialized(ctx, c)
-	return v.result(c.op, c.keys, err, v.publish(ctx, c))
+	err := v.applyChunks(ctx, c)
+	return v.result(c.op, c.keys, err, v.publish(context.WithoutCancel(ctx), c))
 }
 
-// applySerialized changes the tiers, in turn with others who write the same keys.
-func (v *Invalidator) applySerialized(ctx context.Context, c *change) (err error) {
-	marks, turn := v.Memory.Fence.BeginChange(v.hashes(c.keys))
+// applyChunks changes the tiers for some keys at a time, so that those who change one of them
+// do not wait for all. The first are carried out although ctx has ended. When the tier has
+// not answered, or ctx has ended, the rest is left to the outbox: nobody waits for the time of
+// one operation several times.
+func (v *Invalidator) applyChunks(caller context.Context, c *change) error {
+	ctx := context.WithoutCancel(caller)
+	var errs []error
+	var left error // why the rest is not tried
+	for keys := c.keys; len(keys) > 0; {
+		n := len(keys)
+		if v.Remote.Exists() && left == nil {
+			n = v.Remote.WriteChunk(n, 0)
+		}
+		err := v.applySerialized(ctx, c, keys[:n], left)
+		keys = keys[n:]
+		if left == nil && err != nil {
+			errs = append(errs, err)
+		}
+		switch {
+		case left != nil || len(keys) == 0:
+		case err != nil && !remote.Refused(err):
+			left = err
+		case caller.Err() != nil && v.Remote.Exists():
+			left = fmt.Errorf("%d of %d keys are left to be tried later: %w", len(keys), len(c.keys), caller.Err())
+			errs = append(errs, left)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// applySerialized changes the tiers, in turn with others who write the same keys. left is why
+// the shared tier is left to the outbox, if it is.
+func (v *Invalidator) applySerialized(ctx context.Context, c *change, keys []string, left error) (err error) {
+	marks, turn := v.Memory.Fence.BeginChange(v.hashes(keys))
 	defer turn.End()
 	if v.Remote.Exists() {
-		turn.Wait(v.Remote.TurnLimit())
-		began, open := clock.Mono(), false
-		open, err = c.remote(ctx)
-		v.settleRemote(c, began, open, err)
+		began, open := clock.Mono(), true
+		if err = left; err == nil {
+			turn.Wait(v.Remote.TurnLimit())
+			began = clock.Mono()
+			open, err = c.remote(ctx, keys)
+		}
+		v.settleRemote(c, keys, began, open, err)
 	}
-	v.Memory.Invalidate(c.keys, func(i int, hash uint64, before fence.Mark) {
-		c.memory(i, hash, err == nil && (!v.Remote.Exists() || before == marks[i]))
+	v.Memory.Invalidate(keys, func(i int, hash uint64, before fence.Mark) {
+		c.memory(keys[i], hash, err == nil && (!v.Remote.Exists() || before == marks[i]))
 	})
 	return err
 }
 
 // settleRemote queues what is still to be done in the shared tier after a change that began
 // at a time. It is called before anyone may read the keys and keep what was read.
-func (v *Invalidator) settleRemote(c *change, began int64, open bool, err error) {
+func (v *Invalidator) settleRemote(c *change, keys []string, began int64, open bool, err error) {
 	if open {
-		v.Outbox.Add(c.keys, outbox.KeyTarget, pending.Item{
+		v.Outbox.Add(keys, outbox.KeyTarget, pending.Item{
 			Remote: true, Expire: c.kind == bus.Expire, Publish: v.Bus != nil && !c.silent,
 		}, err)
 	} else if err == nil {
-		v.Outbox.Superseded(began, c.keys, outbox.KeyTarget)
+		v.Outbox.Superseded(began, keys, outbox.KeyTarget)
 	}
-	v.Outbox.RedeleteLater(c.keys)
+	v.Outbox.RedeleteLater(keys)
 }
 
 // publish tells the other processes of a change.
@@ -114,9 +150,9 @@ func (v *Invalidator) publish(ctx context.Context, c *change) error {
 	if c.silent {
 		return nil
 	}
-	err := v.Bus.Publish(ctx, c.kind, c.keys)
+	open, err := v.Bus.Publish(ctx, c.kind, c.keys)
 	if err != nil {
-		v.Outbox.Add(c.keys, outbox.KeyTarget, pending.Item{Publish: true}, err)
+		v.Outbox.Add(open, outbox.KeyTarget, pending.Item{Publish: true}, err)
 	}
 	return err
 }
@@ -145,8 +181,8 @@ func (v *Invalidator) result(op string, targets []string, errs ...error) error {
 func (v *Invalidator) Delete(ctx context.Context, keys []string, silent bool) error {
 	err := v.apply(ctx, &change{
 		op: "delete", kind: bus.Drop, keys: keys, silent: silent,
-		remote: func(ctx context.Context) (bool, error) { return all(v.Remote.Delete(ctx, keys)) },
-		memory: func(_ int, hash uint64, _ bool) { v.Memory.Delete(hash) },
+		remote: func(ctx context.Context, keys []string) (bool, error) { return all(v.Remote.Delete(ctx, keys)) },
+		memory: func(_ string, hash uint64, _ bool) { v.Memory.Delete(hash) },
 	})
 	v.emitKeys(v.Emit.Hooks().Deleted, keys, err)
 	return err
@@ -156,8 +192,8 @@ func (v *Invalidator) Delete(ctx context.Context, keys []string, silent bool) er
 func (v *Invalidator) Expire(ctx context.Context, keys []string, silent bool) error {
 	err := v.apply(ctx, &change{
 		op: "expire", kind: bus.Expire, keys: keys, silent: silent,
-		remote: func(ctx context.Context) (bool, error) { return all(v.Remote.Expire(ctx, keys)) },
-		memory: func(i int, hash uint64, _ bool) { v.Memory.Expire(keys[i], hash) },
+		remote: func(ctx context.Context, keys []string) (bool, error) { return all(v.Remote.Expire(ctx, keys)) },
+		memory: func(key string, hash uint64, _ bool) { v.Memory.Expire(key, hash) },
 	})
 	v.emitKeys(v.Emit.Hooks().Expired, keys, err)
 	return err

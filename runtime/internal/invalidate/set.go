@@ -43,10 +43,10 @@ func (v *Invalidator) Set(ctx context.Context, kind *entry.Kind, key string, val
 	var refused, refusedRemote error
 	err = v.apply(ctx, &change{
 		op: "set", kind: bus.Drop, keys: []string{key}, silent: p.SkipBusNotify,
-		remote: func(ctx context.Context) (bool, error) {
+		remote: func(ctx context.Context, _ []string) (bool, error) {
 			return v.setRemote(ctx, kind, it, p.SkipL2Write, errStamps, &refusedRemote)
 		},
-		memory: func(_ int, hash uint64, sure bool) {
+		memory: func(_ string, hash uint64, sure bool) {
 			// With two writers of one key, who was last in the shared tier is not known here:
 			// both leave memory to the next reader.
 			if sure {
@@ -76,7 +76,7 @@ func (v *Invalidator) newItem(ctx context.Context, kind *entry.Kind, key string,
 	defer v.Work.Leave()
 	ctx = context.WithoutCancel(ctx)
 	err = v.Remote.MakeStamps(ctx, cells, p.Life())
-	it = kind.New(key, value, presence, p, clock.Wall(), entry.Refs(cells))
+	it = kind.New(key, value, presence, p, clock.Wall(), v.Remote.Refs(cells))
 	if errLife := v.Remote.ProlongStamps(ctx, []*entry.Item{it}); errLife != nil && err == nil {
 		v.Emit.Warn("shared tier: write stamps", errLife)
 	}

@@ -2,6 +2,7 @@ package invalidate
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/cachegen/cachegen/runtime/event"
@@ -42,8 +43,8 @@ func (v *Invalidator) byTag(ctx context.Context, op string, tags []string, expir
 func (v *Invalidator) Clear(ctx context.Context, namespace []string, cache string) error {
 	stamp := entry.CacheStamp(namespace, cache)
 	err := v.rotateStamps(ctx, "clear", []string{entry.DescribeStamp(stamp)}, []string{stamp}, false)
-	if err == nil {
-		v.pruneBehind(strings.TrimSuffix(entry.KeyPrefix(v.Remote.Prefix, namespace), ":"))
+	if err == nil && v.Cleared != nil {
+		v.Cleared(strings.TrimSuffix(entry.KeyPrefix(v.Remote.Prefix, namespace), ":"))
 	}
 	if err != background.ErrClosed {
 		emit.Event(v.Emit, v.Emit.Hooks().Cleared, event.Invalidation{
@@ -63,18 +64,13 @@ func (v *Invalidator) rotateStamps(ctx context.Context, op string, targets, name
 		return background.ErrClosed
 	}
 	defer v.Work.Leave()
+	caller := ctx
 	ctx = context.WithoutCancel(ctx)
 	for _, name := range names {
 		v.Stamps.Announce(name) // what is loaded from here on may be stored, what was before may not
 	}
 	target := func(name string) pending.Target { return outbox.StampTarget(name, expire) }
-	began := clock.Mono()
-	errRemote := v.Remote.RotateStamps(ctx, names, expire)
-	if errRemote != nil { // before anyone may read the old ones and trust them
-		v.Outbox.Add(names, target, pending.Item{Remote: true, Publish: v.Bus != nil}, errRemote)
-	} else {
-		v.Outbox.Superseded(began, names, target)
-	}
+	errRemote := v.rotateChunks(caller, names, expire, target)
 	for _, name := range names {
 		v.Stamps.Change(name, expire, v.Remote.Exists())
 	}
@@ -82,9 +78,34 @@ func (v *Invalidator) rotateStamps(ctx context.Context, op string, targets, name
 	if expire {
 		kind = bus.ExpireStamp
 	}
-	errBus := v.Bus.Publish(ctx, kind, names)
+	open, errBus := v.Bus.Publish(ctx, kind, names)
 	if errBus != nil {
-		v.Outbox.Add(names, target, pending.Item{Publish: true}, errBus)
+		v.Outbox.Add(open, target, pending.Item{Publish: true}, errBus)
 	}
 	return v.result(op, targets, errRemote, errBus)
+}
+
+// rotateChunks changes stamps in the shared tier, some at a time as applyChunks. Those that
+// it has not reached are queued before anyone may read the old ones and trust them.
+func (v *Invalidator) rotateChunks(caller context.Context, names []string, expire bool, target func(string) pending.Target) error {
+	ctx := context.WithoutCancel(caller)
+	for some := names; len(some) > 0; {
+		n := len(some)
+		if v.Remote.Exists() {
+			n = v.Remote.WriteChunk(n, 0)
+		}
+		began := clock.Mono()
+		err := v.Remote.RotateStamps(ctx, some[:n], expire)
+		if err == nil {
+			v.Outbox.Superseded(began, some[:n], target)
+			some = some[n:]
+			if len(some) == 0 || caller.Err() == nil {
+				continue
+			}
+			err = fmt.Errorf("%d of %d stamps are left to be tried later: %w", len(some), len(names), caller.Err())
+		}
+		v.Outbox.Add(some, target, pending.Item{Remote: true, Publish: v.Bus != nil}, err)
+		return err
+	}
+	return nil
 }

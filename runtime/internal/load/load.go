@@ -171,7 +171,7 @@ func (l *Loader) runStages(ctx context.Context, cancel context.CancelCauseFunc, 
 		errStamps = l.makeStamps(ctx, ld, open)
 	}
 	for _, k := range open {
-		k.stamps = entry.Refs(k.cells)
+		k.stamps = l.Remote.Refs(k.cells)
 	}
 	started := clock.Wall()
 	if len(open) == 0 {
@@ -202,7 +202,7 @@ func (l *Loader) runStages(ctx context.Context, cancel context.CancelCauseFunc, 
 	errResult := l.addResultStamps(ctx, ld, loaded)
 	l.prolongStamps(ctx, loaded)
 	// Under stamps that only this process knows nobody else could use it.
-	l.store(ctx, ld.Request.Kind, loaded, errStamps == nil && errResult == nil)
+	l.store(ctx, ld.Request.Kind, loaded, errStamps == nil && errResult == nil, ld.Request.Policy.BatchMax)
 }
 
 // lookAgain ends the keys that the flight before this one has just loaded, or has just

@@ -46,13 +46,15 @@ func (l *Loader) fromRemote(ctx context.Context, ld *Load, keys []*Key) (open []
 	items, data, err := l.Remote.ReadEntries(ctx, l.Remote.ReadLimit(allHaveFallbacks), kind, &ld.Request.Policy, names, entry.Distinct(cells), extra...)
 	if err != nil {
 		l.Emit.Warn("shared tier: read", err)
-		return keys, err
 	}
 	for i, k := range keys {
 		k.plan.older = k.plan.older || data[i] != nil
 		if !l.finishFromRemote(kind, k, items[i]) {
 			open = append(open, k)
 		}
+	}
+	if err != nil {
+		return open, err
 	}
 	if extra != nil && len(open) > 0 {
 		ld.watch.SetNumber(ctx, data[len(keys)])

@@ -17,14 +17,14 @@ import (
 
 // store writes what a load has returned to the shared tier, if shared, and to memory, in
 // this order, unless a key has been invalidated meanwhile.
-func (l *Loader) store(ctx context.Context, kind *entry.Kind, keys []*Key, shared bool) {
+func (l *Loader) store(ctx context.Context, kind *entry.Kind, keys []*Key, shared bool, most int) {
 	for _, k := range keys {
 		if k.result.Item != nil {
 			k.result.Item.LocalOnly = true // until it is written to the shared tier
 		}
 	}
 	if l.Remote.Exists() && shared {
-		l.writeRemote(ctx, kind, keys)
+		l.writeChunks(ctx, kind, keys, most)
 	}
 	for _, k := range keys {
 		if l.Remote.Exists() && k.flight.Forced && !k.flight.Poisoned() {
@@ -63,9 +63,21 @@ type change struct {
 	allowed bool // the key has not been invalidated since its flight began
 }
 
+// writeChunks writes many keys some at a time, at most most if that is not zero: whoever changes one of them does not wait for
+// all. After a failure the others are not tried: the tier does not answer, and the callers wait.
+func (l *Loader) writeChunks(ctx context.Context, kind *entry.Kind, keys []*Key, most int) {
+	for len(keys) > 0 {
+		n := l.Remote.WriteChunk(len(keys), most)
+		if !l.writeRemote(ctx, kind, keys[:n]) {
+			return
+		}
+		keys = keys[n:]
+	}
+}
+
 // writeRemote writes to the shared tier what it is to keep, and removes what it is not to
-// keep, all at once.
-func (l *Loader) writeRemote(ctx context.Context, kind *entry.Kind, keys []*Key) {
+// keep, all at once. It returns false if the tier does not answer.
+func (l *Loader) writeRemote(ctx context.Context, kind *entry.Kind, keys []*Key) (answered bool) {
 	changes := l.planned(kind, keys)
 	hashes := make([]uint64, len(changes))
 	for i, c := range changes {
@@ -76,9 +88,10 @@ func (l *Loader) writeRemote(ctx context.Context, kind *entry.Kind, keys []*Key)
 		return changes[i].allowed
 	})
 	if turn == nil {
-		return
+		return true
 	}
 	defer turn.End()
+	answered = true
 	turn.Wait(l.Remote.TurnLimit())
 	var items, removals []*change
 	for i := range changes {
@@ -93,6 +106,7 @@ func (l *Loader) writeRemote(ctx context.Context, kind *entry.Kind, keys []*Key)
 	began := clock.Mono()
 	for i, err := range l.fill(ctx, items) {
 		l.written(kind.Cache, items[i], began, err)
+		answered = answered && (err == nil || remote.Refused(err))
 		if err == nil || remote.MayTakeEffect(err) { // what another process may pull is not this one's alone
 			items[i].key.result.Item.LocalOnly = false
 		}
@@ -107,7 +121,9 @@ func (l *Loader) writeRemote(ctx context.Context, kind *entry.Kind, keys []*Key)
 		for _, c := range removals {
 			l.written(kind.Cache, c, began, err)
 		}
+		answered = answered && (err == nil || remote.Refused(err))
 	}
+	return answered
 }
 
 // planned returns what the shared tier is to be changed to.

@@ -71,17 +71,7 @@ func (l *Lookups) getRemote(ctx context.Context, rq *load.Request, open []*read,
 		keys[i], r.mark = r.Key, l.Memory.Fence.Mark(r.Hash)
 	}
 	items, _, err := l.Remote.ReadEntries(ctx, l.Remote.Timeout, rq.Kind, &rq.Policy, keys, rq.Kind.Required)
-	if err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		l.Emit.Warn("shared tier: read", err)
-		if rq.Policy.SuppressL2Errors {
-			return nil
-		}
-		return fmt.Errorf("cachegen: %w", err)
-	}
-	for i, it := range items {
+	for i, it := range items { // also those that were read before an error
 		if it == nil {
 			continue
 		}
@@ -94,7 +84,17 @@ func (l *Lookups) getRemote(ctx context.Context, rq *load.Request, open []*read,
 			r.stale.Item, r.tier = it, event.L2
 		}
 	}
-	return nil
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	l.Emit.Warn("shared tier: read", err)
+	if rq.Policy.SuppressL2Errors {
+		return nil
+	}
+	return fmt.Errorf("cachegen: %w", err)
 }
 
 // finishRead returns what a read has found, if that is a value, and tells the hooks. It has

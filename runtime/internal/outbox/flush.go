@@ -11,6 +11,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/fence"
+	"github.com/cachegen/cachegen/runtime/internal/keytext"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
 )
 
@@ -28,13 +29,15 @@ func (o *Outbox) flush(ctx context.Context) (err error) {
 		}
 		o.Emit(err)
 	}()
-	for batch := range slices.Chunk(items, batchSize) {
-		if errNow := o.flushBatch(ctx, batch); errNow != nil {
+	for len(items) > 0 {
+		n := o.remote.WriteChunk(len(items), batchSize)
+		if errNow := o.flushBatch(ctx, items[:n]); errNow != nil {
 			err = errNow
 			if !errors.Is(err, drivers.ErrClosed) { // what is for the bus alone may still succeed
 				return err
 			}
 		}
+		items = items[n:]
 	}
 	return err
 }
@@ -138,7 +141,7 @@ func (o *Outbox) eachIfRefused(names []string, do func([]string) error) error {
 	for _, name := range names {
 		switch err := do([]string{name}); {
 		case errors.Is(err, drivers.ErrRefused):
-			o.emit.Warn("shared tier: pending invalidation refused, not tried again", err, "name", name)
+			o.emit.Warn("shared tier: pending invalidation refused, not tried again", err, "name", keytext.Show(name))
 		default:
 			errs = append(errs, err)
 		}
@@ -184,7 +187,7 @@ func (o *Outbox) publish(ctx context.Context, kind bus.Kind, items []pending.Ite
 	if len(names) == 0 {
 		return nil
 	}
-	if err := o.bus.Publish(ctx, kind, entry.Distinct(names)); err != nil {
+	if _, err := o.bus.Publish(ctx, kind, entry.Distinct(names)); err != nil {
 		again := make([]pending.Item, len(open)) // they may have left the queue
 		for i, it := range open {
 			again[i] = pending.Item{Target: it.Target, Publish: true}

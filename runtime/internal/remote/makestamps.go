@@ -3,12 +3,14 @@ package remote
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/keytext"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
 
@@ -88,7 +90,7 @@ func (t *Tier) make(ctx context.Context, cells []*stamp.Cell, life time.Duration
 	if len(foreign) > 0 {
 		// Foreign data is as good as none. A change that comes between is one more that no
 		// entry has.
-		t.Emit.Warn("shared tier: stamp cannot be read, it is replaced", fmt.Errorf("reserved key %q holds foreign data", foreign[0].Key))
+		t.Emit.Warn("shared tier: stamp cannot be read, it is replaced", fmt.Errorf("reserved key %s holds foreign data", keytext.Show(foreign[0].Key)))
 		if err := t.set(ctx, operation{}, foreign); err != nil {
 			return err
 		}
@@ -109,6 +111,19 @@ func (t *Tier) newStamp(name string, life time.Duration) drivers.Item {
 		ttl = plainStampTTL
 	}
 	return drivers.Item{Key: t.stampKey(name), Value: r.Bytes(), TTL: ttl}
+}
+
+// Refs returns the stamps that cells have now. One that has been removed since it was made is
+// replaced by one that only this process knows and that is read again before it is believed:
+// no entry carries none.
+func (t *Tier) Refs(cells []*stamp.Cell) []entry.StampRef {
+	refs := entry.Refs(cells)
+	for i := range refs {
+		for refs[i].Delete == 0 {
+			refs[i].Value = t.Stamps.Provide(refs[i].Cell, math.MinInt64)
+		}
+	}
+	return refs
 }
 
 // keepUntil returns until when to keep a stamp that is needed until a time: twice as long,

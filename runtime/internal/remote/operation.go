@@ -119,10 +119,22 @@ func (t *Tier) getBy(ctx context.Context, o operation, keys []string) (values []
 	if t.Driver == nil {
 		return make([][]byte, len(keys)), nil
 	}
-	o.name, o.keys, o.again = "read", len(keys), true
-	err = t.run(ctx, o, func(ctx context.Context) (err error) {
-		values, err = t.Driver.GetMany(ctx, keys)
-		return counted(err, len(values), len(keys))
+	o.name, o.again = "read", true
+	err = t.chunked(ctx, &t.pace.reads, len(keys), o.limit, nil, func(from, to int) error {
+		o := o
+		o.keys = to - from
+		return t.run(ctx, o, func(ctx context.Context) error {
+			some, err := t.Driver.GetMany(ctx, keys[from:to])
+			if err := counted(err, len(some), to-from); err != nil {
+				return err
+			}
+			if len(some) == len(keys) {
+				values = some
+			} else {
+				values = append(values[:from], some...)
+			}
+			return nil
+		})
 	})
 	return values, err
 }
@@ -141,16 +153,24 @@ func (t *Tier) Fill(ctx context.Context, items []drivers.Item) error {
 // set is never carried out twice: in between, another process could have stored something
 // newer.
 func (t *Tier) set(ctx context.Context, o operation, items []drivers.Item) error {
-	o.name, o.keys, o.limit, o.held = "write", len(items), t.Timeout, &t.refused.writes
-	err := t.run(ctx, o, func(ctx context.Context) error { return t.Driver.SetMany(ctx, items) })
-	t.markInDoubt(items, err)
-	return err
+	o.name, o.limit, o.held = "write", t.Timeout, &t.refused.writes
+	return t.chunked(ctx, &t.pace.writes, len(items), o.limit, valueSize(items), func(from, to int) error {
+		o, some := o, items[from:to]
+		o.keys = len(some)
+		t.noteItems(some)
+		err := t.run(ctx, o, func(ctx context.Context) error { return t.Driver.SetMany(ctx, some) })
+		t.markInDoubt(some, err)
+		return err
+	})
 }
 
 // Delete removes keys.
 func (t *Tier) Delete(ctx context.Context, keys []string) error {
-	o := operation{name: "delete", keys: len(keys), limit: t.Timeout, urgent: true, again: true}
-	return t.run(ctx, o, func(ctx context.Context) error { return t.Driver.DeleteMany(ctx, keys) })
+	return t.chunked(ctx, &t.pace.writes, len(keys), t.Timeout, nil, func(from, to int) error {
+		o := operation{name: "delete", keys: to - from, limit: t.Timeout, urgent: true, again: true}
+		t.noteDeleted(keys[from:to])
+		return t.run(ctx, o, func(ctx context.Context) error { return t.Driver.DeleteMany(ctx, keys[from:to]) })
+	})
 }
 
 // add stores new stamps where none are, and returns what is stored then. Each time that it
@@ -161,6 +181,7 @@ func (t *Tier) add(ctx context.Context, n int, stamps func() []drivers.Item) (st
 	o := operation{name: "add", keys: n, limit: t.Timeout, held: &t.refused.writes, again: true}
 	err = t.run(ctx, o, func(ctx context.Context) (err error) {
 		items := stamps()
+		t.noteItems(items)
 		if t.adder != nil {
 			stored, err = t.adder.AddMany(ctx, items)
 			return counted(err, len(stored), len(items))
@@ -185,6 +206,7 @@ func (t *Tier) swap(ctx context.Context, swaps []drivers.Swap) (swapped []bool, 
 
 func (t *Tier) swapBy(ctx context.Context, o operation, swaps []drivers.Swap) (swapped []bool, err error) {
 	o.name, o.keys, o.limit = "swap", len(swaps), t.Timeout
+	t.noteSwaps(swaps)
 	err = t.run(ctx, o, func(ctx context.Context) (err error) {
 		swapped, err = t.swapper.SwapMany(ctx, swaps)
 		return counted(err, len(swapped), len(swaps))

@@ -66,16 +66,42 @@ func inPlaceOf(keys, some []string, values [][]byte) [][]byte {
 	return all
 }
 
-// ReadEntries reads the items of keys and decodes them. It returns
-// what it has read, too: the values of keys and, behind them, of extra keys.
+// ReadEntries reads the items of keys and decodes them. It returns what it has read, too: the
+// values of keys and, behind them, of extra keys. When it fails in the middle of many keys, it
+// returns what it has of those before.
 func (t *Tier) ReadEntries(ctx context.Context, limit time.Duration, k *entry.Kind, p *policy.Policy, keys []string, cells []*stamp.Cell, extra ...string) (items []*entry.Item, data [][]byte, err error) {
 	n := len(keys)
+	if first := t.ReadChunk(n, p.BatchMax); first < n {
+		return t.readInChunks(ctx, limit, k, p, keys, cells, extra)
+	}
 	data, err = t.Read(ctx, limit, append(keys[:n:n], extra...), cells)
 	if err == nil {
 		items, err = t.DecodeEntries(ctx, k, p, keys, data[:n])
 	}
 	if err != nil {
-		return nil, nil, err
+		return make([]*entry.Item, n), make([][]byte, n+len(extra)), err
+	}
+	return items, data, nil
+}
+
+// readInChunks is ReadEntries for more keys than are read at a time.
+func (t *Tier) readInChunks(ctx context.Context, limit time.Duration, k *entry.Kind, p *policy.Policy, keys []string, cells []*stamp.Cell, extra []string) (items []*entry.Item, data [][]byte, err error) {
+	items, data = make([]*entry.Item, len(keys)), make([][]byte, len(keys)+len(extra))
+	for from := 0; from < len(keys); {
+		to := from + t.ReadChunk(len(keys)-from, p.BatchMax)
+		if err := ctx.Err(); err != nil && from > 0 {
+			return items, data, err
+		}
+		someItems, some, err := t.ReadEntries(ctx, limit, k, p, keys[from:to], cells, extra...)
+		copy(items[from:], someItems)
+		copy(data[from:to], some)
+		if err != nil {
+			return items, data, err
+		}
+		if from == 0 { // with the first, which is before a load
+			copy(data[len(keys):], some[to:])
+		}
+		from, extra, cells = to, nil, nil
 	}
 	return items, data, nil
 }

@@ -23,7 +23,10 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/background"
 	"github.com/cachegen/cachegen/runtime/internal/breaker"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
+	"github.com/cachegen/cachegen/runtime/internal/echo"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
+	"github.com/cachegen/cachegen/runtime/internal/indoubt"
+	"github.com/cachegen/cachegen/runtime/internal/pace"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
@@ -52,6 +55,8 @@ type Config struct {
 	Emit        *emit.Emitter
 	// Fail makes the error of an operation that callers get.
 	Fail func(op string, err error) error
+	// Watched reports whether the bus reports what changes in the tier; nil: it does not.
+	Watched func() bool
 	// Closed is called when the breaker closes.
 	Closed func()
 }
@@ -63,8 +68,10 @@ type Tier struct {
 	adder   drivers.Adder   // nil if the driver cannot add
 	swapper drivers.Swapper // nil if the driver cannot compare and swap
 	breaker breaker.Breaker
+	pace    struct{ reads, writes pace.Pace }
 	refused struct{ reads, writes breaker.Breaker } // what the server does not let us do
-	inDoubt inDoubt
+	inDoubt indoubt.Keys
+	written echo.Written // remembered while the bus watches the tier
 }
 
 // New returns a Tier.
@@ -125,6 +132,14 @@ func (t *Tier) Ready(ctx context.Context) error {
 		return d.Ready(ctx)
 	}
 	return nil
+}
+
+// Prune removes what is past its TTL, if the driver does not do so by itself.
+func (t *Tier) Prune(ctx context.Context) (int64, error) {
+	if p, ok := drivers.PrunerOf(t.Driver); ok {
+		return p.Prune(ctx)
+	}
+	return 0, nil
 }
 
 // TrustUntil returns until when a stamp that was read now is believed.

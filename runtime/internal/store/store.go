@@ -25,6 +25,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/memory"
 	"github.com/cachegen/cachegen/runtime/internal/outbox"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
+	"github.com/cachegen/cachegen/runtime/internal/prune"
 	"github.com/cachegen/cachegen/runtime/internal/random"
 	"github.com/cachegen/cachegen/runtime/internal/remote"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
@@ -101,6 +102,7 @@ type Store struct {
 	Memory     *memory.Memory
 	Outbox     *outbox.Outbox
 	Lookups    *lookup.Lookups
+	Pruner     *prune.Pruner
 	Invalidate *invalidate.Invalidator
 
 	config Config
@@ -119,14 +121,15 @@ func New(c Config) (*Store, error) {
 	s.Work = background.New(c.Background)
 	s.Stamps = stamp.NewTable(s.Random)
 	if c.Bus != nil {
-		s.Bus = bus.New(c.Bus, s.Emit, c.Prefix, s.Random(), c.L2Timeout)
+		s.Bus = bus.New(c.Bus, s.Emit, c.Prefix, s.Random(), c.L2Timeout, c.StampTrust)
 	}
 	queue := new(pending.Queue)
 	s.Remote = remote.New(remote.Config{
 		Driver: c.L2, Prefix: c.Prefix, Timeout: c.L2Timeout, SoftTimeout: c.L2SoftTimeout, StampTrust: c.StampTrust, BreakFor: c.BreakFor,
 		Stamps: s.Stamps, Pending: queue, Work: s.Work, Emit: s.Emit,
-		Fail:   func(op string, err error) error { return c.Errors.L2(c.Name, op, err) },
-		Closed: func() { s.Outbox.Wake() },
+		Fail:    func(op string, err error) error { return c.Errors.L2(c.Name, op, err) },
+		Watched: s.Bus.Watched,
+		Closed:  func() { s.Outbox.Wake() },
 	})
 	s.Memory = memory.New(memory.Config{
 		Driver: c.L1, Prefix: c.Prefix, Seed: maphash.MakeSeed(),
@@ -140,11 +143,13 @@ func New(c Config) (*Store, error) {
 			MaxLoadTime: c.MaxLoadTime, Panicked: c.Errors.Panic,
 		},
 	}
+	s.Pruner = &prune.Pruner{Remote: s.Remote, Work: s.Work, Emit: s.Emit}
 	s.Invalidate = &invalidate.Invalidator{
 		Memory: s.Memory, Remote: s.Remote, Outbox: s.Outbox, Bus: s.Bus, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit,
 		Fail: func(op string, targets []string, err error) error {
 			return c.Errors.Invalidation(c.Name, op, targets, err)
 		},
+		Cleared: s.Pruner.Behind,
 	}
 	if s.Bus == nil {
 		return s, nil

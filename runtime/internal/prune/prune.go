@@ -1,4 +1,11 @@
-package remote
+// Package prune removes from the shared tier what nobody can read any more: when a user asks
+// for it, and behind those who clear.
+//
+// A batch at a time is read and removed, each with the tier's own limits; only one prune runs
+// behind the callers of a store. A mutex guards what is to be pruned next, and is not held
+// meanwhile. The package decides nothing about what is valid: an entry goes if one of its
+// stamps is not current, and if it is still the one that was read.
+package prune
 
 import (
 	"context"
@@ -7,56 +14,66 @@ import (
 	"strings"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/runtime/internal/background"
+	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/guard"
+	"github.com/cachegen/cachegen/runtime/internal/remote"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
 
-// What bounds a batch of a prune: nobody else waits for more than that.
+// What bounds a batch: nobody else waits for more than that.
 const (
-	pruneEntries = 64
-	pruneStamps  = 1024
+	batchEntries = 64
+	batchStamps  = 1024
 )
+
+// A Pruner is that of one store.
+type Pruner struct {
+	Remote *remote.Tier
+	Work   *background.Work
+	Emit   *emit.Emitter
+
+	behind behind
+}
+
+// can reports whether the driver can do what is needed to remove what is invalid.
+func (p *Pruner) can() bool {
+	_, ok := drivers.ScannerOf(p.Remote.Driver)
+	return ok && p.Remote.CanSwap()
+}
 
 // Prune removes what nobody can read any more, and returns how much that was: what is past
 // its TTL, if the driver does not remove that by itself, and what is invalid by its stamps.
-func (t *Tier) Prune(ctx context.Context) (n int64, err error) {
-	if p, ok := drivers.PrunerOf(t.Driver); ok {
-		n, err = p.Prune(ctx)
+func (p *Pruner) Prune(ctx context.Context) (n int64, err error) {
+	n, err = p.Remote.Prune(ctx)
+	invalid, errInvalid := p.invalid(ctx, p.Remote.Prefix, func(batch func() error) error { return batch() })
+	if errInvalid != nil {
+		err = errors.Join(err, errInvalid)
 	}
-	dead, errDead := t.PruneInvalid(ctx, t.Prefix, func(batch func() error) error { return batch() })
-	if errDead != nil {
-		err = errors.Join(err, errDead)
-	}
-	return n + dead, err
+	return n + invalid, err
 }
 
-// CanPruneInvalid reports whether [Tier.PruneInvalid] does anything.
-func (t *Tier) CanPruneInvalid() bool {
-	_, ok := drivers.ScannerOf(t.Driver)
-	return ok && t.canSwap()
-}
-
-// PruneInvalid removes those entries of the store whose keys begin with prefix and which an
+// invalid removes those entries of the store whose keys begin with prefix and which an
 // invalidation by tag or a clear has made invalid: an entry that lives for ever would stay,
 // although nobody can read it. It goes through the keys a batch at a time, each of which is
 // carried out by around, and stops at the first error.
 //
 // An entry is removed only if it is still the one that was read. A stamp that it carries and
 // that was not current after that is never current again.
-func (t *Tier) PruneInvalid(ctx context.Context, prefix string, around func(batch func() error) error) (n int64, err error) {
-	scanner, ok := drivers.ScannerOf(t.Driver)
-	if !ok || !t.canSwap() {
+func (p *Pruner) invalid(ctx context.Context, prefix string, around func(batch func() error) error) (n int64, err error) {
+	scanner, ok := drivers.ScannerOf(p.Remote.Driver)
+	if !ok || !p.Remote.CanSwap() {
 		return 0, nil
 	}
 	err = guard.Call(func() error {
 		return scanner.Scan(ctx, prefix, func(keys []string) error {
 			keys = slices.DeleteFunc(slices.Clone(keys), func(key string) bool {
-				return !strings.HasPrefix(key, t.Prefix) || strings.HasPrefix(key[len(t.Prefix):], "!")
+				return !strings.HasPrefix(key, p.Remote.Prefix) || strings.HasPrefix(key[len(p.Remote.Prefix):], "!")
 			})
-			for some := range slices.Chunk(keys, pruneEntries) {
+			for some := range slices.Chunk(keys, batchEntries) {
 				err := around(func() error {
-					removed, err := t.pruneSome(ctx, some)
+					removed, err := p.some(ctx, some)
 					n += removed
 					return err
 				})
@@ -77,8 +94,8 @@ type suspect struct {
 	data []byte
 }
 
-func (t *Tier) pruneSome(ctx context.Context, keys []string) (removed int64, err error) {
-	values, err := t.get(ctx, t.Timeout, keys)
+func (p *Pruner) some(ctx context.Context, keys []string) (removed int64, err error) {
+	values, err := p.Remote.Read(ctx, p.Remote.Timeout, keys, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -91,22 +108,22 @@ func (t *Tier) pruneSome(ctx context.Context, keys []string) (removed int64, err
 		}
 		all = append(all, suspect{h, keys[i], data})
 		for _, s := range h.Stamps {
-			names = append(names, t.stampKey(s.Name))
+			names = append(names, p.Remote.StampKey(s.Name))
 		}
 	}
-	current, err := t.records(ctx, names)
+	current, err := p.records(ctx, names)
 	if err != nil {
 		return 0, err
 	}
-	all = slices.DeleteFunc(all, func(s suspect) bool { return t.valid(&s.Header, current) })
-	if all, err = t.withoutForeign(ctx, all, current); err != nil || len(all) == 0 {
+	all = slices.DeleteFunc(all, func(s suspect) bool { return p.valid(&s.Header, current) })
+	if all, err = p.withoutForeign(ctx, all, current); err != nil || len(all) == 0 {
 		return 0, err
 	}
 	swaps := make([]drivers.Swap, len(all))
 	for i, s := range all {
 		swaps[i] = drivers.Swap{Key: s.key, Old: s.data}
 	}
-	swapped, err := t.swapBy(ctx, operation{}, swaps)
+	swapped, err := p.Remote.DeleteUnchanged(ctx, swaps)
 	for _, ok := range swapped {
 		if ok {
 			removed++
@@ -116,11 +133,11 @@ func (t *Tier) pruneSome(ctx context.Context, keys []string) (removed int64, err
 }
 
 // records reads stamps by their keys.
-func (t *Tier) records(ctx context.Context, keys []string) (map[string]stamp.Record, error) {
+func (p *Pruner) records(ctx context.Context, keys []string) (map[string]stamp.Record, error) {
 	keys = entry.Distinct(keys)
 	found := make(map[string]stamp.Record, len(keys))
-	for some := range slices.Chunk(keys, pruneStamps) {
-		values, err := t.get(ctx, t.Timeout, some)
+	for some := range slices.Chunk(keys, batchStamps) {
+		values, err := p.Remote.Read(ctx, p.Remote.Timeout, some, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -135,9 +152,9 @@ func (t *Tier) records(ctx context.Context, keys []string) (map[string]stamp.Rec
 
 // valid reports whether an entry may be served, also as a stale one, by the stamps that are
 // current.
-func (t *Tier) valid(h *entry.Header, current map[string]stamp.Record) bool {
+func (p *Pruner) valid(h *entry.Header, current map[string]stamp.Record) bool {
 	for _, s := range h.Stamps {
-		r, ok := current[t.stampKey(s.Name)]
+		r, ok := current[p.Remote.StampKey(s.Name)]
 		if !ok || r.Delete != s.Delete || r.Expire != s.Expire && h.Grace <= 0 {
 			return false
 		}
@@ -148,19 +165,19 @@ func (t *Tier) valid(h *entry.Header, current map[string]stamp.Record) bool {
 // withoutForeign removes entries of other stores, whose keys may begin with this store's
 // prefix: those that carry the stamp which such a store has now. The prefix of a store is the
 // begin of its keys, up to a colon.
-func (t *Tier) withoutForeign(ctx context.Context, all []suspect, current map[string]stamp.Record) ([]suspect, error) {
+func (p *Pruner) withoutForeign(ctx context.Context, all []suspect, current map[string]stamp.Record) ([]suspect, error) {
 	others := make([][]string, len(all)) // keys of stamps
 	var names []string
 	for i, s := range all {
-		if r, ok := current[t.stampKey(entry.StoreStamp)]; ok && r.Delete == s.Stamps[0].Delete {
+		if r, ok := current[p.Remote.StampKey(entry.StoreStamp)]; ok && r.Delete == s.Stamps[0].Delete {
 			continue // of this store for certain
 		}
 		for end := 0; end >= 0; {
-			if prefix := s.key[:end]; prefix != t.Prefix {
-				others[i] = append(others[i], prefix+stampMark+entry.StoreStamp)
+			if prefix := s.key[:end]; prefix != p.Remote.Prefix {
+				others[i] = append(others[i], remote.StampKeyOf(prefix, entry.StoreStamp))
 			}
 			next := strings.IndexByte(s.key[end:], ':')
-			if end += next + 1; next < 0 || len(others[i]) > pruneStamps {
+			if end += next + 1; next < 0 || len(others[i]) > batchStamps {
 				break
 			}
 		}
@@ -169,7 +186,7 @@ func (t *Tier) withoutForeign(ctx context.Context, all []suspect, current map[st
 	if len(names) == 0 {
 		return all, nil
 	}
-	theirs, err := t.records(ctx, names)
+	theirs, err := p.records(ctx, names)
 	if err != nil {
 		return nil, err
 	}

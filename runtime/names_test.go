@@ -1,0 +1,53 @@
+package runtime_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/event"
+	"github.com/cachegen/cachegen/runtime/internal/faketier"
+)
+
+// Keys and tags come from users. In an error or a log line, none looks like a line of its own,
+// and none fills the disk.
+func TestNamesInErrorsAndLogLinesAreShortAndOnOneLine(t *testing.T) {
+	mayTell(t, "shared tier", "breaker", "pending", "invalidation", "invalidations")
+	forged := "1\n2026-12-01 ERROR all is lost"
+	long := strings.Repeat("x", 10<<20)
+	var log bytes.Buffer
+	var shared faketier.Shared
+	s := newStore(t, runtime.L2(&shared), runtime.WithHooks(event.LogHooks(slog.New(plainLines{&log}), slog.LevelInfo)))
+	c := newCache[string, int](t, s)
+	shared.Down(errors.New("disk"))
+	defer shared.Down(nil)
+	for what, err := range map[string]error{
+		"key": c.DeleteMany(t.Context(), forged, long), "tag": s.DeleteByTag(t.Context(), runtime.Tag(forged), runtime.Tag(long)),
+		"load": (&runtime.LoadError{Store: "main", Keys: []string{forged, long}, Err: errors.New("disk")}),
+	} {
+		if err == nil || strings.Contains(err.Error(), "\n2026") || len(err.Error()) > 1000 {
+			t.Errorf("%s: %d bytes: %.300v", what, len(err.Error()), err)
+		}
+	}
+	if strings.Contains(log.String(), "\n2026") || log.Len() > 20_000 {
+		t.Errorf("logged are %d bytes: %.300s", log.Len(), log.String())
+	}
+}
+
+// plainLines is a handler that quotes nothing, as some are.
+type plainLines struct{ to *bytes.Buffer }
+
+func (plainLines) Enabled(context.Context, slog.Level) bool { return true }
+func (p plainLines) WithAttrs([]slog.Attr) slog.Handler     { return p }
+func (p plainLines) WithGroup(string) slog.Handler          { return p }
+func (p plainLines) Handle(_ context.Context, r slog.Record) error {
+	fmt.Fprint(p.to, r.Message)
+	r.Attrs(func(a slog.Attr) bool { fmt.Fprint(p.to, " ", a.Key, "=", a.Value); return true })
+	fmt.Fprintln(p.to)
+	return nil
+}
