@@ -43,7 +43,8 @@ var rooms = []struct {
 	{"background", "gate"},
 	{"echo", "clock"},
 	{"scan", "reflectvalue"},
-	{"runtime/wire", "reflectvalue scan"},
+	{"reflectwire", "reflectvalue"},
+	{"runtime/wire", "reflectvalue reflectwire scan"},
 
 	// What is cached, and for how long.
 	{"policy", "clock random"},
@@ -83,7 +84,6 @@ var forTests = map[string]bool{"faketier": true, "storetest": true, "simulation"
 // outside are the packages from elsewhere that the runtime may import, by room. A driver
 // for a server, or for a cache, is no part of it.
 var outside = map[string]string{
-	"background":   "golang.org/x/sync/semaphore",
 	"bus":          "drivers",
 	"entry":        "drivers",
 	"faketier":     "drivers",
@@ -93,6 +93,7 @@ var outside = map[string]string{
 	"outbox":       "drivers",
 	"prune":        "drivers",
 	"reflectvalue": "github.com/vmihailenco/msgpack/v5", // names its interfaces
+	"reflectwire":  "github.com/vmihailenco/msgpack/v5", // as well
 	"remote":       "drivers",
 	"runtime":      "drivers",
 	"runtime/wire": "github.com/vmihailenco/msgpack/v5 github.com/vmihailenco/msgpack/v5/msgpcode",

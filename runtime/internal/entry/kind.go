@@ -14,9 +14,9 @@ import (
 )
 
 var (
-	// ErrSchema says that an entry was written by another codec, or for another shape of
-	// the type.
-	ErrSchema = errors.New("it was written for another shape of the value's type, or by another codec")
+	// ErrSchema says that an entry was written by another codec, for another shape of the type,
+	// or by a function that had another key pattern or other tags.
+	ErrSchema = errors.New("it was written for another shape of the value's type, under another key pattern or other tags, or by another codec")
 	// ErrMissingStamp says that an entry could not be cleared with its cache.
 	ErrMissingStamp = errors.New("it does not carry the stamps of its store, namespace and cache")
 	// ErrForeignStamp says that an entry carries what no entry of its cache has: a stamp that
@@ -38,6 +38,9 @@ type Kind struct {
 	// Copy returns a copy that shares no memory with a value. Nil: a value can be handed
 	// out as it is.
 	Copy func(any) any
+	// Lossy returns what decoding gives of a value, which is less than was encoded. Nil:
+	// nothing is lost.
+	Lossy func(any) (any, error)
 	// Keep returns a copy of a value that refers to no memory of the value's: what memory
 	// keeps. It fails if there can be none. Nil: a value can be kept as it is.
 	Keep func(any) (any, error)
@@ -60,8 +63,37 @@ type Kind struct {
 
 	// SetsTags says that a loader has set tags of its own before.
 	SetsTags atomic.Bool
+	untagged atomic.Int32 // loads that have set none
 	// ToldRefused says that it has been logged that memory does not keep a value of the cache.
 	ToldRefused atomic.Bool
+}
+
+// enoughUntagged is after how many loads that have set no tags it is believed that none does.
+const enoughUntagged = 100
+
+// Learn says that a loader has set so many tags of its own.
+func (k *Kind) Learn(tags int) {
+	switch {
+	case tags > 0:
+		k.SetsTags.Store(true)
+	case k.untagged.Load() < enoughUntagged:
+		k.untagged.Add(1)
+	}
+}
+
+// MayTellTags reports whether a load may tell tags that are not known before it. Of a function
+// that is new to this process it is not known whether its loader does.
+func (k *Kind) MayTellTags() bool {
+	return k.ResultTags != nil || k.SetsTags.Load() || k.untagged.Load() < enoughUntagged
+}
+
+// Function names the function whose entries they are, for what functions share. Caches of one
+// function in several namespaces are one; ad-hoc caches of one namespace are one, too.
+func (k *Kind) Function() string {
+	if k.Cache != "" {
+		return k.Cache
+	}
+	return k.Prefix
 }
 
 // Hold returns a value as a tier may keep it.
