@@ -23,6 +23,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/background"
 	"github.com/cachegen/cachegen/runtime/internal/breaker"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
+	"github.com/cachegen/cachegen/runtime/internal/doubt"
 	"github.com/cachegen/cachegen/runtime/internal/echo"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/pace"
@@ -69,7 +70,7 @@ type Tier struct {
 	breaker breaker.Breaker
 	pace    struct{ reads, writes pace.Pace }
 	refused struct{ reads, writes breaker.Breaker } // what the server does not let us do
-	inDoubt inDoubt
+	inDoubt doubt.Keys
 	written echo.Written // remembered while the bus watches the tier
 }
 
