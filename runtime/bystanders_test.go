@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,7 +34,7 @@ func loadAll(_ context.Context, missing []int) (map[int]int, error) {
 	return out, nil
 }
 
-// Who stores some keys does not wait for who stores others.
+// race R53: who stores some keys does not wait for who stores others.
 func TestFillsOfDifferentKeysDoNotWaitForEachOther(t *testing.T) {
 	for _, size := range []int{1, 100} {
 		bubble(t, func(t *testing.T) {
@@ -119,6 +120,127 @@ func TestAHugeDeletionDoesNotKeepOtherKeysFromBeingStored(t *testing.T) {
 		}
 		if n := shared.Calls("get") - reads; n != 0 {
 			t.Errorf("%d of 100 values that were set are not in memory", n)
+		}
+	})
+}
+
+// fill stores n values that are stale when it returns.
+func fill(t *testing.T, c *runtime.Cache[int, int], n int) {
+	t.Helper()
+	for k := range n {
+		if err := c.Set(t.Context(), k, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(2 * time.Second)
+}
+
+// race R53: a function whose loader hangs takes the places of the others neither while its loads run nor
+// after they have exceeded their limit. What it leaves behind is bounded, however long it is
+// asked for its values, and said. When its loads return it is refreshed again.
+func TestAFunctionThatHangsDoesNotKeepOthersFromBeingRefreshed(t *testing.T) {
+	mayTell(t, "load failed", "not loaded in the background", "not refreshed until")
+	for name, limit := range map[string]runtime.StoreOption{
+		"hard timeout": runtime.HardTimeout(10 * time.Second), "maximal load time": runtime.MaxLoadTime(10 * time.Second),
+	} {
+		t.Run(name, func(t *testing.T) {
+			inEveryShape(t, func(t *testing.T, in shape) {
+				s := newStore(t, in.tiers(), runtime.TTL(time.Second), runtime.Grace(24*time.Hour), limit, runtime.GraceBackoff(time.Second))
+				hangs, healthy := newCache[int, int](t, s.Namespace("hangs")), newCache[int, int](t, s.Namespace("healthy"))
+				release := make(chan struct{})
+				var hung atomic.Int64
+				hang := func(context.Context) (int, error) { // its context is ignored
+					hung.Add(1)
+					defer hung.Add(-1)
+					<-release
+					return 2, nil
+				}
+				fill(t, hangs, 300)
+				for round := range 50 {
+					for k := range 300 {
+						got, err := hangs.GetOrSet(t.Context(), k, hang)
+						want(t, got, err, 1)
+					}
+					synctest.Wait()
+					if n := hung.Load(); n > runtime.DefaultBackground {
+						t.Fatalf("round %d: %d loads that hang", round, n)
+					}
+					fill(t, healthy, 5)
+					var src source
+					src.value.Store(2)
+					for k := range 5 {
+						if _, err := healthy.GetOrSet(t.Context(), k, src.load); err != nil {
+							t.Fatal(err)
+						}
+					}
+					synctest.Wait()
+					if n := src.loads.Load(); n != 5 {
+						t.Fatalf("round %d: %d of 5 values of another function were refreshed", round, n)
+					}
+					time.Sleep(10 * time.Second)
+				}
+				close(release)
+				synctest.Wait()
+				time.Sleep(time.Minute)
+				var src source
+				src.value.Store(3)
+				for k := range 20 {
+					_, _ = hangs.GetOrSet(t.Context(), k, src.load)
+				}
+				synctest.Wait()
+				if n := src.loads.Load(); n != 20 {
+					t.Errorf("%d of 20 values are refreshed after the loads have returned", n)
+				}
+			})
+		})
+	}
+}
+
+// race R53: tags that are hot have their stamps read again at the same moment, and values that are due
+// are loaded all the same. The stamps are read many at a time.
+func TestHotTagsDoNotKeepValuesFromBeingRefreshed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		shared := tierWithSlow("get", 10*time.Millisecond)
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(shared), runtime.StampTrust(time.Minute)), runtime.TTL(time.Hour))
+		const tags = 10_000
+		var all sync.WaitGroup
+		for i := range tags {
+			all.Go(func() {
+				if err := c.Set(t.Context(), i, 1, runtime.Tags(runtime.Tag(strconv.Itoa(i)))); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if err := c.Set(t.Context(), -1, 1, runtime.TTL(time.Second), runtime.Grace(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		reads, start := shared.Calls("get"), time.Now()
+		for i := range tags {
+			got, err := c.GetOrSet(t.Context(), i, func(context.Context) (int, error) { return 2, nil })
+			want(t, got, err, 1)
+		}
+		var src source
+		src.value.Store(2)
+		got, err := c.GetOrSet(t.Context(), -1, src.load)
+		want(t, got, err, 1)
+		if time.Since(start) != 0 {
+			t.Error("hits have waited")
+		}
+		time.Sleep(time.Second)
+		wantLoads(t, &src, 1)
+		if n := shared.Calls("get") - reads; n > 60 {
+			t.Errorf("%d round trips for %d stamps", n, tags)
+		}
+		time.Sleep(time.Minute) // beyond the time in which the old stamps would be used
+		reads = shared.Calls("get")
+		for i := range tags {
+			got, err := c.GetOrSet(t.Context(), i, func(context.Context) (int, error) { return 2, nil })
+			want(t, got, err, 1)
+		}
+		if time.Since(start) > 2*time.Minute {
+			t.Error("stamps were not read in time")
 		}
 	})
 }

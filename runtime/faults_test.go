@@ -345,7 +345,7 @@ func TestAPanicErrorThatALoaderReturnsIsAnError(t *testing.T) {
 }
 
 func TestLoadsLeftBehindAreBounded(t *testing.T) {
-	mayTell(t, "load failed")
+	mayTell(t, "load failed", "not loaded in the background")
 	for _, l2 := range []bool{false, true} {
 		t.Run(fmt.Sprint("l2only=", l2), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -63,6 +63,7 @@ func (d *diary) hooks() event.Hooks {
 		Loaded: func(e event.Load) {
 			d.add("loaded %v %v%s%s%s", e.Keys, e.Took, mark(e.Err != nil, "failed"), mark(e.Refresh, "refresh"), mark(e.Background, "background"))
 		},
+		Skipped:    func(e event.Skip) { d.add("skipped %s %d: %d run, %d left", e.Cache, e.Keys, e.Running, e.Left) },
 		Written:    func(e event.Write) { d.add("written %s%s", e.Key, mark(e.Loaded, "loaded")) },
 		Deleted:    invalidated("deleted"),
 		Expired:    invalidated("expired"),
@@ -125,6 +126,34 @@ func TestHooksTellWhatHappensInMemory(t *testing.T) {
 	})
 }
 
+func TestHooksTellWhatIsNotLoadedInTheBackground(t *testing.T) {
+	mayTell(t, "not loaded in the background", "not refreshed until")
+	inEveryShapeWithMemory(t, func(t *testing.T, in shape) {
+		var d diary
+		s := newStore(t, in.tiers(), runtime.MaxBackground(2), runtime.TTL(time.Second), runtime.Grace(time.Hour),
+			runtime.HardTimeout(10*time.Second), runtime.WithHooks(event.Hooks{Skipped: d.hooks().Skipped}))
+		c := newCache[int, int](t, s)
+		fill(t, c, 3)
+		release := make(chan struct{})
+		read := func(k int) {
+			t.Helper()
+			got, err := c.GetOrSet(t.Context(), k, func(context.Context) (int, error) { <-release; return 2, nil })
+			want(t, got, err, 1)
+		}
+		read(0)
+		wantLines(t, &d)
+		read(1)
+		wantLines(t, &d, "skipped  1: 1 run, 0 left")
+		time.Sleep(11 * time.Second)
+		read(1)
+		wantLines(t, &d, "skipped  1: 0 run, 1 left")
+		close(release)
+		synctest.Wait()
+		read(1)
+		wantLines(t, &d)
+	})
+}
+
 func TestHooksTellOfTheSharedTierAndTheBus(t *testing.T) {
 	mayTell(t, theSharedTierFails...)
 	mayTell(t, "another shape", "cannot be read", "unreadable")
@@ -141,9 +170,9 @@ func TestHooksTellOfTheSharedTierAndTheBus(t *testing.T) {
 		_, b := open(&other)
 		var src source
 		_, _ = a.GetOrSet(t.Context(), 7, src.load)
-		wantLines(t, &d, "L2 read 2", "L2 add 1", "loaded [7] 0s", "L2 write 1", "written 7 loaded", "miss 7")
+		wantLines(t, &d, "L2 read 3", "L2 add 1", "L2 add 1", "loaded [7] 0s", "L2 write 1", "written 7 loaded", "miss 7")
 		_, _ = b.GetOrSet(t.Context(), 7, src.load)
-		wantLines(t, &other, "L2 read 2", "hit 7 L2")
+		wantLines(t, &other, "L2 read 3", "hit 7 L2")
 		_ = b.Delete(t.Context(), 7)
 		wantLines(t, &other, "L2 delete 1", "published drop [7]", "deleted [7] []  ")
 		wantLines(t, &d, "received drop [7]")
@@ -188,7 +217,7 @@ func TestHooksTellOfEachKeyOfABatch(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantLines(t, &d, "hit 1 L1", "L2 read 2", "loaded [3] 0s", "L2 write 1", "written 3 loaded", "hit 2 L2", "miss 3")
+		wantLines(t, &d, "hit 1 L1", "L2 read 3", "L2 add 1", "loaded [3] 0s", "L2 write 1", "written 3 loaded", "hit 2 L2", "miss 3")
 		_, _ = c.GetMany(t.Context(), []int{1, 2, 4})
 		wantLines(t, &d, "hit 1 L1", "hit 2 L1", "L2 read 1", "miss 4")
 	})

@@ -82,7 +82,6 @@ var forTests = map[string]bool{"faketier": true, "storetest": true, "simulation"
 // outside are the packages from elsewhere that the runtime may import, by room. A driver
 // for a server, or for a cache, is no part of it.
 var outside = map[string]string{
-	"background":   "golang.org/x/sync/semaphore",
 	"bus":          "drivers",
 	"entry":        "drivers",
 	"faketier":     "drivers",

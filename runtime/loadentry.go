@@ -53,8 +53,7 @@ func (e *LoadEntry) SetOptions(options ...CallOption) {
 // SetTTL is SetOptions([TTL](d)). Zero or less stores nothing.
 func (e *LoadEntry) SetTTL(d time.Duration) { e.SetOptions(TTL(d)) }
 
-// SetTags adds tags to the entry. A tag that this process did not know when the load
-// began may cost one more load if this function has never set tags before.
+// SetTags adds tags to the entry.
 func (e *LoadEntry) SetTags(tags ...Tag) { e.SetOptions(Tags(tags...)) }
 
 // Skip keeps the value from being stored. Callers of this load get it, and what was

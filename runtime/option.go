@@ -107,21 +107,19 @@ func RefreshAtPercent(p int) Option {
 	return option(func(o *policy.Options) { o.Refresh = policy.Some(policy.Span{Percent: p}) })
 }
 
-// ErrorTTL is how long the failure of a loader is remembered when no grace value
-// was served instead: GetOrSet returns the error again without loading. This process
-// remembers it, for the callers of one key; whatever invalidates or sets the key
-// makes it forget. Panics, [ErrClosed] and loads that were cancelled because nobody
-// waited any more are not remembered; [ErrTimeout] is. Zero, the default, remembers
-// nothing.
+// ErrorTTL is how long the failure of a loader is remembered when no grace value was served instead:
+// GetOrSet returns the error again without loading. This process remembers it, for the callers of
+// one key; whatever invalidates or sets the key makes it forget. Panics, [ErrClosed] and loads that
+// were cancelled because nobody waited any more are not remembered; [ErrTimeout] is. Zero, the
+// default, remembers nothing.
 func ErrorTTL(d time.Duration) Option {
 	return option(func(o *policy.Options) { o.ErrorTTL = policy.Some(d) })
 }
 
-// LockTimeout is how long a caller waits for a load of its key that another caller
-// began. Then it is served the grace value, if there is one, or else begins a load
-// beside the other: callers who wait too long for one load share the next. While 4 loads
-// of a key run none is begun, and the caller waits for one of them to end. Of loads that
-// run beside each other the first to end is stored. Zero, the default, is no limit.
+// LockTimeout is how long a caller waits for a load of its key that another caller began. Then
+// it is served the grace value, if there is one, or else begins a load beside the other: callers
+// who wait too long for one load share the next. While 4 loads of a key run, it waits for one to
+// end. Of loads beside each other the first to end is stored. Zero, the default, is no limit.
 func LockTimeout(d time.Duration) Option {
 	return option(func(o *policy.Options) { o.LockTimeout = policy.Some(d) })
 }

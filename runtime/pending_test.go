@@ -575,7 +575,7 @@ func TestADriverThatReturnsTooLittle(t *testing.T) {
 		src.value.Store(1)
 		got, err := c.GetOrSet(t.Context(), 7, src.load)
 		want(t, got, err, 1)
-		if _, err := c.GetOrSet(t.Context(), 7, src.load, runtime.SuppressL2Errors(false)); err == nil || !strings.Contains(err.Error(), "0 results for 2 keys") {
+		if _, err := c.GetOrSet(t.Context(), 7, src.load, runtime.SuppressL2Errors(false)); err == nil || !strings.Contains(err.Error(), "0 results for 3 keys") {
 			t.Error(err)
 		}
 	})

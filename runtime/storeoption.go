@@ -66,9 +66,8 @@ func WithCodec(codec Codec) SharedOption {
 	}
 }
 
-// Logger says where a store reports what callers do not see: loads that fail while a
-// grace value is served, tiers that do not answer. The default, and nil, is
-// slog.Default().
+// Logger says where a store reports what callers do not see: loads that fail while a grace value
+// is served, tiers that do not answer. The default, and nil, is slog.Default().
 func Logger(logger *slog.Logger) SharedOption {
 	return sharedOption{
 		func(c *storeConfig) { c.Logger = logger },
@@ -83,9 +82,9 @@ func MaxLoadTime(d time.Duration) StoreOption {
 	return storeOption(func(c *storeConfig) { c.MaxLoadTime = d })
 }
 
-// MaxBackground is how many loads may run at a time for which no caller waits.
-// Beyond it stale values are served without being refreshed; zero never
-// refreshes in the background. The default is 256.
+// MaxBackground is how many loads may run at a time for which no caller waits; a function takes
+// at most as many as it leaves free. Beyond that, or while half as many loads of a function have
+// been given up and not returned, its stale values are not refreshed. The default is 256.
 func MaxBackground(n int) StoreOption {
 	return storeOption(func(c *storeConfig) { c.Background = n })
 }
@@ -96,9 +95,8 @@ func L2Timeout(d time.Duration) StoreOption {
 	return storeOption(func(c *storeConfig) { c.L2Timeout = d })
 }
 
-// L2SoftTimeout bounds a read of the shared tier where there is a grace value to fall
-// back to. After it the read goes on as if the tier did not have the key. Zero, the
-// default, is no bound but [L2Timeout].
+// L2SoftTimeout bounds a read of the shared tier where there is a grace value to fall back to. After
+// it the read goes on as if the tier did not have the key. Zero, the default, is [L2Timeout].
 func L2SoftTimeout(d time.Duration) StoreOption {
 	return storeOption(func(c *storeConfig) { c.L2SoftTimeout = d })
 }
@@ -117,8 +115,7 @@ func L2CircuitBreakerDuration(d time.Duration) SharedOption {
 	}
 }
 
-// WithHooks lets a program see what a store does, or all stores of [NewStores].
-// Given more than once, all hooks are called.
+// WithHooks lets a program see what a store does, or all stores of [NewStores]. All are called.
 func WithHooks(h event.Hooks) SharedOption {
 	return sharedOption{
 		func(c *storeConfig) { c.Hooks = event.Join(c.Hooks, h) },

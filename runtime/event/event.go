@@ -46,6 +46,15 @@ type Load struct {
 	Background   bool // no caller waited for it any more, or ever
 }
 
+// A Skip is a load in the background that was not begun, or that was not left to run there
+// after its callers had been served, because there was no place for its function.
+type Skip struct {
+	Store, Cache string
+	Keys         int // how many are not loaded
+	Running      int // loads of the function that run in the background
+	Left         int // loads of the function that have been given up, at their time limit or because nobody waits, and have not returned
+}
+
 // A Write is a value that has been stored, in one tier at least. A tier that does not take
 // the value makes a [Refusal].
 type Write struct {

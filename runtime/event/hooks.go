@@ -17,6 +17,9 @@ type Hooks struct {
 	// its result. The hook must not load the keys of the event: that load would wait
 	// for the hook.
 	Loaded func(Load)
+	// Skipped is called when values that are stale or due are not loaded in the background,
+	// because too many loads run there. It runs on the goroutine of the read.
+	Skipped func(Skip)
 	// Written is called when a value has been stored. For a loaded value that is before
 	// the callers who wait have it: in a store without a memory tier the hook must not
 	// load that key, because that load would wait for the hook.
@@ -50,7 +53,8 @@ type Hooks struct {
 func Join(first, second Hooks) Hooks {
 	return Hooks{
 		Hit: both(first.Hit, second.Hit), Miss: both(first.Miss, second.Miss),
-		Loaded: both(first.Loaded, second.Loaded), Written: both(first.Written, second.Written), Refused: both(first.Refused, second.Refused),
+		Loaded: both(first.Loaded, second.Loaded), Skipped: both(first.Skipped, second.Skipped),
+		Written: both(first.Written, second.Written), Refused: both(first.Refused, second.Refused),
 		Deleted: both(first.Deleted, second.Deleted), Expired: both(first.Expired, second.Expired), Cleared: both(first.Cleared, second.Cleared),
 		Published: both(first.Published, second.Published), Received: both(first.Received, second.Received),
 		Operation: both(first.Operation, second.Operation), Breaker: both(first.Breaker, second.Breaker),

@@ -47,6 +47,10 @@ func LogHooks(logger *slog.Logger, level slog.Level) Hooks {
 			log(e.Err, "loaded", slog.String("store", e.Store), slog.String("cache", e.Cache), slog.Any("keys", names(e.Keys)),
 				slog.Duration("took", e.Took), slog.Bool("refresh", e.Refresh), slog.Bool("background", e.Background))
 		},
+		Skipped: func(e Skip) {
+			log(nil, "not loaded in the background", slog.String("store", e.Store), slog.String("cache", e.Cache), slog.Int("keys", e.Keys),
+				slog.Int("running", e.Running), slog.Int("left", e.Left))
+		},
 		Written: func(e Write) {
 			log(nil, "written", slog.String("store", e.Store), slog.String("cache", e.Cache), slog.String("key", keytext.Show(e.Key)), slog.Bool("loaded", e.Loaded))
 		},

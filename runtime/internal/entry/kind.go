@@ -60,8 +60,37 @@ type Kind struct {
 
 	// SetsTags says that a loader has set tags of its own before.
 	SetsTags atomic.Bool
+	untagged atomic.Int32 // loads that have set none
 	// ToldRefused says that it has been logged that memory does not keep a value of the cache.
 	ToldRefused atomic.Bool
+}
+
+// enoughUntagged is after how many loads that have set no tags it is believed that none does.
+const enoughUntagged = 100
+
+// Learn says that a loader has set so many tags of its own.
+func (k *Kind) Learn(tags int) {
+	switch {
+	case tags > 0:
+		k.SetsTags.Store(true)
+	case k.untagged.Load() < enoughUntagged:
+		k.untagged.Add(1)
+	}
+}
+
+// MayTellTags reports whether a load may tell tags that are not known before it. Of a function
+// that is new to this process it is not known whether its loader does.
+func (k *Kind) MayTellTags() bool {
+	return k.ResultTags != nil || k.SetsTags.Load() || k.untagged.Load() < enoughUntagged
+}
+
+// Function names the function whose entries they are, for what functions share. Caches of one
+// function in several namespaces are one; ad-hoc caches of one namespace are one, too.
+func (k *Kind) Function() string {
+	if k.Cache != "" {
+		return k.Cache
+	}
+	return k.Prefix
 }
 
 // Hold returns a value as a tier may keep it.

@@ -15,7 +15,12 @@ type Batch struct {
 	abandoned  bool       // cancelled, because no flight was wanted
 	background bool       // some flights go on although nobody waits
 	cancel     context.CancelCauseFunc
+	acquire    func() bool // see OnDetach
 }
+
+// OnDetach says what has to allow the load to go on in the background. Without it, it may
+// not. It is called before anyone else can join a flight of the batch.
+func (b *Batch) OnDetach(acquire func() bool) { b.acquire = acquire }
 
 // OnAbandoned says how to cancel the load when the last waiter of all its flights
 // leaves. If that has happened already, cancel is called at once. stop takes it back.
@@ -91,12 +96,11 @@ func (b *Batch) cancelIfUnwanted() {
 	}
 }
 
-// detach lets the load go on in the background if acquire allows it. acquire is
-// called at most until it returns true once.
-func (b *Batch) detach(acquire func() bool) bool {
+// detach lets the load go on in the background if it is allowed to.
+func (b *Batch) detach() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.background && acquire() {
+	if !b.background && b.acquire != nil && b.acquire() {
 		b.background = true
 	}
 	return b.background

@@ -339,15 +339,17 @@ func (f *Flight[T]) Leave() {
 	}
 }
 
-// Detach lets f go on when nobody waits for it any more, if acquire allows the load to
-// go on in the background. acquire is not called if the load does already, or if f has
-// finished.
-func (f *Flight[T]) Detach(acquire func() bool) {
+// Detach lets f go on when nobody waits for it any more, if what [Batch.OnDetach] was given
+// allows the load to go on in the background. That is not asked if the load does already, or
+// if f has finished. It reports whether it was refused.
+func (f *Flight[T]) Detach() (refused bool) {
 	f.shard.mu.Lock()
 	defer f.shard.mu.Unlock()
-	if !f.finished && !f.background && f.batch.detach(acquire) {
-		f.background = true
+	if f.finished || f.background {
+		return false
 	}
+	f.background = f.batch.detach()
+	return !f.background
 }
 
 // Finish gives f its result, once; later calls change nothing and return false. With

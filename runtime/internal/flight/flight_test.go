@@ -154,11 +154,16 @@ func TestALoadIsDetachedOnce(t *testing.T) {
 	g := NewGroup[int]()
 	batch := &Batch{}
 	f := g.Join("a", false, batch, none).Flight
-	asked := 0
-	f.Detach(func() bool { asked++; return false })
-	f.Detach(func() bool { asked++; return true })
-	f.Detach(func() bool { asked++; return true })
-	if asked != 2 || !batch.Background() {
+	if !f.Detach() || batch.Background() {
+		t.Fatal("detached although nobody allows it")
+	}
+	asked, allowed := 0, false
+	batch.OnDetach(func() bool { asked++; return allowed })
+	if !f.Detach() {
+		t.Fatal("detached although it is refused")
+	}
+	allowed = true
+	if f.Detach() || f.Detach() || asked != 2 || !batch.Background() {
 		t.Fatal(asked, batch.Background())
 	}
 	f.Leave()
@@ -166,7 +171,9 @@ func TestALoadIsDetachedOnce(t *testing.T) {
 		t.Fatal("given up")
 	}
 	f.Finish(1, nil, false)
-	f.Detach(func() bool { t.Error("asked after it had finished"); return true })
+	if other, _, _ := join(g, "b"); other.Finish(1, nil, false) && other.Detach() {
+		t.Error("refused after it had finished")
+	}
 }
 
 func TestWhoGoesPastAFlightSharesTheNext(t *testing.T) {

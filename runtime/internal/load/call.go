@@ -22,6 +22,7 @@ func (l *Loader) callLoader(ctx context.Context, cancel context.CancelCauseFunc,
 			for _, k := range keys {
 				l.finishOverdue(ld, k)
 			}
+			l.leave(ld)
 		})
 		defer timer.Stop()
 	}

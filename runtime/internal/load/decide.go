@@ -17,9 +17,7 @@ import (
 func (l *Loader) decide(rq *Request, k *Key, started int64) {
 	h, kind := k.said.handle, rq.Kind
 	p := rq.Policy.Apply(h.given.Options)
-	if len(h.given.Tags) > 0 {
-		kind.SetsTags.Store(true)
-	}
+	kind.Learn(len(h.given.Tags))
 	k.plan.localOnly = p.SkipL2Write
 	if h.notModified != nil {
 		k.result = Result{Item: kind.Renew(h.notModified, &p, started, k.stamps)}

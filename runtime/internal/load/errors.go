@@ -14,6 +14,8 @@ var (
 	ErrRecursive = errors.New("cachegen: loader asked for a key that it is loading")
 	// ErrNotLoaded says that a loader of many keys has not returned this one.
 	ErrNotLoaded = errors.New("not among the keys that the loader returned")
+
+	errNoPlace = errors.New("no place is left for the function (see MaxBackground)")
 )
 
 type timeout struct{}

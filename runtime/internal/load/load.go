@@ -7,8 +7,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/background"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
+	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/flight"
 	"github.com/cachegen/cachegen/runtime/internal/memory"
@@ -16,15 +18,23 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
 
-// A Load is one load, of one key or of several. The zero Load with a Request is ready.
+// A Load is one load, of one key or of several. Use [Loader.New].
 type Load struct {
 	Request *Request
 	Refresh bool // there is a value, which is served meanwhile
 	Batch   flight.Batch
+	Place   *background.Place // in the background; held by a refresh, and by a load that nobody waits for any more
 
 	keys  []*Key
 	watch remote.TagWatch
 	panic atomic.Pointer[error] // of the loader or of a driver
+}
+
+// New returns a load for a request.
+func (l *Loader) New(rq *Request, refresh bool) *Load {
+	ld := &Load{Request: rq, Refresh: refresh, Place: l.Work.Place(rq.Kind.Function())}
+	ld.Batch.OnDetach(ld.Place.TryAcquire)
+	return ld
 }
 
 // Add adds a key whose flight the caller leads. With a refresh, a fresh value that is due
@@ -121,14 +131,13 @@ func (l *Loader) run(ctx context.Context, ld *Load) {
 			k.flight.Release()
 		}
 	}()
-	defer func() {
-		if ld.Batch.Background() {
-			l.Work.Release()
-		}
-	}()
+	defer ld.Place.Release()
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
-	defer ld.Batch.OnAbandoned(cancel)()
+	defer ld.Batch.OnAbandoned(func(cause error) {
+		cancel(cause)
+		ld.Place.Leave()
+	})()
 	defer context.AfterFunc(l.Work.Context, func() { cancel(background.ErrClosed) })()
 
 	abandon := time.AfterFunc(l.MaxLoadTime, func() {
@@ -137,6 +146,7 @@ func (l *Loader) run(ctx context.Context, ld *Load) {
 			k.flight.Finish(nil, ErrTimeout, false)
 		}
 		cancel(ErrTimeout)
+		l.leave(ld)
 	})
 	defer abandon.Stop()
 
@@ -156,6 +166,27 @@ func (l *Loader) run(ctx context.Context, ld *Load) {
 		}
 	}()
 	l.runStages(ctx, cancel, ld)
+}
+
+// leave gives the place in the background back of a load that has exceeded its limit. It is
+// called when all flights of the load have finished, so that none is detached afterwards.
+func (l *Loader) leave(ld *Load) {
+	if last := ld.Place.Leave(); last {
+		l.Emit.Warn("loads in the background have exceeded their limit and have not returned, the function is not refreshed until some have",
+			ErrTimeout, "cache", ld.Request.Kind.Cache, "loads", l.Work.MaxLeft())
+	}
+}
+
+// NotBegun says that n keys are not loaded in the background although that was asked for,
+// because there is no place.
+func (l *Loader) NotBegun(ld *Load, n int) {
+	if l.Work.Places() == 0 {
+		return
+	}
+	cache := ld.Request.Kind.Cache
+	use, _ := ld.Place.Use()
+	l.Emit.Warn("stale values are not loaded in the background, where too many loads run", errNoPlace, "cache", cache, "running", use.Running, "left", use.Left)
+	emit.Event(l.Emit, l.Emit.Hooks().Skipped, event.Skip{Store: l.Emit.Store, Cache: cache, Keys: n, Running: use.Running, Left: use.Left})
 }
 
 // runStages looks where values might be, loads those that are nowhere, and stores them.
@@ -187,6 +218,10 @@ func (l *Loader) runStages(ctx context.Context, cancel context.CancelCauseFunc, 
 		l.fail(ctx, ld, open, &unreadError{fmt.Errorf("cachegen: %w", errRemote), &ld.Batch})
 		return
 	}
+	if !l.mayLoad(ctx, ld, open) {
+		l.NotBegun(ld, len(open))
+		return
+	}
 	l.callLoader(ctx, cancel, ld, open)
 	loaded := make([]*Key, 0, len(open)) // not in place: the hard timeout looks at open
 	for _, k := range open {
@@ -203,6 +238,29 @@ func (l *Loader) runStages(ctx context.Context, cancel context.CancelCauseFunc, 
 	l.prolongStamps(ctx, loaded)
 	// Under stamps that only this process knows nobody else could use it.
 	l.store(ctx, ld.Request.Kind, loaded, errStamps == nil && errResult == nil, ld.Request.Policy.BatchMax)
+}
+
+// mayLoad reports whether the loader is to be called. If all of keys have a stale value that is
+// served at once, the load is one in the background, and needs a place there. If it would only
+// be waited for a while, it is not begun if too many of the function's are left behind already.
+// Then the keys end with their stale values.
+func (l *Loader) mayLoad(ctx context.Context, ld *Load, keys []*Key) bool {
+	for _, k := range keys {
+		if !k.fallback.IfSlow() || !l.Usable(ctx, k.fallback) {
+			return true
+		}
+	}
+	if !ld.Refresh && ld.Request.Policy.SoftTimeout == 0 {
+		if ld.Place.TryAcquire() {
+			return true
+		}
+	} else if _, tooMuch := ld.Place.Use(); ld.Refresh || !tooMuch {
+		return true
+	}
+	for _, k := range keys {
+		k.result = Result{Item: k.fallback.Item}
+	}
+	return false
 }
 
 // lookAgain ends the keys that the flight before this one has just loaded, or has just

@@ -35,7 +35,7 @@ var (
 
 // A run is one load of some keys.
 type run struct {
-	load.Load
+	*load.Load
 	s       *storetest.Store
 	flights []*memory.Flight
 }
@@ -47,8 +47,7 @@ func begin(ctx context.Context, s *storetest.Store, rq load.Request, keys ...str
 
 // beginInstead is begin with something that can be served instead.
 func beginInstead(ctx context.Context, s *storetest.Store, rq load.Request, instead load.Fallback, keys ...string) *run {
-	r := &run{s: s}
-	r.Request = &rq
+	r := &run{Load: s.Lookups.Load.New(&rq, false), s: s}
 	for i, key := range keys {
 		var f *memory.Flight
 		if rq.ForceFresh {
@@ -61,7 +60,7 @@ func beginInstead(ctx context.Context, s *storetest.Store, rq load.Request, inst
 		q.Index = i
 		r.Add(q, f, instead)
 	}
-	s.Lookups.Load.Start(ctx, &r.Load)
+	s.Lookups.Load.Start(ctx, r.Load)
 	return r
 }
 

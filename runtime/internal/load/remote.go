@@ -39,7 +39,7 @@ func (l *Loader) fromRemote(ctx context.Context, ld *Load, keys []*Key) (open []
 		cells = append(cells, k.cells...)
 	}
 	var extra []string
-	if kind.ResultTags != nil || kind.SetsTags.Load() {
+	if kind.MayTellTags() {
 		extra = []string{ld.watch.Key()}
 	}
 	allHaveFallbacks := !slices.ContainsFunc(keys, func(k *Key) bool { return !k.fallback.IfSlow() })

@@ -13,7 +13,7 @@ import (
 // joinFlights finds a flight for each lookup. The caller leads those whose keys nobody
 // loads, in one load. A lookup for a key that the caller is loading itself ends.
 func (l *Lookups) joinFlights(ctx context.Context, rq *load.Request, open []*lookup) {
-	own := &load.Load{Request: rq}
+	own := l.Load.New(rq, false)
 	for _, q := range open {
 		leader := l.joinFlight(rq, q, own)
 		if !leader && l.within(ctx, q) {
@@ -83,10 +83,14 @@ func (l *Lookups) endWithin(ctx context.Context, q *lookup) {
 // refresh loads in the background what lookups have ended with, unless somebody does
 // already, or too much runs in the background.
 func (l *Lookups) refresh(ctx context.Context, rq *load.Request, due []*lookup) {
-	if len(due) == 0 || !l.Work.TryAcquire() {
+	if len(due) == 0 {
 		return
 	}
-	own := &load.Load{Request: rq, Refresh: true}
+	own := l.Load.New(rq, true)
+	if !own.Place.TryAcquire() {
+		l.Load.NotBegun(own, len(due))
+		return
+	}
 	for _, q := range due {
 		if seat := l.Memory.Flights.Join(q.Key, true, &own.Batch, l.Stamps.Epoch); seat.Leader {
 			var instead load.Fallback
@@ -98,12 +102,8 @@ func (l *Lookups) refresh(ctx context.Context, rq *load.Request, due []*lookup) 
 		}
 	}
 	if own.Empty() {
-		l.Work.Release()
+		own.Place.Release()
 		return
 	}
 	l.Load.Start(ctx, own)
 }
-
-// detach lets a load go on in the background, unless too much does. Then it is cancelled
-// when the last of those who wait has left.
-func (l *Lookups) detach(f *memory.Flight) { f.Detach(l.Work.TryAcquire) }

@@ -72,7 +72,10 @@ func (l *Lookups) wait(ctx context.Context, rq *load.Request, q *lookup, joinedA
 	if q.joined {
 		defer f.Leave()
 	} else {
-		done, offered, free = q.free, nil, nil
+		done, free = q.free, nil
+		if q.full { // what such a flight offers may be from before an invalidation that the caller has seen
+			offered = nil
+		}
 		finish = func() (*entry.Item, error) { return nil, errReleased }
 	}
 	patience := patienceOf(rq, q, since)
@@ -83,6 +86,9 @@ func (l *Lookups) wait(ctx context.Context, rq *load.Request, q *lookup, joinedA
 			return
 		}
 		instead = load.Fallback{Item: it}
+		if !q.joined && at.Before(since) { // it has not come for this load
+			at = since
+		}
 		patience[soft] = at.Add(rq.Policy.SoftTimeout)
 		if l.Memory.Check(ctx, it) == memory.Fresh { // it is only being refreshed
 			patience[soft] = at
@@ -140,8 +146,8 @@ func (l *Lookups) wait(ctx context.Context, rq *load.Request, q *lookup, joinedA
 			return nil, ctx.Err()
 		}
 		if (instead.IfSlow() || reached == hard) && l.Load.Usable(ctx, instead) {
-			if q.joined {
-				l.detach(f)
+			if q.joined && f.Detach() { // it is cancelled when the last of those who wait has left
+				l.Load.NotBegun(l.Load.New(rq, false), 1)
 			}
 			return instead.Item, nil
 		}

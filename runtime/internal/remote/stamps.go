@@ -3,8 +3,6 @@ package remote
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -172,29 +170,4 @@ func (t *Tier) Reread(ctx context.Context, limit time.Duration, keys []string, c
 		}
 	}
 	return values, errRead
-}
-
-// RefreshInBackground reports whether a stamp that was trusted until a time may be used
-// once more at t, while it is read again in the background. A stamp that nobody has asked
-// about for longer may not.
-func (t *Tier) RefreshInBackground(c *stamp.Cell, trustUntil, at int64) bool {
-	if at >= clock.Add(trustUntil, t.StampTrust) || trustUntil == math.MinInt64 {
-		return false
-	}
-	if !c.Refreshing.CompareAndSwap(false, true) {
-		return true
-	}
-	ok := t.Work.TryGo(func(ctx context.Context) {
-		defer c.Refreshing.Store(false)
-		defer func() {
-			if p := recover(); p != nil {
-				t.Emit.Warn("shared tier: driver panicked", fmt.Errorf("%v", p))
-			}
-		}()
-		t.RefreshStamps(ctx, t.Timeout, []*stamp.Cell{c})
-	})
-	if !ok {
-		c.Refreshing.Store(false)
-	}
-	return true
 }

@@ -3,10 +3,12 @@ package remote_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -154,14 +156,9 @@ func TestAStampIsReadInTheBackgroundOnceItsTimeIsOver(t *testing.T) {
 func TestARefreshInTheBackgroundThatCannotBeginOrPanicsIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var shared faketier.Shared
-		s := storetest.New(t, store.Config{L2: &shared, Background: 1})
+		s := storetest.New(t, store.Config{L2: &shared})
 		c := learned(t, s, "t:x")[0]
 		_, until, _ := c.Current()
-		s.Work.TryAcquire() // no place is free
-		if !s.Remote.RefreshInBackground(c, until, until) || c.Refreshing.Load() {
-			t.Error("it waits for a refresh that does not run")
-		}
-		s.Work.Release()
 		time.Sleep(time.Second)
 		shared.Before = func(context.Context, string, []string) error { panic("boom") }
 		s.Remote.RefreshInBackground(c, until, until)
@@ -170,6 +167,12 @@ func TestARefreshInTheBackgroundThatCannotBeginOrPanicsIsOver(t *testing.T) {
 			t.Errorf("refreshing for ever, %q", s.Lines("warn"))
 		}
 		shared.Before = nil
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if !s.Remote.RefreshInBackground(c, until, until) || c.Refreshing.Load() {
+			t.Error("it waits for a refresh that does not run")
+		}
 	})
 }
 
@@ -398,5 +401,51 @@ func TestProvideAsksNobody(t *testing.T) {
 		if v, _, ok := c.Current(); !ok || !c.Provided(v) || trusted(c) > 0 || shared.Calls("get") != 0 {
 			t.Errorf("%v, trusted for %v", v, trusted(c))
 		}
+	})
+}
+
+// Many stamps that are due at once need few reads, and few at a time.
+func TestStampsThatAreDueAtOnceAreReadTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var shared faketier.Shared
+		s := storetest.New(t, store.Config{L2: &shared, Background: 1})
+		var names []string
+		for i := range 10_000 {
+			names = append(names, fmt.Sprint("t:", i))
+		}
+		cells := learned(t, s, names...)
+		running, most := 0, 0
+		var mu sync.Mutex
+		shared.Before = func(context.Context, string, []string) error {
+			mu.Lock()
+			running++
+			most = max(most, running)
+			mu.Unlock()
+			time.Sleep(10 * time.Millisecond)
+			mu.Lock()
+			running--
+			mu.Unlock()
+			return nil
+		}
+		_, until, _ := cells[0].Current()
+		time.Sleep(time.Until(time.Unix(0, until)))
+		reads := shared.Calls("get")
+		for range 2 {
+			for _, c := range cells {
+				if !s.Remote.RefreshInBackground(c, until, until) {
+					t.Fatal("not used meanwhile")
+				}
+			}
+		}
+		time.Sleep(time.Second)
+		if n := shared.Calls("get") - reads; n > 4+10_000/250 || most > 4 {
+			t.Errorf("%d reads, %d at a time", n, most)
+		}
+		for _, c := range cells {
+			if _, trusted, _ := c.Current(); trusted <= until || c.Refreshing.Load() {
+				t.Fatal("a stamp was not read again")
+			}
+		}
+		shared.Before = nil
 	})
 }

@@ -33,8 +33,19 @@ type TagWatch struct {
 }
 
 // WatchTags begins a watch. So that Verify can tell, the value of Key is read after that
-// and given to [TagWatch.SetNumber].
-func (t *Tier) WatchTags() TagWatch { return TagWatch{tier: t, known: t.Stamps.Known()} }
+// and given to [TagWatch.SetNumber]. Without that, the number that this process has read last
+// stands for it: if that is still the number after the load, none has changed since.
+func (t *Tier) WatchTags() TagWatch {
+	w := TagWatch{tier: t, known: t.Stamps.Known()}
+	if last := t.lastTags.Load(); last != nil {
+		w.tags, w.read = *last, true
+	}
+	return w
+}
+
+// sawTags remembers a number of tag changes. An older one in place of a younger one is no harm:
+// no number is ever the same as one before it.
+func (t *Tier) sawTags(number []byte) { t.lastTags.Store(&number) }
 
 // Key is the key of the store's number of tag changes.
 func (w *TagWatch) Key() string { return w.tier.tagsKey() }
@@ -44,7 +55,11 @@ func (w *TagWatch) Key() string { return w.tier.tagsKey() }
 // there in between, and have been evicted.
 func (w *TagWatch) SetNumber(ctx context.Context, number []byte) {
 	w.tags, w.read = number, true
-	if number != nil || w.tier.Driver == nil {
+	if w.tier.Driver == nil {
+		return
+	}
+	if number != nil {
+		w.tier.sawTags(number)
 		return
 	}
 	stored, err := w.tier.add(ctx, 1, func() []drivers.Item {
@@ -57,6 +72,7 @@ func (w *TagWatch) SetNumber(ctx context.Context, number []byte) {
 		return
 	}
 	w.tags = stored[0]
+	w.tier.sawTags(stored[0])
 }
 
 // doubtful reports whether another process may have changed a stamp since the watch
@@ -84,5 +100,8 @@ func (w *TagWatch) Verify(ctx context.Context, refs []entry.StampRef) (unchanged
 		return false, nil
 	}
 	data, err := w.tier.get(ctx, w.tier.Timeout, []string{w.Key()}) // after the stamps: see RotateStamps
+	if err == nil && data[0] != nil {
+		w.tier.sawTags(data[0])
+	}
 	return err == nil && bytes.Equal(data[0], w.tags), err
 }

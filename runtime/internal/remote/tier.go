@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync/atomic"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -71,7 +72,10 @@ type Tier struct {
 	pace    struct{ reads, writes pace.Pace }
 	refused struct{ reads, writes breaker.Breaker } // what the server does not let us do
 	inDoubt doubt.Keys
-	written echo.Written // remembered while the bus watches the tier
+	// lastTags is the number of tag changes that was read last; nil if none was.
+	lastTags atomic.Pointer[[]byte]
+	due      stamp.Due    // to be read again in the background
+	written  echo.Written // remembered while the bus watches the tier
 }
 
 // New returns a Tier.
