@@ -12,10 +12,7 @@ import (
 )
 
 // BindUntyped is for generated code: it binds a declared cache to the store that its
-// definition names. It fails if there is no such store, if options contradict each other,
-// or if another function's keys in the store are written alike: the two would get each
-// other's values. Binding again moves the cache; a method that is running meanwhile ends on
-// the store with which it began.
+// definition names, as gen.Bind says.
 func (s Stores) BindUntyped(c *untyped.Cache) error {
 	d := c.Definition()
 	if err := c.Check(); err != nil {
@@ -38,11 +35,10 @@ func (s Stores) BindUntyped(c *untyped.Cache) error {
 // openAdHoc declares a zero cache for ad-hoc keys and binds it. key and value are nil
 // pointers to its types.
 func openAdHoc(c *untyped.Cache, in Keyspace, key, value any, options []Option) error {
-	var s *Store
-	var namespace []string
-	if in != nil {
-		s, namespace = in.keyspace()
+	if in == nil {
+		in = (*Store)(nil)
 	}
+	s, namespace := in.keyspace()
 	if s == nil {
 		return fmt.Errorf("%w: NewCache was given nil instead of a store or a namespace", ErrUnknownStore)
 	}
@@ -64,8 +60,8 @@ func bindInside(c, inner *untyped.Cache, name string) error {
 	return b.Owner.(*Store).bind(inner, append(slices.Clip(b.Namespace), name), false)
 }
 
-// bind binds a declared cache to s. Defined caches, unlike those of namespaces that a
-// program makes while it runs, keep their key pattern to themselves.
+// bind binds a declared cache to s. Defined caches keep their key pattern to themselves, not
+// those of namespaces that a program makes while it runs.
 func (s *Store) bind(c *untyped.Cache, namespace []string, defined bool) error {
 	d := c.Definition()
 	if err := c.Check(); err != nil {
@@ -84,20 +80,20 @@ func (s *Store) bind(c *untyped.Cache, namespace []string, defined bool) error {
 	if err := errors.Join(given.Options.Check(), p.Check()); err != nil {
 		return fmt.Errorf("cachegen: open %s in store %s: %w", c.Label(), s.Name(), err)
 	}
+	codec := s.codec(set)
 	prefix := entry.KeyPrefix(s.rooms.Prefix, namespace)
-	if err := s.patterns.Claim(prefix, d.Pattern, d.FullName(), defined); err != nil {
+	if err := errors.Join(c.CheckValue(codec == MsgPack), s.patterns.Claim(prefix, d.Pattern, d.FullName(), d.ValueType, defined)); err != nil {
 		return fmt.Errorf("cachegen: open %s in store %s: %w", c.Label(), s.Name(), err)
 	}
-	codec := s.codec(set)
 	c.Attach(&untyped.Binding{Store: s.rooms, Policy: p, Namespace: namespace, Function: fn, Owner: s, Partial: partial}, codec, codec == MsgPack)
 	return nil
 }
 
 // partial returns the cause of a [PartialError].
 func partial(err error) (cause error, ok bool) {
-	var p *PartialError
-	if errors.As(err, &p) {
-		return p.Err, true
+	p, ok := errors.AsType[*PartialError](err)
+	if ok {
+		cause = p.Err
 	}
-	return nil, false
+	return cause, ok
 }

@@ -25,6 +25,8 @@ type Cache[K comparable, V any] struct{ untyped untyped.Cache }
 // MarshalText. AppendText must append: every method fails if AppendText drops or changes
 // the bytes that it is given. A string is the whole text of the key: its colons separate
 // nothing.
+// NewCache fails if values of type V would not come back from the default codec as they were
+// stored, or if another ad-hoc cache with the same keys has values of another type.
 func NewCache[K comparable, V any](in Keyspace, options ...Option) (*Cache[K, V], error) {
 	c := new(Cache[K, V])
 	if err := openAdHoc(&c.untyped, in, (*K)(nil), (*V)(nil), options); err != nil {

@@ -11,13 +11,14 @@ import (
 type definition[K comparable, V any] struct {
 	Name, Pattern, IntPrefix, Store, Namespace, Instance string
 
-	Shared     bool
-	Options    []runtime.Option
-	Value      *valueFuncs[V]
-	Tags       func(K) []runtime.Tag
-	ResultTags func(V) []runtime.Tag
-	NotFound   error
-	Absent     func(V) bool
+	Shared      bool
+	Options     []runtime.Option
+	Value       *valueFuncs[V]
+	TagPatterns []string
+	Tags        func(K) []runtime.Tag
+	ResultTags  func(V) []runtime.Tag
+	NotFound    error
+	Absent      func(V) bool
 }
 
 // A valueFuncs is a gen.Value in the same way.
@@ -49,7 +50,8 @@ func (d definition[K, V]) generated() *gen.Definition {
 	}
 	return &gen.Definition{
 		Name: d.Name, Pattern: d.Pattern, IntPrefix: d.IntPrefix, Store: d.Store, Namespace: d.Namespace, Instance: d.Instance,
-		Shared: d.Shared, Options: options, Value: d.Value.generated(), NotFound: d.NotFound,
+		TagPatterns: d.TagPatterns,
+		Shared:      d.Shared, Options: options, Value: d.Value.generated(), NotFound: d.NotFound,
 		Tags: untype(d.Tags), ResultTags: untype(d.ResultTags), Absent: untype(d.Absent),
 	}
 }

@@ -161,8 +161,8 @@ func TestWhatAForcedLoadCouldNotReplaceDoesNotComeBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				var l2 faketier.Shared
-				c := newCache[int, any](t, newStore(t, memoryTier(), runtime.L2(&l2), runtime.L1TTL(time.Second)), runtime.TTL(time.Hour))
-				_ = c.Set(t.Context(), 7, "old")
+				c := newCache[int, maybe](t, newStore(t, memoryTier(), runtime.L2(&l2), runtime.L1TTL(time.Second)), runtime.TTL(time.Hour))
+				_ = c.Set(t.Context(), 7, maybe{text: "old"})
 				var busy atomic.Bool
 				busy.Store(true)
 				l2.Before = func(_ context.Context, op string, _ []string) error {
@@ -171,18 +171,15 @@ func TestWhatAForcedLoadCouldNotReplaceDoesNotComeBack(t *testing.T) {
 					}
 					return nil
 				}
-				v, err := c.GetOrSet(t.Context(), 7, func(context.Context) (any, error) {
-					if name == "not encoded" {
-						return func() {}, nil
-					}
-					return "new", nil
+				v, err := c.GetOrSet(t.Context(), 7, func(context.Context) (maybe, error) {
+					return maybe{text: "new", broken: name == "not encoded"}, nil
 				}, runtime.ForceFresh())
-				if v == "old" || err != nil {
+				if v.text == "old" || err != nil {
 					t.Fatal(v, err)
 				}
 				busy.Store(false)
 				time.Sleep(2 * time.Second)
-				if v, _, err := c.Get(t.Context(), 7); v == "old" || err != nil {
+				if v, _, err := c.Get(t.Context(), 7); v.text == "old" || err != nil {
 					t.Error("got what was there before", err)
 				}
 			})

@@ -43,7 +43,8 @@ var rooms = []struct {
 	{"doubt", "clock"},
 	{"echo", "clock"},
 	{"scan", "reflectvalue"},
-	{"runtime/wire", "reflectvalue scan"},
+	{"reflectwire", "reflectvalue"},
+	{"runtime/wire", "reflectvalue reflectwire scan"},
 
 	// What is cached, and for how long.
 	{"policy", "clock random"},
@@ -90,6 +91,7 @@ var outside = map[string]string{
 	"memory":       "drivers",
 	"outbox":       "drivers",
 	"reflectvalue": "github.com/vmihailenco/msgpack/v5", // names its interfaces
+	"reflectwire":  "github.com/vmihailenco/msgpack/v5", // as well
 	"remote":       "drivers",
 	"runtime":      "drivers",
 	"runtime/wire": "github.com/vmihailenco/msgpack/v5 github.com/vmihailenco/msgpack/v5/msgpcode",

@@ -599,13 +599,13 @@ func TestAValueThatCannotBeEncoded(t *testing.T) {
 			}
 			return nil
 		}
-		c := newCache[int, any](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.L2CircuitBreakerDuration(0)))
+		c := newCache[int, maybe](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.L2CircuitBreakerDuration(0)))
 		for _, down := range []bool{false, true} {
-			if err := c.Set(t.Context(), 7, 1); err != nil {
+			if err := c.Set(t.Context(), 7, maybe{text: "1"}); err != nil {
 				t.Fatal(err)
 			}
 			away.Store(down)
-			if err := c.Set(t.Context(), 7, make(chan int)); err == nil || down != errors.Is(err, errDown) {
+			if err := c.Set(t.Context(), 7, maybe{broken: true}); err == nil || down != errors.Is(err, errDown) {
 				t.Fatal(err)
 			}
 			if v, ok, err := c.Get(t.Context(), 7); ok || err != nil {

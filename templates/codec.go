@@ -87,6 +87,7 @@ func (e *emitter) body(s *Shape) *body {
 		}
 		met[s] = true
 		b.scope.mention(s.Type)
+		b.scope.mention(s.As)
 		b.scope.use(s.Basic)
 		if s.Func != "" {
 			for _, prefix := range ShapeFuncs {
@@ -148,7 +149,11 @@ func (b *body) encodeInPlace(at spot, s *Shape) []jen.Code {
 	case Basic:
 		return []jen.Code{b.call(encodeMethods[s.Basic].method, s.to(encodeMethods[s.Basic].takes, at.value()))}
 	case Time:
-		return []jen.Code{b.call("Time", id(at.value()))}
+		v := id(at.value())
+		if s.As != nil {
+			v = typ(s.As).Call(v)
+		}
+		return []jen.Code{b.call("Time", v)}
 	case Bytes:
 		return []jen.Code{b.call("Bytes", s.bytes(id(at.value())))}
 	case ByteArray:

@@ -25,8 +25,8 @@ func (b *body) unshare(at spot, s *Shape) []jen.Code {
 func (b *body) copied(at spot, s *Shape) jen.Code {
 	value := id(at.value())
 	switch {
-	case s.Clone.Method == "Set":
-		return jen.Op("*").New(typ(s.Type)).Dot("Set").Call(id(at.address()))
+	case s.Clone.Into:
+		return jen.Op("*").New(typ(s.Type)).Dot(s.Clone.Method).Call(id(at.address()))
 	case s.Clone.Method != "" && s.Clone.Pointer:
 		return jen.Op("*").Add(id(at.operand())).Dot(s.Clone.Method).Call()
 	case s.Clone.Method != "":
@@ -66,9 +66,9 @@ func (b *body) unshareInPlace(at spot, s *Shape) (code []jen.Code) {
 	case Array:
 		return b.eachIndex(at, s, b.unshare)
 	case Pointer:
-		if s.Elem.Clone.Method == "Set" {
+		if s.Elem.Clone.Into {
 			return []jen.Code{jen.If(value.Clone().Op("!=").Nil()).Block(
-				value.Clone().Op("=").New(typ(s.Elem.Type)).Dot("Set").Call(value))}
+				value.Clone().Op("=").New(typ(s.Elem.Type)).Dot(s.Elem.Clone.Method).Call(value))}
 		}
 		b.block(func() {
 			x := b.local("x", "target")

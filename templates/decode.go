@@ -31,6 +31,9 @@ func (b *body) read(s *Shape) jen.Code {
 		}
 		return read
 	case Time:
+		if s.As != nil {
+			return typ(s.Type).Call(b.call("Time"))
+		}
 		return b.call("Time")
 	}
 	if s.Named {

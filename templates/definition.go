@@ -82,6 +82,13 @@ func (e *emitter) describe(c *Cache, instance jen.Code) jen.Code {
 	if c.ValueVar != "" {
 		fields = append(fields, field("Value", jen.Op("&").Id(c.ValueVar)))
 	}
+	if len(c.TagPatterns) > 0 {
+		var patterns []jen.Code
+		for _, p := range c.TagPatterns {
+			patterns = append(patterns, jen.Lit(p))
+		}
+		fields = append(fields, field("TagPatterns", jen.Index().String().Values(patterns...)))
+	}
 	if len(c.Tags) > 0 {
 		fields = append(fields, field("Tags", e.keyTags(c)))
 	}

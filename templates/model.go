@@ -145,6 +145,8 @@ type Cache struct {
 	Key        Key
 	Tags       []TagUse // known from the key
 	ResultTags []TagUse // known from the result
+	// TagPatterns are all of these as the directives write them, sorted.
+	TagPatterns []string
 
 	Store, Namespace string
 	Shared           bool

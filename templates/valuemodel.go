@@ -6,6 +6,8 @@ type Value struct {
 	Type        Type   // *User
 	Shape       *Shape
 	Fingerprint uint64
+	// Lossy says that decoding gives less than what was encoded, by what the source says.
+	Lossy bool
 	// CopyFunc is the name of the function that copies a value: copyUserValue. It is empty
 	// if none is wanted, or if values share no memory with copies by assignment.
 	CopyFunc string
@@ -20,6 +22,7 @@ type Shape struct {
 	// ByteArray, which are named ones if Named.
 	Basic string
 	Named bool
+	As    Type   // time.Time, of a Time that is another type
 	Elem  *Shape // of a Pointer, Slice, Array or Map
 	Key   *Shape // of a Map
 	Len   int64  // of an Array or ByteArray
@@ -62,7 +65,7 @@ const (
 	Basic     ShapeKind = iota // numbers, bool, string
 	Bytes                      // a slice of bytes
 	ByteArray                  // an array of bytes
-	Time                       // time.Time
+	Time                       // time.Time, or a type that is defined as that is
 	Pointer
 	Slice
 	Array
@@ -106,11 +109,14 @@ const (
 	ByCustom    Marshal = "Custom"
 	ByMsgpack   Marshal = "Msgpack"
 	ByBinary    Marshal = "Binary"
+	ByGob       Marshal = "Gob"
 	ByText      Marshal = "Text"
+	ByURL       Marshal = "URL" // of url.URL, without methods
 )
 
 // A Clone is a way to copy a value of another package's type.
 type Clone struct {
-	Method  string // Clone, Copy or DeepCopy; Set for a new value's; empty for none
+	Method  string // Clone, Copy or DeepCopy; empty for none
 	Pointer bool   // the method returns a pointer
+	Into    bool   // the method is one of a new value, and takes a pointer: Set
 }

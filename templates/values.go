@@ -26,6 +26,10 @@ func (e *emitter) value(v *Value) {
 	}
 	fields := []jen.Code{field("Fingerprint", jen.Op("0x"+hex(v.Fingerprint)))}
 
+	if v.Lossy {
+		fields = append(fields, field("Lossy", jen.True()))
+	}
+
 	b, at, params, code := begin()
 	b.coder = b.local("e", "enc")
 	fields = append(fields, field("Encode", jen.Func().Params(args([]jen.Code{id(b.coder).Op("*").Add(wire("Encoder"))}, params...)...).

@@ -116,7 +116,8 @@
 //
 // Of all directives:
 //
-//	allow=CODE        silences warnings with that code; repeats. The codes are effect, for options that have no effect,
+//	allow=CODE        silences warnings with that code; repeats. The codes are lossy, for values of
+//	                  which only a text can be stored, effect, for options that have no effect,
 //	                  excluded, for directives in files that build constraints exclude, and bypass, for
 //	                  annotated methods of an embedded type that bypass the cache
 //

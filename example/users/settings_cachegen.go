@@ -125,7 +125,7 @@ func PullSettings(ctx context.Context, name string) (settings Settings, ok bool,
 // settingsValue encodes, decodes, copies and measures cached values of type
 // Settings.
 var settingsValue = gen.Value{
-	Fingerprint: 0x393dd786ef1fa2ac,
+	Fingerprint: 0x462861513a775045,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Settings)
 		e.Struct(2)

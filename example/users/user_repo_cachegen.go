@@ -104,7 +104,8 @@ var UserDefinition = gen.Definition{
 		gen.Timeout(200 * time.Millisecond),
 		gen.HardTimeout(10 * time.Second),
 	},
-	Value: &userValue,
+	Value:       &userValue,
+	TagPatterns: []string{"team:{result.TeamID}"},
 	ResultTags: func(value any) []runtime.Tag {
 		user, _ := value.(*User)
 		if user == nil {
@@ -125,7 +126,8 @@ var TeamDefinition = gen.Definition{
 		gen.TTL(5 * time.Minute),
 		gen.Grace(6 * time.Hour),
 	},
-	Value: &teamValue,
+	Value:       &teamValue,
+	TagPatterns: []string{"team:{id}"},
 	Tags: func(key any) []runtime.Tag {
 		k := key.(TeamKey)
 		return []runtime.Tag{TeamTag(k.ID)}
@@ -314,7 +316,7 @@ func (c *CachedUserRepo) MoveTeam(ctx context.Context, from, to int64) error {
 
 // teamValue encodes, decodes, copies and measures cached values of type *Team.
 var teamValue = gen.Value{
-	Fingerprint: 0x9cd40e088d5c857e,
+	Fingerprint: 0x10c8a374bbfb3d97,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(*Team)
 		if v == nil {
@@ -374,7 +376,7 @@ func copyTeamValue(v *Team) *Team {
 
 // userValue encodes, decodes, copies and measures cached values of type *User.
 var userValue = gen.Value{
-	Fingerprint: 0x95c3d18381b1d348,
+	Fingerprint: 0x532604d39b025031,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(*User)
 		if v == nil {

@@ -187,7 +187,8 @@ var ProductDefinition = gen.Definition{
 		gen.TTL(10 * time.Minute),
 		gen.Grace(time.Hour),
 	},
-	Value: &productValue,
+	Value:       &productValue,
+	TagPatterns: []string{"brand:{result.Brand.ID}", "category:{result.Category}"},
 	ResultTags: func(value any) []runtime.Tag {
 		product, _ := value.(*Product)
 		if product == nil {
@@ -211,7 +212,8 @@ var PriceDefinition = gen.Definition{
 		gen.TTL(time.Minute),
 		gen.Grace(time.Hour),
 	},
-	Value: &int64Value,
+	Value:       &int64Value,
+	TagPatterns: []string{"prices"},
 	Tags: func(any) []runtime.Tag {
 		return []runtime.Tag{PricesTag()}
 	},
@@ -243,7 +245,8 @@ var ListingDefinition = gen.Definition{
 		gen.Timeout(50 * time.Millisecond),
 		gen.HardTimeout(time.Second),
 	},
-	Value: &stringSliceValue,
+	Value:       &stringSliceValue,
+	TagPatterns: []string{"category:{filter.Category}"},
 	Tags: func(key any) []runtime.Tag {
 		k := key.(ListingKey)
 		return []runtime.Tag{CategoryTag(k.FilterCategory)}
@@ -679,7 +682,7 @@ func cachedMoveCountry(ctx context.Context, addr netip.Addr) error {
 // countryValue encodes, decodes, copies and measures cached values of type
 // country.
 var countryValue = gen.Value{
-	Fingerprint: 0x14b4910f02d2ab86,
+	Fingerprint: 0x9d2653fd2a46b491,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(country)
 		e.Struct(1)
@@ -708,7 +711,7 @@ var countryValue = gen.Value{
 
 // int64Value encodes, decodes, copies and measures cached values of type int64.
 var int64Value = gen.Value{
-	Fingerprint: 0x798a70e7e635242d,
+	Fingerprint: 0x508a103c3b064e04,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(int64)
 		e.Int(v)
@@ -721,7 +724,7 @@ var int64Value = gen.Value{
 // productValue encodes, decodes, copies and measures cached values of type
 // *Product.
 var productValue = gen.Value{
-	Fingerprint: 0x375347a53010abfb,
+	Fingerprint: 0x88af1381ee4086ce,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(*Product)
 		if v == nil {
@@ -810,7 +813,7 @@ var productValue = gen.Value{
 // stringSliceValue encodes, decodes, copies and measures cached values of type
 // []string.
 var stringSliceValue = gen.Value{
-	Fingerprint: 0xb7fefedc4fa4cd27,
+	Fingerprint: 0xea4735a492e8df98,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.([]string)
 		e.Slice(len(v), v == nil)

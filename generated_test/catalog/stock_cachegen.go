@@ -201,7 +201,8 @@ var StockDefinition = gen.Definition{
 		gen.L1TTL(time.Minute),
 		gen.NotFoundTTL(time.Minute),
 	},
-	Value: &stockValue,
+	Value:       &stockValue,
+	TagPatterns: []string{"sku:{sku}"},
 	Tags: func(key any) []runtime.Tag {
 		k := key.(StockKey)
 		return []runtime.Tag{SkuTag(k.Sku)}
@@ -805,7 +806,7 @@ func GetOrSetWeights(ctx context.Context, skus []SKU, opts ...runtime.CallOption
 
 // intValue encodes, decodes, copies and measures cached values of type int.
 var intValue = gen.Value{
-	Fingerprint: 0x102369e829d1ff1f,
+	Fingerprint: 0x52d536a7290994fe,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(int)
 		e.Int(int64(v))
@@ -817,7 +818,7 @@ var intValue = gen.Value{
 
 // labelValue encodes, decodes, copies and measures cached values of type Label.
 var labelValue = gen.Value{
-	Fingerprint: 0xa6f8f089a1cc6b7d,
+	Fingerprint: 0x7f397d3bf4f3e070,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Label)
 		e.Struct(2)
@@ -860,7 +861,7 @@ var labelValue = gen.Value{
 // stockValue encodes, decodes, copies and measures cached values of type
 // *Stock.
 var stockValue = gen.Value{
-	Fingerprint: 0x593e9dbadacafda1,
+	Fingerprint: 0xe37a3c39c3d4debe,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(*Stock)
 		if v == nil {

@@ -110,3 +110,9 @@ func (r *Ratio) UnmarshalMsgpack(data []byte) error {
 }
 
 var errRatio = errors.New("ratio: want two numbers")
+
+// MarshalMsgpack writes the units, of which nothing is lost.
+func (d Decimal) MarshalMsgpack() ([]byte, error) { return msgpack.Marshal(d.units) }
+
+// UnmarshalMsgpack reads what MarshalMsgpack has written.
+func (d *Decimal) UnmarshalMsgpack(data []byte) error { return msgpack.Unmarshal(data, &d.units) }

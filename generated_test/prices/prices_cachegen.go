@@ -218,7 +218,8 @@ var LastDefinition = gen.Definition{
 		gen.TTL(time.Minute),
 		gen.Grace(10 * time.Minute),
 	},
-	Value: &decimalValue,
+	Value:       &decimalValue,
+	TagPatterns: []string{"last"},
 	Tags: func(any) []runtime.Tag {
 		return []runtime.Tag{LastTag()}
 	},
@@ -764,14 +765,14 @@ func (c *CachedDesk) Close() error {
 // decimalBySymbolValue encodes, decodes, copies and measures cached values of
 // type map[Symbol]Decimal.
 var decimalBySymbolValue = gen.Value{
-	Fingerprint: 0x2a6fcac0c754c79c,
+	Fingerprint: 0xcf9ebd12e715afa0,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(map[Symbol]Decimal)
 		e.Map(len(v), v == nil)
 		for _, k := range wire.Keys(v) {
 			e.String(string(k))
 			x := v[k]
-			e.Text(&x)
+			e.Msgpack(&x)
 		}
 	},
 	Decode: func(d *wire.Decoder) any {
@@ -782,7 +783,7 @@ var decimalBySymbolValue = gen.Value{
 			for ; n > 0 && d.OK(); n-- {
 				k := Symbol(d.String())
 				var x Decimal
-				d.Text(&x)
+				d.Msgpack(&x)
 				v[k] = x
 			}
 		}
@@ -802,14 +803,14 @@ var decimalBySymbolValue = gen.Value{
 // decimalValue encodes, decodes, copies and measures cached values of type
 // Decimal.
 var decimalValue = gen.Value{
-	Fingerprint: 0x028ff117f0b8d4fb,
+	Fingerprint: 0x3ac38cb73cbfd147,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Decimal)
-		e.Text(&v)
+		e.Msgpack(&v)
 	},
 	Decode: func(d *wire.Decoder) any {
 		var v Decimal
-		d.Text(&v)
+		d.Msgpack(&v)
 		return v
 	},
 }
@@ -817,7 +818,7 @@ var decimalValue = gen.Value{
 // quote2Value encodes, decodes, copies and measures cached values of type
 // Quote.
 var quote2Value = gen.Value{
-	Fingerprint: 0x9ca5c52f10b63d09,
+	Fingerprint: 0xcd17bf18ffa86144,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Quote)
 		encodeQuote(e, &v)
@@ -848,7 +849,7 @@ func copyQuote2Value(v Quote) Quote {
 // quoteValue encodes, decodes, copies and measures cached values of type
 // *Quote.
 var quoteValue = gen.Value{
-	Fingerprint: 0x8366a97583f8c72d,
+	Fingerprint: 0xc6d2075d0f615abc,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(*Quote)
 		if v == nil {
@@ -876,7 +877,7 @@ var quoteValue = gen.Value{
 // timeSliceValue encodes, decodes, copies and measures cached values of type
 // []time.Time.
 var timeSliceValue = gen.Value{
-	Fingerprint: 0xe2c6038f5079e3af,
+	Fingerprint: 0x1d895b7e4bac0ec4,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.([]time.Time)
 		e.Slice(len(v), v == nil)
@@ -907,7 +908,7 @@ var timeSliceValue = gen.Value{
 func encodeLevel(e *wire.Encoder, v *Level) {
 	e.Struct(2)
 	e.Key("Price")
-	e.Text(&v.Price)
+	e.Msgpack(&v.Price)
 	e.Key("Amount")
 	e.Uint(v.Amount)
 }
@@ -917,7 +918,7 @@ func decodeLevel(d *wire.Decoder, v *Level) {
 	for fields := d.Struct(); fields > 0 && d.OK(); fields-- {
 		switch d.Key() {
 		case "Price":
-			d.Text(&v.Price)
+			d.Msgpack(&v.Price)
 		case "Amount":
 			v.Amount = d.Uint64()
 		default:
@@ -985,12 +986,12 @@ func encodeQuote(e *wire.Encoder, v *Quote) {
 	e.Key("Symbol")
 	e.String(string(v.Symbol))
 	e.Key("Last")
-	e.Text(&v.Last)
+	e.Msgpack(&v.Last)
 	e.Key("Change")
 	if v.Change == nil {
 		e.Nil()
 	} else {
-		e.Text(v.Change)
+		e.Msgpack(v.Change)
 	}
 	e.Key("Split")
 	e.Msgpack(&v.Split)
@@ -1033,7 +1034,7 @@ func encodeQuote(e *wire.Encoder, v *Quote) {
 	for i := range v.Matrix {
 		e.Slice(len(v.Matrix[i]), v.Matrix[i] == nil)
 		for j := range v.Matrix[i] {
-			e.Text(&v.Matrix[i][j])
+			e.Msgpack(&v.Matrix[i][j])
 		}
 	}
 	e.Key("Notes")
@@ -1069,11 +1070,11 @@ func decodeQuote(d *wire.Decoder, v *Quote) {
 		case "Symbol":
 			v.Symbol = Symbol(d.String())
 		case "Last":
-			d.Text(&v.Last)
+			d.Msgpack(&v.Last)
 		case "Change":
 			if !d.Nil() {
 				v.Change = wire.New[Decimal](d)
-				d.Text(v.Change)
+				d.Msgpack(v.Change)
 			}
 		case "Split":
 			d.Msgpack(&v.Split)
@@ -1143,7 +1144,7 @@ func decodeQuote(d *wire.Decoder, v *Quote) {
 						v.Matrix[i] = make([]Decimal, 0, wire.Cap[Decimal](d, length))
 						for j := 0; j < length && d.OK(); j++ {
 							v.Matrix[i] = append(v.Matrix[i], Decimal{})
-							d.Text(&v.Matrix[i][j])
+							d.Msgpack(&v.Matrix[i][j])
 						}
 					}
 				}
@@ -1277,7 +1278,7 @@ func encodeTick(e *wire.Encoder, v *Tick) {
 	e.Key("At")
 	e.Time(v.At)
 	e.Key("Price")
-	e.Text(&v.Price)
+	e.Msgpack(&v.Price)
 }
 
 // decodeTick reads a Tick into v, which is zero.
@@ -1287,7 +1288,7 @@ func decodeTick(d *wire.Decoder, v *Tick) {
 		case "At":
 			v.At = d.Time()
 		case "Price":
-			d.Text(&v.Price)
+			d.Msgpack(&v.Price)
 		default:
 			d.Skip()
 		}

@@ -110,7 +110,8 @@ var OrderDefinition = gen.Definition{
 	Options: []gen.Option{
 		gen.TTL(5 * time.Minute),
 	},
-	Value: &orderValue,
+	Value:       &orderValue,
+	TagPatterns: []string{"orders"},
 	Tags: func(any) []runtime.Tag {
 		return []runtime.Tag{OrdersTag()}
 	},
@@ -125,7 +126,8 @@ var LinesDefinition = gen.Definition{
 	Options: []gen.Option{
 		gen.TTL(time.Minute),
 	},
-	Value: &stringSliceValue,
+	Value:       &stringSliceValue,
+	TagPatterns: []string{"lines:{recv.Number}"},
 	Tags: func(key any) []runtime.Tag {
 		k := key.(LinesKey)
 		return []runtime.Tag{LinesTag(k.Number)}
@@ -346,7 +348,7 @@ func (c *CachedShop) Change(ctx context.Context, order Order) (Order, error) {
 
 // orderValue encodes, decodes, copies and measures cached values of type Order.
 var orderValue = gen.Value{
-	Fingerprint: 0x212fdf077ee160ec,
+	Fingerprint: 0x69947ade6a0156b5,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Order)
 		e.Struct(2)
@@ -402,7 +404,7 @@ func copyOrderValue(v Order) Order {
 // stringSliceValue encodes, decodes, copies and measures cached values of type
 // []string.
 var stringSliceValue = gen.Value{
-	Fingerprint: 0xb7fefedc4fa4cd27,
+	Fingerprint: 0xea4735a492e8df98,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.([]string)
 		e.Slice(len(v), v == nil)

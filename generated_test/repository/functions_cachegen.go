@@ -140,6 +140,7 @@ func convertedCache[N Number]() *runtime.Cache[ConvertedKey, N] {
 			Options: []gen.Option{
 				gen.TTL(time.Hour),
 			},
+			TagPatterns: []string{"text:{text}"},
 			Tags: func(key any) []runtime.Tag {
 				k := key.(ConvertedKey)
 				return []runtime.Tag{TextTag(k.Text)}
@@ -367,7 +368,7 @@ func cachedRecount(ctx context.Context, of Alias) (n int64, err error) {
 
 // int64Value encodes, decodes, copies and measures cached values of type int64.
 var int64Value = gen.Value{
-	Fingerprint: 0x798a70e7e635242d,
+	Fingerprint: 0x508a103c3b064e04,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(int64)
 		e.Int(v)
@@ -380,7 +381,7 @@ var int64Value = gen.Value{
 // pageStringValue encodes, decodes, copies and measures cached values of type
 // Page[string].
 var pageStringValue = gen.Value{
-	Fingerprint: 0xc1223c00631d4448,
+	Fingerprint: 0x90ee313926e54fb3,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Page[string])
 		e.Struct(3)

@@ -144,7 +144,7 @@ func (c *CachedHost) PullSystem(ctx context.Context, verbose bool) (system strin
 // stringValue encodes, decodes, copies and measures cached values of type
 // string.
 var stringValue = gen.Value{
-	Fingerprint: 0x0da17806c5d7b5bf,
+	Fingerprint: 0xa69b6bc5b6cb5118,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(string)
 		e.String(v)

@@ -137,7 +137,8 @@ var UserDefinition = gen.Definition{
 		gen.TTL(time.Minute),
 		gen.NotFoundTTL(time.Minute),
 	},
-	Value: &userValue,
+	Value:       &userValue,
+	TagPatterns: []string{"directory"},
 	Tags: func(any) []runtime.Tag {
 		return []runtime.Tag{DirectoryTag()}
 	},
@@ -151,7 +152,8 @@ var InitialsDefinition = gen.Definition{
 	Options: []gen.Option{
 		gen.TTL(time.Minute),
 	},
-	Value: &runeSliceValue,
+	Value:       &runeSliceValue,
+	TagPatterns: []string{"directory"},
 	Tags: func(any) []runtime.Tag {
 		return []runtime.Tag{DirectoryTag()}
 	},
@@ -436,7 +438,7 @@ func (c *cachedArchive) rewrite(number int) error {
 // pageUserValue encodes, decodes, copies and measures cached values of type
 // UserPage.
 var pageUserValue = gen.Value{
-	Fingerprint: 0x6f9d6097b63ab070,
+	Fingerprint: 0x44bfc8668287b1c6,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(UserPage)
 		e.Struct(3)
@@ -516,7 +518,7 @@ func copyPageUserValue(v UserPage) UserPage {
 // runeSliceValue encodes, decodes, copies and measures cached values of type
 // []rune.
 var runeSliceValue = gen.Value{
-	Fingerprint: 0x96cb0b8daf9d251a,
+	Fingerprint: 0xaed6e2bda038ab1f,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.([]rune)
 		e.Slice(len(v), v == nil)
@@ -555,7 +557,7 @@ func copyRuneSliceValue(v []rune) []rune {
 
 // userValue encodes, decodes, copies and measures cached values of type *User.
 var userValue = gen.Value{
-	Fingerprint: 0xbbbc716846dd08bc,
+	Fingerprint: 0x81b42bff2d2e1677,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(*User)
 		if v == nil {

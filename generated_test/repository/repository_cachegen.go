@@ -120,6 +120,7 @@ func PageDefinition[K ID, V any]() *gen.Definition {
 		Options: []gen.Option{
 			gen.TTL(5 * time.Minute),
 		},
+		TagPatterns: []string{"pages"},
 		Tags: func(any) []runtime.Tag {
 			return []runtime.Tag{PagesTag()}
 		},

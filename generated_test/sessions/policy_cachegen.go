@@ -140,7 +140,7 @@ func CachedResetPolicies(names ...PolicyName) error {
 // policyValue encodes, decodes, copies and measures cached values of type
 // *Policy.
 var policyValue = gen.Value{
-	Fingerprint: 0x4522b6922296435c,
+	Fingerprint: 0x6470223661f26559,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(*Policy)
 		if v == nil {

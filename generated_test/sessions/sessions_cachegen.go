@@ -156,7 +156,8 @@ var SessionDefinition = gen.Definition{
 		gen.TTL(20 * time.Minute),
 		gen.NotFoundTTL(time.Minute),
 	},
-	Value: &sessionValue,
+	Value:       &sessionValue,
+	TagPatterns: []string{"device:{result.Device}", "user:{result.User}"},
 	ResultTags: func(value any) []runtime.Tag {
 		session, _ := value.(*Session)
 		if session == nil {
@@ -175,7 +176,8 @@ var CountDefinition = gen.Definition{
 	Options: []gen.Option{
 		gen.TTL(20 * time.Minute),
 	},
-	Value: &intValue,
+	Value:       &intValue,
+	TagPatterns: []string{"user:{user}"},
 	Tags: func(key any) []runtime.Tag {
 		k := key.(CountKey)
 		return []runtime.Tag{UserTag(k.User)}
@@ -460,7 +462,7 @@ func (c *CachedSessions) Lose(device DeviceID) error {
 
 // intValue encodes, decodes, copies and measures cached values of type int.
 var intValue = gen.Value{
-	Fingerprint: 0x102369e829d1ff1f,
+	Fingerprint: 0x52d536a7290994fe,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(int)
 		e.Int(int64(v))
@@ -473,7 +475,7 @@ var intValue = gen.Value{
 // scopesValue encodes, decodes, copies and measures cached values of type
 // Scopes.
 var scopesValue = gen.Value{
-	Fingerprint: 0xd7260367a8c5a65c,
+	Fingerprint: 0x6dba5f811f5b8343,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Scopes)
 		e.Custom(&v)
@@ -488,7 +490,8 @@ var scopesValue = gen.Value{
 // sessionValue encodes, decodes, copies and measures cached values of type
 // *Session.
 var sessionValue = gen.Value{
-	Fingerprint: 0xcde72cccf21cfc34,
+	Fingerprint: 0xa115f40117c419ee,
+	Lossy:       true,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(*Session)
 		if v == nil {
@@ -504,7 +507,7 @@ var sessionValue = gen.Value{
 			e.Key("User")
 			e.Uint(uint64(v.User))
 			e.Key("Device")
-			e.Text(&v.Device)
+			e.Bytes(v.Device[:])
 			e.Key("Scopes")
 			e.Custom(&v.Scopes)
 			if v.Flash != nil {
@@ -535,7 +538,7 @@ var sessionValue = gen.Value{
 				case "User":
 					v.User = UserID(d.Uint32())
 				case "Device":
-					d.Text(&v.Device)
+					d.Fill(v.Device[:])
 				case "Scopes":
 					d.Custom(&v.Scopes)
 				case "flash":

@@ -1522,7 +1522,7 @@ func PullLabels(ctx context.Context, id int) (labels struct{ Labels []string }, 
 // containersValue encodes, decodes, copies and measures cached values of type
 // Containers.
 var containersValue = gen.Value{
-	Fingerprint: 0xc951b8fb93464a82,
+	Fingerprint: 0x38d70342a84199f5,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Containers)
 		e.Struct(19)
@@ -2165,7 +2165,7 @@ func copyContainersValue(v Containers) Containers {
 // embeddingValue encodes, decodes, copies and measures cached values of type
 // *Embedding.
 var embeddingValue = gen.Value{
-	Fingerprint: 0x6ec0212a58bf2019,
+	Fingerprint: 0x9cef13a288da32ee,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(*Embedding)
 		if v == nil {
@@ -2287,7 +2287,7 @@ func copyEmbeddingValue(v *Embedding) *Embedding {
 // everythingValue encodes, decodes, copies and measures cached values of type
 // *Everything.
 var everythingValue = gen.Value{
-	Fingerprint: 0xc9af32df24522b36,
+	Fingerprint: 0x502ef6568b59e5c7,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(*Everything)
 		if v == nil {
@@ -2455,7 +2455,7 @@ func copyEverythingValue(v *Everything) *Everything {
 // foreignValue encodes, decodes, copies and measures cached values of type
 // *Foreign.
 var foreignValue = gen.Value{
-	Fingerprint: 0xfc9bae1a031146cd,
+	Fingerprint: 0x99e2e3b8a5913b6c,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(*Foreign)
 		if v == nil {
@@ -2467,29 +2467,25 @@ var foreignValue = gen.Value{
 			e.Key("Count")
 			encodeNullInt(e, &v.Count)
 			e.Key("Home")
-			e.Binary(&v.Home)
+			e.URL(&v.Home)
 			e.Key("Link")
 			if v.Link == nil {
 				e.Nil()
 			} else {
-				e.Binary(v.Link)
+				e.URL(v.Link)
 			}
 			e.Key("Addr")
 			e.Binary(&v.Addr)
 			e.Key("IP")
-			if v.IP == nil {
-				e.Nil()
-			} else {
-				e.Text(&v.IP)
-			}
+			e.Bytes(v.IP)
 			e.Key("N")
 			if v.N == nil {
 				e.Nil()
 			} else {
-				e.Text(v.N)
+				e.Gob(v.N)
 			}
 			e.Key("M")
-			e.Text(&v.M)
+			e.Gob(&v.M)
 			e.Key("JSON")
 			e.Bytes(v.JSON)
 			e.Key("Thing")
@@ -2516,23 +2512,23 @@ var foreignValue = gen.Value{
 				case "Count":
 					decodeNullInt(d, &v.Count)
 				case "Home":
-					d.Binary(&v.Home)
+					d.URL(&v.Home)
 				case "Link":
 					if !d.Nil() {
 						v.Link = wire.New[url.URL](d)
-						d.Binary(v.Link)
+						d.URL(v.Link)
 					}
 				case "Addr":
 					d.Binary(&v.Addr)
 				case "IP":
-					d.Text(&v.IP)
+					v.IP = d.Bytes()
 				case "N":
 					if !d.Nil() {
 						v.N = wire.New[big.Int](d)
-						d.Text(v.N)
+						d.Gob(v.N)
 					}
 				case "M":
-					d.Text(&v.M)
+					d.Gob(&v.M)
 				case "JSON":
 					v.JSON = d.Bytes()
 				case "Thing":
@@ -2620,7 +2616,8 @@ func copyForeignValue(v *Foreign) *Foreign {
 // guardedValue encodes, decodes, copies and measures cached values of type
 // *Guarded.
 var guardedValue = gen.Value{
-	Fingerprint: 0x1042866dc2f83fdb,
+	Fingerprint: 0x96c6e35ed31304ea,
+	Lossy:       true,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(*Guarded)
 		if v == nil {
@@ -2650,7 +2647,7 @@ var guardedValue = gen.Value{
 
 // listValue encodes, decodes, copies and measures cached values of type List.
 var listValue = gen.Value{
-	Fingerprint: 0x23a9efeac7f2484b,
+	Fingerprint: 0x46747eabb4f4f203,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(List)
 		encodeList(e, &v)
@@ -2681,7 +2678,7 @@ func copyListValue(v List) List {
 // marshalingValue encodes, decodes, copies and measures cached values of type
 // *Marshaling.
 var marshalingValue = gen.Value{
-	Fingerprint: 0x948818098412c975,
+	Fingerprint: 0x1e0add867ddf69ce,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(*Marshaling)
 		if v == nil {
@@ -2702,14 +2699,13 @@ var marshalingValue = gen.Value{
 				e.Binary(v.Ptr)
 			}
 			e.Key("Color")
-			e.Text(&v.Color)
+			e.Int(int64(v.Color))
 			e.Key("ByCol")
 			e.Map(len(v.ByCol), v.ByCol == nil)
-			for _, x := range wire.Entries(e, v.ByCol, func(e *wire.Encoder, k Color) {
-				e.Text(&k)
-			}) {
-				e.Raw(x.Key)
-				e.Binary(&x.Value)
+			for _, k := range wire.Keys(v.ByCol) {
+				e.Int(int64(k))
+				x := v.ByCol[k]
+				e.Binary(&x)
 			}
 			e.Key("Pick")
 			e.Custom(&v.Pick)
@@ -2734,13 +2730,13 @@ var marshalingValue = gen.Value{
 			e.Key("ByUUID")
 			e.Map(len(v.ByUUID), v.ByUUID == nil)
 			for _, x := range wire.Entries(e, v.ByUUID, func(e *wire.Encoder, k UUID) {
-				e.Binary(&k)
+				e.Bytes(k[:])
 			}) {
 				e.Raw(x.Key)
 				if x.Value == nil {
 					e.Nil()
 				} else {
-					e.Binary(x.Value)
+					e.Bytes((*x.Value)[:])
 				}
 			}
 		}
@@ -2768,14 +2764,13 @@ var marshalingValue = gen.Value{
 						d.Binary(v.Ptr)
 					}
 				case "Color":
-					d.Text(&v.Color)
+					v.Color = Color(d.Int())
 				case "ByCol":
 					if !d.Nil() {
 						n := d.Map()
 						v.ByCol = make(map[Color]Money, wire.MapCap[Color, Money](d, n))
 						for ; n > 0 && d.OK(); n-- {
-							var k Color
-							d.Text(&k)
+							k := Color(d.Int())
 							var x Money
 							d.Binary(&x)
 							v.ByCol[k] = x
@@ -2814,11 +2809,11 @@ var marshalingValue = gen.Value{
 						v.ByUUID = make(map[UUID]*UUID, wire.MapCap[UUID, *UUID](d, n))
 						for ; n > 0 && d.OK(); n-- {
 							var k UUID
-							d.Binary(&k)
+							d.Fill(k[:])
 							var x *UUID
 							if !d.Nil() {
 								x = wire.New[UUID](d)
-								d.Binary(x)
+								d.Fill((*x)[:])
 							}
 							v.ByUUID[k] = x
 						}
@@ -2919,7 +2914,7 @@ func copyMarshalingValue(v *Marshaling) *Marshaling {
 
 // nodeValue encodes, decodes, copies and measures cached values of type *Node.
 var nodeValue = gen.Value{
-	Fingerprint: 0xd31ff907363fd859,
+	Fingerprint: 0x7535c42631864eef,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(*Node)
 		if v == nil {
@@ -2957,7 +2952,7 @@ func copyNodeValue(v *Node) *Node {
 // pageItemValue encodes, decodes, copies and measures cached values of type
 // Page[Item].
 var pageItemValue = gen.Value{
-	Fingerprint: 0x9850bc74b8f35c27,
+	Fingerprint: 0x70f27f0a8bf9ff34,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Page[Item])
 		e.Struct(2)
@@ -3018,7 +3013,7 @@ func copyPageItemValue(v Page[Item]) Page[Item] {
 // shadowingValue encodes, decodes, copies and measures cached values of type
 // *Shadowing.
 var shadowingValue = gen.Value{
-	Fingerprint: 0xadde6922c5ee727e,
+	Fingerprint: 0xf4711823643ac49b,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(*Shadowing)
 		if v == nil {
@@ -3116,7 +3111,7 @@ func copyShadowingValue(v *Shadowing) *Shadowing {
 // shadowsValue encodes, decodes, copies and measures cached values of type
 // Shadows.
 var shadowsValue = gen.Value{
-	Fingerprint: 0x36fd052107ab813e,
+	Fingerprint: 0x5ed5d1854d988d77,
 	Encode: func(enc *wire.Encoder, value any) {
 		typed, _ := value.(Shadows)
 		enc.Struct(1)
@@ -3172,7 +3167,7 @@ func copyShadowsValue(value Shadows) Shadows {
 // sparseByStringValue encodes, decodes, copies and measures cached values of
 // type map[string]*Sparse.
 var sparseByStringValue = gen.Value{
-	Fingerprint: 0x5e3110776a1bce1e,
+	Fingerprint: 0xaa8aaa0e2ed38251,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(map[string]*Sparse)
 		e.Map(len(v), v == nil)
@@ -3242,7 +3237,7 @@ func copySparseByStringValue(v map[string]*Sparse) map[string]*Sparse {
 // structValue encodes, decodes, copies and measures cached values of type
 // struct{Labels []string}.
 var structValue = gen.Value{
-	Fingerprint: 0x594734e274a6a42e,
+	Fingerprint: 0x0bd1f7e936f13f01,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(struct{ Labels []string })
 		e.Struct(1)
@@ -3294,7 +3289,8 @@ func copyStructValue(v struct{ Labels []string }) struct{ Labels []string } {
 // taggedSliceValue encodes, decodes, copies and measures cached values of type
 // []Tagged.
 var taggedSliceValue = gen.Value{
-	Fingerprint: 0xa0ca7a598ade3c28,
+	Fingerprint: 0xe824b9c624208641,
+	Lossy:       true,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.([]Tagged)
 		e.Slice(len(v), v == nil)
@@ -3341,7 +3337,7 @@ func copyTaggedSliceValue(v []Tagged) []Tagged {
 // timeValue encodes, decodes, copies and measures cached values of type
 // time.Time.
 var timeValue = gen.Value{
-	Fingerprint: 0x021c391faa347587,
+	Fingerprint: 0xf28e2c346f56a444,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(time.Time)
 		e.Time(v)
@@ -3353,7 +3349,7 @@ var timeValue = gen.Value{
 
 // treeValue encodes, decodes, copies and measures cached values of type Tree.
 var treeValue = gen.Value{
-	Fingerprint: 0xa2484fa8aa95beea,
+	Fingerprint: 0xed06e186d4ff3f38,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Tree)
 		encodeTree(e, &v)
@@ -3384,7 +3380,7 @@ func copyTreeValue(v Tree) Tree {
 // uint16Value encodes, decodes, copies and measures cached values of type
 // uint16.
 var uint16Value = gen.Value{
-	Fingerprint: 0x5ea122425053750d,
+	Fingerprint: 0x897084816154be72,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(uint16)
 		e.Uint(uint64(v))

@@ -74,7 +74,8 @@ var quotaCache = gen.Declare[QuotaKey, Quota](&gen.Definition{
 		gen.TTL(time.Hour),
 		gen.NotFoundTTL(10 * time.Minute),
 	},
-	Value: &quotaValue,
+	Value:       &quotaValue,
+	TagPatterns: []string{"team:{teamID}"},
 	Tags: func(key any) []runtime.Tag {
 		k := key.(QuotaKey)
 		return []runtime.Tag{TeamTag(k.TeamID)}
@@ -176,7 +177,7 @@ func cachedForget() error {
 
 // quotaValue encodes, decodes, copies and measures cached values of type Quota.
 var quotaValue = gen.Value{
-	Fingerprint: 0x998dd1feb2a5feb9,
+	Fingerprint: 0x3f690de4872244c0,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Quota)
 		e.Struct(2)

@@ -123,7 +123,8 @@ var UserDefinition = gen.Definition{
 		gen.HardTimeout(2 * time.Second),
 		gen.NotFoundTTL(30 * time.Second),
 	},
-	Value: &userValue,
+	Value:       &userValue,
+	TagPatterns: []string{"team:{result.TeamID}"},
 	ResultTags: func(value any) []runtime.Tag {
 		user, _ := value.(*User)
 		if user == nil {
@@ -145,7 +146,8 @@ var UserByEmailDefinition = gen.Definition{
 		gen.Grace(6 * time.Hour),
 		gen.NotFoundTTL(30 * time.Second),
 	},
-	Value: &userValue,
+	Value:       &userValue,
+	TagPatterns: []string{"team:{result.TeamID}"},
 	ResultTags: func(value any) []runtime.Tag {
 		user, _ := value.(*User)
 		if user == nil {
@@ -166,7 +168,8 @@ var MembersDefinition = gen.Definition{
 		gen.TTL(5 * time.Minute),
 		gen.Grace(6 * time.Hour),
 	},
-	Value: &userSliceValue,
+	Value:       &userSliceValue,
+	TagPatterns: []string{"team:{teamID}"},
 	Tags: func(key any) []runtime.Tag {
 		k := key.(MembersKey)
 		return []runtime.Tag{TeamTag(k.TeamID)}
@@ -397,7 +400,7 @@ func (c *CachedUserRepo) GetOrSetUsers(ctx context.Context, ids []int64, opts ..
 // userSliceValue encodes, decodes, copies and measures cached values of type
 // []User.
 var userSliceValue = gen.Value{
-	Fingerprint: 0x5b18ad7f3e8d98ae,
+	Fingerprint: 0x5d3d940174ce1621,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.([]User)
 		e.Slice(len(v), v == nil)
@@ -440,7 +443,7 @@ func copyUserSliceValue(v []User) []User {
 
 // userValue encodes, decodes, copies and measures cached values of type *User.
 var userValue = gen.Value{
-	Fingerprint: 0xde768d390ffcd300,
+	Fingerprint: 0x99161fe31f2e40b9,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(*User)
 		if v == nil {

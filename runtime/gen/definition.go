@@ -35,6 +35,10 @@ type Definition struct {
 	Options []Option
 	// Value is what generated code knows of V. Nil leaves it to reflection.
 	Value *Value
+	// TagPatterns are the tags as the directives have them. An entry that was stored under
+	// another Pattern or other TagPatterns, by a version of the program that has been replaced,
+	// is a miss: it may be another value, and the tags of today would not reach it.
+	TagPatterns []string
 	// Tags returns the tags that follow from the key, and ResultTags those that follow from
 	// the value. Both may be nil.
 	Tags       func(key any) []runtime.Tag
@@ -59,6 +63,10 @@ type Value struct {
 	// Fingerprint differs for different shapes of the type. An entry in the shared tier that
 	// carries another one is a miss.
 	Fingerprint uint64
+	// Lossy says that decoding gives less than what was encoded, by what the source says:
+	// there are fields with the tag msgpack:"-", or parts of which only a text is stored. Memory
+	// keeps what decoding gives then, so that what a caller gets does not depend on the tier.
+	Lossy bool
 	// Encode and Decode are the codec. A store with a codec of its own, see
 	// runtime.WithCodec, does not use them; otherwise neither may be nil.
 	Encode func(*wire.Encoder, any)
@@ -118,7 +126,7 @@ func (d *Definition) untyped(key, value any) untyped.Definition {
 		options[i] = o.Runtime()
 	}
 	return untyped.Definition{
-		Name: d.Name, Pattern: d.Pattern, IntPrefix: d.IntPrefix,
+		Name: d.Name, Pattern: d.Pattern, IntPrefix: d.IntPrefix, TagPatterns: d.TagPatterns,
 		Store: d.Store, Namespace: d.Namespace, Instance: d.Instance,
 		Shared: d.Shared, Options: options, Value: (*untyped.Value)(d.Value),
 		Tags: names(d.Tags), ResultTags: names(d.ResultTags),

@@ -10,6 +10,8 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 
+	"github.com/cachegen/cachegen/runtime/internal/reflectvalue"
+	"github.com/cachegen/cachegen/runtime/internal/reflectwire"
 	"github.com/cachegen/cachegen/runtime/internal/scan"
 )
 
@@ -315,6 +317,15 @@ func (d *Decoder) Binary(v encoding.BinaryUnmarshaler) {
 	}
 }
 
+// Gob hands bytes to v's GobDecode. Nil leaves v as it is.
+func (d *Decoder) Gob(v interface{ GobDecode([]byte) error }) {
+	if !d.Nil() {
+		if data := d.Bytes(); d.err == nil {
+			d.Fail(v.GobDecode(data))
+		}
+	}
+}
+
 // Text hands bytes to v's UnmarshalText. Nil leaves v as it is.
 func (d *Decoder) Text(v encoding.TextUnmarshaler) {
 	if !d.Nil() {
@@ -326,7 +337,11 @@ func (d *Decoder) Text(v encoding.TextUnmarshaler) {
 
 // Reflect reads into the value that v points to as msgpack does by reflection.
 func (d *Decoder) Reflect(v any) {
-	if d.foreign() && d.peek() != msgpcode.Nil {
+	if t := reflect.TypeOf(v).Elem(); d.foreign() && reflectvalue.Storable(t) {
+		reflectwire.Decode(reflected{d}, reflect.ValueOf(v).Elem())
+		return
+	}
+	if d.err == nil && d.peek() != msgpcode.Nil {
 		t := reflect.TypeOf(v).Elem()
 		d.charge(scan.Memory(t, d.in.data[d.in.at:]) - int(t.Size()))
 	}
@@ -334,6 +349,19 @@ func (d *Decoder) Reflect(v any) {
 		d.Fail(d.m.Decode(v))
 		d.m.Reset(&d.in)
 	}
+}
+
+// reflected is what [reflectwire] needs of a Decoder besides its methods.
+type reflected struct{ *Decoder }
+
+func (d reflected) Room(n, size int) int {
+	d.charge(n * size)
+	return d.grant(n, size)
+}
+
+func (d reflected) MapRoom(n, key, elem int) int {
+	d.charge(scan.MapMemory(n, key, elem))
+	return d.grant(n, key+elem+16)
 }
 
 // foreign makes sure, once, that all of the rest is well formed and not nested too

@@ -11,6 +11,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 
 	"github.com/cachegen/cachegen/runtime/internal/reflectvalue"
+	"github.com/cachegen/cachegen/runtime/internal/reflectwire"
 	"github.com/cachegen/cachegen/runtime/internal/scan"
 )
 
@@ -256,6 +257,15 @@ func (e *Encoder) Binary(v encoding.BinaryMarshaler) {
 	}
 }
 
+// Gob writes what v's GobEncode returns.
+func (e *Encoder) Gob(v interface{ GobEncode() ([]byte, error) }) {
+	if e.err == nil {
+		data, err := v.GobEncode()
+		e.Fail(err)
+		e.Bytes(data)
+	}
+}
+
 // Text writes what v's MarshalText returns.
 func (e *Encoder) Text(v encoding.TextMarshaler) {
 	if e.err == nil {
@@ -272,8 +282,13 @@ func (e *Encoder) Reflect(v any) {
 	if e.err == nil && reflectvalue.TooDeep(v, MaxDepth) {
 		e.err = scan.ErrDepth
 	}
-	if e.err == nil {
-		e.err = e.m.Encode(v)
-		e.m.Reset(&e.out)
+	if e.err != nil {
+		return
 	}
+	if p := reflect.ValueOf(v); p.Kind() == reflect.Pointer && !p.IsNil() && reflectvalue.Storable(p.Type().Elem()) {
+		reflectwire.Encode(e, p.Elem())
+		return
+	}
+	e.err = e.m.Encode(v)
+	e.m.Reset(&e.out)
 }

@@ -64,10 +64,11 @@ func InvoicesTag() runtime.Tag {
 // InvoiceDefinition describes the cache of [Desk.LoadInvoice], for [gen.Open]
 // where there is no CachedDesk. It must not be changed.
 var InvoiceDefinition = gen.Definition{
-	Name:      "github.com/cachegen/cachegen/generated_test/teams/billing.Desk.LoadInvoice",
-	Pattern:   "invoice:{teamID}",
-	IntPrefix: "invoice:",
-	Value:     &invoiceValue,
+	Name:        "github.com/cachegen/cachegen/generated_test/teams/billing.Desk.LoadInvoice",
+	Pattern:     "invoice:{teamID}",
+	IntPrefix:   "invoice:",
+	Value:       &invoiceValue,
+	TagPatterns: []string{"invoices"},
 	Tags: func(any) []runtime.Tag {
 		return []runtime.Tag{InvoicesTag()}
 	},
@@ -234,7 +235,7 @@ func CachedDowngrade(ctx context.Context, seats int, teamIDs ...int64) error {
 // invoiceValue encodes, decodes, copies and measures cached values of type
 // Invoice.
 var invoiceValue = gen.Value{
-	Fingerprint: 0x1cacb7e4903d5116,
+	Fingerprint: 0x27a13dcae330d223,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(Invoice)
 		e.Struct(3)

@@ -14,9 +14,9 @@ import (
 )
 
 var (
-	// ErrSchema says that an entry was written by another codec, or for another shape of
-	// the type.
-	ErrSchema = errors.New("it was written for another shape of the value's type, or by another codec")
+	// ErrSchema says that an entry was written by another codec, for another shape of the type,
+	// or by a function that had another key pattern or other tags.
+	ErrSchema = errors.New("it was written for another shape of the value's type, under another key pattern or other tags, or by another codec")
 	// ErrMissingStamp says that an entry could not be cleared with its cache.
 	ErrMissingStamp = errors.New("it does not carry the stamps of its store, namespace and cache")
 	// ErrForeignStamp says that an entry carries what no entry of its cache has: a stamp that
@@ -38,6 +38,9 @@ type Kind struct {
 	// Copy returns a copy that shares no memory with a value. Nil: a value can be handed
 	// out as it is.
 	Copy func(any) any
+	// Lossy returns what decoding gives of a value, which is less than was encoded. Nil:
+	// nothing is lost.
+	Lossy func(any) (any, error)
 	// Keep returns a copy of a value that refers to no memory of the value's: what memory
 	// keeps. It fails if there can be none. Nil: a value can be kept as it is.
 	Keep func(any) (any, error)

@@ -50,7 +50,7 @@ func (v *Invalidator) Set(ctx context.Context, kind *entry.Kind, key string, val
 			// With two writers of one key, who was last in the shared tier is not known here:
 			// both leave memory to the next reader.
 			if sure {
-				refused = v.Memory.Set(hash, it)
+				refused = v.Memory.Set(hash, kind.Kept(it))
 			} else {
 				v.Memory.Delete(hash)
 			}

@@ -33,7 +33,7 @@ func (l *Loader) store(ctx context.Context, kind *entry.Kind, keys []*Key, share
 		switch {
 		case k.plan.keep:
 			l.Emit.Refused(kind, k.Key, event.L2, k.refused)
-			valid, refused := l.Memory.Put(k.Key, k.Hash, k.flight, k.result.Item)
+			valid, refused := l.Memory.Put(k.Key, k.Hash, k.flight, kind.Kept(k.result.Item))
 			l.Emit.Refused(kind, k.Key, event.L1, refused)
 			if valid && (l.Memory.Exists() && refused == nil || !k.result.Item.LocalOnly) {
 				emit.Event(l.Emit, l.Emit.Hooks().Written, event.Write{Store: l.Emit.Store, Cache: kind.Cache, Key: k.Key, Loaded: true})

@@ -4,14 +4,11 @@
 package reflectvalue
 
 import (
-	"encoding"
 	"fmt"
 	"hash/fnv"
 	"reflect"
 	"strings"
 	"time"
-
-	"github.com/vmihailenco/msgpack/v5"
 )
 
 var timeType = reflect.TypeFor[time.Time]()
@@ -290,90 +287,75 @@ func (s *sizer) seen(v reflect.Value) bool {
 // names and tags of exported fields. It does not depend on the names of types,
 // on where they are declared, or on the machine.
 func Fingerprint(t reflect.Type) uint64 {
-	var b strings.Builder
-	describe(&b, t, map[reflect.Type]int{})
 	h := fnv.New64a()
-	h.Write([]byte(b.String()))
+	h.Write([]byte(description(t)))
 	return h.Sum64()
 }
 
-func describe(b *strings.Builder, t reflect.Type, open map[reflect.Type]int) {
-	if n, ok := open[t]; ok {
-		fmt.Fprintf(b, "^%d", len(open)-n) // a recursive type: how far up it began
+// description is what Fingerprint hashes.
+func description(t reflect.Type) string {
+	d := describer{met: map[reflect.Type]int{}}
+	d.describe(t)
+	return d.text.String()
+}
+
+// A describer writes each type once, however often it is met: types that refer to each
+// other have more ways through them than anyone can follow.
+type describer struct {
+	text strings.Builder
+	met  map[reflect.Type]int // those that were written, with their numbers
+}
+
+func (d *describer) describe(t reflect.Type) {
+	switch way := WayOf(t); way {
+	case Structure:
+	case Time:
+		d.text.WriteString("time")
 		return
-	}
-	if t == timeType {
-		b.WriteString("time")
+	case URL:
+		d.text.WriteString("url")
 		return
-	}
-	if own := marshaller(t); own != "" {
+	default:
 		// What the bytes are is the type's own business, so its name has to do.
-		b.WriteString(own + " " + t.PkgPath() + "." + t.Name())
+		d.text.WriteString(pairs[way].name + " " + t.PkgPath() + "." + t.Name())
+		return
+	}
+	if n, ok := d.met[t]; ok {
+		fmt.Fprintf(&d.text, "^%d", n)
 		return
 	}
 	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map, reflect.Struct:
+		d.met[t] = len(d.met)
+	}
+	switch t.Kind() {
 	case reflect.Pointer:
-		b.WriteByte('*')
+		d.text.WriteByte('*')
+		d.describe(t.Elem())
 	case reflect.Slice:
-		b.WriteString("[]")
+		d.text.WriteString("[]")
+		d.describe(t.Elem())
 	case reflect.Array:
-		fmt.Fprintf(b, "[%d]", t.Len())
+		fmt.Fprintf(&d.text, "[%d]", t.Len())
+		d.describe(t.Elem())
 	case reflect.Map:
-		open[t] = len(open)
-		b.WriteString("map[")
-		describe(b, t.Key(), open)
-		b.WriteByte(']')
-		describe(b, t.Elem(), open)
-		delete(open, t)
-		return
+		d.text.WriteString("map[")
+		d.describe(t.Key())
+		d.text.WriteByte(']')
+		d.describe(t.Elem())
 	case reflect.Struct:
-		open[t] = len(open)
-		b.WriteByte('{')
-		for i := range t.NumField() {
-			f := t.Field(i)
-			if !f.IsExported() && !f.Anonymous {
-				continue
-			}
-			fmt.Fprintf(b, "%s %q ", f.Name, f.Tag.Get("msgpack"))
-			describe(b, f.Type, open)
-			b.WriteByte(';')
+		s := Fields(t)
+		if s.AsArray {
+			d.text.WriteString("as_array")
 		}
-		b.WriteByte('}')
-		delete(open, t)
-		return
+		d.text.WriteByte('{')
+		for _, f := range s.Fields {
+			fmt.Fprintf(&d.text, "%d %q %q %v ", len(f.Index), f.Name, f.Aliases, f.OmitEmpty)
+			d.describe(f.Type)
+			d.text.WriteByte(';')
+		}
+		d.text.WriteByte('}')
 	default:
-		b.WriteString(t.Kind().String())
-		return
+		d.text.WriteString(t.Kind().String())
 	}
-	open[t] = len(open)
-	describe(b, t.Elem(), open)
-	delete(open, t)
 }
-
-// marshallers are the ways in which msgpack lets a type write itself, in its order.
-var marshallers = []struct {
-	method string
-	typ    reflect.Type
-}{
-	{"EncodeMsgpack", reflect.TypeFor[msgpack.CustomEncoder]()},
-	{"MarshalMsgpack", reflect.TypeFor[msgpack.Marshaler]()},
-	{"MarshalBinary", reflect.TypeFor[encoding.BinaryMarshaler]()},
-	{"MarshalText", reflect.TypeFor[encoding.TextMarshaler]()},
-}
-
-// marshaller names the method by which msgpack lets t write itself. It does not look for
-// methods by their names: the linker would then keep every method of every type.
-func marshaller(t reflect.Type) string {
-	for _, m := range marshallers {
-		if t.Implements(m.typ) {
-			return m.method
-		}
-		if t.Kind() != reflect.Pointer && t.Name() != "" && reflect.PointerTo(t).Implements(m.typ) {
-			return m.method
-		}
-	}
-	return ""
-}
-
-// Marshals reports whether values of type t write themselves.
-func Marshals(t reflect.Type) bool { return marshaller(t) != "" }

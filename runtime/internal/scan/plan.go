@@ -1,10 +1,9 @@
 package scan
 
 import (
+	"fmt"
 	"reflect"
-	"strings"
 	"sync"
-	"time"
 
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 
@@ -69,7 +68,7 @@ func (b builder) plan(t reflect.Type) *plan {
 	}
 	p := &plan{size: int(t.Size())}
 	b[t] = p
-	if t == reflect.TypeFor[time.Time]() || reflectvalue.Marshals(t) && t.Kind() != reflect.Pointer {
+	if reflectvalue.WayOf(t) != reflectvalue.Structure {
 		return p
 	}
 	switch t.Kind() {
@@ -92,99 +91,35 @@ func (b builder) plan(t reflect.Type) *plan {
 		p.kind = anything
 	case reflect.Struct:
 		p.kind = structure
-		var fields fields
-		fields.of(t)
-		p.fields = make(map[string]*plan, len(fields.byName))
-		for name, f := range fields.byName {
-			p.fields[name] = b.plan(f)
-		}
-		for _, f := range fields.list {
-			p.list = append(p.list, b.plan(f))
-		}
-		p.always, p.embedded = fields.always, fields.embedded
+		b.fields(p, t)
 	}
 	return p
 }
 
-// fields are those that msgpack writes of a struct.
-type fields struct {
-	byName   map[string]reflect.Type
-	list     []reflect.Type
-	names    []string // of list
-	always   []bool   // of list: it is always written
-	embedded int      // the size of structs that are embedded by pointer
-	depth    int      // a type that embeds itself has no end
-}
-
-func (f *fields) of(t reflect.Type) {
-	f.byName = make(map[string]reflect.Type)
-	for i := range t.NumField() {
-		field := t.Field(i)
-		name, options, _ := strings.Cut(field.Tag.Get("msgpack"), ",")
-		if name == "-" || !field.IsExported() && !field.Anonymous {
-			continue
+// fields fills in those of a struct.
+func (b builder) fields(p *plan, t reflect.Type) {
+	s := reflectvalue.Fields(t)
+	p.fields = make(map[string]*plan, len(s.Fields))
+	made := make(map[string]bool)
+	for _, f := range s.Fields {
+		inner := b.plan(f.Type)
+		for _, name := range append([]string{f.Name}, f.Aliases...) {
+			p.fields[name] = inner
 		}
-		if name == "" {
-			name = field.Name
-		}
-		noInline, inline, always := false, false, !omitsAll(t)
-		var aliases []string
-		for option := range strings.SplitSeq(options, ",") {
-			option = strings.TrimSpace(option)
-			noInline, inline, always = noInline || option == "noinline", inline || option == "inline", always && option != "omitempty"
-			if alias, ok := strings.CutPrefix(option, "alias:"); ok {
-				aliases = append(aliases, alias)
+		embedded := false
+		for i := 1; i < len(f.Index); i++ {
+			way := t.FieldByIndex(f.Index[:i]).Type
+			if way.Kind() != reflect.Pointer {
+				continue
+			}
+			embedded = true
+			if at := fmt.Sprint(f.Index[:i]); !made[at] {
+				made[at] = true
+				p.embedded += int(way.Elem().Size())
 			}
 		}
-		if field.Anonymous && !noInline && f.inline(field.Type, inline) {
-			f.byName[name] = field.Type
-			continue
-		}
-		f.add(name, field.Type, always)
-		for _, alias := range aliases {
-			f.byName[alias] = field.Type
-		}
+		p.list, p.always = append(p.list, inner), append(p.always, !embedded && !f.OmitEmpty)
 	}
-}
-
-func (f *fields) add(name string, t reflect.Type, always bool) {
-	f.byName[name] = t
-	f.list, f.names, f.always = append(f.list, t), append(f.names, name), append(f.always, always)
-}
-
-// omitsAll reports whether each field of a struct is left out when it is empty.
-func omitsAll(t reflect.Type) bool {
-	f, ok := t.FieldByName("_msgpack")
-	return ok && strings.Contains(f.Tag.Get("msgpack"), "omitempty")
-}
-
-// inline adds the fields of an embedded type in place of a field for it, and reports
-// whether it did: not if one of them is hidden, unless a tag asks for it.
-func (f *fields) inline(t reflect.Type, asked bool) bool {
-	byPointer := t.Kind() == reflect.Pointer
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	if t.Kind() != reflect.Struct || t == reflect.TypeFor[time.Time]() || !asked && reflectvalue.Marshals(t) || f.depth == 100 {
-		return false
-	}
-	inner := fields{depth: f.depth + 1}
-	inner.of(t)
-	for _, name := range inner.names {
-		if _, hidden := f.byName[name]; hidden && !asked {
-			return false
-		}
-	}
-	for i, name := range inner.names {
-		if _, hidden := f.byName[name]; !hidden {
-			f.add(name, inner.list[i], inner.always[i] && !byPointer)
-		}
-	}
-	f.embedded += inner.embedded
-	if byPointer {
-		f.embedded += int(t.Size())
-	}
-	return true
 }
 
 // A walker adds up what decoding allocates.

@@ -21,6 +21,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/memory"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
+	"github.com/cachegen/cachegen/runtime/internal/reflectvalue"
 	"github.com/cachegen/cachegen/runtime/internal/registry"
 	"github.com/cachegen/cachegen/runtime/internal/store"
 )
@@ -73,6 +74,19 @@ func (c *Cache) Check() error {
 	}
 	_, err := appenderOf(c.definition.KeyType)
 	return err
+}
+
+// CheckValue fails if values of the cache's type would not come back from the default codec,
+// if that is the store's, as they were stored. What generated code encodes the generator has
+// checked.
+func (c *Cache) CheckValue(isDefault bool) error {
+	if c.definition.Value != nil || !isDefault {
+		return nil
+	}
+	if err := reflectvalue.Check(c.definition.ValueType); err != nil {
+		return fmt.Errorf("a value cannot be stored and read back unchanged: %w", err)
+	}
+	return nil
 }
 
 // Stores bind caches: a runtime.Stores, which this package cannot name.

@@ -12,6 +12,7 @@ import (
 type Definition struct {
 	Name, Pattern, IntPrefix   string
 	Store, Namespace, Instance string
+	TagPatterns                []string
 	Shared                     bool
 	Options                    []any // each a runtime.Option, or nil
 	Value                      *Value
@@ -55,6 +56,7 @@ func (d *Definition) Fits(v any) bool {
 // A Value is what generated code knows of a type of cached values; see gen.Value.
 type Value struct {
 	Fingerprint uint64
+	Lossy       bool
 	Encode      func(*wire.Encoder, any)
 	Decode      func(*wire.Decoder) any
 	Copy        func(any) any

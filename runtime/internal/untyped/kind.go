@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"reflect"
+	"slices"
 
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/reflectvalue"
@@ -40,6 +41,19 @@ func (d *Definition) setValue(k *entry.Kind, codec Codec, isDefault bool) {
 				return nil, err
 			}
 			return reflectvalue.Own(p.Elem().Interface()) // of data, which is a part of what has been read
+		}
+	}
+	lossy := !isDefault && k.Remote
+	if isDefault {
+		lossy = v != nil && v.Lossy || v == nil && reflectvalue.Loses(t)
+	}
+	if lossy {
+		k.Lossy = func(x any) (any, error) { // of a codec of the user nobody knows what it loses
+			data, err := k.Encode(x)
+			if err != nil {
+				return nil, err
+			}
+			return k.Decode(data)
 		}
 	}
 	if v == nil {
@@ -88,9 +102,29 @@ func pointerTo(t reflect.Type, x any) any {
 	return p.Interface()
 }
 
-// fingerprint is what entries carry in a store with that codec. What one codec has
-// written is not for another to read.
+// fingerprint is what entries carry in a store with that codec: a hash of all in the
+// definition that decides whether an entry in the shared tier, which another version of the
+// program may have written, is right. What one codec has written is not for another to
+// read. Under another key pattern the same text may stand for something else, and what was
+// stored without a tag is not reached when the tag is deleted. All else that a definition
+// says is either in the key (namespace, instance), among the stamps that every entry has to
+// carry (store, namespace, name), in the entry itself (deadlines, whether there is a
+// value), or about this process alone.
 func (d *Definition) fingerprint(codec Codec, isDefault bool) uint64 {
+	n := d.valueFingerprint(codec, isDefault)
+	if d.Pattern == "" && len(d.TagPatterns) == 0 {
+		return n
+	}
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%x %q", n, d.Pattern)
+	for _, p := range slices.Sorted(slices.Values(d.TagPatterns)) {
+		fmt.Fprintf(h, " %q", p)
+	}
+	return h.Sum64()
+}
+
+// valueFingerprint is that of the bytes of a value.
+func (d *Definition) valueFingerprint(codec Codec, isDefault bool) uint64 {
 	switch {
 	case !isDefault:
 	case d.Value != nil:

@@ -64,6 +64,10 @@ func (o *output) cache(c *facts.Cache) *templates.Cache {
 		}
 		m.ResultTags = append(m.ResultTags, t)
 	}
+	for _, use := range c.TagUses() {
+		m.TagPatterns = append(m.TagPatterns, use.Pattern.Text)
+	}
+	slices.Sort(m.TagPatterns)
 	return m
 }
 

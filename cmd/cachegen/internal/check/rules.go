@@ -52,7 +52,7 @@ var rules = []rule{
 	{single, codes(diag.Effect),
 		"Every option has an effect.",
 		func(p *pass) { effectRule{p}.check() }},
-	{single, codes(diag.Value, diag.Copy),
+	{single, codes(diag.Value, diag.Lossy, diag.Copy),
 		"A cached value can be stored and read back unchanged, and copied for each caller.",
 		func(p *pass) { valueRule{p}.check() }},
 	{single, codes(diag.Stray),

@@ -47,6 +47,11 @@ func (p collector) function(file *load.File, decl *ast.FuncDecl, reads bool) *fa
 		if part := p.Unnamable(v.Type()); part != nil {
 			p.addf(v.TypeExpr.Pos(), diag.Signature, "%s", p.WhyUnnamable(part)).Hintf("use a type that this package can name")
 			ok = false
+		} else if t := gotype.Endless(v.Type()); t != nil {
+			name := t.Obj().Name()
+			p.addf(v.TypeExpr.Pos(), diag.Signature, "%s refers to larger and larger instances of %s without end", p.TypeName(v.Type()), name).
+				Hintf("let %s refer to instances with its own type parameters only", name)
+			ok = false
 		}
 	}
 	if !ok {

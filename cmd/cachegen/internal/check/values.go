@@ -51,6 +51,7 @@ func (p valueFinder) findValues() {
 		shape := b.Shape(v.Type, copied)
 		v.Model = &templates.Value{
 			Type: b.Text(v.Type), Shape: shape, Fingerprint: value.Fingerprint(v.Type, p.Types),
+			Lossy: value.Loses(v.Type),
 		}
 		name := p.Names.Claim(naming.Lower(typeName(v.Type)), forValues, v.Caches[0].Directive.Pos, func(name string) []string {
 			return []string{name + "Value", "copy" + naming.Upper(name) + "Value"}

@@ -54,6 +54,7 @@ var (
 	Reserved    = define("reserved", "a key or tag that the runtime reserves for itself")
 	Request     = define("request", "a parameter that ends with its request, in a function that can be loaded in the background")
 	Output      = define("output", "a file in the place of a generated file, or generated code that is not compiled together")
+	Lossy       = defineWarning("lossy", "a value of which only a text is stored, which may lose a part of it")
 	Effect      = defineWarning("effect", "an option that has no effect")
 	Bypass      = defineWarning("bypass", "a method of an embedded type that bypasses the cache")
 	Excluded    = defineWarning("excluded", "a directive in a file that build constraints exclude")

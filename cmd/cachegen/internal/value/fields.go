@@ -17,9 +17,25 @@ type field struct {
 }
 
 // written lists the fields of s in msgpack's way, and says whether they are written
-// without names. within are the structs that s is embedded in.
-func written(s *types.Struct, within []*types.Struct) (list []field, asArray bool) {
-	within = append(within, s)
+// without names.
+func written(s *types.Struct) (list []field, asArray bool) {
+	return writer{}.written(s)
+}
+
+// A writer knows the fields of structs that have been embedded: one may be embedded in many
+// ways.
+type writer map[*types.Struct][]field
+
+func (w writer) embedded(s *types.Struct) []field {
+	list, ok := w[s]
+	if !ok {
+		list, _ = w.written(s)
+		w[s] = list
+	}
+	return list
+}
+
+func (w writer) written(s *types.Struct) (list []field, asArray bool) {
 	omitEmpty := false
 	taken := func(name string) bool {
 		return slices.ContainsFunc(list, func(f field) bool { return f.name == name || slices.Contains(f.aliases, name) })
@@ -42,8 +58,8 @@ func written(s *types.Struct, within []*types.Struct) (list []field, asArray boo
 		if f.name == "" {
 			f.name = v.Name()
 		}
-		if inner := inlined(v, tag); inner != nil && !slices.Contains(within, inner) {
-			fields, _ := written(inner, within)
+		if inner := inlined(v, tag); inner != nil {
+			fields := w.embedded(inner)
 			if slices.Contains(options, "inline") || !slices.ContainsFunc(fields, func(f field) bool { return taken(f.name) }) {
 				for _, in := range fields {
 					if !taken(in.name) {

@@ -10,7 +10,7 @@ import (
 )
 
 // codecVersion changes when the same type is written in another way.
-const codecVersion = 1
+const codecVersion = 2
 
 // Fingerprint is a hash of how values of type t are written: of the kinds, fields,
 // names and options of all that it is made of, but not of what named types are
@@ -18,6 +18,9 @@ const codecVersion = 1
 // and what they are made of in memory: with that, their bytes are likely to change. Of
 // those of the standard library it takes the name alone, because Go's releases change
 // their insides, but not their bytes. pkg is the package that the fingerprint is for.
+//
+// A named type is described once, however often it is met: types that refer to each other
+// have more ways through them than anyone can follow.
 func Fingerprint(t types.Type, pkg *types.Package) uint64 {
 	d := describer{pkg: pkg}
 	fmt.Fprintf(&d.text, "cachegen %d ", codecVersion)
@@ -30,27 +33,66 @@ func Fingerprint(t types.Type, pkg *types.Package) uint64 {
 type describer struct {
 	pkg  *types.Package
 	text strings.Builder
-	open typeutil.Map // the types around, with how deep they are
+	met  [2]typeutil.Map // the named types described so far, with their numbers, in each of the ways
+}
+
+// The ways in which a type is described.
+const (
+	asWritten = iota
+	asInMemory
+)
+
+// again writes the number of a named type that was described before in the same way, and
+// reports whether it was. An unnamed type ends where the source that writes it ends.
+func (d *describer) again(t types.Type, way int) bool {
+	named, ok := t.(*types.Named)
+	if !ok {
+		return false
+	}
+	met := &d.met[way]
+	if n, ok := met.At(named).(int); ok {
+		fmt.Fprintf(&d.text, "^%d", n)
+		return true
+	}
+	met.Set(named, met.Len())
+	return false
 }
 
 func (d *describer) describe(t types.Type) {
 	t = types.Unalias(t)
-	if depth, ok := d.open.At(t).(int); ok {
-		fmt.Fprintf(&d.text, "^%d", d.open.Len()-depth)
-		return
-	}
-	if named, ok := t.(*types.Named); ok && isTime(named) {
+	if isTime(t) {
 		d.text.WriteString("time")
 		return
 	}
-	if m := encoder(t); m.kind != 0 && !isPointer(t) && !types.IsInterface(t) {
-		fmt.Fprintf(&d.text, "%s ", pairs[m.kind].marshal)
+	if _, ok := t.Underlying().(*types.Basic); !ok && d.again(t, asWritten) {
+		return
+	}
+	if isURL(t) {
+		d.text.WriteString("url")
+		return
+	}
+	if w := wayOf(t); w.kind != 0 {
+		fmt.Fprintf(&d.text, "%s ", pairs[w.kind].marshal)
 		d.memory(t)
 		return
 	}
-	d.open.Set(t, d.open.Len())
-	defer d.open.Delete(t)
+	d.constants(t)
 	d.parts(t, d.describe, d.fields)
+}
+
+// constants describes what the numbers of a type mean that has a text of its own for them:
+// they are stored as numbers, and a deploy may number them in another way.
+func (d *describer) constants(t types.Type) {
+	named, ok := t.(*types.Named)
+	if _, basic := t.Underlying().(*types.Basic); !ok || !basic {
+		return
+	}
+	for _, pair := range pairs[byBinary:] {
+		if _, ok := find(t, pair.marshal); ok {
+			fmt.Fprintf(&d.text, "%q", constantsOf(named))
+			return
+		}
+	}
 }
 
 // parts describes what t is made of, its elements and the fields of structs in the
@@ -83,10 +125,6 @@ func (d *describer) parts(t types.Type, elem func(types.Type), fields func(*type
 // memory describes a type that encodes itself, and what is behind that.
 func (d *describer) memory(t types.Type) {
 	t = types.Unalias(t)
-	if depth, ok := d.open.At(t).(int); ok {
-		fmt.Fprintf(&d.text, "^%d", d.open.Len()-depth)
-		return
-	}
 	if named, ok := t.(*types.Named); ok {
 		obj := named.Obj()
 		if obj.Pkg() == nil {
@@ -102,9 +140,10 @@ func (d *describer) memory(t types.Type) {
 			return
 		}
 		d.text.WriteByte(' ')
+		if d.again(t, asInMemory) {
+			return
+		}
 	}
-	d.open.Set(t, d.open.Len())
-	defer d.open.Delete(t)
 	d.parts(t, d.memory, func(s *types.Struct) {
 		d.text.WriteByte('{')
 		for f := range s.Fields() {
@@ -125,7 +164,7 @@ func (d *describer) standard(pkg *types.Package) bool {
 }
 
 func (d *describer) fields(s *types.Struct) {
-	list, asArray := written(s, nil)
+	list, asArray := written(s)
 	if asArray {
 		d.text.WriteString("as_array")
 	}

@@ -59,7 +59,8 @@ func user(declarations, model string) []source {
 
 const (
 	model  = "type Team struct { ID int64; Name string }; type Box[T any] struct { V T }; func (Box[T]) MarshalText() ([]byte, error) { return nil, nil }"
-	marked = "; func (Team) MarshalBinary() ([]byte, error) { return nil, nil }"
+	marked = "; func (Team) MarshalMsgpack() ([]byte, error) { return nil, nil }; func (*Team) UnmarshalMsgpack([]byte) error { return nil }"
+	text   = "; func (Team) MarshalText() ([]byte, error) { return nil, nil }; func (*Team) UnmarshalText([]byte) error { return nil }"
 	// whole reaches Team as a field, behind pointers, and as an argument.
 	whole = "type User struct { ID int64; Team *model.Team; Pages map[string]Page[model.Team]; Self *User }; var v *User"
 )
@@ -71,14 +72,14 @@ func TestPinnedFingerprints(t *testing.T) {
 		declarations, model string
 		want                uint64
 	}{
-		{"var v int64", model, 0x798a70e7e635242d},
-		{"var v []byte", model, 0xb550df065fa78d56},
-		{"import \"time\"\nvar v map[string]time.Time", model, 0xd1ef72b7e185ecb2},
-		{whole, model, 0x8059524f6f2ad407},
-		{"type User struct { ID int `msgpack:\"id,omitempty,alias:key\"`; *model.Team }; var v User", model, 0xb78852971c3ec2df},
-		{"var v []model.Team", model + marked, 0xb03329a761bd5999},
-		{"type Tree map[string]Tree; var v Tree", model, 0xa2484fa8aa95beea},
-		{"import (\"net/netip\"; \"net/url\"; \"database/sql\")\nvar v struct { A netip.Addr; U *url.URL; N sql.Null[int] }", model, 0xa6908fd3db54dd25},
+		{"var v int64", model, 0x508a103c3b064e04},
+		{"var v []byte", model, 0x8c63a9ae6b3fe1bb},
+		{"import \"time\"\nvar v map[string]time.Time", model, 0x8775da4f676bf08f},
+		{whole, model, 0x2a7647af35fc83d9},
+		{"type User struct { ID int `msgpack:\"id,omitempty,alias:key\"`; *model.Team }; var v User", model, 0xd3508dc077328260},
+		{"var v []model.Team", model + marked, 0xcd2169ff162664f7},
+		{"type Tree map[string]Tree; var v Tree", model, 0xed06e186d4ff3f38},
+		{"import (\"net/netip\"; \"net/url\"; \"database/sql\")\nvar v struct { A netip.Addr; U *url.URL; N sql.Null[int] }", model, 0x3274360821dad0c8},
 	} {
 		if got := fingerprint(t, user(test.declarations, test.model)...); got != test.want {
 			t.Errorf("%s\n%s\nhas %#016x, want %#016x", test.declarations, test.model, got, test.want)
@@ -92,6 +93,7 @@ func TestFingerprintsStay(t *testing.T) {
 	for name, sources := range map[string][]source{
 		"order":           user("var v *User; type User struct { ID int64; Team *model.Team; Pages map[string]Page[model.Team]; Self *User }", model),
 		"other types":     user("type Aaa struct{}; func (Aaa) M() {}; "+whole+"; type Zzz int", "type Other struct{ X int }; "+model),
+		"a text":          user(whole, model+text),
 		"methods":         user(whole+"; func (u *User) Name() string { return \"\" }", model+"; func (Team) String() string { return \"\" }"),
 		"an alias":        user("type Alias = model.Team; type User struct { ID int64; Team *Alias; Pages map[string]Page[Alias]; Self *User }; var v *User", model),
 		"a name":          user("type Person struct { ID int64; Team *model.Team; Pages map[string]Page[model.Team]; Self *Person }; var v *Person", model),
@@ -136,7 +138,9 @@ func TestFingerprintsChange(t *testing.T) {
 		"a type elsewhere":          user(whole, "type Team struct { ID int64; Name []byte }"),
 		"its own methods":           user(whole, model+marked),
 		"its own methods and names": user(whole, "type Team struct { ID int64; Title string }"+marked),
-		"its own, of text":          user(whole, "type Team struct { ID int64; Name string }; func (Team) MarshalText() ([]byte, error) { return nil, nil }"),
+		"its own, of text":          user(whole, "type Team struct { ID int64; Name string; n int }"+text),
+		"its numbers":               user("type Kind int; func (Kind) MarshalText() ([]byte, error) { return nil, nil }; const (One Kind = iota; Two); var v Kind", model),
+		"its numbers, changed":      user("type Kind int; func (Kind) MarshalText() ([]byte, error) { return nil, nil }; const (Zero Kind = iota; One; Two); var v Kind", model),
 		"a name behind its own":     user(whole, "type name struct { first string }; type Team struct { ID int64; n *name }"+marked),
 		"a type behind its own":     user(whole, "type name struct { first []string }; type Team struct { ID int64; n *name }"+marked),
 		"its own argument":          user("var v model.Box[model.Team]", model),
@@ -155,9 +159,9 @@ func TestFingerprintsChange(t *testing.T) {
 func TestFingerprintsOfTheStandardLibrary(t *testing.T) {
 	d := describer{pkg: types.NewPackage("example.com/app", "app")}
 	_, v := load(t, "type U struct { A netip.Addr; N *big.Int; U url.URL; Own Own }\ntype Own struct { b big.Int; mu sync.Mutex }\n"+
-		"func (Own) MarshalText() ([]byte, error) { return nil, nil }\nvar v U")
+		"func (Own) MarshalText() ([]byte, error) { return nil, nil }\nfunc (*Own) UnmarshalText([]byte) error { return nil }\nvar v U")
 	d.describe(v)
-	want := `{.A "A" MarshalBinary net/netip.Addr;.N "N" *MarshalText math/big.Int;.U "U" MarshalBinary net/url.URL;` +
+	want := `{.A "A" MarshalBinary net/netip.Addr;.N "N" *GobEncode math/big.Int;.U "U" url;` +
 		`.Own "Own" MarshalText example.com/p.Own {b math/big.Int;mu sync.Mutex;};}`
 	if got := d.text.String(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)

@@ -8,39 +8,6 @@ import (
 	"time"
 )
 
-// fixtures are values that msgpack is asked to carry; their types are checked too.
-// This file is also type-checked by itself, so it uses the standard library alone.
-var fixtures = []any{
-	fixPlain{1, "a", []byte{2}, map[string][]int{"x": {1}}, nil},
-	&fixPlain{ID: 1},
-	fixNested{Inner: fixPlain{ID: 2}, List: []*fixPlain{{ID: 3}}, ByID: map[int8]fixPlain{4: {ID: 5}}},
-	fixEmbedding{fixPlain: fixPlain{ID: 6}, Label: "b"},
-	fixEmbeddedPointer{fixPlain: &fixPlain{ID: 6}, Label: "b"},
-	fixEmbeddedNumber{fixNumber: 7, Name: "b"},
-	fixTimes{At: time.Unix(8, 9), For: time.Second},
-	fixText(10),
-	fixOneWay(10),
-	fixMixed(10),
-	fixEvent{Time: time.Unix(11, 0), Name: "c"},
-	fixAddress{Addr: netip.MustParseAddr("::1"), N: big.NewInt(12)},
-	fixLink{Home: url.URL{Host: "h"}},
-	&fixLink{Home: url.URL{Host: "h"}},
-	fixLinks{{Host: "h"}},
-	fixLinkMap{"a": {Host: "h"}},
-	fixPointerKeys{new(int): 1},
-	fixTimeKeys{time.Unix(1, 2).UTC(): 1},
-	fixStructKeys{{1, "b"}: 1},
-	fixAny{13},
-	fixError{&url.Error{Op: "x", Err: errors.New("y")}},
-	fixHidden{14},
-	fixSecret{ID: 14, n: 15},
-	fixLost{ID: 14},
-	fixEmpty{},
-	fixComplex{15},
-	fixSkipped{ID: 16, C: nil},
-	fixMarshaled{17},
-}
-
 type fixPlain struct {
 	ID   int
 	Name string

@@ -94,7 +94,7 @@ func needSize(s *templates.Shape) {
 }
 
 var marshals = [len(pairs)]templates.Marshal{
-	templates.ByStructure, templates.ByCustom, templates.ByMsgpack, templates.ByBinary, templates.ByText,
+	byCustom: templates.ByCustom, byMsgpack: templates.ByMsgpack, byBinary: templates.ByBinary, byGob: templates.ByGob, byText: templates.ByText,
 }
 
 func (b *Builder) shape(t types.Type) *templates.Shape {
@@ -109,10 +109,13 @@ func (b *Builder) shape(t types.Type) *templates.Shape {
 	if s.ByReflection = !b.Namable(spelled); !s.ByReflection {
 		s.Type = b.Text(spelled)
 	}
-	named, isNamed := t.(*types.Named)
-	if m := encoder(t); !isPointer(t) && !types.IsInterface(t) {
-		s.Marshal = marshals[m.kind]
-		s.NilFirst = m.kind != 0 && !m.pointer && nilable(t)
+	_, isNamed := t.(*types.Named)
+	if w := wayOf(t); w.kind != 0 {
+		s.Marshal = marshals[w.kind]
+		s.NilFirst = !w.pointer && nilable(t)
+	}
+	if isURL(t) {
+		s.Marshal = templates.ByURL
 	}
 	switch u := t.Underlying().(type) {
 	case *types.Basic:
@@ -137,8 +140,11 @@ func (b *Builder) shape(t types.Type) *templates.Shape {
 	case *types.Interface:
 		s.Kind = templates.Interface
 	case *types.Struct:
-		if isNamed && isTime(named) {
+		if isTime(t) {
 			s.Kind, s.Marshal = templates.Time, templates.ByStructure
+			if !isTimeItself(t) && !s.ByReflection {
+				s.As = b.Text(timeOf(t))
+			}
 			break
 		}
 		s.Kind = templates.Struct
@@ -164,7 +170,7 @@ func (b *Builder) structure(s *templates.Shape, t types.Type, u *types.Struct) {
 		return
 	}
 	var list []field
-	list, s.AsArray = written(u, nil)
+	list, s.AsArray = written(u)
 	for _, f := range list {
 		w := templates.WireField{Name: f.name, Aliases: f.aliases, OmitEmpty: f.omitEmpty, Shape: b.shape(f.Type())}
 		for _, v := range f.path {

@@ -1,9 +1,10 @@
-// Package value decides whether a type survives the default serialization: whether
-// what github.com/vmihailenco/msgpack writes of a value reads back as that value. It follows
-// that package's own choice, for each type, of a way to encode and to decode.
+// Package value decides how a type is encoded for the shared tier, and whether it survives
+// that: whether what is written of a value reads back as that value. The default codec of
+// the runtime chooses in the same way by reflection, for caches without generated code.
 //
 // It refuses what fails, panics or reads back as something else, which includes a struct with
-// unexported fields, unless their tags say that they may be lost.
+// unexported fields, unless their tags say that they may be lost. Of what has nothing but a
+// text it warns.
 package value
 
 import (
@@ -22,23 +23,21 @@ type Problem struct {
 	Message string
 	Hint    string    // empty if there is nothing to advise
 	Field   token.Pos // of the field that leads to the part; invalid if it is the type itself
+	Lossy   bool      // a part of it may be lost, which a source can allow
 }
 
 // Check returns what keeps values of type t from being stored and read back, in
-// the order of t's fields. Names in messages are as qualifier gives them, and namable
-// reports whether generated code can write a type; what it cannot is encoded by
-// reflection. Each named type is looked at once, so that recursive types end.
-func Check(t types.Type, qualifier types.Qualifier, namable func(types.Type) bool) []Problem {
-	c := &checker{qualifier: qualifier, namable: namable}
-	// The runtime encodes through a pointer to the value.
-	c.check(place{path: types.TypeString(t, qualifier), manner: manner{addressable: true}}, t)
+// the order of t's fields. Names in messages are as qualifier gives them. Each named type
+// is looked at once, and once more in the key of a map, so that recursive types end.
+func Check(t types.Type, qualifier types.Qualifier) []Problem {
+	c := &checker{qualifier: qualifier}
+	c.check(place{path: types.TypeString(t, qualifier)}, t)
 	return c.problems
 }
 
 type checker struct {
 	qualifier types.Qualifier
-	namable   func(types.Type) bool
-	seen      map[manner]*typeutil.Map // named types
+	seen      map[bool]*typeutil.Map // named types; in a map's key or not
 	problems  []Problem
 }
 
@@ -47,14 +46,7 @@ type place struct {
 	path   string
 	fields bool // path has left the root for a field
 	field  token.Pos
-	manner
-}
-
-// A manner is what decides, of a place, whether a type can be stored there.
-type manner struct {
-	addressable bool // methods of the pointer can be called when encoding
-	key         bool // in a map's key, which has to compare equal after decoding
-	reflected   bool // encoded by reflection
+	key    bool // in a map's key, which has to compare equal after decoding
 }
 
 func (p place) with(suffix string) place {
@@ -82,37 +74,31 @@ func (p place) skipHint() string {
 	return "give it a type with exported data, or leave it out with the tag `msgpack:\"-\"`"
 }
 
-// met reports whether a type was met in the same manner before.
-func (c *checker) met(m manner, named *types.Named) bool {
+// met reports whether a type was met in such a place before.
+func (c *checker) met(p place, named *types.Named) bool {
 	if c.seen == nil {
-		c.seen = map[manner]*typeutil.Map{}
+		c.seen = map[bool]*typeutil.Map{false: {}, true: {}}
 	}
-	if c.seen[m] == nil {
-		c.seen[m] = new(typeutil.Map)
-	}
-	return c.seen[m].Set(named, true) != nil
+	return c.seen[p.key].Set(named, true) != nil
 }
 
 // check looks at type t, met at p.
 func (c *checker) check(p place, t types.Type) {
-	p.reflected = p.reflected || !c.namable(t)
 	t = types.Unalias(t)
 	if _, ok := t.(*types.TypeParam); ok {
 		return // the type that stands for it is not known before the program runs
 	}
 	if named, ok := t.(*types.Named); ok {
-		if isTime(named) {
-			switch {
-			case p.key:
-				c.addf(p, "a time.Time in a map's key does not compare equal after decoding").
-					Hint = "use its UnixNano, which is an int64"
-			case p.reflected:
-				c.addf(p, "a time.Time in a type that generated code cannot name loses its location").
-					Hint = "give the type that holds it MarshalMsgpack and UnmarshalMsgpack, or leave it out with the tag `msgpack:\"-\"`"
-			}
+		switch {
+		case isTime(named) && p.key:
+			c.addf(p, "a %s in a map's key does not compare equal after decoding", types.TypeString(named, c.qualifier)).
+				Hint = "use its UnixNano, which is an int64"
 			return
-		}
-		if c.met(p.manner, named) {
+		case isURL(named) && p.key:
+			c.addf(p, "a %s in a map's key does not compare equal after decoding", types.TypeString(named, c.qualifier)).
+				Hint = "use its text, which is a string"
+			return
+		case isTime(named), isURL(named), c.met(p, named):
 			return
 		}
 	}
@@ -127,15 +113,12 @@ func (c *checker) check(p place, t types.Type) {
 			c.addf(p, "a pointer in a map's key does not compare equal after decoding").Hint = pointerKeyHint
 			return
 		}
-		p.addressable = true
 		c.check(p, u.Elem())
 	case *types.Slice:
-		p.addressable = true
 		c.check(p.with("[]"), u.Elem())
 	case *types.Array:
 		c.check(p.with("[]"), u.Elem())
 	case *types.Map:
-		p.addressable = false
 		inKey := p.with("[key]")
 		inKey.key = true
 		c.check(inKey, u.Key())
@@ -161,18 +144,18 @@ func (c *checker) check(p place, t types.Type) {
 }
 
 func (c *checker) basic(p place, t types.Type, u *types.Basic) {
-	switch {
-	case u.Info()&types.IsComplex != 0, u.Kind() == types.UnsafePointer, u.Kind() == types.Uintptr:
+	if !encodable(u) {
 		c.addf(p, "%s cannot be encoded", c.name(t)).Hint = p.skipHint()
 	}
+}
+
+func encodable(u *types.Basic) bool {
+	return u.Info()&types.IsComplex == 0 && u.Kind() != types.UnsafePointer && u.Kind() != types.Uintptr
 }
 
 // fields looks at the fields that are encoded, those of embedded structs included,
 // and at those that are lost.
 func (c *checker) fields(p place, t types.Type, s *types.Struct) {
-	for f := range s.Fields() { // what the package cannot select is promoted by reflection
-		p.reflected = p.reflected || f.Embedded() && !f.Exported() && !c.namable(f.Type())
-	}
 	lost, exported := unexported(s)
 	defer c.lost(p, t, lost, exported)
 	if len(lost) > 0 && c.foreign(lost[0]) {
@@ -254,11 +237,9 @@ func (c *checker) foreignHint(p place, t types.Type) string {
 	return own + "if not, give them to the type that holds it, or tag the field `msgpack:\"-\"` if it may be lost"
 }
 
-// embedded reports whether an embedded type that is not exported can be decoded:
-// only a struct can, because its fields are set one by one.
+// embedded reports whether an embedded type that is not exported can be decoded.
 func (c *checker) embedded(p place, f *types.Var) bool {
-	_, isStruct := f.Type().Underlying().(*types.Struct)
-	if isStruct && encoder(f.Type()).kind == 0 && decoder(f.Type()).kind == 0 {
+	if setField(f) {
 		return true
 	}
 	c.addf(p, "embedded %s is not exported and cannot be decoded", c.name(f.Type())).
@@ -274,11 +255,6 @@ func internable(t types.Type) bool {
 		return true
 	}
 	return false
-}
-
-func isTime(named *types.Named) bool {
-	obj := named.Obj()
-	return obj.Name() == "Time" && obj.Pkg() != nil && obj.Pkg().Path() == "time"
 }
 
 // HoldsNothing reports whether t has one value only, so that nothing is lost with it: struct{}, such
