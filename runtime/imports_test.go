@@ -33,7 +33,6 @@ var rooms = []struct {
 	{"clock", ""},
 	{"breaker", ""},
 	{"fence", ""},
-	{"indoubt", "clock"},
 	{"flight", ""},
 	{"pace", ""},
 	{"pending", ""},
@@ -41,6 +40,7 @@ var rooms = []struct {
 	{"runtime/event", "keytext"},
 	{"stamp", "clock random"},
 	{"background", "gate"},
+	{"doubt", "clock"},
 	{"echo", "clock"},
 	{"scan", "reflectvalue"},
 	{"reflectwire", "reflectvalue"},
@@ -54,7 +54,7 @@ var rooms = []struct {
 
 	// The tiers, and the other processes.
 	{"bus", "breaker clock emit guard runtime/event"},
-	{"remote", "background breaker clock echo emit entry guard indoubt keytext pace pending policy runtime/event stamp"},
+	{"remote", "background breaker clock doubt echo emit entry guard keytext pace pending policy runtime/event stamp"},
 	{"prune", "background emit entry guard remote stamp"},
 	{"memory", "bus clock entry fence flight keytext remote stamp"},
 	{"outbox", "bus clock emit entry fence keytext memory pending remote runtime/event stamp"},

@@ -154,7 +154,8 @@ func (t *Tier) Fill(ctx context.Context, items []drivers.Item) error {
 // newer.
 func (t *Tier) set(ctx context.Context, o operation, items []drivers.Item) error {
 	o.name, o.limit, o.held = "write", t.Timeout, &t.refused.writes
-	return t.pace.writes.Each(ctx, len(items), o.limit, valueSize(items), func(from, to int) error {
+	size := func(i int) int { return len(items[i].Key) + len(items[i].Value) }
+	return t.pace.writes.Each(ctx, len(items), o.limit, size, func(from, to int) error {
 		o, some := o, items[from:to]
 		o.keys = len(some)
 		t.noteItems(some)
@@ -220,3 +221,10 @@ func counted(err error, got, wanted int) error {
 	}
 	return err
 }
+
+// ReadChunk returns how many of n keys are to be read at a time; most, if not zero, is what the
+// user allows.
+func (t *Tier) ReadChunk(n, most int) int { return t.pace.reads.Of(n, most) }
+
+// WriteChunk is ReadChunk for keys that are changed.
+func (t *Tier) WriteChunk(n, most int) int { return t.pace.writes.Of(n, most) }

@@ -1,9 +1,10 @@
-// Package indoubt remembers the keys of writes that have failed and may still take effect: a
-// server may have got what its client gave up. A change of such a key is not over when it
-// has succeeded; the key is deleted once more when nothing can take effect any more.
+// Package doubt remembers the keys of writes that have failed and may still take effect: a
+// server may have got what its client gave up. A change of such a key is not over when it has
+// succeeded; the key is deleted once more when nothing can take effect any more.
 //
-// A mutex guards what is remembered. While nothing is, no lock is taken.
-package indoubt
+// [Keys] has one mutex, which guards all of it and is held for a few instructions. While no
+// write is in doubt, no lock is taken.
+package doubt
 
 import (
 	"sync"
@@ -12,7 +13,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 )
 
-// Keys are keys of writes that may still take effect. The zero Keys is empty.
+// Keys are those of writes in doubt. The zero Keys is ready.
 type Keys struct {
 	n     atomic.Int64
 	mu    sync.Mutex
