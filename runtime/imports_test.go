@@ -40,6 +40,7 @@ var rooms = []struct {
 	{"runtime/event", "keytext"},
 	{"stamp", "clock random"},
 	{"background", "gate"},
+	{"doubt", "clock"},
 	{"echo", "clock"},
 	{"scan", "reflectvalue"},
 	{"reflectwire", "reflectvalue"},
@@ -53,7 +54,8 @@ var rooms = []struct {
 
 	// The tiers, and the other processes.
 	{"bus", "breaker clock emit guard runtime/event"},
-	{"remote", "background breaker clock echo emit entry guard keytext pace pending policy runtime/event stamp"},
+	{"remote", "background breaker clock doubt echo emit entry guard keytext pace pending policy runtime/event stamp"},
+	{"prune", "background emit entry guard remote stamp"},
 	{"memory", "bus clock entry fence flight keytext remote stamp"},
 	{"outbox", "bus clock emit entry fence keytext memory pending remote runtime/event stamp"},
 
@@ -63,7 +65,7 @@ var rooms = []struct {
 	{"invalidate", "background bus clock emit entry fence keymutex memory outbox pending policy remote runtime/event stamp"},
 
 	// The whole.
-	{"store", "background bus emit guard invalidate load lookup memory outbox owner pending random remote runtime/event stamp"},
+	{"store", "background bus emit guard invalidate load lookup memory outbox owner pending prune random remote runtime/event stamp"},
 	{"untyped", "emit entry keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
 	{"typed", "untyped"},
 	{"runtime", "background entry keytext load policy registry remote runtime/event runtime/wire store typed untyped"},
@@ -89,6 +91,7 @@ var outside = map[string]string{
 	"load":         "drivers",
 	"memory":       "drivers",
 	"outbox":       "drivers",
+	"prune":        "drivers",
 	"reflectvalue": "github.com/vmihailenco/msgpack/v5", // names its interfaces
 	"reflectwire":  "github.com/vmihailenco/msgpack/v5", // as well
 	"remote":       "drivers",

@@ -92,10 +92,12 @@ func (s *Store) Ready(ctx context.Context) error { return s.rooms.Ready(ctx) }
 // is closed. Calling it again does nothing.
 func (s *Store) Close(ctx context.Context) error { return s.rooms.Close(ctx) }
 
-// Prune removes what is past its deadlines from a shared tier that does not do so
-// by itself, and returns how many entries that were. Other stores return 0.
+// Prune removes from the shared tier what nobody can read any more, and returns how much that
+// was: what is past its deadlines, if the tier does not do so by itself, and what a tag, a
+// namespace or a clear has made invalid, if the driver can list keys and compare and swap.
+// It reads every entry. [Store.Clear] does it by itself.
 func (s *Store) Prune(ctx context.Context) (int64, error) {
-	n, err := s.rooms.Remote.Prune(ctx)
+	n, err := s.rooms.Pruner.Prune(ctx)
 	if err != nil {
 		return n, fmt.Errorf("cachegen: prune store %s: %w", s.Name(), err)
 	}

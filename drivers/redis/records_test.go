@@ -112,3 +112,39 @@ func TestTheServerKeepsNothingThatNobodyCanRead(t *testing.T) {
 		t.Errorf("%d keys", len(keys))
 	}
 }
+
+// What has no end and nobody can read any more is removed: by Prune, and behind a Clear.
+func TestTheServerIsRidOfWhatWasInvalidated(t *testing.T) {
+	client := goredis.NewClient(&goredis.Options{Addr: servers.Redis(t).Addr()})
+	defer client.Close()
+	ctx := t.Context()
+	client.FlushAll(ctx)
+	store := openStore(t, client)
+	cache, err := runtime.NewCache[int, int](store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 200 {
+		if err := cache.Set(ctx, i, i, runtime.TTL(runtime.Forever), runtime.Tags(runtime.Tag(fmt.Sprint("tag", i%2)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := store.DeleteByTag(ctx, "tag0"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := store.Prune(ctx); n != 100 || err != nil {
+		t.Errorf("pruned %d, %v", n, err)
+	}
+	if err := store.Clear(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		keys := client.Keys(ctx, "*").Val()
+		if len(keys) == 1 && keys[0] == "app:!s:t:tag1" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d keys are left after a clear", len(keys))
+		}
+	}
+}

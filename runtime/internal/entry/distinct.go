@@ -14,3 +14,18 @@ func Distinct[T comparable](list []T) []T {
 		return again
 	})
 }
+
+// InPlaceOf returns the values of some of keys, in their order, in the places of keys.
+func InPlaceOf(keys, some []string, values [][]byte) [][]byte {
+	if len(some) == len(keys) {
+		return values
+	}
+	all := make([][]byte, len(keys))
+	for i, key := range keys {
+		if len(some) > 0 && key == some[0] {
+			all[i] = values[0]
+			some, values = some[1:], values[1:]
+		}
+	}
+	return all
+}

@@ -45,6 +45,8 @@ type Invalidator struct {
 	Emit   *emit.Emitter
 	// Fail makes the error of a change that did not reach everyone.
 	Fail func(op string, targets []string, err error) error
+	// Cleared is called when the entries whose keys begin with a prefix were cleared.
+	Cleared func(prefix string)
 
 	pulls   keymutex.Mutexes
 	reports reports

@@ -76,7 +76,7 @@ func (v *Invalidator) newItem(ctx context.Context, kind *entry.Kind, key string,
 	defer v.Work.Leave()
 	ctx = context.WithoutCancel(ctx)
 	err = v.Remote.MakeStamps(ctx, cells, p.Life())
-	it = kind.New(key, value, presence, p, clock.Wall(), entry.Refs(cells))
+	it = kind.New(key, value, presence, p, clock.Wall(), v.Remote.Refs(cells))
 	if errLife := v.Remote.ProlongStamps(ctx, []*entry.Item{it}); errLife != nil && err == nil {
 		v.Emit.Warn("shared tier: write stamps", errLife)
 	}

@@ -43,6 +43,9 @@ func (v *Invalidator) byTag(ctx context.Context, op string, tags []string, expir
 func (v *Invalidator) Clear(ctx context.Context, namespace []string, cache string) error {
 	stamp := entry.CacheStamp(namespace, cache)
 	err := v.rotateStamps(ctx, "clear", []string{entry.DescribeStamp(stamp)}, []string{stamp}, false)
+	if err == nil && v.Cleared != nil {
+		v.Cleared(strings.TrimSuffix(entry.KeyPrefix(v.Remote.Prefix, namespace), ":"))
+	}
 	if err != background.ErrClosed {
 		emit.Event(v.Emit, v.Emit.Hooks().Cleared, event.Invalidation{
 			Store: v.Emit.Store, Namespace: strings.Join(namespace, "/"), Cache: cache, Err: err,

@@ -202,7 +202,7 @@ func (l *Loader) runStages(ctx context.Context, cancel context.CancelCauseFunc, 
 		errStamps = l.makeStamps(ctx, ld, open)
 	}
 	for _, k := range open {
-		k.stamps = entry.Refs(k.cells)
+		k.stamps = l.Remote.Refs(k.cells)
 	}
 	started := clock.Wall()
 	if len(open) == 0 {

@@ -63,7 +63,7 @@ func (l *Loader) addResultStamps(ctx context.Context, ld *Load, keys []*Key) err
 	err := l.Remote.MakeStamps(ctx, entry.Distinct(all), ld.Request.Policy.Life())
 	refs := make([][]entry.StampRef, len(keys)) // before they are verified
 	for i := range keys {
-		refs[i] = entry.Refs(tagged[i])
+		refs[i] = l.Remote.Refs(tagged[i])
 	}
 	verified := false
 	if err == nil {
@@ -116,7 +116,7 @@ func (l *Loader) failureStamps(ld *Load, k *Key) (stamps []entry.StampRef, ok bo
 	}
 	cells := ld.Request.Kind.TagCells(k.stamps, tags)
 	l.Remote.Provide(cells)
-	refs := entry.Refs(cells)
+	refs := l.Remote.Refs(cells)
 	if ld.watch.Changed(refs, k.flight.Epoch, false) {
 		return nil, false
 	}

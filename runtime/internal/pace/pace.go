@@ -8,6 +8,7 @@
 package pace
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 )
@@ -18,6 +19,9 @@ const (
 	Smallest = 16
 	Largest  = 4096
 )
+
+// most bounds the bytes of the values of a chunk.
+const most = 4 << 20
 
 // A Pace follows the time that operations take: a disk takes some milliseconds for each key,
 // another server the same for thousands. The zero Pace is ready.
@@ -31,12 +35,12 @@ func (p *Pace) Keys() int {
 	return first
 }
 
-// Of returns how many of n keys are to be named at a time; most, if not zero, is what the
+// Of returns how many of n keys are to be named at a time; allowed, if not zero, is what the
 // user allows.
-func (p *Pace) Of(n, most int) int {
+func (p *Pace) Of(n, allowed int) int {
 	size := p.Keys()
-	if most > 0 {
-		size = min(size, most)
+	if allowed > 0 {
+		size = min(size, allowed)
 	}
 	return min(size, n)
 }
@@ -51,4 +55,30 @@ func (p *Pace) Took(n int, took, limit time.Duration, err error) {
 	case err == nil && took < limit/16 && n >= now:
 		p.n.Store(int64(min(2*now, Largest)))
 	}
+}
+
+// Each runs do for ranges of n keys, one after the other, until one fails or ctx ends. limit is
+// how long each may take; size returns the bytes of a key's value, nil if they do not count.
+func (p *Pace) Each(ctx context.Context, n int, limit time.Duration, size func(i int) int, do func(from, to int) error) error {
+	for from := 0; from == 0 || from < n; {
+		to, bytes := from, 0
+		for keys := p.Keys(); to < n && to-from < keys; to++ {
+			if size != nil {
+				if bytes += size(to); bytes > most && to > from {
+					break
+				}
+			}
+		}
+		if from > 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		began := time.Now()
+		err := do(from, to)
+		p.Took(to-from, time.Since(began), limit, err)
+		if err != nil || n == 0 {
+			return err
+		}
+		from = to
+	}
+	return nil
 }

@@ -26,6 +26,15 @@ func (t *Tier) CompareAndDelete(ctx context.Context, key string, value []byte) (
 	return err == nil, err
 }
 
+// CanSwap reports whether the tier can compare and swap.
+func (t *Tier) CanSwap() bool { return t.canSwap() }
+
+// DeleteUnchanged carries out swaps that remove what nobody can read any more. It is called
+// if the tier can swap.
+func (t *Tier) DeleteUnchanged(ctx context.Context, swaps []drivers.Swap) (deleted []bool, err error) {
+	return t.swapBy(ctx, operation{}, swaps)
+}
+
 // EnsureAbsent reports whether the tier holds nothing under key. What a pending
 // invalidation is to remove is removed.
 func (t *Tier) EnsureAbsent(ctx context.Context, key string) (absent bool, err error) {

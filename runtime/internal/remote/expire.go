@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/cachegen/cachegen/drivers"
-	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
 )
@@ -44,7 +43,7 @@ func (t *Tier) rewriteExpired(ctx context.Context, keys []string) error {
 		if err != nil {
 			return t.deleteInstead(ctx, keys, err)
 		}
-		swaps := expiredValues(keys, values)
+		swaps := entry.ExpiredValues(keys, values)
 		if len(swaps) == 0 {
 			return nil
 		}
@@ -74,22 +73,6 @@ func (t *Tier) deleteInstead(ctx context.Context, keys []string, err error) erro
 		return errDelete
 	}
 	return errors.Join(err, errDelete)
-}
-
-// expiredValues returns what values of keys are to be replaced with.
-func expiredValues(keys []string, values [][]byte) (swaps []drivers.Swap) {
-	at := clock.Wall()
-	for i, data := range values {
-		if data == nil {
-			continue
-		}
-		swap := drivers.Swap{Key: keys[i], Old: data}
-		if h, value, err := entry.Parse(data); err == nil && h.Expire(at) {
-			swap.New, swap.TTL = entry.Append(nil, &h, value), entry.Lifetime(at, h.StaleUntil)
-		}
-		swaps = append(swaps, swap)
-	}
-	return swaps
 }
 
 // overwrite carries out swaps without comparing.

@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -110,6 +111,19 @@ func (t *Tier) newStamp(name string, life time.Duration) drivers.Item {
 		ttl = plainStampTTL
 	}
 	return drivers.Item{Key: t.stampKey(name), Value: r.Bytes(), TTL: ttl}
+}
+
+// Refs returns the stamps that cells have now. One that has been removed since it was made is
+// replaced by one that only this process knows and that is read again before it is believed:
+// no entry carries none.
+func (t *Tier) Refs(cells []*stamp.Cell) []entry.StampRef {
+	refs := entry.Refs(cells)
+	for i := range refs {
+		for refs[i].Delete == 0 {
+			refs[i].Value = t.Stamps.Provide(refs[i].Cell, math.MinInt64)
+		}
+	}
+	return refs
 }
 
 // keepUntil returns until when to keep a stamp that is needed until a time: twice as long,

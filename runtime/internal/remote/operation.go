@@ -120,7 +120,7 @@ func (t *Tier) getBy(ctx context.Context, o operation, keys []string) (values []
 		return make([][]byte, len(keys)), nil
 	}
 	o.name, o.again = "read", true
-	err = t.chunked(ctx, &t.pace.reads, len(keys), o.limit, nil, func(from, to int) error {
+	err = t.pace.reads.Each(ctx, len(keys), o.limit, nil, func(from, to int) error {
 		o := o
 		o.keys = to - from
 		return t.run(ctx, o, func(ctx context.Context) error {
@@ -154,7 +154,8 @@ func (t *Tier) Fill(ctx context.Context, items []drivers.Item) error {
 // newer.
 func (t *Tier) set(ctx context.Context, o operation, items []drivers.Item) error {
 	o.name, o.limit, o.held = "write", t.Timeout, &t.refused.writes
-	return t.chunked(ctx, &t.pace.writes, len(items), o.limit, valueSize(items), func(from, to int) error {
+	size := func(i int) int { return len(items[i].Key) + len(items[i].Value) }
+	return t.pace.writes.Each(ctx, len(items), o.limit, size, func(from, to int) error {
 		o, some := o, items[from:to]
 		o.keys = len(some)
 		t.noteItems(some)
@@ -166,7 +167,7 @@ func (t *Tier) set(ctx context.Context, o operation, items []drivers.Item) error
 
 // Delete removes keys.
 func (t *Tier) Delete(ctx context.Context, keys []string) error {
-	return t.chunked(ctx, &t.pace.writes, len(keys), t.Timeout, nil, func(from, to int) error {
+	return t.pace.writes.Each(ctx, len(keys), t.Timeout, nil, func(from, to int) error {
 		o := operation{name: "delete", keys: to - from, limit: t.Timeout, urgent: true, again: true}
 		t.noteDeleted(keys[from:to])
 		return t.run(ctx, o, func(ctx context.Context) error { return t.Driver.DeleteMany(ctx, keys[from:to]) })
@@ -220,3 +221,10 @@ func counted(err error, got, wanted int) error {
 	}
 	return err
 }
+
+// ReadChunk returns how many of n keys are to be read at a time; most, if not zero, is what the
+// user allows.
+func (t *Tier) ReadChunk(n, most int) int { return t.pace.reads.Of(n, most) }
+
+// WriteChunk is ReadChunk for keys that are changed.
+func (t *Tier) WriteChunk(n, most int) int { return t.pace.writes.Of(n, most) }

@@ -28,7 +28,7 @@ func (t *Tier) Read(ctx context.Context, limit time.Duration, keys []string, cel
 	if err != nil {
 		return nil, err
 	}
-	return inPlaceOf(keys, readable, values), nil
+	return entry.InPlaceOf(keys, readable, values), nil
 }
 
 // readable returns keys without those that must not be read.
@@ -49,21 +49,6 @@ func (t *Tier) readable(keys []string) []string {
 // pending.
 func (t *Tier) KeyBlocked(key string) bool {
 	return t.Pending.Blocks(pending.Target{Kind: pending.Key, Name: key})
-}
-
-// inPlaceOf returns the values of some of keys, in their order, in the places of keys.
-func inPlaceOf(keys, some []string, values [][]byte) [][]byte {
-	if len(some) == len(keys) {
-		return values
-	}
-	all := make([][]byte, len(keys))
-	for i, key := range keys {
-		if len(some) > 0 && key == some[0] {
-			all[i] = values[0]
-			some, values = some[1:], values[1:]
-		}
-	}
-	return all
 }
 
 // ReadEntries reads the items of keys and decodes them. It returns what it has read, too: the

@@ -23,7 +23,13 @@ var errPending = errors.New("a change of the stamp is pending and has not reache
 // even in a store whose prefix is the beginning of this one's.
 const stampMark = "!s:"
 
-func (t *Tier) stampKey(name string) string { return t.Prefix + stampMark + name }
+func (t *Tier) stampKey(name string) string { return StampKeyOf(t.Prefix, name) }
+
+// StampKeyOf returns the key of a stamp in a store with that prefix.
+func StampKeyOf(prefix, name string) string { return prefix + stampMark + name }
+
+// StampKey returns the key of a stamp.
+func (t *Tier) StampKey(name string) string { return t.stampKey(name) }
 
 // stampTargets are the targets of a pending change of a stamp.
 func stampTargets(name string) [2]pending.Target {

@@ -23,7 +23,7 @@ func (t *Tier) tagsKey() string { return t.Prefix + "!t" }
 //
 // This process knows of every change of a stamp that it knew when the load began. Of the
 // others it knows only that none has changed if the store's number of tag changes, which
-// every invalidation by tag writes before the stamps, is the same before the load and
+// every invalidation by tag removes before the stamps, is the same before the load and
 // after the stamps were read.
 type TagWatch struct {
 	tier  *Tier

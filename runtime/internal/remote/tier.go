@@ -24,6 +24,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/background"
 	"github.com/cachegen/cachegen/runtime/internal/breaker"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
+	"github.com/cachegen/cachegen/runtime/internal/doubt"
 	"github.com/cachegen/cachegen/runtime/internal/echo"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/pace"
@@ -70,7 +71,7 @@ type Tier struct {
 	breaker breaker.Breaker
 	pace    struct{ reads, writes pace.Pace }
 	refused struct{ reads, writes breaker.Breaker } // what the server does not let us do
-	inDoubt inDoubt
+	inDoubt doubt.Keys
 	// lastTags is the number of tag changes that was read last; nil if none was.
 	lastTags atomic.Pointer[[]byte]
 	due      stamp.Due    // to be read again in the background

@@ -251,6 +251,10 @@ func (t *Table) Change(name string, expire, shared bool) {
 	}
 	old := c.state.Load()
 	r, trustUntil := old.Record, int64(math.MinInt64)
+	if r.Delete == 0 { // there was none
+		t.set(c, &state{trustUntil: trustUntil, made: true})
+		return
+	}
 	if expire {
 		r.Expire = t.Half()
 	} else {
@@ -332,13 +336,17 @@ func (t *Table) Known() uint64 { return t.known.Load() }
 // then does ChangedSince tell of everything that happened to it since.
 func (c *Cell) KnownSince(n uint64) bool { return c.state.Load() != nil && c.known.Load() <= n }
 
-// Provide installs a new stamp, which only this process knows, if c has none yet.
-func (t *Table) Provide(c *Cell, trustUntil int64) {
+// Provide installs a new stamp, which only this process knows, if c has none, and returns the
+// stamp that c has then.
+func (t *Table) Provide(c *Cell, trustUntil int64) Value {
 	t.change.Lock()
 	defer t.change.Unlock()
-	if s := c.state.Load(); s == nil || s.Delete == 0 {
-		t.first(c, &state{Record: Record{Value: Value{t.Half(), t.Half()}}, trustUntil: trustUntil, provided: true})
+	if s := c.state.Load(); s != nil && s.Delete != 0 {
+		return s.Value
 	}
+	v := Value{t.Half(), t.Half()}
+	t.first(c, &state{Record: Record{Value: v}, trustUntil: trustUntil, provided: true})
+	return v
 }
 
 // Prolong believes the stamp of c until trustUntil, if that is later, unless all have

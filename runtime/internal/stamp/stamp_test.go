@@ -141,6 +141,23 @@ func TestAStampWhoseTimeIsOverHasNotChanged(t *testing.T) {
 	}
 }
 
+// A change of what is not there leaves nothing there that an entry could carry.
+func TestAChangeOfNoStampMakesNone(t *testing.T) {
+	for _, expire := range []bool{false, true} {
+		table := NewTable(rand.Uint64)
+		c := table.Cell("t:x")
+		table.Learn(c, Record{}, 5, table.Epoch())
+		before := table.Epoch()
+		table.Change("t:x", expire, true)
+		if v, trustUntil, ok := c.Current(); ok || v != (Value{}) || trustUntil != math.MinInt64 || !table.ChangedSince("t:x", before) {
+			t.Error(expire, v, trustUntil, ok)
+		}
+		if v := provide(table, c, 1); v.Delete == 0 || v.Expire == 0 {
+			t.Error(expire, v)
+		}
+	}
+}
+
 // What somebody has written, and may have changed, is read again before it is used.
 func TestASuspectedStampIsReadAgain(t *testing.T) {
 	table := NewTable(rand.Uint64)

@@ -25,6 +25,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/memory"
 	"github.com/cachegen/cachegen/runtime/internal/outbox"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
+	"github.com/cachegen/cachegen/runtime/internal/prune"
 	"github.com/cachegen/cachegen/runtime/internal/random"
 	"github.com/cachegen/cachegen/runtime/internal/remote"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
@@ -101,6 +102,7 @@ type Store struct {
 	Memory     *memory.Memory
 	Outbox     *outbox.Outbox
 	Lookups    *lookup.Lookups
+	Pruner     *prune.Pruner
 	Invalidate *invalidate.Invalidator
 
 	config Config
@@ -141,11 +143,13 @@ func New(c Config) (*Store, error) {
 			MaxLoadTime: c.MaxLoadTime, Panicked: c.Errors.Panic,
 		},
 	}
+	s.Pruner = &prune.Pruner{Remote: s.Remote, Work: s.Work, Emit: s.Emit}
 	s.Invalidate = &invalidate.Invalidator{
 		Memory: s.Memory, Remote: s.Remote, Outbox: s.Outbox, Bus: s.Bus, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit,
 		Fail: func(op string, targets []string, err error) error {
 			return c.Errors.Invalidation(c.Name, op, targets, err)
 		},
+		Cleared: s.Pruner.Behind,
 	}
 	if s.Bus == nil {
 		return s, nil
