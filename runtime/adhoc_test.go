@@ -34,7 +34,7 @@ func (m *maybe) UnmarshalBinary(data []byte) error { m.text = string(data); retu
 type (
 	adhocProfile struct {
 		Name   string
-		secret int
+		secret int //lint:ignore U1000 it is there to be refused
 	}
 	adhocUser struct {
 		ID      int
@@ -43,11 +43,11 @@ type (
 	adhocSkipped struct {
 		ID      int
 		Session string     `msgpack:"-"`
-		mu      sync.Mutex `msgpack:"-"`
+		mu      sync.Mutex `msgpack:"-"` //lint:ignore U1000 it is there to be left out
 	}
 	adhocBase struct{ ID int }
 	adhocTree struct {
-		tableName struct{}
+		tableName struct{} //lint:ignore U1000 its type is read
 		adhocBase
 		*AdhocNamed
 		At       time.Time `msgpack:"at,omitempty"`
@@ -73,7 +73,7 @@ type (
 	adhocColor int
 	adhocDate  time.Time
 	adhocRow   struct {
-		_msgpack struct{} `msgpack:",as_array"`
+		_msgpack struct{} `msgpack:",as_array"` //lint:ignore U1000 msgpack reads its tag
 		A, B     *string
 	}
 	adhocText struct{ n float64 }
@@ -89,6 +89,8 @@ func (x *adhocText) UnmarshalText(text []byte) (err error) {
 	x.n, err = strconv.ParseFloat(string(text), 64)
 	return err
 }
+
+type adhocEndless *adhocEndless
 
 func makeAdhoc[V any](s *runtime.Store) error {
 	_, err := runtime.NewCache[int, V](s)
@@ -117,6 +119,7 @@ func TestAnAdHocCacheOfWhatDoesNotComeBackIsRefused(t *testing.T) {
 			A int `msgpack:"x"`
 			B int `msgpack:"x"`
 		}], `two fields are both encoded as "x"`},
+		{makeAdhoc[[]adhocEndless], "points to itself"}, // decoding it would follow any depth
 		{makeAdhoc[sync.Mutex], "an unexported field is not encoded"},
 	} {
 		err := test.make(newStore(t, memoryTier()))

@@ -44,7 +44,7 @@ var rooms = []struct {
 	{"echo", "clock"},
 	{"scan", "reflectvalue"},
 	{"reflectwire", "reflectvalue"},
-	{"runtime/wire", "reflectvalue reflectwire scan"},
+	{"runtime/wire", "keytext reflectvalue reflectwire scan"},
 
 	// What is cached, and for how long.
 	{"policy", "clock random"},

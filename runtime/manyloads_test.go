@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -225,14 +226,17 @@ func TestFewBatchesOfAKeyThatHangRun(t *testing.T) {
 	inEveryShape(t, func(t *testing.T, in shape) {
 		c := newCache[int, int](t, newStore(t, in.tiers()), runtime.LockTimeout(time.Second))
 		release := make(chan struct{})
+		var mu sync.Mutex
 		loads := make(map[int]int)
 		done := make(chan int)
 		for i := range 100 {
 			go func() {
 				got, err := c.GetOrSetMany(t.Context(), []int{7, 100 + i}, func(_ context.Context, missing []int) (map[int]int, error) {
+					mu.Lock()
 					for _, k := range missing {
 						loads[k]++
 					}
+					mu.Unlock()
 					if missing[0] == 7 {
 						<-release
 					}
@@ -245,9 +249,11 @@ func TestFewBatchesOfAKeyThatHangRun(t *testing.T) {
 			}()
 			time.Sleep(time.Second)
 		}
+		mu.Lock()
 		if loads[7] != flight.MaxLoads {
 			t.Errorf("%d loads of a key that hangs", loads[7])
 		}
+		mu.Unlock()
 		close(release)
 		for range 100 {
 			if n := <-done; n != 2 {

@@ -71,8 +71,9 @@ func Grace(d time.Duration) Option {
 
 // GraceBackoff is how long, after a loader has failed and a grace value was served
 // instead, the grace value is served without calling the loader again. It counts from
-// the failure and never prolongs the grace. The memory tier keeps it, so a store
-// without one calls the loader each time. The default is 10 s; zero calls it each time.
+// the failure and never prolongs the grace. Each process has its own, also without a
+// memory tier. A load that was cancelled because its callers have left has not failed. The
+// default is 10 s; zero calls the loader each time.
 func GraceBackoff(d time.Duration) Option {
 	return option(func(o *policy.Options) { o.GraceBackoff = policy.Some(d) })
 }

@@ -72,7 +72,7 @@ type hollow struct {
 		Text string `msgpack:",omitempty"`
 		Any  any    `msgpack:",omitempty"`
 	}
-	hidden [1000]int
+	hidden [1000]int //lint:ignore U1000 it makes the type large, and is not written
 }
 
 // What was written is read, also if it is large and next to nothing of it is written: the

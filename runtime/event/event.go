@@ -85,7 +85,10 @@ type Operation struct {
 	Op    string // read, write, delete, add, swap
 	Keys  int    // how many, those of stamps included
 	Took  time.Duration
-	Err   error
+	// Cancelled says that nobody waited for the end of it any more. That tells nothing of the
+	// tier: Err is nil.
+	Cancelled bool
+	Err       error
 }
 
 // A BreakerChange is a new state of the shared tier's circuit breaker.

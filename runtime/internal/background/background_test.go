@@ -26,8 +26,10 @@ func TestPlacesAreBoundedAndGivenBack(t *testing.T) {
 	defer w.Cancel()
 	for range 2 {
 		a, b := w.Place("a"), w.Place("b")
-		if !a.TryAcquire() || !a.TryAcquire() || !b.TryAcquire() {
-			t.Fatal("no place")
+		for _, place := range []*Place{a, a, b} {
+			if !place.TryAcquire() {
+				t.Fatal("no place")
+			}
 		}
 		if w.Place("c").TryAcquire() {
 			t.Fatal("a third place")

@@ -14,6 +14,7 @@ type Batch struct {
 	wanted     int        // those of them that have waiters, or that go on in the background
 	abandoned  bool       // cancelled, because no flight was wanted
 	background bool       // some flights go on although nobody waits
+	refused    bool       // some were to, and may not
 	cancel     context.CancelCauseFunc
 	acquire    func() bool // see OnDetach
 }
@@ -43,6 +44,14 @@ func (b *Batch) Background() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.background
+}
+
+// Left reports whether the load was cancelled because all who waited have given up, rather than
+// because it may not go on in the background.
+func (b *Batch) Left() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.abandoned && !b.refused
 }
 
 // add counts a new flight, which is wanted.
@@ -103,5 +112,6 @@ func (b *Batch) detach() bool {
 	if !b.background && b.acquire != nil && b.acquire() {
 		b.background = true
 	}
+	b.refused = !b.background
 	return b.background
 }

@@ -80,6 +80,7 @@ func (l *Loader) fail(ctx context.Context, ld *Load, keys []*Key, err error) {
 	if replaced {
 		err = context.Cause(ctx)
 	}
+	left := replaced && ld.Batch.Left() // that is no failure, and nobody is served
 	for _, k := range keys {
 		p := &ld.Request.Policy
 		if k.said.handle != nil {
@@ -87,8 +88,10 @@ func (l *Loader) fail(ctx context.Context, ld *Load, keys []*Key, err error) {
 			p = &changed
 		}
 		if f := k.fallback; l.Usable(context.WithoutCancel(ctx), f) {
-			l.Memory.BackOff(k.Hash, f.Item, p.GraceBackoff)
-			l.Emit.Warn("load failed, the stale value is served", err, "cache", ld.Request.Kind.Cache)
+			if !left {
+				l.Memory.BackOff(k.Hash, f.Item, p.GraceBackoff)
+				l.Emit.Warn("load failed, the stale value is served", err, "cache", ld.Request.Kind.Cache)
+			}
 			k.result = Result{Item: f.Item}
 			continue
 		}

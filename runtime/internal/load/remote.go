@@ -44,7 +44,7 @@ func (l *Loader) fromRemote(ctx context.Context, ld *Load, keys []*Key) (open []
 	}
 	allHaveFallbacks := !slices.ContainsFunc(keys, func(k *Key) bool { return !k.fallback.IfSlow() })
 	items, data, err := l.Remote.ReadEntries(ctx, l.Remote.ReadLimit(allHaveFallbacks), kind, &ld.Request.Policy, names, entry.Distinct(cells), extra...)
-	if err != nil {
+	if err != nil && ctx.Err() == nil { // or else nobody waits any more
 		l.Emit.Warn("shared tier: read", err)
 	}
 	for i, k := range keys {

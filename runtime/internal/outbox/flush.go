@@ -15,6 +15,14 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/pending"
 )
 
+// A flushing is one try of all that is due. When the shared tier has failed, what has to change
+// it waits for the next try, and when the bus has, what has to be told: the one does not hold
+// up the other.
+type flushing struct {
+	*Outbox
+	errTier, errBus error // why it is not asked any more
+}
+
 // flush carries out what is due until something fails: the oldest first, a batch at a time,
 // and of a batch keys before stamps.
 func (o *Outbox) flush(ctx context.Context) (err error) {
@@ -23,23 +31,20 @@ func (o *Outbox) flush(ctx context.Context) (err error) {
 	if len(items) == 0 {
 		return nil
 	}
+	f := flushing{Outbox: o}
 	defer func() {
+		err = errors.Join(f.errTier, f.errBus)
 		if p := recover(); p != nil {
-			err = fmt.Errorf("driver panicked: %v", p)
+			err = errors.Join(err, fmt.Errorf("driver panicked: %v", p))
 		}
 		o.Emit(err)
 	}()
-	for len(items) > 0 {
+	for len(items) > 0 && (f.errTier == nil || f.errBus == nil) {
 		n := o.remote.WriteChunk(len(items), batchSize)
-		if errNow := o.flushBatch(ctx, items[:n]); errNow != nil {
-			err = errNow
-			if !errors.Is(err, drivers.ErrClosed) { // what is for the bus alone may still succeed
-				return err
-			}
-		}
+		f.flushBatch(ctx, items[:n])
 		items = items[n:]
 	}
-	return err
+	return nil
 }
 
 // forGood reports whether err, and all that it joins, says that a driver or its client is
@@ -58,7 +63,7 @@ func forGood(err error) bool {
 	return false
 }
 
-func (o *Outbox) flushBatch(ctx context.Context, items []pending.Item) error {
+func (f *flushing) flushBatch(ctx context.Context, items []pending.Item) {
 	var keys, deleted, expired []pending.Item
 	for _, it := range items {
 		switch it.Kind {
@@ -70,35 +75,47 @@ func (o *Outbox) flushBatch(ctx context.Context, items []pending.Item) error {
 			expired = append(expired, it)
 		}
 	}
-	return errors.Join(o.flushKeys(ctx, keys), o.flushStamps(ctx, deleted, false), o.flushStamps(ctx, expired, true))
+	f.flushKeys(ctx, keys)
+	f.flushStamps(ctx, deleted, false)
+	f.flushStamps(ctx, expired, true)
+}
+
+// ofTier returns those of items that have to change the shared tier, if that may be asked, and
+// those that only have to be told.
+func (f *flushing) ofTier(items []pending.Item) (remote, told []pending.Item) {
+	for _, it := range items {
+		switch {
+		case !it.Remote:
+			told = append(told, it)
+		case f.errTier == nil:
+			remote = append(remote, it)
+		}
+	}
+	return remote, told
 }
 
 // flushKeys leaves out keys that somebody is changing: that change makes up for what is
 // pending, or is pending then itself.
-func (o *Outbox) flushKeys(ctx context.Context, items []pending.Item) error {
-	var remote, done []pending.Item
-	var hashes []uint64
-	for _, it := range items {
-		if it.Remote {
-			remote, hashes = append(remote, it), append(hashes, o.memory.Hash(it.Name))
-		} else {
-			done = append(done, it)
-		}
+func (f *flushing) flushKeys(ctx context.Context, items []pending.Item) {
+	remote, told := f.ofTier(items)
+	hashes := make([]uint64, len(remote))
+	for i, it := range remote {
+		hashes[i] = f.memory.Hash(it.Name)
 	}
 	var mine []pending.Item
-	turn := o.memory.Fence.BeginFill(hashes, func(i int) bool {
-		held := o.queue.Holds(remote[i])
+	turn := f.memory.Fence.BeginFill(hashes, func(i int) bool {
+		held := f.queue.Holds(remote[i])
 		if held {
 			mine = append(mine, remote[i])
 		}
 		return held
 	})
 	if turn != nil {
-		if err := o.changeInTurn(ctx, turn, mine); err != nil {
-			return errors.Join(err, o.publish(ctx, bus.Drop, done))
+		if f.errTier = f.changeInTurn(ctx, turn, mine); f.errTier != nil {
+			mine = nil
 		}
 	}
-	return o.publish(ctx, bus.Drop, append(done, mine...))
+	f.publish(ctx, bus.Drop, append(told, mine...))
 }
 
 func (o *Outbox) changeInTurn(ctx context.Context, turn *fence.Turn, items []pending.Item) error {
@@ -149,34 +166,31 @@ func (o *Outbox) eachIfRefused(names []string, do func([]string) error) error {
 	return errors.Join(errs...)
 }
 
-func (o *Outbox) flushStamps(ctx context.Context, items []pending.Item, expire bool) error {
+func (f *flushing) flushStamps(ctx context.Context, items []pending.Item, expire bool) {
 	kind := bus.DeleteStamp
 	if expire {
 		kind = bus.ExpireStamp
 	}
-	var names []string
-	var open, done []pending.Item
-	for _, it := range items {
-		if it.Remote {
-			names, open = append(names, it.Name), append(open, it)
-		} else {
-			done = append(done, it)
+	remote, told := f.ofTier(items)
+	if len(remote) > 0 {
+		names := make([]string, len(remote))
+		for i, it := range remote {
+			names[i] = it.Name
+		}
+		f.errTier = f.eachIfRefused(names, func(names []string) error { return f.remote.RotateStamps(ctx, names, expire) })
+		if f.errTier == nil {
+			f.queue.Reached(remote...)
+			for _, name := range names {
+				f.stamps.Change(name, expire, f.remote.Exists())
+			}
+			told = append(told, remote...)
 		}
 	}
-	if len(names) > 0 {
-		if err := o.eachIfRefused(names, func(names []string) error { return o.remote.RotateStamps(ctx, names, expire) }); err != nil {
-			return errors.Join(err, o.publish(ctx, kind, done))
-		}
-		o.queue.Reached(open...)
-		for _, name := range names {
-			o.stamps.Change(name, expire, o.remote.Exists())
-		}
-	}
-	return o.publish(ctx, kind, items)
+	f.publish(ctx, kind, told)
 }
 
 // publish tells the other processes of those items that they have to hear of.
-func (o *Outbox) publish(ctx context.Context, kind bus.Kind, items []pending.Item) error {
+func (f *flushing) publish(ctx context.Context, kind bus.Kind, items []pending.Item) {
 	var names []string
 	var open []pending.Item
 	for _, it := range items {
@@ -184,17 +198,18 @@ func (o *Outbox) publish(ctx context.Context, kind bus.Kind, items []pending.Ite
 			names, open = append(names, it.Name), append(open, it)
 		}
 	}
-	if len(names) == 0 {
-		return nil
+	if len(names) == 0 || f.errBus != nil {
+		return
 	}
-	if _, err := o.bus.Publish(ctx, kind, entry.Distinct(names)); err != nil {
+	_, err := f.bus.Publish(ctx, kind, entry.Distinct(names))
+	if err != nil {
 		again := make([]pending.Item, len(open)) // they may have left the queue
 		for i, it := range open {
 			again[i] = pending.Item{Target: it.Target, Publish: true}
 		}
-		o.add(again, err)
-		return err
+		f.add(again, err)
+		f.errBus = err
+		return
 	}
-	o.queue.Published(open...)
-	return nil
+	f.queue.Published(open...)
 }

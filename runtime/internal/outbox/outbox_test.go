@@ -19,6 +19,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/outbox"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
+	"github.com/cachegen/cachegen/runtime/internal/remote"
 	"github.com/cachegen/cachegen/runtime/internal/store"
 	"github.com/cachegen/cachegen/runtime/internal/storetest"
 )
@@ -415,4 +416,61 @@ func TestAKeyThatIsToBeExpiredAndDeletedIsDeletedOnce(t *testing.T) {
 			t.Errorf("%d deletes, %d pending", n, s.Outbox.Len())
 		}
 	})
+}
+
+// What only has to be told, to a bus that is down, holds up nothing that has to change the
+// shared tier, however much of it there is; nor the other way round.
+func TestWhatTheBusDoesNotTakeHoldsUpNothingOfTheSharedTierNorTheOtherWayRound(t *testing.T) {
+	many := make([]string, 1200) // more than two batches
+	for i := range many {
+		many[i] = fmt.Sprintf("k%d", i)
+	}
+	tell, change := pending.Item{Publish: true}, pending.Item{Remote: true, Publish: true}
+	for name, test := range map[string]struct {
+		target func(string) pending.Target
+		stamp  bool
+	}{
+		"a key":                 {target: outbox.KeyTarget},
+		"a stamp to be deleted": {target: deleteStamp, stamp: true},
+		"a stamp that expires":  {target: expireStamp, stamp: true},
+		"a key to be redeleted": {target: func(name string) pending.Target { return pending.Target{Kind: pending.Redelete, Name: name} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var shared faketier.Shared
+				var b faketier.Bus
+				s := storetest.New(t, store.Config{L2: &shared, Bus: &b})
+				write(t, s, "x")
+				shared.Put(remote.StampKeyOf(s.Prefix, "x"), []byte("any"))
+				b.Cut(true)
+				s.Outbox.Add(many, outbox.KeyTarget, tell, errDown)
+				s.Outbox.Add([]string{"x"}, test.target, change, errDown)
+				time.Sleep(200 * time.Millisecond)
+				held := shared.Keys()["x"]
+				if test.stamp {
+					held = shared.Keys()[remote.StampKeyOf(s.Prefix, "x")]
+				}
+				if held != nil {
+					t.Error("still in the shared tier")
+				}
+				if n := s.Outbox.Len(); n != len(many)+1 {
+					t.Errorf("%d are pending", n)
+				}
+				b.Cut(false)
+				time.Sleep(time.Minute)
+				if n := s.Outbox.Len(); n != 0 {
+					t.Errorf("%d are pending with a bus", n)
+				}
+				shared.Down(errDown)
+				s.Outbox.Add(many, outbox.KeyTarget, change, errDown)
+				s.Outbox.Add([]string{"x"}, test.target, tell, errDown)
+				s.Forget()
+				time.Sleep(200 * time.Millisecond)
+				if n := s.Outbox.Len(); n != len(many) || len(s.Lines("published")) != 1 {
+					t.Errorf("%d are pending, published %q", n, s.Lines("published"))
+				}
+				shared.Down(nil)
+			})
+		})
+	}
 }

@@ -52,7 +52,9 @@ func (t *Tier) MakeStamps(ctx context.Context, cells []*stamp.Cell, life time.Du
 		short := t.endingBefore(cells, clock.Add(clock.Wall(), life))
 		if len(short) > 0 {
 			if err := t.extend(ctx, short); err != nil {
-				t.Emit.Warn("shared tier: write stamps", err) // the entries will live for less
+				if ctx.Err() == nil {
+					t.Emit.Warn("shared tier: write stamps", err) // the entries will live for less
+				}
 				return nil
 			}
 		} else if len(absent(cells)) == 0 {

@@ -66,10 +66,14 @@ func (t *Tier) run(ctx context.Context, o operation, f func(context.Context) err
 	case o.limit < t.Timeout && limited.Err() != nil:
 		outcome = breaker.Unknown
 	}
+	told := event.Operation{Store: t.Emit.Store, Op: o.name, Keys: o.keys, Took: time.Since(began)}
 	if err != nil {
 		err = t.Fail(o.name, err)
+		if told.Cancelled = ctx.Err() != nil; !told.Cancelled {
+			told.Err = err
+		}
 	}
-	emit.Event(t.Emit, t.Emit.Hooks().Operation, event.Operation{Store: t.Emit.Store, Op: o.name, Keys: o.keys, Took: time.Since(began), Err: err})
+	emit.Event(t.Emit, t.Emit.Hooks().Operation, told)
 	return err
 }
 

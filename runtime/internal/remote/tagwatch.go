@@ -67,7 +67,9 @@ func (w *TagWatch) SetNumber(ctx context.Context, number []byte) {
 		return []drivers.Item{{Key: w.Key(), Value: number, TTL: numberTTL}}
 	})
 	if err != nil {
-		w.tier.Emit.Warn("shared tier: write stamps", err)
+		if ctx.Err() == nil {
+			w.tier.Emit.Warn("shared tier: write stamps", err)
+		}
 		w.read = false
 		return
 	}
