@@ -90,6 +90,8 @@ func (x *adhocText) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
+type adhocEndless *adhocEndless
+
 func makeAdhoc[V any](s *runtime.Store) error {
 	_, err := runtime.NewCache[int, V](s)
 	return err
@@ -117,6 +119,7 @@ func TestAnAdHocCacheOfWhatDoesNotComeBackIsRefused(t *testing.T) {
 			A int `msgpack:"x"`
 			B int `msgpack:"x"`
 		}], `two fields are both encoded as "x"`},
+		{makeAdhoc[[]adhocEndless], "points to itself"}, // decoding it would follow any depth
 		{makeAdhoc[sync.Mutex], "an unexported field is not encoded"},
 	} {
 		err := test.make(newStore(t, memoryTier()))

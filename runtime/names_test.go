@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -36,6 +37,29 @@ func TestNamesInErrorsAndLogLinesAreShortAndOnOneLine(t *testing.T) {
 	}
 	if strings.Contains(log.String(), "\n2026") || log.Len() > 20_000 {
 		t.Errorf("logged are %d bytes: %.300s", log.Len(), log.String())
+	}
+}
+
+// The same for each event, whatever names it has.
+func TestNamesInEventsAreLoggedShortAndOnOneLine(t *testing.T) {
+	forged := "1\n2026-12-01 ERROR all is lost" + strings.Repeat("x", 10<<20)
+	var log bytes.Buffer
+	hooks := reflect.ValueOf(event.LogHooks(slog.New(plainLines{&log}), slog.LevelInfo))
+	for i := range hooks.NumField() {
+		e := reflect.New(hooks.Field(i).Type().In(0)).Elem()
+		for _, name := range []string{"Key", "Keys", "Tags", "Targets", "Namespace"} {
+			switch f := e.FieldByName(name); f.Kind() {
+			case reflect.String:
+				f.SetString(forged)
+			case reflect.Slice:
+				f.Set(reflect.ValueOf([]string{forged, forged}))
+			}
+		}
+		log.Reset()
+		hooks.Field(i).Call([]reflect.Value{e})
+		if n := strings.Count(log.String(), "\n"); n != 1 || log.Len() > 2000 {
+			t.Errorf("%s: %d lines, %d bytes", hooks.Type().Field(i).Name, n, log.Len())
+		}
 	}
 }
 

@@ -27,7 +27,7 @@ func LogHooks(logger *slog.Logger, level slog.Level) Hooks {
 	invalidated := func(text string) func(Invalidation) {
 		return func(e Invalidation) {
 			log(e.Err, text, slog.String("store", e.Store), slog.Any("keys", names(e.Keys)), slog.Any("tags", names(e.Tags)),
-				slog.String("namespace", e.Namespace), slog.String("cache", e.Cache))
+				slog.String("namespace", keytext.Show(e.Namespace)), slog.String("cache", e.Cache))
 		}
 	}
 	message := func(text string) func(Message) {
@@ -55,7 +55,7 @@ func LogHooks(logger *slog.Logger, level slog.Level) Hooks {
 			log(nil, "written", slog.String("store", e.Store), slog.String("cache", e.Cache), slog.String("key", keytext.Show(e.Key)), slog.Bool("loaded", e.Loaded))
 		},
 		Refused: func(e Refusal) {
-			log(e.Err, "refused", slog.String("store", e.Store), slog.String("cache", e.Cache), slog.String("key", e.Key), slog.String("tier", e.Tier.String()))
+			log(e.Err, "refused", slog.String("store", e.Store), slog.String("cache", e.Cache), slog.String("key", keytext.Show(e.Key)), slog.String("tier", e.Tier.String()))
 		},
 		Deleted: invalidated("deleted"), Expired: invalidated("expired"), Cleared: invalidated("cleared"),
 		Published: message("bus: published"), Received: message("bus: received"),

@@ -25,6 +25,7 @@ type Decoder struct {
 	shallow bool // all of the rest is nested less than MaxDepth
 	room    int  // bytes that may still be allocated
 	ahead   int  // bytes that may be allocated before there is anything to put there
+	lookups int  // of locations that there are not
 }
 
 // input is what a Decoder reads.
@@ -59,7 +60,7 @@ func (r *input) UnreadByte() error {
 }
 
 func (d *Decoder) begin(data []byte) {
-	d.in, d.err, d.depth, d.shallow = input{data: data}, nil, 0, false
+	d.in, d.err, d.depth, d.shallow, d.lookups = input{data: data}, nil, 0, false, 0
 	d.room, d.ahead = scan.Budget(len(data)), 64<<10+8*len(data)
 	d.m.Reset(&d.in)
 }

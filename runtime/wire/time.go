@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"path"
 	"sync"
 	"time"
 
@@ -50,7 +51,7 @@ func (d *Decoder) Time() time.Time {
 	if d.err != nil {
 		return time.Time{}
 	}
-	if loc := location(name); loc != nil {
+	if loc := d.location(name); loc != nil {
 		in := t.In(loc)
 		if a, o := in.Zone(); a == abbreviation && o == offset {
 			return in
@@ -75,35 +76,50 @@ func (d *Decoder) instant() time.Time {
 	return t.UTC()
 }
 
-// locations are those that have been asked for, nil if there are none of that name.
-// Anyone may have written the names, so there is a limit.
+// locations are those that have been asked for. Anyone may have written the names, and a
+// location takes kilobytes. So each is made once, and names of which there is none are
+// remembered, but not for ever.
 var locations = struct {
 	sync.RWMutex
 	byName map[string]*time.Location
-}{byName: map[string]*time.Location{}}
+	none   map[string]bool
+}{byName: map[string]*time.Location{}, none: map[string]bool{}}
 
-const maxLocations = 1000
+const (
+	maxLocations = 4000 // a machine has less than 2,000
+	maxNone      = 1000
+	maxName      = 100 // bytes in a name
+	// maxLookups is for how many names that are not known one value has the machine's files
+	// searched.
+	maxLookups = 100
+)
 
 // location returns the location of that name, or nil.
-func location(name string) *time.Location {
+func (d *Decoder) location(name string) *time.Location {
 	if name == "Local" {
 		return time.Local
 	}
+	if len(name) > maxName || name != "" && path.Clean(name) != name { // one place has one name
+		return nil
+	}
 	locations.RLock()
-	loc, ok := locations.byName[name]
+	loc, none := locations.byName[name], locations.none[name]
 	full := len(locations.byName) >= maxLocations
 	locations.RUnlock()
-	if ok {
+	if loc != nil || none || full || d.lookups == maxLookups {
 		return loc
 	}
 	loc, err := time.LoadLocation(name)
-	if err != nil {
-		loc = nil
-	}
-	if !full && len(name) < 100 {
-		locations.Lock()
+	locations.Lock()
+	defer locations.Unlock()
+	if err == nil {
 		locations.byName[name] = loc
-		locations.Unlock()
+		return loc
 	}
-	return loc
+	d.lookups++
+	if len(locations.none) >= maxNone {
+		clear(locations.none)
+	}
+	locations.none[name] = true
+	return nil
 }

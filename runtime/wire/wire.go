@@ -48,6 +48,7 @@ import (
 
 	"github.com/vmihailenco/msgpack/v5"
 
+	"github.com/cachegen/cachegen/runtime/internal/keytext"
 	"github.com/cachegen/cachegen/runtime/internal/scan"
 )
 
@@ -73,7 +74,7 @@ func Write(t reflect.Type, encode func(*Encoder)) (data []byte, err error) {
 	encode(e)
 	data, err = e.end(t)
 	if err != nil {
-		err = fmt.Errorf("cachegen: encode %v: %w", t, err)
+		err = fmt.Errorf("cachegen: encode %v: %w", t, onOneLine{err})
 	}
 	encoders.Put(e) // not after a panic
 	return data, err
@@ -99,7 +100,7 @@ func Read(t reflect.Type, data []byte, decode func(*Decoder)) (err error) {
 	d.charge(int(t.Size()))
 	decode(d)
 	if err = d.end(); err != nil {
-		err = fmt.Errorf("cachegen: decode %v: %w", t, err)
+		err = fmt.Errorf("cachegen: decode %v: %w", t, onOneLine{err})
 	}
 	decoders.Put(d) // not after a panic
 	return err
@@ -111,6 +112,14 @@ func recovered(op string, t reflect.Type, err *error) {
 	case exceeded:
 		*err = fmt.Errorf("cachegen: %s %v: %w", op, t, p.error)
 	default:
-		*err = fmt.Errorf("cachegen: %s %v: codec panicked: %v", op, t, p)
+		*err = fmt.Errorf("cachegen: %s %v: codec panicked: %s", op, t, keytext.Line(fmt.Sprint(p)))
 	}
 }
+
+// An onOneLine is an error with a short text on one line. Methods of types like to tell the
+// whole value, which anyone may have written.
+type onOneLine struct{ error }
+
+func (e onOneLine) Error() string { return keytext.Line(e.error.Error()) }
+
+func (e onOneLine) Unwrap() error { return e.error }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding"
 	"errors"
+	"fmt"
 	"math"
 	"math/big"
 	"net/netip"
@@ -430,6 +431,32 @@ func (failing) UnmarshalMsgpack([]byte) error        { return errMarshal }
 func (failing) DecodeMsgpack(*msgpack.Decoder) error { return errMarshal }
 
 var _ encoding.TextUnmarshaler = failing{}
+
+type talking struct{ failing }
+
+func (talking) UnmarshalText(b []byte) error { return fmt.Errorf("%w: %s", errMarshal, b) }
+
+type panicking struct{ failing }
+
+func (panicking) UnmarshalText(b []byte) error { panic(string(b)) }
+
+// Methods like to tell all that they were given in their errors. Anyone may have written it.
+func TestErrorsOfMethodsAreShortAndOnOneLine(t *testing.T) {
+	text := "1\n2026-12-01 ERROR all is lost" + strings.Repeat("x", 1<<20)
+	data, err := wire.Marshal(text, (*wire.Encoder).String)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []encoding.TextUnmarshaler{talking{}, panicking{}} {
+		_, err := wire.Unmarshal(data, func(d *wire.Decoder) int { d.Text(v); return 0 })
+		if err == nil || len(err.Error()) > 500 || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%T: %.200v", v, err)
+		}
+		if _, ok := v.(talking); ok && !errors.Is(err, errMarshal) {
+			t.Errorf("not the method's error: %.200v", err)
+		}
+	}
+}
 
 func TestErrorsOfMethodsAreTold(t *testing.T) {
 	for _, encode := range []func(*wire.Encoder, failing){

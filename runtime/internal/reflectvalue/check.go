@@ -74,6 +74,10 @@ func (c *checker) check(path string, t reflect.Type, key, inField bool) {
 			c.fail(path, "a pointer in a map's key does not compare equal after decoding")
 			return
 		}
+		if pointsToItself(t) {
+			c.fail(path, "%v points to itself: no value of it has an end", t)
+			return
+		}
 		c.check(path, t.Elem(), key, inField)
 	case reflect.Slice, reflect.Array:
 		c.check(with("[]"), t.Elem(), key, inField)
@@ -89,6 +93,15 @@ func (c *checker) check(path string, t reflect.Type, key, inField bool) {
 			c.fail(path, "%v cannot be encoded", t)
 		}
 	}
+}
+
+// pointsToItself reports whether t is a pointer that leads to nothing but pointers.
+func pointsToItself(t reflect.Type) bool {
+	met := map[reflect.Type]bool{}
+	for ; t.Kind() == reflect.Pointer && !met[t]; t = t.Elem() {
+		met[t] = true
+	}
+	return t.Kind() == reflect.Pointer
 }
 
 func (c *checker) fields(path string, t reflect.Type, key bool) {

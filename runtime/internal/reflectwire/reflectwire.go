@@ -309,7 +309,8 @@ func decodeSlice(d Decoder, v reflect.Value) {
 	n := d.Slice()
 	v.Set(reflect.MakeSlice(t, 0, d.Room(n, int(t.Elem().Size()))))
 	for i := 0; i < n && d.OK(); i++ {
-		v.Set(reflect.Append(v, reflect.Zero(t.Elem())))
+		v.Grow(1)
+		v.SetLen(i + 1) // the element is zero
 		Decode(d, v.Index(i))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/keytext"
 	"github.com/cachegen/cachegen/runtime/internal/reflectvalue"
 	"github.com/cachegen/cachegen/runtime/wire"
 )
@@ -157,6 +158,6 @@ func decode(c Codec, data []byte, into any) (err error) {
 
 func recovered(op string, v any, err *error) {
 	if p := recover(); p != nil {
-		*err = fmt.Errorf("cachegen: %s %T: codec panicked: %v", op, v, p)
+		*err = fmt.Errorf("cachegen: %s %T: codec panicked: %s", op, v, keytext.Line(fmt.Sprint(p)))
 	}
 }
