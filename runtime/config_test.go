@@ -39,6 +39,7 @@ func TestNewStoreRefuses(t *testing.T) {
 		"WithBus: given nil":            {memoryTier(), runtime.WithBus(nil)},
 		"L1, L2: given nil":             {runtime.L1(nil), runtime.L2(nil)},
 		"MaxBackground -1":              {memoryTier(), runtime.MaxBackground(-1)},
+		"L1: given more than once":      {memoryTier(), memoryTier()},
 		"one of its options: given nil": {nil},
 		"MaxSize":                       {runtime.L1(memory.New(memory.Options{MaxSize: "lots"}))},
 	} {
@@ -64,6 +65,22 @@ func TestAStoreThatIsRefusedClosesItsTiers(t *testing.T) {
 		tier := &closing{L2: &faketier.Shared{}}
 		if _, err := runtime.NewStore("s", append([]runtime.StoreOption{runtime.L2(tier)}, options...)...); err == nil || tier.closed != 1 {
 			t.Errorf("%s: %v, closed %d times", name, err, tier.closed)
+		}
+	}
+}
+
+// A tier that another one has replaced would run on, and nobody could end it.
+func TestAStoreThatIsGivenTwoOfAKindClosesBoth(t *testing.T) {
+	first, second := &closing{L2: &faketier.Shared{}}, &closing{L2: &faketier.Shared{}}
+	for wanted, twice := range map[string][]runtime.StoreOption{
+		"L2: given more than once":          {runtime.L2(first), runtime.L2(second)},
+		"L2, WithBus: given more than once": {runtime.L2(first), runtime.WithBus(&faketier.Bus{}), runtime.L2(second), runtime.WithBus(&faketier.Bus{})},
+		"L2: given nil":                     {runtime.L2(first), runtime.L2(second), runtime.L2(nil)},
+	} {
+		first.closed, second.closed = 0, 0
+		_, err := runtime.NewStore("s", twice...)
+		if err == nil || !strings.Contains(err.Error(), wanted) || first.closed != 1 || second.closed != 1 {
+			t.Errorf("%s: %v, closed %d and %d times", wanted, err, first.closed, second.closed)
 		}
 	}
 }

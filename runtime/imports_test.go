@@ -57,7 +57,7 @@ var rooms = []struct {
 	{"remote", "background breaker clock doubt echo emit entry guard keytext pace pending policy runtime/event stamp"},
 	{"prune", "background emit entry guard remote stamp"},
 	{"memory", "bus clock entry fence flight keytext remote stamp"},
-	{"outbox", "bus clock emit entry fence keytext memory pending remote runtime/event stamp"},
+	{"outbox", "breaker bus clock emit entry fence keytext memory pending remote runtime/event stamp"},
 
 	// What is done with them.
 	{"load", "background clock emit entry flight memory outbox pending policy remote runtime/event stamp"},

@@ -204,8 +204,10 @@ func TestARefreshTakesWhatAnotherProcessHasLoaded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var here, there source
-		o := []runtime.StoreOption{memoryTier(), runtime.L2(&shared), runtime.TTL(time.Minute), runtime.RefreshAfter(30 * time.Second)}
-		a, b := newCache[int, int](t, newStore(t, o...)), newCache[int, int](t, newStore(t, append(o, memoryTier())...))
+		open := func() *runtime.Cache[int, int] {
+			return newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.TTL(time.Minute), runtime.RefreshAfter(30*time.Second)))
+		}
+		a, b := open(), open()
 		here.value.Store(1)
 		a.GetOrSet(t.Context(), 7, here.load)
 		b.GetOrSet(t.Context(), 7, there.load)

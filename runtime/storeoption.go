@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"io"
 	"log/slog"
 	"time"
 
@@ -19,6 +20,13 @@ type storeConfig struct {
 	refused     []string // options that were given nil
 }
 
+// replace keeps what a second option of its kind replaces: it is an error, and is closed.
+func (c *storeConfig) replace(before io.Closer, option string) {
+	if before != nil {
+		c.Twice, c.Replaced = append(c.Twice, option), append(c.Replaced, before)
+	}
+}
+
 func (c *storeConfig) refuse(isNil bool, option string) {
 	if isNil {
 		c.refused = append(c.refused, option)
@@ -29,20 +37,32 @@ type storeOption func(*storeConfig)
 
 func (o storeOption) applyToStore(c *storeConfig) { o(c) }
 
-// L1 gives the store a memory tier. A tier serves one store. [NewStore] refuses nil.
+// L1 gives the store a memory tier. A tier serves one store. [NewStore] refuses nil, and two.
 func L1(tier drivers.L1) StoreOption {
-	return storeOption(func(c *storeConfig) { c.L1 = tier; c.refuse(tier == nil, "L1") })
+	return storeOption(func(c *storeConfig) {
+		c.replace(c.L1, "L1")
+		c.L1 = tier
+		c.refuse(tier == nil, "L1")
+	})
 }
 
-// L2 gives the store a tier that it shares with other processes. [NewStore] refuses nil.
+// L2 gives the store a tier that it shares with other processes. [NewStore] refuses nil, and two.
 func L2(tier drivers.L2) StoreOption {
-	return storeOption(func(c *storeConfig) { c.L2 = tier; c.refuse(tier == nil, "L2") })
+	return storeOption(func(c *storeConfig) {
+		c.replace(c.L2, "L2")
+		c.L2 = tier
+		c.refuse(tier == nil, "L2")
+	})
 }
 
 // WithBus lets several processes tell each other which entries have changed, so that
-// their memory tiers drop them. [NewStore] refuses nil.
+// their memory tiers drop them. [NewStore] refuses nil, and two.
 func WithBus(bus drivers.Bus) StoreOption {
-	return storeOption(func(c *storeConfig) { c.Bus = bus; c.refuse(bus == nil, "WithBus") })
+	return storeOption(func(c *storeConfig) {
+		c.replace(c.Bus, "WithBus")
+		c.Bus = bus
+		c.refuse(bus == nil, "WithBus")
+	})
 }
 
 // Prefix begins every key of the store in its shared tier. Stores of different

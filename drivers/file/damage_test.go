@@ -2,7 +2,11 @@ package file
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"hash/crc32"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -108,4 +112,27 @@ func TestPruneRemovesLeftoversAndNothingOfOthers(t *testing.T) {
 		}
 	}
 	expect(t, d, "kept", "x")
+}
+
+// What a file claims is believed within bounds: a sparse file has any size and takes no space.
+// To allocate its size would end the process.
+func TestASparseFileIsDamaged(t *testing.T) {
+	dir := t.TempDir()
+	d := open(t, dir, Options{NoSync: true})
+	set(t, d, "key", "a value", 0)
+	path := filepath.Join(d.dir, placeOf("key").file(entryName))
+	const size = 1 << 40
+	whole := image("key", nil, forever)
+	binary.BigEndian.PutUint64(whole[16:], size)
+	binary.BigEndian.PutUint32(whole[4:], crc32.Checksum(whole[summedFrom:], table))
+	if err := errors.Join(os.WriteFile(path, whole, 0o600), os.Truncate(path, int64(len(whole))+size)); err != nil {
+		t.Skip("no sparse files: ", err)
+	}
+	expect(t, d, "key", "")
+	if _, err := d.Prune(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after a prune: %v", err)
+	}
 }

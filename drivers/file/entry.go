@@ -24,8 +24,12 @@ const (
 // forever is the time of expiry of an item that does not expire.
 const forever = math.MaxInt64
 
-// maxKey is the longest key in bytes. A header with a longer one is damaged.
-const maxKey = 64 << 20
+// What an item has at most, in bytes. A header that claims more is damaged. A sparse file has
+// any size and takes no space: its size alone must not decide how much memory is allocated.
+const (
+	maxKey   = 64 << 20
+	maxValue = 512 << 20
+)
 
 var table = crc32.MakeTable(crc32.Castagnoli)
 
@@ -106,8 +110,8 @@ func (r *reading) readHeader() error {
 	r.ends = int64(binary.BigEndian.Uint64(b[8:]))
 	r.value = int64(binary.BigEndian.Uint64(b[16:]))
 	r.sum = binary.BigEndian.Uint32(b[28:])
-	// The size of the file bounds the memory that is allocated for key and value.
-	if binary.BigEndian.Uint32(b) != magic || n > maxKey || r.value < 0 || r.value != size-headerSize-n {
+	// The size of the file and the limits bound the memory that is allocated for key and value.
+	if binary.BigEndian.Uint32(b) != magic || n > maxKey || r.value < 0 || r.value > maxValue || r.value != size-headerSize-n {
 		return errDamaged
 	}
 	if have := int64(len(b)); have < headerSize+n {

@@ -29,8 +29,8 @@
 // Expired items are absent at once but take space until [Driver.Prune] or Options.MaxSize
 // removes them. Times are those of the machine's clock. [Driver.Scan] and
 // [Driver.DeletePrefix] list the names of all files and open the files whose keys can have
-// the prefix; [Driver.Prune] reads all files. A key may have 64 MB. A value needs twice its size in memory and may have at most
-// Options.MaxSize.
+// the prefix; [Driver.Prune] reads all files. A key may have 64 MB. A value needs twice its
+// size in memory and may have 512 MB, and at most Options.MaxSize.
 //
 // # Other users
 //

@@ -265,6 +265,33 @@ func TestScanEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// A value that no reader would believe is not written.
+func TestValuesThatAreTooLongAreRefused(t *testing.T) {
+	d := open(t, t.TempDir(), Options{})
+	value := make([]byte, maxValue+1) // which nothing touches
+	if err := d.SetMany(t.Context(), []drivers.Item{{Key: "key", Value: value}}); !errors.Is(err, drivers.ErrRefused) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// Two processes store into a shard for the first time: the second finds the directory that it
+// wanted to make.
+func TestADirectoryThatAnotherProcessMakesIsNoError(t *testing.T) {
+	for _, noSync := range []bool{false, true} {
+		d := open(t, t.TempDir(), Options{NoSync: noSync})
+		err := d.inDirectory(func(x *directory) error {
+			if err := x.make(); err != nil {
+				return err
+			}
+			s := &shard{d: d, in: x, name: shardName(0)}
+			return errors.Join(s.make(), s.make())
+		})
+		if err != nil {
+			t.Errorf("NoSync %v: %v", noSync, err)
+		}
+	}
+}
+
 // What no header could say of a key would be lent to everybody.
 func TestKeysThatAreTooLongAreRefused(t *testing.T) {
 	d := open(t, t.TempDir(), Options{})

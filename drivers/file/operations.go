@@ -189,6 +189,8 @@ func (d *Driver) check(items []drivers.Item) ([]int64, error) {
 		switch {
 		case it.TTL < 0:
 			return nil, fmt.Errorf("%w: the ttl is %s, must not be negative", drivers.ErrRefused, it.TTL)
+		case len(it.Value) > maxValue:
+			return nil, fmt.Errorf("%w: the value has %d bytes, more than %d", drivers.ErrRefused, len(it.Value), maxValue)
 		case d.limit > 0 && onDisk(size) > d.limit:
 			return nil, fmt.Errorf("%w: the value has %d bytes, and MaxSize is %d", drivers.ErrRefused, len(it.Value), d.limit)
 		}

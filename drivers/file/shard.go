@@ -102,7 +102,11 @@ func (s *shard) lock(ctx context.Context, create bool) (unlock func(), err error
 }
 
 func (s *shard) make() error {
-	if err := s.in.root.Mkdir(s.name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) || s.d.noSync {
+	err := s.in.root.Mkdir(s.name, 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		err = nil // another process was first
+	}
+	if err != nil || s.d.noSync {
 		return err
 	}
 	return s.in.sync(".")

@@ -16,7 +16,7 @@ import (
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = gen.Generated2
+const _ = gen.Generated3
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -144,7 +144,7 @@ func (c *CachedHost) PullSystem(ctx context.Context, verbose bool) (system strin
 // stringValue encodes, decodes, copies and measures cached values of type
 // string.
 var stringValue = gen.Value{
-	Fingerprint: 0x0da17806c5d7b5bf,
+	Fingerprint: 0xa69b6bc5b6cb5118,
 	Encode: func(e *wire.Encoder, value any) {
 		v, _ := value.(string)
 		e.String(v)

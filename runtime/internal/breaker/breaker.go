@@ -9,7 +9,8 @@
 // An urgent operation, one that a caller should not have to make up for later, may be a
 // trial before the pause is over. How long after the last failure depends on what that has
 // cost: a server that refuses connections may be asked often, one that lets every call
-// wait for its limit may not. See [Breaker.AllowUrgent].
+// wait for its limit may not. See [Breaker.AllowUrgent]. One for which nobody waits may be a
+// trial at any time, see [Patient].
 //
 // The mutex guards the state. It is held neither during an operation, nor while an urgent
 // one waits, nor while Changed is called. While nothing has failed, Allow and Report take
@@ -119,6 +120,13 @@ func (b *Breaker) Allow() (Ticket, bool) {
 	return b.try(), true
 }
 
+type patient struct{}
+
+// Patient returns a context for urgent operations that nobody waits for: they are trials
+// whenever none is running, whatever the last one has cost. So a service that was away for a
+// short time is found soon, also one that let every call wait for its limit.
+func Patient(ctx context.Context) context.Context { return context.WithValue(ctx, patient{}, true) }
+
 // AllowUrgent is Allow for an urgent operation. While b is open it may be a trial: once
 // the last failure is as long ago as [Breaker.urgentPause] says, and no trial is running.
 // It waits for a trial that has begun just now, until a tenth of Limit after its beginning:
@@ -126,7 +134,7 @@ func (b *Breaker) Allow() (Ticket, bool) {
 // succeeds.
 func (b *Breaker) AllowUrgent(ctx context.Context) (Ticket, bool) {
 	for {
-		t, ok, ended, patience := b.tryUrgent()
+		t, ok, ended, patience := b.tryUrgent(ctx)
 		if ended == nil {
 			return t, ok
 		}
@@ -144,7 +152,7 @@ func (b *Breaker) AllowUrgent(ctx context.Context) (Ticket, bool) {
 }
 
 // tryUrgent returns, in place of an answer, what to wait for and how long.
-func (b *Breaker) tryUrgent() (t Ticket, ok bool, ended <-chan struct{}, patience time.Duration) {
+func (b *Breaker) tryUrgent(ctx context.Context) (t Ticket, ok bool, ended <-chan struct{}, patience time.Duration) {
 	if !b.watching.Load() {
 		return b.ticket(), true, nil, 0
 	}
@@ -153,7 +161,7 @@ func (b *Breaker) tryUrgent() (t Ticket, ok bool, ended <-chan struct{}, patienc
 	switch {
 	case b.state == Closed:
 		return b.ticket(), true, nil, 0
-	case b.trial == 0 && !b.ready && time.Since(b.lastFailed) < b.urgentPause():
+	case b.trial == 0 && !b.ready && time.Since(b.lastFailed) < b.urgentPause() && ctx.Value(patient{}) == nil:
 		return Ticket{}, false, nil, 0
 	case b.trial == 0:
 		t := b.try()

@@ -321,3 +321,33 @@ func TestTryNowMakesTheNextOperationATrial(t *testing.T) {
 		}
 	})
 }
+
+// Nobody waits for a patient operation: it is a trial although the last one has taken all its
+// time, but not beside another one, and it does not keep the others away for longer.
+func TestAPatientOperationIsATrialWhateverTheLastOneHasCost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(1, 5*time.Second, nil)
+		b.Limit = time.Second
+		tryUrgent(t, b, time.Second, Failure)
+		opened := time.Now()
+		ctx := Patient(t.Context())
+		for range 2 {
+			trial, ok := b.AllowUrgent(ctx)
+			if !ok || !trial.Trial() {
+				t.Fatal("no trial")
+			}
+			time.Sleep(time.Second)
+			if _, ok := b.AllowUrgent(ctx); ok {
+				t.Error("a second trial at once")
+			}
+			b.Report(trial, Failure, errTest)
+			if tryUrgent(t, b, 0, Success) {
+				t.Error("somebody who waits is let through")
+			}
+		}
+		time.Sleep(5*time.Second - time.Since(opened))
+		if !try(b, Success) || b.State() != Closed {
+			t.Error("the pause is over")
+		}
+	})
+}

@@ -35,7 +35,7 @@ const (
 	// batchSize is how many are carried out at a time.
 	batchSize = 500
 
-	firstDelay, lastDelay = 100 * time.Millisecond, 5 * time.Second
+	firstDelay, lastDelay = 100 * time.Millisecond, time.Second
 )
 
 // An Outbox is that of one store. Use [New].

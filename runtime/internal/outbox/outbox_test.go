@@ -67,8 +67,8 @@ func TestWhatIsPendingIsTriedAgainUntilItSucceeds(t *testing.T) {
 			return nil
 		}
 		s.Outbox.Add([]string{"k"}, outbox.KeyTarget, pending.Item{Remote: true, Publish: true}, errDown)
-		time.Sleep(15 * time.Second)
-		want := []time.Duration{100, 300, 700, 1500, 3100, 6300, 11300} // ms: twice as long each time, but not longer than 5 s
+		time.Sleep(5 * time.Second)
+		want := []time.Duration{100, 300, 700, 1500, 2500, 3500, 4500} // ms: twice as long each time, but not longer than 1 s
 		for i := range want {
 			want[i] *= time.Millisecond
 		}

@@ -4,10 +4,13 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/cachegen/cachegen/runtime/internal/breaker"
 )
 
 // retry is the goroutine that carries out what is queued. It runs only while something
-// is.
+// is. It asks a server that is away again and again, because nobody waits for it, and finds
+// out first that the server is back.
 type retry struct {
 	ctx context.Context // of all runs
 
@@ -61,6 +64,7 @@ func (r *retry) end(ctx context.Context) {
 
 func (r *retry) run(ctx context.Context, o *Outbox, running, wake chan struct{}) {
 	defer close(running)
+	ctx = breaker.Patient(ctx)
 	delay := firstDelay
 	timer := time.NewTimer(delay)
 	defer timer.Stop()

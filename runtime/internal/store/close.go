@@ -94,6 +94,7 @@ func (c *Config) release() error {
 }
 
 func (c *Config) drivers() (all []io.Closer) {
+	all = append(all, c.Replaced...)
 	if c.Bus != nil {
 		all = append(all, c.Bus)
 	}

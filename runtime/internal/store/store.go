@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"io"
 	"log/slog"
 	"strings"
 	"time"
@@ -48,6 +49,8 @@ type Config struct {
 	StampTrust    time.Duration
 	Background    int
 	Errors        Errors
+	Twice         []string    // options that may be given once
+	Replaced      []io.Closer // what those had that were given before
 }
 
 // Check refuses a configuration that no store can have.
@@ -55,6 +58,8 @@ func (c *Config) Check() error {
 	switch {
 	case c.Name == "":
 		return errors.New("the name is empty")
+	case len(c.Twice) > 0:
+		return fmt.Errorf("%s: given more than once", strings.Join(c.Twice, ", "))
 	case c.L1 == nil && c.L2 == nil:
 		return errors.New("it has no tier: give it L1, L2 or both")
 	case strings.ContainsAny(c.Prefix, "!@") || strings.HasSuffix(c.Prefix, ":"):
