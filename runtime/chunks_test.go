@@ -101,46 +101,61 @@ func TestAFailureInTheMiddleOfALargeCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mayTell(t, "shared tier", "breaker", "pending", "bus")
 		var shared faketier.Shared
-		pendingAfter, pendingNow := -1, 0
+		var mu sync.Mutex // the outbox has a goroutine
+		pendingAfter, pendingNow, down, done := -1, 0, false, 0
 		s := newStore(t, runtime.L2(&shared), runtime.WithHooks(event.Hooks{Pending: func(e event.Pending) {
+			mu.Lock()
+			defer mu.Unlock()
 			pendingNow = e.Pending
 			if pendingAfter < 0 && e.Err != nil {
 				pendingAfter = e.Pending
 			}
 		}}))
-		c := newCache[int, int](t, s, runtime.TTL(time.Hour))
-		ctx, keys := t.Context(), numbers(5_000)
-		if _, err := c.GetOrSetMany(ctx, keys, loadNumbers); err != nil {
-			t.Fatal(err)
-		}
-		errDisk, done := errors.New("disk"), 0
+		errDisk := errors.New("disk")
 		shared.Before = func(_ context.Context, op string, names []string) error {
-			if op == "delete" && done > 0 {
+			mu.Lock()
+			defer mu.Unlock()
+			if op == "delete" && down && done > 0 {
 				return errDisk
 			}
 			return nil
 		}
 		shared.After = func(op string, names []string) {
+			mu.Lock()
+			defer mu.Unlock()
 			if op == "delete" {
 				done += len(names)
 			}
 		}
+		c := newCache[int, int](t, s, runtime.TTL(time.Hour))
+		ctx, keys := t.Context(), numbers(5_000)
+		if _, err := c.GetOrSetMany(ctx, keys, loadNumbers); err != nil {
+			t.Fatal(err)
+		}
+		mu.Lock()
+		down = true
+		mu.Unlock()
 		err := c.DeleteMany(ctx, keys...)
 		var failed *runtime.InvalidationError
 		if !errors.As(err, &failed) || !errors.Is(err, errDisk) {
 			t.Errorf("delete: %v", err)
 		}
+		mu.Lock()
 		if done == 0 || pendingAfter != len(keys)-done {
 			t.Errorf("%d were deleted, and %d are pending", done, pendingAfter)
 		}
-		shared.Before = nil
+		down = false
+		mu.Unlock()
 		for range 60 {
 			time.Sleep(time.Second)
 		}
+		m, err := c.GetMany(ctx, keys)
+		mu.Lock()
+		defer mu.Unlock()
 		if pendingNow > 0 {
 			t.Errorf("%d are pending", pendingNow)
 		}
-		if m, err := c.GetMany(ctx, keys); err != nil || len(m) != 0 || done != len(keys) {
+		if err != nil || len(m) != 0 || done != len(keys) {
 			t.Errorf("%d values are left, %v, and %d deletions were made", len(m), err, done)
 		}
 	})

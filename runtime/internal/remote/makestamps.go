@@ -67,7 +67,7 @@ func (t *Tier) MakeStamps(ctx context.Context, cells []*stamp.Cell, life time.Du
 
 // make stores stamps for cells, unless there are any by now, and learns what is stored.
 func (t *Tier) make(ctx context.Context, cells []*stamp.Cell, life time.Duration) error {
-	epoch := t.Stamps.Epoch() // before they are stored
+	since := t.Stamps.Moment() // before they are stored
 	if slices.ContainsFunc(cells, func(c *stamp.Cell) bool { return t.stampBlocked(c.Name) }) {
 		return t.Fail("add", errPending)
 	}
@@ -97,7 +97,7 @@ func (t *Tier) make(ctx context.Context, cells []*stamp.Cell, life time.Duration
 			return err
 		}
 	}
-	t.learn(cells, stored, epoch)
+	t.learn(cells, stored, since)
 	return nil
 }
 

@@ -58,7 +58,7 @@ func (t *Tier) current(ctx context.Context, limit time.Duration, cells []*stamp.
 		}
 	}()
 	for attempt := range stampAttempts {
-		epoch := t.Stamps.Epoch() // before the read
+		since := t.Stamps.Moment() // before the read
 		open := untrusted(cells, began)
 		ask := extra
 		if attempt > 0 {
@@ -76,7 +76,7 @@ func (t *Tier) current(ctx context.Context, limit time.Duration, cells []*stamp.
 		if attempt == 0 {
 			values = got[:n:n]
 		}
-		if t.learn(open, got[n:], epoch) {
+		if t.learn(open, got[n:], since) {
 			return values, nil
 		}
 		// Somebody changed a stamp meanwhile: those that are still open are read again.
@@ -117,16 +117,16 @@ func absent(cells []*stamp.Cell) []*stamp.Cell {
 	return out
 }
 
-// learn takes over what was read for cells, since epoch. What cannot be read is as good as
+// learn takes over what was read for cells, since a moment. What cannot be read is as good as
 // absent. It returns false if a stamp has changed meanwhile.
-func (t *Tier) learn(cells []*stamp.Cell, values [][]byte, epoch uint64) (all bool) {
+func (t *Tier) learn(cells []*stamp.Cell, values [][]byte, since stamp.Moment) (all bool) {
 	all = true
 	for i, c := range cells {
 		r, ok := stamp.Parse(values[i])
 		if !ok {
 			r = stamp.Record{}
 		}
-		all = t.Stamps.Learn(c, r, t.TrustUntil(), epoch) && all
+		all = t.Stamps.Learn(c, r, t.TrustUntil(), since) && all
 	}
 	return all
 }

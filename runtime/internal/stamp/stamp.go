@@ -283,17 +283,28 @@ func (t *Table) set(c *Cell, s *state) {
 	t.epoch.Store(next)
 }
 
+// A Moment is when a read of the shared tier begins.
+type Moment struct{ epoch, known uint64 }
+
+// Moment returns the present one.
+func (t *Table) Moment() Moment { return Moment{epoch: t.Epoch(), known: t.Known()} }
+
 // Learn installs a stamp that was read from the shared tier, or with a zero record that
-// there is none, unless name has changed since epoch, when the read began, or all have
-// been distrusted: then what was read may be the older one, and Learn returns false.
-func (t *Table) Learn(c *Cell, r Record, trustUntil int64, epoch uint64) bool {
+// there is none, unless name has changed since the read began, another read has found another
+// stamp meanwhile, or all have been distrusted: then what was read may be the older one, and
+// Learn returns false.
+func (t *Table) Learn(c *Cell, r Record, trustUntil int64, since Moment) bool {
 	t.change.Lock()
 	defer t.change.Unlock()
-	if t.ChangedSince(c.Name, epoch) || epoch < t.distrusted {
+	if t.ChangedSince(c.Name, since.epoch) || since.epoch < t.distrusted {
 		return false
 	}
 	learned := &state{Record: r, trustUntil: trustUntil}
-	switch old := c.state.Load(); {
+	old := c.state.Load()
+	if old != nil && !old.provided && old.Value != r.Value && c.known.Load() > since.known {
+		return false
+	}
+	switch {
 	case old == nil:
 		t.first(c, learned)
 	case old.Value == r.Value:

@@ -52,8 +52,8 @@ func TestLearnDoesNotUndoAChange(t *testing.T) {
 	table := NewTable(rand.Uint64)
 	c := table.Cell("t:x")
 	old := newRecord()
-	table.Learn(c, old, 1, table.Epoch())
-	epoch := table.Epoch() // a read of the shared tier begins
+	table.Learn(c, old, 1, table.Moment())
+	epoch := table.Moment() // a read of the shared tier begins
 	table.Change("t:x", false, true)
 	if table.Learn(c, old, 2, epoch) {
 		t.Error("the older stamp was accepted")
@@ -63,18 +63,42 @@ func TestLearnDoesNotUndoAChange(t *testing.T) {
 	}
 }
 
+// Of two reads that are under way at once the one that is done last may be the older one: that
+// there was no stamp yet is no change of the one that has been made meanwhile, nor does an older
+// stamp take the place of a younger one.
+func TestOfTwoReadsAtOnceTheLastIsNotBelievedIfItSaysSomethingElse(t *testing.T) {
+	first := newRecord()
+	for _, late := range []Record{{}, newRecord()} {
+		table := NewTable(rand.Uint64)
+		c := table.Cell("t:x")
+		since := table.Moment()
+		if !table.Learn(c, first, 1, since) || !table.Learn(c, first, 2, since) {
+			t.Error("two that say the same")
+		}
+		if table.Learn(c, late, 3, since) || table.ChangedSince("t:x", table.Epoch()-1) {
+			t.Error("the other one counts as a change")
+		}
+		if v, trustUntil, _ := c.Current(); v != first.Value || trustUntil != 2 {
+			t.Error(v, trustUntil)
+		}
+		if !table.Learn(c, late, 4, table.Moment()) {
+			t.Error("a later one does not count")
+		}
+	}
+}
+
 func TestLearningAnotherStampMovesTheEpoch(t *testing.T) {
 	table := NewTable(rand.Uint64)
 	c := table.Cell("t:x")
 	v := newRecord()
-	table.Learn(c, v, 1, table.Epoch())
+	table.Learn(c, v, 1, table.Moment())
 	before := table.Epoch()
 	v.Until--
-	table.Learn(c, v, 2, before)
+	table.Learn(c, v, 2, table.Moment())
 	if table.Epoch() != before {
 		t.Error("the same stamp moved the epoch")
 	}
-	table.Learn(c, newRecord(), 3, before)
+	table.Learn(c, newRecord(), 3, table.Moment())
 	if table.Epoch() == before || !table.ChangedSince("t:x", before) {
 		t.Error("another stamp did not")
 	}
@@ -92,7 +116,7 @@ func TestThatThereIsNoStampIsLearnt(t *testing.T) {
 		}
 	}
 	none(math.MinInt64)
-	table.Learn(c, Record{}, 5, table.Epoch())
+	table.Learn(c, Record{}, 5, table.Moment())
 	none(5)
 	before, known := table.Epoch(), table.Known()
 	if !c.KnownSince(known) {
@@ -100,7 +124,7 @@ func TestThatThereIsNoStampIsLearnt(t *testing.T) {
 	}
 	made := newRecord()
 	made.Until = math.MaxInt64
-	table.Learn(c, made, 6, before)
+	table.Learn(c, made, 6, table.Moment())
 	if table.ChangedSince("t:x", before) || c.KnownSince(known) {
 		t.Error("a stamp that is made counts as a change, or as known before")
 	}
@@ -112,7 +136,7 @@ func TestThatThereIsNoStampIsLearnt(t *testing.T) {
 	if until, _ := c.Kept(made.Value); until != math.MaxInt64-1 {
 		t.Error(until)
 	}
-	table.Learn(c, Record{}, 9, before) // it was lost
+	table.Learn(c, Record{}, 9, table.Moment()) // it was lost
 	none(9)
 	if !table.ChangedSince("t:x", before) {
 		t.Error("what was stored under it may be believed")
@@ -133,9 +157,9 @@ func TestAStampWhoseTimeIsOverHasNotChanged(t *testing.T) {
 	table := NewTable(rand.Uint64)
 	c, r := table.Cell("t:x"), newRecord()
 	r.Until = time.Now().Add(-time.Second).UnixNano()
-	table.Learn(c, r, 5, table.Epoch())
+	table.Learn(c, r, 5, table.Moment())
 	before, known := table.Epoch(), table.Known()
-	table.Learn(c, Record{}, 6, before)
+	table.Learn(c, Record{}, 6, table.Moment())
 	if _, _, ok := c.Current(); ok || table.ChangedSince("t:x", before) || table.Epoch() == before || c.KnownSince(known) {
 		t.Error("it is known that it has changed, or that it has not")
 	}
@@ -146,7 +170,7 @@ func TestAChangeOfNoStampMakesNone(t *testing.T) {
 	for _, expire := range []bool{false, true} {
 		table := NewTable(rand.Uint64)
 		c := table.Cell("t:x")
-		table.Learn(c, Record{}, 5, table.Epoch())
+		table.Learn(c, Record{}, 5, table.Moment())
 		before := table.Epoch()
 		table.Change("t:x", expire, true)
 		if v, trustUntil, ok := c.Current(); ok || v != (Value{}) || trustUntil != math.MinInt64 || !table.ChangedSince("t:x", before) {
@@ -162,7 +186,7 @@ func TestAChangeOfNoStampMakesNone(t *testing.T) {
 func TestASuspectedStampIsReadAgain(t *testing.T) {
 	table := NewTable(rand.Uint64)
 	c, r := table.Cell("t:x"), newRecord()
-	table.Learn(c, r, 5, table.Epoch())
+	table.Learn(c, r, 5, table.Moment())
 	before := table.Epoch()
 	table.Suspect("t:unknown")
 	table.Suspect("t:x")
@@ -227,7 +251,7 @@ func TestKnownSinceSaysWhichStampWasFirstUsedLater(t *testing.T) {
 	}
 	table.Provide(early, 1)
 	known := table.Known()
-	table.Learn(late, newRecord(), 1, table.Epoch())
+	table.Learn(late, newRecord(), 1, table.Moment())
 	if !early.KnownSince(known) || late.KnownSince(known) || !late.KnownSince(table.Known()) {
 		t.Error("early and late are mixed up")
 	}
@@ -295,7 +319,7 @@ func TestAStampOfTheSharedTierIsNotProvided(t *testing.T) {
 	if !c.Provided(mine) {
 		t.Error("doubt has made it another's")
 	}
-	table.Learn(c, theirs, 1, table.Epoch())
+	table.Learn(c, theirs, 1, table.Moment())
 	if c.Provided(mine) || c.Provided(theirs.Value) {
 		t.Error("what was learnt is provided")
 	}
