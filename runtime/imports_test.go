@@ -206,3 +206,23 @@ func TestNoRoomIsTooLarge(t *testing.T) {
 		}
 	}
 }
+
+// A call of reflect's Method or MethodByName makes the linker keep every exported method of
+// every type of the program, used or not: twice as many bytes for each cached function.
+func TestNothingLooksForMethodsByName(t *testing.T) {
+	err := filepath.WalkDir(".", func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, call := range []string{".Method(", ".MethodByName(", ".Methods("} {
+			if bytes.Contains(source, []byte(call)) {
+				t.Errorf("%s calls %s)", path, call)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -130,11 +130,15 @@ func halfOf(t reflect.Type) string {
 		return ""
 	}
 	for w := Custom; w <= Text; w++ {
-		p := reflect.PointerTo(t)
-		for _, method := range []reflect.Type{pairs[w].encoder, pairs[w].decoder} {
-			if p.Implements(method) && (w <= Msgpack || !isExact(t, false)) {
-				return method.Method(0).Name
-			}
+		if w > Msgpack && isExact(t, false) {
+			continue
+		}
+		p, pair := reflect.PointerTo(t), &pairs[w]
+		switch {
+		case p.Implements(pair.encoder):
+			return pair.name
+		case p.Implements(pair.decoder):
+			return pair.inverse
 		}
 	}
 	return ""

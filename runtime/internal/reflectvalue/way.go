@@ -39,14 +39,14 @@ type (
 // pairs are the methods of a way. They are looked for by interfaces: if names were looked
 // for, the linker would keep every method of every type.
 var pairs = [...]struct {
-	name             string
+	name, inverse    string
 	encoder, decoder reflect.Type
 }{
-	Custom:  {"EncodeMsgpack", reflect.TypeFor[msgpack.CustomEncoder](), reflect.TypeFor[msgpack.CustomDecoder]()},
-	Msgpack: {"MarshalMsgpack", reflect.TypeFor[msgpack.Marshaler](), reflect.TypeFor[msgpack.Unmarshaler]()},
-	Binary:  {"MarshalBinary", reflect.TypeFor[encoding.BinaryMarshaler](), reflect.TypeFor[encoding.BinaryUnmarshaler]()},
-	Gob:     {"GobEncode", reflect.TypeFor[gobEncoder](), reflect.TypeFor[gobDecoder]()},
-	Text:    {"MarshalText", reflect.TypeFor[encoding.TextMarshaler](), reflect.TypeFor[encoding.TextUnmarshaler]()},
+	Custom:  {"EncodeMsgpack", "DecodeMsgpack", reflect.TypeFor[msgpack.CustomEncoder](), reflect.TypeFor[msgpack.CustomDecoder]()},
+	Msgpack: {"MarshalMsgpack", "UnmarshalMsgpack", reflect.TypeFor[msgpack.Marshaler](), reflect.TypeFor[msgpack.Unmarshaler]()},
+	Binary:  {"MarshalBinary", "UnmarshalBinary", reflect.TypeFor[encoding.BinaryMarshaler](), reflect.TypeFor[encoding.BinaryUnmarshaler]()},
+	Gob:     {"GobEncode", "GobDecode", reflect.TypeFor[gobEncoder](), reflect.TypeFor[gobDecoder]()},
+	Text:    {"MarshalText", "UnmarshalText", reflect.TypeFor[encoding.TextMarshaler](), reflect.TypeFor[encoding.TextUnmarshaler]()},
 }
 
 var (
