@@ -38,6 +38,17 @@ type piece struct {
 	Number *int
 }
 
+// A hiding refers by an unexported field to what reflection does not copy.
+type hiding struct{ text *string }
+
+func (h hiding) MarshalBinary() ([]byte, error) { return []byte(*h.text), nil }
+
+func (h *hiding) UnmarshalBinary(b []byte) error {
+	text := string(b)
+	h.text = &text
+	return nil
+}
+
 // pieceOf returns a small value that refers to small parts of large things.
 func pieceOf(size int) *piece {
 	text := strings.Repeat("x", size)
@@ -77,6 +88,19 @@ func TestMemoryKeepsNothingLargerThanItsValues(t *testing.T) {
 		rounds(t, func(i int) error { _, err := c.GetOrSet(t.Context(), i, constant(pieceOf(size))); return err })
 		got, ok, err := c.Get(t.Context(), 1)
 		if err != nil || !ok || fmt.Sprintf("%v %s %v %v %v", got.Text, got.Bytes, got.List, *got.Table["xx"], *got.Number) != "xxxxx xxx [xx] xx 0" {
+			t.Errorf("got %+v, %v, %v", got, ok, err)
+		}
+	})
+	t.Run("hidden", func(t *testing.T) {
+		c := newCache[int, []*hiding](t, newStore(t, tier()))
+		rounds(t, func(i int) error {
+			_, err := c.GetOrSet(t.Context(), i, func(context.Context) ([]*hiding, error) {
+				part := text()
+				return []*hiding{{&part}}, nil
+			})
+			return err
+		})
+		if got, ok, err := c.Get(t.Context(), 1); err != nil || !ok || *got[0].text != "xxxxx" {
 			t.Errorf("got %+v, %v, %v", got, ok, err)
 		}
 	})

@@ -50,7 +50,9 @@ if ARGV[4] == '1' then
 elseif now then return 0 end
 if ARGV[5] == '0' then redis.call('del', KEYS[1], KEYS[2]) return 1 end` + store + `return 1`)
 
-	leaseScript = newScript(held + `if not held(KEYS[2]) then redis.call('del', KEYS[2]) end
+	// It deletes only what is of another type: once a script has written, even a deletion, a
+	// server that is full lets it store.
+	leaseScript = newScript(`if type(redis.pcall('get', KEYS[2])) == 'table' then redis.call('del', KEYS[2]) end
 if redis.call('set', KEYS[2], ARGV[1], 'nx', 'px', ARGV[2]) then return 1 end
 return 0`)
 

@@ -3,6 +3,8 @@ package analyzer
 import (
 	"context"
 	"fmt"
+	"go/parser"
+	"go/token"
 	"os"
 	"path/filepath"
 	"slices"
@@ -93,6 +95,17 @@ func extract(t *testing.T, archive *txtar.Archive, dir string) (found bool) {
 	return found
 }
 
+// packageOf names the package that a file belongs to. A directory may have two, one of them for
+// tests.
+func packageOf(t *testing.T, file string) string {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.PackageClauseOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Dir(file) + " " + parsed.Name.Name
+}
+
 // byCommand are the diagnostics that the command has and an analyzer can have.
 func byCommand(t *testing.T, dir string) ([]string, bool) {
 	t.Helper()
@@ -115,7 +128,7 @@ func byCommand(t *testing.T, dir string) ([]string, bool) {
 	check.Packages(tests.Packages, loaded.Problems)
 	var list []string
 	for _, d := range loaded.Problems.All() {
-		elsewhere := func(r diag.Related) bool { return filepath.Dir(r.Pos.Filename) != filepath.Dir(d.Pos.Filename) }
+		elsewhere := func(r diag.Related) bool { return packageOf(t, r.Pos.Filename) != packageOf(t, d.Pos.Filename) }
 		if slices.ContainsFunc(d.Related, elsewhere) {
 			continue // it takes two packages
 		}

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"time"
 	"unsafe"
 )
 
@@ -17,7 +18,8 @@ var ErrDepth = fmt.Errorf("it is nested deeper than %d levels", MaxDepth)
 
 // Own returns a copy of a value that refers to nothing of the original's memory: strings
 // and slices that are parts of larger ones are parts no more. Pointers to one thing stay
-// pointers to one thing, cycles included.
+// pointers to one thing, cycles included. Times are without a monotonic reading, which no
+// other process could have read.
 //
 // Left as they are: structs with a lock that a pointer leads to, functions and channels, and
 // what an unexported field refers to, but for strings and for slices of what refers to
@@ -88,8 +90,11 @@ func (f *finder) find(t reflect.Type) (k traits) {
 		delete(f.open, t)
 		f.done[t] = k
 	}()
-	if constant(t) {
+	switch {
+	case constant(t):
 		return traits{}
+	case isTime(t):
+		return traits{refers: true}
 	}
 	of := func(inner traits) {
 		k.refers, k.nests, k.hides = k.refers || inner.refers, k.nests || inner.nests, k.hides || inner.hides
@@ -135,13 +140,20 @@ var locker = reflect.TypeFor[sync.Locker]()
 func constant(t reflect.Type) bool {
 	switch t.PkgPath() {
 	case "time":
-		return t.Name() == "Time" || t.Name() == "Location"
+		return t.Name() == "Location"
 	case "net/netip":
 		return t.Name() == "Addr" || t.Name() == "AddrPort" || t.Name() == "Prefix"
 	case "unique":
 		return strings.HasPrefix(t.Name(), "Handle[")
 	}
 	return false
+}
+
+var locationType = reflect.TypeFor[time.Location]() // a location is known by its address
+
+// isTime reports whether t is time.Time, or defined as it.
+func isTime(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && t.ConvertibleTo(timeType)
 }
 
 // unseen reports whether a field is unexported. What is embedded may have exported fields.
@@ -154,6 +166,8 @@ func ownedHidden(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.String:
 		return true
+	case reflect.Struct:
+		return isTime(t)
 	case reflect.Slice:
 		return !traitsOf(t.Elem()).refers
 	}
@@ -182,7 +196,7 @@ func (o *owner) own(v reflect.Value, hiddenField bool) {
 	case reflect.String:
 		v.SetString(strings.Clone(v.String()))
 	case reflect.Pointer:
-		if v.IsNil() || constant(t.Elem()) || traitsOf(t.Elem()).locks || o.again(v) {
+		if v.IsNil() || t.Elem() == locationType || traitsOf(t.Elem()).locks || o.again(v) {
 			return
 		}
 		p := reflect.New(t.Elem())
@@ -232,6 +246,10 @@ func (o *owner) own(v reflect.Value, hiddenField bool) {
 			m.SetMapIndex(key, value)
 		}
 	case reflect.Struct:
+		if isTime(t) {
+			v.Set(reflect.ValueOf(v.Convert(timeType).Interface().(time.Time).Round(0)).Convert(t))
+			return
+		}
 		for i := range v.NumField() {
 			field := t.Field(i)
 			f := v.Field(i)

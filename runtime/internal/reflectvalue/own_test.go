@@ -50,7 +50,7 @@ func newEverything() *everything {
 	v := &everything{
 		Text: part("text"), Parts: append(make([]string, 0, 100), part("a"), part("b")), Bytes: []byte("<bytes>")[1:6],
 		Table: map[string]any{part("key"): []any{part("value"), 1, nil}}, Pointer: &text, Twice: &text, Any: map[int]string{1: part("any")},
-		Array: [2]string{part("one"), part("two")}, Time: time.Now(), Addr: netip.MustParseAddr("fe80::1%eth0"), Number: big.NewInt(1 << 60),
+		Array: [2]string{part("one"), part("two")}, Time: time.Now().Round(0), Addr: netip.MustParseAddr("fe80::1%eth0"), Number: big.NewInt(1 << 60),
 		Lock: &guarded{text: part("locked")}, Func: func() {}, hidden: part("hidden"), words: []uint{1, 2, 3}[:2],
 		inner: inner{Inner: part("embedded"), next: &inner{}},
 	}
@@ -99,6 +99,65 @@ func TestOwnKeepsWhatThereIs(t *testing.T) {
 		if got, err := Own(v); err != nil || !reflect.DeepEqual(got, v) {
 			t.Errorf("%#v: got %#v, %v", v, got, err)
 		}
+	}
+}
+
+type date time.Time
+
+// What is known to be constant is not so behind a pointer: the loader can set what the pointer
+// leads to.
+func TestOwnCopiesWhatPointersLeadTo(t *testing.T) {
+	at, addr, prefix, location := time.Now().UTC(), netip.MustParseAddr("::1"), netip.MustParsePrefix("::1/8"), time.FixedZone("X", 1)
+	day := date(at)
+	in := struct {
+		At       *time.Time
+		Day      *date
+		Addr     *netip.Addr
+		Prefixes []*netip.Prefix
+		Location *time.Location
+	}{&at, &day, &addr, []*netip.Prefix{&prefix}, location}
+	owned, err := Own(&in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := owned.(*struct {
+		At       *time.Time
+		Day      *date
+		Addr     *netip.Addr
+		Prefixes []*netip.Prefix
+		Location *time.Location
+	})
+	if out.At == in.At || out.Day == in.Day || out.Addr == in.Addr || out.Prefixes[0] == in.Prefixes[0] {
+		t.Error("a pointer of the copy leads to what the original's leads to")
+	}
+	if !out.At.Equal(at) || *out.Addr != addr || *out.Prefixes[0] != prefix || out.Location != location {
+		t.Errorf("got %+v", out)
+	}
+}
+
+// What memory keeps is what another process reads from the shared tier, which has no monotonic
+// reading: without it, == and the text of a time would depend on the tier.
+func TestOwnLeavesOutTheMonotonicReading(t *testing.T) {
+	type dated struct {
+		At     time.Time
+		Day    date
+		hidden time.Time
+		Many   map[string][]time.Time
+		Any    any
+	}
+	now := time.Now()
+	owned, err := Own(dated{now, date(now), now, map[string][]time.Time{"a": {now}}, now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := owned.(dated)
+	for i, got := range []time.Time{v.At, time.Time(v.Day), v.hidden, v.Many["a"][0], v.Any.(time.Time)} {
+		if got != now.Round(0) {
+			t.Errorf("%d: got %v, want %v", i, got, now.Round(0))
+		}
+	}
+	if Hides(reflect.TypeFor[dated]()) {
+		t.Error("a time that is not exported counts as something that is not copied")
 	}
 }
 

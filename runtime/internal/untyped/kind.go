@@ -62,13 +62,13 @@ func (d *Definition) setValue(k *entry.Kind, codec Codec, isDefault bool) {
 		if !d.Shared && reflectvalue.Shares(t) {
 			k.Copy = reflectvalue.CopyAny
 		}
-		d.setKeep(k)
+		d.setKeep(k, isDefault)
 		return
 	}
 	if !d.Shared {
 		k.Copy = v.Copy
 	}
-	d.setKeep(k)
+	d.setKeep(k, isDefault)
 	own := int(t.Size())
 	k.Size = func(x any) int {
 		if v.Size == nil {
@@ -78,11 +78,20 @@ func (d *Definition) setValue(k *entry.Kind, codec Codec, isDefault bool) {
 	}
 }
 
-// setKeep fills in how memory gets a value that refers to nothing of the loader's. What
-// reflection does not copy, the methods may by which callers get their copies.
-func (d *Definition) setKeep(k *entry.Kind) {
+// setKeep fills in how memory gets a value that refers to nothing of the loader's. Of a type
+// with something that reflection does not copy, that is what decoding makes of its bytes, if
+// the codec loses nothing; otherwise the methods may copy it by which callers get their copies.
+func (d *Definition) setKeep(k *entry.Kind, isDefault bool) {
 	hides := reflectvalue.Hides(d.ValueType)
+	decoded := hides && isDefault && k.Lossy == nil && (d.Value != nil || reflectvalue.Storable(d.ValueType))
 	k.Keep = func(x any) (any, error) {
+		if decoded {
+			if data, err := k.Encode(x); err == nil {
+				if own, err := k.Decode(data); err == nil {
+					return own, nil
+				}
+			}
+		}
 		own, err := reflectvalue.Own(x)
 		if err != nil {
 			return nil, fmt.Errorf("cachegen: copy %T: %w", x, err)
