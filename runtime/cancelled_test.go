@@ -102,3 +102,29 @@ func TestACallerWhoLeavesMakesNobodyBackOff(t *testing.T) {
 		want(t, got, err, 2)
 	})
 }
+
+// Who lets an entry expire wants it loaded: a back-off from before does not hold, whichever
+// tier has the entry.
+func TestAnExpireEndsTheBackOffFromBefore(t *testing.T) {
+	mayTell(t, "load failed")
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Hour), runtime.Grace(time.Hour), runtime.Timeout(time.Second), runtime.GraceBackoff(time.Minute)))
+		var src source
+		for _, wait := range []time.Duration{0, 90 * time.Minute} { // fresh, and stale
+			if err := c.Set(t.Context(), 7, 1); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(wait)
+			src.fail.Store(true)
+			got, err := c.GetOrSet(t.Context(), 7, src.load, runtime.ForceFresh())
+			want(t, got, err, 1)
+			src.fail.Store(false)
+			src.value.Store(2)
+			if err := c.Expire(t.Context(), 7); err != nil {
+				t.Fatal(err)
+			}
+			got, err = c.GetOrSet(t.Context(), 7, src.load)
+			want(t, got, err, 2)
+		}
+	})
+}

@@ -57,7 +57,9 @@ func (x *directory) open() error {
 	if err != nil {
 		return err
 	}
-	root, err := os.OpenRoot(x.path)
+	// With a separator behind it only a directory is opened: an open waits for the other end of
+	// a pipe.
+	root, err := os.OpenRoot(x.path + string(filepath.Separator))
 	if err != nil {
 		return err
 	}

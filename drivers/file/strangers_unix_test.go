@@ -34,6 +34,32 @@ func every(ctx context.Context, d *Driver, key string) map[string]error {
 	}
 }
 
+// What is in the place of the directory and is none is an error at once. Opening a pipe would
+// wait for ever, and keep a thread.
+func TestNoDirectory(t *testing.T) {
+	for name, prepare := range map[string]func(path string) error{
+		"a pipe": func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"a link to a pipe": func(path string) error {
+			return errors.Join(syscall.Mkfifo(path+".pipe", 0o600), os.Symlink(path+".pipe", path))
+		},
+		"a file": func(path string) error { return os.WriteFile(path, nil, 0o600) },
+	} {
+		path := filepath.Join(t.TempDir(), "cache")
+		if err := prepare(path); err != nil {
+			t.Fatal(err)
+		}
+		d := New(path, Options{NoSync: true})
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		for operation, err := range every(ctx, d, "k") {
+			if err == nil || errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s: %s: %v", name, operation, err)
+			}
+		}
+		cancel()
+		d.Close()
+	}
+}
+
 // A directory that somebody else has prepared, or can change, is not used: he could choose what
 // this process reads and, with links, what it writes over.
 func TestADirectoryOfAStrangerIsRefused(t *testing.T) {

@@ -51,8 +51,10 @@ func (e *Encoder) end(t reflect.Type) ([]byte, error) {
 		return nil, e.err
 	}
 	if !scan.Dense(t) {
-		if _, err := scan.Skip(e.out.data, 0); err == scan.ErrDepth { // nobody would read it
-			return nil, err
+		if len(e.out.data) > MaxDepth { // a level takes a byte
+			if _, err := scan.Skip(e.out.data, 0); err == scan.ErrDepth { // nobody would read it
+				return nil, err
+			}
 		}
 		e.out.data = scan.Pad(e.out.data, scan.Memory(t, e.out.data))
 	}

@@ -202,13 +202,13 @@ func (l *limited) Publish(ctx context.Context, channel string, message []byte) e
 func TestMessagesAreCutToWhatTheBusTakes(t *testing.T) {
 	for _, limit := range []int{1 << 10, 64 << 20} {
 		b := &limited{limit: limit}
-		one := New(b, emit.New("test", slog.New(slog.DiscardHandler), event.Hooks{}), "app:", 1, time.Second, time.Minute)
+		one := New(b, emit.New("test", slog.New(slog.DiscardHandler), event.Hooks{}), "app:", 1, time.Minute, time.Minute)
 		if err := one.Join(&recorder{}); err != nil {
 			t.Fatal(err)
 		}
 		defer one.Leave()
 		var heard []string
-		two := New(b, emit.New("test", slog.New(slog.DiscardHandler), event.Hooks{Received: func(m event.Message) { heard = append(heard, m.Targets...) }}), "app:", 2, time.Second, time.Minute)
+		two := New(b, emit.New("test", slog.New(slog.DiscardHandler), event.Hooks{Received: func(m event.Message) { heard = append(heard, m.Targets...) }}), "app:", 2, time.Minute, time.Minute)
 		if err := two.Join(&recorder{}); err != nil {
 			t.Fatal(err)
 		}

@@ -21,6 +21,7 @@ type backOffs struct {
 
 type backOff struct {
 	loadStarted int64 // of the entry: another one under the key is not meant
+	freshUntil  int64 // of the entry: nor is the same one, after somebody has let it expire
 	until       int64
 }
 
@@ -29,14 +30,14 @@ type backOff struct {
 func (m *Memory) BackOff(hash uint64, it *entry.Item, d time.Duration) {
 	it.BackOff(d)
 	if d > 0 && m.Find(it.Key, hash) != it {
-		m.backOffs.keep(it.Key, backOff{it.LoadStarted, clock.Add(clock.Now(), d)})
+		m.backOffs.keep(it.Key, backOff{it.LoadStarted, it.FreshUntil, clock.Add(clock.Now(), d)})
 	}
 }
 
 // RecallBackOff tells an item that has just been read from the shared tier of its back-off.
 func (m *Memory) RecallBackOff(it *entry.Item) {
 	t := clock.Now()
-	if b, ok := m.backOffs.of(it.Key); ok && b.loadStarted == it.LoadStarted && t < b.until {
+	if b, ok := m.backOffs.of(it.Key); ok && b.loadStarted == it.LoadStarted && b.freshUntil == it.FreshUntil && t < b.until {
 		it.BackOff(time.Duration(b.until - t))
 	}
 }
@@ -46,6 +47,13 @@ func (b *backOffs) of(key string) (backOff, bool) {
 	defer b.mu.Unlock()
 	found, ok := b.byKey[key]
 	return found, ok
+}
+
+// forget is called when a key is invalidated: whoever does that wants it loaded.
+func (b *backOffs) forget(key string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.byKey, key)
 }
 
 func (b *backOffs) keep(key string, of backOff) {

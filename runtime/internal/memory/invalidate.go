@@ -7,7 +7,7 @@ import (
 )
 
 // Invalidate ends what is under way for keys in this process: nothing that was read or
-// loaded before is kept, nobody joins the flights, failures are forgotten. Then change
+// loaded before is kept, nobody joins the flights, failures and back-offs are forgotten. Then change
 // says what becomes of each entry in memory; it is not called without a memory tier. All
 // of it happens under the keys' stripes.
 func (m *Memory) Invalidate(keys []string, change func(i int, hash uint64, before fence.Mark)) {
@@ -16,6 +16,7 @@ func (m *Memory) Invalidate(keys []string, change func(i int, hash uint64, befor
 		m.Fence.Advance(hash, func(before fence.Mark) {
 			m.Flights.Poison(key)
 			m.failures.forget(key)
+			m.backOffs.forget(key)
 			if m.Driver != nil {
 				change(i, hash, before)
 			}

@@ -74,14 +74,17 @@ func (m *reference) lookup(process, row int, c call) (out outcome, f fallbacks, 
 	}
 	switch theirs := m.shared[row]; theirs.state(m.now) {
 	case fresh:
-		e := m.putMemory(m.now, process, row, theirs)
+		e := m.recall(process, row, m.putMemory(m.now, process, row, theirs))
 		delete(m.failures[process], row)
 		out = e.outcome(m.now)
 		m.refresh(process, row, e, c)
 		return out, f, true
 	case stale:
 		if f.failed == nil || f.failed.version < theirs.version { // another process has loaded since
-			f.failed = m.putMemory(m.now, process, row, theirs)
+			f.failed = m.recall(process, row, m.putMemory(m.now, process, row, theirs))
+			if m.now < f.failed.retryAt {
+				return f.failed.outcome(m.now), f, true
+			}
 		}
 		if f.slow == nil {
 			f.slow = f.failed.clone()
@@ -130,7 +133,7 @@ func (m *reference) load(process, row int, fallback *cached, background bool, c 
 	out := outcome{timedOut: true, at: timeout}
 	if fallback.state(timeout) > gone {
 		out = fallback.outcome(timeout)
-		fallback.retryAt = timeout + c.graceBackoff
+		m.backOff(timeout, process, row, fallback, c.graceBackoff)
 	} else {
 		m.putFailure(timeout, process, row, timedOutLoad, c)
 	}
@@ -145,7 +148,7 @@ func (m *reference) load(process, row int, fallback *cached, background bool, c 
 func (m *reference) endLoad(at time.Duration, process, row int, fallback *cached, timedOut bool, c call) outcome {
 	switch {
 	case c.loader.fails && fallback.state(at) > gone:
-		fallback.retryAt = at + c.graceBackoff
+		m.backOff(at, process, row, fallback, c.graceBackoff)
 		return fallback.outcome(at)
 	case c.loader.fails:
 		if !timedOut {

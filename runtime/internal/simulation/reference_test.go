@@ -20,6 +20,7 @@ type reference struct {
 	memory         []map[int]*cached
 	failures       []map[int]*cached // their version is that of the failed load
 	shared         map[int]*cached
+	backOffs       []map[int]cached // of each process: those of rows that are not in its memory
 
 	loads int           // of rows, so far
 	busy  time.Duration // until when loads go on in the background
@@ -71,6 +72,7 @@ func (e *cached) clone() *cached {
 func newReference(processes int, hasL1, hasL2 bool) *reference {
 	m := &reference{hasL1: hasL1, hasL2: hasL2, shared: map[int]*cached{}}
 	for range processes {
+		m.backOffs = append(m.backOffs, map[int]cached{})
 		m.memory, m.failures = append(m.memory, map[int]*cached{}), append(m.failures, map[int]*cached{})
 	}
 	return m
@@ -125,6 +127,9 @@ func (m *reference) expireTagged(about func(row int, e *cached) bool) {
 
 // expire makes one row stale, whose grace begins now if it would have begun later.
 func (m *reference) expire(row int) {
+	for _, backOffs := range m.backOffs {
+		delete(backOffs, row)
+	}
 	for _, place := range m.places() {
 		e := place[row]
 		if e == nil {
@@ -175,6 +180,22 @@ func (m *reference) putMemory(at time.Duration, process, row int, e *cached) *ca
 		m.memory[process][row] = copied
 	}
 	return copied
+}
+
+// backOff says that the loader is not to be asked before a time while e is all there is.
+func (m *reference) backOff(at time.Duration, process, row int, e *cached, d time.Duration) {
+	e.retryAt = at + d
+	if d > 0 && m.memory[process][row] != e {
+		m.backOffs[process][row] = *e
+	}
+}
+
+// recall tells a row that was read from the shared tier of its back-off.
+func (m *reference) recall(process, row int, e *cached) *cached {
+	if b, ok := m.backOffs[process][row]; ok && b.version == e.version && b.fresh == e.fresh && m.now < b.retryAt {
+		e.retryAt = b.retryAt
+	}
+	return e
 }
 
 // putFailure remembers the failure of a load.
