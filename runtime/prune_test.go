@@ -113,7 +113,7 @@ func TestPruneRemovesWhatIsInvalidByItsStamps(t *testing.T) {
 	})
 }
 
-// race R53: what is stored while a prune is on its way is not what it has read.
+// race R54: what is stored while a prune is on its way is not what it has read.
 func TestPruneLeavesWhatIsStoredMeanwhile(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared

@@ -185,7 +185,7 @@ func TestAPutThatRacesAnInvalidationKeepsNothingOlder(t *testing.T) {
 		})
 	}
 	kept := 0
-	for range 400 {
+	for round := 0; round < 400 || kept == 0; round++ { // on a busy machine nothing may be kept for a while
 		now := source.Add(1)
 		remove(s, "k")
 		for range 100 { // until something is kept again
@@ -203,9 +203,6 @@ func TestAPutThatRacesAnInvalidationKeepsNothingOlder(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
-	if kept == 0 {
-		t.Error("nothing was ever kept")
-	}
 }
 
 // race R5: nor is what a read has brought from the shared tier.

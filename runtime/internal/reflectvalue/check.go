@@ -115,7 +115,7 @@ func (c *checker) fields(path string, t reflect.Type, key bool) {
 		case f.Anonymous:
 			c.fail(at, "embedded %v is not exported and cannot be decoded", f.Type)
 		default:
-			c.fail(at, "an unexported field is not encoded (tag it `msgpack:\"-\"` if it may be lost)")
+			c.fail(at, "an unexported field is not encoded (tag it, or the field that holds it, `msgpack:\"-\"` if it may be lost)")
 		}
 	}
 	if name := Fields(t).twice; name != "" {

@@ -63,7 +63,7 @@ func TestLearnDoesNotUndoAChange(t *testing.T) {
 	}
 }
 
-// Of two reads that are under way at once the one that is done last may be the older one: that
+// race R55: of two reads that are under way at once the one that is done last may be the older one: that
 // there was no stamp yet is no change of the one that has been made meanwhile, nor does an older
 // stamp take the place of a younger one.
 func TestOfTwoReadsAtOnceTheLastIsNotBelievedIfItSaysSomethingElse(t *testing.T) {
