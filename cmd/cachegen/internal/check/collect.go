@@ -54,7 +54,11 @@ func (p collector) collect() {
 func (p collector) removeIdle() {
 	for _, w := range p.Wrappers {
 		if w.Idle() && w.Directive != nil && !w.Refused && !p.inherits(w) {
-			p.addf(w.Directive.Pos, diag.Stray, "%s has no annotated methods, so there is nothing to wrap", w.Object.Name()).
+			what := "no annotated methods"
+			if embeds(w.Object.Type()) {
+				what += ", and none that are promoted (those of generic types and of other packages are not)"
+			}
+			p.addf(w.Directive.Pos, diag.Stray, "%s has %s, so there is nothing to wrap", w.Object.Name(), what).
 				Hintf("annotate a method with //cache:getorset")
 		}
 	}
