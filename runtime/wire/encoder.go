@@ -56,7 +56,9 @@ func (e *Encoder) end(t reflect.Type) ([]byte, error) {
 				return nil, err
 			}
 		}
-		e.out.data = scan.Pad(e.out.data, scan.Memory(t, e.out.data))
+		if scan.AtMost(t, e.out.data) > scan.Budget(len(e.out.data)) {
+			e.out.data = scan.Pad(e.out.data, scan.Memory(t, e.out.data))
+		}
 	}
 	data := bytes.Clone(e.out.data)
 	if cap(e.out.data) > keptOutput {

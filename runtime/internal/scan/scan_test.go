@@ -3,7 +3,9 @@ package scan
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"reflect"
+	"strconv"
 	"testing"
 	"time"
 
@@ -106,6 +108,55 @@ func TestWhichTypesAreDense(t *testing.T) {
 	} {
 		if Dense(typ) != want {
 			t.Errorf("%v: %v", typ, !want)
+		}
+	}
+}
+
+// What a writer is told of before he looks closely is never less than what he would find.
+func TestAtMostIsABound(t *testing.T) {
+	type inner struct {
+		A   *[40]int
+		M   map[string]*inner
+		S   []inner
+		B   *base
+		Any any
+		Big [9]string
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	var value func(depth int) inner
+	value = func(depth int) (v inner) {
+		if depth == 0 {
+			return v
+		}
+		if random.IntN(2) == 0 {
+			v.A = new([40]int)
+		}
+		if random.IntN(2) == 0 {
+			v.B = new(base)
+		}
+		for i := range random.IntN(4) {
+			if v.M == nil {
+				v.M = make(map[string]*inner)
+			}
+			next := value(depth - 1)
+			v.M[strconv.Itoa(i)] = &next
+		}
+		for range random.IntN(4) {
+			v.S = append(v.S, value(depth-1))
+		}
+		v.Any = []any{nil, 1, "a", []any{2, map[string]any{"a": 1, "b": []any{}}}, map[string]any{}}[random.IntN(5)]
+		return v
+	}
+	for range 2000 {
+		v := value(random.IntN(4))
+		data, err := msgpack.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, typ := range []reflect.Type{reflect.TypeFor[inner](), reflect.TypeFor[*inner](), reflect.TypeFor[any]()} {
+			if most, memory := AtMost(typ, data), Memory(typ, data); most < memory {
+				t.Fatalf("%v: at most %d, and it is %d: %+v", typ, most, memory, v)
+			}
 		}
 	}
 }
