@@ -137,6 +137,9 @@ func TestOnlyOrdinaryFilesAreUsed(t *testing.T) {
 			"entry": p.file(entryName), "lease": p.file(leaseName), "lock": filepath.Join(shardName(p.shard), lockName),
 			"temporary file": filepath.Join(shardName(p.shard), tempName), "shard": shardName(p.shard),
 		} {
+			if what == "hard link" && at == "shard" {
+				continue // a directory has none
+			}
 			t.Run(what+" for the "+at, func(t *testing.T) {
 				outside := t.TempDir()
 				victim := filepath.Join(outside, "victim")
@@ -152,7 +155,7 @@ func TestOnlyOrdinaryFilesAreUsed(t *testing.T) {
 					t.Fatal(err)
 				}
 				if err := make(path, victim); err != nil {
-					t.Skip(err)
+					t.Fatal(err)
 				}
 				d := open(t, dir, Options{NoSync: true})
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
