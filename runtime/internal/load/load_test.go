@@ -142,8 +142,10 @@ func TestNothingIsKeptThatWasInvalidatedDuringItsLoad(t *testing.T) {
 		"handle tag": func(ctx context.Context, s *storetest.Store) error {
 			return s.Invalidate.DeleteByTag(ctx, []string{"given"})
 		},
-		"cache": func(ctx context.Context, s *storetest.Store) error { return s.Invalidate.Clear(ctx, nil, "a.Load") },
-		"store": func(ctx context.Context, s *storetest.Store) error { return s.Invalidate.Clear(ctx, nil, "") },
+		"cache": func(ctx context.Context, s *storetest.Store) error {
+			return s.Invalidate.Clear(ctx, entry.Cache{Name: "a.Load"})
+		},
+		"store": func(ctx context.Context, s *storetest.Store) error { return s.Invalidate.Clear(ctx, entry.Cache{}) },
 		"another tag": func(ctx context.Context, s *storetest.Store) error {
 			return s.Invalidate.DeleteByTag(ctx, []string{"another"})
 		},

@@ -73,7 +73,7 @@ func TestATagThatChangesDuringTheLoadIsNoticed(t *testing.T) {
 			shared.Evict("!t")
 		}, true},
 		"a clear elsewhere": {false, func(t *testing.T, _, there *storetest.Store, _ *faketier.Shared) {
-			if err := there.Invalidate.Clear(t.Context(), nil, ""); err != nil {
+			if err := there.Invalidate.Clear(t.Context(), entry.Cache{}); err != nil {
 				t.Error(err)
 			}
 		}, false}, // which is no tag
