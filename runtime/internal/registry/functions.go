@@ -47,6 +47,10 @@ func Match(name, full string) bool {
 	return at == 0 || full[at-1] == '/' || full[at-1] == '.'
 }
 
+// maxFunctions is how many functions are remembered. A program has fewer; but it chooses the
+// names of ad-hoc caches while it runs.
+const maxFunctions = 10_000
+
 // Open returns the function of that name, and a policy with the overrides that match it
 // applied. Nil Functions have no overrides, and remember nothing.
 func (f *Functions) Open(name string, p policy.Policy) (*Function, policy.Policy) {
@@ -60,7 +64,10 @@ func (f *Functions) Open(name string, p policy.Policy) (*Function, policy.Policy
 			p = p.Apply(o.Options)
 		}
 	}
-	if f.byName == nil {
+	switch {
+	case f.byName[name] == nil && len(f.byName) >= maxFunctions:
+		return &Function{}, p
+	case f.byName == nil:
 		f.byName = make(map[string]*Function)
 	}
 	if f.byName[name] == nil {

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -71,6 +72,20 @@ func TestCachesWithoutANameOrARegistryAreNotRemembered(t *testing.T) {
 	two, p := (*Functions)(nil).Open("a.Load", policy.Policy{TTL: 1})
 	if one == nil || one != two || p.TTL != 1 || one.Disabled.Load() || len(fs.Names()) != 0 || fs.Matching("") != nil {
 		t.Error(one, two, p, fs.Names())
+	}
+}
+
+// A program chooses the names of ad-hoc caches, and may do so for each of its users.
+func TestFewFunctionsAreRemembered(t *testing.T) {
+	fs := Functions{Overrides: []Override{{"Load", policy.Options{TTL: policy.Some(time.Hour)}}}}
+	first, _ := fs.Open("a.Load", policy.Policy{})
+	for i := range 2 * maxFunctions {
+		if f, p := fs.Open(fmt.Sprintf("%d.Load", i), policy.Policy{}); f == nil || p.TTL != time.Hour {
+			t.Fatal(i, f, p.TTL)
+		}
+	}
+	if again, _ := fs.Open("a.Load", policy.Policy{}); len(fs.Names()) != maxFunctions || again != first {
+		t.Error(len(fs.Names()), "are remembered, or the first is not")
 	}
 }
 
