@@ -14,7 +14,7 @@ import (
 // generated code.
 //
 // The zero Cache is not bound: its methods return [ErrNotBound]. Those of a nil Cache
-// panic.
+// panic with a sentence that says so.
 //
 // The methods only convert types, and are not inlined: they are compiled again for each
 // cached function of a program.
@@ -39,21 +39,21 @@ func NewCache[K comparable, V any](in Keyspace, options ...Option) (*Cache[K, V]
 // Before the cache is bound, Store returns nil. DeleteByTag, ExpireByTag and Clear of a nil
 // Store, and Clear of a namespace of it, fail with [ErrNotBound].
 func (c *Cache[K, V]) Store() *Store {
-	if b, err := c.untyped.Binding(); err == nil {
+	if b, err := c.must().Binding(); err == nil {
 		return b.Owner.(*Store)
 	}
 	return nil
 }
 
 // Untyped is for generated code.
-func (c *Cache[K, V]) Untyped() *untyped.Cache { return &c.untyped }
+func (c *Cache[K, V]) Untyped() *untyped.Cache { return c.must() }
 
 // Namespace returns a cache of the same kind in a namespace inside c's own.
 //
 //go:noinline
 func (c *Cache[K, V]) Namespace(name string) (*Cache[K, V], error) {
 	inner := new(Cache[K, V])
-	if err := bindInside(&c.untyped, &inner.untyped, name); err != nil {
+	if err := bindInside(c.must(), &inner.untyped, name); err != nil {
 		return nil, err
 	}
 	return inner, nil
@@ -85,7 +85,7 @@ func (c *Cache[K, V]) GetOrSet(ctx context.Context, key K, load func(context.Con
 	if load != nil {
 		loader = func(ctx context.Context) (any, error) { return load(ctx) }
 	}
-	return typed.Loaded[V](c.untyped.GetOrSet(ctx, key, loader, callOf(options)))
+	return typed.Loaded[V](c.must().GetOrSet(ctx, key, loader, callOf(options)))
 }
 
 // GetOrSetForever is [Cache.GetOrSet] with a TTL that never ends.
@@ -102,7 +102,7 @@ func (c *Cache[K, V]) GetOrSetForever(ctx context.Context, key K, load func(cont
 //
 //go:noinline
 func (c *Cache[K, V]) Get(ctx context.Context, key K, options ...CallOption) (v V, ok bool, err error) {
-	return typed.Found[V](c.untyped.Get(ctx, key, callOf(options)))
+	return typed.Found[V](c.must().Get(ctx, key, callOf(options)))
 }
 
 // GetMany returns those of keys that have a fresh value in the cache, or, with
@@ -111,7 +111,7 @@ func (c *Cache[K, V]) Get(ctx context.Context, key K, options ...CallOption) (v 
 //
 //go:noinline
 func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, options ...CallOption) (map[K]V, error) {
-	m, err := c.untyped.GetMany(ctx, typed.Box(keys), callOf(options))
+	m, err := c.must().GetMany(ctx, typed.Box(keys), callOf(options))
 	return typed.Map[K, V](m), err
 }
 
@@ -144,7 +144,7 @@ func (c *Cache[K, V]) GetOrSetMany(ctx context.Context, keys []K, load func(ctx 
 			}, err
 		}
 	}
-	m, err := c.untyped.GetOrSetMany(ctx, typed.Box(keys), loader, callOf(options))
+	m, err := c.must().GetOrSetMany(ctx, typed.Box(keys), loader, callOf(options))
 	return typed.Map[K, V](m), err
 }
 
@@ -152,14 +152,14 @@ func (c *Cache[K, V]) GetOrSetMany(ctx context.Context, keys []K, load func(ctx 
 // [Cache.Get].
 //
 //go:noinline
-func (c *Cache[K, V]) Has(ctx context.Context, key K) (bool, error) { return c.untyped.Has(ctx, key) }
+func (c *Cache[K, V]) Has(ctx context.Context, key K) (bool, error) { return c.must().Has(ctx, key) }
 
 // Missing reports whether no fresh value of key is cached. It returns false with an
 // error. Errors are those of [Cache.Get].
 //
 //go:noinline
 func (c *Cache[K, V]) Missing(ctx context.Context, key K) (bool, error) {
-	return c.untyped.Missing(ctx, key)
+	return c.must().Missing(ctx, key)
 }
 
 // Set stores v under key; of a nil pointer or interface, that there is no value, for the
@@ -172,14 +172,14 @@ func (c *Cache[K, V]) Missing(ctx context.Context, key K) (bool, error) {
 //
 //go:noinline
 func (c *Cache[K, V]) Set(ctx context.Context, key K, v V, options ...CallOption) error {
-	return c.untyped.Set(ctx, key, v, callOf(options))
+	return c.must().Set(ctx, key, v, callOf(options))
 }
 
 // SetForever is [Cache.Set] with a TTL that never ends.
 //
 //go:noinline
 func (c *Cache[K, V]) SetForever(ctx context.Context, key K, v V, options ...CallOption) error {
-	return c.untyped.Set(ctx, key, v, callOf(forever(options)))
+	return c.must().Set(ctx, key, v, callOf(forever(options)))
 }
 
 // forever returns options with a TTL that never ends.
@@ -193,7 +193,7 @@ func forever(options []CallOption) []CallOption { return append(slices.Clip(opti
 //
 //go:noinline
 func (c *Cache[K, V]) Pull(ctx context.Context, key K) (v V, ok bool, err error) {
-	return typed.Found[V](c.untyped.Pull(ctx, key))
+	return typed.Found[V](c.must().Pull(ctx, key))
 }
 
 // Delete removes key everywhere, although ctx is cancelled. Each operation takes the
@@ -202,13 +202,13 @@ func (c *Cache[K, V]) Pull(ctx context.Context, key K) (v V, ok bool, err error)
 // that of a key that cannot be written, [ErrClosed] or [ErrNotBound].
 //
 //go:noinline
-func (c *Cache[K, V]) Delete(ctx context.Context, key K) error { return c.untyped.Delete(ctx, key) }
+func (c *Cache[K, V]) Delete(ctx context.Context, key K) error { return c.must().Delete(ctx, key) }
 
 // DeleteMany removes keys everywhere, in one round trip. See [Cache.Delete].
 //
 //go:noinline
 func (c *Cache[K, V]) DeleteMany(ctx context.Context, keys ...K) error {
-	return c.untyped.Delete(ctx, typed.Box(keys)...)
+	return c.must().Delete(ctx, typed.Box(keys)...)
 }
 
 // Expire makes keys stale everywhere. A value with a grace period may still be served
@@ -216,10 +216,10 @@ func (c *Cache[K, V]) DeleteMany(ctx context.Context, keys ...K) error {
 //
 //go:noinline
 func (c *Cache[K, V]) Expire(ctx context.Context, keys ...K) error {
-	return c.untyped.Expire(ctx, typed.Box(keys)...)
+	return c.must().Expire(ctx, typed.Box(keys)...)
 }
 
 // Clear removes every entry of this cache: for an ad-hoc one, every entry of its
 // namespace, or of the whole store if it is in none. It takes the time of one
 // write, however many entries there are. Errors are those of [Cache.Delete].
-func (c *Cache[K, V]) Clear(ctx context.Context) error { return c.untyped.Clear(ctx) }
+func (c *Cache[K, V]) Clear(ctx context.Context) error { return c.must().Clear(ctx) }
