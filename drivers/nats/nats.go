@@ -4,7 +4,7 @@
 //	conn, err := nats.Connect("localhost", nats.MaxReconnects(-1)) // nats.go
 //	store, err := runtime.NewStore("main",
 //		runtime.L2(cachenats.New(conn, cachenats.Options{})),
-//		runtime.WithBus(cachenats.NewBus(conn)))
+//		runtime.Bus(cachenats.NewBus(conn)))
 //
 // Without MaxReconnects(-1), nats.go closes a connection forever after two minutes without a
 // server. It also does so when a server has refused the user twice, unless

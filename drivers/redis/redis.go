@@ -5,7 +5,7 @@
 //	client := redis.NewClient(&redis.Options{Addr: "localhost:6379"}) // go-redis
 //	store, err := runtime.NewStore("main",
 //		runtime.L2(cacheredis.New(client, cacheredis.Options{})),
-//		runtime.WithBus(cacheredis.NewBus(client)))
+//		runtime.Bus(cacheredis.NewBus(client)))
 //
 // Concurrent reads share round trips through the automatic pipelining of go-redis.
 // A batch is one round trip, or one for each node of a Cluster or Ring.
