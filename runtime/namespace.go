@@ -3,6 +3,8 @@ package runtime
 import (
 	"context"
 	"slices"
+
+	"github.com/cachegen/cachegen/runtime/internal/entry"
 )
 
 // A Namespace is a part of a store's keys that can be cleared by itself.
@@ -30,5 +32,5 @@ func (n *Namespace) Clear(ctx context.Context) error {
 	if n.store == nil {
 		return ErrNotBound
 	}
-	return n.store.rooms.Invalidate.Clear(ctx, n.path, "")
+	return n.store.rooms.Invalidate.Clear(ctx, entry.Cache{Namespace: n.path})
 }

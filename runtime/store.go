@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/registry"
 	"github.com/cachegen/cachegen/runtime/internal/store"
@@ -154,5 +155,5 @@ func (s *Store) Clear(ctx context.Context) error {
 	if s == nil {
 		return ErrNotBound
 	}
-	return s.rooms.Invalidate.Clear(ctx, nil, "")
+	return s.rooms.Invalidate.Clear(ctx, entry.Cache{})
 }
