@@ -56,6 +56,10 @@ func Match(name, full string) bool {
 	return at == 0 || full[at-1] == '/' || full[at-1] == '.'
 }
 
+// maxFunctions is how many functions are remembered. A program has fewer; but it chooses the
+// names of ad-hoc caches while it runs.
+const maxFunctions = 10_000
+
 // Open returns the function of that name for a cache with a policy. It fails if the policy
 // contradicts itself, or the options that the function has been given.
 func (f *Functions) Open(name string, base policy.Policy) (*Function, error) {
@@ -78,7 +82,10 @@ func (f *Functions) Open(name string, base policy.Policy) (*Function, error) {
 	if err := fn.Policy(base).Check(); err != nil {
 		return nil, err
 	}
-	if f.byName == nil {
+	switch {
+	case f.byName[name] == nil && len(f.byName) >= maxFunctions:
+		return fn, nil
+	case f.byName == nil:
 		f.byName = make(map[string]*Function)
 	}
 	f.byName[name] = fn

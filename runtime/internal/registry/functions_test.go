@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -99,6 +100,21 @@ func TestTheCachesOfAFunctionShareIt(t *testing.T) {
 	}
 	if fns := fs.Matching("c.Load"); fns != nil {
 		t.Error(fns)
+	}
+}
+
+// A program chooses the names of ad-hoc caches, and may do so for each of its users.
+func TestFewFunctionsAreRemembered(t *testing.T) {
+	var fs Functions
+	fs.SetOptions("Load", policy.Options{TTL: policy.Some(time.Hour)})
+	first, _ := fs.Open("a.Load", policy.Policy{})
+	for i := range 2 * maxFunctions {
+		if f, err := fs.Open(fmt.Sprintf("%d.Load", i), policy.Policy{}); err != nil || f.Policy(policy.Policy{}).TTL != time.Hour {
+			t.Fatal(i, f, err)
+		}
+	}
+	if again, _ := fs.Open("a.Load", policy.Policy{}); len(fs.Names()) != maxFunctions || again != first {
+		t.Error(len(fs.Names()), "are remembered, or the first is not")
 	}
 }
 
