@@ -2,8 +2,8 @@ package runtime
 
 import (
 	"context"
-	"slices"
 
+	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/typed"
 	"github.com/cachegen/cachegen/runtime/internal/untyped"
 )
@@ -81,18 +81,23 @@ func (c *Cache[K, V]) Namespace(name string) (*Cache[K, V], error) {
 //
 //go:noinline
 func (c *Cache[K, V]) GetOrSet(ctx context.Context, key K, load func(context.Context) (V, error), options ...CallOption) (V, error) {
+	return c.getOrSet(ctx, key, load, callOf(options))
+}
+
+//go:noinline
+func (c *Cache[K, V]) getOrSet(ctx context.Context, key K, load func(context.Context) (V, error), call *policy.Call) (V, error) {
 	var loader untyped.Loader
 	if load != nil {
 		loader = func(ctx context.Context) (any, error) { return load(ctx) }
 	}
-	return typed.Loaded[V](c.must().GetOrSet(ctx, key, loader, callOf(options)))
+	return typed.Loaded[V](c.must().GetOrSet(ctx, key, loader, call))
 }
 
 // GetOrSetForever is [Cache.GetOrSet] with a TTL that never ends.
 //
 //go:noinline
 func (c *Cache[K, V]) GetOrSetForever(ctx context.Context, key K, load func(context.Context) (V, error), options ...CallOption) (V, error) {
-	return c.GetOrSet(ctx, key, load, forever(options)...)
+	return c.getOrSet(ctx, key, load, forever(options))
 }
 
 // Get returns the value of key if a fresh one is cached, or, with [AllowStale], a
@@ -179,11 +184,15 @@ func (c *Cache[K, V]) Set(ctx context.Context, key K, v V, options ...CallOption
 //
 //go:noinline
 func (c *Cache[K, V]) SetForever(ctx context.Context, key K, v V, options ...CallOption) error {
-	return c.must().Set(ctx, key, v, callOf(forever(options)))
+	return c.must().Set(ctx, key, v, forever(options))
 }
 
-// forever returns options with a TTL that never ends.
-func forever(options []CallOption) []CallOption { return append(slices.Clip(options), TTL(Forever)) }
+// forever is callOf, of a method that stores a value for ever.
+func forever(options []CallOption) *policy.Call {
+	c := policy.Call{Forever: true}
+	apply(options, &c)
+	return &c
+}
 
 // Pull returns the value of key and deletes it. Of several callers in a process
 // that pull one value at a time, one gets it, and so of several processes if their

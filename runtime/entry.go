@@ -42,13 +42,7 @@ func (e *Entry) load() *load.Handle {
 // count when a value is stored, such as [TTL], [Grace], [L1TTL], [Jitter],
 // [NotFoundTTL], [ErrorTTL], [GraceBackoff], [SkipL2Write] and [Tags].
 func (e *Entry) SetOptions(options ...CallOption) {
-	e.load().Change(func(c *policy.Call) {
-		for _, o := range options {
-			if o != nil {
-				o.applyToCall(c)
-			}
-		}
-	})
+	e.load().Change(func(c *policy.Call) { apply(options, c) })
 }
 
 // SetTTL is SetOptions([TTL](d)). Zero or less stores nothing.

@@ -187,17 +187,22 @@ func callOf(options []CallOption) *policy.Call {
 		return nil
 	}
 	var c policy.Call
+	apply(options, &c)
+	return &c
+}
+
+// apply applies options to a call, which is refused if one of them is nil.
+func apply(options []CallOption, c *policy.Call) {
 	for _, o := range options {
-		if o != nil {
-			o.applyToCall(&c)
+		if c.Nil = c.Nil || o == nil; o != nil {
+			o.applyToCall(c)
 		}
 	}
-	return &c
 }
 
 // Tags adds tags to the entry that a call writes. An entry has about 1,000 at most.
 func Tags(tags ...Tag) CallOption {
-	return callOption(func(c *policy.Call) { c.Tags = append(c.Tags[:len(c.Tags):len(c.Tags)], tagNames(tags)...) })
+	return callOption(func(c *policy.Call) { c.Tags = append(append([]string{}, c.Tags...), tagNames(tags)...) })
 }
 
 // ForceFresh loads although there is a value, and stores the result. If the load

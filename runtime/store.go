@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -16,7 +15,8 @@ import (
 
 // A Store is a memory tier, a shared tier, or both, with what callers of all its
 // caches share: one load per key, and the stamps of tags and namespaces. [NewStore]
-// makes stores; the zero Store is not usable.
+// makes stores. The methods of a zero Store panic, and those of a nil Store, which is that of
+// a cache that is not bound, return [ErrNotBound].
 type Store struct {
 	rooms     *store.Store
 	config    storeConfig
@@ -40,16 +40,13 @@ func NewStore(name string, options ...StoreOption) (*Store, error) {
 		BreakFor: DefaultL2CircuitBreakerDuration, Background: DefaultMaxBackground, Errors: publicErrors,
 	}}
 	for _, o := range options {
-		if c.refuse(o == nil, "one of its options"); o != nil {
+		if c.Refuse(o == nil, "one of its options"); o != nil {
 			o.applyToStore(&c)
 		}
 	}
-	err := c.Config.Check()
-	if len(c.refused) > 0 {
-		err = fmt.Errorf("%s: given nil", strings.Join(c.refused, ", "))
-	}
 	var rooms *store.Store
-	if err = errors.Join(err, policy.CheckOptions(c.options)); err != nil {
+	err := errors.Join(c.Check(), policy.CheckOptions(c.options))
+	if err != nil {
 		c.Discard()
 	} else {
 		rooms, err = store.New(c.Config)
@@ -60,8 +57,11 @@ func NewStore(name string, options ...StoreOption) (*Store, error) {
 	return &Store{rooms: rooms, config: c}, nil
 }
 
-// Name returns the store's name.
-func (s *Store) Name() string { return s.rooms.Name }
+// Name returns the store's name; empty for a nil Store.
+func (s *Store) Name() (name string) {
+	_ = s.with(func(r *store.Store) error { name = r.Name; return nil })
+	return name
+}
 
 // checkDefaults fails if the store cannot be given defaults. Its mutex is held.
 func (s *Store) checkDefaults(d *storeConfig) error {
@@ -106,7 +106,9 @@ func (s *Store) given() (policy.Policy, Codec) {
 // and waits until the store is connected to its bus, or until ctx is done. A program need
 // not wait: until then entries in memory are served for a short time only, and what was
 // loaded before may have to be loaded again.
-func (s *Store) Ready(ctx context.Context) error { return s.rooms.Ready(ctx) }
+func (s *Store) Ready(ctx context.Context) error {
+	return s.with(func(r *store.Store) error { return r.Ready(ctx) })
+}
 
 // Close stops the store: new loads, writes and reads past the memory tier fail
 // with [ErrClosed]. It waits until running loads have ended and stored what they
@@ -116,44 +118,38 @@ func (s *Store) Ready(ctx context.Context) error { return s.rooms.Ready(ctx) }
 // [InvalidationError]. It closes the tiers and the bus, which may go on in the background
 // if they take longer. It does not wait for what cannot succeed any more because a client
 // is closed. Calling it again does nothing.
-func (s *Store) Close(ctx context.Context) error { return s.rooms.Close(ctx) }
+func (s *Store) Close(ctx context.Context) error {
+	return s.with(func(r *store.Store) error { return r.Close(ctx) })
+}
 
 // Prune removes from the shared tier what nobody can read any more, and returns how much that
 // was: what is past its deadlines, if the tier does not do so by itself, and what a tag, a
 // namespace or a clear has made invalid, if the driver can list keys and compare and swap.
 // It reads every entry. [Store.Clear] does it by itself.
-func (s *Store) Prune(ctx context.Context) (int64, error) {
-	n, err := s.rooms.Pruner.Prune(ctx)
-	if err != nil {
-		return n, fmt.Errorf("cachegen: prune store %s: %w", s.Name(), err)
-	}
-	return n, nil
+func (s *Store) Prune(ctx context.Context) (n int64, err error) {
+	return n, s.with(func(r *store.Store) error {
+		if n, err = r.Pruner.Prune(ctx); err != nil {
+			err = fmt.Errorf("cachegen: prune store %s: %w", r.Name, err)
+		}
+		return err
+	})
 }
 
 // DeleteByTag removes every entry that has one of tags, in the time of one write,
 // however many there are. An error is an [InvalidationError] or [ErrClosed]. Without
 // tags there is nothing to do.
 func (s *Store) DeleteByTag(ctx context.Context, tags ...Tag) error {
-	if s == nil {
-		return ErrNotBound
-	}
-	return s.rooms.Invalidate.DeleteByTag(ctx, tagNames(tags))
+	return s.with(func(r *store.Store) error { return r.Invalidate.DeleteByTag(ctx, tagNames(tags)) })
 }
 
 // ExpireByTag makes every entry that has one of tags stale. Those with a grace
 // period may still be served when a loader fails or is slow. Otherwise it is as
 // [Store.DeleteByTag].
 func (s *Store) ExpireByTag(ctx context.Context, tags ...Tag) error {
-	if s == nil {
-		return ErrNotBound
-	}
-	return s.rooms.Invalidate.ExpireByTag(ctx, tagNames(tags))
+	return s.with(func(r *store.Store) error { return r.Invalidate.ExpireByTag(ctx, tagNames(tags)) })
 }
 
 // Clear removes every entry of the store, as [Namespace.Clear] does.
 func (s *Store) Clear(ctx context.Context) error {
-	if s == nil {
-		return ErrNotBound
-	}
-	return s.rooms.Invalidate.Clear(ctx, entry.Cache{})
+	return s.with(func(r *store.Store) error { return r.Invalidate.Clear(ctx, entry.Cache{}) })
 }
