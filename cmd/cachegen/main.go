@@ -101,7 +101,7 @@
 //	notfoundttl=30s   how long it is remembered that there is no value; not at all by default
 //	errorttl=2s       how long an error of the loader is remembered if there is no stale value; not by default
 //	tag=TAG           a tag of every entry; repeats, and those of wrap and getorset add up
-//	store=NAME        the store, by its name in runtime.NewStores; the first one by default
+//	store=NAME        the store, by its name; the first of runtime.NewStores by default
 //	namespace=NAME    the namespace of the keys; none by default
 //	shared            all callers get the same value, not a copy, and promise not to change it
 //
