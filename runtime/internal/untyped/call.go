@@ -112,7 +112,7 @@ func (b *Binding) get(ctx context.Context, queries []load.Query, call *policy.Ca
 	}
 	// What memory keeps of the shared tier's entries follows the cache's own policy: a read
 	// that does not load does not change it.
-	rq := load.Request{Kind: b.Kind, Policy: b.Policy}
+	rq := load.Request{Kind: b.Kind, Policy: b.policyOf(nil)}
 	p := b.policyOf(call)
 	rq.Policy.SuppressL2Errors, rq.Policy.BatchMax = p.SuppressL2Errors, p.BatchMax
 	return b.Lookups.Get(ctx, &rq, queries, call != nil && call.AllowStale)
@@ -156,7 +156,8 @@ func (c *Cache) Pull(ctx context.Context, key any) (v any, ok bool, err error) {
 	if err != nil || b.Function.Disabled.Load() {
 		return nil, false, err
 	}
-	it, err := b.Invalidate.Pull(ctx, b.Kind, &b.Policy, full)
+	p := b.policyOf(nil)
+	it, err := b.Invalidate.Pull(ctx, b.Kind, &p, full)
 	if it == nil || !c.definition.Fits(it.Value) {
 		return nil, false, err
 	}
@@ -166,14 +167,14 @@ func (c *Cache) Pull(ctx context.Context, key any) (v any, ok bool, err error) {
 // Delete removes keys everywhere.
 func (c *Cache) Delete(ctx context.Context, keys ...any) error {
 	return c.each(keys, func(b *Binding, full []string) error {
-		return b.Invalidate.Delete(ctx, full, b.Policy.SkipBusNotify)
+		return b.Invalidate.Delete(ctx, full, b.policyOf(nil).SkipBusNotify)
 	})
 }
 
 // Expire makes keys stale everywhere.
 func (c *Cache) Expire(ctx context.Context, keys ...any) error {
 	return c.each(keys, func(b *Binding, full []string) error {
-		return b.Invalidate.Expire(ctx, full, b.Policy.SkipBusNotify)
+		return b.Invalidate.Expire(ctx, full, b.policyOf(nil).SkipBusNotify)
 	})
 }
 
