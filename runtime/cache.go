@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"slices"
 
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/typed"
@@ -13,20 +14,26 @@ import (
 // that it does not matter how many there are. [NewCache] makes one, and so does
 // generated code.
 //
-// The zero Cache is not bound: its methods return [ErrNotBound]. Those of a nil Cache
-// panic with a sentence that says so.
+// The zero Cache is not bound: its methods return [ErrNotBound]. Those of a nil Cache panic.
 //
 // The methods only convert types, and are not inlined: they are compiled again for each
 // cached function of a program.
 type Cache[K comparable, V any] struct{ untyped untyped.Cache }
 
-// NewCache returns a cache for ad-hoc keys in a store or namespace. The name must not be empty. K is a string
-// type, an integer type, or one with AppendText (see encoding.TextAppender) or
+// NewCache returns a cache for ad-hoc keys in a store or a namespace, under a name. The name is a
+// part of the cache's keys, and what [Cache.Clear] goes by: nothing else in the store has these
+// entries, but caches that NewCache makes under the same name in the same namespace. Errors,
+// events, [Stores.Disable] and [Stores.SetOptions] call the cache by its name. A program has few
+// names; for each of its users, for example, it makes a namespace.
+//
+// K is a string type, an integer type, or one with AppendText (see encoding.TextAppender) or
 // MarshalText. AppendText must append: every method fails if AppendText drops or changes
 // the bytes that it is given. A string is the whole text of the key: its colons separate
 // nothing.
-// NewCache fails if values of type V would not come back from the default codec as they were
-// stored, or if another ad-hoc cache with the same keys has values of another type.
+//
+// NewCache fails if in is nil, if the name is empty, if there is a cache of that name whose keys
+// or values have another type, or if values of type V would not come back from the default codec
+// as they were stored.
 func NewCache[K comparable, V any, S *Store | *Namespace](in S, name string, options ...Option) (*Cache[K, V], error) {
 	c := new(Cache[K, V])
 	if err := openAdHoc(&c.untyped, in, name, (*K)(nil), (*V)(nil), options); err != nil {
@@ -48,7 +55,7 @@ func (c *Cache[K, V]) Store() *Store {
 // Untyped is for generated code.
 func (c *Cache[K, V]) Untyped() *untyped.Cache { return c.must() }
 
-// Namespace returns a cache of the same kind in a namespace inside c's own.
+// Namespace returns the cache of the same function or name in a namespace inside c's own.
 //
 //go:noinline
 func (c *Cache[K, V]) Namespace(name string) (*Cache[K, V], error) {
@@ -81,23 +88,18 @@ func (c *Cache[K, V]) Namespace(name string) (*Cache[K, V], error) {
 //
 //go:noinline
 func (c *Cache[K, V]) GetOrSet(ctx context.Context, key K, load func(context.Context) (V, error), options ...CallOption) (V, error) {
-	return c.getOrSet(ctx, key, load, callOf(options))
-}
-
-//go:noinline
-func (c *Cache[K, V]) getOrSet(ctx context.Context, key K, load func(context.Context) (V, error), call *policy.Call) (V, error) {
 	var loader untyped.Loader
 	if load != nil {
 		loader = func(ctx context.Context) (any, error) { return load(ctx) }
 	}
-	return typed.Loaded[V](c.must().GetOrSet(ctx, key, loader, call))
+	return typed.Loaded[V](c.must().GetOrSet(ctx, key, loader, callOf(options)))
 }
 
 // GetOrSetForever is [Cache.GetOrSet] with a TTL that never ends.
 //
 //go:noinline
 func (c *Cache[K, V]) GetOrSetForever(ctx context.Context, key K, load func(context.Context) (V, error), options ...CallOption) (V, error) {
-	return c.getOrSet(ctx, key, load, forever(options))
+	return c.GetOrSet(ctx, key, load, append(slices.Clip(options), forever)...)
 }
 
 // Get returns the value of key if a fresh one is cached, or, with [AllowStale], a
@@ -184,15 +186,11 @@ func (c *Cache[K, V]) Set(ctx context.Context, key K, v V, options ...CallOption
 //
 //go:noinline
 func (c *Cache[K, V]) SetForever(ctx context.Context, key K, v V, options ...CallOption) error {
-	return c.must().Set(ctx, key, v, forever(options))
+	return c.Set(ctx, key, v, append(slices.Clip(options), forever)...)
 }
 
-// forever is callOf, of a method that stores a value for ever.
-func forever(options []CallOption) *policy.Call {
-	c := policy.Call{Forever: true}
-	apply(options, &c)
-	return &c
-}
+// forever is the option of a method that stores a value for ever.
+var forever = callOption(func(c *policy.Call) { c.Forever = true })
 
 // Pull returns the value of key and deletes it. Of several callers in a process
 // that pull one value at a time, one gets it, and so of several processes if their
@@ -228,7 +226,7 @@ func (c *Cache[K, V]) Expire(ctx context.Context, keys ...K) error {
 	return c.must().Expire(ctx, typed.Box(keys)...)
 }
 
-// Clear removes every entry of this cache: for an ad-hoc one, every entry of its
-// namespace, or of the whole store if it is in none. It takes the time of one
-// write, however many entries there are. Errors are those of [Cache.Delete].
+// Clear removes every entry of this cache, and of no other: those of the caches that
+// [Cache.Namespace] returns stay. Clear takes the time of one write, however many entries there
+// are. Errors are those of [Cache.Delete].
 func (c *Cache[K, V]) Clear(ctx context.Context) error { return c.must().Clear(ctx) }
