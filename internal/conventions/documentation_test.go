@@ -13,7 +13,7 @@ import (
 // publicPackages returns the packages that the programs of others can import, with their types.
 func publicPackages(t *testing.T) []*packages.Package {
 	t.Helper()
-	config := &packages.Config{Mode: packages.NeedName | packages.NeedTypes | packages.NeedImports | packages.NeedDeps, Dir: root}
+	config := &packages.Config{Mode: packages.NeedName | packages.NeedTypes, Dir: root}
 	all, err := packages.Load(config, "work")
 	if err != nil {
 		t.Fatal(err)
