@@ -1,7 +1,7 @@
 // Package compress stands in front of any shared tier: it compresses large values with
 // Zstandard before they are stored, and decompresses them when they are read.
 //
-//	store, err := runtime.NewStore("main", runtime.L2(compress.New(redis.New(client, redis.Options{}), compress.Options{})))
+//	stores, err := runtime.OpenStore("main", runtime.L2(compress.New(redis.New(client, redis.Options{}), compress.Options{})))
 //
 // The tier that [New] returns has the capabilities of the tier behind it (it is a
 // [drivers.Wrapper]). Values are compressed and decompressed in each of them.
@@ -27,8 +27,8 @@
 //	 16384      27 %       74 µs        27 µs
 //	 65536      25 %      260 µs        80 µs
 //
-// Values below 1 KB save little for the time that they take, hence [DefaultThreshold]. On a
-// fast network compression saves memory of the tier rather than time.
+// Values below 1 KB save little for the time that they take, so [DefaultThreshold] is 1 KB. On
+// a fast network compression saves memory of the tier rather than time.
 //
 // # Limits
 //
@@ -84,8 +84,8 @@ type Options struct {
 // New returns a tier that compresses values and stores them in tier. Its Close closes tier.
 //
 // If tier is nil or cannot be used, or an option is wrong, the result cannot be used either:
-// every operation fails, its Err ([drivers.Checker]) returns the reason, and runtime.NewStore
-// returns it as its error and closes tier.
+// every operation fails, its Err ([drivers.Checker]) returns the reason, and runtime.OpenStore
+// and runtime.NewStore return it as their error and close tier.
 func New(tier drivers.L2, options Options) drivers.L2 {
 	c, err := options.coding()
 	return wrap.New(tier, c, wrap.Options{Name: "compress", Err: err, Unreadable: options.Unreadable})

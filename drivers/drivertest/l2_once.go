@@ -15,8 +15,8 @@ import (
 // connection breaks before the driver has the answer. A driver that sent the write again would
 // bring back a value that somebody else has deleted or replaced.
 //
-// address is where the server listens. open makes a driver that connects to an address: that
-// of the server, or that of a [servers.Proxy] in front of it.
+// address is where the server listens. open makes a driver that connects to an address: to the
+// server, or to a [servers.Proxy] in front of it.
 func L2LostAnswers(t *testing.T, address string, open func(t *testing.T, address string) drivers.L2) {
 	proxy := servers.NewProxy(t, address)
 	direct := func(t *testing.T) drivers.L2 { return open(t, address) }

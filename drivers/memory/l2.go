@@ -86,7 +86,8 @@ func end(now time.Time, ttl time.Duration) time.Time {
 }
 
 // NewL2 returns an empty tier. If an option is wrong, the tier cannot be used: every operation
-// fails, [L2.Err] returns the reason, and runtime.NewStore returns it as its error.
+// fails, [L2.Err] returns the reason, and runtime.OpenStore and runtime.NewStore return it as
+// their error.
 func NewL2(options L2Options) *L2 {
 	if options.MaxSize == "" {
 		options.MaxSize = DefaultMaxSize

@@ -1,6 +1,6 @@
 // Package memory is the memory tier of a store: a map with a bound, inside the process.
 //
-//	store, err := runtime.NewStore("main", runtime.L1(memory.New(memory.Options{MaxSize: "100mb"})))
+//	stores, err := runtime.OpenStore("main", runtime.L1(memory.New(memory.Options{MaxSize: "100mb"})))
 //
 // When the budget is full, the tier evicts items that are read rarely or were not read lately
 // (the policy is W-TinyLFU, the implementation github.com/maypok86/otter). A read takes no
@@ -11,9 +11,9 @@
 //
 //	shared := memory.NewL2(memory.L2Options{MaxSize: "100mb"})
 //	n, err := shared.Restore(file) // then remove the file
-//	store, err := runtime.NewStore("main", runtime.L1(memory.New(memory.Options{})), runtime.L2(shared))
+//	stores, err := runtime.OpenStore("main", runtime.L1(memory.New(memory.Options{})), runtime.L2(shared))
 //	…
-//	err = store.Close(ctx)
+//	err = stores.Close(ctx)
 //	err = shared.Snapshot(file)
 //
 // # Concurrency
@@ -88,7 +88,7 @@ type item struct {
 }
 
 // New returns an empty tier. If an option is wrong, the tier keeps nothing: [Driver.Err]
-// returns the reason, and runtime.NewStore returns it as its error.
+// returns the reason, and runtime.OpenStore and runtime.NewStore return it as their error.
 func New(options Options) *Driver {
 	b, err := options.budget()
 	d := &Driver{budget: b, err: err}

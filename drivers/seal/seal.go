@@ -3,7 +3,7 @@
 //
 //	key, err := base64.StdEncoding.DecodeString(os.Getenv("CACHE_KEY")) // openssl rand -base64 32
 //	tier := seal.New(redis.New(client, redis.Options{}), seal.Options{Keys: [][]byte{key}})
-//	store, err := runtime.NewStore("main", runtime.L2(tier))
+//	stores, err := runtime.OpenStore("main", runtime.L2(tier))
 //
 // The tier that [New] returns has the capabilities of the tier behind it (it is a
 // [drivers.Wrapper]). Values are encrypted and decrypted in each of them.
@@ -66,8 +66,8 @@ type Options struct {
 // New returns a tier that encrypts values and stores them in tier. Its Close closes tier.
 //
 // If tier is nil or cannot be used, or an option is wrong, the result cannot be used either:
-// every operation fails, its Err ([drivers.Checker]) returns the reason, and runtime.NewStore
-// returns it as its error and closes tier.
+// every operation fails, its Err ([drivers.Checker]) returns the reason, and runtime.OpenStore
+// and runtime.NewStore return it as their error and close tier.
 func New(tier drivers.L2, options Options) drivers.L2 {
 	c, err := newCoding(options.Keys)
 	return wrap.New(tier, c, wrap.Options{Name: "seal", Err: err, Unreadable: options.Unreadable})
