@@ -239,6 +239,10 @@ func TestAnyNameIsThatOfAnAdHocCache(t *testing.T) {
 			t.Errorf("%q: %q", name, err)
 		}
 	}
+	text := (&event.LoadError{Store: "main", Cache: "a\nb", Keys: []string{"k"}, Err: errSource}).Error()
+	if strings.Contains(text, "\n") {
+		t.Errorf("an error of two lines: %q", text)
+	}
 	for key := range shared.Keys() {
 		if strings.HasSuffix(key, ":k") {
 			seen[key] = true

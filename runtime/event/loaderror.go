@@ -19,7 +19,7 @@ type LoadError struct {
 func (e *LoadError) Error() string {
 	of := ""
 	if e.Cache != "" {
-		of = " of " + e.Cache
+		of = " of " + keytext.Line(e.Cache)
 	}
 	return fmt.Sprintf("cachegen: load %s%s in store %s: %v", keytext.ShowAll(e.Keys), of, e.Store, e.Err)
 }

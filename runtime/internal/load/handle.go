@@ -9,6 +9,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/flight"
+	"github.com/cachegen/cachegen/runtime/internal/keytext"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 )
 
@@ -102,7 +103,7 @@ func (h *Handle) end(cache string) error {
 	defer h.mu.Unlock()
 	h.over = true
 	if err := h.given.Check(policy.SetOptions); err != nil {
-		h.wrong, h.given = fmt.Errorf("cachegen: SetOptions in a loader of %s: %w", cache, err), policy.Call{}
+		h.wrong, h.given = fmt.Errorf("cachegen: SetOptions in a loader of %s: %w", keytext.Line(cache), err), policy.Call{}
 	}
 	return h.wrong
 }

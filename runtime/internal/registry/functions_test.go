@@ -142,3 +142,40 @@ func TestTwoFunctionsCannotWriteTheSameKeys(t *testing.T) {
 		}
 	}
 }
+
+func TestTheFunctionsOfAllStoresAreGivenOptionsOrNone(t *testing.T) {
+	var main, other Functions
+	all := All{Stores: []*Functions{&main, &other}}
+	open := func(f *Functions, name string, p policy.Policy) *Function {
+		t.Helper()
+		fn, err := f.Open(name, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fn
+	}
+	a := open(&main, "x.Load", policy.Policy{TTL: time.Hour})
+	b := open(&other, "y.Load", policy.Policy{TTL: time.Minute})
+	long := policy.Options{L1TTL: policy.Some(30 * time.Minute)}
+	if err := all.SetOptions("Load", long); err == nil || !strings.Contains(err.Error(), "y.Load") {
+		t.Error("it contradicts that of one store:", err)
+	}
+	if a.Policy(policy.Policy{}).L1TTL != 0 || all.Unmatched() != nil {
+		t.Error("another store has been given it, or the name is remembered")
+	}
+	if err := all.SetOptions("x.Load", long); err != nil || a.Policy(policy.Policy{}).L1TTL != 30*time.Minute || b.Policy(policy.Policy{}).L1TTL != 0 {
+		t.Error(err)
+	}
+	for _, name := range []string{"z.Load", "prices"} {
+		if err := all.SetOptions(name, long); err != nil {
+			t.Error(err)
+		}
+	}
+	open(&other, "x.Load", policy.Policy{TTL: time.Hour})
+	if got := all.Names(); !slices.Equal(got, []string{"x.Load", "y.Load"}) || len(all.Matching("x.Load")) != 2 {
+		t.Error(got)
+	}
+	if got := all.Unmatched(); !slices.Equal(got, []string{"prices", "z.Load"}) {
+		t.Error(got)
+	}
+}
