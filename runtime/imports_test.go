@@ -60,7 +60,7 @@ var rooms = []struct {
 	{"outbox", "breaker bus clock emit entry fence keytext memory pending remote runtime/event stamp"},
 
 	// What is done with them.
-	{"load", "background clock emit entry flight memory outbox pending policy remote runtime/event stamp"},
+	{"load", "background clock emit entry fence flight memory outbox pending policy remote runtime/event stamp"},
 	{"lookup", "background clock emit entry fence flight load memory remote runtime/event stamp"},
 	{"invalidate", "background bus clock emit entry fence keymutex memory outbox pending policy remote runtime/event stamp"},
 

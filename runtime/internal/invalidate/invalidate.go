@@ -124,7 +124,7 @@ func (v *Invalidator) applySerialized(ctx context.Context, c *change, keys []str
 			began = clock.Mono()
 			open, err = c.remote(ctx, keys)
 		}
-		v.settleRemote(c, keys, began, open, err)
+		v.settleRemote(c, keys, turn.Order(), began, open, err)
 	}
 	v.Memory.Invalidate(keys, func(i int, hash uint64, before fence.Mark) {
 		c.memory(keys[i], hash, err == nil && (!v.Remote.Exists() || before == marks[i]))
@@ -132,15 +132,16 @@ func (v *Invalidator) applySerialized(ctx context.Context, c *change, keys []str
 	return err
 }
 
-// settleRemote queues what is still to be done in the shared tier after a change that began
-// at a time. It is called before anyone may read the keys and keep what was read.
-func (v *Invalidator) settleRemote(c *change, keys []string, began int64, open bool, err error) {
+// settleRemote queues what is still to be done in the shared tier after a change. order says
+// when it began, and began when it was sent to the tier. It is called before anyone may read the
+// keys and keep what was read.
+func (v *Invalidator) settleRemote(c *change, keys []string, order fence.Order, began int64, open bool, err error) {
 	if open {
 		v.Outbox.Add(keys, outbox.KeyTarget, pending.Item{
-			Remote: true, Expire: c.kind == bus.Expire, Publish: v.Bus != nil && !c.silent,
+			Remote: true, Expire: c.kind == bus.Expire, Publish: v.Bus != nil && !c.silent, Order: uint64(order),
 		}, err)
 	} else if err == nil {
-		v.Outbox.Superseded(began, keys, outbox.KeyTarget)
+		v.Outbox.Superseded(order, began, keys, outbox.KeyTarget)
 	}
 	v.Outbox.RedeleteLater(keys)
 }

@@ -163,7 +163,7 @@ func (p *pull) take(ctx context.Context, it *entry.Item, remote func(context.Con
 			removed, err = remote(ctx)
 			lost = err == nil && !removed
 			if !lost {
-				p.settleRemote(c, c.keys, began, err != nil, err)
+				p.settleRemote(c, c.keys, turn.Order(), began, err != nil, err)
 			} else {
 				p.Outbox.RedeleteLater(c.keys)
 			}

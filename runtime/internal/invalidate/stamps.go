@@ -11,6 +11,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/fence"
 	"github.com/cachegen/cachegen/runtime/internal/outbox"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
 )
@@ -66,11 +67,12 @@ func (v *Invalidator) rotateStamps(ctx context.Context, op string, targets, name
 	defer v.Work.Leave()
 	caller := ctx
 	ctx = context.WithoutCancel(ctx)
+	order := v.Memory.Fence.NextOrder()
 	for _, name := range names {
 		v.Stamps.Announce(name) // what is loaded from here on may be stored, what was before may not
 	}
 	target := func(name string) pending.Target { return outbox.StampTarget(name, expire) }
-	errRemote := v.rotateChunks(caller, names, expire, target)
+	errRemote := v.rotateChunks(caller, names, expire, order, target)
 	for _, name := range names {
 		v.Stamps.Change(name, expire, v.Remote.Exists())
 	}
@@ -87,7 +89,7 @@ func (v *Invalidator) rotateStamps(ctx context.Context, op string, targets, name
 
 // rotateChunks changes stamps in the shared tier, some at a time as applyChunks. Those that
 // it has not reached are queued before anyone may read the old ones and trust them.
-func (v *Invalidator) rotateChunks(caller context.Context, names []string, expire bool, target func(string) pending.Target) error {
+func (v *Invalidator) rotateChunks(caller context.Context, names []string, expire bool, order fence.Order, target func(string) pending.Target) error {
 	ctx := context.WithoutCancel(caller)
 	for some := names; len(some) > 0; {
 		n := len(some)
@@ -97,14 +99,14 @@ func (v *Invalidator) rotateChunks(caller context.Context, names []string, expir
 		began := clock.Mono()
 		err := v.Remote.RotateStamps(ctx, some[:n], expire)
 		if err == nil {
-			v.Outbox.Superseded(began, some[:n], target)
+			v.Outbox.Superseded(order, began, some[:n], target)
 			some = some[n:]
 			if len(some) == 0 || caller.Err() == nil {
 				continue
 			}
 			err = fmt.Errorf("%d of %d stamps are left to be tried later: %w", len(some), len(names), caller.Err())
 		}
-		v.Outbox.Add(some, target, pending.Item{Remote: true, Publish: v.Bus != nil}, err)
+		v.Outbox.Add(some, target, pending.Item{Remote: true, Publish: v.Bus != nil, Order: uint64(order)}, err)
 		return err
 	}
 	return nil

@@ -1,0 +1,74 @@
+// Package budget bounds the time of a write: of all that one call changes, in however many
+// keys, tags, caches and operations. Who writes has usually changed a database already and
+// waits: for one time limit, not for one after the other.
+//
+// A budget is in the context of the operations. It is a time at which they end, and not the
+// context's own deadline, since an operation that its caller gives up says nothing about the
+// server, and one that has had its time does. A context with a budget is given to the rooms of
+// the runtime and to generated code, never to functions of the user.
+package budget
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+// ErrSpent is why an operation was not tried: those before it have taken the time of the write.
+var ErrSpent = fmt.Errorf("not tried, the time of the write is over: %w", context.DeadlineExceeded)
+
+// Spent reports whether err says that an operation was not tried for want of time.
+func Spent(err error) bool { return errors.Is(err, ErrSpent) }
+
+type (
+	writeKey struct{}
+	endKey   struct{}
+)
+
+// A write is one call that changes something.
+type write struct {
+	began    time.Time
+	function string
+}
+
+// Begin returns a context of one write: all that is changed with it shares one time. function
+// is the function of the program that has changed the source; empty if nobody knows. Inside
+// another write it is a part of that.
+func Begin(ctx context.Context, function string) context.Context {
+	if _, ok := ctx.Value(writeKey{}).(write); ok {
+		return ctx
+	}
+	return context.WithValue(ctx, writeKey{}, write{time.Now(), function})
+}
+
+// Function returns the function of the write that ctx is of; empty if it is of none.
+func Function(ctx context.Context) string {
+	w, _ := ctx.Value(writeKey{}).(write)
+	return w.function
+}
+
+// Start returns contexts for operations of a write: those on the shared tier, and those after
+// them. They end when limit is over since the write began, or since now if ctx is of none. Of
+// that time share is kept from the tier for those after it. The contexts are not cancelled with
+// ctx.
+func Start(ctx context.Context, limit, share time.Duration) (tier, rest context.Context) {
+	began := time.Now()
+	if w, ok := ctx.Value(writeKey{}).(write); ok {
+		began = w.began
+	}
+	ctx = context.WithoutCancel(ctx)
+	end := func(after time.Duration) context.Context { return context.WithValue(ctx, endKey{}, began.Add(after)) }
+	return end(limit - share), end(limit)
+}
+
+// Left returns how much time is left for an operation. Where there is no budget, that is the
+// longest duration; it is not negative.
+func Left(ctx context.Context) time.Duration {
+	end, ok := ctx.Value(endKey{}).(time.Time)
+	if !ok {
+		return math.MaxInt64
+	}
+	return max(time.Until(end), 0)
+}
