@@ -42,5 +42,5 @@ func (n *Namespace) Clear(ctx context.Context) error {
 	if n.store == nil {
 		return ErrNotBound
 	}
-	return n.store.rooms.Invalidate.Clear(ctx, n.path, "")
+	return n.store.rooms.Invalidate.Clear(ctx, n.path, "", n.store.mode())
 }

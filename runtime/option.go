@@ -158,8 +158,8 @@ func L1TTL(d time.Duration) Option {
 // SuppressL2Errors says what a failed read of the shared tier means for a caller: with
 // true, the default, it is a miss, which is logged; with false, the caller of
 // GetOrSet, Get and the like gets an [L2Error], unless a grace value can be served.
-// Failures to store what has been loaded are logged either way, and those of
-// invalidations are errors either way.
+// Failures to store what has been loaded are logged either way; of those of invalidations
+// [InvalidationErrors] says what becomes.
 func SuppressL2Errors(suppress bool) Option {
 	return option(func(o *policy.Options) { o.SuppressL2Errors = policy.Some(suppress) })
 }
@@ -196,6 +196,28 @@ func OnLoadError(f func(*LoadError)) Option {
 // keys at a time either. Zero, the default, is no limit.
 func BatchMax(n int) Option {
 	return option(func(o *policy.Options) { o.BatchMax = policy.Some(n) })
+}
+
+// InvalidationErrors says what becomes of an invalidation that did not reach the shared tier or
+// the other processes. It is an option itself: InvalidationErrors(Log). Either way it is told to
+// hooks and tried again until it succeeds. What a driver refuses, a value that no tier keeps, a
+// key that cannot be written and [ErrClosed] are errors either way. The level of a call is of use
+// to [Cache.Set] alone.
+type InvalidationErrors policy.Errors
+
+// Report, the default, returns an [InvalidationError]. Log logs it, at most once a second, and
+// returns nil.
+const (
+	Report = InvalidationErrors(policy.Report)
+	Log    = InvalidationErrors(policy.Log)
+)
+
+func (e InvalidationErrors) applyToStore(c *storeConfig)   { e.option().applyToStore(c) }
+func (e InvalidationErrors) applyToStores(c *storesConfig) { e.option().applyToStores(c) }
+func (e InvalidationErrors) applyToCall(c *policy.Call)    { e.option().applyToCall(c) }
+
+func (e InvalidationErrors) option() option {
+	return func(o *policy.Options) { o.InvalidationErrors = policy.Some(policy.Errors(e)) }
 }
 
 type callOption func(*policy.Call)

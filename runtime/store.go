@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/registry"
 	"github.com/cachegen/cachegen/runtime/internal/store"
@@ -65,6 +66,12 @@ func (s *Store) policy(set *storeSet) policy.Policy {
 	return p.Apply(s.config.options)
 }
 
+// mode returns how what concerns no single cache is invalidated.
+func (s *Store) mode() invalidate.Mode {
+	p := s.policy(s.set.Load())
+	return invalidate.ModeOf(&p)
+}
+
 // codec returns the codec of values that have no generated one. set may be nil.
 func (s *Store) codec(set *storeSet) Codec {
 	switch {
@@ -111,7 +118,7 @@ func (s *Store) DeleteByTag(ctx context.Context, tags ...Tag) error {
 	if s == nil {
 		return ErrNotBound
 	}
-	return s.rooms.Invalidate.DeleteByTag(ctx, tagNames(tags))
+	return s.rooms.Invalidate.DeleteByTag(ctx, tagNames(tags), s.mode())
 }
 
 // ExpireByTag makes every entry that has one of tags stale. Those with a grace
@@ -121,7 +128,7 @@ func (s *Store) ExpireByTag(ctx context.Context, tags ...Tag) error {
 	if s == nil {
 		return ErrNotBound
 	}
-	return s.rooms.Invalidate.ExpireByTag(ctx, tagNames(tags))
+	return s.rooms.Invalidate.ExpireByTag(ctx, tagNames(tags), s.mode())
 }
 
 // Clear removes every entry of the store, as [Namespace.Clear] does.
@@ -129,7 +136,7 @@ func (s *Store) Clear(ctx context.Context) error {
 	if s == nil {
 		return ErrNotBound
 	}
-	return s.rooms.Invalidate.Clear(ctx, nil, "")
+	return s.rooms.Invalidate.Clear(ctx, nil, "", s.mode())
 }
 
 func (s *Store) applyToStores(c *storesConfig) { c.stores = append(c.stores, s) }

@@ -22,6 +22,10 @@ var ErrSpent = fmt.Errorf("not tried, the time of the write is over: %w", contex
 // Spent reports whether err says that an operation was not tried for want of time.
 func Spent(err error) bool { return errors.Is(err, ErrSpent) }
 
+// ForBus is the part of a limit that is kept for the bus, so that the other processes are told
+// although the shared tier hangs.
+func ForBus(limit time.Duration) time.Duration { return limit / 4 }
+
 type (
 	writeKey struct{}
 	endKey   struct{}
@@ -51,14 +55,12 @@ func Function(ctx context.Context) string {
 
 // Start returns contexts for operations of a write: those on the shared tier, and those after
 // them. They end when limit is over since the write began, or since now if ctx is of none. Of
-// that time share is kept from the tier for those after it. The contexts are not cancelled with
-// ctx.
+// that time share is kept from the tier for those after it.
 func Start(ctx context.Context, limit, share time.Duration) (tier, rest context.Context) {
 	began := time.Now()
 	if w, ok := ctx.Value(writeKey{}).(write); ok {
 		began = w.began
 	}
-	ctx = context.WithoutCancel(ctx)
 	end := func(after time.Duration) context.Context { return context.WithValue(ctx, endKey{}, began.Add(after)) }
 	return end(limit - share), end(limit)
 }

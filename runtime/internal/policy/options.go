@@ -50,7 +50,17 @@ type Options struct {
 	SuppressL2Errors, SkipL2Write, SkipBusNotify       Opt[bool]
 	OnLoadError                                        Opt[func(LoadFailure)]
 	BatchMax                                           Opt[int]
+	InvalidationErrors                                 Opt[Errors]
 }
+
+// Errors say what becomes of the error of an invalidation that did not reach everyone.
+type Errors uint8
+
+// What becomes of it: its caller gets it, or it is logged.
+const (
+	Report Errors = iota
+	Log
+)
 
 // Check refuses what no Policy can have. It is asked where options are given for long;
 // a single call is not refused for its options.
@@ -77,6 +87,9 @@ func (o Options) Check() error {
 	}
 	if o.BatchMax.Value < 0 {
 		return fmt.Errorf("BatchMax %d is negative", o.BatchMax.Value)
+	}
+	if o.InvalidationErrors.Value > Log {
+		return fmt.Errorf("InvalidationErrors %d is neither Report nor Log", o.InvalidationErrors.Value)
 	}
 	if o.TTL.Given && o.TTL.Value <= 0 {
 		return fmt.Errorf("TTL %v is not positive", o.TTL.Value)

@@ -16,6 +16,7 @@ type Policy struct {
 	SuppressL2Errors, SkipL2Write, SkipBusNotify       bool
 	OnLoadError                                        func(LoadFailure)
 	BatchMax                                           int
+	InvalidationErrors                                 Errors
 }
 
 // Apply returns p with the options that o gives.
@@ -36,6 +37,7 @@ func (p Policy) Apply(o Options) Policy {
 	p.SkipBusNotify = o.SkipBusNotify.Or(p.SkipBusNotify)
 	p.OnLoadError = o.OnLoadError.Or(p.OnLoadError)
 	p.BatchMax = o.BatchMax.Or(p.BatchMax)
+	p.InvalidationErrors = o.InvalidationErrors.Or(p.InvalidationErrors)
 	return p
 }
 

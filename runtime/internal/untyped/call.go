@@ -7,6 +7,7 @@ import (
 	"reflect"
 
 	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 )
@@ -135,7 +136,7 @@ func (c *Cache) Set(ctx context.Context, key, v any, call *policy.Call) error {
 	}
 	p := b.policyOf(call)
 	if b.Function.Disabled.Load() { // what was there is superseded
-		return b.Invalidate.Delete(ctx, []string{full}, p.SkipBusNotify)
+		return b.Invalidate.Delete(ctx, []string{full}, invalidate.ModeOf(&p))
 	}
 	return b.Invalidate.Set(ctx, b.Kind, full, v, &p, c.tags(key, call))
 }
@@ -156,16 +157,26 @@ func (c *Cache) Pull(ctx context.Context, key any) (v any, ok bool, err error) {
 // Delete removes keys everywhere.
 func (c *Cache) Delete(ctx context.Context, keys ...any) error {
 	return c.each(keys, func(b *Binding, full []string) error {
-		return b.Invalidate.Delete(ctx, full, b.Policy.SkipBusNotify)
+		return b.Invalidate.Delete(ctx, full, b.mode())
 	})
 }
 
 // Expire makes keys stale everywhere.
 func (c *Cache) Expire(ctx context.Context, keys ...any) error {
 	return c.each(keys, func(b *Binding, full []string) error {
-		return b.Invalidate.Expire(ctx, full, b.Policy.SkipBusNotify)
+		return b.Invalidate.Expire(ctx, full, b.mode())
 	})
 }
+
+// Invalidate removes keys, and the entries of the cache's store that have one of tags.
+func (c *Cache) Invalidate(ctx context.Context, keys []any, tags []string) error {
+	return c.each(keys, func(b *Binding, full []string) error {
+		return b.Invalidate.Invalidate(ctx, full, tags, b.mode())
+	})
+}
+
+// mode is how the cache's entries are changed.
+func (b *Binding) mode() invalidate.Mode { return invalidate.ModeOf(&b.Policy) }
 
 // each resolves keys and hands those that have a text to do, so that one bad key does not
 // keep the others from being invalidated.
@@ -193,5 +204,5 @@ func (c *Cache) Clear(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return b.Invalidate.Clear(ctx, b.Namespace, b.Kind.Cache)
+	return b.Invalidate.Clear(ctx, b.Namespace, b.Kind.Cache, b.mode())
 }
