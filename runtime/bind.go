@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"slices"
 
-	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/untyped"
 )
@@ -81,7 +80,7 @@ func (s *Store) bind(c *untyped.Cache, namespace []string, defined bool) error {
 		return fmt.Errorf("cachegen: open %s in store %s: %w", c.Label(), s.Name(), err)
 	}
 	codec := s.codec(set)
-	prefix := entry.KeyPrefix(s.rooms.Prefix, namespace)
+	prefix := d.Entries(namespace).KeyPrefix(s.rooms.Prefix)
 	if err := errors.Join(c.CheckValue(codec == MsgPack), s.patterns.Claim(prefix, d.Pattern, d.FullName(), d.ValueType, defined)); err != nil {
 		return fmt.Errorf("cachegen: open %s in store %s: %w", c.Label(), s.Name(), err)
 	}

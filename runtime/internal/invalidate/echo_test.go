@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/load"
@@ -103,7 +104,7 @@ func TestAProcessLosesNothingBecauseItHearsItself(t *testing.T) {
 						get("x")
 					},
 					"a clear, and a load": func() {
-						if err := s.Invalidate.Clear(t.Context(), nil, "a.Load", invalidate.Mode{}); err != nil {
+						if err := s.Invalidate.Clear(t.Context(), entry.Cache{Name: "a.Load"}, invalidate.Mode{}); err != nil {
 							t.Fatal(err)
 						}
 						get("x")

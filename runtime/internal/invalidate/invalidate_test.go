@@ -99,9 +99,9 @@ func TestEachChangeReachesEveryTierInEveryShapeOfStore(t *testing.T) {
 			"both, by tag":   {func() error { return v.Invalidate(ctx, []string{"l"}, []string{"x"}, invalidate.Mode{}) }, nil, false},
 			"delete by tag":  {func() error { return v.DeleteByTag(ctx, []string{"x"}, invalidate.Mode{}) }, nil, false},
 			"expire by tag":  {func() error { return v.ExpireByTag(ctx, []string{"x"}, invalidate.Mode{}) }, "v", true},
-			"clear":          {func() error { return v.Clear(ctx, nil, "a.Load", invalidate.Mode{}) }, nil, false},
-			"clear all":      {func() error { return v.Clear(ctx, nil, "", invalidate.Mode{}) }, nil, false},
-			"clear another":  {func() error { return v.Clear(ctx, nil, "b.Load", invalidate.Mode{}) }, "v", false},
+			"clear":          {func() error { return v.Clear(ctx, entry.Cache{Name: "a.Load"}, invalidate.Mode{}) }, nil, false},
+			"clear all":      {func() error { return v.Clear(ctx, entry.Cache{}, invalidate.Mode{}) }, nil, false},
+			"clear another":  {func() error { return v.Clear(ctx, entry.Cache{Name: "b.Load"}, invalidate.Mode{}) }, "v", false},
 			"set":            {func() error { return v.Set(ctx, kind, "k", "new", &hour, nil) }, "new", false},
 			"set to nothing": {func() error { return v.Set(ctx, kind, "k", "new", &policy.Policy{}, nil) }, nil, false},
 			"pull": {func() error {
@@ -141,7 +141,7 @@ func TestAnInvalidationIsToldToTheHooksAndTheOtherProcesses(t *testing.T) {
 	set(t, s, kind, "k", "v")
 	if err := errors.Join(
 		v.Delete(ctx, []string{"k"}, invalidate.Mode{}), v.Delete(ctx, []string{"silent"}, invalidate.Mode{Silent: true}), v.Expire(ctx, []string{"k"}, invalidate.Mode{}),
-		v.DeleteByTag(ctx, []string{"x", "x"}, invalidate.Mode{}), v.ExpireByTag(ctx, []string{"x"}, invalidate.Mode{}), v.Clear(ctx, []string{"users", "inner"}, "", invalidate.Mode{}), v.Clear(ctx, nil, "a.Load", invalidate.Mode{}),
+		v.DeleteByTag(ctx, []string{"x", "x"}, invalidate.Mode{}), v.ExpireByTag(ctx, []string{"x"}, invalidate.Mode{}), v.Clear(ctx, entry.Cache{Namespace: []string{"users", "inner"}}, invalidate.Mode{}), v.Clear(ctx, entry.Cache{Name: "a.Load"}, invalidate.Mode{}),
 	); err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func TestAnInvalidationThatFailsIsPendingAndHoldsHere(t *testing.T) {
 			return s.Invalidate.DeleteByTag(context.Background(), []string{"x"}, invalidate.Mode{})
 		},
 		"clear": func(s *storetest.Store, _ *entry.Kind) error {
-			return s.Invalidate.Clear(context.Background(), nil, "", invalidate.Mode{})
+			return s.Invalidate.Clear(context.Background(), entry.Cache{}, invalidate.Mode{})
 		},
 		"set": func(s *storetest.Store, kind *entry.Kind) error {
 			return s.Invalidate.Set(context.Background(), kind, "k", "new", &hour, nil)
@@ -332,7 +332,7 @@ func TestAClosedStoreChangesNothing(t *testing.T) {
 	_, errPull := s.Invalidate.Pull(ctx, kind, &hour, "k")
 	for _, err := range []error{
 		errPull, s.Invalidate.Delete(ctx, []string{"k"}, invalidate.Mode{}), s.Invalidate.Expire(ctx, []string{"k"}, invalidate.Mode{}), s.Invalidate.DeleteByTag(ctx, []string{"x"}, invalidate.Mode{}),
-		s.Invalidate.Clear(ctx, nil, "", invalidate.Mode{}), s.Invalidate.Set(ctx, kind, "k", "v", &hour, nil),
+		s.Invalidate.Clear(ctx, entry.Cache{}, invalidate.Mode{}), s.Invalidate.Set(ctx, kind, "k", "v", &hour, nil),
 	} {
 		if !errors.Is(err, background.ErrClosed) {
 			t.Error(err)

@@ -144,10 +144,10 @@ func TestNothingIsKeptThatWasInvalidatedDuringItsLoad(t *testing.T) {
 			return s.Invalidate.DeleteByTag(ctx, []string{"given"}, invalidate.Mode{})
 		},
 		"cache": func(ctx context.Context, s *storetest.Store) error {
-			return s.Invalidate.Clear(ctx, nil, "a.Load", invalidate.Mode{})
+			return s.Invalidate.Clear(ctx, entry.Cache{Name: "a.Load"}, invalidate.Mode{})
 		},
 		"store": func(ctx context.Context, s *storetest.Store) error {
-			return s.Invalidate.Clear(ctx, nil, "", invalidate.Mode{})
+			return s.Invalidate.Clear(ctx, entry.Cache{}, invalidate.Mode{})
 		},
 		"another tag": func(ctx context.Context, s *storetest.Store) error {
 			return s.Invalidate.DeleteByTag(ctx, []string{"another"}, invalidate.Mode{})

@@ -310,7 +310,9 @@ func TestACallerWhoComesAfterAnInvalidationGetsANewLoad(t *testing.T) {
 		"by tag": func(f *fixture) error {
 			return f.Invalidate.DeleteByTag(context.Background(), []string{"x"}, invalidate.Mode{})
 		},
-		"clear": func(f *fixture) error { return f.Invalidate.Clear(context.Background(), nil, "", invalidate.Mode{}) },
+		"clear": func(f *fixture) error {
+			return f.Invalidate.Clear(context.Background(), entry.Cache{}, invalidate.Mode{})
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

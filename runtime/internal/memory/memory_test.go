@@ -60,7 +60,7 @@ func TestAHitFindsAnItemByTheParts(t *testing.T) {
 	s := storetest.New(t, store.Config{L1: storetest.L1(), Prefix: "app"})
 	kind := s.Kind("a.Load")
 	for _, namespace := range [][]string{nil, {"users"}} {
-		prefix := entry.KeyPrefix("app:", namespace)
+		prefix := entry.Cache{Namespace: namespace}.KeyPrefix("app:")
 		hash := s.Memory.PrefixHash(prefix)
 		for _, text := range []string{"name:x", "user:7", "7", "user:-7", "user:07"} {
 			it := load(s, kind, prefix+text, hour)

@@ -74,7 +74,7 @@ func TestATagThatChangesDuringTheLoadIsNoticed(t *testing.T) {
 			shared.Evict("!t")
 		}, true},
 		"a clear elsewhere": {false, func(t *testing.T, _, there *storetest.Store, _ *faketier.Shared) {
-			if err := there.Invalidate.Clear(t.Context(), nil, "", invalidate.Mode{}); err != nil {
+			if err := there.Invalidate.Clear(t.Context(), entry.Cache{}, invalidate.Mode{}); err != nil {
 				t.Error(err)
 			}
 		}, false}, // which is no tag

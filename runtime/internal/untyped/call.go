@@ -204,5 +204,5 @@ func (c *Cache) Clear(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return b.Invalidate.Clear(ctx, b.Namespace, b.Kind.Cache, b.mode())
+	return b.Invalidate.Clear(ctx, c.definition.Entries(b.Namespace), b.mode())
 }
