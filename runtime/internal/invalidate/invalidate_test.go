@@ -355,7 +355,7 @@ func TestAChangeTakesItsTurnAmongThoseWhoWrite(t *testing.T) {
 			_ = s.Invalidate.Delete(t.Context(), []string{"k"}, invalidate.Mode{})
 			done.Store(true)
 		}()
-		time.Sleep(time.Second)
+		time.Sleep(time.Second / 2)
 		if done.Load() {
 			t.Error("it did not wait")
 		}
