@@ -53,24 +53,56 @@ func Function(ctx context.Context) string {
 	return w.function
 }
 
+// operations are those of one change, and when their time began.
+type operations struct{ began time.Time }
+
+// An end is when some of them have to end.
+type end struct {
+	of    *operations
+	after time.Duration
+}
+
 // Start returns contexts for operations of a write: those on the shared tier, and those after
 // them. They end when limit is over since the write began, or since now if ctx is of none. Of
-// that time share is kept from the tier for those after it.
+// that time share is kept from the tier for those after it. The contexts belong to one goroutine.
 func Start(ctx context.Context, limit, share time.Duration) (tier, rest context.Context) {
-	began := time.Now()
+	o := &operations{time.Now()}
 	if w, ok := ctx.Value(writeKey{}).(write); ok {
-		began = w.began
+		o.began = w.began
 	}
-	end := func(after time.Duration) context.Context { return context.WithValue(ctx, endKey{}, began.Add(after)) }
-	return end(limit - share), end(limit)
+	within := func(after time.Duration) context.Context { return context.WithValue(ctx, endKey{}, end{o, after}) }
+	return within(limit - share), within(limit)
+}
+
+// Renew lets the time of a change count from now: the server has answered, and there is more
+// than fits into one operation. ctx is one of those that [Start] has returned.
+func Renew(ctx context.Context) {
+	if e, ok := ctx.Value(endKey{}).(end); ok {
+		e.of.began = time.Now()
+	}
 }
 
 // Left returns how much time is left for an operation. Where there is no budget, that is the
 // longest duration; it is not negative.
 func Left(ctx context.Context) time.Duration {
-	end, ok := ctx.Value(endKey{}).(time.Time)
+	e, ok := ctx.Value(endKey{}).(end)
 	if !ok {
 		return math.MaxInt64
 	}
-	return max(time.Until(end), 0)
+	return max(time.Until(e.of.began.Add(e.after)), 0)
+}
+
+// Join is errors.Join without the errors of what was not tried, if anything else has failed:
+// they follow from that.
+func Join(errs ...error) error {
+	var first []error
+	for _, err := range errs {
+		if err != nil && !Spent(err) {
+			first = append(first, err)
+		}
+	}
+	if len(first) == 0 {
+		return errors.Join(errs...)
+	}
+	return errors.Join(first...)
 }

@@ -40,3 +40,37 @@ func TestWhatIsNotTriedHasExceededItsDeadline(t *testing.T) {
 		t.Error(ErrSpent)
 	}
 }
+
+func TestWhoGetsAnAnswerHasItsTimeAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		write := Begin(t.Context(), "")
+		tier, rest := Start(write, time.Second, 250*time.Millisecond)
+		other, _ := Start(write, time.Second, 0)
+		time.Sleep(600 * time.Millisecond)
+		Renew(tier)
+		Renew(write)
+		if Left(tier) != 750*time.Millisecond || Left(rest) != time.Second || Left(other) != 400*time.Millisecond {
+			t.Error(Left(tier), Left(rest), Left(other))
+		}
+	})
+}
+
+func TestWhatHadNoTimeIsNotToldBesideWhatHasFailed(t *testing.T) {
+	other := errors.New("away")
+	for _, test := range []struct {
+		errs []error
+		want string
+	}{
+		{[]error{nil, nil}, ""},
+		{[]error{nil, ErrSpent}, ErrSpent.Error()},
+		{[]error{other, nil, ErrSpent}, "away"},
+	} {
+		got := ""
+		if err := Join(test.errs...); err != nil {
+			got = err.Error()
+		}
+		if got != test.want {
+			t.Errorf("%q: %q", test.errs, got)
+		}
+	}
+}

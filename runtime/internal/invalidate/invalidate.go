@@ -12,7 +12,8 @@
 // All of that has one time, L2Timeout since the change began: the wait for earlier writes of
 // the keys, however many operations on the shared tier, and the messages, for which a quarter
 // is kept. Whoever has not got its turn by then does not write: the outbox does, later. Where
-// several things change at once, they share that time ([budget.Begin]).
+// several things change at once, they share that time ([budget.Begin]). More keys than fit into
+// one operation have it anew whenever the tier has answered.
 //
 // When a method has returned nil, no read in this process returns a value that was loaded
 // before. Changes are carried out although their context is cancelled, because the caller
@@ -142,6 +143,8 @@ func (v *Invalidator) applyChunks(caller, ctx context.Context, c *change) error 
 		case caller.Err() != nil && v.Remote.Exists():
 			left = fmt.Errorf("%d of %d keys are left to be tried later: %w", len(keys), len(c.keys), caller.Err())
 			errs = append(errs, left)
+		default: // the tier answers, and there is more than fits into one operation
+			budget.Renew(ctx)
 		}
 	}
 	return errors.Join(errs...)
@@ -207,15 +210,9 @@ func (v *Invalidator) hashes(keys []string) []uint64 {
 
 // result makes the error of a change, if it has failed somewhere.
 func (v *Invalidator) result(ctx context.Context, op string, targets []string, errs ...error) error {
-	err := errors.Join(errs...)
+	err := budget.Join(errs...)
 	if err == nil {
 		return nil
-	}
-	first := slices.DeleteFunc(errs, func(err error) bool { // that the rest had no time follows from it
-		return err == nil || budget.Spent(err) && !errors.Is(err, drivers.ErrRefused)
-	})
-	if len(first) > 0 {
-		err = errors.Join(first...)
 	}
 	if v.Outbox.Len() > 0 {
 		v.Outbox.Emit(err)

@@ -102,7 +102,7 @@ func (v *Invalidator) setRemote(ctx context.Context, kind *entry.Kind, it *entry
 	if err != nil {
 		*refused = err
 		errDelete := v.Remote.Delete(ctx, keys)
-		return errDelete != nil, errors.Join(err, errDelete)
+		return errDelete != nil, budget.Join(err, errDelete)
 	}
 	err = v.Remote.Set(ctx, []drivers.Item{packed})
 	if remote.Refused(err) {
@@ -112,7 +112,7 @@ func (v *Invalidator) setRemote(ctx context.Context, kind *entry.Kind, it *entry
 		if v.Memory.Exists() {
 			err, it.LocalOnly = nil, true
 		}
-		return errDelete != nil, errors.Join(err, errDelete)
+		return errDelete != nil, budget.Join(err, errDelete)
 	}
-	return err != nil, errors.Join(errStamps, err)
+	return err != nil, budget.Join(errStamps, err)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/background"
+	"github.com/cachegen/cachegen/runtime/internal/budget"
 	"github.com/cachegen/cachegen/runtime/internal/bus"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
@@ -118,7 +119,11 @@ func (v *Invalidator) rotateChunks(caller, ctx context.Context, r *rotation) err
 		if err == nil {
 			v.Outbox.Superseded(r.order, began, some[:n], r.target)
 			some, r.counted = some[n:], false
-			if len(some) == 0 || caller.Err() == nil {
+			if len(some) == 0 {
+				return nil
+			}
+			if caller.Err() == nil {
+				budget.Renew(ctx)
 				continue
 			}
 			err = fmt.Errorf("%d of %d stamps are left to be tried later: %w", len(some), len(r.names), caller.Err())
