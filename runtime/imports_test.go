@@ -67,10 +67,10 @@ var rooms = []struct {
 
 	// The whole.
 	{"store", "background bus emit guard invalidate load lookup memory outbox owner pending prune random remote runtime/event stamp"},
-	{"untyped", "emit entry invalidate keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
+	{"untyped", "budget emit entry invalidate keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
 	{"typed", "untyped"},
 	{"runtime", "background entry invalidate keytext load policy registry remote runtime/event runtime/wire store typed untyped"},
-	{"runtime/gen", "keytext load runtime runtime/wire untyped"},
+	{"runtime/gen", "budget keytext load runtime runtime/wire typed untyped"},
 
 	// For tests alone: no package above imports them.
 	{"faketier", ""},

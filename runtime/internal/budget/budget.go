@@ -31,26 +31,43 @@ type (
 	endKey   struct{}
 )
 
-// A write is one call that changes something.
-type write struct {
-	began    time.Time
-	function string
+// A Write is one call that changes something.
+type Write struct {
+	// Function is the function of the program that has changed the source; empty if that is not
+	// known.
+	Function string
+	// Errors says what becomes of the error of what was not reached.
+	Errors Errors
 }
 
-// Begin returns a context of one write: all that is changed with it shares one time. function
-// is the function of the program that has changed the source; empty if nobody knows. Inside
+// Errors say what becomes of an error.
+type Errors uint8
+
+// What becomes of it: what holds for a cache or store, or in any case the one or the other.
+const (
+	AsUsual Errors = iota
+	Report
+	Log
+)
+
+type began struct {
+	Write
+	at time.Time
+}
+
+// Begin returns a context of one write: all that is changed with it shares one time. Inside
 // another write it is a part of that.
-func Begin(ctx context.Context, function string) context.Context {
-	if _, ok := ctx.Value(writeKey{}).(write); ok {
+func Begin(ctx context.Context, w Write) context.Context {
+	if _, ok := ctx.Value(writeKey{}).(began); ok {
 		return ctx
 	}
-	return context.WithValue(ctx, writeKey{}, write{time.Now(), function})
+	return context.WithValue(ctx, writeKey{}, began{w, time.Now()})
 }
 
-// Function returns the function of the write that ctx is of; empty if it is of none.
-func Function(ctx context.Context) string {
-	w, _ := ctx.Value(writeKey{}).(write)
-	return w.function
+// Of returns the write that ctx is of; a zero one if it is of none.
+func Of(ctx context.Context) Write {
+	w, _ := ctx.Value(writeKey{}).(began)
+	return w.Write
 }
 
 // operations are those of one change, and when their time began.
@@ -67,8 +84,8 @@ type end struct {
 // that time share is kept from the tier for those after it. The contexts belong to one goroutine.
 func Start(ctx context.Context, limit, share time.Duration) (tier, rest context.Context) {
 	o := &operations{time.Now()}
-	if w, ok := ctx.Value(writeKey{}).(write); ok {
-		o.began = w.began
+	if w, ok := ctx.Value(writeKey{}).(began); ok {
+		o.began = w.at
 	}
 	within := func(after time.Duration) context.Context { return context.WithValue(ctx, endKey{}, end{o, after}) }
 	return within(limit - share), within(limit)

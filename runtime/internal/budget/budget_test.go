@@ -11,12 +11,12 @@ import (
 
 func TestTheOperationsOfAWriteShareItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		write := Begin(t.Context(), "users.Repo.Save")
+		write := Begin(t.Context(), Write{Function: "users.Repo.Save"})
 		time.Sleep(300 * time.Millisecond)
-		inner := Begin(write, "another")
+		inner := Begin(write, Write{Function: "another"})
 		tier, rest := Start(inner, time.Second, 250*time.Millisecond)
-		if Left(tier) != 450*time.Millisecond || Left(rest) != 700*time.Millisecond || Function(rest) != "users.Repo.Save" {
-			t.Error(Left(tier), Left(rest), Function(rest))
+		if Left(tier) != 450*time.Millisecond || Left(rest) != 700*time.Millisecond || Of(rest).Function != "users.Repo.Save" {
+			t.Error(Left(tier), Left(rest), Of(rest).Function)
 		}
 		time.Sleep(time.Second)
 		if Left(tier) != 0 || Left(rest) != 0 {
@@ -29,7 +29,7 @@ func TestAWriteOfItsOwnBeginsNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		tier, rest := Start(ctx, time.Second, 0)
-		if Left(ctx) != math.MaxInt64 || Left(tier) != time.Second || Left(rest) != time.Second || Function(ctx) != "" {
+		if Left(ctx) != math.MaxInt64 || Left(tier) != time.Second || Left(rest) != time.Second || Of(ctx).Function != "" {
 			t.Error(Left(ctx), Left(tier), Left(rest))
 		}
 	})
@@ -43,7 +43,7 @@ func TestWhatIsNotTriedHasExceededItsDeadline(t *testing.T) {
 
 func TestWhoGetsAnAnswerHasItsTimeAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		write := Begin(t.Context(), "")
+		write := Begin(t.Context(), Write{})
 		tier, rest := Start(write, time.Second, 250*time.Millisecond)
 		other, _ := Start(write, time.Second, 0)
 		time.Sleep(600 * time.Millisecond)

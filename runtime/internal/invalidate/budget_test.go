@@ -178,7 +178,7 @@ func TestTheChangesOfOneWriteShareItsTime(t *testing.T) {
 		other.Forget()
 		recovered := hang(&shared)
 		began := time.Now()
-		ctx := budget.Begin(t.Context(), "users.Repo.Save")
+		ctx := budget.Begin(t.Context(), budget.Write{Function: "users.Repo.Save"})
 		for op, change := range changes {
 			var failed *storetest.Invalidation
 			if err := change(s, kind, ctx, invalidate.Mode{}); !errors.As(err, &failed) || failed.Function != "users.Repo.Save" || failed.Op != op {
@@ -233,7 +233,7 @@ func TestAChangeWithoutATurnIsMadeAfterTheWriteBeforeIt(t *testing.T) {
 					}
 					return nil
 				}
-				late := budget.Begin(t.Context(), "")
+				late := budget.Begin(t.Context(), budget.Write{})
 				time.Sleep(800 * time.Millisecond)
 				var first error
 				done := make(chan struct{})

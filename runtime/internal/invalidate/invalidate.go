@@ -217,12 +217,15 @@ func (v *Invalidator) result(ctx context.Context, op string, targets []string, e
 	if v.Outbox.Len() > 0 {
 		v.Outbox.Emit(err)
 	}
-	return v.Fail(budget.Function(ctx), op, targets, err)
+	return v.Fail(budget.Of(ctx).Function, op, targets, err)
 }
 
 // report returns the error of a change, unless it is to be logged and says only that the shared
 // tier or the bus was not reached. What a driver refuses is returned, and what comes after Close.
-func (v *Invalidator) report(m Mode, err error) error {
+func (v *Invalidator) report(ctx context.Context, m Mode, err error) error {
+	if of := budget.Of(ctx).Errors; of != budget.AsUsual {
+		m.Log = of == budget.Log
+	}
 	if !m.Log || err == nil || errors.Is(err, background.ErrClosed) || errors.Is(err, drivers.ErrClosed) || errors.Is(err, drivers.ErrRefused) {
 		return err
 	}
@@ -234,7 +237,7 @@ func (v *Invalidator) report(m Mode, err error) error {
 func (v *Invalidator) Delete(ctx context.Context, keys []string, m Mode) error {
 	err := v.apply(ctx, v.deletion("delete", keys, m))
 	v.emitKeys(v.Emit.Hooks().Deleted, keys, nil, err)
-	return v.report(m, err)
+	return v.report(ctx, m, err)
 }
 
 func (v *Invalidator) deletion(op string, keys []string, m Mode) *change {
@@ -253,7 +256,7 @@ func (v *Invalidator) Expire(ctx context.Context, keys []string, m Mode) error {
 		memory: func(key string, hash uint64, _ bool) { v.Memory.Expire(key, hash) },
 	})
 	v.emitKeys(v.Emit.Hooks().Expired, keys, nil, err)
-	return v.report(m, err)
+	return v.report(ctx, m, err)
 }
 
 // Invalidate deletes keys and the entries that have one of tags, in the time of one change, and
@@ -268,7 +271,7 @@ func (v *Invalidator) Invalidate(ctx context.Context, keys, tags []string, m Mod
 	}
 	err := v.deleteBoth(ctx, keys, tags, m)
 	v.emitKeys(v.Emit.Hooks().Deleted, keys, tags, err)
-	return v.report(m, err)
+	return v.report(ctx, m, err)
 }
 
 func (v *Invalidator) deleteBoth(ctx context.Context, keys, tags []string, m Mode) error {

@@ -43,7 +43,7 @@ func (v *Invalidator) Pull(ctx context.Context, kind *entry.Kind, p *policy.Poli
 	case err != background.ErrClosed:
 		v.Emit.Miss(kind.Cache, key)
 	}
-	return it, v.report(ModeOf(p), err)
+	return it, v.report(ctx, ModeOf(p), err)
 }
 
 // lockAndTake takes the value with the key locked. Who waited while another caller took it
@@ -57,7 +57,7 @@ func (p *pull) lockAndTake(ctx context.Context) (it *entry.Item, tier event.Tier
 		return nil, 0, background.ErrClosed
 	}
 	defer p.Work.Leave()
-	ctx = budget.Begin(ctx, "")
+	ctx = budget.Begin(ctx, budget.Write{})
 	for range pullAttempts {
 		it, tier, lost, err := p.tryTake(ctx)
 		if !lost {

@@ -25,14 +25,14 @@ func (v *Invalidator) Set(ctx context.Context, kind *entry.Kind, key string, val
 	if kind.Absent != nil && kind.Absent(value) {
 		presence, ttl = entry.Absent, p.NotFoundTTL
 	}
-	ctx, m := budget.Begin(ctx, ""), ModeOf(p)
+	ctx, m := budget.Begin(ctx, budget.Write{}), ModeOf(p)
 	if ttl <= 0 {
 		return v.Delete(ctx, []string{key}, m)
 	}
 	value, err := kind.Hold(value)
 	if err != nil {
 		v.Emit.Refused(kind, key, 0, err)
-		return errors.Join(v.Fail(budget.Function(ctx), "set", []string{key}, err), v.Delete(ctx, []string{key}, m))
+		return errors.Join(v.Fail(budget.Of(ctx).Function, "set", []string{key}, err), v.Delete(ctx, []string{key}, m))
 	}
 	if kind.ResultTags != nil && presence == entry.Present {
 		tags = slices.Concat(tags, kind.ResultTags(value))
@@ -69,7 +69,7 @@ func (v *Invalidator) Set(ctx context.Context, kind *entry.Kind, key string, val
 	if refusedRemote != nil && !it.LocalOnly { // no tier keeps the value, which trying again does not change
 		return err
 	}
-	return v.report(m, err)
+	return v.report(ctx, m, err)
 }
 
 // newItem returns a new item with the stamps of cells, which the shared tier keeps for as

@@ -31,7 +31,7 @@ func (v *Invalidator) byTag(ctx context.Context, op string, hook func(event.Inva
 	tags = entry.Distinct(tags)
 	err := v.rotateStamps(ctx, op, tags, entry.TagStamps(tags), expire)
 	v.emitKeys(hook, nil, tags, err)
-	return v.report(m, err)
+	return v.report(ctx, m, err)
 }
 
 // Clear deletes the entries of a cache, a namespace or the store.
@@ -46,7 +46,7 @@ func (v *Invalidator) Clear(ctx context.Context, c entry.Cache, m Mode) error {
 			Store: v.Emit.Store, Namespace: strings.Join(c.Namespace, "/"), Cache: c.Name, Err: err,
 		})
 	}
-	return v.report(m, err)
+	return v.report(ctx, m, err)
 }
 
 // A rotation is a change of stamps, which invalidates all entries under them.

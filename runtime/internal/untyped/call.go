@@ -185,8 +185,14 @@ func (c *Cache) each(keys []any, do func(*Binding, []string) error) error {
 	if err != nil {
 		return err
 	}
+	full, err := c.texts(b, keys)
+	return errors.Join(err, do(b, entry.Distinct(full)))
+}
+
+// texts returns the full keys of those of keys that have one, and the errors of the others.
+func (c *Cache) texts(b *Binding, keys []any) (full []string, err error) {
 	var errs []error
-	full := make([]string, 0, len(keys))
+	full = make([]string, 0, len(keys))
 	for _, key := range keys {
 		text, err := c.key(b, key)
 		if err != nil {
@@ -195,7 +201,7 @@ func (c *Cache) each(keys []any, do func(*Binding, []string) error) error {
 		}
 		full = append(full, text)
 	}
-	return errors.Join(append(errs, do(b, entry.Distinct(full)))...)
+	return full, errors.Join(errs...)
 }
 
 // Clear removes every entry of the cache.
