@@ -54,11 +54,11 @@ func (w *Writer) doc() string {
 	if pointers {
 		skipped = "An entry or tag that can only be named through a nil pointer is skipped."
 	}
-	failure := "If only the cache fails, the error wraps a [runtime.InvalidationError]: what " + w.Func + " does is done"
+	failure := "If only the cache fails, " + w.Func + " has done its work, "
 	if len(w.Results) > 0 {
-		failure += ", and the results are valid"
+		failure += "the results are valid, "
 	}
-	failure += "."
+	failure += "and the error wraps a [runtime.InvalidationError]."
 	if w.Errors == LogErrors {
 		failure = "If only the cache fails, that is logged, and the error is nil."
 	}

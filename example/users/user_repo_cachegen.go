@@ -269,8 +269,8 @@ func (c *CachedUserRepo) PullTeam(ctx context.Context, id int64) (team *Team, ok
 // Create calls [UserRepo.Create]. If that returns no error, user becomes the
 // entry of FindUser(result.ID) and the entry of FindTeam(teamID) is deleted. An
 // entry or tag that can only be named through a nil pointer is skipped. If only
-// the cache fails, the error wraps a [runtime.InvalidationError]: what Create
-// does is done, and the results are valid.
+// the cache fails, Create has done its work, the results are valid, and the
+// error wraps a [runtime.InvalidationError].
 func (c *CachedUserRepo) Create(ctx context.Context, name string, teamID int64) (*User, error) {
 	user, err := c.UserRepo.Create(ctx, name, teamID)
 	if err != nil {
@@ -284,8 +284,8 @@ func (c *CachedUserRepo) Create(ctx context.Context, name string, teamID int64) 
 }
 
 // Rename calls [UserRepo.Rename]. If that returns no error, the entry of
-// FindUser(id) is deleted. If only the cache fails, the error wraps a
-// [runtime.InvalidationError]: what Rename does is done.
+// FindUser(id) is deleted. If only the cache fails, Rename has done its work,
+// and the error wraps a [runtime.InvalidationError].
 func (c *CachedUserRepo) Rename(ctx context.Context, id int64, name string) error {
 	if err := c.UserRepo.Rename(ctx, id, name); err != nil {
 		return err
@@ -296,8 +296,8 @@ func (c *CachedUserRepo) Rename(ctx context.Context, id int64, name string) erro
 }
 
 // RenameTeam calls [UserRepo.RenameTeam]. If that returns no error, entries
-// tagged team:{id} are deleted. If only the cache fails, the error wraps a
-// [runtime.InvalidationError]: what RenameTeam does is done.
+// tagged team:{id} are deleted. If only the cache fails, RenameTeam has done
+// its work, and the error wraps a [runtime.InvalidationError].
 func (c *CachedUserRepo) RenameTeam(ctx context.Context, id int64, name string) error {
 	if err := c.UserRepo.RenameTeam(ctx, id, name); err != nil {
 		return err
@@ -308,8 +308,8 @@ func (c *CachedUserRepo) RenameTeam(ctx context.Context, id int64, name string) 
 }
 
 // MoveTeam calls [UserRepo.MoveTeam]. If that returns no error, entries tagged
-// team:{from} or team:{to} are deleted. If only the cache fails, the error
-// wraps a [runtime.InvalidationError]: what MoveTeam does is done.
+// team:{from} or team:{to} are deleted. If only the cache fails, MoveTeam has
+// done its work, and the error wraps a [runtime.InvalidationError].
 func (c *CachedUserRepo) MoveTeam(ctx context.Context, from, to int64) error {
 	if err := c.UserRepo.MoveTeam(ctx, from, to); err != nil {
 		return err

@@ -525,9 +525,9 @@ func (c *CachedProducts) PullListing(ctx context.Context, filter Filter) (names 
 // Save calls [Products.Save]. If that returns no error, result becomes the
 // entry of FindProduct(product.ID), the entry of
 // FindProductByName(product.Name) is deleted and entries tagged
-// category:{product.Category} are deleted. If only the cache fails, the error
-// wraps a [runtime.InvalidationError]: what Save does is done, and the results
-// are valid.
+// category:{product.Category} are deleted. If only the cache fails, Save has
+// done its work, the results are valid, and the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedProducts) Save(ctx context.Context, product Product) (*Product, error) {
 	result, err := c.Products.Save(ctx, product)
 	if err != nil {
@@ -541,8 +541,8 @@ func (c *CachedProducts) Save(ctx context.Context, product Product) (*Product, e
 }
 
 // DeleteProduct calls [Products.DeleteProduct]. If that returns no error, the
-// entry of FindProduct(id) is deleted. If only the cache fails, the error wraps
-// a [runtime.InvalidationError]: what DeleteProduct does is done.
+// entry of FindProduct(id) is deleted. If only the cache fails, DeleteProduct
+// has done its work, and the error wraps a [runtime.InvalidationError].
 func (c *CachedProducts) DeleteProduct(ctx context.Context, id ProductID) error {
 	if err := c.Products.DeleteProduct(ctx, id); err != nil {
 		return err
@@ -553,8 +553,8 @@ func (c *CachedProducts) DeleteProduct(ctx context.Context, id ProductID) error 
 }
 
 // Reprice calls [Products.Reprice]. If that returns no error, entries tagged
-// prices are expired. If only the cache fails, the error wraps a
-// [runtime.InvalidationError]: what Reprice does is done.
+// prices are expired. If only the cache fails, Reprice has done its work, and
+// the error wraps a [runtime.InvalidationError].
 func (c *CachedProducts) Reprice(ctx context.Context, percent int64) error {
 	if err := c.Products.Reprice(ctx, percent); err != nil {
 		return err
@@ -673,8 +673,8 @@ func pullCountry(ctx context.Context, addr netip.Addr) (value country, ok bool, 
 }
 
 // cachedMoveCountry calls [moveCountry]. If that returns no error, the entry of
-// lookUpCountry(addr) is deleted. If only the cache fails, the error wraps a
-// [runtime.InvalidationError]: what moveCountry does is done. Before
+// lookUpCountry(addr) is deleted. If only the cache fails, moveCountry has done
+// its work, and the error wraps a [runtime.InvalidationError]. Before
 // [BindCaches] the error is [runtime.ErrNotBound].
 func cachedMoveCountry(ctx context.Context, addr netip.Addr) error {
 	if err := moveCountry(ctx, addr); err != nil {

@@ -674,8 +674,8 @@ func (c *CachedWarehouses) GetOrSetLabels(ctx context.Context, ids []ProductID, 
 }
 
 // Put calls [Warehouses.Put]. If that returns no error, the entry of
-// FindStock(place.Warehouse, sku) is deleted. If only the cache fails, the
-// error wraps a [runtime.InvalidationError]: what Put does is done.
+// FindStock(place.Warehouse, sku) is deleted. If only the cache fails, Put has
+// done its work, and the error wraps a [runtime.InvalidationError].
 func (c *CachedWarehouses) Put(ctx context.Context, place Place, sku SKU, pieces int) error {
 	if err := c.Warehouses.Put(ctx, place, sku, pieces); err != nil {
 		return err
@@ -686,8 +686,8 @@ func (c *CachedWarehouses) Put(ctx context.Context, place Place, sku SKU, pieces
 }
 
 // SetRate calls [Warehouses.SetRate]. If that returns no error, the entry of
-// FindRate("fixed", currency) is expired. If only the cache fails, the error
-// wraps a [runtime.InvalidationError]: what SetRate does is done.
+// FindRate("fixed", currency) is expired. If only the cache fails, SetRate has
+// done its work, and the error wraps a [runtime.InvalidationError].
 func (c *CachedWarehouses) SetRate(currency Currency, rate int64) error {
 	if err := c.Warehouses.SetRate(currency, rate); err != nil {
 		return err

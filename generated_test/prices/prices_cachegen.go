@@ -713,8 +713,8 @@ func (c *CachedDesk) GetOrSetTimes(ctx context.Context, symbol Symbol, opts ...r
 
 // Trade calls [Board.Trade]. If that returns no error, the entries of
 // FindQuote(symbol) and FindTimes(symbol) are deleted and entries tagged last
-// are expired. If only the cache fails, the error wraps a
-// [runtime.InvalidationError]: what Trade does is done.
+// are expired. If only the cache fails, Trade has done its work, and the error
+// wraps a [runtime.InvalidationError].
 func (c *CachedBoard) Trade(ctx context.Context, symbol Symbol, price Decimal) error {
 	if err := c.Board.Trade(ctx, symbol, price); err != nil {
 		return err
@@ -727,8 +727,8 @@ func (c *CachedBoard) Trade(ctx context.Context, symbol Symbol, price Decimal) e
 }
 
 // Close calls [Board.Close]. If that returns no error, namespace prices is
-// cleared. If only the cache fails, the error wraps a
-// [runtime.InvalidationError]: what Close does is done.
+// cleared. If only the cache fails, Close has done its work, and the error
+// wraps a [runtime.InvalidationError].
 func (c *CachedBoard) Close() error {
 	if err := c.Board.Close(); err != nil {
 		return err
@@ -740,8 +740,8 @@ func (c *CachedBoard) Close() error {
 
 // Trade calls [Desk.Trade]. If that returns no error, the entries of
 // FindQuote(symbol) and FindTimes(symbol) are deleted and entries tagged last
-// are expired. If only the cache fails, the error wraps a
-// [runtime.InvalidationError]: what Trade does is done.
+// are expired. If only the cache fails, Trade has done its work, and the error
+// wraps a [runtime.InvalidationError].
 func (c *CachedDesk) Trade(ctx context.Context, symbol Symbol, price Decimal) error {
 	if err := c.Desk.Trade(ctx, symbol, price); err != nil {
 		return err
@@ -754,8 +754,8 @@ func (c *CachedDesk) Trade(ctx context.Context, symbol Symbol, price Decimal) er
 }
 
 // Close calls [Desk.Close]. If that returns no error, namespace prices is
-// cleared. If only the cache fails, the error wraps a
-// [runtime.InvalidationError]: what Close does is done.
+// cleared. If only the cache fails, Close has done its work, and the error
+// wraps a [runtime.InvalidationError].
 func (c *CachedDesk) Close() error {
 	if err := c.Desk.Close(); err != nil {
 		return err

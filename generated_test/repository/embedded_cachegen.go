@@ -311,9 +311,9 @@ func (c *CachedShop) GetOrSetOrder(ctx context.Context, id int64, opts ...runtim
 }
 
 // Change calls [Base.Change]. If that returns no error, result becomes the
-// entry of FindOrder(order.ID). If only the cache fails, the error wraps a
-// [runtime.InvalidationError]: what Change does is done, and the results are
-// valid.
+// entry of FindOrder(order.ID). If only the cache fails, Change has done its
+// work, the results are valid, and the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedBase) Change(ctx context.Context, order Order) (Order, error) {
 	result, err := c.Base.Change(ctx, order)
 	if err != nil {
@@ -326,7 +326,7 @@ func (c *CachedBase) Change(ctx context.Context, order Order) (Order, error) {
 
 // Cancel calls [Shop.Cancel]. If that returns no error, the entries of
 // Base.FindOrder(id) and FindLines(id) are deleted. If only the cache fails,
-// the error wraps a [runtime.InvalidationError]: what Cancel does is done.
+// Cancel has done its work, and the error wraps a [runtime.InvalidationError].
 func (c *CachedShop) Cancel(ctx context.Context, id int64) error {
 	if err := c.Shop.Cancel(ctx, id); err != nil {
 		return err
@@ -338,9 +338,9 @@ func (c *CachedShop) Cancel(ctx context.Context, id int64) error {
 }
 
 // Change calls [Shop.Change]. If that returns no error, result becomes the
-// entry of FindOrder(order.ID). If only the cache fails, the error wraps a
-// [runtime.InvalidationError]: what Change does is done, and the results are
-// valid.
+// entry of FindOrder(order.ID). If only the cache fails, Change has done its
+// work, the results are valid, and the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedShop) Change(ctx context.Context, order Order) (Order, error) {
 	result, err := c.Shop.Change(ctx, order)
 	if err != nil {

@@ -344,8 +344,8 @@ func pullCount(ctx context.Context, of Alias) (n int64, ok bool, err error) {
 }
 
 // CachedReconvert calls [Reconvert]. If that returns no error, entries tagged
-// text:{text} are deleted. If only the cache fails, the error wraps a
-// [runtime.InvalidationError]: what Reconvert does is done. Before [BindCaches]
+// text:{text} are deleted. If only the cache fails, Reconvert has done its
+// work, and the error wraps a [runtime.InvalidationError]. Before [BindCaches]
 // the error is [runtime.ErrNotBound].
 func CachedReconvert(text string) error {
 	if err := Reconvert(text); err != nil {
@@ -357,9 +357,9 @@ func CachedReconvert(text string) error {
 }
 
 // cachedRecount calls [recount]. If that returns no error, n becomes the entry
-// of count(of). If only the cache fails, the error wraps a
-// [runtime.InvalidationError]: what recount does is done, and the results are
-// valid. Before [BindCaches] the error is [runtime.ErrNotBound].
+// of count(of). If only the cache fails, recount has done its work, the results
+// are valid, and the error wraps a [runtime.InvalidationError]. Before
+// [BindCaches] the error is [runtime.ErrNotBound].
 func cachedRecount(ctx context.Context, of Alias) (n int64, err error) {
 	n, err = recount(ctx, of)
 	if err != nil {

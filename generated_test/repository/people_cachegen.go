@@ -416,8 +416,8 @@ func (c *cachedArchive) getOrSetPages(ctx context.Context, numbers []int, opts .
 }
 
 // Reindex calls [Directory.Reindex]. If that returns no error, entries tagged
-// directory are deleted. If only the cache fails, the error wraps a
-// [runtime.InvalidationError]: what Reindex does is done.
+// directory are deleted. If only the cache fails, Reindex has done its work,
+// and the error wraps a [runtime.InvalidationError].
 func (c *CachedDirectory) Reindex(ctx context.Context) error {
 	if err := c.Directory.Reindex(ctx); err != nil {
 		return err
@@ -428,8 +428,8 @@ func (c *CachedDirectory) Reindex(ctx context.Context) error {
 }
 
 // rewrite calls [archive.rewrite]. If that returns no error, the entry of
-// readPage(number) is deleted. If only the cache fails, the error wraps a
-// [runtime.InvalidationError]: what rewrite does is done.
+// readPage(number) is deleted. If only the cache fails, rewrite has done its
+// work, and the error wraps a [runtime.InvalidationError].
 func (c *cachedArchive) rewrite(number int) error {
 	if err := c.archive.rewrite(number); err != nil {
 		return err

@@ -290,9 +290,9 @@ func (c *CachedRepo[K, V]) GetOrSetAll(ctx context.Context, ids []K, opts ...run
 }
 
 // Save calls [Repo.Save]. If that returns no error, result becomes the entry of
-// Find(id) and entries tagged pages are deleted. If only the cache fails, the
-// error wraps a [runtime.InvalidationError]: what Save does is done, and the
-// results are valid.
+// Find(id) and entries tagged pages are deleted. If only the cache fails, Save
+// has done its work, the results are valid, and the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedRepo[K, V]) Save(ctx context.Context, id K, row V) (V, error) {
 	result, err := c.Repo.Save(ctx, id, row)
 	if err != nil {
@@ -306,8 +306,8 @@ func (c *CachedRepo[K, V]) Save(ctx context.Context, id K, row V) (V, error) {
 
 // Remove calls [Repo.Remove]. If that returns no error, the entry of
 // Find(ids...) is deleted and entries tagged pages are deleted. If only the
-// cache fails, the error wraps a [runtime.InvalidationError]: what Remove does
-// is done.
+// cache fails, Remove has done its work, and the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedRepo[K, V]) Remove(ctx context.Context, ids ...K) error {
 	if err := c.Repo.Remove(ctx, ids...); err != nil {
 		return err
@@ -321,8 +321,8 @@ func (c *CachedRepo[K, V]) Remove(ctx context.Context, ids ...K) error {
 }
 
 // Truncate calls [Repo.Truncate]. If that returns no error, namespace rows is
-// cleared. If only the cache fails, the error wraps a
-// [runtime.InvalidationError]: what Truncate does is done.
+// cleared. If only the cache fails, Truncate has done its work, and the error
+// wraps a [runtime.InvalidationError].
 func (c *CachedRepo[K, V]) Truncate() error {
 	if err := c.Repo.Truncate(); err != nil {
 		return err

@@ -125,9 +125,10 @@ func PullPolicy(ctx context.Context, name PolicyName) (policy *Policy, ok bool, 
 }
 
 // CachedResetPolicies calls [ResetPolicies]. If that returns no error, the
-// entry of LoadPolicy(names...) is expired. If only the cache fails, the error
-// wraps a [runtime.InvalidationError]: what ResetPolicies does is done. Before
-// [BindCaches] the error is [runtime.ErrNotBound].
+// entry of LoadPolicy(names...) is expired. If only the cache fails,
+// ResetPolicies has done its work, and the error wraps a
+// [runtime.InvalidationError]. Before [BindCaches] the error is
+// [runtime.ErrNotBound].
 func CachedResetPolicies(names ...PolicyName) error {
 	if err := ResetPolicies(names...); err != nil {
 		return err

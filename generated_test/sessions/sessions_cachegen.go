@@ -408,8 +408,8 @@ func (c *CachedSessions) PullDevice(ctx context.Context, device DeviceID) (scope
 // of FindSession(session.Token), the entry of FindDevice(session.Device) is
 // deleted and entries tagged user:{session.User} are deleted. An entry or tag
 // that can only be named through a nil pointer is skipped. If only the cache
-// fails, the error wraps a [runtime.InvalidationError]: what Login does is
-// done, and the results are valid.
+// fails, Login has done its work, the results are valid, and the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedSessions) Login(ctx context.Context, session *Session) (*Session, error) {
 	result, err := c.Table.Login(ctx, session)
 	if err != nil {
@@ -426,8 +426,8 @@ func (c *CachedSessions) Login(ctx context.Context, session *Session) (*Session,
 }
 
 // Logout calls [Table.Logout]. If that returns no error, the entry of
-// FindSession(token) is deleted. If only the cache fails, the error wraps a
-// [runtime.InvalidationError]: what Logout does is done.
+// FindSession(token) is deleted. If only the cache fails, Logout has done its
+// work, and the error wraps a [runtime.InvalidationError].
 func (c *CachedSessions) Logout(token Token) error {
 	if err := c.Table.Logout(token); err != nil {
 		return err
@@ -438,9 +438,8 @@ func (c *CachedSessions) Logout(token Token) error {
 }
 
 // Revoke calls [Table.Revoke]. If that returns no error, entries tagged
-// user:{user} are deleted. If only the cache fails, the error wraps a
-// [runtime.InvalidationError]: what Revoke does is done, and the results are
-// valid.
+// user:{user} are deleted. If only the cache fails, Revoke has done its work,
+// the results are valid, and the error wraps a [runtime.InvalidationError].
 func (c *CachedSessions) Revoke(ctx context.Context, user UserID) (n int, err error) {
 	n, err = c.Table.Revoke(ctx, user)
 	if err != nil {
@@ -453,8 +452,8 @@ func (c *CachedSessions) Revoke(ctx context.Context, user UserID) (n int, err er
 
 // Lose calls [Table.Lose]. If that returns no error, the entry of
 // FindDevice(device) is deleted and entries tagged device:{device} are deleted.
-// If only the cache fails, the error wraps a [runtime.InvalidationError]: what
-// Lose does is done.
+// If only the cache fails, Lose has done its work, and the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedSessions) Lose(device DeviceID) error {
 	if err := c.Table.Lose(device); err != nil {
 		return err

@@ -121,8 +121,8 @@ func pullAudit(ctx context.Context, teamID int64) (audit string, ok bool, err er
 }
 
 // cachedRedoAudit calls [redoAudit]. If that returns no error, the entry of
-// loadAudit(teamID) is deleted. If only the cache fails, the error wraps a
-// [runtime.InvalidationError]: what redoAudit does is done. Before
+// loadAudit(teamID) is deleted. If only the cache fails, redoAudit has done its
+// work, and the error wraps a [runtime.InvalidationError]. Before
 // [BindTestCaches] the error is [runtime.ErrNotBound].
 func cachedRedoAudit(ctx context.Context, teamID int64) error {
 	if err := redoAudit(ctx, teamID); err != nil {

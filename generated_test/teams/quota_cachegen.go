@@ -138,9 +138,10 @@ func PullQuota(ctx context.Context, teamID int64) (quota Quota, ok bool, err err
 }
 
 // CachedSaveQuota calls [SaveQuota]. If that returns no error, quota becomes
-// the entry of LoadQuota(teamID). If only the cache fails, the error wraps a
-// [runtime.InvalidationError]: what SaveQuota does is done, and the results are
-// valid. Before [BindCaches] the error is [runtime.ErrNotBound].
+// the entry of LoadQuota(teamID). If only the cache fails, SaveQuota has done
+// its work, the results are valid, and the error wraps a
+// [runtime.InvalidationError]. Before [BindCaches] the error is
+// [runtime.ErrNotBound].
 func CachedSaveQuota(ctx context.Context, teamID int64, seats int, storage uint64) (Quota, error) {
 	quota, err := SaveQuota(ctx, teamID, seats, storage)
 	if err != nil {
@@ -153,8 +154,8 @@ func CachedSaveQuota(ctx context.Context, teamID int64, seats int, storage uint6
 
 // CachedDissolve calls [Dissolve]. If that returns no error, the entry of
 // LoadQuota(teamID) is deleted and entries tagged team:{teamID} are deleted. If
-// only the cache fails, the error wraps a [runtime.InvalidationError]: what
-// Dissolve does is done. Before [BindCaches] the error is
+// only the cache fails, Dissolve has done its work, and the error wraps a
+// [runtime.InvalidationError]. Before [BindCaches] the error is
 // [runtime.ErrNotBound].
 func CachedDissolve(ctx context.Context, teamID int64) error {
 	if err := Dissolve(ctx, teamID); err != nil {
@@ -167,9 +168,9 @@ func CachedDissolve(ctx context.Context, teamID int64) error {
 }
 
 // cachedForget calls [forget]. If that returns no error, namespace teams is
-// cleared. If only the cache fails, the error wraps a
-// [runtime.InvalidationError]: what forget does is done. Before [BindCaches]
-// the error is [runtime.ErrNotBound].
+// cleared. If only the cache fails, forget has done its work, and the error
+// wraps a [runtime.InvalidationError]. Before [BindCaches] the error is
+// [runtime.ErrNotBound].
 func cachedForget() error {
 	if err := forget(); err != nil {
 		return err

@@ -27,9 +27,9 @@ var (
 // Create calls [UserRepo.Create]. If that returns no error, user becomes the
 // entry of FindUser(result.ID), user becomes the entry of FindByEmail(email)
 // and the entry of ListMembers(teamID) is deleted. An entry or tag that can
-// only be named through a nil pointer is skipped. If only the cache fails, the
-// error wraps a [runtime.InvalidationError]: what Create does is done, and the
-// results are valid.
+// only be named through a nil pointer is skipped. If only the cache fails,
+// Create has done its work, the results are valid, and the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedUserRepo) Create(ctx context.Context, teamID int64, name, email string) (user *User, err error) {
 	user, err = c.UserRepo.Create(ctx, teamID, name, email)
 	if err != nil {
@@ -44,8 +44,8 @@ func (c *CachedUserRepo) Create(ctx context.Context, teamID int64, name, email s
 
 // Rename calls [UserRepo.Rename]. If that returns no error, the entries of
 // FindUser(id), FindByEmail(old.Email) and ListMembers(old.TeamID) are deleted.
-// If only the cache fails, the error wraps a [runtime.InvalidationError]: what
-// Rename does is done, and the results are valid.
+// If only the cache fails, Rename has done its work, the results are valid, and
+// the error wraps a [runtime.InvalidationError].
 func (c *CachedUserRepo) Rename(ctx context.Context, id int64, name string) (old User, err error) {
 	old, err = c.UserRepo.Rename(ctx, id, name)
 	if err != nil {
@@ -59,8 +59,8 @@ func (c *CachedUserRepo) Rename(ctx context.Context, id int64, name string) (old
 }
 
 // Touch calls [UserRepo.Touch]. If that returns no error, the entry of
-// FindUser(id) is expired. If only the cache fails, the error wraps a
-// [runtime.InvalidationError]: what Touch does is done.
+// FindUser(id) is expired. If only the cache fails, Touch has done its work,
+// and the error wraps a [runtime.InvalidationError].
 func (c *CachedUserRepo) Touch(ctx context.Context, id int64, name string) error {
 	if err := c.UserRepo.Touch(ctx, id, name); err != nil {
 		return err
@@ -71,8 +71,8 @@ func (c *CachedUserRepo) Touch(ctx context.Context, id int64, name string) error
 }
 
 // MoveTeam calls [UserRepo.MoveTeam]. If that returns no error, entries tagged
-// team:{from} or team:{to} are deleted. If only the cache fails, the error
-// wraps a [runtime.InvalidationError]: what MoveTeam does is done.
+// team:{from} or team:{to} are deleted. If only the cache fails, MoveTeam has
+// done its work, and the error wraps a [runtime.InvalidationError].
 func (c *CachedUserRepo) MoveTeam(ctx context.Context, from, to int64) error {
 	if err := c.UserRepo.MoveTeam(ctx, from, to); err != nil {
 		return err
@@ -83,9 +83,9 @@ func (c *CachedUserRepo) MoveTeam(ctx context.Context, from, to int64) error {
 }
 
 // Remove calls [UserRepo.Remove]. If that returns no error, the entry of
-// FindUser(ids...) is deleted. If only the cache fails, the error wraps a
-// [runtime.InvalidationError]: what Remove does is done, and the results are
-// valid.
+// FindUser(ids...) is deleted. If only the cache fails, Remove has done its
+// work, the results are valid, and the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedUserRepo) Remove(ctx context.Context, ids ...int64) (removed int, err error) {
 	removed, err = c.UserRepo.Remove(ctx, ids...)
 	if err != nil {
@@ -99,8 +99,8 @@ func (c *CachedUserRepo) Remove(ctx context.Context, ids ...int64) (removed int,
 }
 
 // Import calls [UserRepo.Import]. If that returns no error, namespace teams is
-// cleared. If only the cache fails, the error wraps a
-// [runtime.InvalidationError]: what Import does is done.
+// cleared. If only the cache fails, Import has done its work, and the error
+// wraps a [runtime.InvalidationError].
 func (c *CachedUserRepo) Import(ctx context.Context, users []User) error {
 	if err := c.UserRepo.Import(ctx, users); err != nil {
 		return err

@@ -164,8 +164,8 @@ func (c *CachedDesk) PullInvoice(ctx context.Context, teamID int64) (invoice Inv
 
 // CloseAccount calls [Desk.CloseAccount]. If that returns no error, the entries
 // of teams.FindUser(id) and teams.UserRepo.ListMembers(teamID) are deleted. If
-// only the cache fails, the error wraps a [runtime.InvalidationError]: what
-// CloseAccount does is done.
+// only the cache fails, CloseAccount has done its work, and the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedDesk) CloseAccount(ctx context.Context, id, teamID int64) error {
 	if err := c.Desk.CloseAccount(ctx, id, teamID); err != nil {
 		return err
@@ -178,8 +178,8 @@ func (c *CachedDesk) CloseAccount(ctx context.Context, id, teamID int64) error {
 
 // CloseAccounts calls [Desk.CloseAccounts]. If that returns no error, the
 // entries of teams.FindUser(ids...) and teams.ListMembers(teamID) are deleted.
-// If only the cache fails, the error wraps a [runtime.InvalidationError]: what
-// CloseAccounts does is done, and the results are valid.
+// If only the cache fails, CloseAccounts has done its work, the results are
+// valid, and the error wraps a [runtime.InvalidationError].
 func (c *CachedDesk) CloseAccounts(ctx context.Context, teamID int64, ids []int64) (int, error) {
 	result, err := c.Desk.CloseAccounts(ctx, teamID, ids)
 	if err != nil {
@@ -194,8 +194,8 @@ func (c *CachedDesk) CloseAccounts(ctx context.Context, teamID int64, ids []int6
 }
 
 // Suspend calls [Desk.Suspend]. If that returns no error, the entry of
-// teams.FindUser(ids...) is expired. If only the cache fails, the error wraps a
-// [runtime.InvalidationError]: what Suspend does is done.
+// teams.FindUser(ids...) is expired. If only the cache fails, Suspend has done
+// its work, and the error wraps a [runtime.InvalidationError].
 func (c *CachedDesk) Suspend(ids ...int64) error {
 	if err := c.Desk.Suspend(ids...); err != nil {
 		return err
@@ -208,10 +208,11 @@ func (c *CachedDesk) Suspend(ids ...int64) error {
 }
 
 // CachedUpgrade calls [Upgrade]. If that returns no error, quota becomes the
-// entry of teams.LoadQuota(teamID). If only the cache fails, the error wraps a
-// [runtime.InvalidationError]: what Upgrade does is done, and the results are
-// valid. Before BindCaches of github.com/cachegen/cachegen/generated_test/teams
-// the error is [runtime.ErrNotBound].
+// entry of teams.LoadQuota(teamID). If only the cache fails, Upgrade has done
+// its work, the results are valid, and the error wraps a
+// [runtime.InvalidationError]. Before BindCaches of
+// github.com/cachegen/cachegen/generated_test/teams the error is
+// [runtime.ErrNotBound].
 func CachedUpgrade(ctx context.Context, teamID int64, seats int) (teams.Quota, error) {
 	quota, err := Upgrade(ctx, teamID, seats)
 	if err != nil {
@@ -225,8 +226,8 @@ func CachedUpgrade(ctx context.Context, teamID int64, seats int) (teams.Quota, e
 }
 
 // CachedDowngrade calls [Downgrade]. If that returns no error, the entry of
-// teams.LoadQuota(teamIDs...) is deleted. If only the cache fails, the error
-// wraps a [runtime.InvalidationError]: what Downgrade does is done. Before
+// teams.LoadQuota(teamIDs...) is deleted. If only the cache fails, Downgrade
+// has done its work, and the error wraps a [runtime.InvalidationError]. Before
 // BindCaches of github.com/cachegen/cachegen/generated_test/teams the error is
 // [runtime.ErrNotBound].
 func CachedDowngrade(ctx context.Context, seats int, teamIDs ...int64) error {
