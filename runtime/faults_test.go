@@ -517,16 +517,6 @@ func TestAPullThatFailsLeavesTheValueToTheNext(t *testing.T) {
 	})
 }
 
-func TestANegativeGraceOfACallIsNone(t *testing.T) {
-	inEveryShapeOutside(t, func(t *testing.T, in shape) {
-		c := newCache[int, int](t, newStore(t, in.tiers()))
-		c.Set(t.Context(), 7, 1, runtime.Grace(-time.Hour))
-		if ok, _ := c.Has(t.Context(), 7); !ok {
-			t.Error("not there")
-		}
-	})
-}
-
 // race R2, across processes and without a bus.
 func TestAResultTagDeletedByAnotherProcessDuringTheLoad(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -59,7 +59,9 @@ func (l *Loader) callOnce(ctx context.Context, ld *Load, keys []*Key) {
 	}
 	began := time.Now()
 	err := l.guarded(context.WithValue(ctx, handleKey{}, h), ld, keys)
-	h.end()
+	if wrong := h.end(ld.Request.Kind.Cache); wrong != nil {
+		l.Emit.Warn("a loader has given options that are wrong, nothing is kept", wrong, "cache", ld.Request.Kind.Cache)
+	}
 	t := clock.Now()
 	for _, k := range keys {
 		k.said.at = t

@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"github.com/cachegen/cachegen/runtime/internal/clock"
@@ -24,6 +25,7 @@ type Handle struct {
 	mu          sync.Mutex
 	over        bool // the loader has returned
 	given       policy.Call
+	wrong       error // why given is not taken, once the loader has returned
 	skip        bool
 	failure     error
 	notModified *entry.Item
@@ -91,11 +93,17 @@ func (h *Handle) running() (running bool) {
 	return running
 }
 
-// end takes no more.
-func (h *Handle) end() {
+// end takes no more. It fails if the options that the loader has given are wrong. Then none of
+// them is taken, and nothing of the load is kept: it might be kept for too long, or under tags
+// that do not reach it.
+func (h *Handle) end(cache string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.over = true
+	if err := h.given.Check(policy.SetOptions); err != nil {
+		h.wrong, h.given = fmt.Errorf("cachegen: SetOptions in a loader of %s: %w", cache, err), policy.Call{}
+	}
+	return h.wrong
 }
 
 // Change lets change alter the options and tags of the entry that is loaded.

@@ -277,3 +277,61 @@ func TestAtTheHardTimeoutAFallbackIsServedAlthoughTheTierPanics(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// A loader has nobody to return it to that its options are wrong. Its callers get the value;
+// but with other options, or tags, it might be kept for too long.
+func TestNothingIsKeptUnderOptionsThatAreWrong(t *testing.T) {
+	for want, change := range map[string]func(*policy.Call){
+		"Timeout has no meaning: SetOptions comes when the load has begun": func(c *policy.Call) { c.SoftTimeout, c.TTL = policy.Some(time.Minute), policy.Some(time.Minute) },
+		"Grace -1s is negative":        func(c *policy.Call) { c.Grace, c.Tags = policy.Some(-time.Second), []string{"x"} },
+		"one of the options is nil":    func(c *policy.Call) { c.Nil = true },
+		"L1TTL 1h0m0s is above":        func(c *policy.Call) { c.L1TTL, c.TTL = policy.Some(time.Hour), policy.Some(time.Minute) },
+		"AllowStale has no meaning":    func(c *policy.Call) { c.AllowStale = true },
+		"RefreshAtPercent 100 is not":  func(c *policy.Call) { c.Refresh = policy.Some(policy.Span{Percent: 100}) },
+		"SkipBusNotify has no meaning": func(c *policy.Call) { c.SkipBusNotify = policy.Some(true) },
+	} {
+		t.Run(want, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var shared faketier.Shared
+				s := storetest.New(t, store.Config{L1: storetest.L1(), L2: &shared})
+				rq := load.Request{Kind: s.Kind("a.Load"), Policy: hour, Load: with(func(h *load.Handle) { h.Change(change) })}
+				rq.Policy.ErrorTTL = time.Hour
+				if v, err := begin(t.Context(), s, rq, "k").result(); v != "v" || err != nil || find(s, "k") != nil || value(&shared, "k") != "" {
+					t.Error("it is not handed out, or it is kept:", v, err)
+				}
+				if !s.Told("refused", want) || !s.Told("warn", want) || !s.Told("warn", "SetOptions in a loader of a.Load") {
+					t.Errorf("nobody is told: %q, %q", s.Lines("refused"), s.Lines("warn"))
+				}
+				failing := rq
+				failing.Load = with(func(h *load.Handle) { h.Change(change); h.Fail(errDown) })
+				if _, err := begin(t.Context(), s, failing, "failed").result(); err != errDown || s.Memory.Failed(t.Context(), "failed") != nil {
+					t.Error("the failure is remembered:", err)
+				}
+
+				good := load.Request{Kind: rq.Kind, Policy: hour, Load: storetest.Returns("old")}
+				if _, err := begin(t.Context(), s, good, "k").result(); err != nil || value(&shared, "k") != "old" {
+					t.Fatal(err)
+				}
+				old := find(s, "k")
+				time.Sleep(hour.TTL + 1)
+				rq.Load = with(func(h *load.Handle) {
+					h.Change(change)
+					if !h.NotModified() {
+						t.Error("not accepted")
+					}
+				})
+				if v, err := beginInstead(t.Context(), s, rq, load.Fallback{Item: old}, "k").result(); v != "old" || err != nil {
+					t.Error(v, err)
+				}
+				if it := find(s, "k"); it != old || it.FreshUntil > clock.Now() {
+					t.Errorf("what still holds is kept: %+v", it)
+				}
+				// Who asks for a new load does not want the old value back.
+				rq.ForceFresh, rq.Load = true, with(func(h *load.Handle) { h.Change(change) })
+				if v, err := begin(t.Context(), s, rq, "k").result(); v != "v" || err != nil || find(s, "k") != nil || value(&shared, "k") != "" {
+					t.Error("the old value is there:", v, err, find(s, "k"), value(&shared, "k"))
+				}
+			})
+		})
+	}
+}

@@ -3,7 +3,7 @@ package load_test
 import (
 	"context"
 	"errors"
-	"runtime"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -374,7 +374,7 @@ func TestAPanicEndsNobodyElsesGoroutine(t *testing.T) {
 		want  string
 	}{
 		"loader":  {func(context.Context, []*load.Key) error { panic("boom") }, false, "panic: boom"},
-		"Goexit":  {func(context.Context, []*load.Key) error { runtime.Goexit(); return nil }, false, load.ErrGoexit.Error()},
+		"Goexit":  {func(context.Context, []*load.Key) error { goruntime.Goexit(); return nil }, false, load.ErrGoexit.Error()},
 		"decoder": {storetest.Returns("v"), true, "panic: decode"},
 	} {
 		t.Run(name, func(t *testing.T) {

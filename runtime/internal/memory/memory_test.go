@@ -2,7 +2,7 @@ package memory_test
 
 import (
 	"errors"
-	"runtime"
+	goruntime "runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -189,7 +189,7 @@ func TestAPutThatRacesAnInvalidationKeepsNothingOlder(t *testing.T) {
 		now := source.Add(1)
 		remove(s, "k")
 		for range 100 { // until something is kept again
-			runtime.Gosched()
+			goruntime.Gosched()
 			if it := s.Memory.Find("k", hash); it != nil {
 				kept++
 				if v, _ := strconv.ParseInt(it.Value.(string), 10, 64); v < now {

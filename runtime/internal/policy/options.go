@@ -62,9 +62,20 @@ const (
 	Log
 )
 
-// Check refuses what no Policy can have. It is asked where options are given for long;
-// a single call is not refused for its options.
+// Check refuses what no Policy can have, where options are given for long. For those of a
+// single call see [Call.Check].
 func (o Options) Check() error {
+	if err := o.checkValues(); err != nil {
+		return err
+	}
+	if o.TTL.Given && o.TTL.Value <= 0 {
+		return fmt.Errorf("TTL %v is not positive", o.TTL.Value)
+	}
+	return nil
+}
+
+// checkValues refuses values that are wrong by themselves, but for the TTL.
+func (o Options) checkValues() error {
 	for _, d := range []struct {
 		name string
 		Opt[time.Duration]
@@ -90,9 +101,6 @@ func (o Options) Check() error {
 	}
 	if o.InvalidationErrors.Value > Log {
 		return fmt.Errorf("InvalidationErrors %d is neither Report nor Log", o.InvalidationErrors.Value)
-	}
-	if o.TTL.Given && o.TTL.Value <= 0 {
-		return fmt.Errorf("TTL %v is not positive", o.TTL.Value)
 	}
 	return nil
 }

@@ -2,7 +2,7 @@ package remote_test
 
 import (
 	"errors"
-	"runtime"
+	goruntime "runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -93,7 +93,7 @@ func TestATagThatChangesDuringTheLoadIsNoticed(t *testing.T) {
 			if got := w.changed(t); got != test.want {
 				t.Errorf("changed: %v, want %v", got, test.want)
 			}
-			runtime.KeepAlive(keep)
+			goruntime.KeepAlive(keep)
 		})
 	}
 }

@@ -174,6 +174,18 @@ func (c *Cache) at(key any) (*Binding, string, error) {
 	return b, full, err
 }
 
+// checkCall refuses the options of a call that a method has no use for, or that are wrong.
+// A nil call has none.
+func (c *Cache) checkCall(m policy.Method, call *policy.Call) error {
+	if call == nil {
+		return nil
+	}
+	if err := call.Check(m); err != nil {
+		return fmt.Errorf("cachegen: %s of %s: %w", call.NameOf(m), c.Label(), err)
+	}
+	return nil
+}
+
 // tags returns the tags of a key and of a call.
 func (c *Cache) tags(key any, call *policy.Call) []string {
 	var given []string
@@ -191,7 +203,11 @@ func (b *Binding) policyOf(call *policy.Call) policy.Policy {
 	if call == nil {
 		return b.Policy
 	}
-	return b.Policy.Apply(call.Options)
+	p := b.Policy.Apply(call.Options)
+	if call.Forever {
+		p.TTL = policy.Forever
+	}
+	return p
 }
 
 // Own returns v, or a copy that shares no memory with it where callers must not share

@@ -24,6 +24,9 @@ func (c *Cache) GetOrSet(ctx context.Context, key any, loader Loader, call *poli
 	if loader == nil {
 		return nil, fmt.Errorf("cachegen: GetOrSet of %s: the loader is nil", c.Label())
 	}
+	if err := c.checkCall(policy.GetOrSet, call); err != nil {
+		return nil, err
+	}
 	if b.Function.Disabled.Load() {
 		return loader(load.WithoutLoad(ctx))
 	}
@@ -90,6 +93,9 @@ func (c *Cache) returned(b *Binding, key string, err error) (any, error) {
 // that.
 func (c *Cache) Get(ctx context.Context, key any, call *policy.Call) (v any, ok bool, err error) {
 	b, full, err := c.at(key)
+	if err == nil {
+		err = c.checkCall(policy.Get, call)
+	}
 	if err != nil {
 		return nil, false, err
 	}
@@ -108,7 +114,8 @@ func (b *Binding) get(ctx context.Context, queries []load.Query, call *policy.Ca
 	// What memory keeps of the shared tier's entries follows the cache's own policy: a read
 	// that does not load does not change it.
 	rq := load.Request{Kind: b.Kind, Policy: b.Policy}
-	rq.Policy.SuppressL2Errors = b.policyOf(call).SuppressL2Errors
+	p := b.policyOf(call)
+	rq.Policy.SuppressL2Errors, rq.Policy.BatchMax = p.SuppressL2Errors, p.BatchMax
 	return b.Lookups.Get(ctx, &rq, queries, call != nil && call.AllowStale)
 }
 
@@ -131,6 +138,9 @@ func (c *Cache) Missing(ctx context.Context, key any) (bool, error) {
 // Set stores a value under key.
 func (c *Cache) Set(ctx context.Context, key, v any, call *policy.Call) error {
 	b, full, err := c.at(key)
+	if err == nil {
+		err = c.checkCall(policy.Set, call)
+	}
 	if err != nil {
 		return err
 	}
