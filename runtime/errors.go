@@ -141,8 +141,13 @@ type InvalidationError struct {
 }
 
 // Error names the operation, the store, the first targets and the cause, as that of a [LoadError].
+// With a Function it says that the function has done its work.
 func (e *InvalidationError) Error() string {
-	return fmt.Sprintf("cachegen: %s %s in store %s: %v", e.Op, keytext.ShowAll(e.Targets), e.Store, e.Err)
+	done := ""
+	if e.Function != "" {
+		done = e.Function + " has done its work, but the cache failed: "
+	}
+	return fmt.Sprintf("cachegen: %s%s %s in store %s: %v", done, e.Op, keytext.ShowAll(e.Targets), e.Store, e.Err)
 }
 
 // Unwrap returns the cause.
