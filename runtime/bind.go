@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/cachegen/cachegen/runtime/internal/policy"
+	"github.com/cachegen/cachegen/runtime/internal/registry"
 	"github.com/cachegen/cachegen/runtime/internal/untyped"
 )
 
@@ -33,13 +34,22 @@ func (s Stores) BindUntyped(c *untyped.Cache) error {
 
 // openAdHoc declares a zero cache for ad-hoc keys and binds it. key and value are nil
 // pointers to its types.
-func openAdHoc(c *untyped.Cache, in Keyspace, key, value any, options []Option) error {
-	if in == nil {
-		in = (*Store)(nil)
+func openAdHoc(c *untyped.Cache, in any, name string, key, value any, options []Option) error {
+	var s *Store
+	var namespace []string
+	switch in := in.(type) {
+	case *Store:
+		s = in
+	case *Namespace:
+		if in != nil {
+			s, namespace = in.store, in.path
+		}
 	}
-	s, namespace := in.keyspace()
-	if s == nil {
+	switch {
+	case s == nil:
 		return fmt.Errorf("%w: NewCache was given nil instead of a store or a namespace", ErrUnknownStore)
+	case name == "":
+		return errors.New("cachegen: new cache: the name is empty")
 	}
 	d := untyped.Definition{KeyType: reflect.TypeOf(key).Elem(), ValueType: reflect.TypeOf(value).Elem()}
 	for _, o := range options {
@@ -74,17 +84,25 @@ func (s *Store) bind(c *untyped.Cache, namespace []string, defined bool) error {
 		}
 		o.applyToCall(&given)
 	}
-	set := s.set.Load()
-	fn, p := set.functions().Open(d.Name, s.policy(set).Apply(given.Options)) // NewStores has checked overrides
-	if err := errors.Join(given.Options.Check(), p.Check()); err != nil {
+	s.mu.Lock() // the defaults stay until the cache is open
+	defer s.mu.Unlock()
+	base, codec := s.given()
+	p := base.Apply(given.Options)
+	err := errors.Join(given.Options.Check(), p.Check())
+	var fn *registry.Function
+	if err == nil {
+		fn, err = s.functions.Open(d.Name, p)
+	}
+	if err != nil {
 		return fmt.Errorf("cachegen: open %s in store %s: %w", c.Label(), s.Name(), err)
 	}
-	codec := s.codec(set)
+	isDefault := codec == MsgPack()
 	prefix := d.Entries(namespace).KeyPrefix(s.rooms.Prefix)
-	if err := errors.Join(c.CheckValue(codec == MsgPack), s.patterns.Claim(prefix, d.Pattern, d.FullName(), d.ValueType, defined)); err != nil {
+	if err := errors.Join(c.CheckValue(isDefault), s.patterns.Claim(prefix, d.Pattern, d.FullName(), d.ValueType, defined)); err != nil {
 		return fmt.Errorf("cachegen: open %s in store %s: %w", c.Label(), s.Name(), err)
 	}
-	c.Attach(&untyped.Binding{Store: s.rooms, Policy: p, Namespace: namespace, Function: fn, Owner: s, Partial: partial}, codec, codec == MsgPack)
+	s.opened = c.Label()
+	c.Attach(&untyped.Binding{Store: s.rooms, Policy: p, Namespace: namespace, Function: fn, Owner: s, Partial: partial}, codec, isDefault)
 	return nil
 }
 

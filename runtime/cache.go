@@ -20,16 +20,16 @@ import (
 // cached function of a program.
 type Cache[K comparable, V any] struct{ untyped untyped.Cache }
 
-// NewCache returns a cache for ad-hoc keys in a store or namespace. K is a string
+// NewCache returns a cache for ad-hoc keys in a store or namespace. The name must not be empty. K is a string
 // type, an integer type, or one with AppendText (see encoding.TextAppender) or
 // MarshalText. AppendText must append: every method fails if AppendText drops or changes
 // the bytes that it is given. A string is the whole text of the key: its colons separate
 // nothing.
 // NewCache fails if values of type V would not come back from the default codec as they were
 // stored, or if another ad-hoc cache with the same keys has values of another type.
-func NewCache[K comparable, V any](in Keyspace, options ...Option) (*Cache[K, V], error) {
+func NewCache[K comparable, V any, S *Store | *Namespace](in S, name string, options ...Option) (*Cache[K, V], error) {
 	c := new(Cache[K, V])
-	if err := openAdHoc(&c.untyped, in, (*K)(nil), (*V)(nil), options); err != nil {
+	if err := openAdHoc(&c.untyped, in, name, (*K)(nil), (*V)(nil), options); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -212,9 +212,8 @@ func (c *Cache[K, V]) DeleteMany(ctx context.Context, keys ...K) error {
 	return c.untyped.Delete(ctx, typed.Box(keys)...)
 }
 
-// Invalidate removes keys, and every entry of the cache's store that has one of tags, at once:
-// in as many round trips as the tags alone take, and in one [L2Timeout]. Without keys it is as
-// [Store.DeleteByTag], without tags as [Cache.DeleteMany], without either there is nothing to do.
+// Invalidate is [Cache.DeleteMany] of keys and [Store.DeleteByTag] of tags at once: in one
+// [L2Timeout], and in as many round trips as the tags alone take. Either may be empty.
 //
 //go:noinline
 func (c *Cache[K, V]) Invalidate(ctx context.Context, keys []K, tags []Tag) error {

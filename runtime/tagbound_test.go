@@ -33,7 +33,7 @@ func TestAValueWithTooManyTagsIsNotKept(t *testing.T) {
 		"of the loader": func(c *runtime.Cache[int, int], n int, loads *int) error {
 			_, err := c.GetOrSet(context.Background(), 1, func(ctx context.Context) (int, error) {
 				*loads++
-				runtime.Entry(ctx).SetTags(manyTags(n)...)
+				runtime.EntryOf(ctx).SetTags(manyTags(n)...)
 				return 7, nil
 			})
 			return err

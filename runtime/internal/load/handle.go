@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/flight"
@@ -121,24 +122,12 @@ func (h *Handle) Fail(err error) {
 	})
 }
 
-// A Reason says why there is a value although it is being loaded.
-type Reason uint8
-
-// The reasons. They are documented in package runtime.
-const (
-	NoValue Reason = iota
-	Elapsed
-	Due
-	Invalidated
-	Unconfirmed
-)
-
 // Stale returns the value that is served if the load fails, and why it is being loaded all
-// the same; NoValue if there is none.
-func (h *Handle) Stale() (value any, why Reason) {
+// the same; event.NoValue if there is none.
+func (h *Handle) Stale() (value any, why event.Reason) {
 	it, why := h.stale()
 	if it == nil {
-		return nil, NoValue
+		return nil, event.NoValue
 	}
 	if h.copy != nil {
 		return h.copy(it.Value), why
@@ -146,7 +135,7 @@ func (h *Handle) Stale() (value any, why Reason) {
 	return it.Value, why
 }
 
-func (h *Handle) stale() (it *entry.Item, why Reason) {
+func (h *Handle) stale() (it *entry.Item, why event.Reason) {
 	h.do(func() {
 		if h.key == nil {
 			return
@@ -164,7 +153,7 @@ func (h *Handle) stale() (it *entry.Item, why Reason) {
 // an invalidation is not undone.
 func (h *Handle) NotModified() bool {
 	it, why := h.stale()
-	if why != Elapsed && why != Due {
+	if why != event.Elapsed && why != event.Due {
 		return false
 	}
 	h.do(func() { h.notModified = it })
@@ -172,21 +161,21 @@ func (h *Handle) NotModified() bool {
 }
 
 // reason says why a key with a fallback is being loaded.
-func (f Fallback) reason() Reason {
+func (f Fallback) reason() event.Reason {
 	it, t := f.Item, clock.Now()
 	if it.Expired {
-		return Invalidated
+		return event.Invalidated
 	}
 	for _, ref := range it.Stamps {
 		if current, _, ok := ref.Cell.Current(); !ok || current != ref.Value {
-			return Invalidated
+			return event.Invalidated
 		}
 	}
 	switch {
 	case f.Unconfirmed:
-		return Unconfirmed
+		return event.Unconfirmed
 	case t < it.FreshUntil:
-		return Due
+		return event.Due
 	}
-	return Elapsed
+	return event.Elapsed
 }

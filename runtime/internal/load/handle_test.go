@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cachegen/cachegen/runtime/event"
+
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
@@ -81,14 +83,14 @@ func TestAHandleTakesNothingOnceItsLoaderHasReturned(t *testing.T) {
 		h.Change(func(*policy.Call) { t.Error("it was changed") })
 		h.Skip()
 		h.Fail(errDown)
-		if _, why := h.Stale(); why != load.NoValue || h.NotModified() {
+		if _, why := h.Stale(); why != event.NoValue || h.NotModified() {
 			t.Error(why)
 		}
 		var none *load.Handle
 		none.Change(func(*policy.Call) { t.Error("a nil handle was changed") })
 		none.Skip()
 		none.Fail(errDown)
-		if v, why := none.Stale(); v != nil || why != load.NoValue || none.NotModified() {
+		if v, why := none.Stale(); v != nil || why != event.NoValue || none.NotModified() {
 			t.Error(v, why)
 		}
 	})
@@ -99,18 +101,18 @@ func TestAHandleTakesNothingOnceItsLoaderHasReturned(t *testing.T) {
 func TestALoaderIsToldWhyItsValueIsLoadedAgain(t *testing.T) {
 	for name, test := range map[string]struct {
 		stale    func(*storetest.Store, *entry.Item) *entry.Item
-		why      load.Reason
+		why      event.Reason
 		accepted bool
 	}{
-		"none":    {func(*storetest.Store, *entry.Item) *entry.Item { return nil }, load.NoValue, false},
-		"due":     {func(_ *storetest.Store, it *entry.Item) *entry.Item { return it }, load.Due, true},
-		"elapsed": {func(_ *storetest.Store, it *entry.Item) *entry.Item { time.Sleep(time.Hour); return it }, load.Elapsed, true},
-		"expired": {func(_ *storetest.Store, it *entry.Item) *entry.Item { return it.ExpiredCopy(clock.Now()) }, load.Invalidated, false},
+		"none":    {func(*storetest.Store, *entry.Item) *entry.Item { return nil }, event.NoValue, false},
+		"due":     {func(_ *storetest.Store, it *entry.Item) *entry.Item { return it }, event.Due, true},
+		"elapsed": {func(_ *storetest.Store, it *entry.Item) *entry.Item { time.Sleep(time.Hour); return it }, event.Elapsed, true},
+		"expired": {func(_ *storetest.Store, it *entry.Item) *entry.Item { return it.ExpiredCopy(clock.Now()) }, event.Invalidated, false},
 		"by tag": {func(s *storetest.Store, it *entry.Item) *entry.Item {
 			s.Stamps.Change("t:x", true, false)
 			return it
-		}, load.Invalidated, false},
-		"unconfirmed": {func(_ *storetest.Store, it *entry.Item) *entry.Item { return it }, load.Unconfirmed, false},
+		}, event.Invalidated, false},
+		"unconfirmed": {func(_ *storetest.Store, it *entry.Item) *entry.Item { return it }, event.Unconfirmed, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -120,7 +122,7 @@ func TestALoaderIsToldWhyItsValueIsLoadedAgain(t *testing.T) {
 				old := test.stale(s, s.Item(kind, "k", "old", hour, "x"))
 				rq := load.Request{Kind: kind, Policy: hour, ForceFresh: true, Load: with(func(h *load.Handle) {
 					v, why := h.Stale()
-					if why != test.why || (v == "copy of old") != (why != load.NoValue) {
+					if why != test.why || (v == "copy of old") != (why != event.NoValue) {
 						t.Errorf("%v, %v, want %v", v, why, test.why)
 					}
 					if h.NotModified() != test.accepted {
@@ -131,7 +133,7 @@ func TestALoaderIsToldWhyItsValueIsLoadedAgain(t *testing.T) {
 				if test.accepted {
 					want = "old"
 				}
-				instead := load.Fallback{Item: old, Unconfirmed: test.why == load.Unconfirmed, OnlyOnFailure: true}
+				instead := load.Fallback{Item: old, Unconfirmed: test.why == event.Unconfirmed, OnlyOnFailure: true}
 				if v, err := beginInstead(t.Context(), s, rq, instead, "k").result(); v != want || err != nil {
 					t.Error(v, err)
 				}
@@ -143,7 +145,7 @@ func TestALoaderIsToldWhyItsValueIsLoadedAgain(t *testing.T) {
 		})
 	}
 	many := load.Request{Load: with(func(h *load.Handle) {
-		if _, why := h.Stale(); why != load.NoValue {
+		if _, why := h.Stale(); why != event.NoValue {
 			t.Error("a load of many keys is told of one:", why)
 		}
 	})}
@@ -226,9 +228,9 @@ func TestATimeoutIsADeadlineThatWasExceeded(t *testing.T) {
 
 func TestAFailureIsToldToOnLoadErrorAndTheHooks(t *testing.T) {
 	s := storetest.New(t, store.Config{L1: storetest.L1()})
-	var told []policy.LoadFailure
+	var told []*event.LoadError
 	rq := load.Request{Kind: s.Kind("a.Load"), Policy: hour, Load: storetest.Fails(errDown)}
-	rq.Policy.OnLoadError = func(f policy.LoadFailure) { told = append(told, f) }
+	rq.Policy.OnLoadError = func(f *event.LoadError) { told = append(told, f) }
 	_, _ = begin(t.Context(), s, rq, "a", "b").result()
 	if len(told) != 1 || told[0].Store != "test" || told[0].Cache != "a.Load" || told[0].Err != errDown || told[0].Background || !slices.Equal(told[0].Keys, []string{"a", "b"}) {
 		t.Errorf("%+v", told)
@@ -287,7 +289,7 @@ func TestNothingIsKeptUnderOptionsThatAreWrong(t *testing.T) {
 		"one of the options is nil":    func(c *policy.Call) { c.Nil = true },
 		"L1TTL 1h0m0s is above":        func(c *policy.Call) { c.L1TTL, c.TTL = policy.Some(time.Hour), policy.Some(time.Minute) },
 		"AllowStale has no meaning":    func(c *policy.Call) { c.AllowStale = true },
-		"RefreshAtPercent 100 is not":  func(c *policy.Call) { c.Refresh = policy.Some(policy.Span{Percent: 100}) },
+		"RefreshPercent 100 is not":    func(c *policy.Call) { c.Refresh = policy.Some(policy.Span{Percent: 100}) },
 		"SkipBusNotify has no meaning": func(c *policy.Call) { c.SkipBusNotify = policy.Some(true) },
 	} {
 		t.Run(want, func(t *testing.T) {

@@ -113,7 +113,7 @@ var callOptions = []callOption{
 		read: storesNothing,
 	},
 	{
-		name: "RefreshAtPercent", given: func(c *Call) bool { return c.Refresh.Value.Percent != 0 },
+		name: "RefreshPercent", given: func(c *Call) bool { return c.Refresh.Value.Percent != 0 },
 		at:   storing,
 		load: isForever, set: isForever, read: storesNothing,
 	},

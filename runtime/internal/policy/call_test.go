@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cachegen/cachegen/runtime/event"
 )
 
 // every returns a call that gives the option of that name.
@@ -15,10 +17,10 @@ func every(name string) *Call {
 		"Timeout": {Options: Options{SoftTimeout: minute}}, "HardTimeout": {Options: Options{HardTimeout: minute}},
 		"LockTimeout": {Options: Options{LockTimeout: minute}}, "ErrorTTL": {Options: Options{ErrorTTL: minute}},
 		"NotFoundTTL": {Options: Options{NotFoundTTL: minute}}, "L1TTL": {Options: Options{L1TTL: minute}},
-		"RefreshAfter": {Options: Options{Refresh: Some(Span{Time: time.Minute})}}, "RefreshAtPercent": {Options: Options{Refresh: Some(Span{Percent: 50})}},
+		"RefreshAfter": {Options: Options{Refresh: Some(Span{Time: time.Minute})}}, "RefreshPercent": {Options: Options{Refresh: Some(Span{Percent: 50})}},
 		"Jitter": {Options: Options{Jitter: Some(Span{Time: time.Minute})}}, "JitterPercent": {Options: Options{Jitter: Some(Span{Percent: 50})}},
 		"SuppressL2Errors": {Options: Options{SuppressL2Errors: Some(false)}}, "SkipL2Write": {Options: Options{SkipL2Write: Some(false)}},
-		"SkipBusNotify": {Options: Options{SkipBusNotify: Some(true)}}, "OnLoadError": {Options: Options{OnLoadError: Some[func(LoadFailure)](nil)}},
+		"SkipBusNotify": {Options: Options{SkipBusNotify: Some(true)}}, "OnLoadError": {Options: Options{OnLoadError: Some[func(*event.LoadError)](nil)}},
 		"BatchMax": {Options: Options{BatchMax: Some(0)}}, "Tags": {Tags: []string{}}, "ForceFresh": {ForceFresh: true}, "AllowStale": {AllowStale: true},
 		"InvalidationErrors": {Options: Options{InvalidationErrors: Some(Log)}},
 	}[name]
@@ -31,7 +33,7 @@ func TestAnOptionIsTakenWhereItHasAMeaningAndNowhereElse(t *testing.T) {
 	mortal := "GetOrSet GetOrSetMany Set SetOptions"
 	loading := "GetOrSet GetOrSetForever GetOrSetMany"
 	for name, methods := range map[string]string{
-		"TTL": mortal, "Jitter": mortal, "JitterPercent": mortal, "RefreshAtPercent": mortal,
+		"TTL": mortal, "Jitter": mortal, "JitterPercent": mortal, "RefreshPercent": mortal,
 		"Grace": storing, "RefreshAfter": storing, "L1TTL": storing, "NotFoundTTL": storing, "SkipL2Write": storing, "Tags": storing,
 		"GraceBackoff": loading + " SetOptions", "ErrorTTL": loading + " SetOptions",
 		"Timeout": loading, "HardTimeout": loading, "LockTimeout": loading, "OnLoadError": loading, "ForceFresh": loading,
@@ -97,7 +99,7 @@ func TestACallIsRefusedForWhatNoCallCanMean(t *testing.T) {
 		"TTL -1s is negative":                     {TTL: Some(-time.Second)},
 		"ErrorTTL -1s is negative":                {ErrorTTL: Some(-time.Second)},
 		"JitterPercent 100 is not":                {Jitter: Some(Span{Percent: 100})},
-		"RefreshAtPercent -1 is not":              {Refresh: Some(Span{Percent: -1})},
+		"RefreshPercent -1 is not":                {Refresh: Some(Span{Percent: -1})},
 		"HardTimeout 1s is not above Timeout 1s":  {HardTimeout: second, SoftTimeout: second},
 		"L1TTL 1m0s is above the TTL 1s":          {TTL: second, L1TTL: Some(time.Minute)},
 		"RefreshAfter 1s is not below the TTL 1s": {TTL: second, Refresh: Some(Span{Time: time.Second})},

@@ -22,16 +22,16 @@ func TestALevelThatIsSilentLeavesAnOptionToTheNext(t *testing.T) {
 
 func TestContradictionsAreRefused(t *testing.T) {
 	for want, o := range map[string]Options{
-		"InvalidationErrors 2 is neither Report nor Log": {InvalidationErrors: Some(Errors(2))},
-		"Grace -1ns is negative":                         {Grace: Some(time.Duration(-1))},
-		"RefreshAtPercent 100 is not":                    {Refresh: Some(Span{Percent: 100})},
-		"BatchMax -1 is negative":                        {BatchMax: Some(-1)},
-		"TTL 0s is not positive":                         {TTL: Some(time.Duration(0))},
-		"HardTimeout 2s is not above Timeout 2s":         {SoftTimeout: Some(2 * time.Second), HardTimeout: Some(2 * time.Second)},
-		"L1TTL 1h0m0s is above the TTL 1m0s":             {TTL: Some(time.Minute), L1TTL: Some(time.Hour)},
-		"RefreshAfter 1m0s is not below the TTL 1m0s":    {TTL: Some(time.Minute), Refresh: Some(Span{Time: time.Minute})},
-		"TTL 1m0s is not above Jitter 1h0m0s":            {TTL: Some(time.Minute), Jitter: Some(Span{Time: time.Hour})},
-		"JitterPercent -5 is not from 1 to 99, nor 0":    {Jitter: Some(Span{Percent: -5})},
+		"Grace -1ns is negative":                      {Grace: Some(time.Duration(-1))},
+		"RefreshPercent 100 is not":                   {Refresh: Some(Span{Percent: 100})},
+		"BatchMax -1 is negative":                     {BatchMax: Some(-1)},
+		"TTL 0s is not positive":                      {TTL: Some(time.Duration(0))},
+		"HardTimeout 2s is not above Timeout 2s":      {SoftTimeout: Some(2 * time.Second), HardTimeout: Some(2 * time.Second)},
+		"L1TTL 1h0m0s is above the TTL 1m0s":          {TTL: Some(time.Minute), L1TTL: Some(time.Hour)},
+		"RefreshAfter 1m0s is not below the TTL 1m0s": {TTL: Some(time.Minute), Refresh: Some(Span{Time: time.Minute})},
+		"TTL 1m0s is not above Jitter 1h0m0s":         {TTL: Some(time.Minute), Jitter: Some(Span{Time: time.Hour})},
+		"JitterPercent -5 is not from 1 to 99, nor 0": {Jitter: Some(Span{Percent: -5})},
+		"InvalidationErrors 2 is neither":             {InvalidationErrors: Some(Errors(2))},
 	} {
 		err := o.Check()
 		if err == nil {

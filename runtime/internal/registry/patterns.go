@@ -13,6 +13,7 @@ type Patterns struct {
 	mu     sync.Mutex
 	owners map[string]patternOwner
 	types  map[string]reflect.Type // of values, by prefix
+	adHoc  map[string]adHocTypes   // by prefix
 }
 
 // maxTypes is how many prefixes' types are remembered: a program may make namespaces

@@ -40,7 +40,7 @@ type Cache struct {
 type Binding struct {
 	*store.Store
 	Kind      *entry.Kind
-	Policy    policy.Policy
+	Policy    policy.Policy // without what a program gives the function; see policyOf
 	Namespace []string
 	Function  *registry.Function
 	// Owner is the *runtime.Store, which this package cannot name.
@@ -200,10 +200,11 @@ func (c *Cache) tags(key any, call *policy.Call) []string {
 
 // policyOf returns what holds for a call.
 func (b *Binding) policyOf(call *policy.Call) policy.Policy {
+	p := b.Function.Policy(b.Policy)
 	if call == nil {
-		return b.Policy
+		return p
 	}
-	p := b.Policy.Apply(call.Options)
+	p = p.Apply(call.Options)
 	if call.Forever {
 		p.TTL = policy.Forever
 	}

@@ -113,7 +113,7 @@ func (b *Binding) get(ctx context.Context, queries []load.Query, call *policy.Ca
 	}
 	// What memory keeps of the shared tier's entries follows the cache's own policy: a read
 	// that does not load does not change it.
-	rq := load.Request{Kind: b.Kind, Policy: b.Policy}
+	rq := load.Request{Kind: b.Kind, Policy: b.policyOf(nil)}
 	p := b.policyOf(call)
 	rq.Policy.SuppressL2Errors, rq.Policy.BatchMax = p.SuppressL2Errors, p.BatchMax
 	return b.Lookups.Get(ctx, &rq, queries, call != nil && call.AllowStale)
@@ -157,7 +157,8 @@ func (c *Cache) Pull(ctx context.Context, key any) (v any, ok bool, err error) {
 	if err != nil || b.Function.Disabled.Load() {
 		return nil, false, err
 	}
-	it, err := b.Invalidate.Pull(ctx, b.Kind, &b.Policy, full)
+	p := b.policyOf(nil)
+	it, err := b.Invalidate.Pull(ctx, b.Kind, &p, full)
 	if it == nil || !c.definition.Fits(it.Value) {
 		return nil, false, err
 	}
@@ -186,7 +187,10 @@ func (c *Cache) Invalidate(ctx context.Context, keys []any, tags []string) error
 }
 
 // mode is how the cache's entries are changed.
-func (b *Binding) mode() invalidate.Mode { return invalidate.ModeOf(&b.Policy) }
+func (b *Binding) mode() invalidate.Mode {
+	p := b.policyOf(nil)
+	return invalidate.ModeOf(&p)
+}
 
 // each resolves keys and hands those that have a text to do, so that one bad key does not
 // keep the others from being invalidated.
