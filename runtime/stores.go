@@ -12,8 +12,9 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/registry"
 )
 
-// Stores are the stores of a program by name, one of them the default. Copies
-// share everything. The zero Stores has none, and no cache can be opened on it.
+// Stores are the stores of a program, by name; one of them is the default. A Stores is a handle:
+// copies share everything. [OpenStore] and [NewStores] make it. Its methods may be called by several
+// goroutines.
 type Stores struct{ set *storeSet }
 
 // A storeSet is what copies of one Stores share. Only functions changes.
@@ -115,7 +116,7 @@ func (s Stores) sorted() []*Store {
 	return all
 }
 
-// Use returns the store of that name, or the default for "". An unknown name is
+// Use returns the store of that name, or the default store for "". For an unknown name it returns
 // [ErrUnknownStore].
 func (s Stores) Use(name string) (*Store, error) {
 	if s.set == nil {
@@ -130,18 +131,18 @@ func (s Stores) Use(name string) (*Store, error) {
 	return nil, fmt.Errorf("%w %q: there are [%s]", ErrUnknownStore, name, strings.Join(slices.Sorted(maps.Keys(s.set.byName)), " "))
 }
 
-// Default returns the default store; nil on the zero Stores.
+// Default returns the default store.
 func (s Stores) Default() *Store {
 	store, _ := s.Use("")
 	return store
 }
 
-// Ready waits for every store. See [Store.Ready].
+// Ready waits until every store is ready: see [Store.Ready].
 func (s Stores) Ready(ctx context.Context) error {
 	return s.each(func(store *Store) error { return store.Ready(ctx) })
 }
 
-// Close closes every store. See [Store.Close].
+// Close closes every store: see [Store.Close].
 func (s Stores) Close(ctx context.Context) error {
 	return s.each(func(store *Store) error { return store.Close(ctx) })
 }

@@ -12,8 +12,9 @@
 //
 // in a package, or with ./... at the root of a module. For each source file with
 // directives, user_repo.go, one file is written next to it, user_repo_cachegen.go. Such
-// files are removed when there is nothing left to generate. A package with a problem keeps
-// the files that it has. The flags are
+// files are removed when there is nothing left to generate; but in a run of go generate, which opens them
+// afterwards, they are left without code, and the next run by hand removes them. A package with a problem
+// keeps the files that it has. The flags are
 //
 //	-C dir      change to dir first
 //	-check      write nothing; print what is out of date as a diff

@@ -95,7 +95,7 @@ func NewL2(options L2Options) *L2 {
 	}
 }
 
-// Err implements [drivers.Checker]: it returns why the options are unusable, or nil.
+// Err returns why the tier cannot be used, or nil. See [drivers.Checker].
 func (d *L2) Err() error { return d.err }
 
 // Close implements [drivers.L2]: later operations fail with [drivers.ErrClosed]. The items

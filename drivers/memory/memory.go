@@ -99,7 +99,7 @@ func New(options Options) *Driver {
 	return d
 }
 
-// Err implements [drivers.Checker]: it returns why the options are unusable, or nil.
+// Err returns why the driver cannot be used, or nil. See [drivers.Checker].
 func (d *Driver) Err() error { return d.err }
 
 // Get implements [drivers.L1]: it returns the item of hash, or nil.

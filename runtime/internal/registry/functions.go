@@ -116,7 +116,11 @@ func (f *Functions) CheckOptions(name string, options policy.Options) error {
 func (f *Functions) SetOptions(name string, options policy.Options) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.overrides = append(f.overrides, override{name, options})
+	if last := len(f.overrides) - 1; last >= 0 && f.overrides[last].name == name { // as when they are set again and again
+		f.overrides[last].options = f.overrides[last].options.Merge(options)
+	} else {
+		f.overrides = append(f.overrides, override{name, options})
+	}
 	for _, full := range f.matching(name) {
 		fn := f.byName[full]
 		var given policy.Options
