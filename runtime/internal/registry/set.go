@@ -17,8 +17,12 @@ type Set struct {
 }
 
 // SetOptions gives options to the functions that a name matches in all stores, and to those that
-// will be opened. It fails, and changes nothing, if they contradict those of an open cache.
+// will be opened. It fails, and changes nothing, if they contradict each other or
+// those of an open cache.
 func (s *Set) SetOptions(name string, options policy.Options) error {
+	if err := policy.CheckOptions(options); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range s.Of {
