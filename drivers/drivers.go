@@ -23,8 +23,8 @@
 //	any       Checker         CheckerOf         report unusable options
 //	any       ReadyChecker    ReadyCheckerOf    ask the servers whether they can be used
 //
-// Do not ask with a type assertion. A driver can stand in front of another one, as that of
-// package compress does. Such a driver has the methods of every capability, but it has a
+// Do not ask with a type assertion. A driver can stand in front of another one, as the driver
+// of package compress does. Such a driver has the methods of every capability, but it has a
 // capability only if the driver behind it has the capability too. The functions ask all of
 // them. See [Wrapper].
 //

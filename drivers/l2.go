@@ -114,7 +114,7 @@ type Leaser interface {
 	// FillMany stores each item whose lease token has, and ends the lease, atomically for each
 	// key. It returns, for each item, whether it was stored.
 	FillMany(ctx context.Context, items []Item, token string) ([]bool, error)
-	// ReleaseMany ends the leases of keys that token has, and leaves those of other tokens.
+	// ReleaseMany ends the leases of keys that token has. Leases of other tokens stay.
 	ReleaseMany(ctx context.Context, keys []string, token string) error
 }
 

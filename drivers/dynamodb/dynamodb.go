@@ -4,7 +4,7 @@
 //	client := awsdynamodb.NewFromConfig(config)
 //	tier := dynamodb.New(client, dynamodb.Options{Table: "cache"})
 //	if err := tier.CreateTable(ctx); err != nil { … } // or create it with the rest of the infrastructure
-//	store, err := runtime.NewStore("main", runtime.L2(tier))
+//	stores, err := runtime.OpenStore("main", runtime.L2(tier))
 //
 // Here and in the examples, awsdynamodb is the name under which
 // github.com/aws/aws-sdk-go-v2/service/dynamodb is imported, because both packages are called
@@ -46,8 +46,8 @@
 // Reads are strongly consistent, which costs twice as much as the reads that DynamoDB makes by
 // default. In a global table they are consistent within one region only.
 //
-// A TTL is rounded up to a millisecond, and ends by the clock of the process that reads: if
-// two clocks differ by a second, so does the end of the TTL. An expired item is absent at
+// A TTL is rounded up to a millisecond, and ends by the clock of the process that reads: where
+// clocks differ by a second, a TTL ends a second sooner or later. An expired item is absent at
 // once. DynamoDB removes it some time later, if Time to Live is enabled. If the key has a
 // lease then, the lease is lost too, which costs one more load.
 //
@@ -122,7 +122,8 @@ var tableName = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`)
 // New returns a shared tier on client. New does not connect.
 //
 // If client is nil, or an option is wrong, the driver cannot be used: every operation fails,
-// [Driver.Err] returns the reason, and runtime.NewStore returns it as its error.
+// [Driver.Err] returns the reason, and runtime.OpenStore and runtime.NewStore return it as
+// their error.
 func New(client *awsdynamodb.Client, options Options) *Driver {
 	d := &Driver{
 		client: client,

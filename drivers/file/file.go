@@ -1,7 +1,7 @@
 // Package file is a shared tier in a directory, for the processes of one machine. The items
 // stay when the processes end, so that a program starts with a warm cache.
 //
-//	store, err := runtime.NewStore("main", runtime.L2(file.New("/var/cache/app", file.Options{})))
+//	stores, err := runtime.OpenStore("main", runtime.L2(file.New("/var/cache/app", file.Options{})))
 //
 // Each key is a file, in one of 256 directories, which are called shards. The name of the file
 // has a hash and the beginning of the key. The file holds the whole key, which is compared,
@@ -31,7 +31,7 @@
 // write waits.
 //
 // An expired item is absent at once, but its file takes space until [Driver.Prune] or
-// Options.MaxSize removes it. Times are those of the clock of the machine. [Driver.Scan] and
+// Options.MaxSize removes it. The driver uses the clock of the machine. [Driver.Scan] and
 // [Driver.DeletePrefix] list the names of all files, and open the files whose keys can have
 // the prefix. Prune reads all files.
 //
@@ -117,7 +117,8 @@ const maxBusy = 64
 // first write creates it if there is none.
 //
 // If dir is empty, or an option is wrong, the driver cannot be used: every operation fails,
-// [Driver.Err] returns the reason, and runtime.NewStore returns it as its error.
+// [Driver.Err] returns the reason, and runtime.OpenStore and runtime.NewStore return it as
+// their error.
 func New(dir string, options Options) *Driver {
 	d := &Driver{noSync: options.NoSync, others: options.AllowOthers, busy: make(chan struct{}, maxBusy)}
 	for i := range d.gates {

@@ -3,13 +3,14 @@
 // can use the same database through sqlx, GORM, Bun or ent; the package imports none of these.
 //
 //	db, err := sql.Open("mysql", os.Getenv("MYSQL_DSN"))
-//	store, err := runtime.NewStore("main", runtime.L2(mysql.New(db, mysql.Options{})))
+//	stores, err := runtime.OpenStore("main", runtime.L2(mysql.New(db, mysql.Options{})))
 //
 // # Concurrency
 //
-// A [Driver] may be used by many goroutines at once, and a table by many processes. Each
-// statement changes a key and its lease in one step; the database sees to it. In a Driver one
-// lock guards the prepared statements. It is not held during a call to the database.
+// A [Driver] may be used by many goroutines at once, and a table by many processes. A
+// statement changes a key and its lease together, and the database carries it out in one step.
+// In a Driver one lock guards the prepared statements. It is not held during a call to the
+// database.
 //
 // # Limits
 //
@@ -21,7 +22,7 @@
 // ([drivers.ErrRefused]). With interpolateParams the client library can double the size of a
 // value, so that a value is sure to fit only if it has half of the limit.
 //
-// Times are those of the clock of the database, so that the clocks of the processes need not
+// The driver uses the clock of the database, so that the clocks of the processes need not
 // agree. A TTL is rounded up to the next millisecond, plus one. An expired item is absent at
 // once, but its row takes space until [Driver.Prune] is called or its key is written. With
 // Options.PruneEvery the driver calls Prune in the background.
@@ -84,7 +85,8 @@ type Options struct {
 // when the driver is closed; close db after the driver.
 //
 // If db is nil, or an option is wrong, the driver cannot be used: every operation fails,
-// [Driver.Err] returns the reason, and runtime.NewStore returns it as its error.
+// [Driver.Err] returns the reason, and runtime.OpenStore and runtime.NewStore return it as
+// their error.
 func New(db *sql.DB, options Options) *Driver {
 	options.Table = cmp.Or(options.Table, DefaultTable)
 	options.BusyTimeout = cmp.Or(options.BusyTimeout, DefaultBusyTimeout)

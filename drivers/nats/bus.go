@@ -36,7 +36,8 @@ type BusOptions struct {
 	// closed by nats.go, which has an option PingInterval of its own.
 	//
 	// A listener can ask to be told of a loss sooner ([drivers.LossListener]). The listener of
-	// a store with a short StampTrust does. The server is then pinged more often.
+	// a store asks for it if runtime.StampTrust is short. The server is then pinged more
+	// often.
 	PingInterval time.Duration
 }
 
@@ -59,7 +60,8 @@ var (
 // close conn after the bus.
 //
 // If conn is nil, or an option is wrong, the bus cannot be used: every operation fails,
-// [Bus.Err] returns the reason, and runtime.NewStore returns it as its error.
+// [Bus.Err] returns the reason, and runtime.OpenStore and runtime.NewStore return it as their
+// error.
 func NewBus(conn *gonats.Conn, options BusOptions) *Bus {
 	o := options
 	o.Subject = cmp.Or(o.Subject, DefaultSubject)

@@ -2,7 +2,8 @@
 // uses a connection of github.com/nats-io/nats.go, which the program makes and closes.
 //
 //	conn, err := gonats.Connect("localhost", gonats.MaxReconnects(-1))
-//	store, err := runtime.NewStore("main",
+//	stores, err := runtime.OpenStore("main",
+//		runtime.L1(memory.New(memory.Options{MaxSize: "100mb"})),
 //		runtime.L2(nats.New(conn, nats.Options{})),
 //		runtime.Bus(nats.NewBus(conn, nats.BusOptions{})))
 //
@@ -44,8 +45,8 @@
 // A TTL is rounded up to a millisecond, and ends by the clock of the process that reads. An
 // expired item is absent at once. But the server keeps expired items, and a marker for each
 // deleted key, until [Driver.Prune] is called: call it regularly. Prune reads the headers of
-// all entries. Scan and DeletePrefix read those of the entries whose keys begin with the
-// prefix up to its last ":", and of those that have a SHA-256 as their name.
+// all entries. Scan and DeletePrefix read the headers of the entries whose keys begin with the
+// prefix up to its last ":", and of all entries that have a SHA-256 as their name.
 //
 // A call whose context has no deadline waits for each answer for up to five seconds. A write
 // whose context ends may still take effect. If the connection breaks at the moment when a
@@ -97,7 +98,7 @@ type Options struct {
 	// Memory stores the bucket in the memory of the servers, and not on their disks.
 	Memory bool
 	// MaxBytes is how many bytes the bucket may have. When it is full, writes fail, while
-	// reads and deletions go on. Zero is no bound but that of the server.
+	// reads and deletions go on. Zero sets no bound; the server may have one.
 	MaxBytes int64
 }
 
@@ -139,7 +140,8 @@ var (
 // closed; close conn after the driver.
 //
 // If conn is nil, or an option is wrong, the driver cannot be used: every operation fails,
-// [Driver.Err] returns the reason, and runtime.NewStore returns it as its error.
+// [Driver.Err] returns the reason, and runtime.OpenStore and runtime.NewStore return it as
+// their error.
 func New(conn *gonats.Conn, options Options) *Driver {
 	if options.Bucket == "" {
 		options.Bucket = DefaultBucket

@@ -4,15 +4,16 @@
 // database through sqlx, GORM, Bun or ent; the package imports none of these.
 //
 //	db, err := sql.Open("pgx", os.Getenv("DATABASE_URL"))
-//	store, err := runtime.NewStore("main", runtime.L2(postgres.New(db, postgres.Options{})))
+//	stores, err := runtime.OpenStore("main", runtime.L2(postgres.New(db, postgres.Options{})))
 //
 // The bus on LISTEN and NOTIFY is package pgxbus, which needs pgx.
 //
 // # Concurrency
 //
-// A [Driver] may be used by many goroutines at once, and a table by many processes. Each
-// statement changes a key and its lease in one step; the database sees to it. In a Driver one
-// lock guards the prepared statements. It is not held during a call to the database.
+// A [Driver] may be used by many goroutines at once, and a table by many processes. A
+// statement changes a key and its lease together, and the database carries it out in one step.
+// In a Driver one lock guards the prepared statements. It is not held during a call to the
+// database.
 //
 // # Limits
 //
@@ -23,7 +24,7 @@
 // A key and its value, or a key and both values of a swap, may have 256 MB together. What is
 // larger is refused ([drivers.ErrRefused]).
 //
-// Times are those of the clock of the database, so that the clocks of the processes need not
+// The driver uses the clock of the database, so that the clocks of the processes need not
 // agree. A TTL is rounded up to the next millisecond, plus one. An expired item is absent at
 // once, but its row takes space until [Driver.Prune] is called or its key is written. With
 // Options.PruneEvery the driver calls Prune in the background.
@@ -88,7 +89,8 @@ type Options struct {
 // when the driver is closed; close db after the driver.
 //
 // If db is nil, or an option is wrong, the driver cannot be used: every operation fails,
-// [Driver.Err] returns the reason, and runtime.NewStore returns it as its error.
+// [Driver.Err] returns the reason, and runtime.OpenStore and runtime.NewStore return it as
+// their error.
 func New(db *sql.DB, options Options) *Driver {
 	options.Table = cmp.Or(options.Table, DefaultTable)
 	options.BusyTimeout = cmp.Or(options.BusyTimeout, DefaultBusyTimeout)

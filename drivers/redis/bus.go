@@ -24,11 +24,12 @@ type BusOptions struct {
 	// that loses packets without a word is noticed within three intervals.
 	//
 	// A listener can ask to be told of a loss sooner ([drivers.LossListener]). The listener of
-	// a store with a short StampTrust does. The server is then pinged more often.
+	// a store asks for it if runtime.StampTrust is short. The server is then pinged more
+	// often.
 	PingInterval time.Duration
-	// Tracking makes the bus report the keys that any program changes on the server, such as
-	// redis-cli, to each [drivers.KeyListener], as far as they have its prefix. A store is
-	// such a listener, and drops the keys from its memory.
+	// Tracking makes the bus report keys that any program changes on the server, such as
+	// redis-cli. Each [drivers.KeyListener] is told of the keys that begin with its prefix. A
+	// store is such a listener: it drops the keys from its memory.
 	//
 	// The bus uses the client-side caching of the server for this (CLIENT TRACKING in
 	// broadcasting mode, Redis 6 and later). It has one more connection to each server that
@@ -63,7 +64,8 @@ var (
 // closed; close client after the bus.
 //
 // If client is nil, or an option is wrong, the bus cannot be used: every operation fails,
-// [Bus.Err] returns the reason, and runtime.NewStore returns it as its error.
+// [Bus.Err] returns the reason, and runtime.OpenStore and runtime.NewStore return it as their
+// error.
 func NewBus(client goredis.UniversalClient, options BusOptions) *Bus {
 	b := &Bus{client: client, ping: cmp.Or(options.PingInterval, DefaultPingInterval), track: options.Tracking}
 	var err error

@@ -4,7 +4,8 @@
 // Ring.
 //
 //	client := goredis.NewClient(&goredis.Options{Addr: "localhost:6379"})
-//	store, err := runtime.NewStore("main",
+//	stores, err := runtime.OpenStore("main",
+//		runtime.L1(memory.New(memory.Options{MaxSize: "100mb"})),
 //		runtime.L2(redis.New(client, redis.Options{})),
 //		runtime.Bus(redis.NewBus(client, redis.BusOptions{})))
 //
@@ -34,10 +35,10 @@
 //
 // # Leases
 //
-// A [Driver] is a [drivers.Leaser]. The lease of a key is a key of its own on the server: the
-// name is that of the key, then ":!lease", then three more characters, which keep the lease on
-// the same server of a Cluster. So a lease has the prefix of its key, too. A key that looks
-// like a lease is refused.
+// A [Driver] is a [drivers.Leaser]. The lease of a key is a key of its own on the server. Its
+// name is the name of the key, then ":!lease", then three more characters, which keep the
+// lease on the same server of a Cluster. So a lease has the prefix of its key, too. A key that
+// looks like a lease is refused.
 //
 // A write ends the lease of its key in the same step. For this reason writes are short Lua
 // scripts. They are sent by their checksum (EVALSHA), and as text to a server that does not
@@ -146,7 +147,8 @@ var (
 // is closed; close client after the driver.
 //
 // If client is nil, or has a cache of its own, the driver cannot be used: every operation
-// fails, [Driver.Err] returns the reason, and runtime.NewStore returns it as its error.
+// fails, [Driver.Err] returns the reason, and runtime.OpenStore and runtime.NewStore return it
+// as their error.
 func New(client goredis.UniversalClient, options Options) *Driver {
 	d := &Driver{client: client, shared: !options.NoAutoPipeline}
 	if isNil(client) {

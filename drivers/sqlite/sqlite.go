@@ -4,13 +4,14 @@
 // through sqlx, GORM, Bun or ent; the package imports none of these.
 //
 //	db, err := sql.Open("sqlite", "file:app.db?_pragma=journal_mode(wal)&_pragma=synchronous(normal)")
-//	store, err := runtime.NewStore("main", runtime.L2(sqlite.New(db, sqlite.Options{})))
+//	stores, err := runtime.OpenStore("main", runtime.L2(sqlite.New(db, sqlite.Options{})))
 //
 // # Concurrency
 //
-// A [Driver] may be used by many goroutines at once, and a table by many processes. Each
-// statement changes a key and its lease in one step; the database sees to it. In a Driver one
-// lock guards the prepared statements. It is not held during a call to the database.
+// A [Driver] may be used by many goroutines at once, and a table by many processes. A
+// statement changes a key and its lease together, and the database carries it out in one step.
+// In a Driver one lock guards the prepared statements. It is not held during a call to the
+// database.
 //
 // # Limits
 //
@@ -77,7 +78,8 @@ type Options struct {
 // when the driver is closed; close db after the driver.
 //
 // If db is nil, or an option is wrong, the driver cannot be used: every operation fails,
-// [Driver.Err] returns the reason, and runtime.NewStore returns it as its error.
+// [Driver.Err] returns the reason, and runtime.OpenStore and runtime.NewStore return it as
+// their error.
 func New(db *sql.DB, options Options) *Driver {
 	options.Table = cmp.Or(options.Table, DefaultTable)
 	options.BusyTimeout = cmp.Or(options.BusyTimeout, DefaultBusyTimeout)

@@ -3,7 +3,8 @@
 // github.com/jackc/pgx/v5, which the program makes and closes.
 //
 //	pool, err := pgxpool.New(ctx, os.Getenv("DATABASE_URL"))
-//	store, err := runtime.NewStore("main",
+//	stores, err := runtime.OpenStore("main",
+//		runtime.L1(memory.New(memory.Options{MaxSize: "100mb"})),
 //		runtime.L2(postgres.New(stdlib.OpenDBFromPool(pool), postgres.Options{})),
 //		runtime.Bus(pgxbus.New(pool, pgxbus.Options{})))
 //
@@ -50,7 +51,8 @@ type Options struct {
 	// within two intervals.
 	//
 	// A listener can ask to be told of a loss sooner ([drivers.LossListener]). The listener of
-	// a store with a short StampTrust does. The server is then pinged more often.
+	// a store asks for it if runtime.StampTrust is short. The server is then pinged more
+	// often.
 	PingInterval time.Duration
 }
 
@@ -73,7 +75,8 @@ var (
 // closed; close pool after the bus.
 //
 // If pool is nil, or an option is wrong, the bus cannot be used: every operation fails,
-// [Bus.Err] returns the reason, and runtime.NewStore returns it as its error.
+// [Bus.Err] returns the reason, and runtime.OpenStore and runtime.NewStore return it as their
+// error.
 func New(pool *pgxpool.Pool, options Options) *Bus {
 	var err error
 	b := &Bus{pool: pool, ping: options.PingInterval}
