@@ -5,16 +5,7 @@ import (
 	"fmt"
 
 	"github.com/cachegen/cachegen/runtime/internal/policy"
-	"github.com/cachegen/cachegen/runtime/internal/registry"
 )
-
-// functions returns the cached functions of all stores.
-func (s Stores) functions() *registry.Set {
-	if s.set == nil {
-		return new(registry.Set)
-	}
-	return &s.set.functions
-}
 
 // SetOptions gives a cached function options that win over those of its directive, of
 // cache:wrap and of the store; those of a call win over them. What it does not mention stays.
@@ -27,6 +18,7 @@ func (s Stores) functions() *registry.Set {
 // cache may be opened later; [Stores.Check] tells of it. SetOptions fails, and changes nothing,
 // if options contradict each other or those of an open cache.
 func (s Stores) SetOptions(function string, options ...Option) error {
+	functions := &s.must().functions
 	var given policy.Call
 	if function == "" {
 		return errors.New("cachegen: set options: the name of the function is empty")
@@ -38,21 +30,25 @@ func (s Stores) SetOptions(function string, options ...Option) error {
 		}
 		o.applyToCall(&given)
 	}
-	if err := s.functions().SetOptions(function, given.Options); err != nil {
+	err := policy.CheckOptions(given.Options)
+	if err == nil {
+		err = functions.SetOptions(function, given.Options)
+	}
+	if err != nil {
 		return fail(err)
 	}
 	return nil
 }
 
-// Functions returns the names of the cached functions that caches have been opened
-// for, sorted.
-func (s Stores) Functions() []string { return s.functions().Names() }
+// Functions returns the names of the cached functions and of the ad-hoc caches that have been
+// opened, sorted.
+func (s Stores) Functions() []string { return s.must().functions.Names() }
 
 // Check returns an [ErrUnknownFunction] for each [Stores.SetOptions] of a function that no
 // cache has been opened for so far. A program asks once it has opened them all.
 func (s Stores) Check() error {
 	var errs []error
-	for _, name := range s.functions().Unmatched() {
+	for _, name := range s.must().functions.Unmatched() {
 		errs = append(errs, fmt.Errorf("%w %q was given options", ErrUnknownFunction, name))
 	}
 	return errors.Join(errs...)
@@ -69,8 +65,12 @@ func (s Stores) Disable(function string) error { return s.setDisabled(function, 
 func (s Stores) Enable(function string) error { return s.setDisabled(function, false) }
 
 func (s Stores) setDisabled(name string, disabled bool) error {
-	if !s.functions().SetDisabled(name, disabled) {
+	matching := s.must().functions.Matching(name)
+	if len(matching) == 0 {
 		return fmt.Errorf("%w %q", ErrUnknownFunction, name)
+	}
+	for _, f := range matching {
+		f.Disabled.Store(disabled)
 	}
 	return nil
 }

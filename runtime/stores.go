@@ -14,14 +14,14 @@ import (
 
 // Stores are the stores of a program, by name; one of them is the default. A Stores is a handle:
 // copies share everything. [OpenStore] and [NewStores] make it. Its methods may be called by several
-// goroutines.
+// goroutines. Those of the zero Stores panic.
 type Stores struct{ set *storeSet }
 
 // A storeSet is what copies of one Stores share. Only functions changes.
 type storeSet struct {
 	defaultName string
 	byName      map[string]*Store
-	functions   registry.Set
+	functions   registry.All
 }
 
 // OpenStore makes a store, as [NewStore] does, and the Stores of a program that has no other.
@@ -44,6 +44,9 @@ func NewStores(def *Store, more ...*Store) (Stores, error) {
 	err := set.gather(all)
 	if err == nil {
 		set.defaultName = def.Name()
+		for _, s := range all {
+			set.functions.Stores = append(set.functions.Stores, &s.functions)
+		}
 		return Stores{set}, nil
 	}
 	for _, s := range all {
@@ -64,7 +67,6 @@ func (set *storeSet) gather(all []*Store) error {
 			return fmt.Errorf("two stores named %q", s.Name())
 		}
 		set.byName[s.Name()] = s
-		set.functions.Of = append(set.functions.Of, &s.functions)
 	}
 	for i, s := range all {
 		if !s.set.CompareAndSwap(nil, set) {
@@ -106,12 +108,10 @@ func (s Stores) SetDefaults(options ...StoreOption) error {
 
 // sorted returns the stores by name.
 func (s Stores) sorted() []*Store {
-	if s.set == nil {
-		return nil
-	}
+	set := s.must()
 	var all []*Store
-	for _, name := range slices.Sorted(maps.Keys(s.set.byName)) {
-		all = append(all, s.set.byName[name])
+	for _, name := range slices.Sorted(maps.Keys(set.byName)) {
+		all = append(all, set.byName[name])
 	}
 	return all
 }
@@ -119,16 +119,14 @@ func (s Stores) sorted() []*Store {
 // Use returns the store of that name, or the default store for "". For an unknown name it returns
 // [ErrUnknownStore].
 func (s Stores) Use(name string) (*Store, error) {
-	if s.set == nil {
-		return nil, fmt.Errorf("%w %q: no stores", ErrUnknownStore, name)
-	}
+	set := s.must()
 	if name == "" {
-		name = s.set.defaultName
+		name = set.defaultName
 	}
-	if store := s.set.byName[name]; store != nil {
+	if store := set.byName[name]; store != nil {
 		return store, nil
 	}
-	return nil, fmt.Errorf("%w %q: there are [%s]", ErrUnknownStore, name, strings.Join(slices.Sorted(maps.Keys(s.set.byName)), " "))
+	return nil, fmt.Errorf("%w %q: there are [%s]", ErrUnknownStore, name, strings.Join(slices.Sorted(maps.Keys(set.byName)), " "))
 }
 
 // Default returns the default store.
