@@ -14,6 +14,7 @@ import (
 // BindUntyped is for generated code: it binds a declared cache to the store that its
 // definition names, as gen.Bind says.
 func (s Stores) BindUntyped(c *untyped.Cache) error {
+	s.must()
 	d := c.Definition()
 	if err := c.Check(); err != nil {
 		return err
@@ -32,31 +33,22 @@ func (s Stores) BindUntyped(c *untyped.Cache) error {
 	return store.bind(c, namespace, true)
 }
 
-// openAdHoc declares a zero cache for ad-hoc keys and binds it. key and value are nil
-// pointers to its types.
+// openAdHoc declares a zero cache for ad-hoc keys and binds it. in is a *Store or a *Namespace,
+// and key and value are nil pointers to the cache's types.
 func openAdHoc(c *untyped.Cache, in any, name string, key, value any, options []Option) error {
-	var s *Store
-	var namespace []string
-	switch in := in.(type) {
-	case *Store:
-		s = in
-	case *Namespace:
-		if in != nil {
-			s, namespace = in.store, in.path
-		}
+	n, ok := in.(*Namespace)
+	if s, _ := in.(*Store); !ok {
+		n = &Namespace{store: s}
 	}
-	switch {
-	case s == nil:
-		return fmt.Errorf("%w: NewCache was given nil instead of a store or a namespace", ErrUnknownStore)
-	case name == "":
-		return errors.New("cachegen: new cache: the name is empty")
+	if n == nil || n.store == nil || n.store.rooms == nil {
+		return fmt.Errorf("%w: NewCache was given a nil or zero %T", ErrUnknownStore, in)
 	}
-	d := untyped.Definition{KeyType: reflect.TypeOf(key).Elem(), ValueType: reflect.TypeOf(value).Elem()}
+	d := untyped.Definition{Name: name, AdHoc: true, KeyType: reflect.TypeOf(key).Elem(), ValueType: reflect.TypeOf(value).Elem()}
 	for _, o := range options {
 		d.Options = append(d.Options, o)
 	}
 	c.Declare(d)
-	return s.bind(c, namespace, true)
+	return n.store.bind(c, n.path, true)
 }
 
 // bindInside makes of inner, a zero cache, one of c's kind in a namespace inside c's own.
@@ -88,7 +80,8 @@ func (s *Store) bind(c *untyped.Cache, namespace []string, defined bool) error {
 	defer s.mu.Unlock()
 	base, codec := s.given()
 	p := base.Apply(given.Options)
-	err := errors.Join(given.Options.Check(), p.Check())
+	isDefault := codec == MsgPack()
+	err := errors.Join(given.Options.Check(), p.Check(), c.CheckValue(isDefault), s.claim(d, namespace, false))
 	var fn *registry.Function
 	if err == nil {
 		fn, err = s.functions.Open(d.Name, p)
@@ -96,14 +89,19 @@ func (s *Store) bind(c *untyped.Cache, namespace []string, defined bool) error {
 	if err != nil {
 		return fmt.Errorf("cachegen: open %s in store %s: %w", c.Label(), s.Name(), err)
 	}
-	isDefault := codec == MsgPack()
-	prefix := d.Entries(namespace).KeyPrefix(s.rooms.Prefix)
-	if err := errors.Join(c.CheckValue(isDefault), s.patterns.Claim(prefix, d.Pattern, d.FullName(), d.ValueType, defined)); err != nil {
-		return fmt.Errorf("cachegen: open %s in store %s: %w", c.Label(), s.Name(), err)
-	}
+	_ = s.claim(d, namespace, defined) // which nobody else has claimed: the mutex is held
 	s.opened = c.Label()
 	c.Attach(&untyped.Binding{Store: s.rooms, Policy: p, Namespace: namespace, Function: fn, Owner: s, Partial: partial}, codec, isDefault)
 	return nil
+}
+
+// claim fails if the keys of a definition in a namespace are those of another cache.
+func (s *Store) claim(d *untyped.Definition, namespace []string, defined bool) error {
+	prefix := d.Entries(namespace).KeyPrefix(s.rooms.Prefix)
+	if d.AdHoc {
+		return s.patterns.ClaimAdHoc(prefix, d.Name, d.KeyType, d.ValueType, defined)
+	}
+	return s.patterns.Claim(prefix, d.Pattern, d.FullName(), defined)
 }
 
 // partial returns the cause of a [PartialError].

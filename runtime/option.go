@@ -24,7 +24,8 @@ const (
 // A StoreOption configures a store: see [NewStore] and [OpenStore].
 type StoreOption interface{ applyToStore(*storeConfig) }
 
-// A CallOption changes one call of a method of [Cache], or of generated code.
+// A CallOption changes one call of a method of [Cache], or of generated code. The call fails if
+// the option is nil, is wrong, or does nothing at that method, as [ForceFresh] at Set.
 type CallOption interface{ applyToCall(*policy.Call) }
 
 // An Option can be given at every level: to a call, to a function ([Stores.SetOptions]), to an
@@ -191,18 +192,23 @@ func callOf(options []CallOption) *policy.Call {
 		return nil
 	}
 	var c policy.Call
+	apply(options, &c)
+	return &c
+}
+
+// apply applies options to a call, which is refused if one of them is nil.
+func apply(options []CallOption, c *policy.Call) {
 	for _, o := range options {
-		if o != nil {
-			o.applyToCall(&c)
+		if c.Nil = c.Nil || o == nil; o != nil {
+			o.applyToCall(c)
 		}
 	}
-	return &c
 }
 
 // Tags adds tags to the entry that a call stores: [Store.DeleteByTag] then deletes it with all
 // others that have one of them. An entry can have about 1,000 tags; with more, it is not stored.
 func Tags(tags ...Tag) CallOption {
-	return callOption(func(c *policy.Call) { c.Tags = append(c.Tags[:len(c.Tags):len(c.Tags)], tagNames(tags)...) })
+	return callOption(func(c *policy.Call) { c.Tags = append(append([]string{}, c.Tags...), tagNames(tags)...) })
 }
 
 // ForceFresh loads although there is a fresh value, and stores the result. If the load fails, the

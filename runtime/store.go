@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -16,7 +15,8 @@ import (
 
 // A Store is a memory tier, a shared tier, or both, and what all caches in it share: one load for
 // each key at a time, the stamps by which tags and namespaces are invalidated, the bus. [NewStore]
-// makes stores. The methods of a Store may be called by several goroutines.
+// makes stores. The methods of a Store may be called by several goroutines. Those of a
+// zero Store panic. Those of a nil Store, which a [Cache] has that is not bound, return [ErrNotBound].
 type Store struct {
 	rooms     *store.Store
 	config    storeConfig
@@ -39,16 +39,13 @@ func NewStore(name string, options ...StoreOption) (*Store, error) {
 		BreakFor: DefaultL2CircuitBreakerDuration, Background: DefaultMaxBackground, Errors: publicErrors,
 	}}
 	for _, o := range options {
-		if c.refuse(o == nil, "one of its options"); o != nil {
+		if c.Refuse(o == nil, "one of its options"); o != nil {
 			o.applyToStore(&c)
 		}
 	}
-	err := c.Config.Check()
-	if len(c.refused) > 0 {
-		err = fmt.Errorf("%s: given nil", strings.Join(c.refused, ", "))
-	}
 	var rooms *store.Store
-	if err = errors.Join(err, policy.CheckOptions(c.options)); err != nil {
+	err := errors.Join(c.Check(), policy.CheckOptions(c.options))
+	if err != nil {
 		c.Discard()
 	} else {
 		rooms, err = store.New(c.Config)
@@ -59,8 +56,11 @@ func NewStore(name string, options ...StoreOption) (*Store, error) {
 	return &Store{rooms: rooms, config: c}, nil
 }
 
-// Name returns the store's name.
-func (s *Store) Name() string { return s.rooms.Name }
+// Name returns the store's name; empty for a nil Store.
+func (s *Store) Name() (name string) {
+	_ = s.with(func(r *store.Store) error { name = r.Name; return nil })
+	return name
+}
 
 // checkDefaults fails if the store cannot be given defaults. Its mutex is held.
 func (s *Store) checkDefaults(d *storeConfig) error {
@@ -105,7 +105,9 @@ func (s *Store) given() (policy.Policy, Codec) {
 // shared tier can tell, Ready first asks whether the tier has all that it needs, such as its table.
 // A program need not call Ready: while the bus is not connected, entries in memory are served for a
 // short time only, and what was loaded before may be loaded again.
-func (s *Store) Ready(ctx context.Context) error { return s.rooms.Ready(ctx) }
+func (s *Store) Ready(ctx context.Context) error {
+	return s.with(func(r *store.Store) error { return r.Ready(ctx) })
+}
 
 // Close closes the store. From now on, loads, writes, and reads that memory cannot answer fail with
 // [ErrClosed]. Close waits for the loads that run, and until they have stored their values, and
@@ -114,43 +116,37 @@ func (s *Store) Ready(ctx context.Context) error { return s.rooms.Ready(ctx) }
 // if they take longer, they are closed in the background. An error says how many loads were left,
 // and which invalidations are lost, as an [InvalidationError]. If a client was closed before, Close
 // does not wait for what needs it. A second Close does nothing and returns nil.
-func (s *Store) Close(ctx context.Context) error { return s.rooms.Close(ctx) }
+func (s *Store) Close(ctx context.Context) error {
+	return s.with(func(r *store.Store) error { return r.Close(ctx) })
+}
 
 // Prune removes entries from the shared tier that nobody can read any more, and returns how many:
 // those past their deadlines, if the tier does not remove them by itself, and those that a tag, a
 // namespace or a clear has made invalid, if the driver can list keys and compare and swap. Prune
 // reads every entry. [Store.Clear] prunes by itself.
-func (s *Store) Prune(ctx context.Context) (int64, error) {
-	n, err := s.rooms.Pruner.Prune(ctx)
-	if err != nil {
-		return n, fmt.Errorf("cachegen: prune store %s: %w", s.Name(), err)
-	}
-	return n, nil
+func (s *Store) Prune(ctx context.Context) (n int64, err error) {
+	return n, s.with(func(r *store.Store) error {
+		if n, err = r.Pruner.Prune(ctx); err != nil {
+			err = fmt.Errorf("cachegen: prune store %s: %w", r.Name, err)
+		}
+		return err
+	})
 }
 
 // DeleteByTag deletes every entry that has one of tags, in memory, in the shared tier and in other
 // processes. It takes the time of one write, however many entries there are. An error is an
 // [InvalidationError] or [ErrClosed]. Without tags DeleteByTag does nothing.
 func (s *Store) DeleteByTag(ctx context.Context, tags ...Tag) error {
-	if s == nil {
-		return ErrNotBound
-	}
-	return s.rooms.Invalidate.DeleteByTag(ctx, tagNames(tags))
+	return s.with(func(r *store.Store) error { return r.Invalidate.DeleteByTag(ctx, tagNames(tags)) })
 }
 
 // ExpireByTag makes every entry stale that has one of tags. An entry with a grace may still be
 // served when its load fails or is slow. For the rest it is as [Store.DeleteByTag].
 func (s *Store) ExpireByTag(ctx context.Context, tags ...Tag) error {
-	if s == nil {
-		return ErrNotBound
-	}
-	return s.rooms.Invalidate.ExpireByTag(ctx, tagNames(tags))
+	return s.with(func(r *store.Store) error { return r.Invalidate.ExpireByTag(ctx, tagNames(tags)) })
 }
 
 // Clear deletes every entry of the store, as [Namespace.Clear] does with those of a namespace.
 func (s *Store) Clear(ctx context.Context) error {
-	if s == nil {
-		return ErrNotBound
-	}
-	return s.rooms.Invalidate.Clear(ctx, entry.Cache{})
+	return s.with(func(r *store.Store) error { return r.Invalidate.Clear(ctx, entry.Cache{}) })
 }

@@ -2,9 +2,7 @@ package runtime
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -19,20 +17,6 @@ type storeConfig struct {
 	options     policy.Options
 	codec       Codec
 	breakForSet bool
-	refused     []string // options that were given nil
-}
-
-// replace keeps what a second option of its kind replaces: it is an error, and is closed.
-func (c *storeConfig) replace(before io.Closer, option string) {
-	if before != nil {
-		c.Twice, c.Replaced = append(c.Twice, option), append(c.Replaced, before)
-	}
-}
-
-func (c *storeConfig) refuse(isNil bool, option string) {
-	if isNil {
-		c.refused = append(c.refused, option)
-	}
 }
 
 // A storeOption is for a store, and if it is shared, for [Stores.SetDefaults].
@@ -50,15 +34,12 @@ func (c *storeConfig) takeDefaults(options []StoreOption) error {
 		if o, ok := o.(storeOption); ok && !o.shared {
 			return fmt.Errorf("%s is an option of one store: give it to NewStore", o.name)
 		}
-		if c.refuse(o == nil, "one of its options"); o != nil {
+		if c.Refuse(o == nil, "one of its options"); o != nil {
 			o.applyToStore(c)
 		}
 	}
-	switch {
-	case len(c.refused) > 0:
-		return fmt.Errorf("%s: given nil", strings.Join(c.refused, ", "))
-	case c.BreakFor < 0:
-		return fmt.Errorf("L2CircuitBreakerDuration %v is negative", c.BreakFor)
+	if err := c.CheckDefaults(); err != nil {
+		return err
 	}
 	return policy.CheckOptions(c.options)
 }
@@ -67,9 +48,9 @@ func (c *storeConfig) takeDefaults(options []StoreOption) error {
 // one store. [NewStore] refuses nil, and a second L1.
 func L1(tier drivers.L1) StoreOption {
 	return storeOption{name: "L1", apply: func(c *storeConfig) {
-		c.replace(c.L1, "L1")
+		c.Replace(c.L1, "L1")
 		c.L1 = tier
-		c.refuse(tier == nil, "L1")
+		c.Refuse(tier == nil, "L1")
 	}}
 }
 
@@ -77,9 +58,9 @@ func L1(tier drivers.L1) StoreOption {
 // directory. [NewStore] refuses nil, and a second L2.
 func L2(tier drivers.L2) StoreOption {
 	return storeOption{name: "L2", apply: func(c *storeConfig) {
-		c.replace(c.L2, "L2")
+		c.Replace(c.L2, "L2")
 		c.L2 = tier
-		c.refuse(tier == nil, "L2")
+		c.Refuse(tier == nil, "L2")
 	}}
 }
 
@@ -89,9 +70,9 @@ func L2(tier drivers.L2) StoreOption {
 // [NewStore] refuses nil, and a second Bus.
 func Bus(bus drivers.Bus) StoreOption {
 	return storeOption{name: "Bus", apply: func(c *storeConfig) {
-		c.replace(c.Bus, "Bus")
+		c.Replace(c.Bus, "Bus")
 		c.Bus = bus
-		c.refuse(bus == nil, "Bus")
+		c.Refuse(bus == nil, "Bus")
 	}}
 }
 
@@ -107,7 +88,7 @@ func Prefix(prefix string) StoreOption {
 func WithCodec(codec Codec) StoreOption {
 	return storeOption{name: "WithCodec", shared: true, apply: func(c *storeConfig) {
 		c.codec = codec
-		c.refuse(codec == nil, "WithCodec")
+		c.Refuse(codec == nil, "WithCodec")
 	}}
 }
 

@@ -60,6 +60,10 @@ func Match(name, full string) bool {
 // names of ad-hoc caches while it runs.
 const maxFunctions = 10_000
 
+// maxBases is how many policies of a function's caches are remembered: a program may make ad-hoc
+// caches of one name with any options.
+const maxBases = 100
+
 // Open returns the function of that name for a cache with a policy. It fails if the policy
 // contradicts itself, or the options that the function has been given.
 func (f *Functions) Open(name string, base policy.Policy) (*Function, error) {
@@ -90,7 +94,7 @@ func (f *Functions) Open(name string, base policy.Policy) (*Function, error) {
 	}
 	f.byName[name] = fn
 	base.OnLoadError = nil // functions cannot be compared
-	if !slices.ContainsFunc(fn.bases, func(p policy.Policy) bool { return reflect.DeepEqual(p, base) }) {
+	if len(fn.bases) < maxBases && !slices.ContainsFunc(fn.bases, func(p policy.Policy) bool { return reflect.DeepEqual(p, base) }) {
 		fn.bases = append(fn.bases, base)
 	}
 	return fn, nil

@@ -120,7 +120,7 @@ func TestFewFunctionsAreRemembered(t *testing.T) {
 
 func TestTwoFunctionsCannotWriteTheSameKeys(t *testing.T) {
 	var owners Patterns
-	claim := func(prefix, pattern, name string) error { return owners.Claim(prefix, pattern, name, nil, true) }
+	claim := func(prefix, pattern, name string) error { return owners.Claim(prefix, pattern, name, true) }
 	if err := claim("", "user:{id}", "a.Load"); err != nil {
 		t.Fatal(err)
 	}
