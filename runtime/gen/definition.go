@@ -140,11 +140,14 @@ func names(tags func(any) []runtime.Tag) func(any) []string {
 	if tags == nil {
 		return nil
 	}
-	return func(v any) []string {
-		var out []string
-		for _, t := range tags(v) {
-			out = append(out, string(t))
-		}
-		return out
+	return func(v any) []string { return texts(tags(v)) }
+}
+
+// texts returns tags as strings.
+func texts(tags []runtime.Tag) []string {
+	var out []string
+	for _, t := range tags {
+		out = append(out, string(t))
 	}
+	return out
 }

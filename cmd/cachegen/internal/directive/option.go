@@ -17,12 +17,16 @@ type option struct {
 	flag     bool // a bare word
 	repeats  bool
 	duration bool
-	forever  bool // the duration may be forever
-	percent  bool // the duration may be a percentage of the ttl
-	count    bool // a number, 1 or more
+	forever  bool     // the duration may be forever
+	percent  bool     // the duration may be a percentage of the ttl
+	count    bool     // a number, 1 or more
+	words    []string // what the value may be, if only some words
 }
 
-var reads = []string{GetOrSet, Wrap}
+var (
+	reads  = []string{GetOrSet, Wrap}
+	writes = []string{Set, Delete, Expire, Clear}
+)
 
 var options = map[string]option{
 	"name":         {verbs: []string{GetOrSet, Batch}},
@@ -46,6 +50,8 @@ var options = map[string]option{
 	"by":           {verbs: []string{Batch}},
 	"max":          {verbs: []string{Batch}, count: true},
 	"allow":        {verbs: []string{GetOrSet, Wrap, Batch, Set, Delete, Expire, Clear}, repeats: true},
+
+	"invalidationerrors": {verbs: slices.Concat(reads, writes), words: []string{"report", "log"}},
 }
 
 // notDefaults says why some options of a function cannot be defaults of a type.
@@ -175,6 +181,10 @@ func (p *reader) argument(d *Directive, a *Arg, first map[string]token.Pos) bool
 			p.addf(a.ValuePos, diag.Option, "%s: %q is not a number greater than zero", name, a.Value).Hintf("write %s=100, or remove it for no limit", name)
 			return false
 		}
+	}
+	if len(o.words) > 0 && !slices.Contains(o.words, a.Value) {
+		p.addf(a.ValuePos, diag.Option, "%s: there is no %q", name, a.Value).Hintf("write %s=%s", name, strings.Join(o.words, " or "+name+"="))
+		return false
 	}
 	if o.duration {
 		if _, _, err := o.amount(a.Value); err != nil {
