@@ -6,30 +6,35 @@ import (
 	"reflect"
 	"slices"
 
-	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
+	"github.com/cachegen/cachegen/runtime/internal/registry"
 	"github.com/cachegen/cachegen/runtime/internal/untyped"
 )
 
-// BindUntyped is for generated code: it binds a declared cache to the store that its
-// definition names, as gen.Bind says.
-func (s Stores) BindUntyped(c *untyped.Cache) error {
-	d := c.Definition()
-	if err := c.Check(); err != nil {
-		return err
-	}
-	store, err := s.Use(d.Store)
-	if err != nil {
-		return fmt.Errorf("cachegen: open %s: %w", c.Label(), err)
-	}
-	var namespace []string
-	if d.Namespace != "" {
-		namespace = []string{d.Namespace}
-	}
-	if d.Instance != "" { // keys of instances are written alike
-		namespace = append(namespace, d.Instance)
-	}
-	return store.bind(c, namespace, true)
+// A Within is a namespace of its own for what one constructor of generated code opens: inside
+// the namespace that a directive names, or else in the store. It keeps the entries of values
+// apart that one process wraps on one store, such as repositories of several tenants:
+//
+//	repo, err := users.NewCachedRepo(repoOf("tenant-a"), stores, runtime.Within("tenant-a"))
+//
+// Several are a path: each is inside the one before. The name is a part of the keys: it has to
+// be the same in every process. An empty one is an error.
+type Within string
+
+// OpenUntyped is for generated code: it binds declared caches, all of them or none, as
+// gen.OpenAll says.
+func (s Stores) OpenUntyped(within []string, caches ...untyped.Opening) error {
+	return registry.Together(s.set.functions(), caches, func(t *registry.Transaction, c untyped.Opening) error {
+		store, err := s.Use(c.Definition().Store)
+		if err != nil {
+			return fmt.Errorf("cachegen: open %s: %w", c.Label(), err)
+		}
+		namespace, err := c.Definition().Path(within)
+		if err != nil {
+			return err
+		}
+		return store.bind(t, c, namespace, true)
+	})
 }
 
 // openAdHoc declares a zero cache for ad-hoc keys and binds it. key and value are nil
@@ -47,7 +52,7 @@ func openAdHoc(c *untyped.Cache, in Keyspace, key, value any, options []Option) 
 		d.Options = append(d.Options, o)
 	}
 	c.Declare(d)
-	return s.bind(c, namespace, true)
+	return s.bind(nil, untyped.Opening{Cache: c}, namespace, true)
 }
 
 // bindInside makes of inner, a zero cache, one of c's kind in a namespace inside c's own.
@@ -57,12 +62,11 @@ func bindInside(c, inner *untyped.Cache, name string) error {
 		return err
 	}
 	inner.Declare(*c.Definition())
-	return b.Owner.(*Store).bind(inner, append(slices.Clip(b.Namespace), name), false)
+	return b.Owner.(*Store).bind(nil, untyped.Opening{Cache: inner}, append(slices.Clip(b.Namespace), name), false)
 }
 
-// bind binds a declared cache to s. Defined caches keep their key pattern to themselves, not
-// those of namespaces that a program makes while it runs.
-func (s *Store) bind(c *untyped.Cache, namespace []string, defined bool) error {
+// bind binds a declared cache to s when t succeeds. defined is as in [untyped.Opening.Open].
+func (s *Store) bind(t *registry.Transaction, c untyped.Opening, namespace []string, defined bool) error {
 	d := c.Definition()
 	if err := c.Check(); err != nil {
 		return err
@@ -77,15 +81,15 @@ func (s *Store) bind(c *untyped.Cache, namespace []string, defined bool) error {
 	}
 	set := s.set.Load()
 	fn, p := set.functions().Open(d.Name, s.policy(set).Apply(given.Options)) // NewStores has checked overrides
-	if err := errors.Join(given.Options.Check(), p.Check()); err != nil {
+	err := errors.Join(given.Options.Check(), p.Check())
+	if err == nil {
+		b := &untyped.Binding{Store: s.rooms, Policy: p, Namespace: namespace, Function: fn, Owner: s, Partial: partial}
+		codec := s.codec(set)
+		err = c.Open(t, &s.claims, b, codec, codec == MsgPack, defined)
+	}
+	if err != nil {
 		return fmt.Errorf("cachegen: open %s in store %s: %w", c.Label(), s.Name(), err)
 	}
-	codec := s.codec(set)
-	prefix := entry.KeyPrefix(s.rooms.Prefix, namespace)
-	if err := errors.Join(c.CheckValue(codec == MsgPack), s.patterns.Claim(prefix, d.Pattern, d.FullName(), d.ValueType, defined)); err != nil {
-		return fmt.Errorf("cachegen: open %s in store %s: %w", c.Label(), s.Name(), err)
-	}
-	c.Attach(&untyped.Binding{Store: s.rooms, Policy: p, Namespace: namespace, Function: fn, Owner: s, Partial: partial}, codec, codec == MsgPack)
 	return nil
 }
 

@@ -16,10 +16,10 @@ import (
 // caches share: one load per key, and the stamps of tags and namespaces. [NewStore]
 // makes stores; the zero Store is not usable.
 type Store struct {
-	rooms    *store.Store
-	config   storeConfig
-	set      atomic.Pointer[storeSet] // of the Stores that this store is part of
-	patterns registry.Patterns
+	rooms  *store.Store
+	config storeConfig
+	set    atomic.Pointer[storeSet] // of the Stores that this store is part of
+	claims registry.Claims
 }
 
 // NewStore makes a store. It needs a tier: [L1], [L2] or both. The name is what

@@ -1,7 +1,9 @@
 // Package registry knows which cached functions a program has opened: by name, with the
-// options that replace theirs, and by the pattern of their keys.
+// options that replace theirs, by the pattern of their keys, and by the value that a cached
+// method loads from.
 //
-// Each type has a mutex that guards its map. Whether a function is disabled is read on
+// Each type has a mutex that guards its map. One more, that of [Together], is held
+// while caches are opened, before any other. Whether a function is disabled is read on
 // every hit, without a lock.
 package registry
 
@@ -32,6 +34,8 @@ type Override struct {
 // overrides; so have nil Functions, which remember nothing.
 type Functions struct {
 	Overrides []Override // not changed after the first use
+
+	opening sync.Mutex // held by Together
 
 	mu     sync.Mutex
 	byName map[string]*Function

@@ -75,8 +75,8 @@ func TestCachesWithoutANameOrARegistryAreNotRemembered(t *testing.T) {
 }
 
 func TestTwoFunctionsCannotWriteTheSameKeys(t *testing.T) {
-	var owners Patterns
-	claim := func(prefix, pattern, name string) error { return owners.Claim(prefix, pattern, name, nil, true) }
+	var owners patterns
+	claim := func(prefix, pattern, name string) error { return owners.claim(nil, prefix, pattern, name, nil, true) }
 	if err := claim("", "user:{id}", "a.Load"); err != nil {
 		t.Fatal(err)
 	}

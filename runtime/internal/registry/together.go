@@ -1,0 +1,43 @@
+package registry
+
+// A Transaction is what happens while caches are opened together.
+type Transaction struct{ undo, commit []func() }
+
+// Together opens caches in one transaction: if one cannot be opened, what the others have claimed
+// is given back, and none has changed. Transactions of one program run one at a time: of two that
+// exclude each other one succeeds, and none sees what another claims and gives back.
+func Together[C any](of *Functions, caches []C, open func(*Transaction, C) error) error {
+	if of != nil {
+		of.opening.Lock()
+		defer of.opening.Unlock()
+	}
+	var t Transaction
+	for _, c := range caches {
+		if err := open(&t, c); err != nil {
+			for _, undo := range t.undo {
+				undo()
+			}
+			return err
+		}
+	}
+	for _, do := range t.commit {
+		do()
+	}
+	return nil
+}
+
+// OnFailure calls undo if the transaction fails. A nil transaction does not fail.
+func (t *Transaction) OnFailure(undo func()) {
+	if t != nil {
+		t.undo = append(t.undo, undo)
+	}
+}
+
+// OnSuccess calls do when the transaction has succeeded; in a nil transaction, now.
+func (t *Transaction) OnSuccess(do func()) {
+	if t == nil {
+		do()
+		return
+	}
+	t.commit = append(t.commit, do)
+}
