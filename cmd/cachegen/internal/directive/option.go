@@ -17,9 +17,10 @@ type option struct {
 	flag     bool // a bare word
 	repeats  bool
 	duration bool
-	forever  bool // the duration may be forever
-	percent  bool // the duration may be a percentage of the ttl
-	count    bool // a number, 1 or more
+	forever  bool   // the duration may be forever
+	percent  bool   // the duration may be a percentage of the ttl
+	count    bool   // a number, 1 or more
+	word     string // the only value that it can have
 }
 
 var reads = []string{GetOrSet, Wrap}
@@ -41,6 +42,7 @@ var options = map[string]option{
 	"store":        {verbs: reads},
 	"namespace":    {verbs: reads},
 	"shared":       {verbs: reads, flag: true},
+	"instances":    {verbs: reads, word: "shared"},
 	"ignore":       {verbs: []string{GetOrSet, Batch}, repeats: true},
 	"tag":          {verbs: []string{GetOrSet, Wrap, Delete, Expire}, repeats: true},
 	"by":           {verbs: []string{Batch}},
@@ -175,6 +177,12 @@ func (p *reader) argument(d *Directive, a *Arg, first map[string]token.Pos) bool
 			p.addf(a.ValuePos, diag.Option, "%s: %q is not a number greater than zero", name, a.Value).Hintf("write %s=100, or remove it for no limit", name)
 			return false
 		}
+	}
+	if o.word != "" && a.Value != o.word {
+		p.addf(a.ValuePos, diag.Option, "%s: %q is not %s", name, a.Value, o.word).
+			Hintf("write %s=%s, or remove it", name, o.word).
+			Replace(a.ValuePos, a.Value, o.word)
+		return false
 	}
 	if o.duration {
 		if _, _, err := o.amount(a.Value); err != nil {
