@@ -36,12 +36,12 @@ package drivers
 import "errors"
 
 // ErrClosed is wrapped by the errors of an [L2] or a [Bus] that has been closed.
-var ErrClosed = errors.New("closed")
+var ErrClosed = errors.New("cachegen: the driver is closed")
 
 // ErrRefused is wrapped by the errors of an [L2] that are about the call itself, such as
 // a value beyond a size limit, and not about the state of the driver or its server. The
 // same call would fail again.
-var ErrRefused = errors.New("refused")
+var ErrRefused = errors.New("cachegen: refused")
 
 // ErrAnswered is what [errors.Is] finds in the errors of an [L2] or a [Bus] that are the
 // server's answer: the server is up and has refused to carry out the operation, because
@@ -50,7 +50,7 @@ var ErrRefused = errors.New("refused")
 // effect later. An error without an answer, such as a timeout or a lost connection, says
 // that the server is away: after some of them the runtime stops asking it for a while.
 // See [Answered].
-var ErrAnswered = errors.New("the server answered with an error")
+var ErrAnswered = errors.New("cachegen: the server answered with an error")
 
 // Answered returns err, of which [errors.Is] finds that it is [ErrAnswered], with the text
 // that it has. Of nil it returns nil.

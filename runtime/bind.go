@@ -11,18 +11,17 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/untyped"
 )
 
-// A Within is a namespace of its own for what one constructor of generated code opens: inside
-// the namespace that a directive names, or else in the store. It keeps the entries of values
-// apart that one process wraps on one store, such as repositories of several tenants:
+// A Within is a namespace of its own for what one constructor of generated code opens, inside the
+// one that a directive names, or else in the store. It keeps apart the entries of values that are
+// wrapped on one store, such as repositories of several tenants:
 //
-//	repo, err := users.NewCachedRepo(repoOf("tenant-a"), stores, runtime.Within("tenant-a"))
+//	repo, err := users.NewCachedRepo(tenantA, stores, runtime.Within("tenant-a"))
 //
-// Several are a path: each is inside the one before. The name is a part of the keys: it has to
-// be the same in every process. An empty one is an error.
+// Several are a path, the outermost first. A Within is a part of the keys: it has to be the same
+// in every process. The constructor fails if one is empty.
 type Within string
 
-// OpenUntyped is for generated code: it binds declared caches, all of them or none, as
-// gen.OpenAll says.
+// OpenUntyped is for generated code: it binds declared caches, all or none, as gen.OpenAll says.
 func (s Stores) OpenUntyped(within []string, caches ...untyped.Opening) error {
 	return registry.Together(s.set.functions(), caches, func(t *registry.Transaction, c untyped.Opening) error {
 		store, err := s.Use(c.Definition().Store)

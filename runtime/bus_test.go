@@ -11,7 +11,7 @@ import (
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime"
-	busmsg "github.com/cachegen/cachegen/runtime/internal/bus"
+	"github.com/cachegen/cachegen/runtime/internal/bus"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
 
@@ -334,12 +334,12 @@ func TestAStampThatWasReadBeforeTheBusIsBackIsNotBelieved(t *testing.T) {
 // A message may be well formed and name something that is not a key of the store.
 func TestAMessageOfForeignNamesIsHarmless(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var bus faketier.Bus
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&faketier.Shared{}), runtime.WithBus(&bus), runtime.Prefix("app")))
+		var broker faketier.Bus
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&faketier.Shared{}), runtime.WithBus(&broker), runtime.Prefix("app")))
 		_ = c.Set(t.Context(), 7, 1)
-		for kind := busmsg.Drop; kind <= busmsg.ExpireStamp; kind++ {
-			m := busmsg.Message{Origin: 1, Kind: kind, Names: []string{"", "ap", "app:", "app:@", "other:7"}}
-			if err := bus.Publish(t.Context(), "cachegen:app:!bus", busmsg.Append(nil, &m)); err != nil {
+		for kind := bus.Drop; kind <= bus.ExpireStamp; kind++ {
+			m := bus.Message{Origin: 1, Kind: kind, Names: []string{"", "ap", "app:", "app:@", "other:7"}}
+			if err := broker.Publish(t.Context(), "cachegen:app:!bus", bus.Append(nil, &m)); err != nil {
 				t.Fatal(err)
 			}
 		}

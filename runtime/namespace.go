@@ -3,6 +3,8 @@ package runtime
 import (
 	"context"
 	"slices"
+
+	"github.com/cachegen/cachegen/runtime/internal/entry"
 )
 
 // A Keyspace is where a cache's entries live: a *[Store] or a *[Namespace] of one.
@@ -42,5 +44,5 @@ func (n *Namespace) Clear(ctx context.Context) error {
 	if n.store == nil {
 		return ErrNotBound
 	}
-	return n.store.rooms.Invalidate.Clear(ctx, n.path, "")
+	return n.store.rooms.Invalidate.Clear(ctx, entry.Cache{Namespace: n.path})
 }

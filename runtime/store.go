@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/registry"
 	"github.com/cachegen/cachegen/runtime/internal/store"
@@ -129,7 +130,7 @@ func (s *Store) Clear(ctx context.Context) error {
 	if s == nil {
 		return ErrNotBound
 	}
-	return s.rooms.Invalidate.Clear(ctx, nil, "")
+	return s.rooms.Invalidate.Clear(ctx, entry.Cache{})
 }
 
 func (s *Store) applyToStores(c *storesConfig) { c.stores = append(c.stores, s) }

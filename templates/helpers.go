@@ -80,7 +80,7 @@ func (c *Cache) ignored() string {
 	return "Calls that differ only in " + list(out, "and") + " share one entry. It is loaded with those of the call that starts the load."
 }
 
-// helpers renders GetOrSetX, GetX, SetX and the others: methods of the wrapper, or
+// helpers renders GetOrSetX, GetCachedX, SetCachedX and the others: methods of the wrapper, or
 // functions for a plain function.
 func (e *emitter) helpers(c *Cache) {
 	e.getOrSet(c)

@@ -110,8 +110,8 @@ type Cache struct {
 	Context   string  // name of the context parameter
 	NoContext bool    // the annotated function takes none
 	Params    []Param // all parameters after the context
-	// KeyParams are those of Params that occur in the key: what GetX, SetX,
-	// DeleteX and the like take, and what a target's arguments stand for.
+	// KeyParams are those of Params that occur in the key: what GetCachedX,
+	// SetCachedX and the like take, and what a target's arguments stand for.
 	KeyParams []Param
 	// Ignored are the fields of KeyParams that do not occur in the key, for
 	// documentation: filter.Trace.
@@ -347,7 +347,7 @@ type Target struct {
 	// all tags of that store.
 	Handle string
 	// Call is the function of another package that does it, for an entry of a plain
-	// function of that package, instead of Handle: DeleteConfig.
+	// function of that package, instead of Handle: DeleteCachedConfig.
 	Call Type
 	// Text is the target as the directive writes it, for documentation:
 	// FindUser(id), team:{from}.

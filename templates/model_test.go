@@ -54,8 +54,8 @@ func after(d time.Duration) *time.Duration { return &d }
 // helpers sets the names of the generated functions.
 func helpers(c *templates.Cache, entity string) *templates.Cache {
 	c.Entity = entity
-	c.GetOrSet, c.Get, c.Set, c.Delete = "GetOrSet"+entity, "Get"+entity, "Set"+entity, "Delete"+entity
-	c.Expire, c.Has, c.Pull = "Expire"+entity, "Has"+entity, "Pull"+entity
+	c.GetOrSet, c.Get, c.Set, c.Delete = "GetOrSet"+entity, "GetCached"+entity, "SetCached"+entity, "DeleteCached"+entity
+	c.Expire, c.Has, c.Pull = "ExpireCached"+entity, "HasCached"+entity, "PullCached"+entity
 	return c
 }
 

@@ -64,7 +64,6 @@ func shapesFile() *templates.File {
 		},
 		Tags: []templates.TagUse{use(addr, arg("k.Addr"))},
 	}, "Host")
-	host.Get = "GetCachedHost"
 
 	limit := helpers(&templates.Cache{
 		Func: "findLimit", Wrapper: repo, Article: "limit", Pattern: "limit:{team}",

@@ -104,10 +104,10 @@
 //	namespace=NAME    the namespace of the keys; none by default
 //	shared            all callers get the same value, not a copy, and promise not to change it
 //
-// Options of getorset alone:
+// Of getorset and batch:
 //
 //	name=Entity       what generated names are made of, see below
-//	ignore=param      a parameter, or with param.Field a field of one, that is intentionally not in the key; repeats; for batch too
+//	ignore=param      a parameter, or with param.Field a field of one, that is intentionally not in the key; repeats
 //
 // Of batch alone:
 //
@@ -190,16 +190,19 @@
 // overrides it. For FindUser it is User, and the generated names are
 //
 //	UserKey, ParseUserKey  the typed key, with String and AppendText, and their inverse
-//	TeamTag                for the tag team:{…}, a constructor
+//	TeamTag                for the tag team:{…}, a constructor; for team:{…}:members it is TeamMembersTag
 //	GetOrSetUser           reads through the cache
-//	GetUser, HasUser       read the cache without loading
-//	SetUser                stores a value
-//	DeleteUser, PullUser   delete; PullUser returns the value that was in the cache
-//	ExpireUser             makes the value stale, so that it serves as grace value only
+//	GetCachedUser          reads the cache without loading
+//	HasCachedUser          says whether the cache has a fresh value
+//	SetCachedUser          stores a value
+//	DeleteCachedUser       deletes the entry
+//	PullCachedUser         deletes the entry and returns the value that was in it
+//	ExpireCachedUser       makes the value stale, so that it serves as grace value only
 //	GetOrSetUsers          for the batch loader FindUsers
 //
 // For a method these are methods of the wrapper, which also has FindUser itself, with its
-// signature, and a field User, the runtime.Cache. NewCachedUserRepo makes the wrapper, and
+// signature, and a field User, the runtime.Cache; it is UserCache if the method or its type is called User.
+// NewCachedUserRepo makes the wrapper, and
 // with UserDefinition other code can open the same cache. Other annotated methods
 // keep their names. For a plain function they are functions, which work after
 // BindCaches, or BindTestCaches in a package's own tests; a plain function Rename with set,
@@ -214,9 +217,9 @@
 // Functions and types may be generic. Each list of type arguments has a cache of its own,
 // in a namespace of its own; clear, in a method of a generic type, is for all of them.
 //
-// If the wrapped type, or for plain functions the package, already has the name of a generated
-// function, that is called GetCachedUser, SetCachedUser, GetOrSetCachedUser and so on; a field is
-// called UserCache. Other names that are in use are refused.
+// A generated name depends on the annotated function and its directives, and on nothing else that the
+// type or the package has. If it is in use there, that is an error, and name= chooses another: otherwise
+// a method that is added to a type could change what a name means in code that stays as it is.
 package main
 
 import (

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
+	goruntime "runtime"
 
 	"golang.org/x/sync/errgroup"
 
@@ -90,7 +90,7 @@ func (g *generation) generate(loaded *load.Result) {
 		}
 	}
 	done := make([]outcome, len(dirs))
-	rendering := make(chan struct{}, runtime.GOMAXPROCS(0))
+	rendering := make(chan struct{}, goruntime.GOMAXPROCS(0))
 	var all errgroup.Group
 	all.SetLimit(cap(rendering) + writing)
 	for i, dir := range dirs {

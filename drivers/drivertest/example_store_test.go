@@ -102,5 +102,5 @@ func Example_store() {
 	fmt.Println(store.SetMany(ctx, []drivers.Item{{Key: "user:1", TTL: -1}}))
 	// Output:
 	// "Ada" true <nil>
-	// mystore: set: refused: the ttl is -1ns, must not be negative
+	// mystore: set: cachegen: refused: the ttl is -1ns, must not be negative
 }

@@ -5,7 +5,7 @@ import (
 	"context"
 	"fmt"
 
-	sdk "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"golang.org/x/sync/errgroup"
 
@@ -67,7 +67,7 @@ func (d *Driver) getMany(ctx context.Context, keys []string) ([][]byte, error) {
 // read calls f with each item of the keys pending, in the order of the responses.
 func (d *Driver) read(ctx context.Context, pending []attributes, f func(attributes) error) error {
 	return untilProcessed(ctx, len(pending), func() (int, error) {
-		out, err := d.client.BatchGetItem(ctx, &sdk.BatchGetItemInput{
+		out, err := d.client.BatchGetItem(ctx, &awsdynamodb.BatchGetItemInput{
 			RequestItems: map[string]types.KeysAndAttributes{d.table: d.wanted(pending)},
 		})
 		if err != nil {
@@ -142,10 +142,10 @@ func (d *Driver) deleteMany(ctx context.Context, keys []string) error {
 }
 
 // write sends requests, no two of which name the same key.
-func (d *Driver) write(ctx context.Context, requests []types.WriteRequest, options ...func(*sdk.Options)) error {
+func (d *Driver) write(ctx context.Context, requests []types.WriteRequest, options ...func(*awsdynamodb.Options)) error {
 	return inChunks(ctx, requests, maxWrite, func(ctx context.Context, pending []types.WriteRequest) error {
 		return untilProcessed(ctx, len(pending), func() (int, error) {
-			out, err := d.client.BatchWriteItem(ctx, &sdk.BatchWriteItemInput{
+			out, err := d.client.BatchWriteItem(ctx, &awsdynamodb.BatchWriteItemInput{
 				RequestItems: map[string][]types.WriteRequest{d.table: pending},
 			}, options...)
 			if err != nil {

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	sdk "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"golang.org/x/sync/errgroup"
 
@@ -49,7 +49,7 @@ func isPresent(value []byte) condition {
 // put stores item if c holds. It returns whether it did and, if not and if report asks for
 // it, the item that is stored instead.
 func (d *Driver) put(ctx context.Context, item attributes, c condition, report types.ReturnValuesOnConditionCheckFailure) (done bool, instead attributes, err error) {
-	_, err = d.client.PutItem(ctx, &sdk.PutItemInput{
+	_, err = d.client.PutItem(ctx, &awsdynamodb.PutItemInput{
 		TableName: &d.table, Item: item,
 		ConditionExpression: &c.expression, ExpressionAttributeNames: c.names, ExpressionAttributeValues: c.values,
 		ReturnValuesOnConditionCheckFailure: report,
@@ -108,7 +108,7 @@ func (d *Driver) add(ctx context.Context, it drivers.Item) ([]byte, error) {
 			return append([]byte{}, it.Value...), nil
 		}
 		if instead == nil { // an emulator that does not report the stored item
-			out, err := d.client.GetItem(ctx, &sdk.GetItemInput{TableName: &d.table, Key: d.keyOf(it.Key), ConsistentRead: new(true)})
+			out, err := d.client.GetItem(ctx, &awsdynamodb.GetItemInput{TableName: &d.table, Key: d.keyOf(it.Key), ConsistentRead: new(true)})
 			if err != nil {
 				return nil, err
 			}
@@ -156,7 +156,7 @@ func (d *Driver) swap(ctx context.Context, swap drivers.Swap) (bool, error) {
 		c = isPresent(swap.Old)
 	}
 	if swap.New == nil {
-		_, err := d.client.DeleteItem(ctx, &sdk.DeleteItemInput{
+		_, err := d.client.DeleteItem(ctx, &awsdynamodb.DeleteItemInput{
 			TableName: &d.table, Key: d.keyOf(swap.Key),
 			ConditionExpression: &c.expression, ExpressionAttributeNames: c.names, ExpressionAttributeValues: c.values,
 		}, once)

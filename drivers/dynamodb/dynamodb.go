@@ -1,10 +1,14 @@
 // Package dynamodb is a shared tier in a table of Amazon DynamoDB, on a client of
 // github.com/aws/aws-sdk-go-v2.
 //
-//	client := dynamodb.NewFromConfig(config) // of the SDK
-//	l2 := cachedynamodb.New(client, cachedynamodb.Options{Table: "cache"})
-//	if err := l2.CreateTable(ctx); err != nil { … } // or create it with the rest of the infrastructure
-//	store, err := runtime.NewStore("main", runtime.L2(l2))
+//	client := awsdynamodb.NewFromConfig(config)
+//	tier := dynamodb.New(client, dynamodb.Options{Table: "cache"})
+//	if err := tier.CreateTable(ctx); err != nil { … } // or create it with the rest of the infrastructure
+//	store, err := runtime.NewStore("main", runtime.L2(tier))
+//
+// Here and in the examples, awsdynamodb is the name under which
+// github.com/aws/aws-sdk-go-v2/service/dynamodb is imported, because both packages are called
+// dynamodb.
 //
 // The table has a binary partition key named key, no sort key, and Time to Live on the
 // attribute ttl; both names are options. Billing, encryption and replication of the table
@@ -51,7 +55,7 @@ import (
 	"sync/atomic"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	sdk "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -88,7 +92,7 @@ type Options struct {
 // A Driver is a shared tier in a table of DynamoDB, with the capabilities [drivers.Adder],
 // [drivers.Swapper], [drivers.Leaser] and [drivers.Checker].
 type Driver struct {
-	client   *sdk.Client
+	client   *awsdynamodb.Client
 	table    string
 	key, ttl string // attribute names
 	closed   atomic.Bool
@@ -108,7 +112,7 @@ var tableName = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`)
 // New returns a shared tier on client. It does not connect. If client is nil or options are
 // unusable, every operation fails: Err returns the reason, and runtime.NewStore refuses the
 // tier.
-func New(client *sdk.Client, options Options) *Driver {
+func New(client *awsdynamodb.Client, options Options) *Driver {
 	d := &Driver{
 		client: client,
 		table:  orDefault(options.Table, DefaultTable),

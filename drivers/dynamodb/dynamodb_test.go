@@ -9,7 +9,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	sdk "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"go.uber.org/goleak"
 
@@ -27,11 +27,11 @@ var (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(dynalite.Around(local.Around(m))) }
 
 // dial returns a client whose connections end with the test.
-func dial(t testing.TB, url string, configure ...func(*sdk.Options)) *sdk.Client {
+func dial(t testing.TB, url string, configure ...func(*awsdynamodb.Options)) *awsdynamodb.Client {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: Concurrency}
 	t.Cleanup(transport.CloseIdleConnections)
-	return sdk.New(sdk.Options{
+	return awsdynamodb.New(awsdynamodb.Options{
 		Region:       "eu-central-1",
 		BaseEndpoint: aws.String(url),
 		Credentials:  credentials.NewStaticCredentialsProvider("id", "secret", ""),
@@ -40,7 +40,7 @@ func dial(t testing.TB, url string, configure ...func(*sdk.Options)) *sdk.Client
 }
 
 // openTable returns a driver whose table is there.
-func openTable(t testing.TB, url string, options Options, configure ...func(*sdk.Options)) *Driver {
+func openTable(t testing.TB, url string, options Options, configure ...func(*awsdynamodb.Options)) *Driver {
 	t.Helper()
 	d := New(dial(t, url, configure...), options)
 	t.Cleanup(func() { d.Close() })
@@ -102,7 +102,7 @@ func TestOptionsAreChecked(t *testing.T) {
 }
 
 func TestErrorsNameTheTableAndTheOperation(t *testing.T) {
-	d := New(dial(t, "http://127.0.0.1:1", func(o *sdk.Options) { o.RetryMaxAttempts = 1 }), Options{Table: "prices"})
+	d := New(dial(t, "http://127.0.0.1:1", func(o *awsdynamodb.Options) { o.RetryMaxAttempts = 1 }), Options{Table: "prices"})
 	ctx := t.Context()
 	_, get := d.GetMany(ctx, []string{"a", "b"})
 	_, add := d.AddMany(ctx, []drivers.Item{{Key: "a"}})
@@ -184,7 +184,7 @@ func TestCreateTable(t *testing.T) {
 			t.Errorf("a table with another key: %v", err)
 		}
 		textKey := types.AttributeDefinition{AttributeName: aws.String("key"), AttributeType: types.ScalarAttributeTypeS}
-		if _, err := client.CreateTable(ctx, &sdk.CreateTableInput{
+		if _, err := client.CreateTable(ctx, &awsdynamodb.CreateTableInput{
 			TableName: aws.String("text"), BillingMode: types.BillingModePayPerRequest,
 			AttributeDefinitions: []types.AttributeDefinition{textKey},
 			KeySchema:            []types.KeySchemaElement{{AttributeName: textKey.AttributeName, KeyType: types.KeyTypeHash}},

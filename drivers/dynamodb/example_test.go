@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	sdk "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/dynamodb"
@@ -15,7 +15,7 @@ import (
 
 func Example() {
 	// Programs take their configuration from config.LoadDefaultConfig of the SDK.
-	client := sdk.NewFromConfig(aws.Config{Region: "eu-central-1"})
+	client := awsdynamodb.NewFromConfig(aws.Config{Region: "eu-central-1"})
 
 	store := dynamodb.New(client, dynamodb.Options{Table: "cache"})
 	defer store.Close()

@@ -16,7 +16,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	sdk "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/smithy-go"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -54,7 +54,7 @@ func (w *wire) requests(operation string) int {
 
 // through returns a driver whose requests go through w.
 func through(w *wire, url string) *Driver {
-	return New(sdk.New(sdk.Options{
+	return New(awsdynamodb.New(awsdynamodb.Options{
 		Region: "eu-central-1", BaseEndpoint: aws.String(url), HTTPClient: w,
 		Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""),
 	}), Options{})
@@ -308,7 +308,7 @@ func TestAddReadsNothingThatItWasTold(t *testing.T) {
 func TestNoCredentialsAreAnError(t *testing.T) {
 	eachServer(t, func(t *testing.T, url string) {
 		openTable(t, url, Options{})
-		d := New(dial(t, url, func(o *sdk.Options) { o.Credentials = aws.AnonymousCredentials{} }), Options{})
+		d := New(dial(t, url, func(o *awsdynamodb.Options) { o.Credentials = aws.AnonymousCredentials{} }), Options{})
 		_, get := d.GetMany(t.Context(), []string{"a"})
 		_, lease := d.LeaseMany(t.Context(), []string{"a"}, "t", time.Hour)
 		for operation, err := range map[string]error{

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	sdk "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -75,7 +75,7 @@ func TestLeasesDoNotEndWhatIsKeptForEver(t *testing.T) {
 			t.Fatal(lent, err)
 		}
 		for key, want := range map[string]time.Time{"ever": forever, "bare": time.Now().Add(time.Minute)} {
-			out, err := d.client.GetItem(ctx, &sdk.GetItemInput{TableName: &d.table, Key: d.keyOf(key), ConsistentRead: aws.Bool(true)})
+			out, err := d.client.GetItem(ctx, &awsdynamodb.GetItemInput{TableName: &d.table, Key: d.keyOf(key), ConsistentRead: aws.Bool(true)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -134,7 +134,7 @@ func TestForeignAttributesAreAbsentAndCanBeReplaced(t *testing.T) {
 				t.Helper()
 				item := d.keyOf("k")
 				maps.Copy(item, spoilt)
-				if _, err := d.client.PutItem(ctx, &sdk.PutItemInput{TableName: &d.table, Item: item}); err != nil {
+				if _, err := d.client.PutItem(ctx, &awsdynamodb.PutItemInput{TableName: &d.table, Item: item}); err != nil {
 					t.Fatal(err)
 				}
 			}

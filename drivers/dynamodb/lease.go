@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	sdk "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -63,7 +63,7 @@ func (d *Driver) lease(ctx context.Context, key, token string, ttl time.Duration
 // update changes the item of key if c holds, and returns whether it did. It creates an
 // absent item.
 func (d *Driver) update(ctx context.Context, key, expression string, c condition) (bool, error) {
-	_, err := d.client.UpdateItem(ctx, &sdk.UpdateItemInput{
+	_, err := d.client.UpdateItem(ctx, &awsdynamodb.UpdateItemInput{
 		TableName: &d.table, Key: d.keyOf(key), UpdateExpression: &expression,
 		ConditionExpression: &c.expression, ExpressionAttributeNames: c.names, ExpressionAttributeValues: c.values,
 	}, once)

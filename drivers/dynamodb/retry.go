@@ -10,7 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	sdk "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 )
 
 const (
@@ -54,7 +54,7 @@ func untilProcessed(ctx context.Context, total int, f func() (left int, err erro
 // request would bring back a value that has been deleted since the first; or it would find
 // the effect of the first and report that its condition fails. A deletion of keys may be sent
 // again: that costs no more than a load.
-func once(o *sdk.Options) { o.Retryer = unambiguous{o.Retryer} }
+func once(o *awsdynamodb.Options) { o.Retryer = unambiguous{o.Retryer} }
 
 // unambiguous retries only requests that DynamoDB has not begun to perform.
 type unambiguous struct{ aws.Retryer }

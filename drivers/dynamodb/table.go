@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	sdk "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
 )
@@ -31,7 +31,7 @@ func (d *Driver) CreateTable(ctx context.Context) error {
 }
 
 func (d *Driver) createTable(ctx context.Context) error {
-	_, err := d.client.CreateTable(ctx, &sdk.CreateTableInput{
+	_, err := d.client.CreateTable(ctx, &awsdynamodb.CreateTableInput{
 		TableName:            &d.table,
 		BillingMode:          types.BillingModePayPerRequest,
 		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: &d.key, AttributeType: types.ScalarAttributeTypeB}},
@@ -41,10 +41,10 @@ func (d *Driver) createTable(ctx context.Context) error {
 	if err != nil && !errors.As(err, &exists) {
 		return err
 	}
-	waiter := sdk.NewTableExistsWaiter(d.client, func(o *sdk.TableExistsWaiterOptions) {
+	waiter := awsdynamodb.NewTableExistsWaiter(d.client, func(o *awsdynamodb.TableExistsWaiterOptions) {
 		o.MinDelay, o.MaxDelay = 100*time.Millisecond, 5*time.Second
 	})
-	out, err := waiter.WaitForOutput(ctx, &sdk.DescribeTableInput{TableName: &d.table}, tableTimeout)
+	out, err := waiter.WaitForOutput(ctx, &awsdynamodb.DescribeTableInput{TableName: &d.table}, tableTimeout)
 	if err != nil {
 		return fmt.Errorf("wait until the table is ready: %w", err)
 	}
@@ -72,7 +72,7 @@ func (d *Driver) checkSchema(table *types.TableDescription) error {
 
 func (d *Driver) enableTTL(ctx context.Context) error {
 	// Asked first, because another process may have enabled it.
-	out, err := d.client.DescribeTimeToLive(ctx, &sdk.DescribeTimeToLiveInput{TableName: &d.table})
+	out, err := d.client.DescribeTimeToLive(ctx, &awsdynamodb.DescribeTimeToLiveInput{TableName: &d.table})
 	if err != nil {
 		return unlessUnknown(err)
 	}
@@ -85,7 +85,7 @@ func (d *Driver) enableTTL(ctx context.Context) error {
 			return nil
 		}
 	}
-	_, err = d.client.UpdateTimeToLive(ctx, &sdk.UpdateTimeToLiveInput{
+	_, err = d.client.UpdateTimeToLive(ctx, &awsdynamodb.UpdateTimeToLiveInput{
 		TableName: &d.table,
 		TimeToLiveSpecification: &types.TimeToLiveSpecification{
 			AttributeName: &d.ttl, Enabled: new(true),

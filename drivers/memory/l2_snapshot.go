@@ -25,7 +25,7 @@ const (
 var (
 	// ErrSnapshot is wrapped by the error of [L2.Restore] for a snapshot that is damaged,
 	// incomplete or of another format.
-	ErrSnapshot = errors.New("the snapshot is damaged, incomplete or of another format")
+	ErrSnapshot = errors.New("cachegen: the snapshot is damaged, incomplete or of another format")
 
 	errUsed    = errors.New("the tier has been used or closed; restore before the store is made")
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -2,6 +2,7 @@ package nats
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,20 +54,12 @@ var (
 )
 
 // NewBus returns a bus on conn. conn stays open after Close; close it after the bus. NewBus
-// sends nothing. It uses the first of options; more are ignored. If conn is nil or options
-// are unusable, every operation fails: Err returns the reason, and runtime.NewStore refuses
-// the bus.
-func NewBus(conn *gonats.Conn, options ...BusOptions) *Bus {
-	var o BusOptions
-	if len(options) > 0 {
-		o = options[0]
-	}
-	if o.Subject == "" {
-		o.Subject = DefaultSubject
-	}
-	if o.PingInterval == 0 {
-		o.PingInterval = DefaultPingInterval
-	}
+// sends nothing. If conn is nil or options are unusable, every operation of the bus fails,
+// [Bus.Err] returns the reason, and runtime.NewStore refuses the bus.
+func NewBus(conn *gonats.Conn, options BusOptions) *Bus {
+	o := options
+	o.Subject = cmp.Or(o.Subject, DefaultSubject)
+	o.PingInterval = cmp.Or(o.PingInterval, DefaultPingInterval)
 	var err error
 	b := &Bus{conn: conn, prefix: o.Subject + ".", ping: o.PingInterval}
 	switch {

@@ -17,16 +17,16 @@ import (
 )
 
 // openBus returns a bus that the test closes, before its connection.
-func openBus(t *testing.T, conn *gonats.Conn, options ...BusOptions) *Bus {
+func openBus(t *testing.T, conn *gonats.Conn, options BusOptions) *Bus {
 	t.Helper()
-	b := NewBus(conn, options...)
+	b := NewBus(conn, options)
 	t.Cleanup(func() { b.Close() })
 	return b
 }
 
 func TestBusConformance(t *testing.T) {
 	server := servers.NATS(t)
-	drivertest.Bus(t, func(t *testing.T) drivers.Bus { return openBus(t, dial(t, server)) })
+	drivertest.Bus(t, func(t *testing.T) drivers.Bus { return openBus(t, dial(t, server), BusOptions{}) })
 }
 
 // race R24: a lost connection is noticed, also one that no packet tells of.
@@ -72,7 +72,7 @@ func listen(t *testing.T, b *Bus, channel string) events {
 func TestSubscribedBeforeTheServerIsThere(t *testing.T) {
 	server := servers.NATS(t)
 	server.Stop()
-	b := openBus(t, dial(t, server, gonats.RetryOnFailedConnect(true)))
+	b := openBus(t, dial(t, server, gonats.RetryOnFailedConnect(true)), BusOptions{})
 	e := listen(t, b, "c")
 	e.expect(t, "down")
 	if err := b.Publish(t.Context(), "c", nil); !errors.Is(err, gonats.ErrDisconnected) {
@@ -90,7 +90,7 @@ func TestSubscribedBeforeTheServerIsThere(t *testing.T) {
 // listener has to know, however short it was.
 func TestAReplacedConnectionIsNoticed(t *testing.T) {
 	conn := dial(t, servers.NATS(t))
-	e := listen(t, openBus(t, conn), "c")
+	e := listen(t, openBus(t, conn, BusOptions{}), "c")
 	e.expect(t, "up")
 	for range 5 {
 		if err := conn.ForceReconnect(); err != nil {
@@ -103,7 +103,7 @@ func TestAReplacedConnectionIsNoticed(t *testing.T) {
 
 func TestAClosedConnectionIsReported(t *testing.T) {
 	conn := dial(t, servers.NATS(t))
-	b := openBus(t, conn)
+	b := openBus(t, conn, BusOptions{})
 	e := listen(t, b, "c")
 	e.expect(t, "up")
 	conn.Close()
@@ -118,7 +118,7 @@ func TestAClosedConnectionIsReported(t *testing.T) {
 // A listener that blocks makes nats.go drop messages once its buffer is full.
 func TestDroppedMessagesAreReported(t *testing.T) {
 	conn := dial(t, servers.NATS(t))
-	b := openBus(t, conn)
+	b := openBus(t, conn, BusOptions{})
 	blocked := make(chan struct{})
 	e := blocking{make(events, 1000), blocked}
 	stop, err := b.Subscribe("c", e)
@@ -212,7 +212,7 @@ func TestPermissions(t *testing.T) {
 }
 
 func TestAMessageThatIsTooLargeIsRefused(t *testing.T) {
-	b := openBus(t, dial(t, servers.NATS(t)))
+	b := openBus(t, dial(t, servers.NATS(t)), BusOptions{})
 	if err := b.Publish(t.Context(), "c", make([]byte, maxPayload+1)); !errors.Is(err, drivers.ErrRefused) {
 		t.Errorf("error %v", err)
 	}

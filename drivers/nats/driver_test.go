@@ -38,7 +38,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		}
 	}
 	for name, b := range map[string]*Bus{
-		"no connection": NewBus(nil),
+		"no connection": NewBus(nil, BusOptions{}),
 		"ping":          NewBus(conn, BusOptions{PingInterval: -1}),
 		"wildcard":      NewBus(conn, BusOptions{Subject: "a.*"}),
 		"empty word":    NewBus(conn, BusOptions{Subject: "a..b"}),
@@ -79,7 +79,7 @@ func TestWrongCredentialsAreAnError(t *testing.T) {
 	conn := dial(t, server, gonats.UserInfo("u", "guessed"), gonats.RetryOnFailedConnect(true),
 		gonats.ClosedHandler(func(*gonats.Conn) { close(closed) }))
 	<-closed // nats.go gives up
-	d, b := New(conn, Options{}), openBus(t, conn)
+	d, b := New(conn, Options{}), openBus(t, conn, BusOptions{})
 	ctx := t.Context()
 	_, get := d.GetMany(ctx, []string{"a", "b"})
 	_, lease := d.LeaseMany(ctx, []string{"a"}, "t", time.Hour)

@@ -52,7 +52,7 @@ func ExampleNewBus() {
 	}
 	defer conn.Close()
 
-	bus := nats.NewBus(conn)
+	bus := nats.NewBus(conn, nats.BusOptions{})
 	defer bus.Close()
 	unsubscribe, err := bus.Subscribe("users", printer{})
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 
 // The runtime cuts its messages to what the server takes.
 func TestAMessageMayBeAsLargeAsTheBusSays(t *testing.T) {
-	b := NewBus(dial(t, servers.NATS(t)))
+	b := NewBus(dial(t, servers.NATS(t)), BusOptions{})
 	defer b.Close()
 	l, ok := drivers.MessageLimiterOf(b)
 	if !ok || l.MaxMessage() < 1<<10 {

@@ -1,10 +1,13 @@
 // Package nats is a bus on core NATS, and a shared tier in a key-value bucket of
 // JetStream, on a connection of github.com/nats-io/nats.go.
 //
-//	conn, err := nats.Connect("localhost", nats.MaxReconnects(-1)) // nats.go
+//	conn, err := gonats.Connect("localhost", gonats.MaxReconnects(-1))
 //	store, err := runtime.NewStore("main",
-//		runtime.L2(cachenats.New(conn, cachenats.Options{})),
-//		runtime.WithBus(cachenats.NewBus(conn)))
+//		runtime.L2(nats.New(conn, nats.Options{})),
+//		runtime.WithBus(nats.NewBus(conn, nats.BusOptions{})))
+//
+// Here and in the examples, gonats is the name under which github.com/nats-io/nats.go is
+// imported, because both packages are called nats.
 //
 // Without MaxReconnects(-1), nats.go closes a connection forever after two minutes without a
 // server. It also does so when a server has refused the user twice, unless

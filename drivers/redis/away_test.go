@@ -88,7 +88,7 @@ func TestAFullServerServesWhatItHas(t *testing.T) {
 func TestDeletionsDoNotWaitForAServerThatHangs(t *testing.T) {
 	server := servers.Redis(t)
 	client := dial(t, server)
-	store := storeOn(t, server, runtime.L1(memory.New(memory.Options{})), runtime.WithBus(NewBus(client)), runtime.L2Timeout(100*time.Millisecond))
+	store := storeOn(t, server, runtime.L1(memory.New(memory.Options{})), runtime.WithBus(NewBus(client, BusOptions{})), runtime.L2Timeout(100*time.Millisecond))
 	if err := store.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -54,22 +55,17 @@ var (
 	_ drivers.Checker = (*Bus)(nil)
 )
 
-// NewBus returns a bus on client. client stays open after Close; close it after the bus.
-// NewBus does not connect. It uses the first of options; more are ignored. If client is nil
-// or options are unusable, every operation fails: Err returns the reason, and
-// runtime.NewStore refuses the bus.
-func NewBus(client goredis.UniversalClient, options ...BusOptions) *Bus {
-	b := &Bus{client: client, ping: DefaultPingInterval}
-	if len(options) > 0 {
-		b.track = options[0].Tracking
-		if options[0].PingInterval != 0 {
-			b.ping = options[0].PingInterval
-		}
-	}
+// NewBus returns a bus on client, which is any client of go-redis: for a single server,
+// Sentinel, Cluster or Ring. client stays open after Close; close it after the bus. NewBus
+// does not connect. If client is nil or options are unusable, every operation of the bus
+// fails, [Bus.Err] returns the reason, and runtime.NewStore refuses the bus.
+func NewBus(client goredis.UniversalClient, options BusOptions) *Bus {
+	b := &Bus{client: client, ping: cmp.Or(options.PingInterval, DefaultPingInterval), track: options.Tracking}
 	var err error
-	if c, ok := client.(*goredis.Client); client == nil || ok && c == nil {
+	switch {
+	case isNil(client):
 		err = errNoClient
-	} else if b.ping < 0 {
+	case b.ping < 0:
 		err = fmt.Errorf("redis: PingInterval is %s, must not be negative", b.ping)
 	}
 	b.all = subscriptions.New("redis", err)

@@ -15,9 +15,9 @@ import (
 )
 
 // openBus returns a bus that the test closes, before its client.
-func openBus(t *testing.T, client goredis.UniversalClient, options ...BusOptions) *Bus {
+func openBus(t *testing.T, client goredis.UniversalClient, options BusOptions) *Bus {
 	t.Helper()
-	b := NewBus(client, options...)
+	b := NewBus(client, options)
 	t.Cleanup(func() { client.Close() })
 	t.Cleanup(func() { b.Close() })
 	return b
@@ -28,13 +28,13 @@ func TestBusConformance(t *testing.T) {
 	for name, protocol := range map[string]int{"RESP2": 2, "RESP3": 3} {
 		t.Run(name, func(t *testing.T) {
 			drivertest.Bus(t, func(t *testing.T) drivers.Bus {
-				return openBus(t, goredis.NewClient(&goredis.Options{Addr: server.Addr(), Protocol: protocol}))
+				return openBus(t, goredis.NewClient(&goredis.Options{Addr: server.Addr(), Protocol: protocol}), BusOptions{})
 			})
 		})
 	}
 	t.Run("Ring", func(t *testing.T) {
 		drivertest.Bus(t, func(t *testing.T) drivers.Bus {
-			return openBus(t, goredis.NewRing(&goredis.RingOptions{Addrs: map[string]string{"a": server.Addr()}}))
+			return openBus(t, goredis.NewRing(&goredis.RingOptions{Addrs: map[string]string{"a": server.Addr()}}), BusOptions{})
 		})
 	})
 }
@@ -93,7 +93,7 @@ func (e events) expect(t *testing.T, want string) {
 // not leave a subscription that seems up.
 func TestBusReconnectsAfterItsConnectionWasKilled(t *testing.T) {
 	client := goredis.NewClient(&goredis.Options{Addr: servers.Redis(t).Addr()})
-	b := openBus(t, client)
+	b := openBus(t, client, BusOptions{})
 	e := make(events, 10)
 	if _, err := b.Subscribe("c", e); err != nil {
 		t.Fatal(err)
@@ -142,12 +142,18 @@ func TestAnIdleBusPingsAndStaysUp(t *testing.T) {
 func TestBusOptionsAreChecked(t *testing.T) {
 	client := goredis.NewClient(&goredis.Options{})
 	defer client.Close()
-	for _, b := range []*Bus{NewBus(nil), NewBus(client, BusOptions{PingInterval: -1})} {
+	for name, b := range map[string]*Bus{
+		"nil":        NewBus(nil, BusOptions{}),
+		"no Client":  NewBus((*goredis.Client)(nil), BusOptions{}),
+		"no Cluster": NewBus((*goredis.ClusterClient)(nil), BusOptions{}),
+		"no Ring":    NewBus((*goredis.Ring)(nil), BusOptions{}),
+		"ping":       NewBus(client, BusOptions{PingInterval: -1}),
+	} {
 		if b.Err() == nil {
-			t.Error("accepted")
+			t.Errorf("%s: accepted", name)
 		}
 		if _, err := b.Subscribe("c", make(events)); !errors.Is(err, drivers.ErrClosed) {
-			t.Errorf("use of it: %v", err)
+			t.Errorf("%s: use of it: %v", name, err)
 		}
 		b.Close()
 	}

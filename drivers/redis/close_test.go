@@ -66,7 +66,7 @@ func (g greeting) Write(b []byte) (int, error) {
 
 func TestCloseDoesNotWaitForAClosedClient(t *testing.T) {
 	client := goredis.NewClient(&goredis.Options{Addr: servers.Redis(t).Addr()})
-	store, err := runtime.NewStore("main", runtime.L2(New(client, Options{})), runtime.WithBus(NewBus(client)))
+	store, err := runtime.NewStore("main", runtime.L2(New(client, Options{})), runtime.WithBus(NewBus(client, BusOptions{})))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func TestClusterConformance(t *testing.T) {
 		}, all, quick)
 	})
 	t.Run("Bus", func(t *testing.T) {
-		drivertest.Bus(t, func(t *testing.T) drivers.Bus { return openBus(t, dialCluster(t, server)) })
+		drivertest.Bus(t, func(t *testing.T) drivers.Bus { return openBus(t, dialCluster(t, server), BusOptions{}) })
 	})
 }
 

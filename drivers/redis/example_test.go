@@ -44,7 +44,7 @@ func ExampleNewBus() {
 	client := goredis.NewClient(&goredis.Options{Addr: "localhost:6379"})
 	defer client.Close()
 
-	bus := redis.NewBus(client)
+	bus := redis.NewBus(client, redis.BusOptions{})
 	defer bus.Close()
 	unsubscribe, err := bus.Subscribe("users", printer{})
 	if err != nil {

@@ -2,10 +2,13 @@
 // Dragonfly. It uses any client of github.com/redis/go-redis: for a single server, Sentinel,
 // Cluster or Ring.
 //
-//	client := redis.NewClient(&redis.Options{Addr: "localhost:6379"}) // go-redis
+//	client := goredis.NewClient(&goredis.Options{Addr: "localhost:6379"})
 //	store, err := runtime.NewStore("main",
-//		runtime.L2(cacheredis.New(client, cacheredis.Options{})),
-//		runtime.WithBus(cacheredis.NewBus(client)))
+//		runtime.L2(redis.New(client, redis.Options{})),
+//		runtime.WithBus(redis.NewBus(client, redis.BusOptions{})))
+//
+// Here and in the examples, goredis is the name under which github.com/redis/go-redis/v9 is
+// imported, because both packages are called redis.
 //
 // Concurrent reads share round trips through the automatic pipelining of go-redis.
 // A batch is one round trip, or one for each node of a Cluster or Ring.
@@ -131,7 +134,7 @@ var (
 // fails: Err returns the reason, and runtime.NewStore refuses the tier.
 func New(client goredis.UniversalClient, options Options) *Driver {
 	d := &Driver{client: client, shared: !options.NoAutoPipeline}
-	if v := reflect.ValueOf(client); client == nil || v.Kind() == reflect.Pointer && v.IsNil() {
+	if isNil(client) {
 		d.err = errNoClient
 		d.closed.Store(true)
 		return d
@@ -148,6 +151,12 @@ func New(client goredis.UniversalClient, options Options) *Driver {
 	}
 	d.closed.Store(d.err != nil)
 	return d
+}
+
+// isNil reports whether there is no client: nil, or a nil pointer to one.
+func isNil(client goredis.UniversalClient) bool {
+	v := reflect.ValueOf(client)
+	return client == nil || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 // Err implements [drivers.Checker]: it returns why the driver is unusable, or nil.

@@ -38,7 +38,7 @@ func everyOperation(t *testing.T, d *Driver) map[string]error {
 		`redis: scan for prefix "a": `:  d.Scan(ctx, "a", func([]string) error { return nil }),
 		`redis: delete prefix "a": `:    prefix,
 		"redis: not ready: ":            d.Ready(ctx),
-		`redis: publish on "channel": `: NewBus(d.client).Publish(ctx, "channel", nil),
+		`redis: publish on "channel": `: NewBus(d.client, BusOptions{}).Publish(ctx, "channel", nil),
 	}
 }
 

@@ -81,7 +81,7 @@ SQL is how many statements the database has had, L2 how often %s was read.
 time is what the repository took, without HTTP; of several reads, the median.
 Requests go over the loopback interface, but for the %s at once: they are given
 to the handler in the process, as they would need more sockets than many systems allow.
-"expired by hand" is a call of ExpireUser, so that nobody has to wait for the ttl.
+"expired by hand" is a call of ExpireCachedUser, so that nobody has to wait for the ttl.
 `
 
 // A demo is the service under demonstration.

@@ -172,7 +172,7 @@ func (d *demo) outage(t *table) {
 		return result{fmt.Sprintf("an error: status %d", r.status), ""}, same("status", r.status, http.StatusInternalServerError)
 	})
 	t.line(fmt.Sprintf("… user %d, expired by hand: no database, grace helps", graced), cost{sql: 1}, func() (result, error) {
-		if err := d.main.Users.ExpireUser(d.ctx, graced); err != nil {
+		if err := d.main.Users.ExpireCachedUser(d.ctx, graced); err != nil {
 			return result{}, err
 		}
 		got, took, err := d.main.users(d.ctx, []int64{graced})
@@ -189,7 +189,7 @@ func (d *demo) outage(t *table) {
 		return result{got[0].Name + ", the old value", round(took)}, sameUser(got[0], before)
 	})
 	t.line(fmt.Sprintf("database back; user %d, expired by hand, has changed", recovered), cost{sql: 1}, func() (result, error) {
-		if err := d.main.Users.ExpireUser(d.ctx, recovered); err != nil {
+		if err := d.main.Users.ExpireCachedUser(d.ctx, recovered); err != nil {
 			return result{}, err
 		}
 		if err := d.db.bringBack(d.ctx); err != nil {

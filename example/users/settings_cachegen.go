@@ -87,38 +87,39 @@ func GetOrSetSettings(ctx context.Context, name string, opts ...runtime.CallOpti
 	}, opts...)
 }
 
-// GetSettings returns the cached settings; ok is false if there is no fresh
-// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func GetSettings(ctx context.Context, name string, opts ...runtime.CallOption) (settings Settings, ok bool, err error) {
+// GetCachedSettings returns the cached settings; ok is false if there is no
+// fresh entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedSettings(ctx context.Context, name string, opts ...runtime.CallOption) (settings Settings, ok bool, err error) {
 	return settingsCache.Get(ctx, SettingsKey{Name: name}, opts...)
 }
 
-// SetSettings caches settings as the result of LoadSettings(name). See
+// SetCachedSettings caches settings as the result of LoadSettings(name). See
 // [runtime.Cache.Set].
-func SetSettings(ctx context.Context, name string, settings Settings, opts ...runtime.CallOption) error {
+func SetCachedSettings(ctx context.Context, name string, settings Settings, opts ...runtime.CallOption) error {
 	return settingsCache.Set(ctx, SettingsKey{Name: name}, settings, opts...)
 }
 
-// DeleteSettings removes the cached settings, if any. See
+// DeleteCachedSettings removes the cached settings, if any. See
 // [runtime.Cache.Delete].
-func DeleteSettings(ctx context.Context, name string) error {
+func DeleteCachedSettings(ctx context.Context, name string) error {
 	return settingsCache.Delete(ctx, SettingsKey{Name: name})
 }
 
-// ExpireSettings makes the cached settings, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func ExpireSettings(ctx context.Context, name string) error {
+// ExpireCachedSettings makes the cached settings, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedSettings(ctx context.Context, name string) error {
 	return settingsCache.Expire(ctx, SettingsKey{Name: name})
 }
 
-// HasSettings reports whether there is a fresh entry of LoadSettings(name).
-func HasSettings(ctx context.Context, name string) (bool, error) {
+// HasCachedSettings reports whether there is a fresh entry of
+// LoadSettings(name).
+func HasCachedSettings(ctx context.Context, name string) (bool, error) {
 	return settingsCache.Has(ctx, SettingsKey{Name: name})
 }
 
-// PullSettings returns the cached settings and deletes the entry; ok is false
-// if there was no fresh one.
-func PullSettings(ctx context.Context, name string) (settings Settings, ok bool, err error) {
+// PullCachedSettings returns the cached settings and deletes the entry; ok is
+// false if there was no fresh one.
+func PullCachedSettings(ctx context.Context, name string) (settings Settings, ok bool, err error) {
 	return settingsCache.Pull(ctx, SettingsKey{Name: name})
 }
 

@@ -182,37 +182,37 @@ func (c *CachedUserRepo) GetOrSetUser(ctx context.Context, id int64, opts ...run
 	}, opts...)
 }
 
-// GetUser returns the cached user; ok is false if there is no fresh entry, nor,
-// with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedUserRepo) GetUser(ctx context.Context, id int64, opts ...runtime.CallOption) (user *User, ok bool, err error) {
+// GetCachedUser returns the cached user; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedUserRepo) GetCachedUser(ctx context.Context, id int64, opts ...runtime.CallOption) (user *User, ok bool, err error) {
 	return c.User.Get(ctx, UserKey{ID: id}, opts...)
 }
 
-// SetUser caches user, which may be nil, as the result of FindUser(id). See
-// [runtime.Cache.Set].
-func (c *CachedUserRepo) SetUser(ctx context.Context, id int64, user *User, opts ...runtime.CallOption) error {
+// SetCachedUser caches user, which may be nil, as the result of FindUser(id).
+// See [runtime.Cache.Set].
+func (c *CachedUserRepo) SetCachedUser(ctx context.Context, id int64, user *User, opts ...runtime.CallOption) error {
 	return c.User.Set(ctx, UserKey{ID: id}, user, opts...)
 }
 
-// DeleteUser removes the cached user, if any. See [runtime.Cache.Delete].
-func (c *CachedUserRepo) DeleteUser(ctx context.Context, id int64) error {
+// DeleteCachedUser removes the cached user, if any. See [runtime.Cache.Delete].
+func (c *CachedUserRepo) DeleteCachedUser(ctx context.Context, id int64) error {
 	return c.User.Delete(ctx, UserKey{ID: id})
 }
 
-// ExpireUser makes the cached user, if any, stale; the entry may still serve as
-// a grace value. See [runtime.Cache.Expire].
-func (c *CachedUserRepo) ExpireUser(ctx context.Context, id int64) error {
+// ExpireCachedUser makes the cached user, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedUserRepo) ExpireCachedUser(ctx context.Context, id int64) error {
 	return c.User.Expire(ctx, UserKey{ID: id})
 }
 
-// HasUser reports whether there is a fresh entry of FindUser(id).
-func (c *CachedUserRepo) HasUser(ctx context.Context, id int64) (bool, error) {
+// HasCachedUser reports whether there is a fresh entry of FindUser(id).
+func (c *CachedUserRepo) HasCachedUser(ctx context.Context, id int64) (bool, error) {
 	return c.User.Has(ctx, UserKey{ID: id})
 }
 
-// PullUser returns the cached user and deletes the entry; ok is false if there
-// was no fresh one.
-func (c *CachedUserRepo) PullUser(ctx context.Context, id int64) (user *User, ok bool, err error) {
+// PullCachedUser returns the cached user and deletes the entry; ok is false if
+// there was no fresh one.
+func (c *CachedUserRepo) PullCachedUser(ctx context.Context, id int64) (user *User, ok bool, err error) {
 	return c.User.Pull(ctx, UserKey{ID: id})
 }
 
@@ -235,37 +235,37 @@ func (c *CachedUserRepo) GetOrSetTeam(ctx context.Context, id int64, opts ...run
 	}, opts...)
 }
 
-// GetTeam returns the cached team; ok is false if there is no fresh entry, nor,
-// with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedUserRepo) GetTeam(ctx context.Context, id int64, opts ...runtime.CallOption) (team *Team, ok bool, err error) {
+// GetCachedTeam returns the cached team; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedUserRepo) GetCachedTeam(ctx context.Context, id int64, opts ...runtime.CallOption) (team *Team, ok bool, err error) {
 	return c.Team.Get(ctx, TeamKey{ID: id}, opts...)
 }
 
-// SetTeam caches team, which may be nil, as the result of FindTeam(id). See
-// [runtime.Cache.Set].
-func (c *CachedUserRepo) SetTeam(ctx context.Context, id int64, team *Team, opts ...runtime.CallOption) error {
+// SetCachedTeam caches team, which may be nil, as the result of FindTeam(id).
+// See [runtime.Cache.Set].
+func (c *CachedUserRepo) SetCachedTeam(ctx context.Context, id int64, team *Team, opts ...runtime.CallOption) error {
 	return c.Team.Set(ctx, TeamKey{ID: id}, team, opts...)
 }
 
-// DeleteTeam removes the cached team, if any. See [runtime.Cache.Delete].
-func (c *CachedUserRepo) DeleteTeam(ctx context.Context, id int64) error {
+// DeleteCachedTeam removes the cached team, if any. See [runtime.Cache.Delete].
+func (c *CachedUserRepo) DeleteCachedTeam(ctx context.Context, id int64) error {
 	return c.Team.Delete(ctx, TeamKey{ID: id})
 }
 
-// ExpireTeam makes the cached team, if any, stale; the entry may still serve as
-// a grace value. See [runtime.Cache.Expire].
-func (c *CachedUserRepo) ExpireTeam(ctx context.Context, id int64) error {
+// ExpireCachedTeam makes the cached team, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedUserRepo) ExpireCachedTeam(ctx context.Context, id int64) error {
 	return c.Team.Expire(ctx, TeamKey{ID: id})
 }
 
-// HasTeam reports whether there is a fresh entry of FindTeam(id).
-func (c *CachedUserRepo) HasTeam(ctx context.Context, id int64) (bool, error) {
+// HasCachedTeam reports whether there is a fresh entry of FindTeam(id).
+func (c *CachedUserRepo) HasCachedTeam(ctx context.Context, id int64) (bool, error) {
 	return c.Team.Has(ctx, TeamKey{ID: id})
 }
 
-// PullTeam returns the cached team and deletes the entry; ok is false if there
-// was no fresh one.
-func (c *CachedUserRepo) PullTeam(ctx context.Context, id int64) (team *Team, ok bool, err error) {
+// PullCachedTeam returns the cached team and deletes the entry; ok is false if
+// there was no fresh one.
+func (c *CachedUserRepo) PullCachedTeam(ctx context.Context, id int64) (team *Team, ok bool, err error) {
 	return c.Team.Pull(ctx, TeamKey{ID: id})
 }
 

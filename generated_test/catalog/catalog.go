@@ -150,8 +150,8 @@ func (p *Products) Save(ctx context.Context, product Product) (*Product, error) 
 	return &product, err
 }
 
-// DeleteProduct removes a product from the catalogue. Its name is that of a helper
-// that the generator would otherwise make.
+// DeleteProduct removes a product from the catalogue. DeleteCachedProduct,
+// which is generated, deletes only the entry.
 //
 //cache:delete FindProduct(id)
 func (p *Products) DeleteProduct(ctx context.Context, id ProductID) error {

@@ -311,15 +311,15 @@ func (c *CachedProducts) GetOrSetProduct(ctx context.Context, id ProductID, opts
 	}, opts...)
 }
 
-// GetProduct returns the cached product; ok is false if there is no fresh
+// GetCachedProduct returns the cached product; ok is false if there is no fresh
 // entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedProducts) GetProduct(ctx context.Context, id ProductID, opts ...runtime.CallOption) (product *Product, ok bool, err error) {
+func (c *CachedProducts) GetCachedProduct(ctx context.Context, id ProductID, opts ...runtime.CallOption) (product *Product, ok bool, err error) {
 	return c.Product.Get(ctx, ProductKey{ID: id}, opts...)
 }
 
-// SetProduct caches product, which may be nil, as the result of
+// SetCachedProduct caches product, which may be nil, as the result of
 // FindProduct(id). See [runtime.Cache.Set].
-func (c *CachedProducts) SetProduct(ctx context.Context, id ProductID, product *Product, opts ...runtime.CallOption) error {
+func (c *CachedProducts) SetCachedProduct(ctx context.Context, id ProductID, product *Product, opts ...runtime.CallOption) error {
 	return c.Product.Set(ctx, ProductKey{ID: id}, product, opts...)
 }
 
@@ -329,20 +329,20 @@ func (c *CachedProducts) DeleteCachedProduct(ctx context.Context, id ProductID) 
 	return c.Product.Delete(ctx, ProductKey{ID: id})
 }
 
-// ExpireProduct makes the cached product, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func (c *CachedProducts) ExpireProduct(ctx context.Context, id ProductID) error {
+// ExpireCachedProduct makes the cached product, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedProducts) ExpireCachedProduct(ctx context.Context, id ProductID) error {
 	return c.Product.Expire(ctx, ProductKey{ID: id})
 }
 
-// HasProduct reports whether there is a fresh entry of FindProduct(id).
-func (c *CachedProducts) HasProduct(ctx context.Context, id ProductID) (bool, error) {
+// HasCachedProduct reports whether there is a fresh entry of FindProduct(id).
+func (c *CachedProducts) HasCachedProduct(ctx context.Context, id ProductID) (bool, error) {
 	return c.Product.Has(ctx, ProductKey{ID: id})
 }
 
-// PullProduct returns the cached product and deletes the entry; ok is false if
-// there was no fresh one.
-func (c *CachedProducts) PullProduct(ctx context.Context, id ProductID) (product *Product, ok bool, err error) {
+// PullCachedProduct returns the cached product and deletes the entry; ok is
+// false if there was no fresh one.
+func (c *CachedProducts) PullCachedProduct(ctx context.Context, id ProductID) (product *Product, ok bool, err error) {
 	return c.Product.Pull(ctx, ProductKey{ID: id})
 }
 
@@ -375,31 +375,33 @@ func (c *CachedProducts) GetCachedPrice(ctx context.Context, id ProductID, local
 	return c.Price.Get(ctx, PriceKey{Locale: locale, ID: id}, opts...)
 }
 
-// SetPrice caches cents as the result of GetPrice(id, locale). See
+// SetCachedPrice caches cents as the result of GetPrice(id, locale). See
 // [runtime.Cache.Set].
-func (c *CachedProducts) SetPrice(ctx context.Context, id ProductID, locale Locale, cents int64, opts ...runtime.CallOption) error {
+func (c *CachedProducts) SetCachedPrice(ctx context.Context, id ProductID, locale Locale, cents int64, opts ...runtime.CallOption) error {
 	return c.Price.Set(ctx, PriceKey{Locale: locale, ID: id}, cents, opts...)
 }
 
-// DeletePrice removes the cached price, if any. See [runtime.Cache.Delete].
-func (c *CachedProducts) DeletePrice(ctx context.Context, id ProductID, locale Locale) error {
+// DeleteCachedPrice removes the cached price, if any. See
+// [runtime.Cache.Delete].
+func (c *CachedProducts) DeleteCachedPrice(ctx context.Context, id ProductID, locale Locale) error {
 	return c.Price.Delete(ctx, PriceKey{Locale: locale, ID: id})
 }
 
-// ExpirePrice makes the cached price, if any, stale; the entry may still serve
-// as a grace value. See [runtime.Cache.Expire].
-func (c *CachedProducts) ExpirePrice(ctx context.Context, id ProductID, locale Locale) error {
+// ExpireCachedPrice makes the cached price, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedProducts) ExpireCachedPrice(ctx context.Context, id ProductID, locale Locale) error {
 	return c.Price.Expire(ctx, PriceKey{Locale: locale, ID: id})
 }
 
-// HasPrice reports whether there is a fresh entry of GetPrice(id, locale).
-func (c *CachedProducts) HasPrice(ctx context.Context, id ProductID, locale Locale) (bool, error) {
+// HasCachedPrice reports whether there is a fresh entry of GetPrice(id,
+// locale).
+func (c *CachedProducts) HasCachedPrice(ctx context.Context, id ProductID, locale Locale) (bool, error) {
 	return c.Price.Has(ctx, PriceKey{Locale: locale, ID: id})
 }
 
-// PullPrice returns the cached price and deletes the entry; ok is false if
-// there was no fresh one.
-func (c *CachedProducts) PullPrice(ctx context.Context, id ProductID, locale Locale) (cents int64, ok bool, err error) {
+// PullCachedPrice returns the cached price and deletes the entry; ok is false
+// if there was no fresh one.
+func (c *CachedProducts) PullCachedPrice(ctx context.Context, id ProductID, locale Locale) (cents int64, ok bool, err error) {
 	return c.Price.Pull(ctx, PriceKey{Locale: locale, ID: id})
 }
 
@@ -426,39 +428,40 @@ func (c *CachedProducts) GetOrSetProductByName(ctx context.Context, name string,
 	}, opts...)
 }
 
-// GetProductByName returns the cached product by name; ok is false if there is
-// no fresh entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedProducts) GetProductByName(ctx context.Context, name string, opts ...runtime.CallOption) (product *Product, ok bool, err error) {
+// GetCachedProductByName returns the cached product by name; ok is false if
+// there is no fresh entry, nor, with [runtime.AllowStale], a stale one. It
+// never loads.
+func (c *CachedProducts) GetCachedProductByName(ctx context.Context, name string, opts ...runtime.CallOption) (product *Product, ok bool, err error) {
 	return c.ProductByName.Get(ctx, ProductByNameKey{Name: name}, opts...)
 }
 
-// SetProductByName caches product, which may be nil, as the result of
+// SetCachedProductByName caches product, which may be nil, as the result of
 // FindProductByName(name). See [runtime.Cache.Set].
-func (c *CachedProducts) SetProductByName(ctx context.Context, name string, product *Product, opts ...runtime.CallOption) error {
+func (c *CachedProducts) SetCachedProductByName(ctx context.Context, name string, product *Product, opts ...runtime.CallOption) error {
 	return c.ProductByName.Set(ctx, ProductByNameKey{Name: name}, product, opts...)
 }
 
-// DeleteProductByName removes the cached product by name, if any. See
+// DeleteCachedProductByName removes the cached product by name, if any. See
 // [runtime.Cache.Delete].
-func (c *CachedProducts) DeleteProductByName(ctx context.Context, name string) error {
+func (c *CachedProducts) DeleteCachedProductByName(ctx context.Context, name string) error {
 	return c.ProductByName.Delete(ctx, ProductByNameKey{Name: name})
 }
 
-// ExpireProductByName makes the cached product by name, if any, stale; the
-// entry may still serve as a grace value. See [runtime.Cache.Expire].
-func (c *CachedProducts) ExpireProductByName(ctx context.Context, name string) error {
+// ExpireCachedProductByName makes the cached product by name, if any, stale;
+// the entry may still serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedProducts) ExpireCachedProductByName(ctx context.Context, name string) error {
 	return c.ProductByName.Expire(ctx, ProductByNameKey{Name: name})
 }
 
-// HasProductByName reports whether there is a fresh entry of
+// HasCachedProductByName reports whether there is a fresh entry of
 // FindProductByName(name).
-func (c *CachedProducts) HasProductByName(ctx context.Context, name string) (bool, error) {
+func (c *CachedProducts) HasCachedProductByName(ctx context.Context, name string) (bool, error) {
 	return c.ProductByName.Has(ctx, ProductByNameKey{Name: name})
 }
 
-// PullProductByName returns the cached product by name and deletes the entry;
-// ok is false if there was no fresh one.
-func (c *CachedProducts) PullProductByName(ctx context.Context, name string) (product *Product, ok bool, err error) {
+// PullCachedProductByName returns the cached product by name and deletes the
+// entry; ok is false if there was no fresh one.
+func (c *CachedProducts) PullCachedProductByName(ctx context.Context, name string) (product *Product, ok bool, err error) {
 	return c.ProductByName.Pull(ctx, ProductByNameKey{Name: name})
 }
 
@@ -487,37 +490,38 @@ func (c *CachedProducts) GetOrSetListing(ctx context.Context, filter Filter, opt
 	}, opts...)
 }
 
-// GetListing returns the cached listing; ok is false if there is no fresh
+// GetCachedListing returns the cached listing; ok is false if there is no fresh
 // entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedProducts) GetListing(ctx context.Context, filter Filter, opts ...runtime.CallOption) (names []string, ok bool, err error) {
+func (c *CachedProducts) GetCachedListing(ctx context.Context, filter Filter, opts ...runtime.CallOption) (names []string, ok bool, err error) {
 	return c.Listing.Get(ctx, ListingKey{Region: c.Products.region, FilterCategory: filter.Category, FilterPage: filter.Page}, opts...)
 }
 
-// SetListing caches names, which may be nil, as the result of Search(filter).
-// See [runtime.Cache.Set].
-func (c *CachedProducts) SetListing(ctx context.Context, filter Filter, names []string, opts ...runtime.CallOption) error {
+// SetCachedListing caches names, which may be nil, as the result of
+// Search(filter). See [runtime.Cache.Set].
+func (c *CachedProducts) SetCachedListing(ctx context.Context, filter Filter, names []string, opts ...runtime.CallOption) error {
 	return c.Listing.Set(ctx, ListingKey{Region: c.Products.region, FilterCategory: filter.Category, FilterPage: filter.Page}, names, opts...)
 }
 
-// DeleteListing removes the cached listing, if any. See [runtime.Cache.Delete].
-func (c *CachedProducts) DeleteListing(ctx context.Context, filter Filter) error {
+// DeleteCachedListing removes the cached listing, if any. See
+// [runtime.Cache.Delete].
+func (c *CachedProducts) DeleteCachedListing(ctx context.Context, filter Filter) error {
 	return c.Listing.Delete(ctx, ListingKey{Region: c.Products.region, FilterCategory: filter.Category, FilterPage: filter.Page})
 }
 
-// ExpireListing makes the cached listing, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func (c *CachedProducts) ExpireListing(ctx context.Context, filter Filter) error {
+// ExpireCachedListing makes the cached listing, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedProducts) ExpireCachedListing(ctx context.Context, filter Filter) error {
 	return c.Listing.Expire(ctx, ListingKey{Region: c.Products.region, FilterCategory: filter.Category, FilterPage: filter.Page})
 }
 
-// HasListing reports whether there is a fresh entry of Search(filter).
-func (c *CachedProducts) HasListing(ctx context.Context, filter Filter) (bool, error) {
+// HasCachedListing reports whether there is a fresh entry of Search(filter).
+func (c *CachedProducts) HasCachedListing(ctx context.Context, filter Filter) (bool, error) {
 	return c.Listing.Has(ctx, ListingKey{Region: c.Products.region, FilterCategory: filter.Category, FilterPage: filter.Page})
 }
 
-// PullListing returns the cached listing and deletes the entry; ok is false if
-// there was no fresh one.
-func (c *CachedProducts) PullListing(ctx context.Context, filter Filter) (names []string, ok bool, err error) {
+// PullCachedListing returns the cached listing and deletes the entry; ok is
+// false if there was no fresh one.
+func (c *CachedProducts) PullCachedListing(ctx context.Context, filter Filter) (names []string, ok bool, err error) {
 	return c.Listing.Pull(ctx, ListingKey{Region: c.Products.region, FilterCategory: filter.Category, FilterPage: filter.Page})
 }
 
@@ -632,37 +636,39 @@ func getOrSetCountry(ctx context.Context, addr netip.Addr, trace string, opts ..
 	}, opts...)
 }
 
-// getCountry returns the cached country; ok is false if there is no fresh
+// getCachedCountry returns the cached country; ok is false if there is no fresh
 // entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func getCountry(ctx context.Context, addr netip.Addr, opts ...runtime.CallOption) (value country, ok bool, err error) {
+func getCachedCountry(ctx context.Context, addr netip.Addr, opts ...runtime.CallOption) (value country, ok bool, err error) {
 	return countryCache.Get(ctx, countryKey{Addr: addr}, opts...)
 }
 
-// setCountry caches value as the result of lookUpCountry(addr). See
+// setCachedCountry caches value as the result of lookUpCountry(addr). See
 // [runtime.Cache.Set].
-func setCountry(ctx context.Context, addr netip.Addr, value country, opts ...runtime.CallOption) error {
+func setCachedCountry(ctx context.Context, addr netip.Addr, value country, opts ...runtime.CallOption) error {
 	return countryCache.Set(ctx, countryKey{Addr: addr}, value, opts...)
 }
 
-// deleteCountry removes the cached country, if any. See [runtime.Cache.Delete].
-func deleteCountry(ctx context.Context, addr netip.Addr) error {
+// deleteCachedCountry removes the cached country, if any. See
+// [runtime.Cache.Delete].
+func deleteCachedCountry(ctx context.Context, addr netip.Addr) error {
 	return countryCache.Delete(ctx, countryKey{Addr: addr})
 }
 
-// expireCountry makes the cached country, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func expireCountry(ctx context.Context, addr netip.Addr) error {
+// expireCachedCountry makes the cached country, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func expireCachedCountry(ctx context.Context, addr netip.Addr) error {
 	return countryCache.Expire(ctx, countryKey{Addr: addr})
 }
 
-// hasCountry reports whether there is a fresh entry of lookUpCountry(addr).
-func hasCountry(ctx context.Context, addr netip.Addr) (bool, error) {
+// hasCachedCountry reports whether there is a fresh entry of
+// lookUpCountry(addr).
+func hasCachedCountry(ctx context.Context, addr netip.Addr) (bool, error) {
 	return countryCache.Has(ctx, countryKey{Addr: addr})
 }
 
-// pullCountry returns the cached country and deletes the entry; ok is false if
-// there was no fresh one.
-func pullCountry(ctx context.Context, addr netip.Addr) (value country, ok bool, err error) {
+// pullCachedCountry returns the cached country and deletes the entry; ok is
+// false if there was no fresh one.
+func pullCachedCountry(ctx context.Context, addr netip.Addr) (value country, ok bool, err error) {
 	return countryCache.Pull(ctx, countryKey{Addr: addr})
 }
 

@@ -77,7 +77,7 @@ func TestALoadersErrorIsNotCached(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if ok, err := cached.HasProduct(t.Context(), 99); ok || err != nil {
+		if ok, err := cached.HasCachedProduct(t.Context(), 99); ok || err != nil {
 			t.Fatal(ok, err)
 		}
 	})
@@ -246,7 +246,7 @@ func TestAPlainFunction(t *testing.T) {
 		if err := cachedMoveCountry(ctx, addr); err != nil {
 			t.Fatal(err)
 		}
-		if _, ok, err := getCountry(ctx, addr); ok || err != nil {
+		if _, ok, err := getCachedCountry(ctx, addr); ok || err != nil {
 			t.Errorf("after the move: %v, %v", ok, err)
 		}
 	})

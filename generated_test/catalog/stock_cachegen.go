@@ -329,37 +329,39 @@ func (c *CachedWarehouses) GetOrSetStock(ctx context.Context, warehouse string, 
 	}, opts...)
 }
 
-// GetStock returns the cached stock; ok is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedWarehouses) GetStock(ctx context.Context, warehouse string, sku SKU, opts ...runtime.CallOption) (stock *Stock, ok bool, err error) {
+// GetCachedStock returns the cached stock; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedWarehouses) GetCachedStock(ctx context.Context, warehouse string, sku SKU, opts ...runtime.CallOption) (stock *Stock, ok bool, err error) {
 	return c.Stock.Get(ctx, StockKey{Warehouse: warehouse, Sku: sku}, opts...)
 }
 
-// SetStock caches stock, which may be nil, as the result of
+// SetCachedStock caches stock, which may be nil, as the result of
 // FindStock(warehouse, sku). See [runtime.Cache.Set].
-func (c *CachedWarehouses) SetStock(ctx context.Context, warehouse string, sku SKU, stock *Stock, opts ...runtime.CallOption) error {
+func (c *CachedWarehouses) SetCachedStock(ctx context.Context, warehouse string, sku SKU, stock *Stock, opts ...runtime.CallOption) error {
 	return c.Stock.Set(ctx, StockKey{Warehouse: warehouse, Sku: sku}, stock, opts...)
 }
 
-// DeleteStock removes the cached stock, if any. See [runtime.Cache.Delete].
-func (c *CachedWarehouses) DeleteStock(ctx context.Context, warehouse string, sku SKU) error {
+// DeleteCachedStock removes the cached stock, if any. See
+// [runtime.Cache.Delete].
+func (c *CachedWarehouses) DeleteCachedStock(ctx context.Context, warehouse string, sku SKU) error {
 	return c.Stock.Delete(ctx, StockKey{Warehouse: warehouse, Sku: sku})
 }
 
-// ExpireStock makes the cached stock, if any, stale; the entry may still serve
-// as a grace value. See [runtime.Cache.Expire].
-func (c *CachedWarehouses) ExpireStock(ctx context.Context, warehouse string, sku SKU) error {
+// ExpireCachedStock makes the cached stock, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedWarehouses) ExpireCachedStock(ctx context.Context, warehouse string, sku SKU) error {
 	return c.Stock.Expire(ctx, StockKey{Warehouse: warehouse, Sku: sku})
 }
 
-// HasStock reports whether there is a fresh entry of FindStock(warehouse, sku).
-func (c *CachedWarehouses) HasStock(ctx context.Context, warehouse string, sku SKU) (bool, error) {
+// HasCachedStock reports whether there is a fresh entry of FindStock(warehouse,
+// sku).
+func (c *CachedWarehouses) HasCachedStock(ctx context.Context, warehouse string, sku SKU) (bool, error) {
 	return c.Stock.Has(ctx, StockKey{Warehouse: warehouse, Sku: sku})
 }
 
-// PullStock returns the cached stock and deletes the entry; ok is false if
-// there was no fresh one.
-func (c *CachedWarehouses) PullStock(ctx context.Context, warehouse string, sku SKU) (stock *Stock, ok bool, err error) {
+// PullCachedStock returns the cached stock and deletes the entry; ok is false
+// if there was no fresh one.
+func (c *CachedWarehouses) PullCachedStock(ctx context.Context, warehouse string, sku SKU) (stock *Stock, ok bool, err error) {
 	return c.Stock.Pull(ctx, StockKey{Warehouse: warehouse, Sku: sku})
 }
 
@@ -386,9 +388,9 @@ func (c *CachedWarehouses) GetOrSetRate(ctx context.Context, list string, curren
 	}, opts...)
 }
 
-// GetRate returns the cached rate; ok is false if there is no fresh entry, nor,
-// with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedWarehouses) GetRate(ctx context.Context, list string, currency Currency, opts ...runtime.CallOption) (rate int64, ok bool, err error) {
+// GetCachedRate returns the cached rate; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedWarehouses) GetCachedRate(ctx context.Context, list string, currency Currency, opts ...runtime.CallOption) (rate int64, ok bool, err error) {
 	return c.Rate.Get(ctx, RateKey{List: list, Currency: currency}, opts...)
 }
 
@@ -398,25 +400,26 @@ func (c *CachedWarehouses) SetCachedRate(ctx context.Context, list string, curre
 	return c.Rate.Set(ctx, RateKey{List: list, Currency: currency}, rate, opts...)
 }
 
-// DeleteRate removes the cached rate, if any. See [runtime.Cache.Delete].
-func (c *CachedWarehouses) DeleteRate(ctx context.Context, list string, currency Currency) error {
+// DeleteCachedRate removes the cached rate, if any. See [runtime.Cache.Delete].
+func (c *CachedWarehouses) DeleteCachedRate(ctx context.Context, list string, currency Currency) error {
 	return c.Rate.Delete(ctx, RateKey{List: list, Currency: currency})
 }
 
-// ExpireRate makes the cached rate, if any, stale; the entry may still serve as
-// a grace value. See [runtime.Cache.Expire].
-func (c *CachedWarehouses) ExpireRate(ctx context.Context, list string, currency Currency) error {
+// ExpireCachedRate makes the cached rate, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedWarehouses) ExpireCachedRate(ctx context.Context, list string, currency Currency) error {
 	return c.Rate.Expire(ctx, RateKey{List: list, Currency: currency})
 }
 
-// HasRate reports whether there is a fresh entry of FindRate(list, currency).
-func (c *CachedWarehouses) HasRate(ctx context.Context, list string, currency Currency) (bool, error) {
+// HasCachedRate reports whether there is a fresh entry of FindRate(list,
+// currency).
+func (c *CachedWarehouses) HasCachedRate(ctx context.Context, list string, currency Currency) (bool, error) {
 	return c.Rate.Has(ctx, RateKey{List: list, Currency: currency})
 }
 
-// PullRate returns the cached rate and deletes the entry; ok is false if there
-// was no fresh one.
-func (c *CachedWarehouses) PullRate(ctx context.Context, list string, currency Currency) (rate int64, ok bool, err error) {
+// PullCachedRate returns the cached rate and deletes the entry; ok is false if
+// there was no fresh one.
+func (c *CachedWarehouses) PullCachedRate(ctx context.Context, list string, currency Currency) (rate int64, ok bool, err error) {
 	return c.Rate.Pull(ctx, RateKey{List: list, Currency: currency})
 }
 
@@ -440,37 +443,38 @@ func (c *CachedWarehouses) GetOrSetLabel(ctx context.Context, id ProductID, opts
 	}, opts...)
 }
 
-// GetLabel returns the cached label; ok is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedWarehouses) GetLabel(ctx context.Context, id ProductID, opts ...runtime.CallOption) (label Label, ok bool, err error) {
+// GetCachedLabel returns the cached label; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedWarehouses) GetCachedLabel(ctx context.Context, id ProductID, opts ...runtime.CallOption) (label Label, ok bool, err error) {
 	return c.Label.Get(ctx, LabelKey{ID: id}, opts...)
 }
 
-// SetLabel caches label as the result of LoadLabel(id). See
+// SetCachedLabel caches label as the result of LoadLabel(id). See
 // [runtime.Cache.Set].
-func (c *CachedWarehouses) SetLabel(ctx context.Context, id ProductID, label Label, opts ...runtime.CallOption) error {
+func (c *CachedWarehouses) SetCachedLabel(ctx context.Context, id ProductID, label Label, opts ...runtime.CallOption) error {
 	return c.Label.Set(ctx, LabelKey{ID: id}, label, opts...)
 }
 
-// DeleteLabel removes the cached label, if any. See [runtime.Cache.Delete].
-func (c *CachedWarehouses) DeleteLabel(ctx context.Context, id ProductID) error {
+// DeleteCachedLabel removes the cached label, if any. See
+// [runtime.Cache.Delete].
+func (c *CachedWarehouses) DeleteCachedLabel(ctx context.Context, id ProductID) error {
 	return c.Label.Delete(ctx, LabelKey{ID: id})
 }
 
-// ExpireLabel makes the cached label, if any, stale; the entry may still serve
-// as a grace value. See [runtime.Cache.Expire].
-func (c *CachedWarehouses) ExpireLabel(ctx context.Context, id ProductID) error {
+// ExpireCachedLabel makes the cached label, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedWarehouses) ExpireCachedLabel(ctx context.Context, id ProductID) error {
 	return c.Label.Expire(ctx, LabelKey{ID: id})
 }
 
-// HasLabel reports whether there is a fresh entry of LoadLabel(id).
-func (c *CachedWarehouses) HasLabel(ctx context.Context, id ProductID) (bool, error) {
+// HasCachedLabel reports whether there is a fresh entry of LoadLabel(id).
+func (c *CachedWarehouses) HasCachedLabel(ctx context.Context, id ProductID) (bool, error) {
 	return c.Label.Has(ctx, LabelKey{ID: id})
 }
 
-// PullLabel returns the cached label and deletes the entry; ok is false if
-// there was no fresh one.
-func (c *CachedWarehouses) PullLabel(ctx context.Context, id ProductID) (label Label, ok bool, err error) {
+// PullCachedLabel returns the cached label and deletes the entry; ok is false
+// if there was no fresh one.
+func (c *CachedWarehouses) PullCachedLabel(ctx context.Context, id ProductID) (label Label, ok bool, err error) {
 	return c.Label.Pull(ctx, LabelKey{ID: id})
 }
 
@@ -497,37 +501,39 @@ func (c *CachedWarehouses) GetOrSetPartner(ctx context.Context, name string, opt
 	}, opts...)
 }
 
-// GetPartner returns the cached partner; ok is false if there is no fresh
+// GetCachedPartner returns the cached partner; ok is false if there is no fresh
 // entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedWarehouses) GetPartner(ctx context.Context, name string, opts ...runtime.CallOption) (pieces int, ok bool, err error) {
+func (c *CachedWarehouses) GetCachedPartner(ctx context.Context, name string, opts ...runtime.CallOption) (pieces int, ok bool, err error) {
 	return c.Partner.Get(ctx, PartnerKey{Name: name}, opts...)
 }
 
-// SetPartner caches pieces as the result of QueryPartner(name). See
+// SetCachedPartner caches pieces as the result of QueryPartner(name). See
 // [runtime.Cache.Set].
-func (c *CachedWarehouses) SetPartner(ctx context.Context, name string, pieces int, opts ...runtime.CallOption) error {
+func (c *CachedWarehouses) SetCachedPartner(ctx context.Context, name string, pieces int, opts ...runtime.CallOption) error {
 	return c.Partner.Set(ctx, PartnerKey{Name: name}, pieces, opts...)
 }
 
-// DeletePartner removes the cached partner, if any. See [runtime.Cache.Delete].
-func (c *CachedWarehouses) DeletePartner(ctx context.Context, name string) error {
+// DeleteCachedPartner removes the cached partner, if any. See
+// [runtime.Cache.Delete].
+func (c *CachedWarehouses) DeleteCachedPartner(ctx context.Context, name string) error {
 	return c.Partner.Delete(ctx, PartnerKey{Name: name})
 }
 
-// ExpirePartner makes the cached partner, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func (c *CachedWarehouses) ExpirePartner(ctx context.Context, name string) error {
+// ExpireCachedPartner makes the cached partner, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedWarehouses) ExpireCachedPartner(ctx context.Context, name string) error {
 	return c.Partner.Expire(ctx, PartnerKey{Name: name})
 }
 
-// HasPartner reports whether there is a fresh entry of QueryPartner(name).
-func (c *CachedWarehouses) HasPartner(ctx context.Context, name string) (bool, error) {
+// HasCachedPartner reports whether there is a fresh entry of
+// QueryPartner(name).
+func (c *CachedWarehouses) HasCachedPartner(ctx context.Context, name string) (bool, error) {
 	return c.Partner.Has(ctx, PartnerKey{Name: name})
 }
 
-// PullPartner returns the cached partner and deletes the entry; ok is false if
-// there was no fresh one.
-func (c *CachedWarehouses) PullPartner(ctx context.Context, name string) (pieces int, ok bool, err error) {
+// PullCachedPartner returns the cached partner and deletes the entry; ok is
+// false if there was no fresh one.
+func (c *CachedWarehouses) PullCachedPartner(ctx context.Context, name string) (pieces int, ok bool, err error) {
 	return c.Partner.Pull(ctx, PartnerKey{Name: name})
 }
 
@@ -554,37 +560,39 @@ func (c *CachedWarehouses) GetOrSetReport(ctx context.Context, warehouse string,
 	}, opts...)
 }
 
-// GetReport returns the cached report; ok is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedWarehouses) GetReport(ctx context.Context, warehouse string, opts ...runtime.CallOption) (pieces int, ok bool, err error) {
+// GetCachedReport returns the cached report; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedWarehouses) GetCachedReport(ctx context.Context, warehouse string, opts ...runtime.CallOption) (pieces int, ok bool, err error) {
 	return c.Report.Get(ctx, ReportKey{Warehouse: warehouse}, opts...)
 }
 
-// SetReport caches pieces as the result of LoadReport(warehouse). See
+// SetCachedReport caches pieces as the result of LoadReport(warehouse). See
 // [runtime.Cache.Set].
-func (c *CachedWarehouses) SetReport(ctx context.Context, warehouse string, pieces int, opts ...runtime.CallOption) error {
+func (c *CachedWarehouses) SetCachedReport(ctx context.Context, warehouse string, pieces int, opts ...runtime.CallOption) error {
 	return c.Report.Set(ctx, ReportKey{Warehouse: warehouse}, pieces, opts...)
 }
 
-// DeleteReport removes the cached report, if any. See [runtime.Cache.Delete].
-func (c *CachedWarehouses) DeleteReport(ctx context.Context, warehouse string) error {
+// DeleteCachedReport removes the cached report, if any. See
+// [runtime.Cache.Delete].
+func (c *CachedWarehouses) DeleteCachedReport(ctx context.Context, warehouse string) error {
 	return c.Report.Delete(ctx, ReportKey{Warehouse: warehouse})
 }
 
-// ExpireReport makes the cached report, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func (c *CachedWarehouses) ExpireReport(ctx context.Context, warehouse string) error {
+// ExpireCachedReport makes the cached report, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedWarehouses) ExpireCachedReport(ctx context.Context, warehouse string) error {
 	return c.Report.Expire(ctx, ReportKey{Warehouse: warehouse})
 }
 
-// HasReport reports whether there is a fresh entry of LoadReport(warehouse).
-func (c *CachedWarehouses) HasReport(ctx context.Context, warehouse string) (bool, error) {
+// HasCachedReport reports whether there is a fresh entry of
+// LoadReport(warehouse).
+func (c *CachedWarehouses) HasCachedReport(ctx context.Context, warehouse string) (bool, error) {
 	return c.Report.Has(ctx, ReportKey{Warehouse: warehouse})
 }
 
-// PullReport returns the cached report and deletes the entry; ok is false if
-// there was no fresh one.
-func (c *CachedWarehouses) PullReport(ctx context.Context, warehouse string) (pieces int, ok bool, err error) {
+// PullCachedReport returns the cached report and deletes the entry; ok is false
+// if there was no fresh one.
+func (c *CachedWarehouses) PullCachedReport(ctx context.Context, warehouse string) (pieces int, ok bool, err error) {
 	return c.Report.Pull(ctx, ReportKey{Warehouse: warehouse})
 }
 
@@ -746,37 +754,38 @@ func GetOrSetWeight(ctx context.Context, sku SKU, opts ...runtime.CallOption) (i
 	}, opts...)
 }
 
-// GetWeight returns the cached weight; ok is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func GetWeight(ctx context.Context, sku SKU, opts ...runtime.CallOption) (weight int, ok bool, err error) {
+// GetCachedWeight returns the cached weight; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedWeight(ctx context.Context, sku SKU, opts ...runtime.CallOption) (weight int, ok bool, err error) {
 	return weightCache.Get(ctx, WeightKey{Sku: sku}, opts...)
 }
 
-// SetWeight caches weight as the result of FindWeight(sku). See
+// SetCachedWeight caches weight as the result of FindWeight(sku). See
 // [runtime.Cache.Set].
-func SetWeight(ctx context.Context, sku SKU, weight int, opts ...runtime.CallOption) error {
+func SetCachedWeight(ctx context.Context, sku SKU, weight int, opts ...runtime.CallOption) error {
 	return weightCache.Set(ctx, WeightKey{Sku: sku}, weight, opts...)
 }
 
-// DeleteWeight removes the cached weight, if any. See [runtime.Cache.Delete].
-func DeleteWeight(ctx context.Context, sku SKU) error {
+// DeleteCachedWeight removes the cached weight, if any. See
+// [runtime.Cache.Delete].
+func DeleteCachedWeight(ctx context.Context, sku SKU) error {
 	return weightCache.Delete(ctx, WeightKey{Sku: sku})
 }
 
-// ExpireWeight makes the cached weight, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func ExpireWeight(ctx context.Context, sku SKU) error {
+// ExpireCachedWeight makes the cached weight, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedWeight(ctx context.Context, sku SKU) error {
 	return weightCache.Expire(ctx, WeightKey{Sku: sku})
 }
 
-// HasWeight reports whether there is a fresh entry of FindWeight(sku).
-func HasWeight(ctx context.Context, sku SKU) (bool, error) {
+// HasCachedWeight reports whether there is a fresh entry of FindWeight(sku).
+func HasCachedWeight(ctx context.Context, sku SKU) (bool, error) {
 	return weightCache.Has(ctx, WeightKey{Sku: sku})
 }
 
-// PullWeight returns the cached weight and deletes the entry; ok is false if
-// there was no fresh one.
-func PullWeight(ctx context.Context, sku SKU) (weight int, ok bool, err error) {
+// PullCachedWeight returns the cached weight and deletes the entry; ok is false
+// if there was no fresh one.
+func PullCachedWeight(ctx context.Context, sku SKU) (weight int, ok bool, err error) {
 	return weightCache.Pull(ctx, WeightKey{Sku: sku})
 }
 

@@ -155,7 +155,7 @@ func TestABatchOfAMapHasOneKeyForEachElementAndTheRest(t *testing.T) {
 		if err != nil || rates["EUR"] != 900 {
 			t.Errorf("another list: %v, %v", rates, err)
 		}
-		if ok, err := cached.HasRate(ctx, "fixed", "EUR"); ok || err != nil {
+		if ok, err := cached.HasCachedRate(ctx, "fixed", "EUR"); ok || err != nil {
 			t.Errorf("the rate is still fresh: %v, %v", ok, err)
 		}
 	})
@@ -255,7 +255,7 @@ func TestJitterSpreadsTheEndsOfEntriesBelowTheTTL(t *testing.T) {
 		}
 		fresh := func() (count int) {
 			for i := range n {
-				ok, err := cached.HasRate(ctx, fmt.Sprint("list", i), "EUR")
+				ok, err := cached.HasCachedRate(ctx, fmt.Sprint("list", i), "EUR")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -306,7 +306,7 @@ func TestADeleteForgetsAnError(t *testing.T) {
 			t.Fatal(err)
 		}
 		table.Fail(nil)
-		if err := cached.DeletePartner(ctx, "acme"); err != nil {
+		if err := cached.DeleteCachedPartner(ctx, "acme"); err != nil {
 			t.Fatal(err)
 		}
 		if n, err := cached.QueryPartner(ctx, "acme"); n != 4 || err != nil {
@@ -385,7 +385,7 @@ func TestABatchOfPlainFunctions(t *testing.T) {
 		if want := map[SKU]int{"lamp": 4, "tv": 2}; err != nil || !reflect.DeepEqual(weights, want) {
 			t.Fatalf("got %v, %v, want %v", weights, err, want)
 		}
-		if n, ok, err := GetWeight(ctx, "tv"); n != 2 || !ok || err != nil {
+		if n, ok, err := GetCachedWeight(ctx, "tv"); n != 2 || !ok || err != nil {
 			t.Errorf("the batch did not fill the entry: %d, %v, %v", n, ok, err)
 		}
 		if _, err := GetOrSetWeight(ctx, ""); !errors.Is(err, ErrNotFound) {

@@ -204,37 +204,38 @@ func GetOrSetRecord(ctx context.Context, id int64, opts ...runtime.CallOption) (
 	}, opts...)
 }
 
-// GetRecord returns the cached record; ok is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func GetRecord(ctx context.Context, id int64, opts ...runtime.CallOption) (record *Record, ok bool, err error) {
+// GetCachedRecord returns the cached record; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedRecord(ctx context.Context, id int64, opts ...runtime.CallOption) (record *Record, ok bool, err error) {
 	return recordCache.Get(ctx, RecordKey{ID: id}, opts...)
 }
 
-// SetRecord caches record, which may be nil, as the result of FindRecord(id).
-// See [runtime.Cache.Set].
-func SetRecord(ctx context.Context, id int64, record *Record, opts ...runtime.CallOption) error {
+// SetCachedRecord caches record, which may be nil, as the result of
+// FindRecord(id). See [runtime.Cache.Set].
+func SetCachedRecord(ctx context.Context, id int64, record *Record, opts ...runtime.CallOption) error {
 	return recordCache.Set(ctx, RecordKey{ID: id}, record, opts...)
 }
 
-// DeleteRecord removes the cached record, if any. See [runtime.Cache.Delete].
-func DeleteRecord(ctx context.Context, id int64) error {
+// DeleteCachedRecord removes the cached record, if any. See
+// [runtime.Cache.Delete].
+func DeleteCachedRecord(ctx context.Context, id int64) error {
 	return recordCache.Delete(ctx, RecordKey{ID: id})
 }
 
-// ExpireRecord makes the cached record, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func ExpireRecord(ctx context.Context, id int64) error {
+// ExpireCachedRecord makes the cached record, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedRecord(ctx context.Context, id int64) error {
 	return recordCache.Expire(ctx, RecordKey{ID: id})
 }
 
-// HasRecord reports whether there is a fresh entry of FindRecord(id).
-func HasRecord(ctx context.Context, id int64) (bool, error) {
+// HasCachedRecord reports whether there is a fresh entry of FindRecord(id).
+func HasCachedRecord(ctx context.Context, id int64) (bool, error) {
 	return recordCache.Has(ctx, RecordKey{ID: id})
 }
 
-// PullRecord returns the cached record and deletes the entry; ok is false if
-// there was no fresh one.
-func PullRecord(ctx context.Context, id int64) (record *Record, ok bool, err error) {
+// PullCachedRecord returns the cached record and deletes the entry; ok is false
+// if there was no fresh one.
+func PullCachedRecord(ctx context.Context, id int64) (record *Record, ok bool, err error) {
 	return recordCache.Pull(ctx, RecordKey{ID: id})
 }
 
@@ -253,37 +254,37 @@ func GetOrSetPage(ctx context.Context, id int64, opts ...runtime.CallOption) (*P
 	}, opts...)
 }
 
-// GetPage returns the cached page; ok is false if there is no fresh entry, nor,
-// with [runtime.AllowStale], a stale one. It never loads.
-func GetPage(ctx context.Context, id int64, opts ...runtime.CallOption) (page *Page, ok bool, err error) {
+// GetCachedPage returns the cached page; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedPage(ctx context.Context, id int64, opts ...runtime.CallOption) (page *Page, ok bool, err error) {
 	return pageCache.Get(ctx, PageKey{ID: id}, opts...)
 }
 
-// SetPage caches page, which may be nil, as the result of FindPage(id). See
-// [runtime.Cache.Set].
-func SetPage(ctx context.Context, id int64, page *Page, opts ...runtime.CallOption) error {
+// SetCachedPage caches page, which may be nil, as the result of FindPage(id).
+// See [runtime.Cache.Set].
+func SetCachedPage(ctx context.Context, id int64, page *Page, opts ...runtime.CallOption) error {
 	return pageCache.Set(ctx, PageKey{ID: id}, page, opts...)
 }
 
-// DeletePage removes the cached page, if any. See [runtime.Cache.Delete].
-func DeletePage(ctx context.Context, id int64) error {
+// DeleteCachedPage removes the cached page, if any. See [runtime.Cache.Delete].
+func DeleteCachedPage(ctx context.Context, id int64) error {
 	return pageCache.Delete(ctx, PageKey{ID: id})
 }
 
-// ExpirePage makes the cached page, if any, stale; the entry may still serve as
-// a grace value. See [runtime.Cache.Expire].
-func ExpirePage(ctx context.Context, id int64) error {
+// ExpireCachedPage makes the cached page, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedPage(ctx context.Context, id int64) error {
 	return pageCache.Expire(ctx, PageKey{ID: id})
 }
 
-// HasPage reports whether there is a fresh entry of FindPage(id).
-func HasPage(ctx context.Context, id int64) (bool, error) {
+// HasCachedPage reports whether there is a fresh entry of FindPage(id).
+func HasCachedPage(ctx context.Context, id int64) (bool, error) {
 	return pageCache.Has(ctx, PageKey{ID: id})
 }
 
-// PullPage returns the cached page and deletes the entry; ok is false if there
-// was no fresh one.
-func PullPage(ctx context.Context, id int64) (page *Page, ok bool, err error) {
+// PullCachedPage returns the cached page and deletes the entry; ok is false if
+// there was no fresh one.
+func PullCachedPage(ctx context.Context, id int64) (page *Page, ok bool, err error) {
 	return pageCache.Pull(ctx, PageKey{ID: id})
 }
 
@@ -302,38 +303,39 @@ func GetOrSetPageShared(ctx context.Context, id int64, opts ...runtime.CallOptio
 	}, opts...)
 }
 
-// GetPageShared returns the cached page shared; ok is false if there is no
-// fresh entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func GetPageShared(ctx context.Context, id int64, opts ...runtime.CallOption) (page *Page, ok bool, err error) {
+// GetCachedPageShared returns the cached page shared; ok is false if there is
+// no fresh entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedPageShared(ctx context.Context, id int64, opts ...runtime.CallOption) (page *Page, ok bool, err error) {
 	return pageSharedCache.Get(ctx, PageSharedKey{ID: id}, opts...)
 }
 
-// SetPageShared caches page, which may be nil, as the result of
+// SetCachedPageShared caches page, which may be nil, as the result of
 // FindPageShared(id). See [runtime.Cache.Set].
-func SetPageShared(ctx context.Context, id int64, page *Page, opts ...runtime.CallOption) error {
+func SetCachedPageShared(ctx context.Context, id int64, page *Page, opts ...runtime.CallOption) error {
 	return pageSharedCache.Set(ctx, PageSharedKey{ID: id}, page, opts...)
 }
 
-// DeletePageShared removes the cached page shared, if any. See
+// DeleteCachedPageShared removes the cached page shared, if any. See
 // [runtime.Cache.Delete].
-func DeletePageShared(ctx context.Context, id int64) error {
+func DeleteCachedPageShared(ctx context.Context, id int64) error {
 	return pageSharedCache.Delete(ctx, PageSharedKey{ID: id})
 }
 
-// ExpirePageShared makes the cached page shared, if any, stale; the entry may
-// still serve as a grace value. See [runtime.Cache.Expire].
-func ExpirePageShared(ctx context.Context, id int64) error {
+// ExpireCachedPageShared makes the cached page shared, if any, stale; the entry
+// may still serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedPageShared(ctx context.Context, id int64) error {
 	return pageSharedCache.Expire(ctx, PageSharedKey{ID: id})
 }
 
-// HasPageShared reports whether there is a fresh entry of FindPageShared(id).
-func HasPageShared(ctx context.Context, id int64) (bool, error) {
+// HasCachedPageShared reports whether there is a fresh entry of
+// FindPageShared(id).
+func HasCachedPageShared(ctx context.Context, id int64) (bool, error) {
 	return pageSharedCache.Has(ctx, PageSharedKey{ID: id})
 }
 
-// PullPageShared returns the cached page shared and deletes the entry; ok is
-// false if there was no fresh one.
-func PullPageShared(ctx context.Context, id int64) (page *Page, ok bool, err error) {
+// PullCachedPageShared returns the cached page shared and deletes the entry; ok
+// is false if there was no fresh one.
+func PullCachedPageShared(ctx context.Context, id int64) (page *Page, ok bool, err error) {
 	return pageSharedCache.Pull(ctx, PageSharedKey{ID: id})
 }
 
@@ -352,37 +354,38 @@ func GetOrSetPlain(ctx context.Context, id int64, opts ...runtime.CallOption) (P
 	}, opts...)
 }
 
-// GetPlain returns the cached plain; ok is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func GetPlain(ctx context.Context, id int64, opts ...runtime.CallOption) (plain Plain, ok bool, err error) {
+// GetCachedPlain returns the cached plain; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedPlain(ctx context.Context, id int64, opts ...runtime.CallOption) (plain Plain, ok bool, err error) {
 	return plainCache.Get(ctx, PlainKey{ID: id}, opts...)
 }
 
-// SetPlain caches plain as the result of FindPlain(id). See
+// SetCachedPlain caches plain as the result of FindPlain(id). See
 // [runtime.Cache.Set].
-func SetPlain(ctx context.Context, id int64, plain Plain, opts ...runtime.CallOption) error {
+func SetCachedPlain(ctx context.Context, id int64, plain Plain, opts ...runtime.CallOption) error {
 	return plainCache.Set(ctx, PlainKey{ID: id}, plain, opts...)
 }
 
-// DeletePlain removes the cached plain, if any. See [runtime.Cache.Delete].
-func DeletePlain(ctx context.Context, id int64) error {
+// DeleteCachedPlain removes the cached plain, if any. See
+// [runtime.Cache.Delete].
+func DeleteCachedPlain(ctx context.Context, id int64) error {
 	return plainCache.Delete(ctx, PlainKey{ID: id})
 }
 
-// ExpirePlain makes the cached plain, if any, stale; the entry may still serve
-// as a grace value. See [runtime.Cache.Expire].
-func ExpirePlain(ctx context.Context, id int64) error {
+// ExpireCachedPlain makes the cached plain, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedPlain(ctx context.Context, id int64) error {
 	return plainCache.Expire(ctx, PlainKey{ID: id})
 }
 
-// HasPlain reports whether there is a fresh entry of FindPlain(id).
-func HasPlain(ctx context.Context, id int64) (bool, error) {
+// HasCachedPlain reports whether there is a fresh entry of FindPlain(id).
+func HasCachedPlain(ctx context.Context, id int64) (bool, error) {
 	return plainCache.Has(ctx, PlainKey{ID: id})
 }
 
-// PullPlain returns the cached plain and deletes the entry; ok is false if
-// there was no fresh one.
-func PullPlain(ctx context.Context, id int64) (plain Plain, ok bool, err error) {
+// PullCachedPlain returns the cached plain and deletes the entry; ok is false
+// if there was no fresh one.
+func PullCachedPlain(ctx context.Context, id int64) (plain Plain, ok bool, err error) {
 	return plainCache.Pull(ctx, PlainKey{ID: id})
 }
 

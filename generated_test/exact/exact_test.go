@@ -101,10 +101,10 @@ func TestWhatIsLostIsLostInEveryTier(t *testing.T) {
 				}
 			}
 		}
-		if err := SetPage(ctx, 2, pageOf(2)); err != nil {
+		if err := SetCachedPage(ctx, 2, pageOf(2)); err != nil {
 			t.Fatal(err)
 		}
-		p, ok, err := GetPage(ctx, 2)
+		p, ok, err := GetCachedPage(ctx, 2)
 		if err != nil || !ok {
 			t.Fatal(ok, err)
 		}

@@ -356,37 +356,38 @@ func (c *CachedBoard) GetOrSetQuote(ctx context.Context, symbol Symbol, opts ...
 	}, opts...)
 }
 
-// GetQuote returns the cached quote; ok is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedBoard) GetQuote(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (quote *Quote, ok bool, err error) {
+// GetCachedQuote returns the cached quote; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedBoard) GetCachedQuote(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (quote *Quote, ok bool, err error) {
 	return c.Quote.Get(ctx, QuoteKey{Symbol: symbol}, opts...)
 }
 
-// SetQuote caches quote, which may be nil, as the result of FindQuote(symbol).
-// See [runtime.Cache.Set].
-func (c *CachedBoard) SetQuote(ctx context.Context, symbol Symbol, quote *Quote, opts ...runtime.CallOption) error {
+// SetCachedQuote caches quote, which may be nil, as the result of
+// FindQuote(symbol). See [runtime.Cache.Set].
+func (c *CachedBoard) SetCachedQuote(ctx context.Context, symbol Symbol, quote *Quote, opts ...runtime.CallOption) error {
 	return c.Quote.Set(ctx, QuoteKey{Symbol: symbol}, quote, opts...)
 }
 
-// DeleteQuote removes the cached quote, if any. See [runtime.Cache.Delete].
-func (c *CachedBoard) DeleteQuote(ctx context.Context, symbol Symbol) error {
+// DeleteCachedQuote removes the cached quote, if any. See
+// [runtime.Cache.Delete].
+func (c *CachedBoard) DeleteCachedQuote(ctx context.Context, symbol Symbol) error {
 	return c.Quote.Delete(ctx, QuoteKey{Symbol: symbol})
 }
 
-// ExpireQuote makes the cached quote, if any, stale; the entry may still serve
-// as a grace value. See [runtime.Cache.Expire].
-func (c *CachedBoard) ExpireQuote(ctx context.Context, symbol Symbol) error {
+// ExpireCachedQuote makes the cached quote, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedBoard) ExpireCachedQuote(ctx context.Context, symbol Symbol) error {
 	return c.Quote.Expire(ctx, QuoteKey{Symbol: symbol})
 }
 
-// HasQuote reports whether there is a fresh entry of FindQuote(symbol).
-func (c *CachedBoard) HasQuote(ctx context.Context, symbol Symbol) (bool, error) {
+// HasCachedQuote reports whether there is a fresh entry of FindQuote(symbol).
+func (c *CachedBoard) HasCachedQuote(ctx context.Context, symbol Symbol) (bool, error) {
 	return c.Quote.Has(ctx, QuoteKey{Symbol: symbol})
 }
 
-// PullQuote returns the cached quote and deletes the entry; ok is false if
-// there was no fresh one.
-func (c *CachedBoard) PullQuote(ctx context.Context, symbol Symbol) (quote *Quote, ok bool, err error) {
+// PullCachedQuote returns the cached quote and deletes the entry; ok is false
+// if there was no fresh one.
+func (c *CachedBoard) PullCachedQuote(ctx context.Context, symbol Symbol) (quote *Quote, ok bool, err error) {
 	return c.Quote.Pull(ctx, QuoteKey{Symbol: symbol})
 }
 
@@ -414,37 +415,38 @@ func (c *CachedBoard) GetOrSetAbove(ctx context.Context, price Decimal, opts ...
 	}, opts...)
 }
 
-// GetAbove returns the cached above; ok is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedBoard) GetAbove(ctx context.Context, price Decimal, opts ...runtime.CallOption) (symbols map[Symbol]Decimal, ok bool, err error) {
+// GetCachedAbove returns the cached above; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedBoard) GetCachedAbove(ctx context.Context, price Decimal, opts ...runtime.CallOption) (symbols map[Symbol]Decimal, ok bool, err error) {
 	return c.Above.Get(ctx, AboveKey{Price: price}, opts...)
 }
 
-// SetAbove caches symbols, which may be nil, as the result of
+// SetCachedAbove caches symbols, which may be nil, as the result of
 // FindSymbols(price). See [runtime.Cache.Set].
-func (c *CachedBoard) SetAbove(ctx context.Context, price Decimal, symbols map[Symbol]Decimal, opts ...runtime.CallOption) error {
+func (c *CachedBoard) SetCachedAbove(ctx context.Context, price Decimal, symbols map[Symbol]Decimal, opts ...runtime.CallOption) error {
 	return c.Above.Set(ctx, AboveKey{Price: price}, symbols, opts...)
 }
 
-// DeleteAbove removes the cached above, if any. See [runtime.Cache.Delete].
-func (c *CachedBoard) DeleteAbove(ctx context.Context, price Decimal) error {
+// DeleteCachedAbove removes the cached above, if any. See
+// [runtime.Cache.Delete].
+func (c *CachedBoard) DeleteCachedAbove(ctx context.Context, price Decimal) error {
 	return c.Above.Delete(ctx, AboveKey{Price: price})
 }
 
-// ExpireAbove makes the cached above, if any, stale; the entry may still serve
-// as a grace value. See [runtime.Cache.Expire].
-func (c *CachedBoard) ExpireAbove(ctx context.Context, price Decimal) error {
+// ExpireCachedAbove makes the cached above, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedBoard) ExpireCachedAbove(ctx context.Context, price Decimal) error {
 	return c.Above.Expire(ctx, AboveKey{Price: price})
 }
 
-// HasAbove reports whether there is a fresh entry of FindSymbols(price).
-func (c *CachedBoard) HasAbove(ctx context.Context, price Decimal) (bool, error) {
+// HasCachedAbove reports whether there is a fresh entry of FindSymbols(price).
+func (c *CachedBoard) HasCachedAbove(ctx context.Context, price Decimal) (bool, error) {
 	return c.Above.Has(ctx, AboveKey{Price: price})
 }
 
-// PullAbove returns the cached above and deletes the entry; ok is false if
-// there was no fresh one.
-func (c *CachedBoard) PullAbove(ctx context.Context, price Decimal) (symbols map[Symbol]Decimal, ok bool, err error) {
+// PullCachedAbove returns the cached above and deletes the entry; ok is false
+// if there was no fresh one.
+func (c *CachedBoard) PullCachedAbove(ctx context.Context, price Decimal) (symbols map[Symbol]Decimal, ok bool, err error) {
 	return c.Above.Pull(ctx, AboveKey{Price: price})
 }
 
@@ -470,37 +472,37 @@ func (c *CachedBoard) GetOrSetLast(ctx context.Context, symbol Symbol, opts ...r
 	}, opts...)
 }
 
-// GetLast returns the cached last; ok is false if there is no fresh entry, nor,
-// with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedBoard) GetLast(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (last Decimal, ok bool, err error) {
+// GetCachedLast returns the cached last; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedBoard) GetCachedLast(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (last Decimal, ok bool, err error) {
 	return c.Last.Get(ctx, LastKey{Symbol: symbol}, opts...)
 }
 
-// SetLast caches last as the result of FindLast(symbol). See
+// SetCachedLast caches last as the result of FindLast(symbol). See
 // [runtime.Cache.Set].
-func (c *CachedBoard) SetLast(ctx context.Context, symbol Symbol, last Decimal, opts ...runtime.CallOption) error {
+func (c *CachedBoard) SetCachedLast(ctx context.Context, symbol Symbol, last Decimal, opts ...runtime.CallOption) error {
 	return c.Last.Set(ctx, LastKey{Symbol: symbol}, last, opts...)
 }
 
-// DeleteLast removes the cached last, if any. See [runtime.Cache.Delete].
-func (c *CachedBoard) DeleteLast(ctx context.Context, symbol Symbol) error {
+// DeleteCachedLast removes the cached last, if any. See [runtime.Cache.Delete].
+func (c *CachedBoard) DeleteCachedLast(ctx context.Context, symbol Symbol) error {
 	return c.Last.Delete(ctx, LastKey{Symbol: symbol})
 }
 
-// ExpireLast makes the cached last, if any, stale; the entry may still serve as
-// a grace value. See [runtime.Cache.Expire].
-func (c *CachedBoard) ExpireLast(ctx context.Context, symbol Symbol) error {
+// ExpireCachedLast makes the cached last, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedBoard) ExpireCachedLast(ctx context.Context, symbol Symbol) error {
 	return c.Last.Expire(ctx, LastKey{Symbol: symbol})
 }
 
-// HasLast reports whether there is a fresh entry of FindLast(symbol).
-func (c *CachedBoard) HasLast(ctx context.Context, symbol Symbol) (bool, error) {
+// HasCachedLast reports whether there is a fresh entry of FindLast(symbol).
+func (c *CachedBoard) HasCachedLast(ctx context.Context, symbol Symbol) (bool, error) {
 	return c.Last.Has(ctx, LastKey{Symbol: symbol})
 }
 
-// PullLast returns the cached last and deletes the entry; ok is false if there
-// was no fresh one.
-func (c *CachedBoard) PullLast(ctx context.Context, symbol Symbol) (last Decimal, ok bool, err error) {
+// PullCachedLast returns the cached last and deletes the entry; ok is false if
+// there was no fresh one.
+func (c *CachedBoard) PullCachedLast(ctx context.Context, symbol Symbol) (last Decimal, ok bool, err error) {
 	return c.Last.Pull(ctx, LastKey{Symbol: symbol})
 }
 
@@ -527,37 +529,38 @@ func (c *CachedBoard) GetOrSetTimes(ctx context.Context, symbol Symbol, opts ...
 	}, opts...)
 }
 
-// GetTimes returns the cached times; ok is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedBoard) GetTimes(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (times []time.Time, ok bool, err error) {
+// GetCachedTimes returns the cached times; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedBoard) GetCachedTimes(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (times []time.Time, ok bool, err error) {
 	return c.Times.Get(ctx, TimesKey{Symbol: symbol}, opts...)
 }
 
-// SetTimes caches times, which may be nil, as the result of FindTimes(symbol).
-// See [runtime.Cache.Set].
-func (c *CachedBoard) SetTimes(ctx context.Context, symbol Symbol, times []time.Time, opts ...runtime.CallOption) error {
+// SetCachedTimes caches times, which may be nil, as the result of
+// FindTimes(symbol). See [runtime.Cache.Set].
+func (c *CachedBoard) SetCachedTimes(ctx context.Context, symbol Symbol, times []time.Time, opts ...runtime.CallOption) error {
 	return c.Times.Set(ctx, TimesKey{Symbol: symbol}, times, opts...)
 }
 
-// DeleteTimes removes the cached times, if any. See [runtime.Cache.Delete].
-func (c *CachedBoard) DeleteTimes(ctx context.Context, symbol Symbol) error {
+// DeleteCachedTimes removes the cached times, if any. See
+// [runtime.Cache.Delete].
+func (c *CachedBoard) DeleteCachedTimes(ctx context.Context, symbol Symbol) error {
 	return c.Times.Delete(ctx, TimesKey{Symbol: symbol})
 }
 
-// ExpireTimes makes the cached times, if any, stale; the entry may still serve
-// as a grace value. See [runtime.Cache.Expire].
-func (c *CachedBoard) ExpireTimes(ctx context.Context, symbol Symbol) error {
+// ExpireCachedTimes makes the cached times, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedBoard) ExpireCachedTimes(ctx context.Context, symbol Symbol) error {
 	return c.Times.Expire(ctx, TimesKey{Symbol: symbol})
 }
 
-// HasTimes reports whether there is a fresh entry of FindTimes(symbol).
-func (c *CachedBoard) HasTimes(ctx context.Context, symbol Symbol) (bool, error) {
+// HasCachedTimes reports whether there is a fresh entry of FindTimes(symbol).
+func (c *CachedBoard) HasCachedTimes(ctx context.Context, symbol Symbol) (bool, error) {
 	return c.Times.Has(ctx, TimesKey{Symbol: symbol})
 }
 
-// PullTimes returns the cached times and deletes the entry; ok is false if
-// there was no fresh one.
-func (c *CachedBoard) PullTimes(ctx context.Context, symbol Symbol) (times []time.Time, ok bool, err error) {
+// PullCachedTimes returns the cached times and deletes the entry; ok is false
+// if there was no fresh one.
+func (c *CachedBoard) PullCachedTimes(ctx context.Context, symbol Symbol) (times []time.Time, ok bool, err error) {
 	return c.Times.Pull(ctx, TimesKey{Symbol: symbol})
 }
 
@@ -584,37 +587,38 @@ func (c *CachedDesk) GetOrSetDraft(ctx context.Context, symbol Symbol, opts ...r
 	}, opts...)
 }
 
-// GetDraft returns the cached draft; ok is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedDesk) GetDraft(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (quote Quote, ok bool, err error) {
+// GetCachedDraft returns the cached draft; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedDesk) GetCachedDraft(ctx context.Context, symbol Symbol, opts ...runtime.CallOption) (quote Quote, ok bool, err error) {
 	return c.Draft.Get(ctx, DraftKey{Symbol: symbol}, opts...)
 }
 
-// SetDraft caches quote as the result of LoadDraft(symbol). See
+// SetCachedDraft caches quote as the result of LoadDraft(symbol). See
 // [runtime.Cache.Set].
-func (c *CachedDesk) SetDraft(ctx context.Context, symbol Symbol, quote Quote, opts ...runtime.CallOption) error {
+func (c *CachedDesk) SetCachedDraft(ctx context.Context, symbol Symbol, quote Quote, opts ...runtime.CallOption) error {
 	return c.Draft.Set(ctx, DraftKey{Symbol: symbol}, quote, opts...)
 }
 
-// DeleteDraft removes the cached draft, if any. See [runtime.Cache.Delete].
-func (c *CachedDesk) DeleteDraft(ctx context.Context, symbol Symbol) error {
+// DeleteCachedDraft removes the cached draft, if any. See
+// [runtime.Cache.Delete].
+func (c *CachedDesk) DeleteCachedDraft(ctx context.Context, symbol Symbol) error {
 	return c.Draft.Delete(ctx, DraftKey{Symbol: symbol})
 }
 
-// ExpireDraft makes the cached draft, if any, stale; the entry may still serve
-// as a grace value. See [runtime.Cache.Expire].
-func (c *CachedDesk) ExpireDraft(ctx context.Context, symbol Symbol) error {
+// ExpireCachedDraft makes the cached draft, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedDesk) ExpireCachedDraft(ctx context.Context, symbol Symbol) error {
 	return c.Draft.Expire(ctx, DraftKey{Symbol: symbol})
 }
 
-// HasDraft reports whether there is a fresh entry of LoadDraft(symbol).
-func (c *CachedDesk) HasDraft(ctx context.Context, symbol Symbol) (bool, error) {
+// HasCachedDraft reports whether there is a fresh entry of LoadDraft(symbol).
+func (c *CachedDesk) HasCachedDraft(ctx context.Context, symbol Symbol) (bool, error) {
 	return c.Draft.Has(ctx, DraftKey{Symbol: symbol})
 }
 
-// PullDraft returns the cached draft and deletes the entry; ok is false if
-// there was no fresh one.
-func (c *CachedDesk) PullDraft(ctx context.Context, symbol Symbol) (quote Quote, ok bool, err error) {
+// PullCachedDraft returns the cached draft and deletes the entry; ok is false
+// if there was no fresh one.
+func (c *CachedDesk) PullCachedDraft(ctx context.Context, symbol Symbol) (quote Quote, ok bool, err error) {
 	return c.Draft.Pull(ctx, DraftKey{Symbol: symbol})
 }
 

@@ -212,37 +212,38 @@ func (c *CachedBase) GetOrSetOrder(ctx context.Context, id int64, opts ...runtim
 	}, opts...)
 }
 
-// GetOrder returns the cached order; found is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedBase) GetOrder(ctx context.Context, id int64, opts ...runtime.CallOption) (order Order, found bool, err error) {
+// GetCachedOrder returns the cached order; found is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedBase) GetCachedOrder(ctx context.Context, id int64, opts ...runtime.CallOption) (order Order, found bool, err error) {
 	return c.Order.Get(ctx, OrderKey{ID: id}, opts...)
 }
 
-// SetOrder caches order as the result of FindOrder(id). See
+// SetCachedOrder caches order as the result of FindOrder(id). See
 // [runtime.Cache.Set].
-func (c *CachedBase) SetOrder(ctx context.Context, id int64, order Order, opts ...runtime.CallOption) error {
+func (c *CachedBase) SetCachedOrder(ctx context.Context, id int64, order Order, opts ...runtime.CallOption) error {
 	return c.Order.Set(ctx, OrderKey{ID: id}, order, opts...)
 }
 
-// DeleteOrder removes the cached order, if any. See [runtime.Cache.Delete].
-func (c *CachedBase) DeleteOrder(ctx context.Context, id int64) error {
+// DeleteCachedOrder removes the cached order, if any. See
+// [runtime.Cache.Delete].
+func (c *CachedBase) DeleteCachedOrder(ctx context.Context, id int64) error {
 	return c.Order.Delete(ctx, OrderKey{ID: id})
 }
 
-// ExpireOrder makes the cached order, if any, stale; the entry may still serve
-// as a grace value. See [runtime.Cache.Expire].
-func (c *CachedBase) ExpireOrder(ctx context.Context, id int64) error {
+// ExpireCachedOrder makes the cached order, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedBase) ExpireCachedOrder(ctx context.Context, id int64) error {
 	return c.Order.Expire(ctx, OrderKey{ID: id})
 }
 
-// HasOrder reports whether there is a fresh entry of FindOrder(id).
-func (c *CachedBase) HasOrder(ctx context.Context, id int64) (bool, error) {
+// HasCachedOrder reports whether there is a fresh entry of FindOrder(id).
+func (c *CachedBase) HasCachedOrder(ctx context.Context, id int64) (bool, error) {
 	return c.Order.Has(ctx, OrderKey{ID: id})
 }
 
-// PullOrder returns the cached order and deletes the entry; found is false if
-// there was no fresh one.
-func (c *CachedBase) PullOrder(ctx context.Context, id int64) (order Order, found bool, err error) {
+// PullCachedOrder returns the cached order and deletes the entry; found is
+// false if there was no fresh one.
+func (c *CachedBase) PullCachedOrder(ctx context.Context, id int64) (order Order, found bool, err error) {
 	return c.Order.Pull(ctx, OrderKey{ID: id})
 }
 
@@ -269,37 +270,38 @@ func (c *CachedShop) GetOrSetLines(ctx context.Context, id int64, opts ...runtim
 	}, opts...)
 }
 
-// GetLines returns the cached lines; ok is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedShop) GetLines(ctx context.Context, id int64, opts ...runtime.CallOption) (lines []string, ok bool, err error) {
+// GetCachedLines returns the cached lines; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedShop) GetCachedLines(ctx context.Context, id int64, opts ...runtime.CallOption) (lines []string, ok bool, err error) {
 	return c.Lines.Get(ctx, LinesKey{Number: c.Shop.Number, ID: id}, opts...)
 }
 
-// SetLines caches lines, which may be nil, as the result of FindLines(id). See
-// [runtime.Cache.Set].
-func (c *CachedShop) SetLines(ctx context.Context, id int64, lines []string, opts ...runtime.CallOption) error {
+// SetCachedLines caches lines, which may be nil, as the result of
+// FindLines(id). See [runtime.Cache.Set].
+func (c *CachedShop) SetCachedLines(ctx context.Context, id int64, lines []string, opts ...runtime.CallOption) error {
 	return c.Lines.Set(ctx, LinesKey{Number: c.Shop.Number, ID: id}, lines, opts...)
 }
 
-// DeleteLines removes the cached lines, if any. See [runtime.Cache.Delete].
-func (c *CachedShop) DeleteLines(ctx context.Context, id int64) error {
+// DeleteCachedLines removes the cached lines, if any. See
+// [runtime.Cache.Delete].
+func (c *CachedShop) DeleteCachedLines(ctx context.Context, id int64) error {
 	return c.Lines.Delete(ctx, LinesKey{Number: c.Shop.Number, ID: id})
 }
 
-// ExpireLines makes the cached lines, if any, stale; the entry may still serve
-// as a grace value. See [runtime.Cache.Expire].
-func (c *CachedShop) ExpireLines(ctx context.Context, id int64) error {
+// ExpireCachedLines makes the cached lines, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedShop) ExpireCachedLines(ctx context.Context, id int64) error {
 	return c.Lines.Expire(ctx, LinesKey{Number: c.Shop.Number, ID: id})
 }
 
-// HasLines reports whether there is a fresh entry of FindLines(id).
-func (c *CachedShop) HasLines(ctx context.Context, id int64) (bool, error) {
+// HasCachedLines reports whether there is a fresh entry of FindLines(id).
+func (c *CachedShop) HasCachedLines(ctx context.Context, id int64) (bool, error) {
 	return c.Lines.Has(ctx, LinesKey{Number: c.Shop.Number, ID: id})
 }
 
-// PullLines returns the cached lines and deletes the entry; ok is false if
-// there was no fresh one.
-func (c *CachedShop) PullLines(ctx context.Context, id int64) (lines []string, ok bool, err error) {
+// PullCachedLines returns the cached lines and deletes the entry; ok is false
+// if there was no fresh one.
+func (c *CachedShop) PullCachedLines(ctx context.Context, id int64) (lines []string, ok bool, err error) {
 	return c.Lines.Pull(ctx, LinesKey{Number: c.Shop.Number, ID: id})
 }
 

@@ -71,13 +71,13 @@ func TestATypeHasEntriesOfItsOwnBesidesThoseOfWhatItEmbeds(t *testing.T) {
 			}
 			lines[0] = "changed" // the caller's own
 		}
-		if lines, ok, err := shop.GetLines(ctx, 1); !ok || err != nil || lines[0] != "a lamp" {
+		if lines, ok, err := shop.GetCachedLines(ctx, 1); !ok || err != nil || lines[0] != "a lamp" {
 			t.Errorf("cached is %v, %v, %v", lines, ok, err)
 		}
 		if err := shop.Lines.Store().DeleteByTag(ctx, LinesTag(-7)); err != nil {
 			t.Fatal(err)
 		}
-		if ok, err := shop.HasLines(ctx, 1); ok || err != nil {
+		if ok, err := shop.HasCachedLines(ctx, 1); ok || err != nil {
 			t.Errorf("the lines are still cached: %v, %v", ok, err)
 		}
 	})

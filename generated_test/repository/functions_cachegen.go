@@ -206,38 +206,38 @@ func GetOrSetConverted[N Number](ctx context.Context, text string, opts ...runti
 	}, opts...)
 }
 
-// GetConverted returns the cached converted; ok is false if there is no fresh
-// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func GetConverted[N Number](ctx context.Context, text string, opts ...runtime.CallOption) (converted N, ok bool, err error) {
+// GetCachedConverted returns the cached converted; ok is false if there is no
+// fresh entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedConverted[N Number](ctx context.Context, text string, opts ...runtime.CallOption) (converted N, ok bool, err error) {
 	return convertedCache[N]().Get(ctx, ConvertedKey{Text: text}, opts...)
 }
 
-// SetConverted caches converted as the result of Convert(text). See
+// SetCachedConverted caches converted as the result of Convert(text). See
 // [runtime.Cache.Set].
-func SetConverted[N Number](ctx context.Context, text string, converted N, opts ...runtime.CallOption) error {
+func SetCachedConverted[N Number](ctx context.Context, text string, converted N, opts ...runtime.CallOption) error {
 	return convertedCache[N]().Set(ctx, ConvertedKey{Text: text}, converted, opts...)
 }
 
-// DeleteConverted removes the cached converted, if any. See
+// DeleteCachedConverted removes the cached converted, if any. See
 // [runtime.Cache.Delete].
-func DeleteConverted[N Number](ctx context.Context, text string) error {
+func DeleteCachedConverted[N Number](ctx context.Context, text string) error {
 	return convertedCache[N]().Delete(ctx, ConvertedKey{Text: text})
 }
 
-// ExpireConverted makes the cached converted, if any, stale; the entry may
-// still serve as a grace value. See [runtime.Cache.Expire].
-func ExpireConverted[N Number](ctx context.Context, text string) error {
+// ExpireCachedConverted makes the cached converted, if any, stale; the entry
+// may still serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedConverted[N Number](ctx context.Context, text string) error {
 	return convertedCache[N]().Expire(ctx, ConvertedKey{Text: text})
 }
 
-// HasConverted reports whether there is a fresh entry of Convert(text).
-func HasConverted[N Number](ctx context.Context, text string) (bool, error) {
+// HasCachedConverted reports whether there is a fresh entry of Convert(text).
+func HasCachedConverted[N Number](ctx context.Context, text string) (bool, error) {
 	return convertedCache[N]().Has(ctx, ConvertedKey{Text: text})
 }
 
-// PullConverted returns the cached converted and deletes the entry; ok is false
-// if there was no fresh one.
-func PullConverted[N Number](ctx context.Context, text string) (converted N, ok bool, err error) {
+// PullCachedConverted returns the cached converted and deletes the entry; ok is
+// false if there was no fresh one.
+func PullCachedConverted[N Number](ctx context.Context, text string) (converted N, ok bool, err error) {
 	return convertedCache[N]().Pull(ctx, ConvertedKey{Text: text})
 }
 
@@ -259,36 +259,37 @@ func GetOrSetPair[A ID, B ID](ctx context.Context, a A, b B, opts ...runtime.Cal
 	}, opts...)
 }
 
-// GetPair returns the cached pair; ok is false if there is no fresh entry, nor,
-// with [runtime.AllowStale], a stale one. It never loads.
-func GetPair[A ID, B ID](ctx context.Context, a A, b B, opts ...runtime.CallOption) (page Page[string], ok bool, err error) {
+// GetCachedPair returns the cached pair; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedPair[A ID, B ID](ctx context.Context, a A, b B, opts ...runtime.CallOption) (page Page[string], ok bool, err error) {
 	return pairCache[A, B]().Get(ctx, PairKey[A, B]{A: a, B: b}, opts...)
 }
 
-// SetPair caches page as the result of LoadPair(a, b). See [runtime.Cache.Set].
-func SetPair[A ID, B ID](ctx context.Context, a A, b B, page Page[string], opts ...runtime.CallOption) error {
+// SetCachedPair caches page as the result of LoadPair(a, b). See
+// [runtime.Cache.Set].
+func SetCachedPair[A ID, B ID](ctx context.Context, a A, b B, page Page[string], opts ...runtime.CallOption) error {
 	return pairCache[A, B]().Set(ctx, PairKey[A, B]{A: a, B: b}, page, opts...)
 }
 
-// DeletePair removes the cached pair, if any. See [runtime.Cache.Delete].
-func DeletePair[A ID, B ID](ctx context.Context, a A, b B) error {
+// DeleteCachedPair removes the cached pair, if any. See [runtime.Cache.Delete].
+func DeleteCachedPair[A ID, B ID](ctx context.Context, a A, b B) error {
 	return pairCache[A, B]().Delete(ctx, PairKey[A, B]{A: a, B: b})
 }
 
-// ExpirePair makes the cached pair, if any, stale; the entry may still serve as
-// a grace value. See [runtime.Cache.Expire].
-func ExpirePair[A ID, B ID](ctx context.Context, a A, b B) error {
+// ExpireCachedPair makes the cached pair, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedPair[A ID, B ID](ctx context.Context, a A, b B) error {
 	return pairCache[A, B]().Expire(ctx, PairKey[A, B]{A: a, B: b})
 }
 
-// HasPair reports whether there is a fresh entry of LoadPair(a, b).
-func HasPair[A ID, B ID](ctx context.Context, a A, b B) (bool, error) {
+// HasCachedPair reports whether there is a fresh entry of LoadPair(a, b).
+func HasCachedPair[A ID, B ID](ctx context.Context, a A, b B) (bool, error) {
 	return pairCache[A, B]().Has(ctx, PairKey[A, B]{A: a, B: b})
 }
 
-// PullPair returns the cached pair and deletes the entry; ok is false if there
-// was no fresh one.
-func PullPair[A ID, B ID](ctx context.Context, a A, b B) (page Page[string], ok bool, err error) {
+// PullCachedPair returns the cached pair and deletes the entry; ok is false if
+// there was no fresh one.
+func PullCachedPair[A ID, B ID](ctx context.Context, a A, b B) (page Page[string], ok bool, err error) {
 	return pairCache[A, B]().Pull(ctx, PairKey[A, B]{A: a, B: b})
 }
 
@@ -310,36 +311,37 @@ func getOrSetCount(ctx context.Context, of Alias, opts ...runtime.CallOption) (n
 	}, opts...)
 }
 
-// getCount returns the cached count; ok is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func getCount(ctx context.Context, of Alias, opts ...runtime.CallOption) (n int64, ok bool, err error) {
+// getCachedCount returns the cached count; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func getCachedCount(ctx context.Context, of Alias, opts ...runtime.CallOption) (n int64, ok bool, err error) {
 	return countCache.Get(ctx, countKey{Of: of}, opts...)
 }
 
-// setCount caches n as the result of count(of). See [runtime.Cache.Set].
-func setCount(ctx context.Context, of Alias, n int64, opts ...runtime.CallOption) error {
+// setCachedCount caches n as the result of count(of). See [runtime.Cache.Set].
+func setCachedCount(ctx context.Context, of Alias, n int64, opts ...runtime.CallOption) error {
 	return countCache.Set(ctx, countKey{Of: of}, n, opts...)
 }
 
-// deleteCount removes the cached count, if any. See [runtime.Cache.Delete].
-func deleteCount(ctx context.Context, of Alias) error {
+// deleteCachedCount removes the cached count, if any. See
+// [runtime.Cache.Delete].
+func deleteCachedCount(ctx context.Context, of Alias) error {
 	return countCache.Delete(ctx, countKey{Of: of})
 }
 
-// expireCount makes the cached count, if any, stale; the entry may still serve
-// as a grace value. See [runtime.Cache.Expire].
-func expireCount(ctx context.Context, of Alias) error {
+// expireCachedCount makes the cached count, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func expireCachedCount(ctx context.Context, of Alias) error {
 	return countCache.Expire(ctx, countKey{Of: of})
 }
 
-// hasCount reports whether there is a fresh entry of count(of).
-func hasCount(ctx context.Context, of Alias) (bool, error) {
+// hasCachedCount reports whether there is a fresh entry of count(of).
+func hasCachedCount(ctx context.Context, of Alias) (bool, error) {
 	return countCache.Has(ctx, countKey{Of: of})
 }
 
-// pullCount returns the cached count and deletes the entry; ok is false if
-// there was no fresh one.
-func pullCount(ctx context.Context, of Alias) (n int64, ok bool, err error) {
+// pullCachedCount returns the cached count and deletes the entry; ok is false
+// if there was no fresh one.
+func pullCachedCount(ctx context.Context, of Alias) (n int64, ok bool, err error) {
 	return countCache.Pull(ctx, countKey{Of: of})
 }
 

@@ -251,37 +251,37 @@ func (c *CachedDirectory) GetOrSetUser(ctx context.Context, name Alias, opts ...
 	}, opts...)
 }
 
-// GetUser returns the cached user; ok is false if there is no fresh entry, nor,
-// with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedDirectory) GetUser(ctx context.Context, name Alias, opts ...runtime.CallOption) (user *User, ok bool, err error) {
+// GetCachedUser returns the cached user; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedDirectory) GetCachedUser(ctx context.Context, name Alias, opts ...runtime.CallOption) (user *User, ok bool, err error) {
 	return c.User.Get(ctx, UserKey{Site: c.Directory.Site, Name: name}, opts...)
 }
 
-// SetUser caches user, which may be nil, as the result of FindUser(name). See
-// [runtime.Cache.Set].
-func (c *CachedDirectory) SetUser(ctx context.Context, name Alias, user *User, opts ...runtime.CallOption) error {
+// SetCachedUser caches user, which may be nil, as the result of FindUser(name).
+// See [runtime.Cache.Set].
+func (c *CachedDirectory) SetCachedUser(ctx context.Context, name Alias, user *User, opts ...runtime.CallOption) error {
 	return c.User.Set(ctx, UserKey{Site: c.Directory.Site, Name: name}, user, opts...)
 }
 
-// DeleteUser removes the cached user, if any. See [runtime.Cache.Delete].
-func (c *CachedDirectory) DeleteUser(ctx context.Context, name Alias) error {
+// DeleteCachedUser removes the cached user, if any. See [runtime.Cache.Delete].
+func (c *CachedDirectory) DeleteCachedUser(ctx context.Context, name Alias) error {
 	return c.User.Delete(ctx, UserKey{Site: c.Directory.Site, Name: name})
 }
 
-// ExpireUser makes the cached user, if any, stale; the entry may still serve as
-// a grace value. See [runtime.Cache.Expire].
-func (c *CachedDirectory) ExpireUser(ctx context.Context, name Alias) error {
+// ExpireCachedUser makes the cached user, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedDirectory) ExpireCachedUser(ctx context.Context, name Alias) error {
 	return c.User.Expire(ctx, UserKey{Site: c.Directory.Site, Name: name})
 }
 
-// HasUser reports whether there is a fresh entry of FindUser(name).
-func (c *CachedDirectory) HasUser(ctx context.Context, name Alias) (bool, error) {
+// HasCachedUser reports whether there is a fresh entry of FindUser(name).
+func (c *CachedDirectory) HasCachedUser(ctx context.Context, name Alias) (bool, error) {
 	return c.User.Has(ctx, UserKey{Site: c.Directory.Site, Name: name})
 }
 
-// PullUser returns the cached user and deletes the entry; ok is false if there
-// was no fresh one.
-func (c *CachedDirectory) PullUser(ctx context.Context, name Alias) (user *User, ok bool, err error) {
+// PullCachedUser returns the cached user and deletes the entry; ok is false if
+// there was no fresh one.
+func (c *CachedDirectory) PullCachedUser(ctx context.Context, name Alias) (user *User, ok bool, err error) {
 	return c.User.Pull(ctx, UserKey{Site: c.Directory.Site, Name: name})
 }
 
@@ -308,38 +308,39 @@ func (c *CachedDirectory) GetOrSetInitials(ctx context.Context, name UserName, o
 	}, opts...)
 }
 
-// GetInitials returns the cached initials; ok is false if there is no fresh
-// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedDirectory) GetInitials(ctx context.Context, name UserName, opts ...runtime.CallOption) (initials []rune, ok bool, err error) {
+// GetCachedInitials returns the cached initials; ok is false if there is no
+// fresh entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedDirectory) GetCachedInitials(ctx context.Context, name UserName, opts ...runtime.CallOption) (initials []rune, ok bool, err error) {
 	return c.Initials.Get(ctx, InitialsKey{Site: c.Directory.Site, Name: name}, opts...)
 }
 
-// SetInitials caches initials, which may be nil, as the result of
+// SetCachedInitials caches initials, which may be nil, as the result of
 // FindInitials(name). See [runtime.Cache.Set].
-func (c *CachedDirectory) SetInitials(ctx context.Context, name UserName, initials []rune, opts ...runtime.CallOption) error {
+func (c *CachedDirectory) SetCachedInitials(ctx context.Context, name UserName, initials []rune, opts ...runtime.CallOption) error {
 	return c.Initials.Set(ctx, InitialsKey{Site: c.Directory.Site, Name: name}, initials, opts...)
 }
 
-// DeleteInitials removes the cached initials, if any. See
+// DeleteCachedInitials removes the cached initials, if any. See
 // [runtime.Cache.Delete].
-func (c *CachedDirectory) DeleteInitials(ctx context.Context, name UserName) error {
+func (c *CachedDirectory) DeleteCachedInitials(ctx context.Context, name UserName) error {
 	return c.Initials.Delete(ctx, InitialsKey{Site: c.Directory.Site, Name: name})
 }
 
-// ExpireInitials makes the cached initials, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func (c *CachedDirectory) ExpireInitials(ctx context.Context, name UserName) error {
+// ExpireCachedInitials makes the cached initials, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedDirectory) ExpireCachedInitials(ctx context.Context, name UserName) error {
 	return c.Initials.Expire(ctx, InitialsKey{Site: c.Directory.Site, Name: name})
 }
 
-// HasInitials reports whether there is a fresh entry of FindInitials(name).
-func (c *CachedDirectory) HasInitials(ctx context.Context, name UserName) (bool, error) {
+// HasCachedInitials reports whether there is a fresh entry of
+// FindInitials(name).
+func (c *CachedDirectory) HasCachedInitials(ctx context.Context, name UserName) (bool, error) {
 	return c.Initials.Has(ctx, InitialsKey{Site: c.Directory.Site, Name: name})
 }
 
-// PullInitials returns the cached initials and deletes the entry; ok is false
-// if there was no fresh one.
-func (c *CachedDirectory) PullInitials(ctx context.Context, name UserName) (initials []rune, ok bool, err error) {
+// PullCachedInitials returns the cached initials and deletes the entry; ok is
+// false if there was no fresh one.
+func (c *CachedDirectory) PullCachedInitials(ctx context.Context, name UserName) (initials []rune, ok bool, err error) {
 	return c.Initials.Pull(ctx, InitialsKey{Site: c.Directory.Site, Name: name})
 }
 
@@ -363,38 +364,38 @@ func (c *cachedArchive) getOrSetArchived(ctx context.Context, number int, opts .
 	}, opts...)
 }
 
-// getArchived returns the cached archived; ok is false if there is no fresh
-// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *cachedArchive) getArchived(ctx context.Context, number int, opts ...runtime.CallOption) (page UserPage, ok bool, err error) {
+// getCachedArchived returns the cached archived; ok is false if there is no
+// fresh entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *cachedArchive) getCachedArchived(ctx context.Context, number int, opts ...runtime.CallOption) (page UserPage, ok bool, err error) {
 	return c.archived.Get(ctx, archivedKey{Number: number}, opts...)
 }
 
-// setArchived caches page as the result of readPage(number). See
+// setCachedArchived caches page as the result of readPage(number). See
 // [runtime.Cache.Set].
-func (c *cachedArchive) setArchived(ctx context.Context, number int, page UserPage, opts ...runtime.CallOption) error {
+func (c *cachedArchive) setCachedArchived(ctx context.Context, number int, page UserPage, opts ...runtime.CallOption) error {
 	return c.archived.Set(ctx, archivedKey{Number: number}, page, opts...)
 }
 
-// deleteArchived removes the cached archived, if any. See
+// deleteCachedArchived removes the cached archived, if any. See
 // [runtime.Cache.Delete].
-func (c *cachedArchive) deleteArchived(ctx context.Context, number int) error {
+func (c *cachedArchive) deleteCachedArchived(ctx context.Context, number int) error {
 	return c.archived.Delete(ctx, archivedKey{Number: number})
 }
 
-// expireArchived makes the cached archived, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func (c *cachedArchive) expireArchived(ctx context.Context, number int) error {
+// expireCachedArchived makes the cached archived, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func (c *cachedArchive) expireCachedArchived(ctx context.Context, number int) error {
 	return c.archived.Expire(ctx, archivedKey{Number: number})
 }
 
-// hasArchived reports whether there is a fresh entry of readPage(number).
-func (c *cachedArchive) hasArchived(ctx context.Context, number int) (bool, error) {
+// hasCachedArchived reports whether there is a fresh entry of readPage(number).
+func (c *cachedArchive) hasCachedArchived(ctx context.Context, number int) (bool, error) {
 	return c.archived.Has(ctx, archivedKey{Number: number})
 }
 
-// pullArchived returns the cached archived and deletes the entry; ok is false
-// if there was no fresh one.
-func (c *cachedArchive) pullArchived(ctx context.Context, number int) (page UserPage, ok bool, err error) {
+// pullCachedArchived returns the cached archived and deletes the entry; ok is
+// false if there was no fresh one.
+func (c *cachedArchive) pullCachedArchived(ctx context.Context, number int) (page UserPage, ok bool, err error) {
 	return c.archived.Pull(ctx, archivedKey{Number: number})
 }
 

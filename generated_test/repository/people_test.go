@@ -70,7 +70,7 @@ func TestNilIsRememberedAsNothing(t *testing.T) {
 				}
 			}
 		})
-		if ok, err := north.HasUser(ctx, "Bob"); ok || err != nil {
+		if ok, err := north.HasCachedUser(ctx, "Bob"); ok || err != nil {
 			t.Errorf("there is an entry of nobody: %v, %v", ok, err)
 		}
 		finder.names["bob"] = &User{ID: 2}

@@ -178,36 +178,36 @@ func (c *CachedRepo[K, V]) GetOrSetRow(ctx context.Context, id K, opts ...runtim
 	}, opts...)
 }
 
-// GetRow returns the cached row; ok is false if there is no fresh entry, nor,
-// with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedRepo[K, V]) GetRow(ctx context.Context, id K, opts ...runtime.CallOption) (row V, ok bool, err error) {
+// GetCachedRow returns the cached row; ok is false if there is no fresh entry,
+// nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedRepo[K, V]) GetCachedRow(ctx context.Context, id K, opts ...runtime.CallOption) (row V, ok bool, err error) {
 	return c.Row.Get(ctx, RowKey[K]{ID: id}, opts...)
 }
 
-// SetRow caches row as the result of Find(id). See [runtime.Cache.Set].
-func (c *CachedRepo[K, V]) SetRow(ctx context.Context, id K, row V, opts ...runtime.CallOption) error {
+// SetCachedRow caches row as the result of Find(id). See [runtime.Cache.Set].
+func (c *CachedRepo[K, V]) SetCachedRow(ctx context.Context, id K, row V, opts ...runtime.CallOption) error {
 	return c.Row.Set(ctx, RowKey[K]{ID: id}, row, opts...)
 }
 
-// DeleteRow removes the cached row, if any. See [runtime.Cache.Delete].
-func (c *CachedRepo[K, V]) DeleteRow(ctx context.Context, id K) error {
+// DeleteCachedRow removes the cached row, if any. See [runtime.Cache.Delete].
+func (c *CachedRepo[K, V]) DeleteCachedRow(ctx context.Context, id K) error {
 	return c.Row.Delete(ctx, RowKey[K]{ID: id})
 }
 
-// ExpireRow makes the cached row, if any, stale; the entry may still serve as a
-// grace value. See [runtime.Cache.Expire].
-func (c *CachedRepo[K, V]) ExpireRow(ctx context.Context, id K) error {
+// ExpireCachedRow makes the cached row, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedRepo[K, V]) ExpireCachedRow(ctx context.Context, id K) error {
 	return c.Row.Expire(ctx, RowKey[K]{ID: id})
 }
 
-// HasRow reports whether there is a fresh entry of Find(id).
-func (c *CachedRepo[K, V]) HasRow(ctx context.Context, id K) (bool, error) {
+// HasCachedRow reports whether there is a fresh entry of Find(id).
+func (c *CachedRepo[K, V]) HasCachedRow(ctx context.Context, id K) (bool, error) {
 	return c.Row.Has(ctx, RowKey[K]{ID: id})
 }
 
-// PullRow returns the cached row and deletes the entry; ok is false if there
-// was no fresh one.
-func (c *CachedRepo[K, V]) PullRow(ctx context.Context, id K) (row V, ok bool, err error) {
+// PullCachedRow returns the cached row and deletes the entry; ok is false if
+// there was no fresh one.
+func (c *CachedRepo[K, V]) PullCachedRow(ctx context.Context, id K) (row V, ok bool, err error) {
 	return c.Row.Pull(ctx, RowKey[K]{ID: id})
 }
 
@@ -234,37 +234,38 @@ func (c *CachedRepo[K, V]) GetOrSetPage(ctx context.Context, number, size int, o
 	}, opts...)
 }
 
-// GetPage returns the cached page; ok is false if there is no fresh entry, nor,
-// with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedRepo[K, V]) GetPage(ctx context.Context, number, size int, opts ...runtime.CallOption) (page Page[K], ok bool, err error) {
+// GetCachedPage returns the cached page; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedRepo[K, V]) GetCachedPage(ctx context.Context, number, size int, opts ...runtime.CallOption) (page Page[K], ok bool, err error) {
 	return c.Page.Get(ctx, PageKey{Number: number, Size: size}, opts...)
 }
 
-// SetPage caches page as the result of ListPage(number, size). See
+// SetCachedPage caches page as the result of ListPage(number, size). See
 // [runtime.Cache.Set].
-func (c *CachedRepo[K, V]) SetPage(ctx context.Context, number, size int, page Page[K], opts ...runtime.CallOption) error {
+func (c *CachedRepo[K, V]) SetCachedPage(ctx context.Context, number, size int, page Page[K], opts ...runtime.CallOption) error {
 	return c.Page.Set(ctx, PageKey{Number: number, Size: size}, page, opts...)
 }
 
-// DeletePage removes the cached page, if any. See [runtime.Cache.Delete].
-func (c *CachedRepo[K, V]) DeletePage(ctx context.Context, number, size int) error {
+// DeleteCachedPage removes the cached page, if any. See [runtime.Cache.Delete].
+func (c *CachedRepo[K, V]) DeleteCachedPage(ctx context.Context, number, size int) error {
 	return c.Page.Delete(ctx, PageKey{Number: number, Size: size})
 }
 
-// ExpirePage makes the cached page, if any, stale; the entry may still serve as
-// a grace value. See [runtime.Cache.Expire].
-func (c *CachedRepo[K, V]) ExpirePage(ctx context.Context, number, size int) error {
+// ExpireCachedPage makes the cached page, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedRepo[K, V]) ExpireCachedPage(ctx context.Context, number, size int) error {
 	return c.Page.Expire(ctx, PageKey{Number: number, Size: size})
 }
 
-// HasPage reports whether there is a fresh entry of ListPage(number, size).
-func (c *CachedRepo[K, V]) HasPage(ctx context.Context, number, size int) (bool, error) {
+// HasCachedPage reports whether there is a fresh entry of ListPage(number,
+// size).
+func (c *CachedRepo[K, V]) HasCachedPage(ctx context.Context, number, size int) (bool, error) {
 	return c.Page.Has(ctx, PageKey{Number: number, Size: size})
 }
 
-// PullPage returns the cached page and deletes the entry; ok is false if there
-// was no fresh one.
-func (c *CachedRepo[K, V]) PullPage(ctx context.Context, number, size int) (page Page[K], ok bool, err error) {
+// PullCachedPage returns the cached page and deletes the entry; ok is false if
+// there was no fresh one.
+func (c *CachedRepo[K, V]) PullCachedPage(ctx context.Context, number, size int) (page Page[K], ok bool, err error) {
 	return c.Page.Pull(ctx, PageKey{Number: number, Size: size})
 }
 

@@ -205,7 +205,7 @@ func TestAGenericFunctionHasACacheForEachType(t *testing.T) {
 			}
 		}
 		wantMore(t, &conversions, 3, func() { convert(); convert() })
-		if err := DeleteConverted[float64](ctx, "2.5"); err != nil {
+		if err := DeleteCachedConverted[float64](ctx, "2.5"); err != nil {
 			t.Fatal(err)
 		}
 		wantMore(t, &conversions, 1, convert)
@@ -229,10 +229,10 @@ func TestTypeArgumentsTellKeysOfEqualTextApart(t *testing.T) {
 			t.Fatal(p, err)
 		}
 		for name, has := range map[string]func() (bool, error){
-			"int64, string":   func() (bool, error) { return HasPair(ctx, int64(1), "2") },
-			"string, string":  func() (bool, error) { return HasPair(ctx, "1", "2") },
-			"string, int64":   func() (bool, error) { return HasPair(ctx, "1", int64(2)) },
-			"int64, UserName": func() (bool, error) { return HasPair(ctx, int64(1), UserName("2")) },
+			"int64, string":   func() (bool, error) { return HasCachedPair(ctx, int64(1), "2") },
+			"string, string":  func() (bool, error) { return HasCachedPair(ctx, "1", "2") },
+			"string, int64":   func() (bool, error) { return HasCachedPair(ctx, "1", int64(2)) },
+			"int64, UserName": func() (bool, error) { return HasCachedPair(ctx, int64(1), UserName("2")) },
 		} {
 			if ok, err := has(); ok != (name == "int64, string") || err != nil {
 				t.Errorf("%s: %v, %v", name, ok, err)

@@ -90,37 +90,38 @@ func GetOrSetPolicy(ctx context.Context, name PolicyName, opts ...runtime.CallOp
 	}, opts...)
 }
 
-// GetPolicy returns the cached policy; ok is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func GetPolicy(ctx context.Context, name PolicyName, opts ...runtime.CallOption) (policy *Policy, ok bool, err error) {
+// GetCachedPolicy returns the cached policy; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedPolicy(ctx context.Context, name PolicyName, opts ...runtime.CallOption) (policy *Policy, ok bool, err error) {
 	return policyCache.Get(ctx, PolicyKey{Name: name}, opts...)
 }
 
-// SetPolicy caches policy, which may be nil, as the result of LoadPolicy(name).
-// See [runtime.Cache.Set].
-func SetPolicy(ctx context.Context, name PolicyName, policy *Policy, opts ...runtime.CallOption) error {
+// SetCachedPolicy caches policy, which may be nil, as the result of
+// LoadPolicy(name). See [runtime.Cache.Set].
+func SetCachedPolicy(ctx context.Context, name PolicyName, policy *Policy, opts ...runtime.CallOption) error {
 	return policyCache.Set(ctx, PolicyKey{Name: name}, policy, opts...)
 }
 
-// DeletePolicy removes the cached policy, if any. See [runtime.Cache.Delete].
-func DeletePolicy(ctx context.Context, name PolicyName) error {
+// DeleteCachedPolicy removes the cached policy, if any. See
+// [runtime.Cache.Delete].
+func DeleteCachedPolicy(ctx context.Context, name PolicyName) error {
 	return policyCache.Delete(ctx, PolicyKey{Name: name})
 }
 
-// ExpirePolicy makes the cached policy, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func ExpirePolicy(ctx context.Context, name PolicyName) error {
+// ExpireCachedPolicy makes the cached policy, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedPolicy(ctx context.Context, name PolicyName) error {
 	return policyCache.Expire(ctx, PolicyKey{Name: name})
 }
 
-// HasPolicy reports whether there is a fresh entry of LoadPolicy(name).
-func HasPolicy(ctx context.Context, name PolicyName) (bool, error) {
+// HasCachedPolicy reports whether there is a fresh entry of LoadPolicy(name).
+func HasCachedPolicy(ctx context.Context, name PolicyName) (bool, error) {
 	return policyCache.Has(ctx, PolicyKey{Name: name})
 }
 
-// PullPolicy returns the cached policy and deletes the entry; ok is false if
-// there was no fresh one.
-func PullPolicy(ctx context.Context, name PolicyName) (policy *Policy, ok bool, err error) {
+// PullCachedPolicy returns the cached policy and deletes the entry; ok is false
+// if there was no fresh one.
+func PullCachedPolicy(ctx context.Context, name PolicyName) (policy *Policy, ok bool, err error) {
 	return policyCache.Pull(ctx, PolicyKey{Name: name})
 }
 

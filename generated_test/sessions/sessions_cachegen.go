@@ -254,37 +254,39 @@ func (c *CachedSessions) GetOrSetSession(ctx context.Context, token Token, opts 
 	}, opts...)
 }
 
-// GetSession returns the cached session; found is false if there is no fresh
-// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedSessions) GetSession(ctx context.Context, token Token, opts ...runtime.CallOption) (session *Session, found bool, err error) {
+// GetCachedSession returns the cached session; found is false if there is no
+// fresh entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedSessions) GetCachedSession(ctx context.Context, token Token, opts ...runtime.CallOption) (session *Session, found bool, err error) {
 	return c.Session.Get(ctx, SessionKey{Token: token}, opts...)
 }
 
-// SetSession caches session, which may be nil, as the result of
+// SetCachedSession caches session, which may be nil, as the result of
 // FindSession(token). See [runtime.Cache.Set].
-func (c *CachedSessions) SetSession(ctx context.Context, token Token, session *Session, opts ...runtime.CallOption) error {
+func (c *CachedSessions) SetCachedSession(ctx context.Context, token Token, session *Session, opts ...runtime.CallOption) error {
 	return c.Session.Set(ctx, SessionKey{Token: token}, session, opts...)
 }
 
-// DeleteSession removes the cached session, if any. See [runtime.Cache.Delete].
-func (c *CachedSessions) DeleteSession(ctx context.Context, token Token) error {
+// DeleteCachedSession removes the cached session, if any. See
+// [runtime.Cache.Delete].
+func (c *CachedSessions) DeleteCachedSession(ctx context.Context, token Token) error {
 	return c.Session.Delete(ctx, SessionKey{Token: token})
 }
 
-// ExpireSession makes the cached session, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func (c *CachedSessions) ExpireSession(ctx context.Context, token Token) error {
+// ExpireCachedSession makes the cached session, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedSessions) ExpireCachedSession(ctx context.Context, token Token) error {
 	return c.Session.Expire(ctx, SessionKey{Token: token})
 }
 
-// HasSession reports whether there is a fresh entry of FindSession(token).
-func (c *CachedSessions) HasSession(ctx context.Context, token Token) (bool, error) {
+// HasCachedSession reports whether there is a fresh entry of
+// FindSession(token).
+func (c *CachedSessions) HasCachedSession(ctx context.Context, token Token) (bool, error) {
 	return c.Session.Has(ctx, SessionKey{Token: token})
 }
 
-// PullSession returns the cached session and deletes the entry; found is false
-// if there was no fresh one.
-func (c *CachedSessions) PullSession(ctx context.Context, token Token) (session *Session, found bool, err error) {
+// PullCachedSession returns the cached session and deletes the entry; found is
+// false if there was no fresh one.
+func (c *CachedSessions) PullCachedSession(ctx context.Context, token Token) (session *Session, found bool, err error) {
 	return c.Session.Pull(ctx, SessionKey{Token: token})
 }
 
@@ -312,38 +314,39 @@ func (c *CachedSessions) GetOrSetCount(ctx context.Context, user UserID, realm R
 	}, opts...)
 }
 
-// GetCount returns the cached count; ok is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedSessions) GetCount(ctx context.Context, user UserID, realm Realm, live bool, opts ...runtime.CallOption) (n int, ok bool, err error) {
+// GetCachedCount returns the cached count; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedSessions) GetCachedCount(ctx context.Context, user UserID, realm Realm, live bool, opts ...runtime.CallOption) (n int, ok bool, err error) {
 	return c.Count.Get(ctx, CountKey{User: user, Realm: realm, Live: live}, opts...)
 }
 
-// SetCount caches n as the result of CountSessions(user, realm, live). See
-// [runtime.Cache.Set].
-func (c *CachedSessions) SetCount(ctx context.Context, user UserID, realm Realm, live bool, n int, opts ...runtime.CallOption) error {
+// SetCachedCount caches n as the result of CountSessions(user, realm, live).
+// See [runtime.Cache.Set].
+func (c *CachedSessions) SetCachedCount(ctx context.Context, user UserID, realm Realm, live bool, n int, opts ...runtime.CallOption) error {
 	return c.Count.Set(ctx, CountKey{User: user, Realm: realm, Live: live}, n, opts...)
 }
 
-// DeleteCount removes the cached count, if any. See [runtime.Cache.Delete].
-func (c *CachedSessions) DeleteCount(ctx context.Context, user UserID, realm Realm, live bool) error {
+// DeleteCachedCount removes the cached count, if any. See
+// [runtime.Cache.Delete].
+func (c *CachedSessions) DeleteCachedCount(ctx context.Context, user UserID, realm Realm, live bool) error {
 	return c.Count.Delete(ctx, CountKey{User: user, Realm: realm, Live: live})
 }
 
-// ExpireCount makes the cached count, if any, stale; the entry may still serve
-// as a grace value. See [runtime.Cache.Expire].
-func (c *CachedSessions) ExpireCount(ctx context.Context, user UserID, realm Realm, live bool) error {
+// ExpireCachedCount makes the cached count, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedSessions) ExpireCachedCount(ctx context.Context, user UserID, realm Realm, live bool) error {
 	return c.Count.Expire(ctx, CountKey{User: user, Realm: realm, Live: live})
 }
 
-// HasCount reports whether there is a fresh entry of CountSessions(user, realm,
-// live).
-func (c *CachedSessions) HasCount(ctx context.Context, user UserID, realm Realm, live bool) (bool, error) {
+// HasCachedCount reports whether there is a fresh entry of CountSessions(user,
+// realm, live).
+func (c *CachedSessions) HasCachedCount(ctx context.Context, user UserID, realm Realm, live bool) (bool, error) {
 	return c.Count.Has(ctx, CountKey{User: user, Realm: realm, Live: live})
 }
 
-// PullCount returns the cached count and deletes the entry; ok is false if
-// there was no fresh one.
-func (c *CachedSessions) PullCount(ctx context.Context, user UserID, realm Realm, live bool) (n int, ok bool, err error) {
+// PullCachedCount returns the cached count and deletes the entry; ok is false
+// if there was no fresh one.
+func (c *CachedSessions) PullCachedCount(ctx context.Context, user UserID, realm Realm, live bool) (n int, ok bool, err error) {
 	return c.Count.Pull(ctx, CountKey{User: user, Realm: realm, Live: live})
 }
 
@@ -371,37 +374,38 @@ func (c *CachedSessions) GetOrSetDevice(ctx context.Context, device DeviceID, op
 	}, opts...)
 }
 
-// GetDevice returns the cached device; found is false if there is no fresh
-// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedSessions) GetDevice(ctx context.Context, device DeviceID, opts ...runtime.CallOption) (scopes Scopes, found bool, err error) {
+// GetCachedDevice returns the cached device; found is false if there is no
+// fresh entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedSessions) GetCachedDevice(ctx context.Context, device DeviceID, opts ...runtime.CallOption) (scopes Scopes, found bool, err error) {
 	return c.Device.Get(ctx, DeviceKey{Device: device}, opts...)
 }
 
-// SetDevice caches scopes as the result of FindDevice(device). See
+// SetCachedDevice caches scopes as the result of FindDevice(device). See
 // [runtime.Cache.Set].
-func (c *CachedSessions) SetDevice(ctx context.Context, device DeviceID, scopes Scopes, opts ...runtime.CallOption) error {
+func (c *CachedSessions) SetCachedDevice(ctx context.Context, device DeviceID, scopes Scopes, opts ...runtime.CallOption) error {
 	return c.Device.Set(ctx, DeviceKey{Device: device}, scopes, opts...)
 }
 
-// DeleteDevice removes the cached device, if any. See [runtime.Cache.Delete].
-func (c *CachedSessions) DeleteDevice(ctx context.Context, device DeviceID) error {
+// DeleteCachedDevice removes the cached device, if any. See
+// [runtime.Cache.Delete].
+func (c *CachedSessions) DeleteCachedDevice(ctx context.Context, device DeviceID) error {
 	return c.Device.Delete(ctx, DeviceKey{Device: device})
 }
 
-// ExpireDevice makes the cached device, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func (c *CachedSessions) ExpireDevice(ctx context.Context, device DeviceID) error {
+// ExpireCachedDevice makes the cached device, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedSessions) ExpireCachedDevice(ctx context.Context, device DeviceID) error {
 	return c.Device.Expire(ctx, DeviceKey{Device: device})
 }
 
-// HasDevice reports whether there is a fresh entry of FindDevice(device).
-func (c *CachedSessions) HasDevice(ctx context.Context, device DeviceID) (bool, error) {
+// HasCachedDevice reports whether there is a fresh entry of FindDevice(device).
+func (c *CachedSessions) HasCachedDevice(ctx context.Context, device DeviceID) (bool, error) {
 	return c.Device.Has(ctx, DeviceKey{Device: device})
 }
 
-// PullDevice returns the cached device and deletes the entry; found is false if
-// there was no fresh one.
-func (c *CachedSessions) PullDevice(ctx context.Context, device DeviceID) (scopes Scopes, found bool, err error) {
+// PullCachedDevice returns the cached device and deletes the entry; found is
+// false if there was no fresh one.
+func (c *CachedSessions) PullCachedDevice(ctx context.Context, device DeviceID) (scopes Scopes, found bool, err error) {
 	return c.Device.Pull(ctx, DeviceKey{Device: device})
 }
 

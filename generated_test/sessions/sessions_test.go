@@ -90,7 +90,7 @@ func TestALoaderSaysWithABoolThatThereIsNothing(t *testing.T) {
 			cached.wantNone(t, "nobody")
 			cached.wantNone(t, "nobody")
 		})
-		if s, ok, err := cached.GetSession(t.Context(), "nobody"); s != nil || ok || err != nil {
+		if s, ok, err := cached.GetCachedSession(t.Context(), "nobody"); s != nil || ok || err != nil {
 			t.Errorf("there is an entry of nobody: %v, %v, %v", s, ok, err)
 		}
 		time.Sleep(61 * time.Second) // notfoundttl=1m

@@ -3,7 +3,7 @@ package shapes
 import (
 	"bytes"
 	"reflect"
-	"runtime"
+	goruntime "runtime"
 	"slices"
 	"testing"
 
@@ -13,10 +13,10 @@ import (
 
 // allocatedBy returns how many bytes f allocates.
 func allocatedBy(f func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
+	var before, after goruntime.MemStats
+	goruntime.ReadMemStats(&before)
 	f()
-	runtime.ReadMemStats(&after)
+	goruntime.ReadMemStats(&after)
 	return after.TotalAlloc - before.TotalAlloc
 }
 

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"math"
 	"reflect"
-	"runtime"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -117,10 +117,10 @@ func TestHostileLengths(t *testing.T) {
 					name, _ := msgpack.Marshal(field)
 					data = append(append([]byte{0x81}, name...), head...)
 				}
-				var before, after runtime.MemStats
-				runtime.ReadMemStats(&before)
+				var before, after goruntime.MemStats
+				goruntime.ReadMemStats(&before)
 				err := subject.read(data)
-				runtime.ReadMemStats(&after)
+				goruntime.ReadMemStats(&after)
 				if n := after.TotalAlloc - before.TotalAlloc; n > 2<<20 || err == nil {
 					t.Errorf("%s, %q, %x: %d bytes allocated, error %v", subject.name, field, head, n, err)
 				}
@@ -147,12 +147,12 @@ func TestHostileNestedLengths(t *testing.T) {
 		"fields": {slices.Concat([]byte{0xdf, 0, 0x08, 0, 0}, next), 5000, reader(nodeFuncs)},
 	} {
 		data := slices.Concat(bytes.Repeat(test.level, test.levels), bytes.Repeat([]byte{0xc1}, 2*tail))
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
+		var before, after goruntime.MemStats
+		goruntime.ReadMemStats(&before)
 		start := time.Now()
 		err := test.read(data)
 		took := time.Since(start)
-		runtime.ReadMemStats(&after)
+		goruntime.ReadMemStats(&after)
 		if n := after.TotalAlloc - before.TotalAlloc; n > 20*uint64(len(data)) || err == nil {
 			t.Errorf("%s: %d bytes allocated for %d, error %v", name, n, len(data), err)
 		}
@@ -172,10 +172,10 @@ func reader[V any](value *valueFuncs[V]) func([]byte) error {
 // A wrong element ends a long slice: the others are not made.
 func TestAnErrorEndsASlice(t *testing.T) {
 	data := append([]byte{0xdd, 0, 0x10, 0, 0}, bytes.Repeat([]byte{0xc3}, 1<<20)...) // a million of true
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
+	var before, after goruntime.MemStats
+	goruntime.ReadMemStats(&before)
 	_, err := wire.Unmarshal(data, taggedSliceFuncs.Decode)
-	runtime.ReadMemStats(&after)
+	goruntime.ReadMemStats(&after)
 	if n := after.TotalAlloc - before.TotalAlloc; n > 10*uint64(len(data)) || err == nil {
 		t.Errorf("%d bytes allocated for %d, error %v", n, len(data), err)
 	}

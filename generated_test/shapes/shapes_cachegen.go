@@ -698,38 +698,39 @@ func GetOrSetEverything(ctx context.Context, id int, opts ...runtime.CallOption)
 	}, opts...)
 }
 
-// GetEverything returns the cached everything; ok is false if there is no fresh
-// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func GetEverything(ctx context.Context, id int, opts ...runtime.CallOption) (everything *Everything, ok bool, err error) {
+// GetCachedEverything returns the cached everything; ok is false if there is no
+// fresh entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedEverything(ctx context.Context, id int, opts ...runtime.CallOption) (everything *Everything, ok bool, err error) {
 	return everythingCache.Get(ctx, EverythingKey{ID: id}, opts...)
 }
 
-// SetEverything caches everything, which may be nil, as the result of
+// SetCachedEverything caches everything, which may be nil, as the result of
 // FindEverything(id). See [runtime.Cache.Set].
-func SetEverything(ctx context.Context, id int, everything *Everything, opts ...runtime.CallOption) error {
+func SetCachedEverything(ctx context.Context, id int, everything *Everything, opts ...runtime.CallOption) error {
 	return everythingCache.Set(ctx, EverythingKey{ID: id}, everything, opts...)
 }
 
-// DeleteEverything removes the cached everything, if any. See
+// DeleteCachedEverything removes the cached everything, if any. See
 // [runtime.Cache.Delete].
-func DeleteEverything(ctx context.Context, id int) error {
+func DeleteCachedEverything(ctx context.Context, id int) error {
 	return everythingCache.Delete(ctx, EverythingKey{ID: id})
 }
 
-// ExpireEverything makes the cached everything, if any, stale; the entry may
-// still serve as a grace value. See [runtime.Cache.Expire].
-func ExpireEverything(ctx context.Context, id int) error {
+// ExpireCachedEverything makes the cached everything, if any, stale; the entry
+// may still serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedEverything(ctx context.Context, id int) error {
 	return everythingCache.Expire(ctx, EverythingKey{ID: id})
 }
 
-// HasEverything reports whether there is a fresh entry of FindEverything(id).
-func HasEverything(ctx context.Context, id int) (bool, error) {
+// HasCachedEverything reports whether there is a fresh entry of
+// FindEverything(id).
+func HasCachedEverything(ctx context.Context, id int) (bool, error) {
 	return everythingCache.Has(ctx, EverythingKey{ID: id})
 }
 
-// PullEverything returns the cached everything and deletes the entry; ok is
-// false if there was no fresh one.
-func PullEverything(ctx context.Context, id int) (everything *Everything, ok bool, err error) {
+// PullCachedEverything returns the cached everything and deletes the entry; ok
+// is false if there was no fresh one.
+func PullCachedEverything(ctx context.Context, id int) (everything *Everything, ok bool, err error) {
 	return everythingCache.Pull(ctx, EverythingKey{ID: id})
 }
 
@@ -748,38 +749,39 @@ func GetOrSetContainers(ctx context.Context, id int, opts ...runtime.CallOption)
 	}, opts...)
 }
 
-// GetContainers returns the cached containers; ok is false if there is no fresh
-// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func GetContainers(ctx context.Context, id int, opts ...runtime.CallOption) (containers Containers, ok bool, err error) {
+// GetCachedContainers returns the cached containers; ok is false if there is no
+// fresh entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedContainers(ctx context.Context, id int, opts ...runtime.CallOption) (containers Containers, ok bool, err error) {
 	return containersCache.Get(ctx, ContainersKey{ID: id}, opts...)
 }
 
-// SetContainers caches containers as the result of FindContainers(id). See
-// [runtime.Cache.Set].
-func SetContainers(ctx context.Context, id int, containers Containers, opts ...runtime.CallOption) error {
+// SetCachedContainers caches containers as the result of FindContainers(id).
+// See [runtime.Cache.Set].
+func SetCachedContainers(ctx context.Context, id int, containers Containers, opts ...runtime.CallOption) error {
 	return containersCache.Set(ctx, ContainersKey{ID: id}, containers, opts...)
 }
 
-// DeleteContainers removes the cached containers, if any. See
+// DeleteCachedContainers removes the cached containers, if any. See
 // [runtime.Cache.Delete].
-func DeleteContainers(ctx context.Context, id int) error {
+func DeleteCachedContainers(ctx context.Context, id int) error {
 	return containersCache.Delete(ctx, ContainersKey{ID: id})
 }
 
-// ExpireContainers makes the cached containers, if any, stale; the entry may
-// still serve as a grace value. See [runtime.Cache.Expire].
-func ExpireContainers(ctx context.Context, id int) error {
+// ExpireCachedContainers makes the cached containers, if any, stale; the entry
+// may still serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedContainers(ctx context.Context, id int) error {
 	return containersCache.Expire(ctx, ContainersKey{ID: id})
 }
 
-// HasContainers reports whether there is a fresh entry of FindContainers(id).
-func HasContainers(ctx context.Context, id int) (bool, error) {
+// HasCachedContainers reports whether there is a fresh entry of
+// FindContainers(id).
+func HasCachedContainers(ctx context.Context, id int) (bool, error) {
 	return containersCache.Has(ctx, ContainersKey{ID: id})
 }
 
-// PullContainers returns the cached containers and deletes the entry; ok is
-// false if there was no fresh one.
-func PullContainers(ctx context.Context, id int) (containers Containers, ok bool, err error) {
+// PullCachedContainers returns the cached containers and deletes the entry; ok
+// is false if there was no fresh one.
+func PullCachedContainers(ctx context.Context, id int) (containers Containers, ok bool, err error) {
 	return containersCache.Pull(ctx, ContainersKey{ID: id})
 }
 
@@ -798,37 +800,37 @@ func GetOrSetNode(ctx context.Context, id int, opts ...runtime.CallOption) (*Nod
 	}, opts...)
 }
 
-// GetNode returns the cached node; ok is false if there is no fresh entry, nor,
-// with [runtime.AllowStale], a stale one. It never loads.
-func GetNode(ctx context.Context, id int, opts ...runtime.CallOption) (node *Node, ok bool, err error) {
+// GetCachedNode returns the cached node; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedNode(ctx context.Context, id int, opts ...runtime.CallOption) (node *Node, ok bool, err error) {
 	return nodeCache.Get(ctx, NodeKey{ID: id}, opts...)
 }
 
-// SetNode caches node, which may be nil, as the result of FindNode(id). See
-// [runtime.Cache.Set].
-func SetNode(ctx context.Context, id int, node *Node, opts ...runtime.CallOption) error {
+// SetCachedNode caches node, which may be nil, as the result of FindNode(id).
+// See [runtime.Cache.Set].
+func SetCachedNode(ctx context.Context, id int, node *Node, opts ...runtime.CallOption) error {
 	return nodeCache.Set(ctx, NodeKey{ID: id}, node, opts...)
 }
 
-// DeleteNode removes the cached node, if any. See [runtime.Cache.Delete].
-func DeleteNode(ctx context.Context, id int) error {
+// DeleteCachedNode removes the cached node, if any. See [runtime.Cache.Delete].
+func DeleteCachedNode(ctx context.Context, id int) error {
 	return nodeCache.Delete(ctx, NodeKey{ID: id})
 }
 
-// ExpireNode makes the cached node, if any, stale; the entry may still serve as
-// a grace value. See [runtime.Cache.Expire].
-func ExpireNode(ctx context.Context, id int) error {
+// ExpireCachedNode makes the cached node, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedNode(ctx context.Context, id int) error {
 	return nodeCache.Expire(ctx, NodeKey{ID: id})
 }
 
-// HasNode reports whether there is a fresh entry of FindNode(id).
-func HasNode(ctx context.Context, id int) (bool, error) {
+// HasCachedNode reports whether there is a fresh entry of FindNode(id).
+func HasCachedNode(ctx context.Context, id int) (bool, error) {
 	return nodeCache.Has(ctx, NodeKey{ID: id})
 }
 
-// PullNode returns the cached node and deletes the entry; ok is false if there
-// was no fresh one.
-func PullNode(ctx context.Context, id int) (node *Node, ok bool, err error) {
+// PullCachedNode returns the cached node and deletes the entry; ok is false if
+// there was no fresh one.
+func PullCachedNode(ctx context.Context, id int) (node *Node, ok bool, err error) {
 	return nodeCache.Pull(ctx, NodeKey{ID: id})
 }
 
@@ -847,37 +849,37 @@ func GetOrSetTree(ctx context.Context, id int, opts ...runtime.CallOption) (Tree
 	}, opts...)
 }
 
-// GetTree returns the cached tree; ok is false if there is no fresh entry, nor,
-// with [runtime.AllowStale], a stale one. It never loads.
-func GetTree(ctx context.Context, id int, opts ...runtime.CallOption) (tree Tree, ok bool, err error) {
+// GetCachedTree returns the cached tree; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedTree(ctx context.Context, id int, opts ...runtime.CallOption) (tree Tree, ok bool, err error) {
 	return treeCache.Get(ctx, TreeKey{ID: id}, opts...)
 }
 
-// SetTree caches tree, which may be nil, as the result of FindTree(id). See
-// [runtime.Cache.Set].
-func SetTree(ctx context.Context, id int, tree Tree, opts ...runtime.CallOption) error {
+// SetCachedTree caches tree, which may be nil, as the result of FindTree(id).
+// See [runtime.Cache.Set].
+func SetCachedTree(ctx context.Context, id int, tree Tree, opts ...runtime.CallOption) error {
 	return treeCache.Set(ctx, TreeKey{ID: id}, tree, opts...)
 }
 
-// DeleteTree removes the cached tree, if any. See [runtime.Cache.Delete].
-func DeleteTree(ctx context.Context, id int) error {
+// DeleteCachedTree removes the cached tree, if any. See [runtime.Cache.Delete].
+func DeleteCachedTree(ctx context.Context, id int) error {
 	return treeCache.Delete(ctx, TreeKey{ID: id})
 }
 
-// ExpireTree makes the cached tree, if any, stale; the entry may still serve as
-// a grace value. See [runtime.Cache.Expire].
-func ExpireTree(ctx context.Context, id int) error {
+// ExpireCachedTree makes the cached tree, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedTree(ctx context.Context, id int) error {
 	return treeCache.Expire(ctx, TreeKey{ID: id})
 }
 
-// HasTree reports whether there is a fresh entry of FindTree(id).
-func HasTree(ctx context.Context, id int) (bool, error) {
+// HasCachedTree reports whether there is a fresh entry of FindTree(id).
+func HasCachedTree(ctx context.Context, id int) (bool, error) {
 	return treeCache.Has(ctx, TreeKey{ID: id})
 }
 
-// PullTree returns the cached tree and deletes the entry; ok is false if there
-// was no fresh one.
-func PullTree(ctx context.Context, id int) (tree Tree, ok bool, err error) {
+// PullCachedTree returns the cached tree and deletes the entry; ok is false if
+// there was no fresh one.
+func PullCachedTree(ctx context.Context, id int) (tree Tree, ok bool, err error) {
 	return treeCache.Pull(ctx, TreeKey{ID: id})
 }
 
@@ -896,37 +898,37 @@ func GetOrSetList(ctx context.Context, id int, opts ...runtime.CallOption) (List
 	}, opts...)
 }
 
-// GetList returns the cached list; ok is false if there is no fresh entry, nor,
-// with [runtime.AllowStale], a stale one. It never loads.
-func GetList(ctx context.Context, id int, opts ...runtime.CallOption) (list List, ok bool, err error) {
+// GetCachedList returns the cached list; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedList(ctx context.Context, id int, opts ...runtime.CallOption) (list List, ok bool, err error) {
 	return listCache.Get(ctx, ListKey{ID: id}, opts...)
 }
 
-// SetList caches list, which may be nil, as the result of FindList(id). See
-// [runtime.Cache.Set].
-func SetList(ctx context.Context, id int, list List, opts ...runtime.CallOption) error {
+// SetCachedList caches list, which may be nil, as the result of FindList(id).
+// See [runtime.Cache.Set].
+func SetCachedList(ctx context.Context, id int, list List, opts ...runtime.CallOption) error {
 	return listCache.Set(ctx, ListKey{ID: id}, list, opts...)
 }
 
-// DeleteList removes the cached list, if any. See [runtime.Cache.Delete].
-func DeleteList(ctx context.Context, id int) error {
+// DeleteCachedList removes the cached list, if any. See [runtime.Cache.Delete].
+func DeleteCachedList(ctx context.Context, id int) error {
 	return listCache.Delete(ctx, ListKey{ID: id})
 }
 
-// ExpireList makes the cached list, if any, stale; the entry may still serve as
-// a grace value. See [runtime.Cache.Expire].
-func ExpireList(ctx context.Context, id int) error {
+// ExpireCachedList makes the cached list, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedList(ctx context.Context, id int) error {
 	return listCache.Expire(ctx, ListKey{ID: id})
 }
 
-// HasList reports whether there is a fresh entry of FindList(id).
-func HasList(ctx context.Context, id int) (bool, error) {
+// HasCachedList reports whether there is a fresh entry of FindList(id).
+func HasCachedList(ctx context.Context, id int) (bool, error) {
 	return listCache.Has(ctx, ListKey{ID: id})
 }
 
-// PullList returns the cached list and deletes the entry; ok is false if there
-// was no fresh one.
-func PullList(ctx context.Context, id int) (list List, ok bool, err error) {
+// PullCachedList returns the cached list and deletes the entry; ok is false if
+// there was no fresh one.
+func PullCachedList(ctx context.Context, id int) (list List, ok bool, err error) {
 	return listCache.Pull(ctx, ListKey{ID: id})
 }
 
@@ -945,36 +947,37 @@ func GetOrSetPage(ctx context.Context, id int, opts ...runtime.CallOption) (Page
 	}, opts...)
 }
 
-// GetPage returns the cached page; ok is false if there is no fresh entry, nor,
-// with [runtime.AllowStale], a stale one. It never loads.
-func GetPage(ctx context.Context, id int, opts ...runtime.CallOption) (page Page[Item], ok bool, err error) {
+// GetCachedPage returns the cached page; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedPage(ctx context.Context, id int, opts ...runtime.CallOption) (page Page[Item], ok bool, err error) {
 	return pageCache.Get(ctx, PageKey{ID: id}, opts...)
 }
 
-// SetPage caches page as the result of FindPage(id). See [runtime.Cache.Set].
-func SetPage(ctx context.Context, id int, page Page[Item], opts ...runtime.CallOption) error {
+// SetCachedPage caches page as the result of FindPage(id). See
+// [runtime.Cache.Set].
+func SetCachedPage(ctx context.Context, id int, page Page[Item], opts ...runtime.CallOption) error {
 	return pageCache.Set(ctx, PageKey{ID: id}, page, opts...)
 }
 
-// DeletePage removes the cached page, if any. See [runtime.Cache.Delete].
-func DeletePage(ctx context.Context, id int) error {
+// DeleteCachedPage removes the cached page, if any. See [runtime.Cache.Delete].
+func DeleteCachedPage(ctx context.Context, id int) error {
 	return pageCache.Delete(ctx, PageKey{ID: id})
 }
 
-// ExpirePage makes the cached page, if any, stale; the entry may still serve as
-// a grace value. See [runtime.Cache.Expire].
-func ExpirePage(ctx context.Context, id int) error {
+// ExpireCachedPage makes the cached page, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedPage(ctx context.Context, id int) error {
 	return pageCache.Expire(ctx, PageKey{ID: id})
 }
 
-// HasPage reports whether there is a fresh entry of FindPage(id).
-func HasPage(ctx context.Context, id int) (bool, error) {
+// HasCachedPage reports whether there is a fresh entry of FindPage(id).
+func HasCachedPage(ctx context.Context, id int) (bool, error) {
 	return pageCache.Has(ctx, PageKey{ID: id})
 }
 
-// PullPage returns the cached page and deletes the entry; ok is false if there
-// was no fresh one.
-func PullPage(ctx context.Context, id int) (page Page[Item], ok bool, err error) {
+// PullCachedPage returns the cached page and deletes the entry; ok is false if
+// there was no fresh one.
+func PullCachedPage(ctx context.Context, id int) (page Page[Item], ok bool, err error) {
 	return pageCache.Pull(ctx, PageKey{ID: id})
 }
 
@@ -993,38 +996,39 @@ func GetOrSetEmbedding(ctx context.Context, id int, opts ...runtime.CallOption) 
 	}, opts...)
 }
 
-// GetEmbedding returns the cached embedding; ok is false if there is no fresh
-// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func GetEmbedding(ctx context.Context, id int, opts ...runtime.CallOption) (embedding *Embedding, ok bool, err error) {
+// GetCachedEmbedding returns the cached embedding; ok is false if there is no
+// fresh entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedEmbedding(ctx context.Context, id int, opts ...runtime.CallOption) (embedding *Embedding, ok bool, err error) {
 	return embeddingCache.Get(ctx, EmbeddingKey{ID: id}, opts...)
 }
 
-// SetEmbedding caches embedding, which may be nil, as the result of
+// SetCachedEmbedding caches embedding, which may be nil, as the result of
 // FindEmbedding(id). See [runtime.Cache.Set].
-func SetEmbedding(ctx context.Context, id int, embedding *Embedding, opts ...runtime.CallOption) error {
+func SetCachedEmbedding(ctx context.Context, id int, embedding *Embedding, opts ...runtime.CallOption) error {
 	return embeddingCache.Set(ctx, EmbeddingKey{ID: id}, embedding, opts...)
 }
 
-// DeleteEmbedding removes the cached embedding, if any. See
+// DeleteCachedEmbedding removes the cached embedding, if any. See
 // [runtime.Cache.Delete].
-func DeleteEmbedding(ctx context.Context, id int) error {
+func DeleteCachedEmbedding(ctx context.Context, id int) error {
 	return embeddingCache.Delete(ctx, EmbeddingKey{ID: id})
 }
 
-// ExpireEmbedding makes the cached embedding, if any, stale; the entry may
-// still serve as a grace value. See [runtime.Cache.Expire].
-func ExpireEmbedding(ctx context.Context, id int) error {
+// ExpireCachedEmbedding makes the cached embedding, if any, stale; the entry
+// may still serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedEmbedding(ctx context.Context, id int) error {
 	return embeddingCache.Expire(ctx, EmbeddingKey{ID: id})
 }
 
-// HasEmbedding reports whether there is a fresh entry of FindEmbedding(id).
-func HasEmbedding(ctx context.Context, id int) (bool, error) {
+// HasCachedEmbedding reports whether there is a fresh entry of
+// FindEmbedding(id).
+func HasCachedEmbedding(ctx context.Context, id int) (bool, error) {
 	return embeddingCache.Has(ctx, EmbeddingKey{ID: id})
 }
 
-// PullEmbedding returns the cached embedding and deletes the entry; ok is false
-// if there was no fresh one.
-func PullEmbedding(ctx context.Context, id int) (embedding *Embedding, ok bool, err error) {
+// PullCachedEmbedding returns the cached embedding and deletes the entry; ok is
+// false if there was no fresh one.
+func PullCachedEmbedding(ctx context.Context, id int) (embedding *Embedding, ok bool, err error) {
 	return embeddingCache.Pull(ctx, EmbeddingKey{ID: id})
 }
 
@@ -1043,38 +1047,39 @@ func GetOrSetShadowing(ctx context.Context, id int, opts ...runtime.CallOption) 
 	}, opts...)
 }
 
-// GetShadowing returns the cached shadowing; ok is false if there is no fresh
-// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func GetShadowing(ctx context.Context, id int, opts ...runtime.CallOption) (shadowing *Shadowing, ok bool, err error) {
+// GetCachedShadowing returns the cached shadowing; ok is false if there is no
+// fresh entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedShadowing(ctx context.Context, id int, opts ...runtime.CallOption) (shadowing *Shadowing, ok bool, err error) {
 	return shadowingCache.Get(ctx, ShadowingKey{ID: id}, opts...)
 }
 
-// SetShadowing caches shadowing, which may be nil, as the result of
+// SetCachedShadowing caches shadowing, which may be nil, as the result of
 // FindShadowing(id). See [runtime.Cache.Set].
-func SetShadowing(ctx context.Context, id int, shadowing *Shadowing, opts ...runtime.CallOption) error {
+func SetCachedShadowing(ctx context.Context, id int, shadowing *Shadowing, opts ...runtime.CallOption) error {
 	return shadowingCache.Set(ctx, ShadowingKey{ID: id}, shadowing, opts...)
 }
 
-// DeleteShadowing removes the cached shadowing, if any. See
+// DeleteCachedShadowing removes the cached shadowing, if any. See
 // [runtime.Cache.Delete].
-func DeleteShadowing(ctx context.Context, id int) error {
+func DeleteCachedShadowing(ctx context.Context, id int) error {
 	return shadowingCache.Delete(ctx, ShadowingKey{ID: id})
 }
 
-// ExpireShadowing makes the cached shadowing, if any, stale; the entry may
-// still serve as a grace value. See [runtime.Cache.Expire].
-func ExpireShadowing(ctx context.Context, id int) error {
+// ExpireCachedShadowing makes the cached shadowing, if any, stale; the entry
+// may still serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedShadowing(ctx context.Context, id int) error {
 	return shadowingCache.Expire(ctx, ShadowingKey{ID: id})
 }
 
-// HasShadowing reports whether there is a fresh entry of FindShadowing(id).
-func HasShadowing(ctx context.Context, id int) (bool, error) {
+// HasCachedShadowing reports whether there is a fresh entry of
+// FindShadowing(id).
+func HasCachedShadowing(ctx context.Context, id int) (bool, error) {
 	return shadowingCache.Has(ctx, ShadowingKey{ID: id})
 }
 
-// PullShadowing returns the cached shadowing and deletes the entry; ok is false
-// if there was no fresh one.
-func PullShadowing(ctx context.Context, id int) (shadowing *Shadowing, ok bool, err error) {
+// PullCachedShadowing returns the cached shadowing and deletes the entry; ok is
+// false if there was no fresh one.
+func PullCachedShadowing(ctx context.Context, id int) (shadowing *Shadowing, ok bool, err error) {
 	return shadowingCache.Pull(ctx, ShadowingKey{ID: id})
 }
 
@@ -1093,37 +1098,38 @@ func GetOrSetTagged(ctx context.Context, id int, opts ...runtime.CallOption) ([]
 	}, opts...)
 }
 
-// GetTagged returns the cached tagged; ok is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func GetTagged(ctx context.Context, id int, opts ...runtime.CallOption) (taggeds []Tagged, ok bool, err error) {
+// GetCachedTagged returns the cached tagged; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedTagged(ctx context.Context, id int, opts ...runtime.CallOption) (taggeds []Tagged, ok bool, err error) {
 	return taggedCache.Get(ctx, TaggedKey{ID: id}, opts...)
 }
 
-// SetTagged caches taggeds, which may be nil, as the result of FindTagged(id).
-// See [runtime.Cache.Set].
-func SetTagged(ctx context.Context, id int, taggeds []Tagged, opts ...runtime.CallOption) error {
+// SetCachedTagged caches taggeds, which may be nil, as the result of
+// FindTagged(id). See [runtime.Cache.Set].
+func SetCachedTagged(ctx context.Context, id int, taggeds []Tagged, opts ...runtime.CallOption) error {
 	return taggedCache.Set(ctx, TaggedKey{ID: id}, taggeds, opts...)
 }
 
-// DeleteTagged removes the cached tagged, if any. See [runtime.Cache.Delete].
-func DeleteTagged(ctx context.Context, id int) error {
+// DeleteCachedTagged removes the cached tagged, if any. See
+// [runtime.Cache.Delete].
+func DeleteCachedTagged(ctx context.Context, id int) error {
 	return taggedCache.Delete(ctx, TaggedKey{ID: id})
 }
 
-// ExpireTagged makes the cached tagged, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func ExpireTagged(ctx context.Context, id int) error {
+// ExpireCachedTagged makes the cached tagged, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedTagged(ctx context.Context, id int) error {
 	return taggedCache.Expire(ctx, TaggedKey{ID: id})
 }
 
-// HasTagged reports whether there is a fresh entry of FindTagged(id).
-func HasTagged(ctx context.Context, id int) (bool, error) {
+// HasCachedTagged reports whether there is a fresh entry of FindTagged(id).
+func HasCachedTagged(ctx context.Context, id int) (bool, error) {
 	return taggedCache.Has(ctx, TaggedKey{ID: id})
 }
 
-// PullTagged returns the cached tagged and deletes the entry; ok is false if
-// there was no fresh one.
-func PullTagged(ctx context.Context, id int) (taggeds []Tagged, ok bool, err error) {
+// PullCachedTagged returns the cached tagged and deletes the entry; ok is false
+// if there was no fresh one.
+func PullCachedTagged(ctx context.Context, id int) (taggeds []Tagged, ok bool, err error) {
 	return taggedCache.Pull(ctx, TaggedKey{ID: id})
 }
 
@@ -1142,37 +1148,38 @@ func GetOrSetSparse(ctx context.Context, id int, opts ...runtime.CallOption) (ma
 	}, opts...)
 }
 
-// GetSparse returns the cached sparse; ok is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func GetSparse(ctx context.Context, id int, opts ...runtime.CallOption) (sparse map[string]*Sparse, ok bool, err error) {
+// GetCachedSparse returns the cached sparse; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedSparse(ctx context.Context, id int, opts ...runtime.CallOption) (sparse map[string]*Sparse, ok bool, err error) {
 	return sparseCache.Get(ctx, SparseKey{ID: id}, opts...)
 }
 
-// SetSparse caches sparse, which may be nil, as the result of FindSparse(id).
-// See [runtime.Cache.Set].
-func SetSparse(ctx context.Context, id int, sparse map[string]*Sparse, opts ...runtime.CallOption) error {
+// SetCachedSparse caches sparse, which may be nil, as the result of
+// FindSparse(id). See [runtime.Cache.Set].
+func SetCachedSparse(ctx context.Context, id int, sparse map[string]*Sparse, opts ...runtime.CallOption) error {
 	return sparseCache.Set(ctx, SparseKey{ID: id}, sparse, opts...)
 }
 
-// DeleteSparse removes the cached sparse, if any. See [runtime.Cache.Delete].
-func DeleteSparse(ctx context.Context, id int) error {
+// DeleteCachedSparse removes the cached sparse, if any. See
+// [runtime.Cache.Delete].
+func DeleteCachedSparse(ctx context.Context, id int) error {
 	return sparseCache.Delete(ctx, SparseKey{ID: id})
 }
 
-// ExpireSparse makes the cached sparse, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func ExpireSparse(ctx context.Context, id int) error {
+// ExpireCachedSparse makes the cached sparse, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedSparse(ctx context.Context, id int) error {
 	return sparseCache.Expire(ctx, SparseKey{ID: id})
 }
 
-// HasSparse reports whether there is a fresh entry of FindSparse(id).
-func HasSparse(ctx context.Context, id int) (bool, error) {
+// HasCachedSparse reports whether there is a fresh entry of FindSparse(id).
+func HasCachedSparse(ctx context.Context, id int) (bool, error) {
 	return sparseCache.Has(ctx, SparseKey{ID: id})
 }
 
-// PullSparse returns the cached sparse and deletes the entry; ok is false if
-// there was no fresh one.
-func PullSparse(ctx context.Context, id int) (sparse map[string]*Sparse, ok bool, err error) {
+// PullCachedSparse returns the cached sparse and deletes the entry; ok is false
+// if there was no fresh one.
+func PullCachedSparse(ctx context.Context, id int) (sparse map[string]*Sparse, ok bool, err error) {
 	return sparseCache.Pull(ctx, SparseKey{ID: id})
 }
 
@@ -1191,38 +1198,39 @@ func GetOrSetMarshaling(ctx context.Context, id int, opts ...runtime.CallOption)
 	}, opts...)
 }
 
-// GetMarshaling returns the cached marshaling; ok is false if there is no fresh
-// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func GetMarshaling(ctx context.Context, id int, opts ...runtime.CallOption) (marshaling *Marshaling, ok bool, err error) {
+// GetCachedMarshaling returns the cached marshaling; ok is false if there is no
+// fresh entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedMarshaling(ctx context.Context, id int, opts ...runtime.CallOption) (marshaling *Marshaling, ok bool, err error) {
 	return marshalingCache.Get(ctx, MarshalingKey{ID: id}, opts...)
 }
 
-// SetMarshaling caches marshaling, which may be nil, as the result of
+// SetCachedMarshaling caches marshaling, which may be nil, as the result of
 // FindMarshaling(id). See [runtime.Cache.Set].
-func SetMarshaling(ctx context.Context, id int, marshaling *Marshaling, opts ...runtime.CallOption) error {
+func SetCachedMarshaling(ctx context.Context, id int, marshaling *Marshaling, opts ...runtime.CallOption) error {
 	return marshalingCache.Set(ctx, MarshalingKey{ID: id}, marshaling, opts...)
 }
 
-// DeleteMarshaling removes the cached marshaling, if any. See
+// DeleteCachedMarshaling removes the cached marshaling, if any. See
 // [runtime.Cache.Delete].
-func DeleteMarshaling(ctx context.Context, id int) error {
+func DeleteCachedMarshaling(ctx context.Context, id int) error {
 	return marshalingCache.Delete(ctx, MarshalingKey{ID: id})
 }
 
-// ExpireMarshaling makes the cached marshaling, if any, stale; the entry may
-// still serve as a grace value. See [runtime.Cache.Expire].
-func ExpireMarshaling(ctx context.Context, id int) error {
+// ExpireCachedMarshaling makes the cached marshaling, if any, stale; the entry
+// may still serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedMarshaling(ctx context.Context, id int) error {
 	return marshalingCache.Expire(ctx, MarshalingKey{ID: id})
 }
 
-// HasMarshaling reports whether there is a fresh entry of FindMarshaling(id).
-func HasMarshaling(ctx context.Context, id int) (bool, error) {
+// HasCachedMarshaling reports whether there is a fresh entry of
+// FindMarshaling(id).
+func HasCachedMarshaling(ctx context.Context, id int) (bool, error) {
 	return marshalingCache.Has(ctx, MarshalingKey{ID: id})
 }
 
-// PullMarshaling returns the cached marshaling and deletes the entry; ok is
-// false if there was no fresh one.
-func PullMarshaling(ctx context.Context, id int) (marshaling *Marshaling, ok bool, err error) {
+// PullCachedMarshaling returns the cached marshaling and deletes the entry; ok
+// is false if there was no fresh one.
+func PullCachedMarshaling(ctx context.Context, id int) (marshaling *Marshaling, ok bool, err error) {
 	return marshalingCache.Pull(ctx, MarshalingKey{ID: id})
 }
 
@@ -1241,37 +1249,38 @@ func GetOrSetForeign(ctx context.Context, id int, opts ...runtime.CallOption) (*
 	}, opts...)
 }
 
-// GetForeign returns the cached foreign; ok is false if there is no fresh
+// GetCachedForeign returns the cached foreign; ok is false if there is no fresh
 // entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func GetForeign(ctx context.Context, id int, opts ...runtime.CallOption) (foreign *Foreign, ok bool, err error) {
+func GetCachedForeign(ctx context.Context, id int, opts ...runtime.CallOption) (foreign *Foreign, ok bool, err error) {
 	return foreignCache.Get(ctx, ForeignKey{ID: id}, opts...)
 }
 
-// SetForeign caches foreign, which may be nil, as the result of
+// SetCachedForeign caches foreign, which may be nil, as the result of
 // FindForeign(id). See [runtime.Cache.Set].
-func SetForeign(ctx context.Context, id int, foreign *Foreign, opts ...runtime.CallOption) error {
+func SetCachedForeign(ctx context.Context, id int, foreign *Foreign, opts ...runtime.CallOption) error {
 	return foreignCache.Set(ctx, ForeignKey{ID: id}, foreign, opts...)
 }
 
-// DeleteForeign removes the cached foreign, if any. See [runtime.Cache.Delete].
-func DeleteForeign(ctx context.Context, id int) error {
+// DeleteCachedForeign removes the cached foreign, if any. See
+// [runtime.Cache.Delete].
+func DeleteCachedForeign(ctx context.Context, id int) error {
 	return foreignCache.Delete(ctx, ForeignKey{ID: id})
 }
 
-// ExpireForeign makes the cached foreign, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func ExpireForeign(ctx context.Context, id int) error {
+// ExpireCachedForeign makes the cached foreign, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedForeign(ctx context.Context, id int) error {
 	return foreignCache.Expire(ctx, ForeignKey{ID: id})
 }
 
-// HasForeign reports whether there is a fresh entry of FindForeign(id).
-func HasForeign(ctx context.Context, id int) (bool, error) {
+// HasCachedForeign reports whether there is a fresh entry of FindForeign(id).
+func HasCachedForeign(ctx context.Context, id int) (bool, error) {
 	return foreignCache.Has(ctx, ForeignKey{ID: id})
 }
 
-// PullForeign returns the cached foreign and deletes the entry; ok is false if
-// there was no fresh one.
-func PullForeign(ctx context.Context, id int) (foreign *Foreign, ok bool, err error) {
+// PullCachedForeign returns the cached foreign and deletes the entry; ok is
+// false if there was no fresh one.
+func PullCachedForeign(ctx context.Context, id int) (foreign *Foreign, ok bool, err error) {
 	return foreignCache.Pull(ctx, ForeignKey{ID: id})
 }
 
@@ -1290,37 +1299,38 @@ func GetOrSetGuarded(ctx context.Context, id int, opts ...runtime.CallOption) (*
 	}, opts...)
 }
 
-// GetGuarded returns the cached guarded; ok is false if there is no fresh
+// GetCachedGuarded returns the cached guarded; ok is false if there is no fresh
 // entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func GetGuarded(ctx context.Context, id int, opts ...runtime.CallOption) (guarded *Guarded, ok bool, err error) {
+func GetCachedGuarded(ctx context.Context, id int, opts ...runtime.CallOption) (guarded *Guarded, ok bool, err error) {
 	return guardedCache.Get(ctx, GuardedKey{ID: id}, opts...)
 }
 
-// SetGuarded caches guarded, which may be nil, as the result of
+// SetCachedGuarded caches guarded, which may be nil, as the result of
 // FindGuarded(id). See [runtime.Cache.Set].
-func SetGuarded(ctx context.Context, id int, guarded *Guarded, opts ...runtime.CallOption) error {
+func SetCachedGuarded(ctx context.Context, id int, guarded *Guarded, opts ...runtime.CallOption) error {
 	return guardedCache.Set(ctx, GuardedKey{ID: id}, guarded, opts...)
 }
 
-// DeleteGuarded removes the cached guarded, if any. See [runtime.Cache.Delete].
-func DeleteGuarded(ctx context.Context, id int) error {
+// DeleteCachedGuarded removes the cached guarded, if any. See
+// [runtime.Cache.Delete].
+func DeleteCachedGuarded(ctx context.Context, id int) error {
 	return guardedCache.Delete(ctx, GuardedKey{ID: id})
 }
 
-// ExpireGuarded makes the cached guarded, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func ExpireGuarded(ctx context.Context, id int) error {
+// ExpireCachedGuarded makes the cached guarded, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedGuarded(ctx context.Context, id int) error {
 	return guardedCache.Expire(ctx, GuardedKey{ID: id})
 }
 
-// HasGuarded reports whether there is a fresh entry of FindGuarded(id).
-func HasGuarded(ctx context.Context, id int) (bool, error) {
+// HasCachedGuarded reports whether there is a fresh entry of FindGuarded(id).
+func HasCachedGuarded(ctx context.Context, id int) (bool, error) {
 	return guardedCache.Has(ctx, GuardedKey{ID: id})
 }
 
-// PullGuarded returns the cached guarded and deletes the entry; ok is false if
-// there was no fresh one.
-func PullGuarded(ctx context.Context, id int) (guarded *Guarded, ok bool, err error) {
+// PullCachedGuarded returns the cached guarded and deletes the entry; ok is
+// false if there was no fresh one.
+func PullCachedGuarded(ctx context.Context, id int) (guarded *Guarded, ok bool, err error) {
 	return guardedCache.Pull(ctx, GuardedKey{ID: id})
 }
 
@@ -1339,37 +1349,38 @@ func GetOrSetShadows(ctx context.Context, id int, opts ...runtime.CallOption) (S
 	}, opts...)
 }
 
-// GetShadows returns the cached shadows; ok is false if there is no fresh
+// GetCachedShadows returns the cached shadows; ok is false if there is no fresh
 // entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func GetShadows(ctx context.Context, id int, opts ...runtime.CallOption) (shadows Shadows, ok bool, err error) {
+func GetCachedShadows(ctx context.Context, id int, opts ...runtime.CallOption) (shadows Shadows, ok bool, err error) {
 	return shadowsCache.Get(ctx, ShadowsKey{ID: id}, opts...)
 }
 
-// SetShadows caches shadows as the result of FindShadows(id). See
+// SetCachedShadows caches shadows as the result of FindShadows(id). See
 // [runtime.Cache.Set].
-func SetShadows(ctx context.Context, id int, shadows Shadows, opts ...runtime.CallOption) error {
+func SetCachedShadows(ctx context.Context, id int, shadows Shadows, opts ...runtime.CallOption) error {
 	return shadowsCache.Set(ctx, ShadowsKey{ID: id}, shadows, opts...)
 }
 
-// DeleteShadows removes the cached shadows, if any. See [runtime.Cache.Delete].
-func DeleteShadows(ctx context.Context, id int) error {
+// DeleteCachedShadows removes the cached shadows, if any. See
+// [runtime.Cache.Delete].
+func DeleteCachedShadows(ctx context.Context, id int) error {
 	return shadowsCache.Delete(ctx, ShadowsKey{ID: id})
 }
 
-// ExpireShadows makes the cached shadows, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func ExpireShadows(ctx context.Context, id int) error {
+// ExpireCachedShadows makes the cached shadows, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedShadows(ctx context.Context, id int) error {
 	return shadowsCache.Expire(ctx, ShadowsKey{ID: id})
 }
 
-// HasShadows reports whether there is a fresh entry of FindShadows(id).
-func HasShadows(ctx context.Context, id int) (bool, error) {
+// HasCachedShadows reports whether there is a fresh entry of FindShadows(id).
+func HasCachedShadows(ctx context.Context, id int) (bool, error) {
 	return shadowsCache.Has(ctx, ShadowsKey{ID: id})
 }
 
-// PullShadows returns the cached shadows and deletes the entry; ok is false if
-// there was no fresh one.
-func PullShadows(ctx context.Context, id int) (shadows Shadows, ok bool, err error) {
+// PullCachedShadows returns the cached shadows and deletes the entry; ok is
+// false if there was no fresh one.
+func PullCachedShadows(ctx context.Context, id int) (shadows Shadows, ok bool, err error) {
 	return shadowsCache.Pull(ctx, ShadowsKey{ID: id})
 }
 
@@ -1388,36 +1399,37 @@ func GetOrSetTime(ctx context.Context, id int, opts ...runtime.CallOption) (time
 	}, opts...)
 }
 
-// GetTime returns the cached time; ok is false if there is no fresh entry, nor,
-// with [runtime.AllowStale], a stale one. It never loads.
-func GetTime(ctx context.Context, id int, opts ...runtime.CallOption) (value time.Time, ok bool, err error) {
+// GetCachedTime returns the cached time; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedTime(ctx context.Context, id int, opts ...runtime.CallOption) (value time.Time, ok bool, err error) {
 	return timeCache.Get(ctx, TimeKey{ID: id}, opts...)
 }
 
-// SetTime caches value as the result of FindTime(id). See [runtime.Cache.Set].
-func SetTime(ctx context.Context, id int, value time.Time, opts ...runtime.CallOption) error {
+// SetCachedTime caches value as the result of FindTime(id). See
+// [runtime.Cache.Set].
+func SetCachedTime(ctx context.Context, id int, value time.Time, opts ...runtime.CallOption) error {
 	return timeCache.Set(ctx, TimeKey{ID: id}, value, opts...)
 }
 
-// DeleteTime removes the cached time, if any. See [runtime.Cache.Delete].
-func DeleteTime(ctx context.Context, id int) error {
+// DeleteCachedTime removes the cached time, if any. See [runtime.Cache.Delete].
+func DeleteCachedTime(ctx context.Context, id int) error {
 	return timeCache.Delete(ctx, TimeKey{ID: id})
 }
 
-// ExpireTime makes the cached time, if any, stale; the entry may still serve as
-// a grace value. See [runtime.Cache.Expire].
-func ExpireTime(ctx context.Context, id int) error {
+// ExpireCachedTime makes the cached time, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedTime(ctx context.Context, id int) error {
 	return timeCache.Expire(ctx, TimeKey{ID: id})
 }
 
-// HasTime reports whether there is a fresh entry of FindTime(id).
-func HasTime(ctx context.Context, id int) (bool, error) {
+// HasCachedTime reports whether there is a fresh entry of FindTime(id).
+func HasCachedTime(ctx context.Context, id int) (bool, error) {
 	return timeCache.Has(ctx, TimeKey{ID: id})
 }
 
-// PullTime returns the cached time and deletes the entry; ok is false if there
-// was no fresh one.
-func PullTime(ctx context.Context, id int) (value time.Time, ok bool, err error) {
+// PullCachedTime returns the cached time and deletes the entry; ok is false if
+// there was no fresh one.
+func PullCachedTime(ctx context.Context, id int) (value time.Time, ok bool, err error) {
 	return timeCache.Pull(ctx, TimeKey{ID: id})
 }
 
@@ -1436,37 +1448,38 @@ func GetOrSetCount(ctx context.Context, id int, opts ...runtime.CallOption) (uin
 	}, opts...)
 }
 
-// GetCount returns the cached count; ok is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func GetCount(ctx context.Context, id int, opts ...runtime.CallOption) (count uint16, ok bool, err error) {
+// GetCachedCount returns the cached count; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedCount(ctx context.Context, id int, opts ...runtime.CallOption) (count uint16, ok bool, err error) {
 	return countCache.Get(ctx, CountKey{ID: id}, opts...)
 }
 
-// SetCount caches count as the result of FindCount(id). See
+// SetCachedCount caches count as the result of FindCount(id). See
 // [runtime.Cache.Set].
-func SetCount(ctx context.Context, id int, count uint16, opts ...runtime.CallOption) error {
+func SetCachedCount(ctx context.Context, id int, count uint16, opts ...runtime.CallOption) error {
 	return countCache.Set(ctx, CountKey{ID: id}, count, opts...)
 }
 
-// DeleteCount removes the cached count, if any. See [runtime.Cache.Delete].
-func DeleteCount(ctx context.Context, id int) error {
+// DeleteCachedCount removes the cached count, if any. See
+// [runtime.Cache.Delete].
+func DeleteCachedCount(ctx context.Context, id int) error {
 	return countCache.Delete(ctx, CountKey{ID: id})
 }
 
-// ExpireCount makes the cached count, if any, stale; the entry may still serve
-// as a grace value. See [runtime.Cache.Expire].
-func ExpireCount(ctx context.Context, id int) error {
+// ExpireCachedCount makes the cached count, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedCount(ctx context.Context, id int) error {
 	return countCache.Expire(ctx, CountKey{ID: id})
 }
 
-// HasCount reports whether there is a fresh entry of FindCount(id).
-func HasCount(ctx context.Context, id int) (bool, error) {
+// HasCachedCount reports whether there is a fresh entry of FindCount(id).
+func HasCachedCount(ctx context.Context, id int) (bool, error) {
 	return countCache.Has(ctx, CountKey{ID: id})
 }
 
-// PullCount returns the cached count and deletes the entry; ok is false if
-// there was no fresh one.
-func PullCount(ctx context.Context, id int) (count uint16, ok bool, err error) {
+// PullCachedCount returns the cached count and deletes the entry; ok is false
+// if there was no fresh one.
+func PullCachedCount(ctx context.Context, id int) (count uint16, ok bool, err error) {
 	return countCache.Pull(ctx, CountKey{ID: id})
 }
 
@@ -1485,37 +1498,38 @@ func GetOrSetLabels(ctx context.Context, id int, opts ...runtime.CallOption) (st
 	}, opts...)
 }
 
-// GetLabels returns the cached labels; ok is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func GetLabels(ctx context.Context, id int, opts ...runtime.CallOption) (labels struct{ Labels []string }, ok bool, err error) {
+// GetCachedLabels returns the cached labels; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedLabels(ctx context.Context, id int, opts ...runtime.CallOption) (labels struct{ Labels []string }, ok bool, err error) {
 	return labelsCache.Get(ctx, LabelsKey{ID: id}, opts...)
 }
 
-// SetLabels caches labels as the result of FindLabels(id). See
+// SetCachedLabels caches labels as the result of FindLabels(id). See
 // [runtime.Cache.Set].
-func SetLabels(ctx context.Context, id int, labels struct{ Labels []string }, opts ...runtime.CallOption) error {
+func SetCachedLabels(ctx context.Context, id int, labels struct{ Labels []string }, opts ...runtime.CallOption) error {
 	return labelsCache.Set(ctx, LabelsKey{ID: id}, labels, opts...)
 }
 
-// DeleteLabels removes the cached labels, if any. See [runtime.Cache.Delete].
-func DeleteLabels(ctx context.Context, id int) error {
+// DeleteCachedLabels removes the cached labels, if any. See
+// [runtime.Cache.Delete].
+func DeleteCachedLabels(ctx context.Context, id int) error {
 	return labelsCache.Delete(ctx, LabelsKey{ID: id})
 }
 
-// ExpireLabels makes the cached labels, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func ExpireLabels(ctx context.Context, id int) error {
+// ExpireCachedLabels makes the cached labels, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedLabels(ctx context.Context, id int) error {
 	return labelsCache.Expire(ctx, LabelsKey{ID: id})
 }
 
-// HasLabels reports whether there is a fresh entry of FindLabels(id).
-func HasLabels(ctx context.Context, id int) (bool, error) {
+// HasCachedLabels reports whether there is a fresh entry of FindLabels(id).
+func HasCachedLabels(ctx context.Context, id int) (bool, error) {
 	return labelsCache.Has(ctx, LabelsKey{ID: id})
 }
 
-// PullLabels returns the cached labels and deletes the entry; ok is false if
-// there was no fresh one.
-func PullLabels(ctx context.Context, id int) (labels struct{ Labels []string }, ok bool, err error) {
+// PullCachedLabels returns the cached labels and deletes the entry; ok is false
+// if there was no fresh one.
+func PullCachedLabels(ctx context.Context, id int) (labels struct{ Labels []string }, ok bool, err error) {
 	return labelsCache.Pull(ctx, LabelsKey{ID: id})
 }
 

@@ -86,37 +86,38 @@ func getOrSetAudit(ctx context.Context, teamID int64, opts ...runtime.CallOption
 	}, opts...)
 }
 
-// getAudit returns the cached audit; ok is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func getAudit(ctx context.Context, teamID int64, opts ...runtime.CallOption) (audit string, ok bool, err error) {
+// getCachedAudit returns the cached audit; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func getCachedAudit(ctx context.Context, teamID int64, opts ...runtime.CallOption) (audit string, ok bool, err error) {
 	return auditCache.Get(ctx, auditKey{TeamID: teamID}, opts...)
 }
 
-// setAudit caches audit as the result of loadAudit(teamID). See
+// setCachedAudit caches audit as the result of loadAudit(teamID). See
 // [runtime.Cache.Set].
-func setAudit(ctx context.Context, teamID int64, audit string, opts ...runtime.CallOption) error {
+func setCachedAudit(ctx context.Context, teamID int64, audit string, opts ...runtime.CallOption) error {
 	return auditCache.Set(ctx, auditKey{TeamID: teamID}, audit, opts...)
 }
 
-// deleteAudit removes the cached audit, if any. See [runtime.Cache.Delete].
-func deleteAudit(ctx context.Context, teamID int64) error {
+// deleteCachedAudit removes the cached audit, if any. See
+// [runtime.Cache.Delete].
+func deleteCachedAudit(ctx context.Context, teamID int64) error {
 	return auditCache.Delete(ctx, auditKey{TeamID: teamID})
 }
 
-// expireAudit makes the cached audit, if any, stale; the entry may still serve
-// as a grace value. See [runtime.Cache.Expire].
-func expireAudit(ctx context.Context, teamID int64) error {
+// expireCachedAudit makes the cached audit, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func expireCachedAudit(ctx context.Context, teamID int64) error {
 	return auditCache.Expire(ctx, auditKey{TeamID: teamID})
 }
 
-// hasAudit reports whether there is a fresh entry of loadAudit(teamID).
-func hasAudit(ctx context.Context, teamID int64) (bool, error) {
+// hasCachedAudit reports whether there is a fresh entry of loadAudit(teamID).
+func hasCachedAudit(ctx context.Context, teamID int64) (bool, error) {
 	return auditCache.Has(ctx, auditKey{TeamID: teamID})
 }
 
-// pullAudit returns the cached audit and deletes the entry; ok is false if
-// there was no fresh one.
-func pullAudit(ctx context.Context, teamID int64) (audit string, ok bool, err error) {
+// pullCachedAudit returns the cached audit and deletes the entry; ok is false
+// if there was no fresh one.
+func pullCachedAudit(ctx context.Context, teamID int64) (audit string, ok bool, err error) {
 	return auditCache.Pull(ctx, auditKey{TeamID: teamID})
 }
 

@@ -104,37 +104,38 @@ func GetOrSetQuota(ctx context.Context, teamID int64, opts ...runtime.CallOption
 	}, opts...)
 }
 
-// GetQuota returns the cached quota; ok is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func GetQuota(ctx context.Context, teamID int64, opts ...runtime.CallOption) (quota Quota, ok bool, err error) {
+// GetCachedQuota returns the cached quota; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedQuota(ctx context.Context, teamID int64, opts ...runtime.CallOption) (quota Quota, ok bool, err error) {
 	return quotaCache.Get(ctx, QuotaKey{TeamID: teamID}, opts...)
 }
 
-// SetQuota caches quota as the result of LoadQuota(teamID). See
+// SetCachedQuota caches quota as the result of LoadQuota(teamID). See
 // [runtime.Cache.Set].
-func SetQuota(ctx context.Context, teamID int64, quota Quota, opts ...runtime.CallOption) error {
+func SetCachedQuota(ctx context.Context, teamID int64, quota Quota, opts ...runtime.CallOption) error {
 	return quotaCache.Set(ctx, QuotaKey{TeamID: teamID}, quota, opts...)
 }
 
-// DeleteQuota removes the cached quota, if any. See [runtime.Cache.Delete].
-func DeleteQuota(ctx context.Context, teamID int64) error {
+// DeleteCachedQuota removes the cached quota, if any. See
+// [runtime.Cache.Delete].
+func DeleteCachedQuota(ctx context.Context, teamID int64) error {
 	return quotaCache.Delete(ctx, QuotaKey{TeamID: teamID})
 }
 
-// ExpireQuota makes the cached quota, if any, stale; the entry may still serve
-// as a grace value. See [runtime.Cache.Expire].
-func ExpireQuota(ctx context.Context, teamID int64) error {
+// ExpireCachedQuota makes the cached quota, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedQuota(ctx context.Context, teamID int64) error {
 	return quotaCache.Expire(ctx, QuotaKey{TeamID: teamID})
 }
 
-// HasQuota reports whether there is a fresh entry of LoadQuota(teamID).
-func HasQuota(ctx context.Context, teamID int64) (bool, error) {
+// HasCachedQuota reports whether there is a fresh entry of LoadQuota(teamID).
+func HasCachedQuota(ctx context.Context, teamID int64) (bool, error) {
 	return quotaCache.Has(ctx, QuotaKey{TeamID: teamID})
 }
 
-// PullQuota returns the cached quota and deletes the entry; ok is false if
-// there was no fresh one.
-func PullQuota(ctx context.Context, teamID int64) (quota Quota, ok bool, err error) {
+// PullCachedQuota returns the cached quota and deletes the entry; ok is false
+// if there was no fresh one.
+func PullCachedQuota(ctx context.Context, teamID int64) (quota Quota, ok bool, err error) {
 	return quotaCache.Pull(ctx, QuotaKey{TeamID: teamID})
 }
 

@@ -228,37 +228,37 @@ func (c *CachedUserRepo) GetOrSetUser(ctx context.Context, id int64, opts ...run
 	}, opts...)
 }
 
-// GetUser returns the cached user; ok is false if there is no fresh entry, nor,
-// with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedUserRepo) GetUser(ctx context.Context, id int64, opts ...runtime.CallOption) (user *User, ok bool, err error) {
+// GetCachedUser returns the cached user; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedUserRepo) GetCachedUser(ctx context.Context, id int64, opts ...runtime.CallOption) (user *User, ok bool, err error) {
 	return c.User.Get(ctx, UserKey{ID: id}, opts...)
 }
 
-// SetUser caches user, which may be nil, as the result of FindUser(id). See
-// [runtime.Cache.Set].
-func (c *CachedUserRepo) SetUser(ctx context.Context, id int64, user *User, opts ...runtime.CallOption) error {
+// SetCachedUser caches user, which may be nil, as the result of FindUser(id).
+// See [runtime.Cache.Set].
+func (c *CachedUserRepo) SetCachedUser(ctx context.Context, id int64, user *User, opts ...runtime.CallOption) error {
 	return c.User.Set(ctx, UserKey{ID: id}, user, opts...)
 }
 
-// DeleteUser removes the cached user, if any. See [runtime.Cache.Delete].
-func (c *CachedUserRepo) DeleteUser(ctx context.Context, id int64) error {
+// DeleteCachedUser removes the cached user, if any. See [runtime.Cache.Delete].
+func (c *CachedUserRepo) DeleteCachedUser(ctx context.Context, id int64) error {
 	return c.User.Delete(ctx, UserKey{ID: id})
 }
 
-// ExpireUser makes the cached user, if any, stale; the entry may still serve as
-// a grace value. See [runtime.Cache.Expire].
-func (c *CachedUserRepo) ExpireUser(ctx context.Context, id int64) error {
+// ExpireCachedUser makes the cached user, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedUserRepo) ExpireCachedUser(ctx context.Context, id int64) error {
 	return c.User.Expire(ctx, UserKey{ID: id})
 }
 
-// HasUser reports whether there is a fresh entry of FindUser(id).
-func (c *CachedUserRepo) HasUser(ctx context.Context, id int64) (bool, error) {
+// HasCachedUser reports whether there is a fresh entry of FindUser(id).
+func (c *CachedUserRepo) HasCachedUser(ctx context.Context, id int64) (bool, error) {
 	return c.User.Has(ctx, UserKey{ID: id})
 }
 
-// PullUser returns the cached user and deletes the entry; ok is false if there
-// was no fresh one.
-func (c *CachedUserRepo) PullUser(ctx context.Context, id int64) (user *User, ok bool, err error) {
+// PullCachedUser returns the cached user and deletes the entry; ok is false if
+// there was no fresh one.
+func (c *CachedUserRepo) PullCachedUser(ctx context.Context, id int64) (user *User, ok bool, err error) {
 	return c.User.Pull(ctx, UserKey{ID: id})
 }
 
@@ -286,38 +286,40 @@ func (c *CachedUserRepo) GetOrSetUserByEmail(ctx context.Context, email, reason 
 	}, opts...)
 }
 
-// GetUserByEmail returns the cached user by email; ok is false if there is no
-// fresh entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedUserRepo) GetUserByEmail(ctx context.Context, email string, opts ...runtime.CallOption) (user *User, ok bool, err error) {
+// GetCachedUserByEmail returns the cached user by email; ok is false if there
+// is no fresh entry, nor, with [runtime.AllowStale], a stale one. It never
+// loads.
+func (c *CachedUserRepo) GetCachedUserByEmail(ctx context.Context, email string, opts ...runtime.CallOption) (user *User, ok bool, err error) {
 	return c.UserByEmail.Get(ctx, UserByEmailKey{Email: email}, opts...)
 }
 
-// SetUserByEmail caches user, which may be nil, as the result of
+// SetCachedUserByEmail caches user, which may be nil, as the result of
 // FindByEmail(email). See [runtime.Cache.Set].
-func (c *CachedUserRepo) SetUserByEmail(ctx context.Context, email string, user *User, opts ...runtime.CallOption) error {
+func (c *CachedUserRepo) SetCachedUserByEmail(ctx context.Context, email string, user *User, opts ...runtime.CallOption) error {
 	return c.UserByEmail.Set(ctx, UserByEmailKey{Email: email}, user, opts...)
 }
 
-// DeleteUserByEmail removes the cached user by email, if any. See
+// DeleteCachedUserByEmail removes the cached user by email, if any. See
 // [runtime.Cache.Delete].
-func (c *CachedUserRepo) DeleteUserByEmail(ctx context.Context, email string) error {
+func (c *CachedUserRepo) DeleteCachedUserByEmail(ctx context.Context, email string) error {
 	return c.UserByEmail.Delete(ctx, UserByEmailKey{Email: email})
 }
 
-// ExpireUserByEmail makes the cached user by email, if any, stale; the entry
-// may still serve as a grace value. See [runtime.Cache.Expire].
-func (c *CachedUserRepo) ExpireUserByEmail(ctx context.Context, email string) error {
+// ExpireCachedUserByEmail makes the cached user by email, if any, stale; the
+// entry may still serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedUserRepo) ExpireCachedUserByEmail(ctx context.Context, email string) error {
 	return c.UserByEmail.Expire(ctx, UserByEmailKey{Email: email})
 }
 
-// HasUserByEmail reports whether there is a fresh entry of FindByEmail(email).
-func (c *CachedUserRepo) HasUserByEmail(ctx context.Context, email string) (bool, error) {
+// HasCachedUserByEmail reports whether there is a fresh entry of
+// FindByEmail(email).
+func (c *CachedUserRepo) HasCachedUserByEmail(ctx context.Context, email string) (bool, error) {
 	return c.UserByEmail.Has(ctx, UserByEmailKey{Email: email})
 }
 
-// PullUserByEmail returns the cached user by email and deletes the entry; ok is
-// false if there was no fresh one.
-func (c *CachedUserRepo) PullUserByEmail(ctx context.Context, email string) (user *User, ok bool, err error) {
+// PullCachedUserByEmail returns the cached user by email and deletes the entry;
+// ok is false if there was no fresh one.
+func (c *CachedUserRepo) PullCachedUserByEmail(ctx context.Context, email string) (user *User, ok bool, err error) {
 	return c.UserByEmail.Pull(ctx, UserByEmailKey{Email: email})
 }
 
@@ -341,37 +343,39 @@ func (c *CachedUserRepo) GetOrSetMembers(ctx context.Context, teamID int64, opts
 	}, opts...)
 }
 
-// GetMembers returns the cached members; ok is false if there is no fresh
+// GetCachedMembers returns the cached members; ok is false if there is no fresh
 // entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedUserRepo) GetMembers(ctx context.Context, teamID int64, opts ...runtime.CallOption) (members []User, ok bool, err error) {
+func (c *CachedUserRepo) GetCachedMembers(ctx context.Context, teamID int64, opts ...runtime.CallOption) (members []User, ok bool, err error) {
 	return c.Members.Get(ctx, MembersKey{TeamID: teamID}, opts...)
 }
 
-// SetMembers caches members, which may be nil, as the result of
+// SetCachedMembers caches members, which may be nil, as the result of
 // ListMembers(teamID). See [runtime.Cache.Set].
-func (c *CachedUserRepo) SetMembers(ctx context.Context, teamID int64, members []User, opts ...runtime.CallOption) error {
+func (c *CachedUserRepo) SetCachedMembers(ctx context.Context, teamID int64, members []User, opts ...runtime.CallOption) error {
 	return c.Members.Set(ctx, MembersKey{TeamID: teamID}, members, opts...)
 }
 
-// DeleteMembers removes the cached members, if any. See [runtime.Cache.Delete].
-func (c *CachedUserRepo) DeleteMembers(ctx context.Context, teamID int64) error {
+// DeleteCachedMembers removes the cached members, if any. See
+// [runtime.Cache.Delete].
+func (c *CachedUserRepo) DeleteCachedMembers(ctx context.Context, teamID int64) error {
 	return c.Members.Delete(ctx, MembersKey{TeamID: teamID})
 }
 
-// ExpireMembers makes the cached members, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func (c *CachedUserRepo) ExpireMembers(ctx context.Context, teamID int64) error {
+// ExpireCachedMembers makes the cached members, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedUserRepo) ExpireCachedMembers(ctx context.Context, teamID int64) error {
 	return c.Members.Expire(ctx, MembersKey{TeamID: teamID})
 }
 
-// HasMembers reports whether there is a fresh entry of ListMembers(teamID).
-func (c *CachedUserRepo) HasMembers(ctx context.Context, teamID int64) (bool, error) {
+// HasCachedMembers reports whether there is a fresh entry of
+// ListMembers(teamID).
+func (c *CachedUserRepo) HasCachedMembers(ctx context.Context, teamID int64) (bool, error) {
 	return c.Members.Has(ctx, MembersKey{TeamID: teamID})
 }
 
-// PullMembers returns the cached members and deletes the entry; ok is false if
-// there was no fresh one.
-func (c *CachedUserRepo) PullMembers(ctx context.Context, teamID int64) (members []User, ok bool, err error) {
+// PullCachedMembers returns the cached members and deletes the entry; ok is
+// false if there was no fresh one.
+func (c *CachedUserRepo) PullCachedMembers(ctx context.Context, teamID int64) (members []User, ok bool, err error) {
 	return c.Members.Pull(ctx, MembersKey{TeamID: teamID})
 }
 

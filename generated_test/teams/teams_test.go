@@ -93,7 +93,7 @@ func TestThatAUserDoesNotExistIsRemembered(t *testing.T) {
 		})
 		time.Sleep(2 * time.Second) // notfoundttl=30s
 		repo.wantQueries(t, 1, func() { cached.wantNobody(t, 9) })
-		if ok, err := cached.HasUser(t.Context(), 9); ok || err != nil {
+		if ok, err := cached.HasCachedUser(t.Context(), 9); ok || err != nil {
 			t.Errorf("there is an entry of nobody: %v, %v", ok, err)
 		}
 	})

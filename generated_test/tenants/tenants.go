@@ -152,7 +152,7 @@ func (r Region) FindPlace(id int64) (string, error) {
 	return r.Name + r.rows.texts[id], nil
 }
 
-// A Hub has the places of a region, and names of its own.
+// A Hub has the places of a region, and labels of its own.
 type Hub struct {
 	inner
 	Number int64
@@ -160,7 +160,7 @@ type Hub struct {
 
 type inner struct{ *Region }
 
-// FindName returns a name.
+// FindLabel returns a label.
 //
-//cache:getorset name:{recv.Number}:{id}
-func (h *Hub) FindName(id int64) (string, error) { return fmt.Sprint(h.Number, ":", id), nil }
+//cache:getorset label:{recv.Number}:{id}
+func (h *Hub) FindLabel(id int64) (string, error) { return fmt.Sprint(h.Number, ":", id), nil }

@@ -26,7 +26,7 @@ var (
 	_ func(Visit, int64) (string, error)                           = Visit.FindLine
 	_ func(Rates, string) (int, error)                             = Rates.FindRate
 	_ func(Region, int64) (string, error)                          = Region.FindPlace
-	_ func(*Hub, int64) (string, error)                            = (*Hub).FindName
+	_ func(*Hub, int64) (string, error)                            = (*Hub).FindLabel
 	_ func(*Accounts, context.Context, []int64) ([]Account, error) = (*Accounts).FindAccounts
 	_ func(*Accounts, context.Context, int64, string) error        = (*Accounts).Rename
 	_ func(*Accounts, context.Context, map[int64]string) error     = (*Accounts).Import
@@ -232,33 +232,33 @@ func ParsePlaceKey(text string) (PlaceKey, error) {
 	return k, nil
 }
 
-// NameKey is the cache key of [Hub.FindName]: name:{recv.Number}:{id}.
-type NameKey struct {
+// LabelKey is the cache key of [Hub.FindLabel]: label:{recv.Number}:{id}.
+type LabelKey struct {
 	Number int64
 	ID     int64
 }
 
-// AppendText appends the key's text, name:{recv.Number}:{id}, to b. It does not
-// fail.
-func (k NameKey) AppendText(b []byte) ([]byte, error) {
-	b = append(b, "name:"...)
+// AppendText appends the key's text, label:{recv.Number}:{id}, to b. It does
+// not fail.
+func (k LabelKey) AppendText(b []byte) ([]byte, error) {
+	b = append(b, "label:"...)
 	b = strconv.AppendInt(b, k.Number, 10)
 	b = append(b, ":"...)
 	b = strconv.AppendInt(b, k.ID, 10)
 	return b, nil
 }
 
-// String returns the key's text, as [NameKey.AppendText] writes it.
-func (k NameKey) String() string {
+// String returns the key's text, as [LabelKey.AppendText] writes it.
+func (k LabelKey) String() string {
 	return gen.KeyText(k)
 }
 
-// ParseNameKey is the inverse of [NameKey.String]. Text that String cannot have
-// returned is an error.
-func ParseNameKey(text string) (NameKey, error) {
-	var k NameKey
-	if err := gen.ParseKey("name:{recv.Number}:{id}", text, &k.Number, &k.ID); err != nil {
-		return NameKey{}, err
+// ParseLabelKey is the inverse of [LabelKey.String]. Text that String cannot
+// have returned is an error.
+func ParseLabelKey(text string) (LabelKey, error) {
+	var k LabelKey
+	if err := gen.ParseKey("label:{recv.Number}:{id}", text, &k.Number, &k.ID); err != nil {
+		return LabelKey{}, err
 	}
 	return k, nil
 }
@@ -346,11 +346,11 @@ var PlaceDefinition = gen.Definition{
 	Value:     &stringValue,
 }
 
-// NameDefinition describes the cache of [Hub.FindName], for [gen.Open] where
+// LabelDefinition describes the cache of [Hub.FindLabel], for [gen.Open] where
 // there is no CachedHub. It must not be changed.
-var NameDefinition = gen.Definition{
-	Name:        "github.com/cachegen/cachegen/generated_test/tenants.Hub.FindName",
-	Pattern:     "name:{recv.Number}:{id}",
+var LabelDefinition = gen.Definition{
+	Name:        "github.com/cachegen/cachegen/generated_test/tenants.Hub.FindLabel",
+	Pattern:     "label:{recv.Number}:{id}",
 	ManySources: true,
 	Value:       &stringValue,
 }
@@ -558,8 +558,8 @@ func NewCachedRegion(region Region, stores runtime.Stores, within ...runtime.Wit
 type CachedHub struct {
 	*Hub
 
-	// NameCache is the cache of FindName.
-	NameCache *runtime.Cache[NameKey, string]
+	// Label is the cache of FindLabel.
+	Label *runtime.Cache[LabelKey, string]
 
 	// placeCache is the cache of [Region.FindPlace], which methods of Hub use.
 	placeCache *runtime.Cache[PlaceKey, string]
@@ -576,7 +576,7 @@ func NewCachedHub(hub *Hub, stores runtime.Stores, within ...runtime.Within) (*C
 		region = *hub.inner.Region
 	}
 	err := gen.OpenAll(stores, within,
-		gen.Source(&c.NameCache, &NameDefinition, hub),
+		gen.Source(&c.Label, &LabelDefinition, hub),
 		gen.Source(&c.placeCache, &PlaceDefinition, region),
 	)
 	if err != nil {
@@ -605,37 +605,38 @@ func (c *CachedAccounts) GetOrSetAccount(ctx context.Context, id int64, opts ...
 	}, opts...)
 }
 
-// GetAccount returns the cached account; ok is false if there is no fresh
+// GetCachedAccount returns the cached account; ok is false if there is no fresh
 // entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedAccounts) GetAccount(ctx context.Context, id int64, opts ...runtime.CallOption) (account Account, ok bool, err error) {
+func (c *CachedAccounts) GetCachedAccount(ctx context.Context, id int64, opts ...runtime.CallOption) (account Account, ok bool, err error) {
 	return c.Account.Get(ctx, AccountKey{ID: id}, opts...)
 }
 
-// SetAccount caches account as the result of FindAccount(id). See
+// SetCachedAccount caches account as the result of FindAccount(id). See
 // [runtime.Cache.Set].
-func (c *CachedAccounts) SetAccount(ctx context.Context, id int64, account Account, opts ...runtime.CallOption) error {
+func (c *CachedAccounts) SetCachedAccount(ctx context.Context, id int64, account Account, opts ...runtime.CallOption) error {
 	return c.Account.Set(ctx, AccountKey{ID: id}, account, opts...)
 }
 
-// DeleteAccount removes the cached account, if any. See [runtime.Cache.Delete].
-func (c *CachedAccounts) DeleteAccount(ctx context.Context, id int64) error {
+// DeleteCachedAccount removes the cached account, if any. See
+// [runtime.Cache.Delete].
+func (c *CachedAccounts) DeleteCachedAccount(ctx context.Context, id int64) error {
 	return c.Account.Delete(ctx, AccountKey{ID: id})
 }
 
-// ExpireAccount makes the cached account, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func (c *CachedAccounts) ExpireAccount(ctx context.Context, id int64) error {
+// ExpireCachedAccount makes the cached account, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedAccounts) ExpireCachedAccount(ctx context.Context, id int64) error {
 	return c.Account.Expire(ctx, AccountKey{ID: id})
 }
 
-// HasAccount reports whether there is a fresh entry of FindAccount(id).
-func (c *CachedAccounts) HasAccount(ctx context.Context, id int64) (bool, error) {
+// HasCachedAccount reports whether there is a fresh entry of FindAccount(id).
+func (c *CachedAccounts) HasCachedAccount(ctx context.Context, id int64) (bool, error) {
 	return c.Account.Has(ctx, AccountKey{ID: id})
 }
 
-// PullAccount returns the cached account and deletes the entry; ok is false if
-// there was no fresh one.
-func (c *CachedAccounts) PullAccount(ctx context.Context, id int64) (account Account, ok bool, err error) {
+// PullCachedAccount returns the cached account and deletes the entry; ok is
+// false if there was no fresh one.
+func (c *CachedAccounts) PullCachedAccount(ctx context.Context, id int64) (account Account, ok bool, err error) {
 	return c.Account.Pull(ctx, AccountKey{ID: id})
 }
 
@@ -662,36 +663,37 @@ func (c *CachedShard) GetOrSetRow(ctx context.Context, id int64, opts ...runtime
 	}, opts...)
 }
 
-// GetRow returns the cached row; ok is false if there is no fresh entry, nor,
-// with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedShard) GetRow(ctx context.Context, id int64, opts ...runtime.CallOption) (row string, ok bool, err error) {
+// GetCachedRow returns the cached row; ok is false if there is no fresh entry,
+// nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedShard) GetCachedRow(ctx context.Context, id int64, opts ...runtime.CallOption) (row string, ok bool, err error) {
 	return c.Row.Get(ctx, RowKey{Number: c.Shard.Number, ID: id}, opts...)
 }
 
-// SetRow caches row as the result of FindRow(id). See [runtime.Cache.Set].
-func (c *CachedShard) SetRow(ctx context.Context, id int64, row string, opts ...runtime.CallOption) error {
+// SetCachedRow caches row as the result of FindRow(id). See
+// [runtime.Cache.Set].
+func (c *CachedShard) SetCachedRow(ctx context.Context, id int64, row string, opts ...runtime.CallOption) error {
 	return c.Row.Set(ctx, RowKey{Number: c.Shard.Number, ID: id}, row, opts...)
 }
 
-// DeleteRow removes the cached row, if any. See [runtime.Cache.Delete].
-func (c *CachedShard) DeleteRow(ctx context.Context, id int64) error {
+// DeleteCachedRow removes the cached row, if any. See [runtime.Cache.Delete].
+func (c *CachedShard) DeleteCachedRow(ctx context.Context, id int64) error {
 	return c.Row.Delete(ctx, RowKey{Number: c.Shard.Number, ID: id})
 }
 
-// ExpireRow makes the cached row, if any, stale; the entry may still serve as a
-// grace value. See [runtime.Cache.Expire].
-func (c *CachedShard) ExpireRow(ctx context.Context, id int64) error {
+// ExpireCachedRow makes the cached row, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedShard) ExpireCachedRow(ctx context.Context, id int64) error {
 	return c.Row.Expire(ctx, RowKey{Number: c.Shard.Number, ID: id})
 }
 
-// HasRow reports whether there is a fresh entry of FindRow(id).
-func (c *CachedShard) HasRow(ctx context.Context, id int64) (bool, error) {
+// HasCachedRow reports whether there is a fresh entry of FindRow(id).
+func (c *CachedShard) HasCachedRow(ctx context.Context, id int64) (bool, error) {
 	return c.Row.Has(ctx, RowKey{Number: c.Shard.Number, ID: id})
 }
 
-// PullRow returns the cached row and deletes the entry; ok is false if there
-// was no fresh one.
-func (c *CachedShard) PullRow(ctx context.Context, id int64) (row string, ok bool, err error) {
+// PullCachedRow returns the cached row and deletes the entry; ok is false if
+// there was no fresh one.
+func (c *CachedShard) PullCachedRow(ctx context.Context, id int64) (row string, ok bool, err error) {
 	return c.Row.Pull(ctx, RowKey{Number: c.Shard.Number, ID: id})
 }
 
@@ -714,36 +716,37 @@ func (c *CachedSession) GetOrSetText(ctx context.Context, id int64, opts ...runt
 	}, opts...)
 }
 
-// GetText returns the cached text; ok is false if there is no fresh entry, nor,
-// with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedSession) GetText(ctx context.Context, id int64, opts ...runtime.CallOption) (text string, ok bool, err error) {
+// GetCachedText returns the cached text; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedSession) GetCachedText(ctx context.Context, id int64, opts ...runtime.CallOption) (text string, ok bool, err error) {
 	return c.Text.Get(ctx, TextKey{ID: id}, opts...)
 }
 
-// SetText caches text as the result of FindText(id). See [runtime.Cache.Set].
-func (c *CachedSession) SetText(ctx context.Context, id int64, text string, opts ...runtime.CallOption) error {
+// SetCachedText caches text as the result of FindText(id). See
+// [runtime.Cache.Set].
+func (c *CachedSession) SetCachedText(ctx context.Context, id int64, text string, opts ...runtime.CallOption) error {
 	return c.Text.Set(ctx, TextKey{ID: id}, text, opts...)
 }
 
-// DeleteText removes the cached text, if any. See [runtime.Cache.Delete].
-func (c *CachedSession) DeleteText(ctx context.Context, id int64) error {
+// DeleteCachedText removes the cached text, if any. See [runtime.Cache.Delete].
+func (c *CachedSession) DeleteCachedText(ctx context.Context, id int64) error {
 	return c.Text.Delete(ctx, TextKey{ID: id})
 }
 
-// ExpireText makes the cached text, if any, stale; the entry may still serve as
-// a grace value. See [runtime.Cache.Expire].
-func (c *CachedSession) ExpireText(ctx context.Context, id int64) error {
+// ExpireCachedText makes the cached text, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedSession) ExpireCachedText(ctx context.Context, id int64) error {
 	return c.Text.Expire(ctx, TextKey{ID: id})
 }
 
-// HasText reports whether there is a fresh entry of FindText(id).
-func (c *CachedSession) HasText(ctx context.Context, id int64) (bool, error) {
+// HasCachedText reports whether there is a fresh entry of FindText(id).
+func (c *CachedSession) HasCachedText(ctx context.Context, id int64) (bool, error) {
 	return c.Text.Has(ctx, TextKey{ID: id})
 }
 
-// PullText returns the cached text and deletes the entry; ok is false if there
-// was no fresh one.
-func (c *CachedSession) PullText(ctx context.Context, id int64) (text string, ok bool, err error) {
+// PullCachedText returns the cached text and deletes the entry; ok is false if
+// there was no fresh one.
+func (c *CachedSession) PullCachedText(ctx context.Context, id int64) (text string, ok bool, err error) {
 	return c.Text.Pull(ctx, TextKey{ID: id})
 }
 
@@ -766,36 +769,37 @@ func (c *CachedVisit) GetOrSetLine(ctx context.Context, id int64, opts ...runtim
 	}, opts...)
 }
 
-// GetLine returns the cached line; ok is false if there is no fresh entry, nor,
-// with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedVisit) GetLine(ctx context.Context, id int64, opts ...runtime.CallOption) (line string, ok bool, err error) {
+// GetCachedLine returns the cached line; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedVisit) GetCachedLine(ctx context.Context, id int64, opts ...runtime.CallOption) (line string, ok bool, err error) {
 	return c.Line.Get(ctx, LineKey{ID: id}, opts...)
 }
 
-// SetLine caches line as the result of FindLine(id). See [runtime.Cache.Set].
-func (c *CachedVisit) SetLine(ctx context.Context, id int64, line string, opts ...runtime.CallOption) error {
+// SetCachedLine caches line as the result of FindLine(id). See
+// [runtime.Cache.Set].
+func (c *CachedVisit) SetCachedLine(ctx context.Context, id int64, line string, opts ...runtime.CallOption) error {
 	return c.Line.Set(ctx, LineKey{ID: id}, line, opts...)
 }
 
-// DeleteLine removes the cached line, if any. See [runtime.Cache.Delete].
-func (c *CachedVisit) DeleteLine(ctx context.Context, id int64) error {
+// DeleteCachedLine removes the cached line, if any. See [runtime.Cache.Delete].
+func (c *CachedVisit) DeleteCachedLine(ctx context.Context, id int64) error {
 	return c.Line.Delete(ctx, LineKey{ID: id})
 }
 
-// ExpireLine makes the cached line, if any, stale; the entry may still serve as
-// a grace value. See [runtime.Cache.Expire].
-func (c *CachedVisit) ExpireLine(ctx context.Context, id int64) error {
+// ExpireCachedLine makes the cached line, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedVisit) ExpireCachedLine(ctx context.Context, id int64) error {
 	return c.Line.Expire(ctx, LineKey{ID: id})
 }
 
-// HasLine reports whether there is a fresh entry of FindLine(id).
-func (c *CachedVisit) HasLine(ctx context.Context, id int64) (bool, error) {
+// HasCachedLine reports whether there is a fresh entry of FindLine(id).
+func (c *CachedVisit) HasCachedLine(ctx context.Context, id int64) (bool, error) {
 	return c.Line.Has(ctx, LineKey{ID: id})
 }
 
-// PullLine returns the cached line and deletes the entry; ok is false if there
-// was no fresh one.
-func (c *CachedVisit) PullLine(ctx context.Context, id int64) (line string, ok bool, err error) {
+// PullCachedLine returns the cached line and deletes the entry; ok is false if
+// there was no fresh one.
+func (c *CachedVisit) PullCachedLine(ctx context.Context, id int64) (line string, ok bool, err error) {
 	return c.Line.Pull(ctx, LineKey{ID: id})
 }
 
@@ -818,37 +822,38 @@ func (c *CachedTable[R]) GetOrSetEntry(ctx context.Context, id int64, opts ...ru
 	}, opts...)
 }
 
-// GetEntry returns the cached entry; ok is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedTable[R]) GetEntry(ctx context.Context, id int64, opts ...runtime.CallOption) (entry R, ok bool, err error) {
+// GetCachedEntry returns the cached entry; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedTable[R]) GetCachedEntry(ctx context.Context, id int64, opts ...runtime.CallOption) (entry R, ok bool, err error) {
 	return c.Entry.Get(ctx, EntryKey{ID: id}, opts...)
 }
 
-// SetEntry caches entry as the result of FindEntry(id). See
+// SetCachedEntry caches entry as the result of FindEntry(id). See
 // [runtime.Cache.Set].
-func (c *CachedTable[R]) SetEntry(ctx context.Context, id int64, entry R, opts ...runtime.CallOption) error {
+func (c *CachedTable[R]) SetCachedEntry(ctx context.Context, id int64, entry R, opts ...runtime.CallOption) error {
 	return c.Entry.Set(ctx, EntryKey{ID: id}, entry, opts...)
 }
 
-// DeleteEntry removes the cached entry, if any. See [runtime.Cache.Delete].
-func (c *CachedTable[R]) DeleteEntry(ctx context.Context, id int64) error {
+// DeleteCachedEntry removes the cached entry, if any. See
+// [runtime.Cache.Delete].
+func (c *CachedTable[R]) DeleteCachedEntry(ctx context.Context, id int64) error {
 	return c.Entry.Delete(ctx, EntryKey{ID: id})
 }
 
-// ExpireEntry makes the cached entry, if any, stale; the entry may still serve
-// as a grace value. See [runtime.Cache.Expire].
-func (c *CachedTable[R]) ExpireEntry(ctx context.Context, id int64) error {
+// ExpireCachedEntry makes the cached entry, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedTable[R]) ExpireCachedEntry(ctx context.Context, id int64) error {
 	return c.Entry.Expire(ctx, EntryKey{ID: id})
 }
 
-// HasEntry reports whether there is a fresh entry of FindEntry(id).
-func (c *CachedTable[R]) HasEntry(ctx context.Context, id int64) (bool, error) {
+// HasCachedEntry reports whether there is a fresh entry of FindEntry(id).
+func (c *CachedTable[R]) HasCachedEntry(ctx context.Context, id int64) (bool, error) {
 	return c.Entry.Has(ctx, EntryKey{ID: id})
 }
 
-// PullEntry returns the cached entry and deletes the entry; ok is false if
-// there was no fresh one.
-func (c *CachedTable[R]) PullEntry(ctx context.Context, id int64) (entry R, ok bool, err error) {
+// PullCachedEntry returns the cached entry and deletes the entry; ok is false
+// if there was no fresh one.
+func (c *CachedTable[R]) PullCachedEntry(ctx context.Context, id int64) (entry R, ok bool, err error) {
 	return c.Entry.Pull(ctx, EntryKey{ID: id})
 }
 
@@ -875,37 +880,37 @@ func (c *CachedRates) GetOrSetRate(ctx context.Context, currency string, opts ..
 	}, opts...)
 }
 
-// GetRate returns the cached rate; ok is false if there is no fresh entry, nor,
-// with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedRates) GetRate(ctx context.Context, currency string, opts ...runtime.CallOption) (rate int, ok bool, err error) {
+// GetCachedRate returns the cached rate; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedRates) GetCachedRate(ctx context.Context, currency string, opts ...runtime.CallOption) (rate int, ok bool, err error) {
 	return c.Rate.Get(ctx, RateKey{Currency: currency}, opts...)
 }
 
-// SetRate caches rate as the result of FindRate(currency). See
+// SetCachedRate caches rate as the result of FindRate(currency). See
 // [runtime.Cache.Set].
-func (c *CachedRates) SetRate(ctx context.Context, currency string, rate int, opts ...runtime.CallOption) error {
+func (c *CachedRates) SetCachedRate(ctx context.Context, currency string, rate int, opts ...runtime.CallOption) error {
 	return c.Rate.Set(ctx, RateKey{Currency: currency}, rate, opts...)
 }
 
-// DeleteRate removes the cached rate, if any. See [runtime.Cache.Delete].
-func (c *CachedRates) DeleteRate(ctx context.Context, currency string) error {
+// DeleteCachedRate removes the cached rate, if any. See [runtime.Cache.Delete].
+func (c *CachedRates) DeleteCachedRate(ctx context.Context, currency string) error {
 	return c.Rate.Delete(ctx, RateKey{Currency: currency})
 }
 
-// ExpireRate makes the cached rate, if any, stale; the entry may still serve as
-// a grace value. See [runtime.Cache.Expire].
-func (c *CachedRates) ExpireRate(ctx context.Context, currency string) error {
+// ExpireCachedRate makes the cached rate, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedRates) ExpireCachedRate(ctx context.Context, currency string) error {
 	return c.Rate.Expire(ctx, RateKey{Currency: currency})
 }
 
-// HasRate reports whether there is a fresh entry of FindRate(currency).
-func (c *CachedRates) HasRate(ctx context.Context, currency string) (bool, error) {
+// HasCachedRate reports whether there is a fresh entry of FindRate(currency).
+func (c *CachedRates) HasCachedRate(ctx context.Context, currency string) (bool, error) {
 	return c.Rate.Has(ctx, RateKey{Currency: currency})
 }
 
-// PullRate returns the cached rate and deletes the entry; ok is false if there
-// was no fresh one.
-func (c *CachedRates) PullRate(ctx context.Context, currency string) (rate int, ok bool, err error) {
+// PullCachedRate returns the cached rate and deletes the entry; ok is false if
+// there was no fresh one.
+func (c *CachedRates) PullCachedRate(ctx context.Context, currency string) (rate int, ok bool, err error) {
 	return c.Rate.Pull(ctx, RateKey{Currency: currency})
 }
 
@@ -928,94 +933,97 @@ func (c *CachedRegion) GetOrSetPlace(ctx context.Context, id int64, opts ...runt
 	}, opts...)
 }
 
-// GetPlace returns the cached place; ok is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedRegion) GetPlace(ctx context.Context, id int64, opts ...runtime.CallOption) (place string, ok bool, err error) {
+// GetCachedPlace returns the cached place; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedRegion) GetCachedPlace(ctx context.Context, id int64, opts ...runtime.CallOption) (place string, ok bool, err error) {
 	return c.Place.Get(ctx, PlaceKey{ID: id}, opts...)
 }
 
-// SetPlace caches place as the result of FindPlace(id). See
+// SetCachedPlace caches place as the result of FindPlace(id). See
 // [runtime.Cache.Set].
-func (c *CachedRegion) SetPlace(ctx context.Context, id int64, place string, opts ...runtime.CallOption) error {
+func (c *CachedRegion) SetCachedPlace(ctx context.Context, id int64, place string, opts ...runtime.CallOption) error {
 	return c.Place.Set(ctx, PlaceKey{ID: id}, place, opts...)
 }
 
-// DeletePlace removes the cached place, if any. See [runtime.Cache.Delete].
-func (c *CachedRegion) DeletePlace(ctx context.Context, id int64) error {
+// DeleteCachedPlace removes the cached place, if any. See
+// [runtime.Cache.Delete].
+func (c *CachedRegion) DeleteCachedPlace(ctx context.Context, id int64) error {
 	return c.Place.Delete(ctx, PlaceKey{ID: id})
 }
 
-// ExpirePlace makes the cached place, if any, stale; the entry may still serve
-// as a grace value. See [runtime.Cache.Expire].
-func (c *CachedRegion) ExpirePlace(ctx context.Context, id int64) error {
+// ExpireCachedPlace makes the cached place, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedRegion) ExpireCachedPlace(ctx context.Context, id int64) error {
 	return c.Place.Expire(ctx, PlaceKey{ID: id})
 }
 
-// HasPlace reports whether there is a fresh entry of FindPlace(id).
-func (c *CachedRegion) HasPlace(ctx context.Context, id int64) (bool, error) {
+// HasCachedPlace reports whether there is a fresh entry of FindPlace(id).
+func (c *CachedRegion) HasCachedPlace(ctx context.Context, id int64) (bool, error) {
 	return c.Place.Has(ctx, PlaceKey{ID: id})
 }
 
-// PullPlace returns the cached place and deletes the entry; ok is false if
-// there was no fresh one.
-func (c *CachedRegion) PullPlace(ctx context.Context, id int64) (place string, ok bool, err error) {
+// PullCachedPlace returns the cached place and deletes the entry; ok is false
+// if there was no fresh one.
+func (c *CachedRegion) PullCachedPlace(ctx context.Context, id int64) (place string, ok bool, err error) {
 	return c.Place.Pull(ctx, PlaceKey{ID: id})
 }
 
-// FindName is [Hub.FindName] through the cache, under the key
-// name:{recv.Number}:{id}.
-func (c *CachedHub) FindName(id int64) (string, error) {
-	return c.GetOrSetName(context.Background(), id)
+// FindLabel is [Hub.FindLabel] through the cache, under the key
+// label:{recv.Number}:{id}.
+func (c *CachedHub) FindLabel(id int64) (string, error) {
+	return c.GetOrSetLabel(context.Background(), id)
 }
 
-// GetOrSetName returns the cached name, or the result of [Hub.FindName], which
-// it caches. opts override the options of the directive for this call. Errors
-// are those of [runtime.Cache.GetOrSet].
-func (c *CachedHub) GetOrSetName(ctx context.Context, id int64, opts ...runtime.CallOption) (string, error) {
-	key := NameKey{Number: c.Hub.Number, ID: id}
+// GetOrSetLabel returns the cached label, or the result of [Hub.FindLabel],
+// which it caches. opts override the options of the directive for this call.
+// Errors are those of [runtime.Cache.GetOrSet].
+func (c *CachedHub) GetOrSetLabel(ctx context.Context, id int64, opts ...runtime.CallOption) (string, error) {
+	key := LabelKey{Number: c.Hub.Number, ID: id}
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if name, ok := gen.Hit(c.NameCache, text); ok {
-			return name, nil
+		if label, ok := gen.Hit(c.Label, text); ok {
+			return label, nil
 		}
 	}
-	return c.NameCache.GetOrSet(ctx, key, func(context.Context) (string, error) {
-		return c.Hub.FindName(id)
+	return c.Label.GetOrSet(ctx, key, func(context.Context) (string, error) {
+		return c.Hub.FindLabel(id)
 	}, opts...)
 }
 
-// GetName returns the cached name; ok is false if there is no fresh entry, nor,
-// with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedHub) GetName(ctx context.Context, id int64, opts ...runtime.CallOption) (name string, ok bool, err error) {
-	return c.NameCache.Get(ctx, NameKey{Number: c.Hub.Number, ID: id}, opts...)
+// GetCachedLabel returns the cached label; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedHub) GetCachedLabel(ctx context.Context, id int64, opts ...runtime.CallOption) (label string, ok bool, err error) {
+	return c.Label.Get(ctx, LabelKey{Number: c.Hub.Number, ID: id}, opts...)
 }
 
-// SetName caches name as the result of FindName(id). See [runtime.Cache.Set].
-func (c *CachedHub) SetName(ctx context.Context, id int64, name string, opts ...runtime.CallOption) error {
-	return c.NameCache.Set(ctx, NameKey{Number: c.Hub.Number, ID: id}, name, opts...)
+// SetCachedLabel caches label as the result of FindLabel(id). See
+// [runtime.Cache.Set].
+func (c *CachedHub) SetCachedLabel(ctx context.Context, id int64, label string, opts ...runtime.CallOption) error {
+	return c.Label.Set(ctx, LabelKey{Number: c.Hub.Number, ID: id}, label, opts...)
 }
 
-// DeleteName removes the cached name, if any. See [runtime.Cache.Delete].
-func (c *CachedHub) DeleteName(ctx context.Context, id int64) error {
-	return c.NameCache.Delete(ctx, NameKey{Number: c.Hub.Number, ID: id})
+// DeleteCachedLabel removes the cached label, if any. See
+// [runtime.Cache.Delete].
+func (c *CachedHub) DeleteCachedLabel(ctx context.Context, id int64) error {
+	return c.Label.Delete(ctx, LabelKey{Number: c.Hub.Number, ID: id})
 }
 
-// ExpireName makes the cached name, if any, stale; the entry may still serve as
-// a grace value. See [runtime.Cache.Expire].
-func (c *CachedHub) ExpireName(ctx context.Context, id int64) error {
-	return c.NameCache.Expire(ctx, NameKey{Number: c.Hub.Number, ID: id})
+// ExpireCachedLabel makes the cached label, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedHub) ExpireCachedLabel(ctx context.Context, id int64) error {
+	return c.Label.Expire(ctx, LabelKey{Number: c.Hub.Number, ID: id})
 }
 
-// HasName reports whether there is a fresh entry of FindName(id).
-func (c *CachedHub) HasName(ctx context.Context, id int64) (bool, error) {
-	return c.NameCache.Has(ctx, NameKey{Number: c.Hub.Number, ID: id})
+// HasCachedLabel reports whether there is a fresh entry of FindLabel(id).
+func (c *CachedHub) HasCachedLabel(ctx context.Context, id int64) (bool, error) {
+	return c.Label.Has(ctx, LabelKey{Number: c.Hub.Number, ID: id})
 }
 
-// PullName returns the cached name and deletes the entry; ok is false if there
-// was no fresh one.
-func (c *CachedHub) PullName(ctx context.Context, id int64) (name string, ok bool, err error) {
-	return c.NameCache.Pull(ctx, NameKey{Number: c.Hub.Number, ID: id})
+// PullCachedLabel returns the cached label and deletes the entry; ok is false
+// if there was no fresh one.
+func (c *CachedHub) PullCachedLabel(ctx context.Context, id int64) (label string, ok bool, err error) {
+	return c.Label.Pull(ctx, LabelKey{Number: c.Hub.Number, ID: id})
 }
 
 // FindPlace is [Hub.FindPlace] through the cache, under the key place:{id}.

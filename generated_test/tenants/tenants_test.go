@@ -240,7 +240,7 @@ func TestTheSourceOfAPromotedMethodIsWhatIsEmbedded(t *testing.T) {
 	process.InEveryShape(t, func(t *testing.T, stores runtime.Stores) {
 		north := Region{"north", &rows{texts: map[int64]string{1: "!"}}}
 		hub := must[*CachedHub](t)(NewCachedHub(&Hub{inner{&north}, 1}, stores))
-		must[*CachedHub](t)(NewCachedHub(&Hub{inner{&north}, 2}, stores)) // FindName has the number in its key
+		must[*CachedHub](t)(NewCachedHub(&Hub{inner{&north}, 2}, stores)) // FindLabel has the number in its key
 		region := must[*CachedRegion](t)(NewCachedRegion(north, stores))
 		for _, find := range []func(int64) (string, error){hub.FindPlace, region.FindPlace} {
 			if place, err := find(1); err != nil || place != "north!" {

@@ -32,10 +32,10 @@ func TestCloseWaitsForWhatRuns(t *testing.T) {
 		}
 		s.Close()
 		err = s.Publish(t.Context(), "c", func() error { t.Error("published"); return nil })
-		if !errors.Is(err, drivers.ErrClosed) || err.Error() != `store: publish on "c": closed` {
+		if !errors.Is(err, drivers.ErrClosed) || err.Error() != `store: publish on "c": cachegen: the driver is closed` {
 			t.Errorf("publish: %v", err)
 		}
-		if _, err = s.Subscribe("c", nil); !errors.Is(err, drivers.ErrClosed) || err.Error() != `store: subscribe to "c": closed` {
+		if _, err = s.Subscribe("c", nil); !errors.Is(err, drivers.ErrClosed) || err.Error() != `store: subscribe to "c": cachegen: the driver is closed` {
 			t.Errorf("subscribe: %v", err)
 		}
 	})

@@ -129,37 +129,39 @@ func (c *CachedDesk) GetOrSetInvoice(ctx context.Context, teamID int64, opts ...
 	}, opts...)
 }
 
-// GetInvoice returns the cached invoice; ok is false if there is no fresh
+// GetCachedInvoice returns the cached invoice; ok is false if there is no fresh
 // entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedDesk) GetInvoice(ctx context.Context, teamID int64, opts ...runtime.CallOption) (invoice Invoice, ok bool, err error) {
+func (c *CachedDesk) GetCachedInvoice(ctx context.Context, teamID int64, opts ...runtime.CallOption) (invoice Invoice, ok bool, err error) {
 	return c.Invoice.Get(ctx, InvoiceKey{TeamID: teamID}, opts...)
 }
 
-// SetInvoice caches invoice as the result of LoadInvoice(teamID). See
+// SetCachedInvoice caches invoice as the result of LoadInvoice(teamID). See
 // [runtime.Cache.Set].
-func (c *CachedDesk) SetInvoice(ctx context.Context, teamID int64, invoice Invoice, opts ...runtime.CallOption) error {
+func (c *CachedDesk) SetCachedInvoice(ctx context.Context, teamID int64, invoice Invoice, opts ...runtime.CallOption) error {
 	return c.Invoice.Set(ctx, InvoiceKey{TeamID: teamID}, invoice, opts...)
 }
 
-// DeleteInvoice removes the cached invoice, if any. See [runtime.Cache.Delete].
-func (c *CachedDesk) DeleteInvoice(ctx context.Context, teamID int64) error {
+// DeleteCachedInvoice removes the cached invoice, if any. See
+// [runtime.Cache.Delete].
+func (c *CachedDesk) DeleteCachedInvoice(ctx context.Context, teamID int64) error {
 	return c.Invoice.Delete(ctx, InvoiceKey{TeamID: teamID})
 }
 
-// ExpireInvoice makes the cached invoice, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func (c *CachedDesk) ExpireInvoice(ctx context.Context, teamID int64) error {
+// ExpireCachedInvoice makes the cached invoice, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedDesk) ExpireCachedInvoice(ctx context.Context, teamID int64) error {
 	return c.Invoice.Expire(ctx, InvoiceKey{TeamID: teamID})
 }
 
-// HasInvoice reports whether there is a fresh entry of LoadInvoice(teamID).
-func (c *CachedDesk) HasInvoice(ctx context.Context, teamID int64) (bool, error) {
+// HasCachedInvoice reports whether there is a fresh entry of
+// LoadInvoice(teamID).
+func (c *CachedDesk) HasCachedInvoice(ctx context.Context, teamID int64) (bool, error) {
 	return c.Invoice.Has(ctx, InvoiceKey{TeamID: teamID})
 }
 
-// PullInvoice returns the cached invoice and deletes the entry; ok is false if
-// there was no fresh one.
-func (c *CachedDesk) PullInvoice(ctx context.Context, teamID int64) (invoice Invoice, ok bool, err error) {
+// PullCachedInvoice returns the cached invoice and deletes the entry; ok is
+// false if there was no fresh one.
+func (c *CachedDesk) PullCachedInvoice(ctx context.Context, teamID int64) (invoice Invoice, ok bool, err error) {
 	return c.Invoice.Pull(ctx, InvoiceKey{TeamID: teamID})
 }
 
@@ -215,7 +217,7 @@ func CachedUpgrade(ctx context.Context, teamID int64, seats int) (teams.Quota, e
 	if err != nil {
 		return quota, err
 	}
-	return quota, teams.SetQuota(ctx, teamID, quota)
+	return quota, teams.SetCachedQuota(ctx, teamID, quota)
 }
 
 // CachedDowngrade calls [Downgrade]. If that returns no error, the entry of
@@ -228,7 +230,7 @@ func CachedDowngrade(ctx context.Context, seats int, teamIDs ...int64) error {
 		return err
 	}
 	return gen.Each(teamIDs, func(teamID int64) error {
-		return teams.DeleteQuota(ctx, teamID)
+		return teams.DeleteCachedQuota(ctx, teamID)
 	})
 }
 

@@ -47,7 +47,7 @@ func desk(t *testing.T, f func(t *testing.T, desk *CachedDesk, users *teams.Cach
 
 func wantCached(t *testing.T, users *teams.CachedUserRepo, id int64, want bool) {
 	t.Helper()
-	if ok, err := users.HasUser(t.Context(), id); ok != want || err != nil {
+	if ok, err := users.HasCachedUser(t.Context(), id); ok != want || err != nil {
 		t.Errorf("user %d is cached: %v, %v, want %v", id, ok, err, want)
 	}
 }
@@ -118,7 +118,7 @@ func TestAResultBecomesAnEntryOfAnotherPackage(t *testing.T) {
 		if _, err := CachedUpgrade(ctx, 10, 3); err != nil {
 			t.Fatal(err)
 		}
-		q, ok, err := teams.GetQuota(ctx, 10)
+		q, ok, err := teams.GetCachedQuota(ctx, 10)
 		if want := (teams.Quota{Seats: 8, Storage: 7}); q != want || !ok || err != nil {
 			t.Fatalf("cached is %v, %v, %v, want %v", q, ok, err, want)
 		}
@@ -126,7 +126,7 @@ func TestAResultBecomesAnEntryOfAnotherPackage(t *testing.T) {
 			t.Fatal(err)
 		}
 		for id, want := range map[int64]int{10: 7, 20: 4} {
-			if ok, err := teams.HasQuota(ctx, id); ok || err != nil {
+			if ok, err := teams.HasCachedQuota(ctx, id); ok || err != nil {
 				t.Errorf("the quota of team %d is still cached: %v", id, err)
 			}
 			if q, err := teams.GetOrSetQuota(ctx, id); err != nil || q.Seats != want {
@@ -149,7 +149,7 @@ func TestTheOptionsOfNobodyAreTheStores(t *testing.T) {
 			}
 		}
 		time.Sleep(31 * time.Minute) // runtime.DefaultTTL
-		if ok, err := desk.HasInvoice(ctx, 10); ok || err != nil {
+		if ok, err := desk.HasCachedInvoice(ctx, 10); ok || err != nil {
 			t.Errorf("the invoice is cached for longer than the store says: %v", err)
 		}
 	})

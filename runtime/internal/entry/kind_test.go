@@ -27,7 +27,7 @@ func newKind(remote bool) *Kind {
 		Size:     func(v any) int { s, _ := v.(string); return len(s) },
 		NotFound: errNoValue, Absent: func(v any) bool { return v == "" },
 	}
-	for _, name := range RequiredStamps(nil, k.Cache) {
+	for _, name := range (Cache{Name: k.Cache}).RequiredStamps() {
 		k.Required = append(k.Required, provided(table, name))
 	}
 	return k

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/memory"
@@ -102,7 +103,7 @@ func TestAProcessLosesNothingBecauseItHearsItself(t *testing.T) {
 						get("x")
 					},
 					"a clear, and a load": func() {
-						if err := s.Invalidate.Clear(t.Context(), nil, "a.Load"); err != nil {
+						if err := s.Invalidate.Clear(t.Context(), entry.Cache{Name: "a.Load"}); err != nil {
 							t.Fatal(err)
 						}
 						get("x")

@@ -96,9 +96,9 @@ func TestEachChangeReachesEveryTierInEveryShapeOfStore(t *testing.T) {
 			"expire":         {func() error { return v.Expire(ctx, []string{"k"}, false) }, "v", true},
 			"delete by tag":  {func() error { return v.DeleteByTag(ctx, []string{"x"}) }, nil, false},
 			"expire by tag":  {func() error { return v.ExpireByTag(ctx, []string{"x"}) }, "v", true},
-			"clear":          {func() error { return v.Clear(ctx, nil, "a.Load") }, nil, false},
-			"clear all":      {func() error { return v.Clear(ctx, nil, "") }, nil, false},
-			"clear another":  {func() error { return v.Clear(ctx, nil, "b.Load") }, "v", false},
+			"clear":          {func() error { return v.Clear(ctx, entry.Cache{Name: "a.Load"}) }, nil, false},
+			"clear all":      {func() error { return v.Clear(ctx, entry.Cache{}) }, nil, false},
+			"clear another":  {func() error { return v.Clear(ctx, entry.Cache{Name: "b.Load"}) }, "v", false},
 			"set":            {func() error { return v.Set(ctx, kind, "k", "new", &hour, nil) }, "new", false},
 			"set to nothing": {func() error { return v.Set(ctx, kind, "k", "new", &policy.Policy{}, nil) }, nil, false},
 			"pull": {func() error {
@@ -138,7 +138,7 @@ func TestAnInvalidationIsToldToTheHooksAndTheOtherProcesses(t *testing.T) {
 	set(t, s, kind, "k", "v")
 	if err := errors.Join(
 		v.Delete(ctx, []string{"k"}, false), v.Delete(ctx, []string{"silent"}, true), v.Expire(ctx, []string{"k"}, false),
-		v.DeleteByTag(ctx, []string{"x", "x"}), v.ExpireByTag(ctx, []string{"x"}), v.Clear(ctx, []string{"users", "inner"}, ""), v.Clear(ctx, nil, "a.Load"),
+		v.DeleteByTag(ctx, []string{"x", "x"}), v.ExpireByTag(ctx, []string{"x"}), v.Clear(ctx, entry.Cache{Namespace: []string{"users", "inner"}}), v.Clear(ctx, entry.Cache{Name: "a.Load"}),
 	); err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func TestAnInvalidationThatFailsIsPendingAndHoldsHere(t *testing.T) {
 			return s.Invalidate.DeleteByTag(context.Background(), []string{"x"})
 		},
 		"clear": func(s *storetest.Store, _ *entry.Kind) error {
-			return s.Invalidate.Clear(context.Background(), nil, "")
+			return s.Invalidate.Clear(context.Background(), entry.Cache{})
 		},
 		"set": func(s *storetest.Store, kind *entry.Kind) error {
 			return s.Invalidate.Set(context.Background(), kind, "k", "new", &hour, nil)
@@ -329,7 +329,7 @@ func TestAClosedStoreChangesNothing(t *testing.T) {
 	_, errPull := s.Invalidate.Pull(ctx, kind, &hour, "k")
 	for _, err := range []error{
 		errPull, s.Invalidate.Delete(ctx, []string{"k"}, false), s.Invalidate.Expire(ctx, []string{"k"}, false), s.Invalidate.DeleteByTag(ctx, []string{"x"}),
-		s.Invalidate.Clear(ctx, nil, ""), s.Invalidate.Set(ctx, kind, "k", "v", &hour, nil),
+		s.Invalidate.Clear(ctx, entry.Cache{}), s.Invalidate.Set(ctx, kind, "k", "v", &hour, nil),
 	} {
 		if !errors.Is(err, background.ErrClosed) {
 			t.Error(err)

@@ -38,17 +38,16 @@ func (v *Invalidator) byTag(ctx context.Context, op string, tags []string, expir
 	return err
 }
 
-// Clear deletes the entries of a cache; without a name, those of a namespace and of the
-// namespaces inside it; without a namespace, all.
-func (v *Invalidator) Clear(ctx context.Context, namespace []string, cache string) error {
-	stamp := entry.CacheStamp(namespace, cache)
+// Clear deletes the entries of a cache, a namespace or the store.
+func (v *Invalidator) Clear(ctx context.Context, c entry.Cache) error {
+	stamp := c.Stamp()
 	err := v.rotateStamps(ctx, "clear", []string{entry.DescribeStamp(stamp)}, []string{stamp}, false)
 	if err == nil && v.Cleared != nil {
-		v.Cleared(strings.TrimSuffix(entry.KeyPrefix(v.Remote.Prefix, namespace), ":"))
+		v.Cleared(strings.TrimSuffix(c.KeyPrefix(v.Remote.Prefix), ":"))
 	}
 	if err != background.ErrClosed {
 		emit.Event(v.Emit, v.Emit.Hooks().Cleared, event.Invalidation{
-			Store: v.Emit.Store, Namespace: strings.Join(namespace, "/"), Cache: cache, Err: err,
+			Store: v.Emit.Store, Namespace: strings.Join(c.Namespace, "/"), Cache: c.Name, Err: err,
 		})
 	}
 	return err

@@ -3,7 +3,7 @@ package load_test
 import (
 	"context"
 	"errors"
-	"runtime"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -142,8 +142,10 @@ func TestNothingIsKeptThatWasInvalidatedDuringItsLoad(t *testing.T) {
 		"handle tag": func(ctx context.Context, s *storetest.Store) error {
 			return s.Invalidate.DeleteByTag(ctx, []string{"given"})
 		},
-		"cache": func(ctx context.Context, s *storetest.Store) error { return s.Invalidate.Clear(ctx, nil, "a.Load") },
-		"store": func(ctx context.Context, s *storetest.Store) error { return s.Invalidate.Clear(ctx, nil, "") },
+		"cache": func(ctx context.Context, s *storetest.Store) error {
+			return s.Invalidate.Clear(ctx, entry.Cache{Name: "a.Load"})
+		},
+		"store": func(ctx context.Context, s *storetest.Store) error { return s.Invalidate.Clear(ctx, entry.Cache{}) },
 		"another tag": func(ctx context.Context, s *storetest.Store) error {
 			return s.Invalidate.DeleteByTag(ctx, []string{"another"})
 		},
@@ -369,7 +371,7 @@ func TestAPanicEndsNobodyElsesGoroutine(t *testing.T) {
 		want  string
 	}{
 		"loader":  {func(context.Context, []*load.Key) error { panic("boom") }, false, "panic: boom"},
-		"Goexit":  {func(context.Context, []*load.Key) error { runtime.Goexit(); return nil }, false, load.ErrGoexit.Error()},
+		"Goexit":  {func(context.Context, []*load.Key) error { goruntime.Goexit(); return nil }, false, load.ErrGoexit.Error()},
 		"decoder": {storetest.Returns("v"), true, "panic: decode"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -305,7 +305,7 @@ func TestACallerWhoComesAfterAnInvalidationGetsANewLoad(t *testing.T) {
 	for name, invalidate := range map[string]func(*fixture) error{
 		"delete": func(f *fixture) error { return f.Invalidate.Delete(context.Background(), []string{"k"}, false) },
 		"by tag": func(f *fixture) error { return f.Invalidate.DeleteByTag(context.Background(), []string{"x"}) },
-		"clear":  func(f *fixture) error { return f.Invalidate.Clear(context.Background(), nil, "") },
+		"clear":  func(f *fixture) error { return f.Invalidate.Clear(context.Background(), entry.Cache{}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

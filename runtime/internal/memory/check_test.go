@@ -2,7 +2,7 @@ package memory_test
 
 import (
 	"context"
-	"runtime"
+	goruntime "runtime"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -225,7 +225,7 @@ func TestAnItemIsNotGoodAtAnEpochThatCameAfterItsCheck(t *testing.T) {
 			close(changed)
 		}()
 		for !ready.Load() {
-			runtime.Gosched()
+			goruntime.Gosched()
 		}
 		s.Memory.CheckLocal(it, clock.Now())
 		<-changed

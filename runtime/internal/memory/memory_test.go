@@ -2,7 +2,7 @@ package memory_test
 
 import (
 	"errors"
-	"runtime"
+	goruntime "runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -60,7 +60,7 @@ func TestAHitFindsAnItemByTheParts(t *testing.T) {
 	s := storetest.New(t, store.Config{L1: storetest.L1(), Prefix: "app"})
 	kind := s.Kind("a.Load")
 	for _, namespace := range [][]string{nil, {"users"}} {
-		prefix := entry.KeyPrefix("app:", namespace)
+		prefix := entry.Cache{Namespace: namespace}.KeyPrefix("app:")
 		hash := s.Memory.PrefixHash(prefix)
 		for _, text := range []string{"name:x", "user:7", "7", "user:-7", "user:07"} {
 			it := load(s, kind, prefix+text, hour)
@@ -189,7 +189,7 @@ func TestAPutThatRacesAnInvalidationKeepsNothingOlder(t *testing.T) {
 		now := source.Add(1)
 		remove(s, "k")
 		for range 100 { // until something is kept again
-			runtime.Gosched()
+			goruntime.Gosched()
 			if it := s.Memory.Find("k", hash); it != nil {
 				kept++
 				if v, _ := strconv.ParseInt(it.Value.(string), 10, 64); v < now {

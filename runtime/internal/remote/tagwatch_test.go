@@ -2,7 +2,7 @@ package remote_test
 
 import (
 	"errors"
-	"runtime"
+	goruntime "runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,7 +73,7 @@ func TestATagThatChangesDuringTheLoadIsNoticed(t *testing.T) {
 			shared.Evict("!t")
 		}, true},
 		"a clear elsewhere": {false, func(t *testing.T, _, there *storetest.Store, _ *faketier.Shared) {
-			if err := there.Invalidate.Clear(t.Context(), nil, ""); err != nil {
+			if err := there.Invalidate.Clear(t.Context(), entry.Cache{}); err != nil {
 				t.Error(err)
 			}
 		}, false}, // which is no tag
@@ -92,7 +92,7 @@ func TestATagThatChangesDuringTheLoadIsNoticed(t *testing.T) {
 			if got := w.changed(t); got != test.want {
 				t.Errorf("changed: %v, want %v", got, test.want)
 			}
-			runtime.KeepAlive(keep)
+			goruntime.KeepAlive(keep)
 		})
 	}
 }

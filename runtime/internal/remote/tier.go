@@ -34,7 +34,7 @@ import (
 
 // ErrCircuitOpen is the cause of an error while the circuit breaker lets no operation
 // through.
-var ErrCircuitOpen = errors.New("circuit breaker open")
+var ErrCircuitOpen = errors.New("cachegen: circuit breaker open")
 
 // errHeldBack is the cause while the server refuses operations of the kind.
 var errHeldBack = fmt.Errorf("%w for such operations", ErrCircuitOpen)

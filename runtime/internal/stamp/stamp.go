@@ -18,7 +18,7 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"math"
-	"runtime"
+	goruntime "runtime"
 	"sync"
 	"sync/atomic"
 	"weak"
@@ -186,7 +186,7 @@ func (t *Table) Cell(name string) *Cell {
 	}
 	c := &Cell{Name: name}
 	shard.cells[name] = weak.Make(c)
-	runtime.AddCleanup(c, t.forget, name)
+	goruntime.AddCleanup(c, t.forget, name)
 	return c
 }
 

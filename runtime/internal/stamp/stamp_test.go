@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"runtime"
+	goruntime "runtime"
 	"testing"
 	"time"
 
@@ -193,7 +193,7 @@ func TestASuspectedStampIsReadAgain(t *testing.T) {
 	if v, trustUntil, ok := c.Current(); !ok || v != r.Value || trustUntil != math.MinInt64 || table.Epoch() == before || table.ChangedSince("t:x", before) {
 		t.Error(v, trustUntil, ok)
 	}
-	runtime.KeepAlive(c)
+	goruntime.KeepAlive(c)
 }
 
 // race R2: a tag that nobody here has heard of may be invalidated while a load
@@ -222,13 +222,13 @@ func TestUnusedCellsAreForgotten(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d cells are left", table.Len())
 		}
-		runtime.GC()
-		runtime.Gosched()
+		goruntime.GC()
+		goruntime.Gosched()
 	}
 	if table.Cell("kept") != kept {
 		t.Error("a cell in use was forgotten")
 	}
-	runtime.KeepAlive(kept)
+	goruntime.KeepAlive(kept)
 }
 
 // What was announced can no longer be stored by who began before.
@@ -307,7 +307,7 @@ func TestAChangeWithoutASharedTier(t *testing.T) {
 	if got.Delete != v.Delete || got.Expire == v.Expire || trustUntil != math.MaxInt64 {
 		t.Errorf("%v until %d", got, trustUntil)
 	}
-	runtime.KeepAlive(c)
+	goruntime.KeepAlive(c)
 }
 
 // A stamp that was provided is one of this process until the shared tier tells another.

@@ -99,7 +99,7 @@ func (s *Store) Kind(cache string) *entry.Kind {
 		},
 		Stamps: s.Stamps, Random: s.Random, Remote: s.Remote.Exists(),
 	}
-	for _, name := range entry.RequiredStamps(nil, cache) {
+	for _, name := range (entry.Cache{Name: cache}).RequiredStamps() {
 		k.Required = append(k.Required, s.Stamps.Cell(name))
 	}
 	return k

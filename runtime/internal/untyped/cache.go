@@ -102,12 +102,13 @@ func (c *Cache) Bind(stores Stores) error { return stores.OpenUntyped(nil, Openi
 func (c *Cache) Attach(b *Binding, codec Codec, isDefault bool) {
 	d, s := &c.definition, b.Store
 	b.appendKey, _ = appenderOf(d.KeyType)
+	named := d.Entries(b.Namespace)
 	b.Kind = &entry.Kind{
-		Cache: d.FullName(), Prefix: entry.KeyPrefix(s.Prefix, b.Namespace),
+		Cache: named.Name, Prefix: named.KeyPrefix(s.Prefix),
 		Stamps: s.Stamps, Random: s.Random, Remote: s.Remote.Exists(),
 		ResultTags: d.ResultTags, NotFound: d.NotFound, Absent: d.absent(), MissingIsAbsent: d.Absent != nil,
 	}
-	for _, name := range entry.RequiredStamps(b.Namespace, b.Kind.Cache) {
+	for _, name := range named.RequiredStamps() {
 		b.Kind.Required = append(b.Kind.Required, s.Stamps.Cell(name))
 	}
 	d.setValue(b.Kind, codec, isDefault)

@@ -193,5 +193,5 @@ func (c *Cache) Clear(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return b.Invalidate.Clear(ctx, b.Namespace, b.Kind.Cache)
+	return b.Invalidate.Clear(ctx, c.definition.Entries(b.Namespace))
 }

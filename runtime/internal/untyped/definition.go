@@ -3,6 +3,7 @@ package untyped
 import (
 	"reflect"
 
+	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/wire"
 )
 
@@ -10,6 +11,7 @@ import (
 // what the fields mean. Functions get keys as K and values as V in an any, where a nil is
 // the nil of an interface type.
 type Definition struct {
+	AdHoc                      bool // a program has chosen the name, and writes keys as it likes
 	Name, Pattern, IntPrefix   string
 	Store, Namespace, Instance string
 	TagPatterns                []string
@@ -29,6 +31,11 @@ func (d *Definition) FullName() string {
 		return d.Name
 	}
 	return d.Name + "[" + d.Instance + "]"
+}
+
+// Entries names the entries of the cache in a namespace.
+func (d *Definition) Entries(namespace []string) entry.Cache {
+	return entry.Cache{Namespace: namespace, Name: d.FullName(), AdHoc: d.AdHoc}
 }
 
 // absent is what says that a value means that there is none. A nil pointer or interface

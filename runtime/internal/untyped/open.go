@@ -3,7 +3,6 @@ package untyped
 import (
 	"fmt"
 
-	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/registry"
 )
 
@@ -43,7 +42,7 @@ func (o *Opening) Open(t *registry.Transaction, claims *registry.Claims, b *Bind
 		return err
 	}
 	err := claims.Claim(t, registry.Claim{
-		Prefix: entry.KeyPrefix(b.Prefix, b.Namespace), Pattern: d.Pattern, Name: d.FullName(), Values: d.ValueType,
+		Prefix: d.Entries(b.Namespace).KeyPrefix(b.Prefix), Pattern: d.Pattern, Name: d.FullName(), Values: d.ValueType,
 		Defined: defined, Source: o.Source, HasSource: o.HasSource,
 	})
 	if err != nil {

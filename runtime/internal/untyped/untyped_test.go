@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/registry"
@@ -142,7 +143,7 @@ func TestEachMethodWorksInEveryShapeOfStore(t *testing.T) {
 		if _, ok, err := c.Pull(ctx, 7); ok || err != nil {
 			t.Error("pulled twice:", err)
 		}
-		if err := storeOf(t, c).Invalidate.Clear(ctx, []string{"users"}, ""); err != nil {
+		if err := storeOf(t, c).Invalidate.Clear(ctx, entry.Cache{Namespace: []string{"users"}}); err != nil {
 			t.Error(err)
 		}
 		if err := errors.Join(c.Set(ctx, 7, "set", nil), c.Expire(ctx, 7)); err != nil {
@@ -173,7 +174,7 @@ func TestAClearOfANamespaceReachesItsCachesAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := storeOf(t, outside).Invalidate.Clear(t.Context(), []string{"users"}, ""); err != nil {
+	if err := storeOf(t, outside).Invalidate.Clear(t.Context(), entry.Cache{Namespace: []string{"users"}}); err != nil {
 		t.Fatal(err)
 	}
 	in, _ := inside.Has(t.Context(), "k")

@@ -106,37 +106,38 @@ func GetOrSetLookup(ctx context.Context, kind pkgerrors.Kind, at stdtime.Month, 
 	}, opts...)
 }
 
-// GetLookup returns the cached lookup; ok is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func GetLookup(ctx context.Context, kind pkgerrors.Kind, at stdtime.Month, opts ...runtime.CallOption) (lookup *pkgerrors.Kind, ok bool, err error) {
+// GetCachedLookup returns the cached lookup; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedLookup(ctx context.Context, kind pkgerrors.Kind, at stdtime.Month, opts ...runtime.CallOption) (lookup *pkgerrors.Kind, ok bool, err error) {
 	return lookupCache.Get(ctx, LookupKey{Kind: kind, At: at}, opts...)
 }
 
-// SetLookup caches lookup, which may be nil, as the result of Lookup(kind, at).
-// See [runtime.Cache.Set].
-func SetLookup(ctx context.Context, kind pkgerrors.Kind, at stdtime.Month, lookup *pkgerrors.Kind, opts ...runtime.CallOption) error {
+// SetCachedLookup caches lookup, which may be nil, as the result of
+// Lookup(kind, at). See [runtime.Cache.Set].
+func SetCachedLookup(ctx context.Context, kind pkgerrors.Kind, at stdtime.Month, lookup *pkgerrors.Kind, opts ...runtime.CallOption) error {
 	return lookupCache.Set(ctx, LookupKey{Kind: kind, At: at}, lookup, opts...)
 }
 
-// DeleteLookup removes the cached lookup, if any. See [runtime.Cache.Delete].
-func DeleteLookup(ctx context.Context, kind pkgerrors.Kind, at stdtime.Month) error {
+// DeleteCachedLookup removes the cached lookup, if any. See
+// [runtime.Cache.Delete].
+func DeleteCachedLookup(ctx context.Context, kind pkgerrors.Kind, at stdtime.Month) error {
 	return lookupCache.Delete(ctx, LookupKey{Kind: kind, At: at})
 }
 
-// ExpireLookup makes the cached lookup, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func ExpireLookup(ctx context.Context, kind pkgerrors.Kind, at stdtime.Month) error {
+// ExpireCachedLookup makes the cached lookup, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedLookup(ctx context.Context, kind pkgerrors.Kind, at stdtime.Month) error {
 	return lookupCache.Expire(ctx, LookupKey{Kind: kind, At: at})
 }
 
-// HasLookup reports whether there is a fresh entry of Lookup(kind, at).
-func HasLookup(ctx context.Context, kind pkgerrors.Kind, at stdtime.Month) (bool, error) {
+// HasCachedLookup reports whether there is a fresh entry of Lookup(kind, at).
+func HasCachedLookup(ctx context.Context, kind pkgerrors.Kind, at stdtime.Month) (bool, error) {
 	return lookupCache.Has(ctx, LookupKey{Kind: kind, At: at})
 }
 
-// PullLookup returns the cached lookup and deletes the entry; ok is false if
-// there was no fresh one.
-func PullLookup(ctx context.Context, kind pkgerrors.Kind, at stdtime.Month) (lookup *pkgerrors.Kind, ok bool, err error) {
+// PullCachedLookup returns the cached lookup and deletes the entry; ok is false
+// if there was no fresh one.
+func PullCachedLookup(ctx context.Context, kind pkgerrors.Kind, at stdtime.Month) (lookup *pkgerrors.Kind, ok bool, err error) {
 	return lookupCache.Pull(ctx, LookupKey{Kind: kind, At: at})
 }
 

@@ -397,39 +397,39 @@ func (c *CachedRepo) GetOrSetAccounts(ctx context.Context, filter Filter, key Sl
 	}, callOpts...)
 }
 
-// GetAccounts returns the cached accounts; found is false if there is no fresh
-// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedRepo) GetAccounts(ctx context.Context, filter Filter, key Slug, ok Enabled, callOpts ...runtime.CallOption) (accounts []Account, found bool, err error) {
+// GetCachedAccounts returns the cached accounts; found is false if there is no
+// fresh entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedRepo) GetCachedAccounts(ctx context.Context, filter Filter, key Slug, ok Enabled, callOpts ...runtime.CallOption) (accounts []Account, found bool, err error) {
 	return c.Accounts.Get(ctx, AccountsKey{Tenant: c.Repo.tenant, FilterTeam: filter.Team, Key: key, OK: ok}, callOpts...)
 }
 
-// SetAccounts caches accounts, which may be nil, as the result of
+// SetCachedAccounts caches accounts, which may be nil, as the result of
 // ListAccounts(filter, key, ok). See [runtime.Cache.Set].
-func (c *CachedRepo) SetAccounts(ctx context.Context, filter Filter, key Slug, ok Enabled, accounts []Account, callOpts ...runtime.CallOption) error {
+func (c *CachedRepo) SetCachedAccounts(ctx context.Context, filter Filter, key Slug, ok Enabled, accounts []Account, callOpts ...runtime.CallOption) error {
 	return c.Accounts.Set(ctx, AccountsKey{Tenant: c.Repo.tenant, FilterTeam: filter.Team, Key: key, OK: ok}, accounts, callOpts...)
 }
 
-// DeleteAccounts removes the cached accounts, if any. See
+// DeleteCachedAccounts removes the cached accounts, if any. See
 // [runtime.Cache.Delete].
-func (c *CachedRepo) DeleteAccounts(ctx context.Context, filter Filter, key Slug, ok Enabled) error {
+func (c *CachedRepo) DeleteCachedAccounts(ctx context.Context, filter Filter, key Slug, ok Enabled) error {
 	return c.Accounts.Delete(ctx, AccountsKey{Tenant: c.Repo.tenant, FilterTeam: filter.Team, Key: key, OK: ok})
 }
 
-// ExpireAccounts makes the cached accounts, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func (c *CachedRepo) ExpireAccounts(ctx context.Context, filter Filter, key Slug, ok Enabled) error {
+// ExpireCachedAccounts makes the cached accounts, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedRepo) ExpireCachedAccounts(ctx context.Context, filter Filter, key Slug, ok Enabled) error {
 	return c.Accounts.Expire(ctx, AccountsKey{Tenant: c.Repo.tenant, FilterTeam: filter.Team, Key: key, OK: ok})
 }
 
-// HasAccounts reports whether there is a fresh entry of ListAccounts(filter,
-// key, ok).
-func (c *CachedRepo) HasAccounts(ctx context.Context, filter Filter, key Slug, ok Enabled) (bool, error) {
+// HasCachedAccounts reports whether there is a fresh entry of
+// ListAccounts(filter, key, ok).
+func (c *CachedRepo) HasCachedAccounts(ctx context.Context, filter Filter, key Slug, ok Enabled) (bool, error) {
 	return c.Accounts.Has(ctx, AccountsKey{Tenant: c.Repo.tenant, FilterTeam: filter.Team, Key: key, OK: ok})
 }
 
-// PullAccounts returns the cached accounts and deletes the entry; found is
-// false if there was no fresh one.
-func (c *CachedRepo) PullAccounts(ctx context.Context, filter Filter, key Slug, ok Enabled) (accounts []Account, found bool, err error) {
+// PullCachedAccounts returns the cached accounts and deletes the entry; found
+// is false if there was no fresh one.
+func (c *CachedRepo) PullCachedAccounts(ctx context.Context, filter Filter, key Slug, ok Enabled) (accounts []Account, found bool, err error) {
 	return c.Accounts.Pull(ctx, AccountsKey{Tenant: c.Repo.tenant, FilterTeam: filter.Team, Key: key, OK: ok})
 }
 
@@ -474,33 +474,34 @@ func (c *CachedRepo) GetCachedHost(ctx context.Context, addr netip.Addr, opts ..
 	return c.Host.Get(ctx, HostKey{Addr: addr}, opts...)
 }
 
-// SetHost caches host as the result of GetHost(addr). See [runtime.Cache.Set].
-func (c *CachedRepo) SetHost(ctx context.Context, addr netip.Addr, host struct {
+// SetCachedHost caches host as the result of GetHost(addr). See
+// [runtime.Cache.Set].
+func (c *CachedRepo) SetCachedHost(ctx context.Context, addr netip.Addr, host struct {
 	Name string
 	Seen time.Time
 }, opts ...runtime.CallOption) error {
 	return c.Host.Set(ctx, HostKey{Addr: addr}, host, opts...)
 }
 
-// DeleteHost removes the cached host, if any. See [runtime.Cache.Delete].
-func (c *CachedRepo) DeleteHost(ctx context.Context, addr netip.Addr) error {
+// DeleteCachedHost removes the cached host, if any. See [runtime.Cache.Delete].
+func (c *CachedRepo) DeleteCachedHost(ctx context.Context, addr netip.Addr) error {
 	return c.Host.Delete(ctx, HostKey{Addr: addr})
 }
 
-// ExpireHost makes the cached host, if any, stale; the entry may still serve as
-// a grace value. See [runtime.Cache.Expire].
-func (c *CachedRepo) ExpireHost(ctx context.Context, addr netip.Addr) error {
+// ExpireCachedHost makes the cached host, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedRepo) ExpireCachedHost(ctx context.Context, addr netip.Addr) error {
 	return c.Host.Expire(ctx, HostKey{Addr: addr})
 }
 
-// HasHost reports whether there is a fresh entry of GetHost(addr).
-func (c *CachedRepo) HasHost(ctx context.Context, addr netip.Addr) (bool, error) {
+// HasCachedHost reports whether there is a fresh entry of GetHost(addr).
+func (c *CachedRepo) HasCachedHost(ctx context.Context, addr netip.Addr) (bool, error) {
 	return c.Host.Has(ctx, HostKey{Addr: addr})
 }
 
-// PullHost returns the cached host and deletes the entry; ok is false if there
-// was no fresh one.
-func (c *CachedRepo) PullHost(ctx context.Context, addr netip.Addr) (host struct {
+// PullCachedHost returns the cached host and deletes the entry; ok is false if
+// there was no fresh one.
+func (c *CachedRepo) PullCachedHost(ctx context.Context, addr netip.Addr) (host struct {
 	Name string
 	Seen time.Time
 }, ok bool, err error) {
@@ -584,38 +585,38 @@ func (c *CachedRepo) GetOrSetSettings(ctx context.Context, opts ...runtime.CallO
 	}, opts...)
 }
 
-// GetSettings returns the cached settings; ok is false if there is no fresh
-// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedRepo) GetSettings(ctx context.Context, opts ...runtime.CallOption) (settings map[string]string, ok bool, err error) {
+// GetCachedSettings returns the cached settings; ok is false if there is no
+// fresh entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedRepo) GetCachedSettings(ctx context.Context, opts ...runtime.CallOption) (settings map[string]string, ok bool, err error) {
 	return c.SettingsEntry.Get(ctx, SettingsKey{}, opts...)
 }
 
-// SetSettings caches settings, which may be nil, as the result of Settings().
-// See [runtime.Cache.Set].
-func (c *CachedRepo) SetSettings(ctx context.Context, settings map[string]string, opts ...runtime.CallOption) error {
+// SetCachedSettings caches settings, which may be nil, as the result of
+// Settings(). See [runtime.Cache.Set].
+func (c *CachedRepo) SetCachedSettings(ctx context.Context, settings map[string]string, opts ...runtime.CallOption) error {
 	return c.SettingsEntry.Set(ctx, SettingsKey{}, settings, opts...)
 }
 
-// DeleteSettings removes the cached settings, if any. See
+// DeleteCachedSettings removes the cached settings, if any. See
 // [runtime.Cache.Delete].
-func (c *CachedRepo) DeleteSettings(ctx context.Context) error {
+func (c *CachedRepo) DeleteCachedSettings(ctx context.Context) error {
 	return c.SettingsEntry.Delete(ctx, SettingsKey{})
 }
 
-// ExpireSettings makes the cached settings, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func (c *CachedRepo) ExpireSettings(ctx context.Context) error {
+// ExpireCachedSettings makes the cached settings, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedRepo) ExpireCachedSettings(ctx context.Context) error {
 	return c.SettingsEntry.Expire(ctx, SettingsKey{})
 }
 
-// HasSettings reports whether there is a fresh entry of Settings().
-func (c *CachedRepo) HasSettings(ctx context.Context) (bool, error) {
+// HasCachedSettings reports whether there is a fresh entry of Settings().
+func (c *CachedRepo) HasCachedSettings(ctx context.Context) (bool, error) {
 	return c.SettingsEntry.Has(ctx, SettingsKey{})
 }
 
-// PullSettings returns the cached settings and deletes the entry; ok is false
-// if there was no fresh one.
-func (c *CachedRepo) PullSettings(ctx context.Context) (settings map[string]string, ok bool, err error) {
+// PullCachedSettings returns the cached settings and deletes the entry; ok is
+// false if there was no fresh one.
+func (c *CachedRepo) PullCachedSettings(ctx context.Context) (settings map[string]string, ok bool, err error) {
 	return c.SettingsEntry.Pull(ctx, SettingsKey{})
 }
 
@@ -641,36 +642,36 @@ func (c *CachedRepo) GetOrSetBare(ctx context.Context, n int, opts ...runtime.Ca
 	}, opts...)
 }
 
-// GetBare returns the cached bare; ok is false if there is no fresh entry, nor,
-// with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedRepo) GetBare(ctx context.Context, n int, opts ...runtime.CallOption) (bare string, ok bool, err error) {
+// GetCachedBare returns the cached bare; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedRepo) GetCachedBare(ctx context.Context, n int, opts ...runtime.CallOption) (bare string, ok bool, err error) {
 	return c.BareText.Get(ctx, BareKey{N: n}, opts...)
 }
 
-// SetBare caches bare as the result of Bare(n). See [runtime.Cache.Set].
-func (c *CachedRepo) SetBare(ctx context.Context, n int, bare string, opts ...runtime.CallOption) error {
+// SetCachedBare caches bare as the result of Bare(n). See [runtime.Cache.Set].
+func (c *CachedRepo) SetCachedBare(ctx context.Context, n int, bare string, opts ...runtime.CallOption) error {
 	return c.BareText.Set(ctx, BareKey{N: n}, bare, opts...)
 }
 
-// DeleteBare removes the cached bare, if any. See [runtime.Cache.Delete].
-func (c *CachedRepo) DeleteBare(ctx context.Context, n int) error {
+// DeleteCachedBare removes the cached bare, if any. See [runtime.Cache.Delete].
+func (c *CachedRepo) DeleteCachedBare(ctx context.Context, n int) error {
 	return c.BareText.Delete(ctx, BareKey{N: n})
 }
 
-// ExpireBare makes the cached bare, if any, stale; the entry may still serve as
-// a grace value. See [runtime.Cache.Expire].
-func (c *CachedRepo) ExpireBare(ctx context.Context, n int) error {
+// ExpireCachedBare makes the cached bare, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedRepo) ExpireCachedBare(ctx context.Context, n int) error {
 	return c.BareText.Expire(ctx, BareKey{N: n})
 }
 
-// HasBare reports whether there is a fresh entry of Bare(n).
-func (c *CachedRepo) HasBare(ctx context.Context, n int) (bool, error) {
+// HasCachedBare reports whether there is a fresh entry of Bare(n).
+func (c *CachedRepo) HasCachedBare(ctx context.Context, n int) (bool, error) {
 	return c.BareText.Has(ctx, BareKey{N: n})
 }
 
-// PullBare returns the cached bare and deletes the entry; ok is false if there
-// was no fresh one.
-func (c *CachedRepo) PullBare(ctx context.Context, n int) (bare string, ok bool, err error) {
+// PullCachedBare returns the cached bare and deletes the entry; ok is false if
+// there was no fresh one.
+func (c *CachedRepo) PullCachedBare(ctx context.Context, n int) (bare string, ok bool, err error) {
 	return c.BareText.Pull(ctx, BareKey{N: n})
 }
 
@@ -693,38 +694,38 @@ func (c *CachedRepo) GetOrSetPromoted(ctx context.Context, id int64, opts ...run
 	}, opts...)
 }
 
-// GetPromoted returns the cached account; ok is false if there is no fresh
-// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedRepo) GetPromoted(ctx context.Context, id int64, opts ...runtime.CallOption) (account *Account, ok bool, err error) {
+// GetCachedPromoted returns the cached account; ok is false if there is no
+// fresh entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedRepo) GetCachedPromoted(ctx context.Context, id int64, opts ...runtime.CallOption) (account *Account, ok bool, err error) {
 	return c.Promoted.Get(ctx, PromotedKey{ID: id}, opts...)
 }
 
-// SetPromoted caches account, which may be nil, as the result of Promote(id).
-// See [runtime.Cache.Set].
-func (c *CachedRepo) SetPromoted(ctx context.Context, id int64, account *Account, opts ...runtime.CallOption) error {
+// SetCachedPromoted caches account, which may be nil, as the result of
+// Promote(id). See [runtime.Cache.Set].
+func (c *CachedRepo) SetCachedPromoted(ctx context.Context, id int64, account *Account, opts ...runtime.CallOption) error {
 	return c.Promoted.Set(ctx, PromotedKey{ID: id}, account, opts...)
 }
 
-// DeletePromoted removes the cached account, if any. See
+// DeleteCachedPromoted removes the cached account, if any. See
 // [runtime.Cache.Delete].
-func (c *CachedRepo) DeletePromoted(ctx context.Context, id int64) error {
+func (c *CachedRepo) DeleteCachedPromoted(ctx context.Context, id int64) error {
 	return c.Promoted.Delete(ctx, PromotedKey{ID: id})
 }
 
-// ExpirePromoted makes the cached account, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func (c *CachedRepo) ExpirePromoted(ctx context.Context, id int64) error {
+// ExpireCachedPromoted makes the cached account, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedRepo) ExpireCachedPromoted(ctx context.Context, id int64) error {
 	return c.Promoted.Expire(ctx, PromotedKey{ID: id})
 }
 
-// HasPromoted reports whether there is a fresh entry of Promote(id).
-func (c *CachedRepo) HasPromoted(ctx context.Context, id int64) (bool, error) {
+// HasCachedPromoted reports whether there is a fresh entry of Promote(id).
+func (c *CachedRepo) HasCachedPromoted(ctx context.Context, id int64) (bool, error) {
 	return c.Promoted.Has(ctx, PromotedKey{ID: id})
 }
 
-// PullPromoted returns the cached account and deletes the entry; ok is false if
-// there was no fresh one.
-func (c *CachedRepo) PullPromoted(ctx context.Context, id int64) (account *Account, ok bool, err error) {
+// PullCachedPromoted returns the cached account and deletes the entry; ok is
+// false if there was no fresh one.
+func (c *CachedRepo) PullCachedPromoted(ctx context.Context, id int64) (account *Account, ok bool, err error) {
 	return c.Promoted.Pull(ctx, PromotedKey{ID: id})
 }
 

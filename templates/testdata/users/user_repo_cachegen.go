@@ -124,37 +124,37 @@ func (c *CachedUserRepo) GetOrSetUser(ctx context.Context, id int64, opts ...run
 	}, opts...)
 }
 
-// GetUser returns the cached user; ok is false if there is no fresh entry, nor,
-// with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedUserRepo) GetUser(ctx context.Context, id int64, opts ...runtime.CallOption) (user *User, ok bool, err error) {
+// GetCachedUser returns the cached user; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedUserRepo) GetCachedUser(ctx context.Context, id int64, opts ...runtime.CallOption) (user *User, ok bool, err error) {
 	return c.User.Get(ctx, UserKey{ID: id}, opts...)
 }
 
-// SetUser caches user, which may be nil, as the result of FindUser(id). See
-// [runtime.Cache.Set].
-func (c *CachedUserRepo) SetUser(ctx context.Context, id int64, user *User, opts ...runtime.CallOption) error {
+// SetCachedUser caches user, which may be nil, as the result of FindUser(id).
+// See [runtime.Cache.Set].
+func (c *CachedUserRepo) SetCachedUser(ctx context.Context, id int64, user *User, opts ...runtime.CallOption) error {
 	return c.User.Set(ctx, UserKey{ID: id}, user, opts...)
 }
 
-// DeleteUser removes the cached user, if any. See [runtime.Cache.Delete].
-func (c *CachedUserRepo) DeleteUser(ctx context.Context, id int64) error {
+// DeleteCachedUser removes the cached user, if any. See [runtime.Cache.Delete].
+func (c *CachedUserRepo) DeleteCachedUser(ctx context.Context, id int64) error {
 	return c.User.Delete(ctx, UserKey{ID: id})
 }
 
-// ExpireUser makes the cached user, if any, stale; the entry may still serve as
-// a grace value. See [runtime.Cache.Expire].
-func (c *CachedUserRepo) ExpireUser(ctx context.Context, id int64) error {
+// ExpireCachedUser makes the cached user, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedUserRepo) ExpireCachedUser(ctx context.Context, id int64) error {
 	return c.User.Expire(ctx, UserKey{ID: id})
 }
 
-// HasUser reports whether there is a fresh entry of FindUser(id).
-func (c *CachedUserRepo) HasUser(ctx context.Context, id int64) (bool, error) {
+// HasCachedUser reports whether there is a fresh entry of FindUser(id).
+func (c *CachedUserRepo) HasCachedUser(ctx context.Context, id int64) (bool, error) {
 	return c.User.Has(ctx, UserKey{ID: id})
 }
 
-// PullUser returns the cached user and deletes the entry; ok is false if there
-// was no fresh one.
-func (c *CachedUserRepo) PullUser(ctx context.Context, id int64) (user *User, ok bool, err error) {
+// PullCachedUser returns the cached user and deletes the entry; ok is false if
+// there was no fresh one.
+func (c *CachedUserRepo) PullCachedUser(ctx context.Context, id int64) (user *User, ok bool, err error) {
 	return c.User.Pull(ctx, UserKey{ID: id})
 }
 
@@ -257,37 +257,38 @@ func GetOrSetConfig(ctx context.Context, name string, opts ...runtime.CallOption
 	}, opts...)
 }
 
-// GetConfig returns the cached config; ok is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func GetConfig(ctx context.Context, name string, opts ...runtime.CallOption) (config Config, ok bool, err error) {
+// GetCachedConfig returns the cached config; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedConfig(ctx context.Context, name string, opts ...runtime.CallOption) (config Config, ok bool, err error) {
 	return configCache.Get(ctx, ConfigKey{Name: name}, opts...)
 }
 
-// SetConfig caches config as the result of LoadConfig(name). See
+// SetCachedConfig caches config as the result of LoadConfig(name). See
 // [runtime.Cache.Set].
-func SetConfig(ctx context.Context, name string, config Config, opts ...runtime.CallOption) error {
+func SetCachedConfig(ctx context.Context, name string, config Config, opts ...runtime.CallOption) error {
 	return configCache.Set(ctx, ConfigKey{Name: name}, config, opts...)
 }
 
-// DeleteConfig removes the cached config, if any. See [runtime.Cache.Delete].
-func DeleteConfig(ctx context.Context, name string) error {
+// DeleteCachedConfig removes the cached config, if any. See
+// [runtime.Cache.Delete].
+func DeleteCachedConfig(ctx context.Context, name string) error {
 	return configCache.Delete(ctx, ConfigKey{Name: name})
 }
 
-// ExpireConfig makes the cached config, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func ExpireConfig(ctx context.Context, name string) error {
+// ExpireCachedConfig makes the cached config, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedConfig(ctx context.Context, name string) error {
 	return configCache.Expire(ctx, ConfigKey{Name: name})
 }
 
-// HasConfig reports whether there is a fresh entry of LoadConfig(name).
-func HasConfig(ctx context.Context, name string) (bool, error) {
+// HasCachedConfig reports whether there is a fresh entry of LoadConfig(name).
+func HasCachedConfig(ctx context.Context, name string) (bool, error) {
 	return configCache.Has(ctx, ConfigKey{Name: name})
 }
 
-// PullConfig returns the cached config and deletes the entry; ok is false if
-// there was no fresh one.
-func PullConfig(ctx context.Context, name string) (config Config, ok bool, err error) {
+// PullCachedConfig returns the cached config and deletes the entry; ok is false
+// if there was no fresh one.
+func PullCachedConfig(ctx context.Context, name string) (config Config, ok bool, err error) {
 	return configCache.Pull(ctx, ConfigKey{Name: name})
 }
 

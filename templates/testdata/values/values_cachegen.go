@@ -138,37 +138,37 @@ func (c *CachedRates) GetOrSetRate(ctx context.Context, currency string, opts ..
 	}, opts...)
 }
 
-// GetRate returns the cached rate; ok is false if there is no fresh entry, nor,
-// with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedRates) GetRate(ctx context.Context, currency string, opts ...runtime.CallOption) (rate Rate, ok bool, err error) {
+// GetCachedRate returns the cached rate; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedRates) GetCachedRate(ctx context.Context, currency string, opts ...runtime.CallOption) (rate Rate, ok bool, err error) {
 	return c.Rate.Get(ctx, RateKey{Currency: currency}, opts...)
 }
 
-// SetRate caches rate as the result of FindRate(currency). See
+// SetCachedRate caches rate as the result of FindRate(currency). See
 // [runtime.Cache.Set].
-func (c *CachedRates) SetRate(ctx context.Context, currency string, rate Rate, opts ...runtime.CallOption) error {
+func (c *CachedRates) SetCachedRate(ctx context.Context, currency string, rate Rate, opts ...runtime.CallOption) error {
 	return c.Rate.Set(ctx, RateKey{Currency: currency}, rate, opts...)
 }
 
-// DeleteRate removes the cached rate, if any. See [runtime.Cache.Delete].
-func (c *CachedRates) DeleteRate(ctx context.Context, currency string) error {
+// DeleteCachedRate removes the cached rate, if any. See [runtime.Cache.Delete].
+func (c *CachedRates) DeleteCachedRate(ctx context.Context, currency string) error {
 	return c.Rate.Delete(ctx, RateKey{Currency: currency})
 }
 
-// ExpireRate makes the cached rate, if any, stale; the entry may still serve as
-// a grace value. See [runtime.Cache.Expire].
-func (c *CachedRates) ExpireRate(ctx context.Context, currency string) error {
+// ExpireCachedRate makes the cached rate, if any, stale; the entry may still
+// serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedRates) ExpireCachedRate(ctx context.Context, currency string) error {
 	return c.Rate.Expire(ctx, RateKey{Currency: currency})
 }
 
-// HasRate reports whether there is a fresh entry of FindRate(currency).
-func (c *CachedRates) HasRate(ctx context.Context, currency string) (bool, error) {
+// HasCachedRate reports whether there is a fresh entry of FindRate(currency).
+func (c *CachedRates) HasCachedRate(ctx context.Context, currency string) (bool, error) {
 	return c.Rate.Has(ctx, RateKey{Currency: currency})
 }
 
-// PullRate returns the cached rate and deletes the entry; ok is false if there
-// was no fresh one.
-func (c *CachedRates) PullRate(ctx context.Context, currency string) (rate Rate, ok bool, err error) {
+// PullCachedRate returns the cached rate and deletes the entry; ok is false if
+// there was no fresh one.
+func (c *CachedRates) PullCachedRate(ctx context.Context, currency string) (rate Rate, ok bool, err error) {
 	return c.Rate.Pull(ctx, RateKey{Currency: currency})
 }
 
@@ -347,38 +347,38 @@ func GetOrSetCountDays(ctx context.Context, opts ...runtime.CallOption) (int, er
 	}, opts...)
 }
 
-// GetCountDays returns the cached number of days; ok is false if there is no
-// fresh entry, nor, with [runtime.AllowStale], a stale one. It never loads.
-func GetCountDays(ctx context.Context, opts ...runtime.CallOption) (days int, ok bool, err error) {
+// GetCachedCountDays returns the cached number of days; ok is false if there is
+// no fresh entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func GetCachedCountDays(ctx context.Context, opts ...runtime.CallOption) (days int, ok bool, err error) {
 	return countDaysCache.Get(ctx, CountDaysKey{}, opts...)
 }
 
-// SetCountDays caches days as the result of CountDays(). See
+// SetCachedCountDays caches days as the result of CountDays(). See
 // [runtime.Cache.Set].
-func SetCountDays(ctx context.Context, days int, opts ...runtime.CallOption) error {
+func SetCachedCountDays(ctx context.Context, days int, opts ...runtime.CallOption) error {
 	return countDaysCache.Set(ctx, CountDaysKey{}, days, opts...)
 }
 
-// DeleteCountDays removes the cached number of days, if any. See
+// DeleteCachedCountDays removes the cached number of days, if any. See
 // [runtime.Cache.Delete].
-func DeleteCountDays(ctx context.Context) error {
+func DeleteCachedCountDays(ctx context.Context) error {
 	return countDaysCache.Delete(ctx, CountDaysKey{})
 }
 
-// ExpireCountDays makes the cached number of days, if any, stale; the entry may
-// still serve as a grace value. See [runtime.Cache.Expire].
-func ExpireCountDays(ctx context.Context) error {
+// ExpireCachedCountDays makes the cached number of days, if any, stale; the
+// entry may still serve as a grace value. See [runtime.Cache.Expire].
+func ExpireCachedCountDays(ctx context.Context) error {
 	return countDaysCache.Expire(ctx, CountDaysKey{})
 }
 
-// HasCountDays reports whether there is a fresh entry of CountDays().
-func HasCountDays(ctx context.Context) (bool, error) {
+// HasCachedCountDays reports whether there is a fresh entry of CountDays().
+func HasCachedCountDays(ctx context.Context) (bool, error) {
 	return countDaysCache.Has(ctx, CountDaysKey{})
 }
 
-// PullCountDays returns the cached number of days and deletes the entry; ok is
-// false if there was no fresh one.
-func PullCountDays(ctx context.Context) (days int, ok bool, err error) {
+// PullCachedCountDays returns the cached number of days and deletes the entry;
+// ok is false if there was no fresh one.
+func PullCachedCountDays(ctx context.Context) (days int, ok bool, err error) {
 	return countDaysCache.Pull(ctx, CountDaysKey{})
 }
 

@@ -2,7 +2,6 @@ package check
 
 import (
 	"go/token"
-	"go/types"
 	"slices"
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
@@ -12,35 +11,58 @@ import (
 
 // freeName suggests an entity for a cache whose own is in use: one for which every generated name is
 // free. No name is suggested twice, so that all hints of a run can be followed.
-func (p namer) freeName(c *facts.Cache) (free string) {
-	defer func() { p.Names.Offer(free) }()
-	name := c.Entity()
-	taken := func(name string) bool {
-		names := []string{name + "Key", naming.SameCase("Parse"+naming.Upper(name), name) + "Key", c.Variable(name)}
+func (p namer) freeName(c *facts.Cache) string {
+	entity := c.Entity()
+	return p.free([]string{entity + "Entry", entity + "Item"}, func(name string) bool {
+		of := func(prefix string) string { return naming.SameCase(prefix+naming.Upper(name), name) }
+		names := []string{name + "Key", of("Parse") + "Key", c.Variable(name), c.Variable(name) + "s", handleName(name)}
 		var members []string
 		for _, h := range c.Helpers() {
-			members = append(members, naming.SameCase(h.Prefix+naming.Upper(name), name))
+			members = append(members, of(h.Prefix))
 		}
 		if c.Recv == nil {
 			names = append(names, members...)
-		} else if slices.ContainsFunc(append(members, name), func(m string) bool { return p.member(c.Recv, m) != "" }) {
+		}
+		if slices.ContainsFunc(names, p.Names.Has) {
 			return true
 		}
-		return p.Names.Offered(name) || slices.ContainsFunc(names, p.Names.Has) ||
-			slices.ContainsFunc(p.Caches, func(other *facts.Cache) bool { return naming.Lower(other.Entity()) == naming.Lower(name) })
+		for _, w := range p.Wrappers {
+			wanted := []string{foreignName(name)}
+			switch {
+			case w == c.Recv:
+				wanted = append(members, c.Field(name))
+			case p.Promotes(w, c.Function):
+				wanted = append(wanted, of(facts.GetOrSet))
+			}
+			if slices.ContainsFunc(wanted, func(m string) bool { return p.isMember(w, m) }) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// free returns the first of names, or of the last with a number, that is no entity and no batch
+// loader's, that no other hint has named, and that is not taken.
+func (p namer) free(names []string, taken func(string) bool) (free string) {
+	defer func() { p.Names.Offer(free) }()
+	all := func(name string) bool {
+		same := func(other string) bool { return naming.Lower(other) == naming.Lower(name) }
+		return p.Names.Offered(name) || taken(name) ||
+			slices.ContainsFunc(p.Caches, func(c *facts.Cache) bool { return same(c.Entity()) }) ||
+			slices.ContainsFunc(p.Batches, func(b *facts.Batch) bool { return same(b.Entity()) })
 	}
-	for _, suffix := range []string{"Entry", "Item"} {
-		if !taken(name + suffix) {
-			return name + suffix
+	for _, name := range names {
+		if !all(name) {
+			return name
 		}
 	}
-	return naming.Unused(name+"Entry", "", taken)
+	return naming.Unused(names[len(names)-1], "", all)
 }
 
 // nameEntity finds the entity of a cache, and the package-level names that come from it.
 func (p namer) nameEntity(c *facts.Cache, entities map[string]*facts.Cache) {
-	if arg, ok := c.Directive.Option("name"); ok && !facts.IsName(arg.Value) {
-		p.addf(arg.ValuePos, diag.Name, "%q is not a Go name", arg.Value).Hintf("write a name of letters and digits, such as name=User")
+	if arg, ok := c.Directive.Option("name"); ok && !p.isName(arg) {
 		return
 	}
 	name := c.Entity()
@@ -74,20 +96,12 @@ func (p namer) nameEntity(c *facts.Cache, entities map[string]*facts.Cache) {
 // nameFunctions names the package-level helpers of a plain function.
 func (p namer) nameFunctions(c *facts.Cache) {
 	for _, h := range c.Helpers() {
-		var taken naming.Holder
-		for _, prefix := range []string{h.Prefix, h.Prefix + "Cached"} {
-			name := naming.SameCase(prefix+naming.Upper(c.Names.Entity), c.Name())
-			var ok bool
-			if taken, ok = p.take(name, c.Directive.Pos, c.Label()); ok {
-				*h.Name = name
-				break
-			}
-		}
-		if *h.Name == "" {
-			name := naming.SameCase(h.Prefix+"Cached"+naming.Upper(c.Names.Entity), c.Name())
+		name := naming.SameCase(h.Prefix+naming.Upper(c.Names.Entity), c.Name())
+		if taken, ok := p.take(name, c.Directive.Pos, c.Label()); !ok {
 			p.clash(c.NamePos(), c.Label(), name, taken).Hintf("choose another name, such as name=%s", p.freeName(c))
 			return
 		}
+		*h.Name = name
 	}
 }
 
@@ -99,60 +113,23 @@ func (p namer) nameMethods(c *facts.Cache) {
 		return
 	}
 	who := c.Label()
-	field := c.Names.Entity
+	field := c.Field(c.Names.Entity)
 	if token.IsKeyword(field) {
 		p.addf(c.NamePos(), diag.Name, "cannot generate the field %s of %s for %s: it is a Go keyword", field, w.Names.Type, who).
 			Hintf("choose another name, such as name=%s", p.freeName(c))
 		return
 	}
-	owner := p.member(w, field)
-	if owner != "" { // often it is the method itself
-		field += "Cache"
-	}
-	if owner != "" && p.member(w, field) != "" {
-		p.addf(c.NamePos(), diag.Name, "cannot generate the field %s of %s for %s: that is already %s", c.Names.Entity, w.Names.Type, who, owner).
-			Hintf("choose another name, such as name=%s", p.freeName(c))
+	if h, ok := p.takeMember(w, field, c.Directive.Pos, "the cache of "+who); !ok {
+		p.memberClash(c.NamePos(), "field", w, who, h, field).Hintf("choose another name, such as name=%s", p.freeName(c))
 		return
 	}
 	c.Names.Field = field
-	w.Names.Members[field] = "the cache of " + who
-	for _, h := range c.Helpers() {
-		var owner string
-		for _, prefix := range []string{h.Prefix, h.Prefix + "Cached"} {
-			name := naming.SameCase(prefix+naming.Upper(c.Names.Entity), c.Name())
-			if owner = p.member(w, name); owner == "" {
-				w.Names.Members[name] = "a method of the cache of " + who
-				*h.Name = name
-				break
-			}
-		}
-		if *h.Name == "" {
-			name := naming.SameCase(h.Prefix+"Cached"+naming.Upper(c.Names.Entity), c.Name())
-			p.addf(c.NamePos(), diag.Name, "cannot generate the method %s of %s for %s: that is already %s", name, w.Names.Type, who, owner).
-				Hintf("choose another name, such as name=%s", p.freeName(c))
+	for _, helper := range c.Helpers() {
+		name := naming.SameCase(helper.Prefix+naming.Upper(c.Names.Entity), c.Name())
+		if h, ok := p.takeMember(w, name, c.Directive.Pos, "a method of the cache of "+who); !ok {
+			p.memberClash(c.NamePos(), "method", w, who, h, name).Hintf("choose another name, such as name=%s", p.freeName(c))
 			return
 		}
+		*helper.Name = name
 	}
-}
-
-// member says what has a name among the wrapper's fields and methods, including those that it has
-// from the wrapped type. It is empty if the name is free.
-func (p namer) member(w *facts.Wrapper, name string) string {
-	if name == w.Object.Name() {
-		return "the embedded " + name
-	}
-	if what := w.Names.Members[name]; what != "" {
-		return what
-	}
-	obj, index, _ := types.LookupFieldOrMethod(types.NewPointer(w.Object.Type()), true, p.Types, name)
-	switch obj.(type) {
-	case *types.Func:
-		return "a method of " + w.Object.Name()
-	case *types.Var:
-		return "a field of " + w.Object.Name()
-	}
-	if index != nil {
-		return "the name of several fields or methods of " + w.Object.Name()
-	}
-	return ""
 }

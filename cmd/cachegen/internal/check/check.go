@@ -9,7 +9,7 @@
 package check
 
 import (
-	"runtime"
+	goruntime "runtime"
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
@@ -55,7 +55,7 @@ func (r *run) check(loaded []*load.Package, list *diag.List) []*facts.Package {
 		passes[i], r.all = p, append(r.all, p.Package)
 	}
 	var separate errgroup.Group
-	separate.SetLimit(runtime.GOMAXPROCS(0))
+	separate.SetLimit(goruntime.GOMAXPROCS(0))
 	if r.audit != nil {
 		separate.SetLimit(1)
 	}

@@ -45,7 +45,7 @@ func (p keyRule) readKey(c *facts.Cache) {
 		}
 	}
 	if !c.Broken {
-		nameFields(c)
+		p.nameFields(c)
 	}
 }
 
@@ -102,26 +102,32 @@ func (p keyRule) keySegment(c *facts.Cache, s key.Segment) {
 	c.Shapes = append(c.Shapes, shape)
 }
 
-// nameFields names the key's fields: {id} is ID, {filter.Team} FilterTeam and
-// {recv.tenant} Tenant, or RecvTenant where that is taken.
-func nameFields(c *facts.Cache) {
-	names := map[string]bool{"String": true, "AppendText": true} // the key's methods
-	taken := func(name string) bool { return names[name] }
-	for _, receivers := range []bool{false, true} { // parameters choose first
-		for _, f := range c.Fields {
-			if (f.Root == facts.Receiver) != receivers {
-				continue
-			}
-			f.Name = fieldName(f)
-			if receivers && taken(f.Name) {
-				f.Name = "Recv" + f.Name
-			}
-			f.Name = naming.Unused(f.Name, "Field", taken)
-			names[f.Name] = true
+// nameFields names the key's fields: {id} is ID, {filter.Team} FilterTeam and {recv.tenant} Tenant.
+func (p keyRule) nameFields(c *facts.Cache) {
+	placeholders := c.Pattern.Placeholders()
+	names := map[string]int{}
+	for i, f := range c.Fields {
+		f.Name = fieldName(f)
+		first, taken := names[f.Name]
+		if !taken {
+			names[f.Name] = i
+			continue
 		}
+		if f.Root == facts.Receiver {
+			i, first = first, i // the parameter can be renamed
+		}
+		d := p.addf(c.KeyArg.TextPos()+token.Pos(placeholders[i].Offset), diag.Key,
+			"{%s} and {%s} would both be the field %s of the key", placeholders[i], placeholders[first], f.Name)
+		if c.Fields[i].Root == facts.Parameter {
+			d.Hintf("rename the parameter %s", placeholders[i].Path[0].Text)
+		} else {
+			d.Hintf("rename one of the two fields of the receiver")
+		}
+		c.Broken = true
 	}
 }
 
+// fieldName is what the key's field for a placeholder is called.
 func fieldName(f *facts.Field) string {
 	var b strings.Builder
 	if f.Root == facts.Parameter {
@@ -130,5 +136,10 @@ func fieldName(f *facts.Field) string {
 	for _, name := range f.Path {
 		b.WriteString(naming.Upper(name))
 	}
-	return b.String()
+	switch name := b.String(); name {
+	case "String", "AppendText": // the key's methods
+		return name + "Field"
+	default:
+		return name
+	}
 }

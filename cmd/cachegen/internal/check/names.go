@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/directive"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/naming"
@@ -94,10 +95,10 @@ func (p namer) nameWrapper(w *facts.Wrapper) {
 			name, at = args[0].Text, args[0].Pos
 		}
 	}
-	w.Names = facts.WrapperNames{Type: name, Constructor: naming.SameCase("New"+naming.Upper(name), name), Members: map[string]string{}}
+	w.Names = facts.WrapperNames{Type: name, Constructor: naming.SameCase("New"+naming.Upper(name), name), Members: map[string]naming.Holder{}}
 	w.Own = p.methodsOf(name)
-	for method := range w.Own {
-		w.Names.Members[method] = "declared by the package"
+	for method, pos := range w.Own {
+		w.Names.Members[method] = naming.Holder{What: "declared by the package", Pos: pos}
 	}
 	for _, name := range []string{w.Names.Type, w.Names.Constructor} {
 		if h, ok := p.take(name, at, who); !ok {
@@ -124,24 +125,46 @@ func (p namer) nameWriter(w *facts.Writer) {
 // nameBatch names what is generated for a batch loader: for FindUsers GetOrSetUsers. A
 // method also keeps its name.
 func (p namer) nameBatch(b *facts.Batch) {
-	at := b.Directive.Pos
+	if arg, ok := b.Directive.Option("name"); ok && !p.isName(arg) {
+		return
+	}
 	if b.Recv != nil && !p.mayReplace(b.Recv, b.Function) {
 		return
 	}
-	for _, prefix := range []string{"GetOrSet", "GetOrSetCached", "GetOrSetMany"} {
-		name := naming.SameCase(prefix+naming.Upper(naming.Entity(b.Name())), b.Name())
-		if b.Recv == nil {
-			if _, ok := p.take(name, at, b.Label()); ok {
-				b.GetOrSet = name
-				return
-			}
-		} else if p.member(b.Recv, name) == "" {
-			b.Recv.Names.Members[name] = "a method of the batch loader " + b.Label()
-			b.GetOrSet = name
+	name, at := naming.SameCase(facts.GetOrSet+naming.Upper(b.Entity()), b.Name()), b.NamePos()
+	if b.Recv == nil {
+		if h, ok := p.take(name, b.Directive.Pos, b.Label()); !ok {
+			p.clash(at, b.Label(), name, h).Hintf("choose another name, such as name=%s", p.freeBatchName(b))
 			return
 		}
+	} else if h, ok := p.takeMember(b.Recv, name, b.Directive.Pos, "a method of the batch loader "+b.Label()); !ok {
+		p.memberClash(at, "method", b.Recv, b.Label(), h, name).Hintf("choose another name, such as name=%s", p.freeBatchName(b))
+		return
 	}
-	p.addf(at, diag.Name, "cannot generate a function like GetOrSet%s for %s: all such names are in use", naming.Upper(naming.Entity(b.Name())), b.Label()).Hintf("rename it")
+	b.GetOrSet = name
+}
+
+// freeBatchName suggests a name for a batch loader for which that of the generated function is free.
+func (p namer) freeBatchName(b *facts.Batch) string {
+	many := naming.SameCase("Many"+naming.Upper(b.Entity()), b.Name())
+	return p.free([]string{many}, func(name string) bool {
+		name = naming.SameCase(facts.GetOrSet+naming.Upper(name), name)
+		if b.Recv == nil {
+			return p.Names.Has(name)
+		}
+		return slices.ContainsFunc(p.Wrappers, func(w *facts.Wrapper) bool {
+			return (w == b.Recv || w == b.Home() || p.Promotes(w, b.Function)) && p.isMember(w, name)
+		})
+	})
+}
+
+// isName reports whether the value of name= can name what is generated, and if not says so.
+func (p namer) isName(arg directive.Arg) bool {
+	if facts.IsName(arg.Value) {
+		return true
+	}
+	p.addf(arg.ValuePos, diag.Name, "%q is not a Go name", arg.Value).Hintf("write a name of letters and digits, such as name=User")
+	return false
 }
 
 // methodsOf returns the methods that the sources declare for a type of that name, and where. For a

@@ -3,7 +3,6 @@ package check
 import (
 	"slices"
 
-	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/naming"
 )
@@ -87,19 +86,12 @@ func (p promoter) promoteCache(w *facts.Wrapper, c *facts.Cache) *facts.Cache {
 	}
 	p.mayReplace(w, clone.Function)
 	n := c.Names
-	clone.Names = facts.CacheNames{Entity: n.Entity, Variable: n.Variable, KeyType: n.KeyType, ParseKey: n.ParseKey, Field: p.foreign(w, c)}
-	for _, prefix := range []string{"GetOrSet", "GetOrSetCached"} {
-		name := naming.SameCase(prefix+naming.Upper(n.Entity), c.Name())
-		if p.member(w, name) == "" {
-			w.Names.Members[name] = "a method of the cache of " + c.Label()
-			clone.Names.GetOrSet = name
-			break
-		}
+	clone.Names = facts.CacheNames{Entity: n.Entity, Variable: n.Variable, KeyType: n.KeyType, ParseKey: n.ParseKey, Field: p.foreign(w, c, c.File, c.Directive.Pos)}
+	name := naming.SameCase(facts.GetOrSet+naming.Upper(n.Entity), c.Name())
+	if h, ok := p.takeMember(w, name, c.Directive.Pos, "a method of the cache of "+c.Label()); !ok {
+		p.memberClash(c.NamePos(), "method", w, c.Label(), h, name).Hintf("choose another name, such as name=%s", p.freeName(c))
 	}
-	if clone.Names.GetOrSet == "" {
-		p.addf(c.NamePos(), diag.Name, "%s is promoted to %s, and no name is free in its wrapper for the generated method", c.Label(), w.Object.Name()).
-			Hintf("choose another name, such as name=%s", p.freeName(c))
-	}
+	clone.Names.GetOrSet = name
 	w.Promoted = append(w.Promoted, &clone)
 	return &clone
 }

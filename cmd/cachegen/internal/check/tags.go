@@ -186,19 +186,11 @@ func (p tagRule) shape(t *facts.Tag, use *facts.TagUse) *facts.Tag {
 	return t
 }
 
-// nameTags names the constructors: by the tag's first literal where that is enough
-// to distinguish them, or else by all of its literals.
+// nameTags names the constructors. A name is made of the tag alone: another tag does not change it.
 func (p tagRule) nameTags() {
-	short := map[string]int{}
-	for _, t := range p.Tags {
-		short[constructorName(t, true)]++
-	}
 	taken := map[string]*facts.Tag{}
 	for _, t := range p.Tags {
-		name := constructorName(t, true)
-		if short[name] > 1 {
-			name = constructorName(t, false)
-		}
+		name := constructorName(t)
 		use := t.Uses[0]
 		if other := taken[name]; other != nil {
 			d := p.addf(use.Pos, diag.Tag, "tags %s and %s would have one constructor, %s", t.Pattern.Text, other.Pattern.Text, name)
@@ -223,15 +215,11 @@ func (p tagRule) nameTags() {
 	}
 }
 
-// constructorName is a constructor's name made of t's first literal, or of all.
-func constructorName(t *facts.Tag, onlyFirst bool) string {
+// constructorName is a constructor's name, made of the literals of t, or else of its placeholders.
+func constructorName(t *facts.Tag) string {
 	var name string
 	for _, s := range t.Segments {
-		for _, literal := range []string{s.Before, s.After} {
-			if !onlyFirst || name == "" {
-				name += naming.Camel(literal)
-			}
-		}
+		name += naming.Camel(s.Before) + naming.Camel(s.After)
 	}
 	if name == "" {
 		for _, value := range t.Pattern.Placeholders() {

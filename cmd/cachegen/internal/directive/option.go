@@ -26,7 +26,7 @@ type option struct {
 var reads = []string{GetOrSet, Wrap}
 
 var options = map[string]option{
-	"name":         {verbs: []string{GetOrSet}},
+	"name":         {verbs: []string{GetOrSet, Batch}},
 	"ttl":          {verbs: reads, duration: true, forever: true},
 	"l1ttl":        {verbs: reads, duration: true},
 	"jitter":       {verbs: reads, duration: true, percent: true},

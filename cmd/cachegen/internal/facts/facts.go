@@ -181,7 +181,7 @@ type Wrapper struct {
 // WrapperNames are the names of a wrapper, and the names of its members.
 type WrapperNames struct {
 	Type, Constructor string
-	Members           map[string]string // to what has them
+	Members           map[string]naming.Holder // of generated ones, and of methods that the sources declare
 }
 
 // A ForeignCache is a cache of another type that a wrapper holds a handle to.

@@ -5,6 +5,7 @@ import (
 	"go/types"
 	"strings"
 
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/directive"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/gotype"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/naming"
 )
@@ -75,16 +76,41 @@ func (c *Cache) Variable(name string) string {
 	return naming.Lower(name) + "Cache"
 }
 
-// NamePos is where a cache got its name.
-func (c *Cache) NamePos() token.Pos {
-	if arg, ok := c.Directive.Option("name"); ok {
-		return arg.Pos
+// Field is the wrapper's field with the cache of a method, if its entity is called name. Where the method
+// or its type has that name, it is followed by Cache, because the wrapper has those two as well.
+func (c *Cache) Field(name string) string {
+	if name == c.Name() || name == c.Recv.Object.Name() {
+		return name + "Cache"
 	}
-	return c.Directive.Pos
+	return name
 }
 
-// A Helper is a generated function for an entity: where its name goes, and the verb that the name
-// begins with.
+// NamePos is where a cache got its name.
+func (c *Cache) NamePos() token.Pos { return namePos(c.Directive) }
+
+// Entity is what the name of the function that is generated for b ends with.
+func (b *Batch) Entity() string {
+	if arg, ok := b.Directive.Option("name"); ok && IsName(arg.Value) {
+		return naming.SameCase(arg.Value, b.Name())
+	}
+	return naming.Entity(b.Name())
+}
+
+// NamePos is where a batch loader got its name.
+func (b *Batch) NamePos() token.Pos { return namePos(b.Directive) }
+
+func namePos(d *directive.Directive) token.Pos {
+	if arg, ok := d.Option("name"); ok {
+		return arg.Pos
+	}
+	return d.Pos
+}
+
+// GetOrSet is what the names of functions that read through the cache begin with.
+const GetOrSet = "GetOrSet"
+
+// A Helper is a generated function for an entity: where its name goes, and what the name begins with.
+// What touches the cache alone says so, and is called the same whatever else there is.
 type Helper struct {
 	Name   *string
 	Prefix string
@@ -94,7 +120,7 @@ type Helper struct {
 func (c *Cache) Helpers() []Helper {
 	n := &c.Names
 	return []Helper{
-		{&n.GetOrSet, "GetOrSet"}, {&n.Get, "Get"}, {&n.Set, "Set"}, {&n.Delete, "Delete"},
-		{&n.Expire, "Expire"}, {&n.Has, "Has"}, {&n.Pull, "Pull"},
+		{&n.GetOrSet, GetOrSet}, {&n.Get, "GetCached"}, {&n.Set, "SetCached"}, {&n.Delete, "DeleteCached"},
+		{&n.Expire, "ExpireCached"}, {&n.Has, "HasCached"}, {&n.Pull, "PullCached"},
 	}
 }

@@ -29,6 +29,27 @@ func (p *Package) Imported(file *load.File, name string) *types.Package {
 	return nil
 }
 
+// ImportName is the name by which a source file imports another package, or else by which another file
+// of p does: what [Package.Imported] finds it by.
+func (p *Package) ImportName(file *load.File, other *Package) string {
+	for _, f := range append([]*load.File{file}, p.Files...) {
+		for _, spec := range f.AST.Imports {
+			obj := p.Info.PkgNameOf(spec)
+			if obj == nil || obj.Imported().Path() != other.Path {
+				continue
+			}
+			switch name := obj.Name(); name {
+			case ".":
+			case "_":
+				return other.Name
+			default:
+				return name
+			}
+		}
+	}
+	return other.Name
+}
+
 // DotImported is what a source file means by a name that it imports with a dot.
 func (p *Package) DotImported(file *load.File, name string) types.Object {
 	if !token.IsExported(name) {

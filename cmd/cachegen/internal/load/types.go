@@ -9,7 +9,7 @@ import (
 	"go/token"
 	"go/types"
 	"os"
-	"runtime"
+	goruntime "runtime"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -41,7 +41,7 @@ type typed struct {
 func typeCheck(ctx context.Context, fset *token.FileSet, parse func(*token.FileSet, string, []byte) (*ast.File, error), roots []*packages.Package) ([]*packages.Package, error) {
 	t := &typeLoader{
 		ctx: ctx, fset: fset, parse: parse, sizes: types.SizesFor("gc", build.Default.GOARCH),
-		limit:   make(chan struct{}, runtime.GOMAXPROCS(0)),
+		limit:   make(chan struct{}, goruntime.GOMAXPROCS(0)),
 		sources: map[*packages.Package]*typed{}, exported: map[string]*types.Package{},
 	}
 	isRoot := map[*packages.Package]bool{}

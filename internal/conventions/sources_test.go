@@ -1,0 +1,74 @@
+package conventions
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const (
+	root   = "../.."
+	module = "github.com/cachegen/cachegen"
+)
+
+// A source is a file of the repository in Go.
+type source struct {
+	name string // relative to the root, with slashes
+	*ast.File
+}
+
+// dir returns the directory of the file, relative to the root.
+func (s source) dir() string {
+	dir, _, _ := cutLast(s.name, "/")
+	return dir
+}
+
+func cutLast(s, separator string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, separator); i >= 0 {
+		return s[:i], s[i+len(separator):], true
+	}
+	return "", s, false
+}
+
+// sources returns the files of all modules, without the inputs of tests, which may be wrong on
+// purpose.
+func sources(t *testing.T) (files []source, positions *token.FileSet) {
+	t.Helper()
+	positions = token.NewFileSet()
+	for _, name := range names(t, ".go") {
+		file, err := parser.ParseFile(positions, filepath.Join(root, name), nil, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, source{name, file})
+	}
+	if len(files) < 300 {
+		t.Fatalf("only %d files were found", len(files))
+	}
+	return files, positions
+}
+
+// names returns the files of the repository with an ending.
+func names(t *testing.T, ending string) (names []string) {
+	t.Helper()
+	err := fs.WalkDir(os.DirFS(root), ".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "testdata" || len(d.Name()) > 1 && d.Name()[0] == '.'):
+			return fs.SkipDir
+		case !d.IsDir() && strings.HasSuffix(name, ending):
+			names = append(names, name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
