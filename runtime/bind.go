@@ -94,9 +94,8 @@ func (s *Store) bind(t *registry.Transaction, c untyped.Opening, namespace []str
 
 // partial returns the cause of a [PartialError].
 func partial(err error) (cause error, ok bool) {
-	p, ok := errors.AsType[*PartialError](err)
-	if ok {
-		cause = p.Err
+	if p, ok := errors.AsType[*PartialError](err); ok {
+		return p.Err, true
 	}
-	return cause, ok
+	return nil, false
 }

@@ -68,7 +68,7 @@ var rooms = []struct {
 	{"store", "background bus emit guard invalidate load lookup memory outbox owner pending prune random remote runtime/event stamp"},
 	{"untyped", "emit entry keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
 	{"typed", "untyped"},
-	{"runtime", "background keytext load policy registry remote runtime/event runtime/wire store typed untyped"},
+	{"runtime", "background entry keytext load policy registry remote runtime/event runtime/wire store typed untyped"},
 	{"runtime/gen", "keytext load runtime runtime/wire untyped"},
 
 	// For tests alone: no package above imports them.
