@@ -17,10 +17,10 @@ type option struct {
 	flag     bool // a bare word
 	repeats  bool
 	duration bool
-	forever  bool   // the duration may be forever
-	percent  bool   // the duration may be a percentage of the ttl
-	count    bool   // a number, 1 or more
-	word     string // the only value that it can have
+	forever  bool     // the duration may be forever
+	percent  bool     // the duration may be a percentage of the ttl
+	count    bool     // a number, 1 or more
+	words    []string // what the value may be, if only some words
 }
 
 var reads = []string{GetOrSet, Wrap}
@@ -42,12 +42,20 @@ var options = map[string]option{
 	"store":        {verbs: reads},
 	"namespace":    {verbs: reads},
 	"shared":       {verbs: reads, flag: true},
-	"instances":    {verbs: reads, word: "shared"},
+	"instances":    {verbs: reads, words: []string{"shared"}},
 	"ignore":       {verbs: []string{GetOrSet, Batch}, repeats: true},
 	"tag":          {verbs: []string{GetOrSet, Wrap, Delete, Expire}, repeats: true},
 	"by":           {verbs: []string{Batch}},
 	"max":          {verbs: []string{Batch}, count: true},
 	"allow":        {verbs: []string{GetOrSet, Wrap, Batch, Set, Delete, Expire, Clear}, repeats: true},
+}
+
+// example is a value of the option, or a word that stands for one.
+func (o option) example(word string) string {
+	if len(o.words) > 0 {
+		return o.words[0]
+	}
+	return word
 }
 
 // notDefaults says why some options of a function cannot be defaults of a type.
@@ -169,7 +177,7 @@ func (p *reader) argument(d *Directive, a *Arg, first map[string]token.Pos) bool
 		return false
 	}
 	if a.Value == "" {
-		p.addf(a.Pos, diag.Option, "option %q has no value", name).Hintf("write %s=VALUE, or remove it", name)
+		p.addf(a.Pos, diag.Option, "option %q has no value", name).Hintf("write %s=%s, or remove it", name, o.example("VALUE"))
 		return false
 	}
 	if o.count {
@@ -178,10 +186,8 @@ func (p *reader) argument(d *Directive, a *Arg, first map[string]token.Pos) bool
 			return false
 		}
 	}
-	if o.word != "" && a.Value != o.word {
-		p.addf(a.ValuePos, diag.Option, "%s: %q is not %s", name, a.Value, o.word).
-			Hintf("write %s=%s, or remove it", name, o.word).
-			Replace(a.ValuePos, a.Value, o.word)
+	if len(o.words) > 0 && !slices.Contains(o.words, a.Value) {
+		p.addf(a.ValuePos, diag.Option, "%s: there is no %q", name, a.Value).Hintf("write %s=%s", name, strings.Join(o.words, " or "+name+"="))
 		return false
 	}
 	if o.duration {
@@ -228,7 +234,7 @@ func (p *reader) count(d *Directive, refused bool) {
 		problem := p.addf(a.Pos, diag.Syntax, "unexpected argument %q: //cache:%s takes one, %s", a.Text, d.Verb, v.argument)
 		bare := strings.TrimLeft(a.Text, "-")
 		if o, ok := options[a.Text]; ok && !o.flag {
-			problem.Hintf("write options as %s=value", a.Text)
+			problem.Hintf("write options as %s=%s", a.Text, o.example("value"))
 		} else if right, ok := withColon(d.Verb, a.Text); ok {
 			problem.Hintf("write the option as %s", right).Replace(a.Pos, a.Text, right)
 		} else if bare != a.Text && bare != "" {
