@@ -11,14 +11,15 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
 
 // says returns a loader that counts, and tells its entry something.
-func says(n *int, v int, say func(*runtime.LoadEntry)) func(context.Context) (int, error) {
+func says(n *int, v int, say func(*runtime.Entry)) func(context.Context) (int, error) {
 	return func(ctx context.Context) (int, error) {
 		*n++
-		say(runtime.Entry(ctx))
+		say(runtime.EntryOf(ctx))
 		return v, nil
 	}
 }
@@ -27,7 +28,7 @@ func TestALoaderSetsTheTTL(t *testing.T) {
 	inEveryShape(t, func(t *testing.T, in shape) {
 		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Hour)))
 		var loads int
-		short := says(&loads, 1, func(e *runtime.LoadEntry) { e.SetTTL(time.Minute) })
+		short := says(&loads, 1, func(e *runtime.Entry) { e.SetTTL(time.Minute) })
 		for range 2 {
 			got, err := c.GetOrSet(t.Context(), 7, short, runtime.TTL(2*time.Hour)) // the loader knows best
 			want(t, got, err, 1)
@@ -38,7 +39,7 @@ func TestALoaderSetsTheTTL(t *testing.T) {
 		}
 		// Nothing of it leaks into another call.
 		var other int
-		plain := says(&other, 2, func(*runtime.LoadEntry) {})
+		plain := says(&other, 2, func(*runtime.Entry) {})
 		_, _ = c.GetOrSet(t.Context(), 8, plain)
 		time.Sleep(30 * time.Minute)
 		_, _ = c.GetOrSet(t.Context(), 8, plain)
@@ -54,7 +55,7 @@ func TestALoaderThatSetsNoTTLStoresNothing(t *testing.T) {
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared)))
 		var loads int
 		for range 3 {
-			got, err := c.GetOrSet(t.Context(), 7, says(&loads, 1, func(e *runtime.LoadEntry) { e.SetTTL(0) }))
+			got, err := c.GetOrSet(t.Context(), 7, says(&loads, 1, func(e *runtime.Entry) { e.SetTTL(0) }))
 			want(t, got, err, 1)
 		}
 		if loads != 3 || shared.Calls("set") != 0 {
@@ -68,7 +69,7 @@ func TestALoaderSetsGraceAndOtherOptions(t *testing.T) {
 		var shared faketier.Shared
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.TTL(time.Minute)))
 		var loads int
-		_, err := c.GetOrSet(t.Context(), 7, says(&loads, 1, func(e *runtime.LoadEntry) {
+		_, err := c.GetOrSet(t.Context(), 7, says(&loads, 1, func(e *runtime.Entry) {
 			e.SetOptions(runtime.Grace(time.Hour), runtime.SkipL2Write(true), nil)
 		}))
 		if err != nil {
@@ -94,7 +95,7 @@ func TestALoaderSetsTags(t *testing.T) {
 				s := newStore(t, options()...)
 				c := newCache[int, int](t, s)
 				var loads int
-				load := says(&loads, 1, func(e *runtime.LoadEntry) { e.SetTags("team:1"); e.SetTags("team:2") })
+				load := says(&loads, 1, func(e *runtime.Entry) { e.SetTags("team:1"); e.SetTags("team:2") })
 				for _, tag := range []runtime.Tag{"", "team:1", "team:2"} {
 					if tag != "" {
 						if err := s.DeleteByTag(t.Context(), tag); err != nil {
@@ -119,7 +120,7 @@ func TestALoaderSetsTags(t *testing.T) {
 // What is new to a process costs no second load: the first tags that a function's loader sets,
 // however it sets them and whatever else has changed before, and the first tag of a result.
 func TestTheFirstTagsOfAFunctionCostNoSecondLoad(t *testing.T) {
-	byCall := func(set func(e *runtime.LoadEntry)) func(t *testing.T, s *runtime.Store, in func() *runtime.Store) int {
+	byCall := func(set func(e *runtime.Entry)) func(t *testing.T, s *runtime.Store, in func() *runtime.Store) int {
 		return func(t *testing.T, s *runtime.Store, _ func() *runtime.Store) (loads int) {
 			c := newCache[int, int](t, s.Namespace("new"))
 			for range 3 {
@@ -131,12 +132,12 @@ func TestTheFirstTagsOfAFunctionCostNoSecondLoad(t *testing.T) {
 		}
 	}
 	for name, first := range map[string]func(t *testing.T, s *runtime.Store, in func() *runtime.Store) (loads int){
-		"SetTags":     byCall(func(e *runtime.LoadEntry) { e.SetTags("new") }),
-		"SetOptions":  byCall(func(e *runtime.LoadEntry) { e.SetOptions(runtime.Tags("new"), runtime.TTL(time.Hour)) }),
-		"SetTTL":      byCall(func(e *runtime.LoadEntry) { e.SetTTL(time.Hour) }),
-		"a known tag": byCall(func(e *runtime.LoadEntry) { e.SetTags("old") }),
+		"SetTags":     byCall(func(e *runtime.Entry) { e.SetTags("new") }),
+		"SetOptions":  byCall(func(e *runtime.Entry) { e.SetOptions(runtime.Tags("new"), runtime.TTL(time.Hour)) }),
+		"SetTTL":      byCall(func(e *runtime.Entry) { e.SetTTL(time.Hour) }),
+		"a known tag": byCall(func(e *runtime.Entry) { e.SetTags("old") }),
 		"tag of result": func(t *testing.T, _ *runtime.Store, in func() *runtime.Store) (loads int) {
-			stores, err := runtime.NewStores("test", in())
+			stores, err := runtime.NewStores(in())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,7 +146,7 @@ func TestTheFirstTagsOfAFunctionCostNoSecondLoad(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 3 {
-				if _, err := c.GetOrSet(t.Context(), 7, says(&loads, 1, func(*runtime.LoadEntry) {})); err != nil {
+				if _, err := c.GetOrSet(t.Context(), 7, says(&loads, 1, func(*runtime.Entry) {})); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -156,7 +157,7 @@ func TestTheFirstTagsOfAFunctionCostNoSecondLoad(t *testing.T) {
 			for range 3 {
 				if _, err := c.GetOrSetMany(t.Context(), []int{1, 2}, func(ctx context.Context, missing []int) (map[int]int, error) {
 					loads++
-					runtime.Entry(ctx).SetTags("new")
+					runtime.EntryOf(ctx).SetTags("new")
 					return loadAll(ctx, missing)
 				}); err != nil {
 					t.Fatal(err)
@@ -173,7 +174,7 @@ func TestTheFirstTagsOfAFunctionCostNoSecondLoad(t *testing.T) {
 				}
 			}
 			for range 3 {
-				if _, err := c.GetOrSet(t.Context(), 7, says(&loads, 1, func(e *runtime.LoadEntry) { e.SetTags("new") })); err != nil {
+				if _, err := c.GetOrSet(t.Context(), 7, says(&loads, 1, func(e *runtime.Entry) { e.SetTags("new") })); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -188,7 +189,7 @@ func TestTheFirstTagsOfAFunctionCostNoSecondLoad(t *testing.T) {
 				for i := range 5 { // others are at work in the same store
 					c := newCache[int, int](t, other.Namespace("others"))
 					if _, err := c.GetOrSet(t.Context(), i, func(ctx context.Context) (int, error) {
-						runtime.Entry(ctx).SetTags("old")
+						runtime.EntryOf(ctx).SetTags("old")
 						return 1, nil
 					}); err != nil {
 						t.Fatal(err)
@@ -212,10 +213,10 @@ func TestATagThatALoaderSetsIsDeletedDuringTheLoad(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				var shared faketier.Shared
 				var bus faketier.Bus
-				a := newStore(t, memoryTier(), runtime.L2(&shared), runtime.WithBus(&bus))
+				a := newStore(t, memoryTier(), runtime.L2(&shared), runtime.Bus(&bus))
 				b := a
 				if where != "here" {
-					b = newStore(t, memoryTier(), runtime.L2(&shared), runtime.WithBus(&bus))
+					b = newStore(t, memoryTier(), runtime.L2(&shared), runtime.Bus(&bus))
 				}
 				c := newCache[int, int](t, a)
 				// The first load of the cache, and one that comes when it is known to set tags.
@@ -225,7 +226,7 @@ func TestATagThatALoaderSetsIsDeletedDuringTheLoad(t *testing.T) {
 					load := func(ctx context.Context) (int, error) {
 						got := v
 						<-release
-						runtime.Entry(ctx).SetTags("team:1")
+						runtime.EntryOf(ctx).SetTags("team:1")
 						return got, nil
 					}
 					go func() { _, _ = c.GetOrSet(context.Background(), k, load) }()
@@ -253,7 +254,7 @@ func TestALoaderSkips(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		var loads int
 		for i := range 3 {
-			got, err := c.GetOrSet(t.Context(), 7, says(&loads, i+10, (*runtime.LoadEntry).Skip))
+			got, err := c.GetOrSet(t.Context(), 7, says(&loads, i+10, (*runtime.Entry).Skip))
 			want(t, got, err, i+10)
 		}
 		if loads != 3 {
@@ -272,7 +273,7 @@ func TestALoaderFails(t *testing.T) {
 	inEveryShape(t, func(t *testing.T, in shape) {
 		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(time.Second)))
 		var loads int
-		fail := says(&loads, 5, func(e *runtime.LoadEntry) { e.Fail(nil); e.Fail(errSource) })
+		fail := says(&loads, 5, func(e *runtime.Entry) { e.Fail(nil); e.Fail(errSource) })
 		if v, err := c.GetOrSet(t.Context(), 7, fail); !errors.Is(err, errSource) || v != 0 {
 			t.Fatal(v, err)
 		}
@@ -297,12 +298,12 @@ func TestALoaderSeesTheStaleValueAndWhyItIsStale(t *testing.T) {
 				s := newStore(t, append(options(), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.RefreshAfter(30*time.Second))...)
 				c := newCache[int, []int](t, s)
 				var value []int
-				var why, typedWhy runtime.Reason
+				var why, typedWhy event.Reason
 				var ok bool
 				load := func(ctx context.Context) ([]int, error) {
-					runtime.Entry(ctx).SetTags("team:1")
+					runtime.EntryOf(ctx).SetTags("team:1")
 					var v any
-					v, why = runtime.Entry(ctx).Stale()
+					v, why = runtime.EntryOf(ctx).Stale()
 					value, typedWhy, ok = runtime.StaleValue[[]int](ctx)
 					if ok {
 						if !slices.Equal(v.([]int), value) {
@@ -321,35 +322,35 @@ func TestALoaderSeesTheStaleValueAndWhyItIsStale(t *testing.T) {
 					}
 					synctest.Wait()
 				}
-				check := func(wanted runtime.Reason) {
+				check := func(wanted event.Reason) {
 					t.Helper()
-					if why != wanted || typedWhy != wanted || ok != (wanted != runtime.NoValue) || ok && value[0] != 99 {
+					if why != wanted || typedWhy != wanted || ok != (wanted != event.NoValue) || ok && value[0] != 99 {
 						t.Errorf("got %v, %v, %v", why, typedWhy, ok)
 					}
 				}
 				read()
-				check(runtime.NoValue)
+				check(event.NoValue)
 				time.Sleep(40 * time.Second)
 				read()
-				check(runtime.Due)
+				check(event.Due)
 				time.Sleep(2 * time.Minute)
 				read()
-				check(runtime.Elapsed)
+				check(event.Elapsed)
 				if err := c.Expire(t.Context(), 7); err != nil {
 					t.Fatal(err)
 				}
 				read()
-				check(runtime.Invalidated)
+				check(event.Invalidated)
 				if err := s.ExpireByTag(t.Context(), "team:1"); err != nil {
 					t.Fatal(err)
 				}
 				read()
-				check(runtime.Invalidated)
+				check(event.Invalidated)
 				if err := s.DeleteByTag(t.Context(), "team:1"); err != nil {
 					t.Fatal(err)
 				}
 				read()
-				check(runtime.NoValue)
+				check(event.NoValue)
 			})
 		})
 	}
@@ -368,7 +369,7 @@ func TestNotModifiedMakesTheValueFreshAgain(t *testing.T) {
 				var loads int
 				same := func(ctx context.Context) (int, error) {
 					loads++
-					if runtime.Entry(ctx).NotModified() {
+					if runtime.EntryOf(ctx).NotModified() {
 						return 0, nil
 					}
 					return 2, nil
@@ -422,12 +423,12 @@ func TestNotModifiedDoesNotUndoAnInvalidation(t *testing.T) {
 							}
 							first = false
 							if when == "after" {
-								accepted = runtime.Entry(ctx).NotModified()
+								accepted = runtime.EntryOf(ctx).NotModified()
 							}
 							do("during")
 							do("after")
 							if when != "after" {
-								accepted = runtime.Entry(ctx).NotModified()
+								accepted = runtime.EntryOf(ctx).NotModified()
 							}
 							return 2, nil
 						}
@@ -445,13 +446,13 @@ func TestNotModifiedDoesNotUndoAnInvalidation(t *testing.T) {
 }
 
 func TestOutsideOfACacheAnEntryDoesNothing(t *testing.T) {
-	e := runtime.Entry(t.Context())
+	e := runtime.EntryOf(t.Context())
 	e.SetTTL(time.Second)
 	e.SetTags("x")
 	e.SetOptions(runtime.TTL(1))
 	e.Skip()
 	e.Fail(errSource)
-	if v, why := e.Stale(); v != nil || why != runtime.NoValue {
+	if v, why := e.Stale(); v != nil || why != event.NoValue {
 		t.Error(v, why)
 	}
 	if e.NotModified() {
@@ -466,9 +467,9 @@ func TestOutsideOfACacheAnEntryDoesNothing(t *testing.T) {
 func TestAnEntryThatOutlivesItsLoadTakesNothing(t *testing.T) {
 	inEveryShape(t, func(t *testing.T, in shape) {
 		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Hour)))
-		var kept *runtime.LoadEntry
+		var kept *runtime.Entry
 		var loads int
-		load := says(&loads, 1, func(e *runtime.LoadEntry) { kept = e })
+		load := says(&loads, 1, func(e *runtime.Entry) { kept = e })
 		if _, err := c.GetOrSet(t.Context(), 7, load); err != nil {
 			t.Fatal(err)
 		}
@@ -499,7 +500,7 @@ func TestAnEntryIsThatOfTheInnermostLoad(t *testing.T) {
 		var inner, outer int
 		load := func(ctx context.Context) (int, error) {
 			outer++
-			return c.GetOrSet(ctx, "inner", says(&inner, 1, func(e *runtime.LoadEntry) { e.SetTTL(time.Minute) }))
+			return c.GetOrSet(ctx, "inner", says(&inner, 1, func(e *runtime.Entry) { e.SetTTL(time.Minute) }))
 		}
 		for range 2 {
 			if _, err := c.GetOrSet(t.Context(), "outer", load); err != nil {
@@ -523,10 +524,10 @@ func TestALoaderOfManyHasOneEntryForAll(t *testing.T) {
 		var asked int
 		load := func(ctx context.Context, keys []int) (map[int]int, error) {
 			asked += len(keys)
-			e := runtime.Entry(ctx)
+			e := runtime.EntryOf(ctx)
 			e.SetTTL(time.Minute)
 			e.SetTags("all")
-			if _, why := e.Stale(); why != runtime.NoValue || e.NotModified() {
+			if _, why := e.Stale(); why != event.NoValue || e.NotModified() {
 				t.Error("one stale value for many keys")
 			}
 			out := map[int]int{}
@@ -552,7 +553,7 @@ func TestALoaderOfManyHasOneEntryForAll(t *testing.T) {
 
 func TestTheReasonsHaveNames(t *testing.T) {
 	for r, wanted := range []string{"no value", "elapsed", "due", "invalidated", "unconfirmed", "unconfirmed"} {
-		if got := runtime.Reason(r).String(); got != wanted {
+		if got := event.Reason(r).String(); got != wanted {
 			t.Errorf("%d is %q", r, got)
 		}
 	}
@@ -570,10 +571,10 @@ func TestNotModifiedDoesNotUndoTheExpiryOfAnElapsedValue(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := here.GetOrSet(t.Context(), 7, func(ctx context.Context) (int, error) {
-			if runtime.Entry(ctx).NotModified() {
+			if runtime.EntryOf(ctx).NotModified() {
 				t.Error("accepted")
 			}
-			if _, why, _ := runtime.StaleValue[int](ctx); why != runtime.Invalidated {
+			if _, why, _ := runtime.StaleValue[int](ctx); why != event.Invalidated {
 				t.Error(why)
 			}
 			return 2, nil
@@ -588,7 +589,7 @@ func TestAnEmptyStaleValueIsAValue(t *testing.T) {
 		_ = c.Set(t.Context(), 7, nil)
 		time.Sleep(2 * time.Minute)
 		_, _ = c.GetOrSet(t.Context(), 7, func(ctx context.Context) ([]int, error) {
-			if v, why, ok := runtime.StaleValue[[]int](ctx); v != nil || why != runtime.Elapsed || !ok {
+			if v, why, ok := runtime.StaleValue[[]int](ctx); v != nil || why != event.Elapsed || !ok {
 				t.Error(v, why, ok)
 			}
 			return []int{1}, nil

@@ -93,7 +93,7 @@ func (x *adhocText) UnmarshalText(text []byte) (err error) {
 type adhocEndless *adhocEndless
 
 func makeAdhoc[V any](s *runtime.Store) error {
-	_, err := runtime.NewCache[int, V](s)
+	_, err := runtime.NewCache[int, V](s, "values")
 	return err
 }
 

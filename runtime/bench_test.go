@@ -50,7 +50,7 @@ func (k benchKey) AppendText(b []byte) ([]byte, error) {
 }
 
 func benchCache(b testing.TB, prefix string) *runtime.Cache[benchKey, *benchUser] {
-	stores, err := runtime.NewStores("test", newStore(b, memoryTier(), runtime.TTL(time.Hour)))
+	stores, err := runtime.NewStores(newStore(b, memoryTier(), runtime.TTL(time.Hour)))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -23,14 +23,14 @@ type Within string
 
 // OpenUntyped is for generated code: it binds declared caches, all or none, as gen.OpenAll says.
 func (s Stores) OpenUntyped(within []string, caches ...untyped.Opening) error {
-	return registry.Together(s.set.functions(), caches, func(t *registry.Transaction, c untyped.Opening) error {
+	for _, store := range s.sorted() {
+		store.mu.Lock()
+		defer store.mu.Unlock()
+	}
+	return untyped.OpenAll(within, caches, func(t *registry.Transaction, c untyped.Opening, namespace []string) error {
 		store, err := s.Use(c.Definition().Store)
 		if err != nil {
 			return fmt.Errorf("cachegen: open %s: %w", c.Label(), err)
-		}
-		namespace, err := c.Definition().Path(within)
-		if err != nil {
-			return err
 		}
 		return store.bind(t, c, namespace, true)
 	})
@@ -38,13 +38,22 @@ func (s Stores) OpenUntyped(within []string, caches ...untyped.Opening) error {
 
 // openAdHoc declares a zero cache for ad-hoc keys and binds it. key and value are nil
 // pointers to its types.
-func openAdHoc(c *untyped.Cache, in Keyspace, key, value any, options []Option) error {
-	if in == nil {
-		in = (*Store)(nil)
+func openAdHoc(c *untyped.Cache, in any, name string, key, value any, options []Option) error {
+	var s *Store
+	var namespace []string
+	switch in := in.(type) {
+	case *Store:
+		s = in
+	case *Namespace:
+		if in != nil {
+			s, namespace = in.store, in.path
+		}
 	}
-	s, namespace := in.keyspace()
-	if s == nil {
+	switch {
+	case s == nil:
 		return fmt.Errorf("%w: NewCache was given nil instead of a store or a namespace", ErrUnknownStore)
+	case name == "":
+		return errors.New("cachegen: new cache: the name is empty")
 	}
 	d := untyped.Definition{KeyType: reflect.TypeOf(key).Elem(), ValueType: reflect.TypeOf(value).Elem()}
 	for _, o := range options {
@@ -64,31 +73,35 @@ func bindInside(c, inner *untyped.Cache, name string) error {
 	return b.Owner.(*Store).bind(nil, untyped.Opening{Cache: inner}, append(slices.Clip(b.Namespace), name), false)
 }
 
-// bind binds a declared cache to s when t succeeds. defined is as in [untyped.Opening.Open].
+// bind binds a declared cache to s when t succeeds, which holds the mutex of s; without one, at
+// once. defined is as in [untyped.Opening.Open].
 func (s *Store) bind(t *registry.Transaction, c untyped.Opening, namespace []string, defined bool) error {
-	d := c.Definition()
+	if t == nil {
+		s.mu.Lock() // the defaults stay until the cache is open
+		defer s.mu.Unlock()
+	}
 	if err := c.Check(); err != nil {
 		return err
 	}
 	var given policy.Call
-	for _, o := range d.Options {
+	for _, o := range c.Definition().Options {
 		o, _ := o.(Option)
 		if o == nil {
 			return fmt.Errorf("cachegen: open %s: one of its options is nil", c.Label())
 		}
 		o.applyToCall(&given)
 	}
-	set := s.set.Load()
-	fn, p := set.functions().Open(d.Name, s.policy(set).Apply(given.Options)) // NewStores has checked overrides
+	base, codec := s.given()
+	p := base.Apply(given.Options)
 	err := errors.Join(given.Options.Check(), p.Check())
 	if err == nil {
-		b := &untyped.Binding{Store: s.rooms, Policy: p, Namespace: namespace, Function: fn, Owner: s, Partial: partial}
-		codec := s.codec(set)
-		err = c.Open(t, &s.claims, b, codec, codec == MsgPack, defined)
+		b := &untyped.Binding{Store: s.rooms, Policy: p, Namespace: namespace, Owner: s, Partial: partial}
+		err = c.Open(t, &s.functions, &s.claims, b, codec, codec == MsgPack(), defined)
 	}
 	if err != nil {
 		return fmt.Errorf("cachegen: open %s in store %s: %w", c.Label(), s.Name(), err)
 	}
+	t.OnSuccess(func() { s.opened = c.Label() })
 	return nil
 }
 

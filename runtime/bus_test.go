@@ -18,7 +18,7 @@ import (
 // process is one of several that share tiers.
 func process(t *testing.T, shared *faketier.Shared, bus drivers.Bus, options ...runtime.StoreOption) (*runtime.Store, *runtime.Cache[int, int]) {
 	t.Helper()
-	s := newStore(t, append([]runtime.StoreOption{memoryTier(), runtime.L2(shared), runtime.WithBus(bus), runtime.TTL(time.Hour)}, options...)...)
+	s := newStore(t, append([]runtime.StoreOption{memoryTier(), runtime.L2(shared), runtime.Bus(bus), runtime.TTL(time.Hour)}, options...)...)
 	return s, newCache[int, int](t, s.Namespace("users"))
 }
 
@@ -302,7 +302,7 @@ func TestAStampThatWasReadBeforeTheBusIsBackIsNotBelieved(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var l2 faketier.Shared
 		bus := &faketier.Bus{}
-		a := newNamed(t, "a", memoryTier(), runtime.L2(&l2), runtime.WithBus(bus))
+		a := newNamed(t, "a", memoryTier(), runtime.L2(&l2), runtime.Bus(bus))
 		b := newNamed(t, "b", runtime.L2(&l2)) // its message is lost
 		ca := newCache[string, int](t, a)
 		ctx := t.Context()
@@ -335,7 +335,7 @@ func TestAStampThatWasReadBeforeTheBusIsBackIsNotBelieved(t *testing.T) {
 func TestAMessageOfForeignNamesIsHarmless(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var broker faketier.Bus
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&faketier.Shared{}), runtime.WithBus(&broker), runtime.Prefix("app")))
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&faketier.Shared{}), runtime.Bus(&broker), runtime.Prefix("app")))
 		_ = c.Set(t.Context(), 7, 1)
 		for kind := bus.Drop; kind <= bus.ExpireStamp; kind++ {
 			m := bus.Message{Origin: 1, Kind: kind, Names: []string{"", "ap", "app:", "app:@", "other:7"}}

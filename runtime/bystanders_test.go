@@ -168,7 +168,7 @@ func TestAFunctionThatHangsDoesNotKeepOthersFromBeingRefreshed(t *testing.T) {
 						want(t, got, err, 1)
 					}
 					synctest.Wait()
-					if n := hung.Load(); n > runtime.DefaultBackground {
+					if n := hung.Load(); n > runtime.DefaultMaxBackground {
 						t.Fatalf("round %d: %d loads that hang", round, n)
 					}
 					fill(t, healthy, 5)

@@ -20,16 +20,16 @@ import (
 // cached function of a program.
 type Cache[K comparable, V any] struct{ untyped untyped.Cache }
 
-// NewCache returns a cache for ad-hoc keys in a store or namespace. K is a string
+// NewCache returns a cache for ad-hoc keys in a store or namespace. The name must not be empty. K is a string
 // type, an integer type, or one with AppendText (see encoding.TextAppender) or
 // MarshalText. AppendText must append: every method fails if AppendText drops or changes
 // the bytes that it is given. A string is the whole text of the key: its colons separate
 // nothing.
 // NewCache fails if values of type V would not come back from the default codec as they were
 // stored, or if another ad-hoc cache with the same keys has values of another type.
-func NewCache[K comparable, V any](in Keyspace, options ...Option) (*Cache[K, V], error) {
+func NewCache[K comparable, V any, S *Store | *Namespace](in S, name string, options ...Option) (*Cache[K, V], error) {
 	c := new(Cache[K, V])
-	if err := openAdHoc(&c.untyped, in, (*K)(nil), (*V)(nil), options); err != nil {
+	if err := openAdHoc(&c.untyped, in, name, (*K)(nil), (*V)(nil), options); err != nil {
 		return nil, err
 	}
 	return c, nil

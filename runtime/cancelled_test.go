@@ -42,7 +42,7 @@ func TestACallerWhoLeavesIsNoFailureOfTheStore(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					var shared faketier.Shared
 					var cancelled []string
-					hooks := runtime.WithHooks(event.Hooks{Operation: func(e event.Operation) {
+					hooks := runtime.Hooks(event.Hooks{Operation: func(e event.Operation) {
 						if e.Cancelled {
 							cancelled = append(cancelled, e.Op)
 						}

@@ -103,7 +103,7 @@ func TestAFailureInTheMiddleOfALargeCall(t *testing.T) {
 		var shared faketier.Shared
 		var mu sync.Mutex // the outbox has a goroutine
 		pendingAfter, pendingNow, down, done := -1, 0, false, 0
-		s := newStore(t, runtime.L2(&shared), runtime.WithHooks(event.Hooks{Pending: func(e event.Pending) {
+		s := newStore(t, runtime.L2(&shared), runtime.Hooks(event.Hooks{Pending: func(e event.Pending) {
 			mu.Lock()
 			defer mu.Unlock()
 			pendingNow = e.Pending

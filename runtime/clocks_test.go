@@ -29,7 +29,7 @@ func TestNoCopyLivesLongerThanItsWriterHasGivenIt(t *testing.T) {
 		}{
 			"fresh":      {[]runtime.Option{runtime.TTL(time.Second)}, time.Second},
 			"with grace": {[]runtime.Option{runtime.TTL(time.Second), runtime.Grace(time.Second)}, 2 * time.Second},
-			"refreshed":  {[]runtime.Option{runtime.TTL(time.Second), runtime.RefreshAtPercent(50)}, time.Second},
+			"refreshed":  {[]runtime.Option{runtime.TTL(time.Second), runtime.RefreshPercent(50)}, time.Second},
 		} {
 			t.Run(name+" "+state, func(t *testing.T) {
 				bubble(t, func(t *testing.T) {

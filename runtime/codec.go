@@ -12,6 +12,6 @@ type Codec interface {
 	Unmarshal(data []byte, v any) error
 }
 
-// MsgPack is the default codec: MessagePack as github.com/vmihailenco/msgpack writes it,
+// MsgPack returns the default codec: MessagePack as github.com/vmihailenco/msgpack writes it,
 // read within bounds; see package wire.
-var MsgPack Codec = wire.Codec{}
+func MsgPack() Codec { return wire.Codec{} }

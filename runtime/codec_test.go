@@ -28,7 +28,7 @@ func allocatedBy(f func()) uint64 {
 
 func readBy[V any](data []byte) error {
 	var v V
-	return runtime.MsgPack.Unmarshal(data, &v)
+	return runtime.MsgPack().Unmarshal(data, &v)
 }
 
 // What lies in the shared tier may have been written by anyone. Lengths that are not there
@@ -75,13 +75,13 @@ func TestValuesWithoutAnEndAreNotWritten(t *testing.T) {
 		chain = &link{Next: chain}
 	}
 	for name, v := range map[string]any{"ring": ring, "list": &list, "map": table, "chain": chain, "through an interface": &link{Any: ring}} {
-		if _, err := runtime.MsgPack.Marshal(v); err == nil || !strings.Contains(err.Error(), "nested deeper") {
+		if _, err := runtime.MsgPack().Marshal(v); err == nil || !strings.Contains(err.Error(), "nested deeper") {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
-	data, err := runtime.MsgPack.Marshal(&link{Name: "a", Next: &link{Name: "b", Any: []any{int8(1)}}})
+	data, err := runtime.MsgPack().Marshal(&link{Name: "a", Next: &link{Name: "b", Any: []any{int8(1)}}})
 	var out link
-	if err := errors.Join(err, runtime.MsgPack.Unmarshal(data, &out)); err != nil || out.Next.Name != "b" {
+	if err := errors.Join(err, runtime.MsgPack().Unmarshal(data, &out)); err != nil || out.Next.Name != "b" {
 		t.Errorf("got %+v, %v", out, err)
 	}
 }

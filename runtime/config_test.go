@@ -25,8 +25,8 @@ func TestNewStoreRefuses(t *testing.T) {
 		"NotFoundTTL -1s":               {memoryTier(), runtime.NotFoundTTL(-time.Second)},
 		"RefreshAfter -1s":              {memoryTier(), runtime.RefreshAfter(-time.Second)},
 		"RefreshAfter 2s":               {memoryTier(), runtime.RefreshAfter(2 * time.Second), runtime.TTL(2 * time.Second)},
-		"RefreshAtPercent 100":          {memoryTier(), runtime.RefreshAtPercent(100)},
-		"RefreshAtPercent -1":           {memoryTier(), runtime.RefreshAtPercent(-1)},
+		"RefreshPercent 100":            {memoryTier(), runtime.RefreshPercent(100)},
+		"RefreshPercent -1":             {memoryTier(), runtime.RefreshPercent(-1)},
 		"JitterPercent 100":             {memoryTier(), runtime.JitterPercent(100)},
 		"Jitter 2s":                     {memoryTier(), runtime.Jitter(2 * time.Second), runtime.TTL(2 * time.Second)},
 		"L1TTL 3s":                      {memoryTier(), runtime.L1TTL(3 * time.Second), runtime.TTL(2 * time.Second)},
@@ -36,7 +36,7 @@ func TestNewStoreRefuses(t *testing.T) {
 		"MaxLoadTime":                   {memoryTier(), runtime.MaxLoadTime(-1)},
 		"StampTrust":                    {memoryTier(), runtime.StampTrust(0)},
 		"WithCodec: given nil":          {memoryTier(), runtime.WithCodec(nil)},
-		"WithBus: given nil":            {memoryTier(), runtime.WithBus(nil)},
+		"Bus: given nil":                {memoryTier(), runtime.Bus(nil)},
 		"L1, L2: given nil":             {runtime.L1(nil), runtime.L2(nil)},
 		"MaxBackground -1":              {memoryTier(), runtime.MaxBackground(-1)},
 		"L1: given more than once":      {memoryTier(), memoryTier()},
@@ -60,7 +60,7 @@ func TestAStoreThatIsRefusedClosesItsTiers(t *testing.T) {
 		"a bad cache option": {runtime.TTL(-1)},
 		"nil":                {runtime.WithCodec(nil)},
 		"a nil option":       {nil},
-		"a bus that is nil":  {runtime.WithBus(nil)},
+		"a bus that is nil":  {runtime.Bus(nil)},
 	} {
 		tier := &closing{L2: &faketier.Shared{}}
 		if _, err := runtime.NewStore("s", append([]runtime.StoreOption{runtime.L2(tier)}, options...)...); err == nil || tier.closed != 1 {
@@ -73,9 +73,9 @@ func TestAStoreThatIsRefusedClosesItsTiers(t *testing.T) {
 func TestAStoreThatIsGivenTwoOfAKindClosesBoth(t *testing.T) {
 	first, second := &closing{L2: &faketier.Shared{}}, &closing{L2: &faketier.Shared{}}
 	for wanted, twice := range map[string][]runtime.StoreOption{
-		"L2: given more than once":          {runtime.L2(first), runtime.L2(second)},
-		"L2, WithBus: given more than once": {runtime.L2(first), runtime.WithBus(&faketier.Bus{}), runtime.L2(second), runtime.WithBus(&faketier.Bus{})},
-		"L2: given nil":                     {runtime.L2(first), runtime.L2(second), runtime.L2(nil)},
+		"L2: given more than once":      {runtime.L2(first), runtime.L2(second)},
+		"L2, Bus: given more than once": {runtime.L2(first), runtime.Bus(&faketier.Bus{}), runtime.L2(second), runtime.Bus(&faketier.Bus{})},
+		"L2: given nil":                 {runtime.L2(first), runtime.L2(second), runtime.L2(nil)},
 	} {
 		first.closed, second.closed = 0, 0
 		_, err := runtime.NewStore("s", twice...)
@@ -93,25 +93,10 @@ type closing struct {
 func (c *closing) Close() error { c.closed++; return nil }
 
 func TestNewStoresRefuses(t *testing.T) {
-	a, b, twin := named(t, "a"), named(t, "b"), named(t, "a")
-	if _, err := runtime.NewStores("c", a, b); !errors.Is(err, runtime.ErrUnknownStore) {
-		t.Errorf("a missing default: %v", err)
-	}
-	if _, err := runtime.NewStores("a", a, twin); err == nil {
-		t.Error("two stores of one name were accepted")
-	}
-	if _, err := runtime.NewStores("a", a, (*runtime.Store)(nil)); err == nil {
-		t.Error("a nil store was accepted")
-	}
-	if _, err := runtime.NewStores("a", a, runtime.Grace(-1)); err == nil {
-		t.Error("a negative grace was accepted")
-	}
-	stores, err := runtime.NewStores("a", a, b)
+	a, b := named(t, "a"), named(t, "b")
+	stores, err := runtime.NewStores(a, b)
 	if err != nil {
 		t.Fatal(err)
-	}
-	if _, err := runtime.NewStores("a", a); err == nil {
-		t.Error("a store was accepted twice")
 	}
 	if s, err := stores.Use("b"); err != nil || s != b {
 		t.Errorf("Use(b) = %v, %v", s, err)
@@ -133,16 +118,100 @@ func TestNewStoresRefuses(t *testing.T) {
 	}
 }
 
-func TestNewStoresThatFailsLeavesTheStoresFree(t *testing.T) {
-	a, b := named(t, "a"), named(t, "b")
-	if _, err := runtime.NewStores("b", b); err != nil {
+// Who gets an error has nothing in his hands that he could close.
+func TestNewStoresThatFailsClosesWhatItWasGiven(t *testing.T) {
+	tiers := make(map[*runtime.Store]*closing)
+	store := func(name string) *runtime.Store {
+		tier := &closing{L2: &faketier.Shared{}}
+		s, err := runtime.NewStore(name, runtime.L2(tier))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tiers[s] = tier
+		return s
+	}
+	others := store("others")
+	stores, err := runtime.NewStores(others)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := runtime.NewStores("a", a, b); err == nil {
-		t.Error("a store was accepted twice")
+	defer stores.Close(t.Context())
+	a := store("a")
+	for wanted, given := range map[string][]*runtime.Store{
+		`two stores named "b"`:                   {store("b"), store("b")},
+		`two stores named "c"`:                   {store("c"), store("d"), store("c")},
+		`two stores named "a"`:                   {a, a},
+		"a store is nil":                         {store("e"), nil, store("f")},
+		"new stores: a store is nil":             {nil},
+		`store "others" is part of other stores`: {store("g"), others, store("h")},
+		`"others" is part of other stores`:       {others, store("i")},
+	} {
+		_, err := runtime.NewStores(given[0], given[1:]...)
+		if err == nil || !strings.Contains(err.Error(), wanted) {
+			t.Errorf("got %v, want an error with %q", err, wanted)
+		}
+		for _, s := range given {
+			switch {
+			case s == nil:
+			case s == others && tiers[s].closed != 0:
+				t.Errorf("%s: the store of other stores is closed", wanted)
+			case s != others && tiers[s].closed != 1:
+				t.Errorf("%s: store %s is closed %d times", wanted, s.Name(), tiers[s].closed)
+			}
+		}
 	}
-	if _, err := runtime.NewStores("a", a); err != nil {
-		t.Error(err)
+	tier := &closing{L2: &faketier.Shared{}}
+	if _, err := runtime.OpenStore("s", runtime.L2(tier), runtime.StampTrust(0)); err == nil || tier.closed != 1 {
+		t.Errorf("OpenStore: %v, closed %d times", err, tier.closed)
+	}
+}
+
+func TestOpenStoreMakesTheOnlyStoreTheDefault(t *testing.T) {
+	stores, err := runtime.OpenStore("main", memoryTier(), runtime.TTL(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stores.Close(t.Context())
+	if s, err := stores.Use("main"); err != nil || s != stores.Default() || s.Name() != "main" {
+		t.Error(s, err)
+	}
+}
+
+func TestSetDefaultsRefuses(t *testing.T) {
+	for wanted, options := range map[string][]runtime.StoreOption{
+		"L1 is an option of one store":                  {runtime.TTL(time.Minute), memoryTier()},
+		"Bus is an option of one store":                 {runtime.Bus(&faketier.Bus{})},
+		"L2Timeout is an option of one store":           {runtime.L2Timeout(time.Second)},
+		"one of its options: given nil":                 {nil},
+		"WithCodec: given nil":                          {runtime.WithCodec(nil)},
+		"L2CircuitBreakerDuration -1ns is negative":     {runtime.L2CircuitBreakerDuration(-1)},
+		"Grace -1ns is negative":                        {runtime.Grace(-1)},
+		"HardTimeout 1s is not above Timeout 2s":        {runtime.Timeout(2 * time.Second), runtime.HardTimeout(time.Second)},
+		"store b: L1TTL 2h0m0s is above the TTL 1h0m0s": {runtime.L1TTL(2 * time.Hour)}, // a store's own TTL
+	} {
+		b, err := runtime.NewStore("b", memoryTier(), runtime.TTL(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stores, err := runtime.NewStores(named(t, "a"), b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stores.Close(t.Context())
+		if err := stores.SetDefaults(append(options, runtime.TTL(3*time.Hour))...); err == nil || !strings.Contains(err.Error(), wanted) {
+			t.Errorf("got %v, want an error with %q", err, wanted)
+		}
+	}
+	stores, err := runtime.NewStores(named(t, "a"), named(t, "b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stores.Close(t.Context())
+	if _, err := open(stores, definition[int, int]{Name: "x.Load", Store: "b"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := stores.SetDefaults(runtime.TTL(time.Minute)); err == nil || !strings.Contains(err.Error(), "x.Load has been opened in store b already") {
+		t.Error("defaults that an open cache does not get:", err)
 	}
 }
 
@@ -155,12 +224,12 @@ func TestNewCacheRefuses(t *testing.T) {
 		"RefreshAfter 1h0m0s is not below the TTL": runtime.RefreshAfter(time.Hour),
 		"TTL 0s is not positive":                   runtime.TTL(0),
 	} {
-		if _, err := runtime.NewCache[int, int](s, o); err == nil || !strings.Contains(err.Error(), wanted) {
+		if _, err := runtime.NewCache[int, int](s, "values", o); err == nil || !strings.Contains(err.Error(), wanted) {
 			t.Errorf("got %v, want an error with %q", err, wanted)
 		}
 	}
 	// What was given last holds, also over the other form.
-	newCache[int, int](t, s, runtime.RefreshAfter(time.Hour), runtime.RefreshAtPercent(80), runtime.Jitter(time.Hour), runtime.JitterPercent(10))
+	newCache[int, int](t, s, runtime.RefreshAfter(time.Hour), runtime.RefreshPercent(80), runtime.Jitter(time.Hour), runtime.JitterPercent(10))
 	newCache[int, int](t, s, runtime.TTL(runtime.Forever), runtime.RefreshAfter(time.Hour), runtime.Jitter(time.Hour))
 }
 
@@ -193,7 +262,7 @@ func TestAnUnboundCacheSaysSo(t *testing.T) {
 	if _, err := c.GetOrSet(ctx, 1, load); !strings.Contains(err.Error(), "users.FindUser") {
 		t.Errorf("%v does not name the function", err)
 	}
-	stores, err := runtime.NewStores("a", named(t, "a"))
+	stores, err := runtime.NewStores(named(t, "a"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,14 +274,14 @@ func TestAnUnboundCacheSaysSo(t *testing.T) {
 }
 
 func TestNilIsRefusedWithAName(t *testing.T) {
-	if _, err := runtime.NewCache[int, int](nil); !errors.Is(err, runtime.ErrUnknownStore) {
-		t.Errorf("NewCache(nil): %v", err)
+	if _, err := runtime.NewCache[int, int]((*runtime.Store)(nil), "values"); !errors.Is(err, runtime.ErrUnknownStore) {
+		t.Errorf("NewCache of a nil store: %v", err)
 	}
-	if _, err := runtime.NewCache[int, int]((*runtime.Namespace)(nil)); !errors.Is(err, runtime.ErrUnknownStore) {
+	if _, err := runtime.NewCache[int, int]((*runtime.Namespace)(nil), "values"); !errors.Is(err, runtime.ErrUnknownStore) {
 		t.Errorf("NewCache of a nil namespace: %v", err)
 	}
 	var none context.Context
-	runtime.Entry(none).SetTTL(0)
+	runtime.EntryOf(none).SetTTL(0)
 	if text := new(runtime.PartialError).Error(); text == "" {
 		t.Error("an empty text")
 	}
@@ -225,7 +294,7 @@ func TestNilIsRefusedWithAName(t *testing.T) {
 // Two functions whose keys are written alike would get each other's values. The
 // generator sees that where both are in one run; here it is seen at the latest.
 func TestTwoFunctionsMayNotShareTheirKeys(t *testing.T) {
-	stores, err := runtime.NewStores("test", newStore(t, memoryTier()))
+	stores, err := runtime.NewStores(newStore(t, memoryTier()))
 	if err != nil {
 		t.Fatal(err)
 	}

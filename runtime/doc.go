@@ -7,7 +7,7 @@
 // generated code; without it, [NewCache] makes one for ad-hoc keys:
 //
 //	store, err := runtime.NewStore("main", runtime.L1(memory.New(memory.Options{MaxSize: "100mb"})), runtime.TTL(5*time.Minute))
-//	users, err := runtime.NewCache[int64, User](store.Namespace("users"))
+//	users, err := runtime.NewCache[int64, User](store, "users")
 //	user, err := users.GetOrSet(ctx, 42, func(ctx context.Context) (User, error) { return load(ctx, 42) })
 //
 // # What is promised
@@ -33,14 +33,14 @@
 //
 // A loader can choose the TTL and the tags of the value that it loads, keep it from being
 // stored, look at the stale value that it is to replace, and say that this value still
-// holds: see [Entry].
+// holds: see [EntryOf].
 //
 // # What a program may change
 //
-// Options come from the call, else from an [Override], else from the directive, else from
-// the store, else from [NewStores]. [Stores.Disable] switches the caching of one function
-// off while the program runs. [WithHooks] lets a program see what happens; the events are
-// those of package event.
+// Options come from the call, else from [Stores.SetOptions], else from the directive, else
+// from the store, else from [Stores.SetDefaults]. [Stores.Disable] switches the caching of one
+// function off while the program runs. [Hooks] lets a program see what happens; the events
+// are those of package event.
 //
 // # How it is built
 //

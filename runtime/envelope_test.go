@@ -40,7 +40,7 @@ func TestTwoTypesUnderTheKeysOfOneNamespaceAreRefused(t *testing.T) {
 	inEveryShape(t, func(t *testing.T, in shape) {
 		s := newStore(t, in.tiers())
 		one := newCache[int, shapeOne](t, s)
-		if _, err := runtime.NewCache[string, shapeTwo](s); err == nil || !strings.Contains(err.Error(), "shapeOne") || !strings.Contains(err.Error(), "shapeTwo") {
+		if _, err := runtime.NewCache[string, shapeTwo](s, "values"); err == nil || !strings.Contains(err.Error(), "shapeOne") || !strings.Contains(err.Error(), "shapeTwo") {
 			t.Errorf("a cache of another type: %v", err)
 		}
 		newCache[string, shapeOne](t, s) // of the same type
@@ -160,7 +160,7 @@ func TestCallersDoNotShareMemory(t *testing.T) {
 
 func TestSharedHandsOutOneValue(t *testing.T) {
 	inEveryShapeWithMemory(t, func(t *testing.T, in shape) {
-		stores, err := runtime.NewStores("test", newStore(t, in.tiers()))
+		stores, err := runtime.NewStores(newStore(t, in.tiers()))
 		if err != nil {
 			t.Fatal(err)
 		}

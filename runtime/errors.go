@@ -7,7 +7,6 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/background"
 	"github.com/cachegen/cachegen/runtime/internal/keytext"
 	"github.com/cachegen/cachegen/runtime/internal/load"
-	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/remote"
 	"github.com/cachegen/cachegen/runtime/internal/store"
 	"github.com/cachegen/cachegen/runtime/internal/untyped"
@@ -21,6 +20,9 @@ var (
 	ErrClosed = background.ErrClosed
 	// ErrUnknownStore is returned for a store name that the Stores do not have.
 	ErrUnknownStore = errors.New("cachegen: unknown store")
+	// ErrUnknownFunction is returned for the name of a cached function that no cache has
+	// been opened for.
+	ErrUnknownFunction = errors.New("cachegen: unknown function")
 	// ErrGoexit is what callers get when a loader ended its goroutine with
 	// runtime.Goexit, as t.FailNow does.
 	ErrGoexit = load.ErrGoexit
@@ -33,10 +35,10 @@ var (
 	// wait for itself. Two loads that wait for each other are not noticed; they end
 	// with [ErrTimeout].
 	ErrRecursive = load.ErrRecursive
-	// ErrL2CircuitOpen is the cause of an [L2Error] while the circuit breaker of the
+	// ErrL2CircuitBreakerOpen is the cause of an [L2Error] while the circuit breaker of the
 	// shared tier is open; see [L2CircuitBreakerDuration]. The error's text says which
 	// failure has opened it.
-	ErrL2CircuitOpen = remote.ErrCircuitOpen
+	ErrL2CircuitBreakerOpen = remote.ErrCircuitOpen
 	// ErrTimeout is returned when a load exceeds its [HardTimeout] and no grace value
 	// can be served, or the [MaxLoadTime] of its store. errors.Is also takes it for
 	// context.DeadlineExceeded.
@@ -61,34 +63,11 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// A LoadError is what [OnLoadError] gets.
-type LoadError struct {
-	Store, Cache string // Cache is empty for an ad-hoc cache
-	Keys         []string
-	Err          error
-	Background   bool // no caller waits for the load
-}
-
-var _ = (*LoadError)((*policy.LoadFailure)(nil))
-
-// Error names the cache, the first keys and the cause. A key that is long is cut, one with
-// strange characters quoted.
-func (e *LoadError) Error() string {
-	of := ""
-	if e.Cache != "" {
-		of = " of " + e.Cache
-	}
-	return fmt.Sprintf("cachegen: load %s%s in store %s: %v", keytext.ShowAll(e.Keys), of, e.Store, e.Err)
-}
-
-// Unwrap returns the cause.
-func (e *LoadError) Unwrap() error { return e.Err }
-
 // An L2Error says that an operation on the shared tier of a store has failed.
 type L2Error struct {
 	Store string
 	Op    string // read, write, delete, add, swap
-	Err   error  // [ErrL2CircuitOpen] if the tier was not asked
+	Err   error  // [ErrL2CircuitBreakerOpen] if the tier was not asked
 }
 
 // Error names the store, the operation and the cause.
@@ -101,16 +80,10 @@ func (e *L2Error) Unwrap() error { return e.Err }
 
 // A PartialError is for loaders of many keys that could load some of them only: with
 // it, [Cache.GetOrSetMany] takes what they return. Keys that are not in there have
-// failed with Err. See [Partial].
+// failed with Err.
+//
+//	return found, &runtime.PartialError{Err: err}
 type PartialError struct{ Err error }
-
-// Partial returns a [PartialError], or nil if err is nil.
-func Partial(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &PartialError{err}
-}
 
 // Error is the cause's.
 func (e *PartialError) Error() string {
@@ -137,7 +110,7 @@ type InvalidationError struct {
 	Err     error
 }
 
-// Error names the operation, the store, the first targets and the cause, as that of a [LoadError].
+// Error names the operation, the store, the first targets and the cause, as that of an event.LoadError.
 func (e *InvalidationError) Error() string {
 	return fmt.Sprintf("cachegen: %s %s in store %s: %v", e.Op, keytext.ShowAll(e.Targets), e.Store, e.Err)
 }

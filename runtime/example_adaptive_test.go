@@ -11,20 +11,20 @@ import (
 )
 
 // A token says itself how long it holds.
-func ExampleEntry() {
+func ExampleEntryOf() {
 	ctx := context.Background()
 	store, err := runtime.NewStore("main", runtime.L1(memory.New(memory.Options{})), runtime.TTL(time.Hour))
 	if err != nil {
 		panic(err)
 	}
 	defer store.Close(ctx)
-	tokens, err := runtime.NewCache[string, string](store)
+	tokens, err := runtime.NewCache[string, string](store, "tokens")
 	if err != nil {
 		panic(err)
 	}
 	fetch := func(ctx context.Context) (string, error) {
 		token, expiresIn := "secret", 10*time.Minute
-		runtime.Entry(ctx).SetTTL(expiresIn - time.Minute)
+		runtime.EntryOf(ctx).SetTTL(expiresIn - time.Minute)
 		return token, nil
 	}
 	token, err := tokens.GetOrSet(ctx, "bank", fetch)
@@ -38,7 +38,7 @@ func ExampleEntry() {
 }
 
 // A source that can tell whether something has changed is asked for that first.
-func ExampleLoadEntry_NotModified() {
+func ExampleEntry_NotModified() {
 	ctx := context.Background()
 	store, err := runtime.NewStore("main", runtime.L1(memory.New(memory.Options{})),
 		runtime.TTL(time.Millisecond), runtime.Grace(time.Hour), runtime.Timeout(time.Second))
@@ -47,7 +47,7 @@ func ExampleLoadEntry_NotModified() {
 	}
 	defer store.Close(ctx)
 	type page struct{ ETag, Body string }
-	pages, err := runtime.NewCache[string, page](store)
+	pages, err := runtime.NewCache[string, page](store, "pages")
 	if err != nil {
 		panic(err)
 	}
@@ -55,7 +55,7 @@ func ExampleLoadEntry_NotModified() {
 	load := func(ctx context.Context) (page, error) {
 		stale, _, _ := runtime.StaleValue[page](ctx)
 		p, modified := fetch(stale.ETag)
-		if !modified && runtime.Entry(ctx).NotModified() {
+		if !modified && runtime.EntryOf(ctx).NotModified() {
 			fmt.Println("304 Not Modified")
 			return page{}, nil // the stale value is fresh again
 		}
@@ -77,9 +77,9 @@ func ExampleLoadEntry_NotModified() {
 	// hello <nil>
 }
 
-func ExampleWithHooks() {
+func ExampleHooks() {
 	ctx := context.Background()
-	store, err := runtime.NewStore("main", runtime.L1(memory.New(memory.Options{})), runtime.WithHooks(event.Hooks{
+	store, err := runtime.NewStore("main", runtime.L1(memory.New(memory.Options{})), runtime.Hooks(event.Hooks{
 		Hit:  func(e event.Hit) { fmt.Println("hit", e.Key, e.Tier) },
 		Miss: func(e event.Miss) { fmt.Println("miss", e.Key) },
 	}))
@@ -87,7 +87,7 @@ func ExampleWithHooks() {
 		panic(err)
 	}
 	defer store.Close(ctx)
-	names, err := runtime.NewCache[int, string](store)
+	names, err := runtime.NewCache[int, string](store, "names")
 	if err != nil {
 		panic(err)
 	}
@@ -103,16 +103,15 @@ func ExampleWithHooks() {
 
 // An operator gives one function another ttl without generating again, and switches
 // its caching off while the program runs.
-func ExampleOverride() {
-	store, err := runtime.NewStore("main", runtime.L1(memory.New(memory.Options{})))
-	if err != nil {
-		panic(err)
-	}
-	stores, err := runtime.NewStores("main", store, runtime.Override("users.Repo.FindUser", runtime.TTL(time.Minute)))
+func ExampleStores_SetOptions() {
+	stores, err := runtime.OpenStore("main", runtime.L1(memory.New(memory.Options{})))
 	if err != nil {
 		panic(err)
 	}
 	defer stores.Close(context.Background())
+	if err := stores.SetOptions("users.Repo.FindUser", runtime.TTL(time.Minute)); err != nil {
+		panic(err)
+	}
 	_, err = open(stores, definition[int64, string]{
 		Name: "example.com/shop/users.Repo.FindUser", Pattern: "user:{id}", // generated code does this
 		Options: []runtime.Option{runtime.TTL(5 * time.Minute)},

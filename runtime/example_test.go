@@ -24,7 +24,7 @@ func Example() {
 		panic(err)
 	}
 	defer store.Close(ctx)
-	articles, err := runtime.NewCache[int64, article](store.Namespace("articles"))
+	articles, err := runtime.NewCache[int64, article](store, "articles")
 	if err != nil {
 		panic(err)
 	}
@@ -49,7 +49,7 @@ func ExampleStore_DeleteByTag() {
 		panic(err)
 	}
 	defer store.Close(ctx)
-	titles, err := runtime.NewCache[string, string](store)
+	titles, err := runtime.NewCache[string, string](store, "titles")
 	if err != nil {
 		panic(err)
 	}
@@ -75,7 +75,7 @@ func ExampleCache_Expire() {
 		panic(err)
 	}
 	defer store.Close(ctx)
-	rates, err := runtime.NewCache[string, float64](store)
+	rates, err := runtime.NewCache[string, float64](store, "rates")
 	if err != nil {
 		panic(err)
 	}
@@ -102,11 +102,14 @@ func ExampleNewStores() {
 	if err != nil {
 		panic(err)
 	}
-	stores, err := runtime.NewStores("large", fast, large, runtime.Grace(time.Hour)) // grace for both
+	stores, err := runtime.NewStores(large, fast) // large is the default
 	if err != nil {
 		panic(err)
 	}
 	defer stores.Close(ctx)
+	if err := stores.SetDefaults(runtime.Grace(time.Hour)); err != nil { // for both
+		panic(err)
+	}
 	fmt.Println(stores.Default().Name())
 	_, err = stores.Use("huge")
 	fmt.Println(err)

@@ -122,7 +122,7 @@ func TestAChangeInAnotherProcessForgetsAFailure(t *testing.T) {
 		var shared faketier.Shared
 		var bus faketier.Bus
 		o := func() []runtime.StoreOption {
-			return []runtime.StoreOption{memoryTier(), runtime.L2(&shared), runtime.WithBus(&bus), runtime.ErrorTTL(time.Hour)}
+			return []runtime.StoreOption{memoryTier(), runtime.L2(&shared), runtime.Bus(&bus), runtime.ErrorTTL(time.Hour)}
 		}
 		a, b := newCache[int, int](t, newStore(t, o()...)), newCache[int, int](t, newStore(t, o()...))
 		var src source
@@ -300,7 +300,7 @@ func TestAFailureIsForgottenWithATagThatItsLoaderSet(t *testing.T) {
 				var src source
 				src.fail.Store(true)
 				load := func(ctx context.Context) (int, error) {
-					runtime.Entry(ctx).SetTags("team:1")
+					runtime.EntryOf(ctx).SetTags("team:1")
 					return src.load(ctx)
 				}
 				if _, err := c.GetOrSet(t.Context(), 7, load); err == nil {
@@ -333,7 +333,7 @@ func TestAFailureIsNotRememberedIfATagThatItsLoaderSetWasDeletedMeanwhile(t *tes
 			var src source
 			src.fail.Store(true)
 			_, _ = c.GetOrSet(t.Context(), 7, func(ctx context.Context) (int, error) {
-				runtime.Entry(ctx).SetTags("team:1")
+				runtime.EntryOf(ctx).SetTags("team:1")
 				v, err := src.load(ctx)
 				if err := s.DeleteByTag(ctx, "team:1"); err != nil {
 					t.Error(err)

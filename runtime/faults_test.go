@@ -189,7 +189,7 @@ func TestAMessageThatComesTwiceBringsNothingBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var bus faketier.Bus
 		mk := func() (*runtime.Store, *runtime.Cache[int, int]) {
-			s := newStore(t, memoryTier(), runtime.WithBus(&bus), runtime.TTL(time.Hour))
+			s := newStore(t, memoryTier(), runtime.Bus(&bus), runtime.TTL(time.Hour))
 			return s, newCache[int, int](t, s)
 		}
 		s1, c1 := mk()
@@ -243,7 +243,7 @@ func TestNobodySpinsOnAnInvalidatedGraceValue(t *testing.T) {
 	var shared faketier.Shared
 	s := newStore(t, runtime.L2(&shared), runtime.TTL(20*time.Millisecond), runtime.Grace(time.Hour))
 	var tagged atomic.Int64
-	stores, _ := runtime.NewStores("test", s)
+	stores, _ := runtime.NewStores(s)
 	c, err := open(stores, definition[int, int]{Name: "n", Tags: func(int) []runtime.Tag { tagged.Add(1); return []runtime.Tag{"t"} }})
 	if err != nil {
 		t.Fatal(err)
@@ -473,7 +473,7 @@ func TestGetDoesNotForgetTheBackOff(t *testing.T) {
 func TestTagsOfACallAreNotWrittenIntoTheDefinitions(t *testing.T) {
 	inEveryShapeOutside(t, func(t *testing.T, in shape) {
 		s := newStore(t, in.tiers())
-		stores, _ := runtime.NewStores("test", s)
+		stores, _ := runtime.NewStores(s)
 		all := []runtime.Tag{"a", "b"}
 		c, _ := open(stores, definition[int, int]{Name: "n", Tags: func(int) []runtime.Tag { return all[:1] }})
 		c.Set(t.Context(), 7, 1, runtime.Tags("x"))
@@ -517,23 +517,13 @@ func TestAPullThatFailsLeavesTheValueToTheNext(t *testing.T) {
 	})
 }
 
-func TestANegativeGraceOfACallIsNone(t *testing.T) {
-	inEveryShapeOutside(t, func(t *testing.T, in shape) {
-		c := newCache[int, int](t, newStore(t, in.tiers()))
-		c.Set(t.Context(), 7, 1, runtime.Grace(-time.Hour))
-		if ok, _ := c.Has(t.Context(), 7); !ok {
-			t.Error("not there")
-		}
-	})
-}
-
 // race R2, across processes and without a bus.
 func TestAResultTagDeletedByAnotherProcessDuringTheLoad(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		open := func() (*runtime.Store, *runtime.Cache[int, int]) {
 			s := newStore(t, memoryTier(), runtime.L2(&shared), runtime.TTL(time.Hour))
-			stores, _ := runtime.NewStores("test", s)
+			stores, _ := runtime.NewStores(s)
 			c, err := open(stores, definition[int, int]{Name: "n", ResultTags: func(int) []runtime.Tag { return []runtime.Tag{"team"} }})
 			if err != nil {
 				t.Fatal(err)

@@ -44,7 +44,7 @@ func TestFreshHandlesOfANamespaceShareOneLoad(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 20 {
 			wg.Go(func() {
-				c, err := runtime.NewCache[string, int](s.Namespace("users"))
+				c, err := runtime.NewCache[string, int](s.Namespace("users"), "values")
 				if err != nil {
 					t.Error(err)
 				}
@@ -235,9 +235,9 @@ func TestBackgroundLoadsAreBounded(t *testing.T) {
 	mayTell(t, "not loaded in the background")
 	inEveryShape(t, func(t *testing.T, in shape) {
 		s := newStore(t, in.tiers(), runtime.TTL(time.Second), runtime.Grace(time.Hour))
-		const keys = 2 * runtime.DefaultBackground
+		const keys = 2 * runtime.DefaultMaxBackground
 		release := make(chan struct{})
-		for i, wanted := range []int64{runtime.DefaultBackground / 2, runtime.DefaultBackground / 4} {
+		for i, wanted := range []int64{runtime.DefaultMaxBackground / 2, runtime.DefaultMaxBackground / 4} {
 			c := newCache[int, int](t, s.Namespace(fmt.Sprint(i)))
 			for k := range keys {
 				if err := c.Set(t.Context(), k, k); err != nil {

@@ -3,45 +3,93 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"sync"
 
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/registry"
 )
 
-// ErrUnknownFunction is returned for the name of a cached function that no cache has
-// been opened for.
-var ErrUnknownFunction = errors.New("cachegen: unknown function")
+// overrides are the names that SetOptions was given.
+type overrides struct {
+	mu    sync.Mutex // held while stores are changed, so that all of them get the options in one order
+	names map[string]bool
+}
 
-// Override replaces options of one cached function, those of its directive and of
-// cache:wrap; what it does not mention stays. The function is named
-// by its import path and name, or by the end of that after a slash or a dot:
-// example.com/shop/users.Repo.FindUser, users.Repo.FindUser, or FindUser for every
-// function so called. Of several overrides the last one holds. Names that match no
-// function are told by [Stores.Check].
-func Override(function string, options ...Option) StoresOption {
-	return storesOption(func(c *storesConfig) {
-		var given policy.Call
-		for _, o := range options {
-			if o == nil {
-				c.refused = append(c.refused, "an option of the Override of "+function)
-				continue
-			}
-			o.applyToCall(&given)
+// SetOptions gives a cached function options that win over those of its directive, of
+// cache:wrap and of the store; those of a call win over them. What it does not mention stays.
+// It holds for caches that are open, from their next call on, and for those that will be
+// opened. Of several calls for one function the last one holds.
+//
+// The function is named by its import path and name, or by the end of that after a slash or a
+// dot: example.com/shop/users.Repo.FindUser, users.Repo.FindUser, or FindUser for every function
+// so called; an ad-hoc cache by its name. A name that matches no function is no error, because a
+// cache may be opened later; [Stores.Check] tells of it. SetOptions fails, and changes nothing,
+// if options contradict each other or those of an open cache.
+func (s Stores) SetOptions(function string, options ...Option) error {
+	var given policy.Call
+	if function == "" {
+		return errors.New("cachegen: set options: the name of the function is empty")
+	}
+	fail := func(err error) error { return fmt.Errorf("cachegen: set options of %s: %w", function, err) }
+	for _, o := range options {
+		if o == nil {
+			return fail(errors.New("an option is nil"))
 		}
-		c.overrides = append(c.overrides, registry.Override{Name: function, Options: given.Options})
-	})
+		o.applyToCall(&given)
+	}
+	if err := policy.CheckOptions(given.Options); err != nil || s.set == nil {
+		return fail(errors.Join(err))
+	}
+	s.set.overrides.mu.Lock()
+	defer s.set.overrides.mu.Unlock()
+	for _, store := range s.sorted() {
+		if err := store.functions.CheckOptions(function, given.Options); err != nil {
+			return fail(err)
+		}
+	}
+	for _, store := range s.sorted() {
+		store.functions.SetOptions(function, given.Options)
+	}
+	if s.set.overrides.names == nil {
+		s.set.overrides.names = make(map[string]bool)
+	}
+	s.set.overrides.names[function] = true
+	return nil
 }
 
 // Functions returns the names of the cached functions that caches have been opened
 // for, sorted.
-func (s Stores) Functions() []string { return s.set.functions().Names() }
+func (s Stores) Functions() []string {
+	var names []string
+	for _, store := range s.sorted() {
+		names = append(names, store.functions.Names()...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
 
-// Check returns an [ErrUnknownFunction] for each [Override] of a function that no
+// matching returns the functions of that name in all stores.
+func (s Stores) matching(name string) (all []*registry.Function) {
+	for _, store := range s.sorted() {
+		all = append(all, store.functions.Matching(name)...)
+	}
+	return all
+}
+
+// Check returns an [ErrUnknownFunction] for each [Stores.SetOptions] of a function that no
 // cache has been opened for so far. A program asks once it has opened them all.
 func (s Stores) Check() error {
 	var errs []error
-	for _, name := range s.set.functions().Unmatched() {
-		errs = append(errs, fmt.Errorf("%w %q in an Override", ErrUnknownFunction, name))
+	if s.set != nil {
+		s.set.overrides.mu.Lock()
+		defer s.set.overrides.mu.Unlock()
+		for _, name := range slices.Sorted(maps.Keys(s.set.overrides.names)) {
+			if len(s.matching(name)) == 0 {
+				errs = append(errs, fmt.Errorf("%w %q was given options", ErrUnknownFunction, name))
+			}
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -49,7 +97,7 @@ func (s Stores) Check() error {
 // Disable switches the caching of a function off, in this process, from now on: its
 // reads call the loader each time and keep nothing, and to Get and the like nothing is
 // there. Invalidations go on, and Set removes what is there, so that nothing old comes
-// back with [Stores.Enable]. The function is named as in [Override]. Without one of
+// back with [Stores.Enable]. The function is named as in [Stores.SetOptions]. Without one of
 // that name it is an [ErrUnknownFunction].
 func (s Stores) Disable(function string) error { return s.setDisabled(function, true) }
 
@@ -57,7 +105,7 @@ func (s Stores) Disable(function string) error { return s.setDisabled(function, 
 func (s Stores) Enable(function string) error { return s.setDisabled(function, false) }
 
 func (s Stores) setDisabled(name string, disabled bool) error {
-	matching := s.set.functions().Matching(name)
+	matching := s.matching(name)
 	if len(matching) == 0 {
 		return fmt.Errorf("%w %q", ErrUnknownFunction, name)
 	}

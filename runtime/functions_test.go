@@ -21,13 +21,18 @@ func findUser(options ...runtime.Option) definition[int, int] {
 
 // Call, then override, then directive, then store, then Stores.
 func TestPrecedenceOfOptions(t *testing.T) {
-	ttl := func(t *testing.T, parts []runtime.StoresOption, store []runtime.StoreOption, directive []runtime.Option, call []runtime.CallOption) time.Duration {
+	ttl := func(t *testing.T, set func(runtime.Stores) error, store []runtime.StoreOption, directive []runtime.Option, call []runtime.CallOption) time.Duration {
 		var out time.Duration
 		inEveryShape(t, func(t *testing.T, in shape) {
 			s := newStore(t, append([]runtime.StoreOption{in.tiers()}, store...)...)
-			stores, err := runtime.NewStores("test", append([]runtime.StoresOption{s}, parts...)...)
+			stores, err := runtime.NewStores(s)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if set != nil {
+				if err := set(stores); err != nil {
+					t.Fatal(err)
+				}
 			}
 			c, err := open(stores, findUser(directive...))
 			if err != nil {
@@ -48,69 +53,149 @@ func TestPrecedenceOfOptions(t *testing.T) {
 		return out
 	}
 	m := func(n int) runtime.Option { return runtime.TTL(time.Duration(n) * time.Minute) }
-	override := runtime.Override("users.Repo.FindUser", m(4))
+	type set func(runtime.Stores) error
+	both := func(sets ...set) set {
+		return func(s runtime.Stores) error {
+			var errs []error
+			for _, set := range sets {
+				errs = append(errs, set(s))
+			}
+			return errors.Join(errs...)
+		}
+	}
+	defaults := func(n int) set { return func(s runtime.Stores) error { return s.SetDefaults(m(n)) } }
+	of := func(function string, n int) set {
+		return func(s runtime.Stores) error { return s.SetOptions(function, m(n)) }
+	}
 	for name, test := range map[string]struct {
-		parts     []runtime.StoresOption
+		set       set
 		store     []runtime.StoreOption
 		directive []runtime.Option
 		call      []runtime.CallOption
 		want      int
 	}{
-		"default":   {want: 30},
-		"stores":    {parts: []runtime.StoresOption{m(2)}, want: 2},
-		"store":     {parts: []runtime.StoresOption{m(2)}, store: []runtime.StoreOption{m(3)}, want: 3},
-		"directive": {parts: []runtime.StoresOption{m(2)}, store: []runtime.StoreOption{m(3)}, directive: []runtime.Option{m(1), m(5)}, want: 5}, // wrap comes first
-		"override":  {parts: []runtime.StoresOption{m(2), override}, store: []runtime.StoreOption{m(3)}, directive: []runtime.Option{m(5)}, want: 4},
-		"last override": {parts: []runtime.StoresOption{override, runtime.Override("FindUser", m(6)), runtime.Override("FindTeam", m(7))},
+		"default":       {want: 30},
+		"stores":        {set: defaults(2), want: 2},
+		"last defaults": {set: both(defaults(9), defaults(2)), want: 2},
+		"store":         {set: defaults(2), store: []runtime.StoreOption{m(3)}, want: 3},
+		"directive":     {set: defaults(2), store: []runtime.StoreOption{m(3)}, directive: []runtime.Option{m(1), m(5)}, want: 5}, // wrap comes first
+		"function":      {set: both(defaults(2), of("users.Repo.FindUser", 4)), store: []runtime.StoreOption{m(3)}, directive: []runtime.Option{m(5)}, want: 4},
+		"last of function": {set: both(of("users.Repo.FindUser", 4), of("FindUser", 6), of("FindTeam", 7)),
 			directive: []runtime.Option{m(5)}, want: 6},
-		"call": {parts: []runtime.StoresOption{m(2), override}, store: []runtime.StoreOption{m(3)}, directive: []runtime.Option{m(5)},
+		"call": {set: both(defaults(2), of("users.Repo.FindUser", 4)), store: []runtime.StoreOption{m(3)}, directive: []runtime.Option{m(5)},
 			call: []runtime.CallOption{m(8), m(1)}, want: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := ttl(t, test.parts, test.store, test.directive, test.call); got != time.Duration(test.want)*time.Minute {
+			if got := ttl(t, test.set, test.store, test.directive, test.call); got != time.Duration(test.want)*time.Minute {
 				t.Errorf("got %v, want %dm", got, test.want)
 			}
 		})
 	}
 }
 
-func TestOverridesAreCheckedWhenTheyAreGiven(t *testing.T) {
+func TestOptionsOfAFunctionAreCheckedWhenTheyAreGiven(t *testing.T) {
 	inEveryShapeOutside(t, func(t *testing.T, in shape) {
-		for name, o := range map[string]runtime.StoresOption{
-			"no name":    runtime.Override("", runtime.TTL(1)),
-			"nil option": runtime.Override("F", nil),
-			"TTL -1ns":   runtime.Override("F", runtime.TTL(-1)),
-			"Timeout":    runtime.Override("F", runtime.Timeout(2), runtime.HardTimeout(1)),
-			"BatchMax":   runtime.Override("F", runtime.BatchMax(-1)),
+		stores, err := runtime.NewStores(newStore(t, in.tiers()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for wanted, err := range map[string]error{
+			"name of the function is empty": stores.SetOptions("", runtime.TTL(1)),
+			"F: an option is nil":           stores.SetOptions("F", nil),
+			"TTL -1ns":                      stores.SetOptions("F", runtime.TTL(-1)),
+			"HardTimeout 1ns is not above":  stores.SetOptions("F", runtime.Timeout(2), runtime.HardTimeout(1)),
+			"BatchMax -1 is negative":       stores.SetOptions("F", runtime.BatchMax(-1)),
 		} {
-			t.Run(name, func(t *testing.T) {
-				if _, err := runtime.NewStores("test", newStore(t, in.tiers()), o); err == nil {
-					t.Error("it was taken")
-				}
-			})
+			if err == nil || !strings.Contains(err.Error(), wanted) {
+				t.Errorf("got %v, want an error with %q", err, wanted)
+			}
+		}
+		if err := stores.Check(); err != nil {
+			t.Error("options that were refused are remembered:", err)
 		}
 	})
 }
 
-// Together with the directive it may contradict itself; then the cache does not open.
-func TestAnOverrideThatContradictsTheDirectiveIsRefusedWhenTheCacheIsOpened(t *testing.T) {
+// Together with the directive they may contradict each other: then the cache does not open, or
+// if it is open, the options are refused.
+func TestOptionsOfAFunctionThatContradictItsDirectiveAreRefused(t *testing.T) {
 	inEveryShapeOutside(t, func(t *testing.T, in shape) {
-		stores, err := runtime.NewStores("test", newStore(t, in.tiers()), runtime.Override("FindUser", runtime.TTL(time.Minute)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := open(stores, findUser(runtime.TTL(time.Hour), runtime.L1TTL(10*time.Minute))); err == nil || !strings.Contains(err.Error(), fullName) {
-			t.Error(err)
+		d := findUser(runtime.TTL(time.Hour), runtime.L1TTL(10*time.Minute))
+		for _, first := range []bool{true, false} {
+			stores, err := runtime.NewStores(newStore(t, in.tiers()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			open := func() error { _, err := open(stores, d); return err }
+			set := func() error { return stores.SetOptions("FindUser", runtime.TTL(time.Minute)) }
+			if !first {
+				open, set = set, open
+			}
+			if err := set(); err != nil {
+				t.Fatal(err)
+			}
+			if err := open(); err == nil || !strings.Contains(err.Error(), fullName) || !strings.Contains(err.Error(), "L1TTL 10m0s is above the TTL 1m0s") {
+				t.Error(err)
+			}
 		}
 	})
 }
 
-func TestAnOverrideOfNoFunctionIsTold(t *testing.T) {
-	inEveryShapeOutside(t, func(t *testing.T, in shape) {
-		stores, err := runtime.NewStores("test", newStore(t, in.tiers()), runtime.Override("users.Repo.FindUser"),
-			runtime.Override("indUser"), runtime.Override("users.Repo.FindUsr"))
+// Options hold for caches that are open, from the next call on.
+func TestOptionsOfAFunctionHoldForOpenCaches(t *testing.T) {
+	inEveryShape(t, func(t *testing.T, in shape) {
+		stores, err := runtime.NewStores(newStore(t, in.tiers()))
 		if err != nil {
 			t.Fatal(err)
+		}
+		c, err := open(stores, findUser(runtime.TTL(time.Hour)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fresh := func(after time.Duration) bool {
+			t.Helper()
+			if err := c.Set(t.Context(), 7, 1); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(after)
+			ok, err := c.Has(t.Context(), 7)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return ok
+		}
+		if !fresh(30 * time.Minute) {
+			t.Error("the directive does not hold")
+		}
+		if err := stores.SetOptions("FindUser", runtime.TTL(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if !fresh(59*time.Second) || fresh(time.Minute) {
+			t.Error("the options do not hold")
+		}
+		// What later ones do not mention stays.
+		if err := stores.SetOptions("FindUser", runtime.Grace(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if fresh(time.Minute) {
+			t.Error("options that were not mentioned are gone")
+		}
+		if _, ok, err := c.Get(t.Context(), 7, runtime.AllowStale()); !ok || err != nil {
+			t.Error("no grace:", err)
+		}
+	})
+}
+
+func TestOptionsOfNoFunctionAreTold(t *testing.T) {
+	inEveryShapeOutside(t, func(t *testing.T, in shape) {
+		stores, err := runtime.NewStores(newStore(t, in.tiers()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"users.Repo.FindUser", "indUser", "users.Repo.FindUsr"} {
+			if err := stores.SetOptions(name, runtime.TTL(time.Minute)); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if _, err := open(stores, findUser()); err != nil {
 			t.Fatal(err)
@@ -130,7 +215,7 @@ func TestCachingIsSwitchedOffAndOnWhileRunning(t *testing.T) {
 	for setup, options := range setups {
 		t.Run(setup, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				stores, err := runtime.NewStores("test", newStore(t, options()...))
+				stores, err := runtime.NewStores(newStore(t, options()...))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -170,7 +255,7 @@ func TestCachingIsSwitchedOffAndOnWhileRunning(t *testing.T) {
 					t.Error(got, err)
 				}
 				many := func(context.Context, []int) (map[int]int, error) {
-					return map[int]int{7: 2}, runtime.Partial(errSource)
+					return map[int]int{7: 2}, &runtime.PartialError{Err: errSource}
 				}
 				if got, err := c.GetOrSetMany(t.Context(), []int{7}, many); got[7] != 2 || !errors.Is(err, errSource) {
 					t.Error(got, err)
@@ -196,7 +281,7 @@ func TestCachingIsSwitchedOffAndOnWhileRunning(t *testing.T) {
 
 func TestWhoIsSwitchedOffIsNamed(t *testing.T) {
 	inEveryShapeOutside(t, func(t *testing.T, in shape) {
-		stores, err := runtime.NewStores("test", newStore(t, in.tiers()))
+		stores, err := runtime.NewStores(newStore(t, in.tiers()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -214,7 +299,7 @@ func TestWhoIsSwitchedOffIsNamed(t *testing.T) {
 // A loader that has a say in its entry has none while its caching is off.
 func TestAFunctionThatIsSwitchedOffHasNoEntry(t *testing.T) {
 	inEveryShape(t, func(t *testing.T, in shape) {
-		stores, err := runtime.NewStores("test", newStore(t, in.tiers()))
+		stores, err := runtime.NewStores(newStore(t, in.tiers()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -232,7 +317,7 @@ func TestAFunctionThatIsSwitchedOffHasNoEntry(t *testing.T) {
 			_, err := outer.GetOrSet(t.Context(), 1, func(ctx context.Context) (int, error) {
 				loads++
 				return inner.GetOrSet(ctx, 7, func(ctx context.Context) (int, error) {
-					runtime.Entry(ctx).SetTTL(time.Second)
+					runtime.EntryOf(ctx).SetTTL(time.Second)
 					return 1, nil
 				})
 			})
@@ -251,8 +336,11 @@ func TestLoggerAndCodecOfStores(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		s := newStore(t, runtime.L2(&shared))
-		stores, err := runtime.NewStores("test", s, runtime.WithCodec(jsonCodec{}), runtime.Logger(silent))
+		stores, err := runtime.NewStores(s)
 		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stores.SetDefaults(runtime.WithCodec(jsonCodec{}), runtime.Logger(silent)); err != nil {
 			t.Fatal(err)
 		}
 		c, err := open(stores, findUser())
@@ -264,9 +352,6 @@ func TestLoggerAndCodecOfStores(t *testing.T) {
 		}
 		if !strings.Contains(string(shared.Keys()["7"]), "12345") {
 			t.Error("the codec was not used")
-		}
-		if _, err := runtime.NewStores("test", newStore(t, memoryTier()), runtime.WithCodec(nil)); err == nil {
-			t.Error("a nil codec was taken")
 		}
 	})
 }
@@ -284,7 +369,11 @@ func TestTheBreakerOfStores(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			var shared faketier.Shared
 			s := newStore(t, append([]runtime.StoreOption{runtime.L2(&shared)}, test.store...)...)
-			if _, err := runtime.NewStores("test", s, runtime.L2CircuitBreakerDuration(time.Minute)); err != nil {
+			stores, err := runtime.NewStores(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := stores.SetDefaults(runtime.L2CircuitBreakerDuration(time.Minute)); err != nil {
 				t.Fatal(err)
 			}
 			c := newCache[int, int](t, s)
@@ -305,8 +394,5 @@ func TestTheBreakerOfStores(t *testing.T) {
 				t.Errorf("not asked after %v", test.want)
 			}
 		})
-	}
-	if _, err := runtime.NewStores("test", newStore(t, memoryTier()), runtime.L2CircuitBreakerDuration(-1)); err == nil {
-		t.Error("a negative duration is taken")
 	}
 }

@@ -79,7 +79,7 @@ func TestKeyValuesComeBack(t *testing.T) {
 func TestInstancesAreBoundWhenTheyAreMade(t *testing.T) {
 	ctx := context.Background()
 	store := newStore(t, runtime.L1(memory.New(memory.Options{MaxItems: 100})))
-	stores, err := runtime.NewStores(store.Name(), store)
+	stores, err := runtime.NewStores(store)
 	if err != nil {
 		t.Fatal(err)
 	}

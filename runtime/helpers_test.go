@@ -50,9 +50,15 @@ func newNamed(t testing.TB, name string, options ...runtime.StoreOption) *runtim
 	return s
 }
 
-func newCache[K comparable, V any](t testing.TB, in runtime.Keyspace, options ...runtime.Option) *runtime.Cache[K, V] {
+// newCache returns a cache in a *runtime.Store or a *runtime.Namespace.
+func newCache[K comparable, V any](t testing.TB, in any, options ...runtime.Option) (c *runtime.Cache[K, V]) {
 	t.Helper()
-	c, err := runtime.NewCache[K, V](in, options...)
+	var err error
+	if n, ok := in.(*runtime.Namespace); ok {
+		c, err = runtime.NewCache[K, V](n, "values", options...)
+	} else {
+		c, err = runtime.NewCache[K, V](in.(*runtime.Store), "values", options...)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +115,7 @@ func wantLoads(t *testing.T, s *source, n int64) {
 // openIn opens a definition in a store of its own.
 func openIn[K comparable, V any](t testing.TB, d definition[K, V], options ...runtime.StoreOption) *runtime.Cache[K, V] {
 	t.Helper()
-	stores, err := runtime.NewStores("test", newStore(t, options...))
+	stores, err := runtime.NewStores(newStore(t, options...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,8 +127,8 @@ func openIn[K comparable, V any](t testing.TB, d definition[K, V], options ...ru
 }
 
 // newCacheIn makes a handle as a caller would that does not keep one.
-func newCacheIn(in runtime.Keyspace) *runtime.Cache[string, int] {
-	c, err := runtime.NewCache[string, int](in)
+func newCacheIn(in *runtime.Store) *runtime.Cache[string, int] {
+	c, err := runtime.NewCache[string, int](in, "values")
 	if err != nil {
 		panic(err)
 	}

@@ -87,7 +87,7 @@ func wantLines(t *testing.T, d *diary, lines ...string) {
 func TestHooksTellWhatHappensInMemory(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var d diary
-		s := newStore(t, memoryTier(), runtime.WithHooks(d.hooks()), runtime.TTL(time.Minute), runtime.Grace(time.Hour))
+		s := newStore(t, memoryTier(), runtime.Hooks(d.hooks()), runtime.TTL(time.Minute), runtime.Grace(time.Hour))
 		c := newCache[int, int](t, s.Namespace("users"))
 		var src source
 		src.delay.Store(int64(time.Second))
@@ -131,7 +131,7 @@ func TestHooksTellWhatIsNotLoadedInTheBackground(t *testing.T) {
 	inEveryShapeWithMemory(t, func(t *testing.T, in shape) {
 		var d diary
 		s := newStore(t, in.tiers(), runtime.MaxBackground(2), runtime.TTL(time.Second), runtime.Grace(time.Hour),
-			runtime.HardTimeout(10*time.Second), runtime.WithHooks(event.Hooks{Skipped: d.hooks().Skipped}))
+			runtime.HardTimeout(10*time.Second), runtime.Hooks(event.Hooks{Skipped: d.hooks().Skipped}))
 		c := newCache[int, int](t, s)
 		fill(t, c, 3)
 		release := make(chan struct{})
@@ -162,7 +162,7 @@ func TestHooksTellOfTheSharedTierAndTheBus(t *testing.T) {
 		var bus faketier.Bus
 		var d, other diary
 		open := func(d *diary) (*runtime.Store, *runtime.Cache[int, int]) {
-			s := newStore(t, memoryTier(), runtime.L2(&shared), runtime.WithBus(&bus), runtime.WithHooks(d.hooks()),
+			s := newStore(t, memoryTier(), runtime.L2(&shared), runtime.Bus(&bus), runtime.Hooks(d.hooks()),
 				runtime.L2CircuitBreakerDuration(10*time.Second), runtime.TTL(time.Hour), runtime.StampTrust(time.Hour))
 			return s, newCache[int, int](t, s)
 		}
@@ -206,7 +206,7 @@ func TestHooksTellOfEachKeyOfABatch(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var d diary
-		s := newStore(t, memoryTier(), runtime.L2(&shared), runtime.WithHooks(d.hooks()))
+		s := newStore(t, memoryTier(), runtime.L2(&shared), runtime.Hooks(d.hooks()))
 		c := newCache[int, int](t, s)
 		_ = c.Set(t.Context(), 1, 1)
 		_ = newCache[int, int](t, newStore(t, runtime.L2(&shared))).Set(t.Context(), 2, 2)
@@ -226,8 +226,12 @@ func TestHooksTellOfEachKeyOfABatch(t *testing.T) {
 func TestHooksAreCalledByAllWhoGaveThem(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var a, b, c diary
-		s := newStore(t, memoryTier(), runtime.WithHooks(a.hooks()), runtime.WithHooks(event.Hooks{}), runtime.WithHooks(b.hooks()))
-		if _, err := runtime.NewStores("test", s, runtime.WithHooks(c.hooks())); err != nil {
+		s := newStore(t, memoryTier(), runtime.Hooks(a.hooks()), runtime.Hooks(event.Hooks{}), runtime.Hooks(b.hooks()))
+		stores, err := runtime.NewStores(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stores.SetDefaults(runtime.Hooks(c.hooks())); err != nil {
 			t.Fatal(err)
 		}
 		_ = newCache[int, int](t, s).Set(t.Context(), 7, 1)
@@ -246,7 +250,7 @@ func TestAHookThatPanicsIsLogged(t *testing.T) {
 		for i := range v.NumField() {
 			v.Field(i).Set(reflect.MakeFunc(v.Field(i).Type(), func([]reflect.Value) []reflect.Value { panic("hook") }))
 		}
-		s := newStore(t, in.tiers(), runtime.WithHooks(panics),
+		s := newStore(t, in.tiers(), runtime.Hooks(panics),
 			runtime.Logger(slog.New(slog.NewTextHandler(&log, nil))))
 		c := newCache[int, int](t, s)
 		var src source
@@ -270,7 +274,7 @@ func TestAHookThatPanicsKeepsNoOtherFromBeingCalled(t *testing.T) {
 	mayTell(t, "hook panicked")
 	bubble(t, func(t *testing.T) {
 		var d diary
-		s := newStore(t, memoryTier(), runtime.WithHooks(event.Hooks{Written: func(event.Write) { panic("hook") }}), runtime.WithHooks(d.hooks()))
+		s := newStore(t, memoryTier(), runtime.Hooks(event.Hooks{Written: func(event.Write) { panic("hook") }}), runtime.Hooks(d.hooks()))
 		_ = newCache[int, int](t, s).Set(t.Context(), 7, 1)
 		wantLines(t, &d, "written 7")
 	})
@@ -280,7 +284,7 @@ func TestAHookThatPanicsKeepsNoOtherFromBeingCalled(t *testing.T) {
 func TestAHookMayUseTheStore(t *testing.T) {
 	inEveryShape(t, func(t *testing.T, in shape) {
 		var c *runtime.Cache[int, int]
-		s := newStore(t, in.tiers(), runtime.WithHooks(event.Hooks{
+		s := newStore(t, in.tiers(), runtime.Hooks(event.Hooks{
 			Written: func(e event.Write) {
 				if e.Key == "7" {
 					_ = c.Delete(context.Background(), 7)
@@ -299,8 +303,8 @@ func TestAHookMayUseTheStore(t *testing.T) {
 
 func TestUsedHooksAllocateNothingOnAHit(t *testing.T) {
 	var hits int
-	s := newStore(t, memoryTier(), runtime.TTL(time.Hour), runtime.WithHooks(event.Hooks{Hit: func(e event.Hit) { hits++ }}))
-	stores, err := runtime.NewStores("test", s)
+	s := newStore(t, memoryTier(), runtime.TTL(time.Hour), runtime.Hooks(event.Hooks{Hit: func(e event.Hit) { hits++ }}))
+	stores, err := runtime.NewStores(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -370,7 +374,7 @@ func TestAHookMayUseTheKeyThatItIsToldOf(t *testing.T) {
 					_, _ = c.GetOrSet(context.Background(), 7, load)
 					_, _, _ = c.Pull(context.Background(), 7)
 				}
-				s := newStore(t, append(options, runtime.WithHooks(event.Hooks{
+				s := newStore(t, append(options, runtime.Hooks(event.Hooks{
 					Hit:  func(event.Hit) { use() },
 					Miss: func(event.Miss) { use() },
 					Written: func(event.Write) {
@@ -412,7 +416,7 @@ func TestCloseDoesNotWaitForTheHookThatCalls(t *testing.T) {
 		var shared faketier.Shared
 		var s *runtime.Store
 		var events, closed atomic.Int64
-		s = newStore(t, runtime.L2(&shared), runtime.WithHooks(event.Hooks{Pending: func(event.Pending) {
+		s = newStore(t, runtime.L2(&shared), runtime.Hooks(event.Hooks{Pending: func(event.Pending) {
 			if events.Add(1) == 2 { // the first try again
 				ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 				defer cancel()

@@ -47,7 +47,7 @@ var rooms = []struct {
 	{"runtime/wire", "keytext reflectvalue reflectwire scan"},
 
 	// What is cached, and for how long.
-	{"policy", "clock random"},
+	{"policy", "clock random runtime/event"},
 	{"registry", "policy"},
 	{"entry", "clock keytext policy random stamp"},
 	{"emit", "entry ratelog runtime/event"},

@@ -39,10 +39,10 @@ var setups = map[string]func() []runtime.StoreOption{
 		return []runtime.StoreOption{memoryTier(), runtime.L2(&faketier.Shared{})}
 	},
 	"L1+bus": func() []runtime.StoreOption {
-		return []runtime.StoreOption{memoryTier(), runtime.WithBus(&faketier.Bus{})}
+		return []runtime.StoreOption{memoryTier(), runtime.Bus(&faketier.Bus{})}
 	},
 	"all": func() []runtime.StoreOption {
-		return []runtime.StoreOption{memoryTier(), runtime.L2(&faketier.Shared{}), runtime.WithBus(&faketier.Bus{}), runtime.Prefix("app")}
+		return []runtime.StoreOption{memoryTier(), runtime.L2(&faketier.Shared{}), runtime.Bus(&faketier.Bus{}), runtime.Prefix("app")}
 	},
 }
 
@@ -54,7 +54,7 @@ func everyChange(t *testing.T, result bool, f func(t *testing.T, c *runtime.Cach
 			t.Run(setup+"/"+name, func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					s := newStore(t, options()...)
-					stores, err := runtime.NewStores("test", s)
+					stores, err := runtime.NewStores(s)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -354,7 +354,7 @@ func TestALostStampCostsALoadAndBringsNothingBack(t *testing.T) {
 func TestNamespacesDoNotTouchEachOther(t *testing.T) {
 	inEveryShape(t, func(t *testing.T, in shape) {
 		s := newStore(t, in.tiers(), runtime.Prefix("app"))
-		spaces := map[string]runtime.Keyspace{
+		spaces := map[string]any{
 			"store":    s,
 			"users":    s.Namespace("users"),
 			"usersAbc": s.Namespace("usersAbc"),
@@ -435,7 +435,7 @@ func TestFillsPublishNothing(t *testing.T) {
 		published := 0
 		bus.Hold = func([]byte) bool { published++; return true }
 		var src source
-		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&faketier.Shared{}), runtime.WithBus(&bus)))
+		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&faketier.Shared{}), runtime.Bus(&bus)))
 		for i := range 10 {
 			if _, err := c.GetOrSet(t.Context(), i, src.load); err != nil {
 				t.Fatal(err)

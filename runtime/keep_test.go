@@ -123,7 +123,7 @@ func TestMemoryKeepsNothingLargerThanItsValues(t *testing.T) {
 		c := newCache[string, string](t, newStore(t, tier()))
 		rounds(t, func(i int) error {
 			_, err := c.GetOrSet(t.Context(), fmt.Sprint(i, strings.Repeat("x", size))[:6], func(ctx context.Context) (string, error) {
-				runtime.Entry(ctx).SetTags(runtime.Tag(strings.Repeat("t", size)[:4]))
+				runtime.EntryOf(ctx).SetTags(runtime.Tag(strings.Repeat("t", size)[:4]))
 				return "", nil
 			})
 			return err
@@ -163,7 +163,7 @@ func TestTagsCountInTheBudget(t *testing.T) {
 			return err
 		},
 		"set by the loader": func(i int, tag string) error {
-			_, err := c.GetOrSet(t.Context(), i, func(ctx context.Context) (int, error) { runtime.Entry(ctx).SetTags(runtime.Tag(tag)); return i, nil })
+			_, err := c.GetOrSet(t.Context(), i, func(ctx context.Context) (int, error) { runtime.EntryOf(ctx).SetTags(runtime.Tag(tag)); return i, nil })
 			return err
 		},
 		"of Set": func(i int, tag string) error { return c.Set(t.Context(), i, i, runtime.Tags(runtime.Tag(tag))) },
@@ -205,7 +205,7 @@ type refusals struct {
 }
 
 func (r *refusals) options() runtime.StoreOption {
-	return runtime.All(runtime.Logger(slog.New(slog.NewTextHandler(io.Writer(&r.lines), nil))), runtime.WithHooks(event.Hooks{
+	return runtime.All(runtime.Logger(slog.New(slog.NewTextHandler(io.Writer(&r.lines), nil))), runtime.Hooks(event.Hooks{
 		Refused: func(e event.Refusal) { r.events.Add(1); r.last.Store(&e) },
 		Written: func(event.Write) { r.stored.Add(1) },
 	}))

@@ -98,7 +98,7 @@ func TestAKeyWithoutTextIsAnError(t *testing.T) {
 	if err := c.Delete(t.Context(), badText{}); !errors.Is(err, errSource) {
 		t.Errorf("got %v, want the key's error", err)
 	}
-	if _, err := runtime.NewCache[float64, int](newStore(t, memoryTier())); err == nil {
+	if _, err := runtime.NewCache[float64, int](newStore(t, memoryTier()), "values"); err == nil {
 		t.Error("a float was accepted as a key")
 	}
 }

@@ -135,7 +135,7 @@ func TestWhatALoadWroteTooLateIsNotReadAfterAnothersDelete(t *testing.T) {
 		l2 := &lateTier{Shared: &faketier.Shared{}}
 		var bus faketier.Bus
 		process := func() *runtime.Cache[string, int] {
-			return newCache[string, int](t, newStore(t, memoryTier(), runtime.L2(l2), runtime.WithBus(&bus)))
+			return newCache[string, int](t, newStore(t, memoryTier(), runtime.L2(l2), runtime.Bus(&bus)))
 		}
 		here, there := process(), process()
 		one := func(context.Context) (int, error) { return 1, nil }

@@ -33,7 +33,7 @@ func TestNothingStaleWithLatency(t *testing.T) {
 						o = append(o, memoryTier())
 					}
 					s := newStore(t, o...)
-					stores, _ := runtime.NewStores("test", s)
+					stores, _ := runtime.NewStores(s)
 					d := definition[int, int64]{Name: "rows",
 						Tags: func(k int) []runtime.Tag { return []runtime.Tag{runtime.Tag(fmt.Sprint("key:", k))} }}
 					if mode != "tag+noresult" {

@@ -31,7 +31,7 @@ func TestReadsAndInvalidationsOfWhatIsNotThereLeaveNothing(t *testing.T) {
 	for setup, options := range map[string]func(*faketier.Shared) []runtime.StoreOption{
 		"L2": func(shared *faketier.Shared) []runtime.StoreOption { return []runtime.StoreOption{runtime.L2(shared)} },
 		"L1+L2+bus": func(shared *faketier.Shared) []runtime.StoreOption {
-			return []runtime.StoreOption{memoryTier(), runtime.L2(shared), runtime.WithBus(&faketier.Bus{})}
+			return []runtime.StoreOption{memoryTier(), runtime.L2(shared), runtime.Bus(&faketier.Bus{})}
 		},
 	} {
 		t.Run(setup, func(t *testing.T) {
@@ -74,7 +74,7 @@ func TestStampsEndSoonAfterTheEntriesThatCarryThem(t *testing.T) {
 		c := newCache[int, int](t, s.Namespace("users"))
 		for i := range 100 {
 			load := func(ctx context.Context) (int, error) {
-				runtime.Entry(ctx).SetTags(runtime.Tag(fmt.Sprint("said", i)))
+				runtime.EntryOf(ctx).SetTags(runtime.Tag(fmt.Sprint("said", i)))
 				return i, nil
 			}
 			for range 2 {

@@ -258,8 +258,11 @@ func TestOptionsOfTheNearestLevelHold(t *testing.T) {
 				if level == 0 {
 					call = append(call, ttl(10))
 				}
-				stores, err := runtime.NewStores("test", newStore(t, storeOptions...), ttl(40))
+				stores, err := runtime.NewStores(newStore(t, storeOptions...))
 				if err != nil {
+					t.Fatal(err)
+				}
+				if err := stores.SetDefaults(ttl(40)); err != nil {
 					t.Fatal(err)
 				}
 				c, err := open(stores, d)

@@ -87,7 +87,7 @@ func TestAnEntryWithUnreadStampsDoesNotReplaceAGoodOne(t *testing.T) {
 		var shared faketier.Shared
 		open := func() *runtime.Cache[int, int] {
 			s := newStore(t, runtime.L2(&shared), runtime.TTL(time.Second), runtime.Grace(time.Hour), runtime.HardTimeout(2*time.Second), runtime.Timeout(time.Second))
-			stores, _ := runtime.NewStores("test", s)
+			stores, _ := runtime.NewStores(s)
 			c, _ := open(stores, definition[int, int]{Name: "n", ResultTags: func(n int) []runtime.Tag { return []runtime.Tag{runtime.Tag(fmt.Sprint("team", n))} }})
 			return c
 		}
@@ -181,12 +181,12 @@ func TestNothingStaleWithLatencyAndGrace(t *testing.T) {
 			}
 			shared.Before = func(context.Context, string, []string) error { nap(); return nil }
 			shared.After = func(string, []string) { nap() }
-			o := []runtime.StoreOption{runtime.L2(&shared), runtime.TTL(time.Hour), runtime.StampTrust(2 * time.Millisecond), runtime.L2Timeout(time.Minute), runtime.WithBus(&faketier.Bus{})}
+			o := []runtime.StoreOption{runtime.L2(&shared), runtime.TTL(time.Hour), runtime.StampTrust(2 * time.Millisecond), runtime.L2Timeout(time.Minute), runtime.Bus(&faketier.Bus{})}
 			if l1 {
 				o = append(o, memoryTier())
 			}
 			s := newStore(t, o...)
-			stores, _ := runtime.NewStores("test", s)
+			stores, _ := runtime.NewStores(s)
 			c, _ := open(stores, definition[int, int64]{Name: "rows", Namespace: "rows", IntPrefix: "",
 				Tags:       func(k int) []runtime.Tag { return []runtime.Tag{runtime.Tag(fmt.Sprint("key:", k))} },
 				ResultTags: func(int64) []runtime.Tag { return []runtime.Tag{"result"} }})

@@ -172,7 +172,7 @@ func TestStoresReadyWaitsForEveryBus(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var bus faketier.Bus
 		bus.Cut(true)
-		stores, err := runtime.NewStores("a", newNamed(t, "a", memoryTier(), runtime.WithBus(&bus)), newNamed(t, "b", memoryTier()))
+		stores, err := runtime.NewStores(newNamed(t, "a", memoryTier(), runtime.Bus(&bus)), newNamed(t, "b", memoryTier()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -240,7 +240,7 @@ func TestWhatIsGivenTwiceCountsOnce(t *testing.T) {
 		},
 		"tags of a loader": func(ctx context.Context, _ *runtime.Store, c *runtime.Cache[int, int], src *source) error {
 			return errOf(c.GetOrSet(ctx, 8, func(ctx context.Context) (int, error) {
-				runtime.Entry(ctx).SetTags("u", "u")
+				runtime.EntryOf(ctx).SetTags("u", "u")
 				return 1, nil
 			}))
 		},
@@ -377,7 +377,7 @@ func TestErrorTexts(t *testing.T) {
 		{&runtime.InvalidationError{Op: "delete", Store: "main", Targets: []string{"a", "b", "c", "d", "e"}, Err: errSource},
 			"cachegen: delete a, b, c and 2 more in store main: source is down"},
 		{&runtime.L2Error{Store: "main", Op: "read", Err: errSource}, "shared tier of store main: read: source is down"},
-		{runtime.Partial(errSource), "source is down"},
+		{&runtime.PartialError{Err: errSource}, "source is down"},
 	} {
 		if test.err.Error() != test.want || !errors.Is(test.err, errSource) {
 			t.Errorf("%q", test.err)

@@ -23,13 +23,13 @@ func TestNamesInErrorsAndLogLinesAreShortAndOnOneLine(t *testing.T) {
 	long := strings.Repeat("x", 10<<20)
 	var log bytes.Buffer
 	var shared faketier.Shared
-	s := newStore(t, runtime.L2(&shared), runtime.WithHooks(event.LogHooks(slog.New(plainLines{&log}), slog.LevelInfo)))
+	s := newStore(t, runtime.L2(&shared), runtime.Hooks(event.LogHooks(slog.New(plainLines{&log}), slog.LevelInfo)))
 	c := newCache[string, int](t, s)
 	shared.Down(errors.New("disk"))
 	defer shared.Down(nil)
 	for what, err := range map[string]error{
 		"key": c.DeleteMany(t.Context(), forged, long), "tag": s.DeleteByTag(t.Context(), runtime.Tag(forged), runtime.Tag(long)),
-		"load": (&runtime.LoadError{Store: "main", Keys: []string{forged, long}, Err: errors.New("disk")}),
+		"load": (&event.LoadError{Store: "main", Keys: []string{forged, long}, Err: errors.New("disk")}),
 	} {
 		if err == nil || strings.Contains(err.Error(), "\n2026") || len(err.Error()) > 1000 {
 			t.Errorf("%s: %d bytes: %.300v", what, len(err.Error()), err)

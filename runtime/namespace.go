@@ -7,11 +7,6 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 )
 
-// A Keyspace is where a cache's entries live: a *[Store] or a *[Namespace] of one.
-type Keyspace interface{ keyspace() (*Store, []string) }
-
-func (s *Store) keyspace() (*Store, []string) { return s, nil }
-
 // A Namespace is a part of a store's keys that can be cleared by itself.
 // Namespaces nest. Handles are cheap and hold nothing: two of one path are the
 // same namespace, in every process. [Store.Namespace] makes them; the zero Namespace
@@ -19,13 +14,6 @@ func (s *Store) keyspace() (*Store, []string) { return s, nil }
 type Namespace struct {
 	store *Store
 	path  []string
-}
-
-func (n *Namespace) keyspace() (*Store, []string) {
-	if n == nil {
-		return nil, nil
-	}
-	return n.store, n.path
 }
 
 // Namespace returns the namespace of that name. Any string is a name; the empty

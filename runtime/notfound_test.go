@@ -182,7 +182,7 @@ func TestAnInvalidationForgetsThatThereIsNothing(t *testing.T) {
 			t.Run(setup+"/"+name, func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					s := newStore(t, append(options(), runtime.Grace(time.Hour), runtime.NotFoundTTL(time.Hour))...)
-					stores, _ := runtime.NewStores("test", s)
+					stores, _ := runtime.NewStores(s)
 					c, err := open(stores, definition[int, int]{
 						Name: "n", Namespace: "users", NotFound: errNoRow,
 						Tags: func(int) []runtime.Tag { return []runtime.Tag{"team:1"} },
@@ -327,7 +327,7 @@ func TestWhatABatchDoesNotFindIsNotRememberedUnasked(t *testing.T) {
 	for setup, options := range setups {
 		t.Run(setup, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				adHoc, err := runtime.NewCache[int, *int](newStore(t, options()...))
+				adHoc, err := runtime.NewCache[int, *int](newStore(t, options()...), "values")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -412,7 +412,7 @@ func TestGetOrSetFound(t *testing.T) {
 				err error
 			}
 			s := newStore(t, memoryTier(), runtime.TTL(time.Hour))
-			stores, _ := runtime.NewStores("test", s)
+			stores, _ := runtime.NewStores(s)
 			c, err := open(stores, definition[int, string]{Name: "found", NotFound: runtime.ErrNotFound})
 			if err != nil {
 				t.Fatal(err)

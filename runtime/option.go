@@ -4,56 +4,40 @@ import (
 	"math"
 	"time"
 
+	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 )
 
-// Forever is a TTL that never ends.
-const Forever time.Duration = math.MaxInt64
-
-// The defaults of options.
+// Forever is a TTL that never ends. The others are the defaults of options.
 const (
+	Forever time.Duration = math.MaxInt64
+
 	DefaultTTL                      = 30 * time.Minute
 	DefaultGraceBackoff             = 10 * time.Second
 	DefaultMaxLoadTime              = 5 * time.Minute
 	DefaultL2Timeout                = time.Second
 	DefaultStampTrust               = 3 * time.Second
-	DefaultBackground               = 256
+	DefaultMaxBackground            = 256
 	DefaultL2CircuitBreakerDuration = 5 * time.Second
 )
 
-// A StoreOption configures [NewStore].
+// A StoreOption configures a store: see [NewStore] and [OpenStore].
 type StoreOption interface{ applyToStore(*storeConfig) }
 
-// A StoresOption is a part of [NewStores]: a *Store, or an [Option] for all of them.
-type StoresOption interface{ applyToStores(*storesConfig) }
-
-// A CallOption changes one call.
+// A CallOption changes one call of a method of [Cache], or of generated code.
 type CallOption interface{ applyToCall(*policy.Call) }
 
-// An Option can be given at every level.
+// An Option can be given at every level: to a call, to a function ([Stores.SetOptions]), to an
+// ad-hoc cache ([NewCache]), to a store, and to all stores ([Stores.SetDefaults]).
 type Option interface {
 	StoreOption
-	StoresOption
 	CallOption
-}
-
-// A SharedOption is for one store, or for all stores of [NewStores] that do not give it
-// themselves.
-type SharedOption interface {
-	StoreOption
-	StoresOption
-}
-
-type sharedOption struct {
-	storeOption
-	storesOption
 }
 
 type option func(*policy.Options)
 
-func (o option) applyToStore(c *storeConfig)   { o(&c.options) }
-func (o option) applyToStores(c *storesConfig) { o(&c.options) }
-func (o option) applyToCall(c *policy.Call)    { o(&c.Options) }
+func (o option) applyToStore(c *storeConfig) { o(&c.options) }
+func (o option) applyToCall(c *policy.Call)  { o(&c.Options) }
 
 // TTL is how long a value is fresh; [Forever] never ends. Zero or less is refused
 // where a store or a cache is made. At a call it means that nothing is stored:
@@ -96,15 +80,15 @@ func HardTimeout(d time.Duration) Option {
 // that fails is tried again after [GraceBackoff], and the value stays until its
 // TTL. Get, Has and the like do not load and therefore do not refresh, and what
 // is known to be absent is not refreshed. Zero, the default, switches it off. Of
-// RefreshAfter and [RefreshAtPercent] the one given last holds. The option counts where
+// RefreshAfter and [RefreshPercent] the one given last holds. The option counts where
 // the value is stored or comes from the shared tier into the memory of a process.
 func RefreshAfter(d time.Duration) Option {
 	return option(func(o *policy.Options) { o.Refresh = policy.Some(policy.Span{Time: d}) })
 }
 
-// RefreshAtPercent is [RefreshAfter] with a part of the TTL, from 1 to 99 percent.
+// RefreshPercent is [RefreshAfter] with a part of the TTL, from 1 to 99 percent.
 // A value that is fresh for ever is not refreshed. Zero switches it off.
-func RefreshAtPercent(p int) Option {
+func RefreshPercent(p int) Option {
 	return option(func(o *policy.Options) { o.Refresh = policy.Some(policy.Span{Percent: p}) })
 }
 
@@ -181,13 +165,8 @@ func SkipBusNotify(skip bool) Option {
 // instead and in the background, before any caller has a result. It may be called by
 // several goroutines at a time. It must not load the keys of the error: such a load
 // would wait for the load that has just failed. Nil, the default, is none.
-func OnLoadError(f func(*LoadError)) Option {
-	return option(func(o *policy.Options) {
-		o.OnLoadError = policy.Some[func(policy.LoadFailure)](nil)
-		if f != nil {
-			o.OnLoadError.Value = func(e policy.LoadFailure) { f((*LoadError)(&e)) }
-		}
-	})
+func OnLoadError(f func(*event.LoadError)) Option {
+	return option(func(o *policy.Options) { o.OnLoadError = policy.Some(f) })
 }
 
 // BatchMax is how many keys the loader of [Cache.GetOrSetMany] is asked for at most

@@ -51,7 +51,7 @@ func TestAnInvalidationSucceedsSoonAfterAServerIsBackThatLetCallsWait(t *testing
 				mayTell(t, "breaker", "shared tier", "publish to the bus")
 				tier, bus := &outage{}, &outage{}
 				shared := &faketier.Shared{Before: func(ctx context.Context, _ string, _ []string) error { return tier.wait(ctx) }}
-				s := newStore(t, memoryTier(), runtime.L2(shared), runtime.WithBus(waitingBus{&faketier.Bus{}, bus}))
+				s := newStore(t, memoryTier(), runtime.L2(shared), runtime.Bus(waitingBus{&faketier.Bus{}, bus}))
 				c := newCache[int, int](t, s)
 				for cycle := range 5 {
 					began := time.Now()

@@ -32,7 +32,7 @@ func TestWhatCouldNotBeDeletedIsNotReadAroundTheQueue(t *testing.T) {
 					options := func() []runtime.StoreOption {
 						o := []runtime.StoreOption{memoryTier(), runtime.L2(&shared), runtime.TTL(time.Hour)}
 						if bus {
-							o = append(o, runtime.WithBus(&wire))
+							o = append(o, runtime.Bus(&wire))
 						}
 						return o
 					}
@@ -90,8 +90,8 @@ func TestPendingInvalidationsAreCarriedOutInOrderAndTold(t *testing.T) {
 		var bus faketier.Bus
 		var most, last, told atomic.Int64
 		bus.Hold = func([]byte) bool { told.Add(1); return false }
-		s := newStore(t, memoryTier(), runtime.L2(&shared), runtime.WithBus(&bus),
-			runtime.WithHooks(event.Hooks{Pending: func(e event.Pending) {
+		s := newStore(t, memoryTier(), runtime.L2(&shared), runtime.Bus(&bus),
+			runtime.Hooks(event.Hooks{Pending: func(e event.Pending) {
 				most.Store(max(most.Load(), int64(e.Pending)))
 				last.Store(int64(e.Pending))
 			}}))
@@ -106,7 +106,7 @@ func TestPendingInvalidationsAreCarriedOutInOrderAndTold(t *testing.T) {
 		}
 		shared.Down(errDown)
 		for _, key := range []string{"a", "b", "a", "c"} {
-			if err := c.Delete(t.Context(), key); !errors.Is(err, errDown) && !errors.Is(err, runtime.ErrL2CircuitOpen) {
+			if err := c.Delete(t.Context(), key); !errors.Is(err, errDown) && !errors.Is(err, runtime.ErrL2CircuitBreakerOpen) {
 				t.Fatal(err)
 			}
 		}
@@ -367,7 +367,7 @@ func TestTheBreakerLeavesAFailingTierAlone(t *testing.T) {
 		var shared faketier.Shared
 		var states []string
 		s := newStore(t, memoryTier(), runtime.L2(&shared), runtime.L2CircuitBreakerDuration(10*time.Second), runtime.L2Timeout(time.Second),
-			runtime.WithHooks(event.Hooks{Breaker: func(e event.BreakerChange) { states = append(states, e.State) }}))
+			runtime.Hooks(event.Hooks{Breaker: func(e event.BreakerChange) { states = append(states, e.State) }}))
 		c := newCache[int, int](t, s)
 		hang := true
 		var asked int
@@ -628,7 +628,7 @@ func TestATagThatWaitedBehindANamespaceReachesLoadsUnderWay(t *testing.T) {
 		b := newNamed(t, "b", memoryTier(), runtime.L2(&l2))
 		var row atomic.Int64
 		row.Store(1)
-		stores, err := runtime.NewStores("b", b)
+		stores, err := runtime.NewStores(b)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -45,7 +45,7 @@ func TestPruneRemovesWhatIsInvalidByItsStamps(t *testing.T) {
 		s := newStore(t, runtime.L2(tier), runtime.TTL(runtime.Forever), runtime.Prefix("app"))
 		nested := newStore(t, runtime.L2(tier), runtime.TTL(runtime.Forever), runtime.Prefix("app:inner"))
 		outer := newStore(t, runtime.L2(tier), runtime.TTL(runtime.Forever))
-		set := func(in runtime.Keyspace, key string, options ...runtime.CallOption) {
+		set := func(in any, key string, options ...runtime.CallOption) {
 			t.Helper()
 			if err := newCache[string, int](t, in).Set(t.Context(), key, 1, options...); err != nil {
 				t.Fatal(err)

@@ -23,7 +23,7 @@ func TestPullFindsWhatWasSetBeforeIt(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				release := make(chan struct{})
 				var slow atomic.Bool
-				c := newCache[int, int](t, newStore(t, append(options(), runtime.WithHooks(event.Hooks{Deleted: func(event.Invalidation) {
+				c := newCache[int, int](t, newStore(t, append(options(), runtime.Hooks(event.Hooks{Deleted: func(event.Invalidation) {
 					if slow.CompareAndSwap(true, false) {
 						<-release
 					}

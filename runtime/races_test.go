@@ -201,8 +201,8 @@ func TestACallIsOneHitOrOneMiss(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var hits, misses, loads atomic.Int64
-		s := newStore(t, memoryTier(), runtime.L2(&shared), runtime.WithBus(&faketier.Bus{}), runtime.TTL(time.Minute), runtime.Grace(time.Hour),
-			runtime.WithHooks(event.Hooks{
+		s := newStore(t, memoryTier(), runtime.L2(&shared), runtime.Bus(&faketier.Bus{}), runtime.TTL(time.Minute), runtime.Grace(time.Hour),
+			runtime.Hooks(event.Hooks{
 				Hit:    func(event.Hit) { hits.Add(1) },
 				Miss:   func(event.Miss) { misses.Add(1) },
 				Loaded: func(event.Load) { loads.Add(1) },
@@ -248,7 +248,7 @@ func TestAForcedLoadThatIsNotKeptLeavesNothingOld(t *testing.T) {
 					t.Fatal(err)
 				}
 				load := func(ctx context.Context) (int, error) {
-					runtime.Entry(ctx).SetTags("new")
+					runtime.EntryOf(ctx).SetTags("new")
 					return 2, s.DeleteByTag(ctx, "new")
 				}
 				got, err := c.GetOrSet(t.Context(), 7, load, runtime.ForceFresh())

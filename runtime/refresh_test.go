@@ -15,7 +15,7 @@ import (
 )
 
 func TestAValueThatIsDueIsServedAndLoadedBehind(t *testing.T) {
-	for form, option := range map[string]runtime.Option{"after": runtime.RefreshAfter(45 * time.Second), "percent": runtime.RefreshAtPercent(75)} {
+	for form, option := range map[string]runtime.Option{"after": runtime.RefreshAfter(45 * time.Second), "percent": runtime.RefreshPercent(75)} {
 		for setup, options := range setups {
 			t.Run(form+"/"+setup, func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
@@ -56,7 +56,7 @@ func TestAValueThatIsDueIsServedAndLoadedBehind(t *testing.T) {
 
 func TestTheFastPathLeavesAValueThatIsDueToGetOrSet(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		c := openIn(t, definition[int64, int]{Name: "n", IntPrefix: ""}, memoryTier(), runtime.TTL(time.Minute), runtime.RefreshAtPercent(50))
+		c := openIn(t, definition[int64, int]{Name: "n", IntPrefix: ""}, memoryTier(), runtime.TTL(time.Minute), runtime.RefreshPercent(50))
 		load := func(context.Context) (int, error) { return 1, nil }
 		if _, err := c.GetOrSet(t.Context(), 7, load); err != nil {
 			t.Fatal(err)
@@ -230,7 +230,7 @@ func TestACopyFromTheSharedTierIsDueAsTheOriginal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var here, there source
-		o := []runtime.StoreOption{runtime.L2(&shared), runtime.TTL(time.Minute), runtime.RefreshAtPercent(50)}
+		o := []runtime.StoreOption{runtime.L2(&shared), runtime.TTL(time.Minute), runtime.RefreshPercent(50)}
 		a, b := newCache[int, int](t, newStore(t, o...)), newCache[int, int](t, newStore(t, append(o, memoryTier())...))
 		here.value.Store(1)
 		here.delay.Store(int64(10 * time.Second)) // the end of the load counts
@@ -257,10 +257,10 @@ func TestTheLastFormOfRefreshGivenHolds(t *testing.T) {
 		store, cache, call runtime.Option
 		due                time.Duration // 0: never
 	}{
-		"percent over duration":  {runtime.RefreshAfter(10 * time.Second), runtime.RefreshAtPercent(50), nil, 30 * time.Second},
-		"duration over percent":  {runtime.RefreshAtPercent(50), runtime.RefreshAfter(10 * time.Second), nil, 10 * time.Second},
-		"switched off":           {runtime.RefreshAfter(10 * time.Second), runtime.RefreshAtPercent(0), nil, 0},
-		"switched off by a call": {runtime.RefreshAtPercent(10), nil, runtime.RefreshAfter(0), 0},
+		"percent over duration":  {runtime.RefreshAfter(10 * time.Second), runtime.RefreshPercent(50), nil, 30 * time.Second},
+		"duration over percent":  {runtime.RefreshPercent(50), runtime.RefreshAfter(10 * time.Second), nil, 10 * time.Second},
+		"switched off":           {runtime.RefreshAfter(10 * time.Second), runtime.RefreshPercent(0), nil, 0},
+		"switched off by a call": {runtime.RefreshPercent(10), nil, runtime.RefreshAfter(0), 0},
 		"the store's":            {runtime.RefreshAfter(10 * time.Second), nil, nil, 10 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -299,7 +299,7 @@ func TestWhatIsFreshForEverIsRefreshedAfterADurationOnly(t *testing.T) {
 		c := newCache[int, int](t, s, runtime.TTL(runtime.Forever))
 		for range 2 {
 			c.GetOrSet(t.Context(), 1, timed.load, runtime.RefreshAfter(time.Hour))
-			c.GetOrSet(t.Context(), 2, part.load, runtime.RefreshAtPercent(1))
+			c.GetOrSet(t.Context(), 2, part.load, runtime.RefreshPercent(1))
 			synctest.Wait()
 			time.Sleep(10 * 365 * 24 * time.Hour)
 		}

@@ -155,7 +155,7 @@ func TestAValueWithAResultTagIsKeptWithoutTheSharedTier(t *testing.T) {
 // openResultTagged opens a cache whose values tell their tag.
 func openResultTagged(t *testing.T, s *runtime.Store) *runtime.Cache[int, int] {
 	t.Helper()
-	stores, err := runtime.NewStores("test", s)
+	stores, err := runtime.NewStores(s)
 	if err != nil {
 		t.Fatal(err)
 	}

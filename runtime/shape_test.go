@@ -46,7 +46,7 @@ func (s shape) team() func() runtime.StoreOption {
 			options = append(options, runtime.L2(&shared))
 		}
 		if s.bus {
-			options = append(options, runtime.WithBus(&bus))
+			options = append(options, runtime.Bus(&bus))
 		}
 		return runtime.All(options...)
 	}
@@ -161,7 +161,7 @@ func (c *complaints) options() runtime.StoreOption {
 	}
 	invalidation := func(e event.Invalidation) { failed("invalidation", e.Err) }
 	message := func(e event.Message) { failed("message", e.Err) }
-	return runtime.All(runtime.Logger(slog.New(c)), runtime.WithHooks(event.Hooks{
+	return runtime.All(runtime.Logger(slog.New(c)), runtime.Hooks(event.Hooks{
 		Breaker:    func(e event.BreakerChange) { c.add("breaker", e.State) },
 		Pending:    func(e event.Pending) { failed("pending", e.Err) },
 		Operation:  func(e event.Operation) { failed("operation "+e.Op, e.Err) },

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
 
@@ -52,7 +53,7 @@ func TestSkipBusNotifyTellsNobodyOfEntries(t *testing.T) {
 		var bus faketier.Bus
 		var messages atomic.Int64
 		bus.Hold = func([]byte) bool { messages.Add(1); return false }
-		s := newStore(t, memoryTier(), runtime.L2(&shared), runtime.WithBus(&bus))
+		s := newStore(t, memoryTier(), runtime.L2(&shared), runtime.Bus(&bus))
 		c := newCache[int, int](t, s, runtime.SkipBusNotify(true))
 		for _, err := range []error{c.Set(t.Context(), 7, 1), c.Expire(t.Context(), 7), c.Delete(t.Context(), 7)} {
 			if err != nil {
@@ -85,7 +86,7 @@ func TestOnLoadErrorHearsOfEveryFailure(t *testing.T) {
 	inEveryShape(t, func(t *testing.T, in shape) {
 		var heard []string
 		var mu sync.Mutex
-		on := runtime.OnLoadError(func(e *runtime.LoadError) {
+		on := runtime.OnLoadError(func(e *event.LoadError) {
 			mu.Lock()
 			defer mu.Unlock()
 			heard = append(heard, fmt.Sprintf("%s %v %v %v", e.Store, e.Keys, e.Background, errors.Is(e, errSource)))
@@ -110,7 +111,7 @@ func TestOnLoadErrorHearsOfEveryFailure(t *testing.T) {
 		if want := []string{"test [7] false true", "test [7] true true"}; !slices.Equal(heard, want) {
 			t.Errorf("heard %q", heard)
 		}
-		text := (&runtime.LoadError{Store: "main", Cache: "F", Keys: []string{"1", "2", "3", "4"}, Err: errSource}).Error()
+		text := (&event.LoadError{Store: "main", Cache: "F", Keys: []string{"1", "2", "3", "4"}, Err: errSource}).Error()
 		if text != "cachegen: load 1, 2, 3 and 1 more of F in store main: source is down" {
 			t.Error(text)
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cachegen/cachegen/runtime"
 	"github.com/cachegen/cachegen/runtime/gen"
@@ -43,7 +44,7 @@ func (c *cachedTenantRepo) findUser(ctx context.Context, id int) (string, error)
 
 func inStores(t testing.TB, options ...runtime.StoreOption) runtime.Stores {
 	t.Helper()
-	stores, err := runtime.NewStores("main", newNamed(t, "main", options...))
+	stores, err := runtime.NewStores(newNamed(t, "main", options...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +302,7 @@ func TestAHandleReachesTheEntriesOfItsTenant(t *testing.T) {
 
 func TestTheSameSourceIsAskedForInEachPlace(t *testing.T) {
 	main, other := newNamed(t, "main", memoryTier()), newNamed(t, "other", memoryTier())
-	stores, err := runtime.NewStores("main", main, other)
+	stores, err := runtime.NewStores(main, other)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -339,6 +340,12 @@ func TestAConstructorThatFailsHasClaimedNothing(t *testing.T) {
 			t.Error("a cache is open:", err)
 		}
 	}
+	if names := stores.Functions(); len(names) != 0 {
+		t.Errorf("there are functions: %q", names)
+	}
+	if err := stores.SetDefaults(runtime.TTL(time.Hour)); err != nil {
+		t.Error("a cache counts as opened:", err)
+	}
 	// Neither its source nor the form of its keys is taken.
 	if err := opens(stores, tenantUser(), &tenantRepo{}); err != nil {
 		t.Error(err)
@@ -364,12 +371,36 @@ func TestAConstructorThatFailsHasClaimedNothing(t *testing.T) {
 	}
 }
 
+// The options of a cache that was never open contradict nothing.
+func TestAConstructorThatFailsLeavesItsOptionsNowhere(t *testing.T) {
+	stores := inStores(t, memoryTier())
+	with := func(d *gen.Definition) *gen.Definition {
+		d.Options = []gen.Option{gen.TTL(time.Hour), gen.L1TTL(time.Minute)}
+		return d
+	}
+	lost := &gen.Definition{Name: "example.com/app.Repo.FindLost", Pattern: "lost:{n}", Store: "lost"}
+	other := tenantUser()
+	other.Name, other.Pattern = "example.com/app.Repo.FindOther", "other:{n}"
+	if err := opens(stores, other, &tenantRepo{}, "a"); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []*gen.Definition{tenantUser(), other} {
+		var c, losts *runtime.Cache[int, string]
+		if err := gen.OpenAll(stores, nil, gen.Source(&c, with(d), &tenantRepo{}), gen.Handle(&losts, lost)); err == nil {
+			t.Fatal("a lost store was found")
+		}
+		if err := stores.SetOptions(d.Name, runtime.TTL(time.Second)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestACacheThatFailsToOpenHasClaimedNoType(t *testing.T) {
 	s := newStore(t, memoryTier())
-	if _, err := runtime.NewCache[string, chan int](s.Namespace("n")); err == nil {
+	if _, err := runtime.NewCache[string, chan int](s.Namespace("n"), "c"); err == nil {
 		t.Fatal("a cache of channels was made")
 	}
-	if _, err := runtime.NewCache[string, int](s.Namespace("n")); err != nil {
+	if _, err := runtime.NewCache[string, int](s.Namespace("n"), "c"); err != nil {
 		t.Error(err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
 
@@ -33,8 +34,7 @@ func statementInEveryShape(t *testing.T, about string, f func(t *testing.T, in s
 func TestStatementsAboutTheCacheService(t *testing.T) {
 	open := func(t *testing.T) runtime.Stores {
 		var shared faketier.Shared // two stores on one server need two prefixes
-		stores, err := runtime.NewStores("redis",
-			newNamed(t, "redis", memoryTier(), runtime.L2(&shared), runtime.Prefix("redis")), newNamed(t, "dynamodb", runtime.L2(&shared), runtime.Prefix("dynamodb")))
+		stores, err := runtime.NewStores(newNamed(t, "redis", memoryTier(), runtime.L2(&shared), runtime.Prefix("redis")), newNamed(t, "dynamodb", runtime.L2(&shared), runtime.Prefix("dynamodb")))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +123,7 @@ func TestStatementsAboutTags(t *testing.T) {
 		s := newStore(t, memoryTier())
 		c := newCache[string, int](t, s)
 		var loads int
-		load := says(&loads, 1, func(e *runtime.LoadEntry) { e.SetTags("on-sale") })
+		load := says(&loads, 1, func(e *runtime.Entry) { e.SetTags("on-sale") })
 		for range 3 {
 			_, _ = c.GetOrSet(t.Context(), "product", load)
 		}
@@ -335,7 +335,7 @@ func TestStatementsAboutAdaptiveCaching(t *testing.T) {
 	statementInEveryShape(t, "setOptions: a token is cached until it expires", func(t *testing.T, in shape) {
 		c := newCache[string, int](t, newStore(t, in.tiers(), runtime.TTL(10*time.Minute)))
 		var loads int
-		load := says(&loads, 1, func(e *runtime.LoadEntry) { e.SetOptions(runtime.TTL(2*time.Minute), runtime.Tags("auth", "token")) })
+		load := says(&loads, 1, func(e *runtime.Entry) { e.SetOptions(runtime.TTL(2*time.Minute), runtime.Tags("auth", "token")) })
 		for range 10 {
 			_, _ = c.GetOrSet(t.Context(), "token", load)
 			time.Sleep(time.Minute)
@@ -349,7 +349,7 @@ func TestStatementsAboutAdaptiveCaching(t *testing.T) {
 		var loads int
 		for range 2 {
 			// Bentocache returns undefined; here callers get what the loader returns.
-			got, err := c.GetOrSet(t.Context(), "foo", says(&loads, 5, (*runtime.LoadEntry).Skip))
+			got, err := c.GetOrSet(t.Context(), "foo", says(&loads, 5, (*runtime.Entry).Skip))
 			want(t, got, err, 5)
 		}
 		if loads != 2 {
@@ -359,7 +359,7 @@ func TestStatementsAboutAdaptiveCaching(t *testing.T) {
 	statementInEveryShape(t, "ctx.fail: an error, or the stale item", func(t *testing.T, in shape) {
 		c := newCache[string, int](t, newStore(t, in.tiers(), runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(time.Second)))
 		var loads int
-		fail := says(&loads, 0, func(e *runtime.LoadEntry) { e.Fail(errSource) })
+		fail := says(&loads, 0, func(e *runtime.Entry) { e.Fail(errSource) })
 		if _, err := c.GetOrSet(t.Context(), "foo", fail); !errors.Is(err, errSource) {
 			t.Error(err)
 		}
@@ -441,7 +441,7 @@ func TestStatementsAboutOptions(t *testing.T) {
 	statement(t, "onFactoryError: called for foreground and background", func(t *testing.T) {
 		var background []bool
 		c := newCache[string, int](t, newStore(t, memoryTier(), runtime.TTL(time.Minute), runtime.Grace(time.Hour),
-			runtime.OnLoadError(func(e *runtime.LoadError) { background = append(background, e.Background) })))
+			runtime.OnLoadError(func(e *event.LoadError) { background = append(background, e.Background) })))
 		var src source
 		src.fail.Store(true)
 		_, _ = c.GetOrSet(t.Context(), "foo", src.load)
@@ -476,7 +476,7 @@ func TestStatementsAboutOptions(t *testing.T) {
 		var bus faketier.Bus
 		messages := 0
 		bus.Hold = func([]byte) bool { messages++; return false }
-		c := newCache[string, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.WithBus(&bus)))
+		c := newCache[string, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.Bus(&bus)))
 		_ = c.Set(t.Context(), "foo", 1, runtime.SkipL2Write(true), runtime.SkipBusNotify(true))
 		if shared.Keys()["foo"] != nil || messages != 0 {
 			t.Error(shared.Keys(), messages)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cachegen/cachegen/runtime/internal/entry"
@@ -17,10 +18,15 @@ import (
 // caches share: one load per key, and the stamps of tags and namespaces. [NewStore]
 // makes stores; the zero Store is not usable.
 type Store struct {
-	rooms  *store.Store
-	config storeConfig
-	set    atomic.Pointer[storeSet] // of the Stores that this store is part of
-	claims registry.Claims
+	rooms     *store.Store
+	config    storeConfig
+	set       atomic.Pointer[storeSet] // of the Stores that this store is part of
+	claims    registry.Claims
+	functions registry.Functions
+
+	mu       sync.Mutex // guards what follows: a cache is opened with all defaults, or they are refused
+	defaults storeConfig
+	opened   string // a cache that has been opened; empty for none
 }
 
 // NewStore makes a store. It needs a tier: [L1], [L2] or both. The name is what
@@ -31,7 +37,7 @@ type Store struct {
 func NewStore(name string, options ...StoreOption) (*Store, error) {
 	c := storeConfig{Config: store.Config{
 		Name: name, MaxLoadTime: DefaultMaxLoadTime, L2Timeout: DefaultL2Timeout, StampTrust: DefaultStampTrust,
-		BreakFor: DefaultL2CircuitBreakerDuration, Background: DefaultBackground, Errors: publicErrors,
+		BreakFor: DefaultL2CircuitBreakerDuration, Background: DefaultMaxBackground, Errors: publicErrors,
 	}}
 	for _, o := range options {
 		if c.refuse(o == nil, "one of its options"); o != nil {
@@ -57,24 +63,43 @@ func NewStore(name string, options ...StoreOption) (*Store, error) {
 // Name returns the store's name.
 func (s *Store) Name() string { return s.rooms.Name }
 
-// policy returns what holds where a cache says nothing itself. set may be nil.
-func (s *Store) policy(set *storeSet) policy.Policy {
-	p := policy.Policy{TTL: DefaultTTL, GraceBackoff: DefaultGraceBackoff, SuppressL2Errors: true}
-	if set != nil {
-		p = p.Apply(set.options)
+// checkDefaults fails if the store cannot be given defaults. Its mutex is held.
+func (s *Store) checkDefaults(d *storeConfig) error {
+	if s.opened != "" {
+		return fmt.Errorf("%s has been opened in store %s already", s.opened, s.Name())
 	}
-	return p.Apply(s.config.options)
+	if err := policyOf(s.defaults.options, d.options, s.config.options).Check(); err != nil {
+		return fmt.Errorf("store %s: %w", s.Name(), err)
+	}
+	return nil
 }
 
-// codec returns the codec of values that have no generated one. set may be nil.
-func (s *Store) codec(set *storeSet) Codec {
-	switch {
-	case s.config.codec != nil:
-		return s.config.codec
-	case set != nil && set.codec != nil:
-		return set.codec
+// setDefaults takes over defaults that checkDefaults accepts. Its mutex is held.
+func (s *Store) setDefaults(d *storeConfig) {
+	s.defaults.options = s.defaults.options.Merge(d.options)
+	if d.codec != nil {
+		s.defaults.codec = d.codec
 	}
-	return MsgPack
+	s.rooms.Emit.Add(d.Hooks)
+	if d.Logger != nil && s.config.Logger == nil {
+		s.rooms.Emit.SetLogger(d.Logger)
+	}
+	if d.breakForSet && !s.config.breakForSet {
+		s.rooms.Remote.SetBreakFor(d.BreakFor)
+	}
+}
+
+// given returns what a cache is opened with: the policy that holds where the cache says nothing
+// itself, and the codec of values that have no generated one. The store's mutex is held.
+func (s *Store) given() (policy.Policy, Codec) {
+	codec := MsgPack()
+	if s.defaults.codec != nil {
+		codec = s.defaults.codec
+	}
+	if s.config.codec != nil {
+		codec = s.config.codec
+	}
+	return policyOf(s.defaults.options, s.config.options), codec
 }
 
 // Ready asks the shared tier whether it has all that it needs, if its driver can tell,
@@ -132,5 +157,3 @@ func (s *Store) Clear(ctx context.Context) error {
 	}
 	return s.rooms.Invalidate.Clear(ctx, entry.Cache{})
 }
-
-func (s *Store) applyToStores(c *storesConfig) { c.stores = append(c.stores, s) }

@@ -4,135 +4,113 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
+	"maps"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
-	"github.com/cachegen/cachegen/runtime/internal/registry"
 )
 
 // Stores are the stores of a program by name, one of them the default. Copies
 // share everything. The zero Stores has none, and no cache can be opened on it.
 type Stores struct{ set *storeSet }
 
-// A storeSet is what copies of one Stores share. It does not change, but for its
-// functions, which have their own lock.
+// A storeSet is what copies of one Stores share. Only overrides changes.
 type storeSet struct {
 	defaultName string
 	byName      map[string]*Store
-	options     policy.Options
-	codec       Codec
-	registry    registry.Functions
+	overrides   overrides
 }
 
-type storesConfig struct {
-	options   policy.Options
-	stores    []*Store
-	codec     Codec
-	logger    *slog.Logger
-	hooks     event.Hooks
-	breakFor  policy.Opt[time.Duration]
-	overrides []registry.Override
-	refused   []string // options that were given nil
+// OpenStore makes a store, as [NewStore] does, and the Stores of a program that has no other.
+// If it fails, the tiers and the bus that it was given are closed.
+func OpenStore(name string, options ...StoreOption) (Stores, error) {
+	s, err := NewStore(name, options...)
+	if err != nil {
+		return Stores{}, err
+	}
+	return NewStores(s)
 }
 
-type storesOption func(*storesConfig)
-
-func (o storesOption) applyToStores(c *storesConfig) { o(c) }
-
-// NewStores gathers stores and options that hold for all of them where a store
-// itself does not give them. defaultName is the name of the default store. It fails if that
-// store is missing, a name is given twice, or a store is in other Stores already. The stores
-// stay the caller's then, who closes them.
-// Caches should be opened after it: those opened before keep the options of then.
-func NewStores(defaultName string, parts ...StoresOption) (Stores, error) {
-	var c storesConfig
-	for _, p := range parts {
-		if p == nil {
-			return Stores{}, errors.New("cachegen: new stores: one of its arguments is nil")
+// NewStores gathers the stores of a program. def is the default one: that of functions whose
+// directive names no store. NewStores fails if a store is nil, if two have one name, or if a
+// store is in other Stores already. Then it closes the stores that it was given, but for those
+// in other Stores. [Stores.SetDefaults] gives all of them options.
+func NewStores(def *Store, more ...*Store) (Stores, error) {
+	all := append([]*Store{def}, more...)
+	set := &storeSet{byName: make(map[string]*Store, len(all))}
+	err := set.gather(all)
+	if err == nil {
+		set.defaultName = def.Name()
+		return Stores{set}, nil
+	}
+	for _, s := range all {
+		if s != nil && s.set.CompareAndSwap(nil, set) {
+			_ = s.Close(context.Background()) // the caller hears why there are no stores
 		}
-		p.applyToStores(&c)
 	}
-	if err := c.checkStores(); err != nil {
-		return Stores{}, fmt.Errorf("cachegen: new stores: %w", err)
-	}
-	set := &storeSet{
-		defaultName: defaultName, byName: make(map[string]*Store, len(c.stores)),
-		options: c.options, codec: c.codec, registry: registry.Functions{Overrides: c.overrides},
-	}
-	for _, s := range c.stores {
+	return Stores{}, fmt.Errorf("cachegen: new stores: %w", err)
+}
+
+// gather makes stores part of the set: all of them, or none.
+func (set *storeSet) gather(all []*Store) error {
+	for _, s := range all {
 		if s == nil {
-			return Stores{}, errors.New("cachegen: new stores: a store is nil")
+			return errors.New("a store is nil")
 		}
 		if set.byName[s.Name()] != nil {
-			return Stores{}, fmt.Errorf("cachegen: new stores: two stores named %q", s.Name())
+			return fmt.Errorf("two stores named %q", s.Name())
 		}
 		set.byName[s.Name()] = s
 	}
-	if set.byName[defaultName] == nil {
-		return Stores{}, fmt.Errorf("%w %q as the default of %s", ErrUnknownStore, defaultName, set.names())
-	}
-	for _, s := range c.stores {
-		if err := (policy.Policy{}).Apply(c.options).Apply(s.config.options).Check(); err != nil {
-			return Stores{}, fmt.Errorf("cachegen: new stores: store %s: %w", s.Name(), err)
-		}
-	}
-	for i, s := range c.stores {
+	for i, s := range all {
 		if !s.set.CompareAndSwap(nil, set) {
-			for _, claimed := range c.stores[:i] {
+			for _, claimed := range all[:i] {
 				claimed.set.Store(nil)
 			}
-			return Stores{}, fmt.Errorf("cachegen: new stores: store %q is part of other stores", s.Name())
+			return fmt.Errorf("store %q is part of other stores", s.Name())
 		}
 	}
-	for _, s := range c.stores {
-		s.rooms.Emit.Add(c.hooks)
-		if c.logger != nil && s.config.Logger == nil {
-			s.rooms.Emit.SetLogger(c.logger)
-		}
-		if c.breakFor.Given && !s.config.breakForSet {
-			s.rooms.Remote.SetBreakFor(c.breakFor.Value)
-		}
-	}
-	return Stores{set}, nil
+	return nil
 }
 
-func (c *storesConfig) checkStores() error {
-	if len(c.refused) > 0 {
-		return fmt.Errorf("%s: given nil", strings.Join(c.refused, ", "))
+// SetDefaults gives all stores options that hold where a store itself has not been given them:
+// each [Option], [Logger], [WithCodec] and [L2CircuitBreakerDuration]. Those [Hooks] are called
+// besides a store's own. SetDefaults fails, and changes nothing, if an option is for one store
+// alone, as [L1] is, if options contradict each other or a store's, or if a cache has been opened
+// already: it would keep what it was opened with.
+func (s Stores) SetDefaults(options ...StoreOption) error {
+	var d storeConfig
+	stores := s.sorted()
+	err := d.takeDefaults(options)
+	for _, store := range stores { // caches wait to be opened
+		store.mu.Lock()
+		defer store.mu.Unlock()
 	}
-	if c.breakFor.Value < 0 {
-		return fmt.Errorf("L2CircuitBreakerDuration %v is negative", c.breakFor.Value)
-	}
-	for _, o := range c.overrides {
-		if o.Name == "" {
-			return errors.New("an Override names no function")
+	for _, store := range stores {
+		if err == nil {
+			err = store.checkDefaults(&d)
 		}
-		if err := policy.CheckOptions(o.Options); err != nil {
-			return fmt.Errorf("override of %s: %w", o.Name, err)
-		}
 	}
-	return policy.CheckOptions(c.options)
+	if err != nil {
+		return fmt.Errorf("cachegen: set defaults: %w", err)
+	}
+	for _, store := range stores {
+		store.setDefaults(&d)
+	}
+	return nil
 }
 
-// functions returns the registry; nil for a store that is in no Stores.
-func (set *storeSet) functions() *registry.Functions {
-	if set == nil {
+// sorted returns the stores by name.
+func (s Stores) sorted() []*Store {
+	if s.set == nil {
 		return nil
 	}
-	return &set.registry
-}
-
-func (set *storeSet) names() string {
-	names := make([]string, 0, len(set.byName))
-	for name := range set.byName {
-		names = append(names, name)
+	var all []*Store
+	for _, name := range slices.Sorted(maps.Keys(s.set.byName)) {
+		all = append(all, s.set.byName[name])
 	}
-	slices.Sort(names)
-	return "[" + strings.Join(names, " ") + "]"
+	return all
 }
 
 // Use returns the store of that name, or the default for "". An unknown name is
@@ -147,7 +125,7 @@ func (s Stores) Use(name string) (*Store, error) {
 	if store := s.set.byName[name]; store != nil {
 		return store, nil
 	}
-	return nil, fmt.Errorf("%w %q: there are %s", ErrUnknownStore, name, s.set.names())
+	return nil, fmt.Errorf("%w %q: there are [%s]", ErrUnknownStore, name, strings.Join(slices.Sorted(maps.Keys(s.set.byName)), " "))
 }
 
 // Default returns the default store; nil on the zero Stores.
@@ -167,12 +145,18 @@ func (s Stores) Close(ctx context.Context) error {
 }
 
 func (s Stores) each(do func(*Store) error) error {
-	if s.set == nil {
-		return nil
-	}
 	var errs []error
-	for _, store := range s.set.byName {
+	for _, store := range s.sorted() {
 		errs = append(errs, do(store))
 	}
 	return errors.Join(errs...)
+}
+
+// policyOf returns what holds where options are given to a store, which may leave out the TTL.
+func policyOf(levels ...policy.Options) policy.Policy {
+	p := policy.Policy{TTL: DefaultTTL, GraceBackoff: DefaultGraceBackoff, SuppressL2Errors: true}
+	for _, o := range levels {
+		p = p.Apply(o)
+	}
+	return p
 }

@@ -21,7 +21,7 @@ func TestReadersNeverSeeWhatWasInvalidatedBeforeTheyCame(t *testing.T) {
 		t.Run(setup, func(t *testing.T) {
 			t.Parallel()
 			s := newStore(t, append(options(), runtime.TTL(time.Hour), runtime.L2Timeout(time.Minute))...) // in real time, and a machine may be slow
-			stores, err := runtime.NewStores("test", s)
+			stores, err := runtime.NewStores(s)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -24,7 +24,7 @@ func manyTags(n int) []runtime.Tag {
 // Kind: a count without a bound. What has more tags than an entry can have is handed out and
 // not kept, wherever the tags come from, and nothing is read or written for each of them.
 func TestAValueWithTooManyTagsIsNotKept(t *testing.T) {
-	mayTell(t, "a loaded value is not kept")
+	mayTell(t, "a loaded value is not kept", "refused it has more tags")
 	for where, load := range map[string]func(*runtime.Cache[int, int], int, *int) error{
 		"of the call": func(c *runtime.Cache[int, int], n int, loads *int) error {
 			_, err := c.GetOrSet(context.Background(), 1, func(context.Context) (int, error) { *loads++; return 7, nil }, runtime.Tags(manyTags(n)...))
@@ -33,7 +33,7 @@ func TestAValueWithTooManyTagsIsNotKept(t *testing.T) {
 		"of the loader": func(c *runtime.Cache[int, int], n int, loads *int) error {
 			_, err := c.GetOrSet(context.Background(), 1, func(ctx context.Context) (int, error) {
 				*loads++
-				runtime.Entry(ctx).SetTags(manyTags(n)...)
+				runtime.EntryOf(ctx).SetTags(manyTags(n)...)
 				return 7, nil
 			})
 			return err

@@ -333,8 +333,11 @@ func TestOptionsOfACallWin(t *testing.T) {
 	inEveryShape(t, func(t *testing.T, in shape) {
 		var src source
 		s := newStore(t, in.tiers(), runtime.TTL(time.Hour))
-		stores, err := runtime.NewStores("test", s, runtime.TTL(time.Minute), runtime.Grace(time.Hour))
+		stores, err := runtime.NewStores(s)
 		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stores.SetDefaults(runtime.TTL(time.Minute), runtime.Grace(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 		c, err := open(stores, definition[int, int]{Options: []runtime.Option{runtime.TTL(10 * time.Second)}})

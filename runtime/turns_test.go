@@ -14,10 +14,10 @@ import (
 func openTeam(t *testing.T, shared *faketier.Shared, bus *faketier.Bus) (*runtime.Store, *runtime.Cache[int, int]) {
 	o := []runtime.StoreOption{memoryTier(), runtime.L2(shared), runtime.TTL(time.Hour)}
 	if bus != nil {
-		o = append(o, runtime.WithBus(bus))
+		o = append(o, runtime.Bus(bus))
 	}
 	s := newStore(t, o...)
-	stores, _ := runtime.NewStores("test", s)
+	stores, _ := runtime.NewStores(s)
 	c, err := open(stores, definition[int, int]{Name: "n", ResultTags: func(int) []runtime.Tag { return []runtime.Tag{"team"} }})
 	if err != nil {
 		t.Fatal(err)

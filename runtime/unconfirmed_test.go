@@ -48,7 +48,7 @@ func TestABusThatComesBackLeavesEntriesForTheirGrace(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				var bus faketier.Bus
 				var src source
-				s := newStore(t, append([]runtime.StoreOption{memoryTier(), runtime.WithBus(&bus), runtime.TTL(time.Hour)}, options...)...)
+				s := newStore(t, append([]runtime.StoreOption{memoryTier(), runtime.Bus(&bus), runtime.TTL(time.Hour)}, options...)...)
 				c := newCache[int, int](t, s)
 				fillMany(t, c, &src)
 				flap(&bus)
@@ -193,7 +193,7 @@ func TestNoReadServesAnUnconfirmedEntryAsFresh(t *testing.T) {
 	mayTell(t, append(slices.Clone(theBusFails), "load failed")...)
 	bubble(t, func(t *testing.T) {
 		var bus faketier.Bus
-		s := newStore(t, memoryTier(), runtime.WithBus(&bus), runtime.TTL(time.Hour), runtime.Grace(time.Hour))
+		s := newStore(t, memoryTier(), runtime.Bus(&bus), runtime.TTL(time.Hour), runtime.Grace(time.Hour))
 		c := newCache[int, int](t, s)
 		ctx := t.Context()
 		for i := range 3 {
@@ -244,7 +244,7 @@ func TestFailuresAreRememberedAfterAGap(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var bus faketier.Bus
 		var src source
-		s := newStore(t, memoryTier(), runtime.WithBus(&bus), runtime.TTL(time.Hour), runtime.ErrorTTL(time.Hour))
+		s := newStore(t, memoryTier(), runtime.Bus(&bus), runtime.TTL(time.Hour), runtime.ErrorTTL(time.Hour))
 		c := newCache[int, int](t, s)
 		flap(&bus)
 		src.fail.Store(true)
@@ -264,7 +264,7 @@ func TestEntriesAreConfirmedInADriverThatCannotListThem(t *testing.T) {
 		var shared faketier.Shared
 		var bus faketier.Bus
 		var src source
-		s := newStore(t, runtime.L1(plainL1{memory.New(memory.Options{MaxSize: "10mb"})}), runtime.L2(&shared), runtime.WithBus(&bus), runtime.TTL(time.Hour))
+		s := newStore(t, runtime.L1(plainL1{memory.New(memory.Options{MaxSize: "10mb"})}), runtime.L2(&shared), runtime.Bus(&bus), runtime.TTL(time.Hour))
 		c := newCache[int, int](t, s)
 		fillMany(t, c, &src)
 		flap(&bus)

@@ -61,7 +61,7 @@ func shapedValue(fingerprint uint64) *valueFuncs[shaped] {
 
 func openShaped(t *testing.T, s *runtime.Store, v *valueFuncs[shaped], shared bool) *runtime.Cache[string, shaped] {
 	t.Helper()
-	stores, err := runtime.NewStores("test", s)
+	stores, err := runtime.NewStores(s)
 	if err != nil {
 		t.Fatal(err)
 	}

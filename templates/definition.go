@@ -240,7 +240,7 @@ func (o Options) codes() []jen.Code {
 	}
 	add("L1TTL", o.L1TTL)
 	part("Jitter", "JitterPercent", o.Jitter)
-	part("RefreshAfter", "RefreshAtPercent", o.Refresh)
+	part("RefreshAfter", "RefreshPercent", o.Refresh)
 	add("Grace", o.Grace)
 	add("GraceBackoff", o.GraceBackoff)
 	add("Timeout", o.Timeout)

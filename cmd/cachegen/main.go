@@ -12,8 +12,9 @@
 //
 // in a package, or with ./... at the root of a module. For each source file with
 // directives, user_repo.go, one file is written next to it, user_repo_cachegen.go. Such
-// files are removed when there is nothing left to generate. A package with a problem keeps
-// the files that it has. The flags are
+// files are removed when there is nothing left to generate; but in a run of go generate, which opens them
+// afterwards, they are left without code, and the next run by hand removes them. A package with a problem
+// keeps the files that it has. The flags are
 //
 //	-C dir      change to dir first
 //	-check      write nothing; print what is out of date as a diff
@@ -100,7 +101,7 @@
 //	notfoundttl=30s   how long it is remembered that there is no value; not at all by default
 //	errorttl=2s       how long an error of the loader is remembered if there is no stale value; not by default
 //	tag=TAG           a tag of every entry; repeats, and those of wrap and getorset add up
-//	store=NAME        the store, by its name in runtime.NewStores; the first one by default
+//	store=NAME        the store, by its name; the first of runtime.NewStores by default
 //	namespace=NAME    the namespace of the keys; none by default
 //	shared            all callers get the same value, not a copy, and promise not to change it
 //	instances=shared  all values that have the method read the same data; see Several values of one type
@@ -186,10 +187,19 @@
 //
 // # What is generated
 //
-// The entity is the function's name without its first word, if that is Find, Get,
-// Load, Fetch, Read, Lookup, LookUp, Query, Select, List or Search. If the name is only such a
-// word, as with Get, the entity is the type of the value, if that has a name. name=
-// overrides it. For FindUser it is User, and the generated names are
+// The entity is what a cached value is called: the function's name without its first word, if that is
+// Find, Get, Load, Fetch, Read, Lookup, LookUp, Query, Select, List or Search. For FindUser it is User.
+//
+// Where that does not say what the value is, the value's type does, if it has a name. If the function's
+// name is only such a first word, or goes on with a preposition such as By, For or In, the type comes
+// first: for a *User, Get is User and FindByID is UserByID. If the value is a slice or map of the type,
+// however deep, and what stands before the preposition is neither a plural nor says of which type the
+// elements are, their plural comes behind it: for a []*Product, ListCategory is CategoryProducts, and
+// ListProductByName is ProductsByName, while ListProducts and ListProductHistory stay as they are. Slices
+// of strings, numbers and the like, and those whose type has a name, are called like one value. A batch
+// loader is named in the same way, and name= overrides all of it.
+//
+// For the entity User, the generated names are
 //
 //	UserKey, ParseUserKey  the typed key, with String and AppendText, and their inverse
 //	TeamTag                for the tag team:{…}, a constructor; for team:{…}:members it is TeamMembersTag

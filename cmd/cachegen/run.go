@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	goruntime "runtime"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -42,6 +43,12 @@ func run(ctx context.Context, opts options, stdout, stderr io.Writer) int {
 	}
 	problems := loaded.Problems
 	g := &generation{check: opts.check, problems: problems}
+	switch {
+	case opts.check:
+		g.orphans = write.Accept
+	case byGoGenerate():
+		g.orphans = write.Empty
+	}
 	g.generate(loaded)
 	if tests, err := loaded.Tests(ctx, config); err != nil {
 		g.fail(err)
@@ -53,9 +60,9 @@ func run(ctx context.Context, opts options, stdout, stderr io.Writer) int {
 	if opts.check {
 		failures = append(failures, write.Show(stdout, g.changes, opts.dir))
 	} else if opts.verbose {
-		report(stdout, g.written, opts.dir)
+		g.report(stdout, opts.dir)
 	}
-	failures = append(failures, problems.Print(stderr, opts.dir))
+	failures = append(failures, problems.Print(stderr, opts.dir), tellLeft(stderr, g.left, opts.dir))
 	switch err := errors.Join(failures...); {
 	case err != nil:
 		return fail(stderr, err)
@@ -68,8 +75,10 @@ func run(ctx context.Context, opts options, stdout, stderr io.Writer) int {
 // A generation is what one run does to the files.
 type generation struct {
 	check            bool // write nothing
+	orphans          write.Orphans
 	problems         *diag.List
 	changes, written []write.Change
+	left             []string // files that stay without code
 	failures         []error
 }
 
@@ -103,6 +112,7 @@ func (g *generation) generate(loaded *load.Result) {
 	for i := range done {
 		g.changes = append(g.changes, done[i].changes...)
 		g.written = append(g.written, done[i].written...)
+		g.left = append(g.left, done[i].left...)
 		g.problems.Append(&done[i].problems)
 		g.fail(done[i].err)
 	}
@@ -115,6 +125,7 @@ const writing = 8
 // An outcome is the result for one directory.
 type outcome struct {
 	changes, written []write.Change
+	left             []string
 	problems         diag.List
 	err              error
 }
@@ -122,8 +133,7 @@ type outcome struct {
 // directory generates the files of one directory. rendering limits how many packages are rendered at a
 // time.
 func (g *generation) directory(dir string, packages []*load.Package, plans map[*load.File]*templates.File, rendering chan struct{}) (o outcome) {
-	var files []write.File
-	var kept []string
+	want := write.Directory{Name: dir, Package: packages[0].Name, Tests: packages[0].Test}
 	for _, pkg := range packages {
 		if pkg.Broken {
 			return o
@@ -135,9 +145,9 @@ func (g *generation) directory(dir string, packages []*load.Package, plans map[*
 			o.err = err
 			return o
 		}
-		files, kept = append(files, made...), append(kept, pkg.Kept...)
+		want.Files, want.Kept = append(want.Files, made...), append(want.Kept, pkg.Kept...)
 	}
-	o.changes, o.err = write.Compare(dir, files, kept, packages[0].Test, &o.problems)
+	o.changes, o.left, o.err = want.Compare(g.orphans, &o.problems)
 	if !g.check {
 		made, err := write.Apply(o.changes)
 		o.written, o.err = made, errors.Join(o.err, err)
@@ -181,11 +191,15 @@ func unreadable(source *load.File, err error) error {
 	return fmt.Errorf("%w\nthe text is in %s", err, f.Name())
 }
 
-func report(w io.Writer, changes []write.Change, dir string) {
-	for _, c := range changes {
+// report prints what was done to which file.
+func (g *generation) report(w io.Writer, dir string) {
+	for _, c := range g.written {
 		verb := "wrote"
-		if c.New == nil {
+		switch {
+		case c.New == nil:
 			verb = "removed"
+		case slices.Contains(g.left, c.Name):
+			verb = "emptied"
 		}
 		fmt.Fprintln(w, verb, diag.Relative(c.Name, dir))
 	}

@@ -48,6 +48,7 @@
 package dynamodb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -115,20 +116,13 @@ var tableName = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`)
 func New(client *awsdynamodb.Client, options Options) *Driver {
 	d := &Driver{
 		client: client,
-		table:  orDefault(options.Table, DefaultTable),
-		key:    orDefault(options.KeyAttribute, DefaultKeyAttribute),
-		ttl:    orDefault(options.TTLAttribute, DefaultTTLAttribute),
+		table:  cmp.Or(options.Table, DefaultTable),
+		key:    cmp.Or(options.KeyAttribute, DefaultKeyAttribute),
+		ttl:    cmp.Or(options.TTLAttribute, DefaultTTLAttribute),
 	}
 	d.err = d.check()
 	d.closed.Store(d.err != nil)
 	return d
-}
-
-func orDefault(name, otherwise string) string {
-	if name == "" {
-		return otherwise
-	}
-	return name
 }
 
 func (d *Driver) check() error {

@@ -23,7 +23,7 @@ func run(t *testing.T, saved []byte, use func(c *runtime.Cache[string, string]))
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache, err := runtime.NewCache[string, string](store)
+	cache, err := runtime.NewCache[string, string](store, "values")
 	if err != nil {
 		t.Fatal(err)
 	}

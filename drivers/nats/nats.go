@@ -4,7 +4,7 @@
 //	conn, err := gonats.Connect("localhost", gonats.MaxReconnects(-1))
 //	store, err := runtime.NewStore("main",
 //		runtime.L2(nats.New(conn, nats.Options{})),
-//		runtime.WithBus(nats.NewBus(conn, nats.BusOptions{})))
+//		runtime.Bus(nats.NewBus(conn, nats.BusOptions{})))
 //
 // Here and in the examples, gonats is the name under which github.com/nats-io/nats.go is
 // imported, because both packages are called nats.

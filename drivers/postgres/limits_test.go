@@ -43,7 +43,7 @@ func TestTooLargeIsRefusedBeforeItIsSent(t *testing.T) {
 	small := dialect
 	small.MaxItem = 1 << 20
 	small.Columns = "" // what the table is like is not asked for
-	d := &Driver{sqltable.New(db, &small, sqltable.Options{SkipCreate: true})}
+	d := &Driver{sqltable.New(db, &small, sqltable.Options{Table: DefaultTable, SkipCreate: true})}
 	defer d.Close()
 	ctx := t.Context()
 	large := []drivers.Item{{Key: "b", Value: []byte("x")}, {Key: "a", Value: make([]byte, 1<<20)}}

@@ -43,16 +43,19 @@
 package postgres
 
 import (
+	"cmp"
 	"database/sql"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers/internal/sqltable"
 )
 
-// Defaults of [Options].
 const (
-	DefaultTable       = sqltable.DefaultTable
-	DefaultBusyTimeout = sqltable.DefaultBusyTimeout
+	// DefaultTable is the default of [Options].Table.
+	DefaultTable = "cachegen"
+
+	// DefaultBusyTimeout is the default of [Options].BusyTimeout.
+	DefaultBusyTimeout = 5 * time.Second
 )
 
 // Options of a [Driver]. The zero value is usable. The SQL drivers of this project have
@@ -82,6 +85,8 @@ type Options struct {
 // the driver. New does not access the database. If options are unusable or db is nil,
 // every operation fails: Err returns the reason, and runtime.NewStore refuses the tier.
 func New(db *sql.DB, options Options) *Driver {
+	options.Table = cmp.Or(options.Table, DefaultTable)
+	options.BusyTimeout = cmp.Or(options.BusyTimeout, DefaultBusyTimeout)
 	return &Driver{sqltable.New(db, &dialect, sqltable.Options(options))}
 }
 
@@ -95,4 +100,4 @@ func New(db *sql.DB, options Options) *Driver {
 // An index cannot hold a key of more than 512 bytes: of such a key the column name holds
 // the first 512 bytes and the SHA-256 of the whole key, and the column rest holds what
 // follows the 512 bytes.
-func Schema(table string) []string { return dialect.Statements(table) }
+func Schema(table string) []string { return dialect.Schema(cmp.Or(table, DefaultTable)) }

@@ -34,7 +34,7 @@ func storeOn(t *testing.T, server *servers.RedisServer, options ...runtime.Store
 
 func cacheOn(t *testing.T, store *runtime.Store) *runtime.Cache[string, int] {
 	t.Helper()
-	c, err := runtime.NewCache[string, int](store, runtime.TTL(time.Hour))
+	c, err := runtime.NewCache[string, int](store, "values", runtime.TTL(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestAFullServerServesWhatItHas(t *testing.T) {
 func TestDeletionsDoNotWaitForAServerThatHangs(t *testing.T) {
 	server := servers.Redis(t)
 	client := dial(t, server)
-	store := storeOn(t, server, runtime.L1(memory.New(memory.Options{})), runtime.WithBus(NewBus(client, BusOptions{})), runtime.L2Timeout(100*time.Millisecond))
+	store := storeOn(t, server, runtime.L1(memory.New(memory.Options{})), runtime.Bus(NewBus(client, BusOptions{})), runtime.L2Timeout(100*time.Millisecond))
 	if err := store.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ func TestADeletionByHandReachesMemory(t *testing.T) {
 	bus := redis.NewBus(client, redis.BusOptions{Tracking: true})
 	defer bus.Close()
 	store, err := runtime.NewStore("main", runtime.L1(memory.New(memory.Options{})), runtime.L2(redis.New(client, redis.Options{})),
-		runtime.WithBus(bus), runtime.Prefix("app"), runtime.TTL(time.Hour))
+		runtime.Bus(bus), runtime.Prefix("app"), runtime.TTL(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func TestADeletionByHandReachesMemory(t *testing.T) {
 	if err := store.Ready(ctx); err != nil {
 		t.Fatal(err)
 	}
-	cache, err := runtime.NewCache[string, string](store)
+	cache, err := runtime.NewCache[string, string](store, "values")
 	if err != nil {
 		t.Fatal(err)
 	}

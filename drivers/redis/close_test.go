@@ -32,7 +32,7 @@ func TestCloseDoesNotWaitForAServerThatHangs(t *testing.T) {
 			}})
 			defer client.Close()
 			store, err := runtime.NewStore("main", runtime.L1(memory.New(memory.Options{})), runtime.L2(New(client, Options{})),
-				runtime.WithBus(NewBus(client, BusOptions{Tracking: tracking, PingInterval: 100 * time.Millisecond})), runtime.Logger(slog.New(slog.DiscardHandler)))
+				runtime.Bus(NewBus(client, BusOptions{Tracking: tracking, PingInterval: 100 * time.Millisecond})), runtime.Logger(slog.New(slog.DiscardHandler)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -66,7 +66,7 @@ func (g greeting) Write(b []byte) (int, error) {
 
 func TestCloseDoesNotWaitForAClosedClient(t *testing.T) {
 	client := goredis.NewClient(&goredis.Options{Addr: servers.Redis(t).Addr()})
-	store, err := runtime.NewStore("main", runtime.L2(New(client, Options{})), runtime.WithBus(NewBus(client, BusOptions{})))
+	store, err := runtime.NewStore("main", runtime.L2(New(client, Options{})), runtime.Bus(NewBus(client, BusOptions{})))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,8 +29,8 @@ func TestAStoreTellsItsOwnWritesFromThoseOfOthers(t *testing.T) {
 	t.Cleanup(func() { bus.Close() })
 	var heard atomic.Int64 // changes of others
 	store, err := runtime.NewStore("main", runtime.L1(memory.New(memory.Options{})), runtime.L2(redis.New(client, redis.Options{})),
-		runtime.WithBus(bus), runtime.Prefix("app"), runtime.TTL(time.Hour), runtime.Logger(slog.New(slog.DiscardHandler)),
-		runtime.WithHooks(event.Hooks{Received: func(m event.Message) {
+		runtime.Bus(bus), runtime.Prefix("app"), runtime.TTL(time.Hour), runtime.Logger(slog.New(slog.DiscardHandler)),
+		runtime.Hooks(event.Hooks{Received: func(m event.Message) {
 			if m.Kind == "changed" {
 				heard.Add(int64(len(m.Targets)))
 			}
@@ -43,7 +43,7 @@ func TestAStoreTellsItsOwnWritesFromThoseOfOthers(t *testing.T) {
 	if err := store.Ready(ctx); err != nil {
 		t.Fatal(err)
 	}
-	cache, err := runtime.NewCache[string, int](store)
+	cache, err := runtime.NewCache[string, int](store, "values")
 	if err != nil {
 		t.Fatal(err)
 	}

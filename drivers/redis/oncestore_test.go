@@ -31,7 +31,7 @@ func TestAnInvalidationIsSentOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { store.Close(context.Background()) })
-		cache, err := runtime.NewCache[string, int64](store)
+		cache, err := runtime.NewCache[string, int64](store, "values")
 		if err != nil {
 			t.Fatal(err)
 		}

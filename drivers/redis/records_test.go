@@ -35,13 +35,13 @@ func TestAStoreGoesOnWithRecordsOfAnotherType(t *testing.T) {
 			loads := 0
 			get := func(times int) {
 				t.Helper()
-				cache, err := runtime.NewCache[string, int](openStore(t, client))
+				cache, err := runtime.NewCache[string, int](openStore(t, client), "values")
 				if err != nil {
 					t.Fatal(err)
 				}
 				load := func(ctx context.Context) (int, error) {
 					loads++
-					runtime.Entry(ctx).SetTags("said")
+					runtime.EntryOf(ctx).SetTags("said")
 					return loads, nil
 				}
 				for range times {
@@ -82,7 +82,7 @@ func TestTheServerKeepsNothingThatNobodyCanRead(t *testing.T) {
 	client.FlushAll(ctx)
 	store := openStore(t, client)
 	for i := range 1000 {
-		cache, err := runtime.NewCache[int, int](store.Namespace(fmt.Sprint("ns", i)))
+		cache, err := runtime.NewCache[int, int](store.Namespace(fmt.Sprint("ns", i)), "values")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +93,7 @@ func TestTheServerKeepsNothingThatNobodyCanRead(t *testing.T) {
 	if n := client.DBSize(ctx).Val(); n != 0 {
 		t.Errorf("1,000 reads of what is not there left %d keys", n)
 	}
-	cache, err := runtime.NewCache[int, int](store)
+	cache, err := runtime.NewCache[int, int](store, "values")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestTheServerIsRidOfWhatWasInvalidated(t *testing.T) {
 	ctx := t.Context()
 	client.FlushAll(ctx)
 	store := openStore(t, client)
-	cache, err := runtime.NewCache[int, int](store)
+	cache, err := runtime.NewCache[int, int](store, "values")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,7 @@
 //	client := goredis.NewClient(&goredis.Options{Addr: "localhost:6379"})
 //	store, err := runtime.NewStore("main",
 //		runtime.L2(redis.New(client, redis.Options{})),
-//		runtime.WithBus(redis.NewBus(client, redis.BusOptions{})))
+//		runtime.Bus(redis.NewBus(client, redis.BusOptions{})))
 //
 // Here and in the examples, goredis is the name under which github.com/redis/go-redis/v9 is
 // imported, because both packages are called redis.

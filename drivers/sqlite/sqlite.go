@@ -32,16 +32,19 @@
 package sqlite
 
 import (
+	"cmp"
 	"database/sql"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers/internal/sqltable"
 )
 
-// Defaults of [Options].
 const (
-	DefaultTable       = sqltable.DefaultTable
-	DefaultBusyTimeout = sqltable.DefaultBusyTimeout
+	// DefaultTable is the default of [Options].Table.
+	DefaultTable = "cachegen"
+
+	// DefaultBusyTimeout is the default of [Options].BusyTimeout.
+	DefaultBusyTimeout = 5 * time.Second
 )
 
 // Options of a [Driver]. The zero value is usable. The SQL drivers of this project have
@@ -72,6 +75,8 @@ type Options struct {
 // the driver. New does not access the database. If options are unusable or db is nil,
 // every operation fails: Err returns the reason, and runtime.NewStore refuses the tier.
 func New(db *sql.DB, options Options) *Driver {
+	options.Table = cmp.Or(options.Table, DefaultTable)
+	options.BusyTimeout = cmp.Or(options.BusyTimeout, DefaultBusyTimeout)
 	return &Driver{sqltable.New(db, &dialect, sqltable.Options(options))}
 }
 
@@ -81,4 +86,4 @@ func New(db *sql.DB, options Options) *Driver {
 //
 // Times in the table are in milliseconds since 1970; an item that is kept forever has a
 // time in the far future.
-func Schema(table string) []string { return dialect.Statements(table) }
+func Schema(table string) []string { return dialect.Schema(cmp.Or(table, DefaultTable)) }

@@ -94,7 +94,7 @@ func (s *Service) openStores(c Config) (runtime.Stores, error) {
 		client := goredis.NewClient(o)
 		s.closers = append(s.closers, client.Close)
 		s.shared = &counted{PassThrough: drivers.PassThrough{L2: redis.New(client, redis.Options{})}}
-		options = append(options, runtime.WithBus(redis.NewBus(client, c.Bus)))
+		options = append(options, runtime.Bus(redis.NewBus(client, c.Bus)))
 	} else {
 		db, err := s.openDB(filepath.Join(c.Dir, "cache.db"), "_pragma=journal_mode(wal)&_pragma=synchronous(normal)")
 		if err != nil {
@@ -112,7 +112,7 @@ func (s *Service) openStores(c Config) (runtime.Stores, error) {
 	if err != nil {
 		return runtime.Stores{}, errors.Join(err, main.Close(context.Background()))
 	}
-	return runtime.NewStores("main", main, local)
+	return runtime.NewStores(main, local)
 }
 
 // Prefix is what the keys of a service on dir begin with in the shared tier: a

@@ -232,7 +232,7 @@ var LabelDefinition = gen.Definition{
 	Namespace: "stock",
 	Options: []gen.Option{
 		gen.TTL(10 * time.Minute),
-		gen.RefreshAtPercent(80),
+		gen.RefreshPercent(80),
 		gen.Grace(time.Hour),
 	},
 	Value: &labelValue,

@@ -354,12 +354,12 @@ func FindShadowing(ctx context.Context, id int) (*Shadowing, error) { return nil
 
 // FindTagged returns fields with tags.
 //
-//cache:getorset tagged:{id}
+//cache:getorset tagged:{id} name=Tagged
 func FindTagged(ctx context.Context, id int) ([]Tagged, error) { return nil, nil }
 
 // FindSparse returns what leaves much out.
 //
-//cache:getorset sparse:{id}
+//cache:getorset sparse:{id} name=Sparse
 func FindSparse(ctx context.Context, id int) (map[string]*Sparse, error) { return nil, nil }
 
 // FindMarshaling returns what encodes itself.

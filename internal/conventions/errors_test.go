@@ -98,16 +98,8 @@ func text(v variable, all map[string]variable, texts map[string]string) string {
 			return texts[v.dir()+"."+of.Name]
 		}
 	case *ast.SelectorExpr:
-		in, ok := value.X.(*ast.Ident)
-		if !ok {
-			return ""
-		}
-		for _, spec := range v.Imports {
-			path, _ := strconv.Unquote(spec.Path.Value)
-			dir, ours := strings.CutPrefix(path, module+"/")
-			if _, name, _ := cutLast(path, "/"); ours && name == in.Name {
-				return text(all[dir+"."+value.Sel.Name], all, texts)
-			}
+		if dir, ours := strings.CutPrefix(importedBy(v.source, value), module+"/"); ours {
+			return text(all[dir+"."+value.Sel.Name], all, texts)
 		}
 	}
 	return ""

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -71,4 +72,32 @@ func names(t *testing.T, ending string) (names []string) {
 		t.Fatal(err)
 	}
 	return names
+}
+
+// importedBy returns the path of the package of a name that a file takes from another package.
+func importedBy(file source, of *ast.SelectorExpr) string {
+	if of == nil {
+		return ""
+	}
+	in, ok := of.X.(*ast.Ident)
+	if !ok {
+		return ""
+	}
+	for _, spec := range file.Imports {
+		path, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			continue
+		}
+		_, name, found := cutLast(path, "/")
+		if !found {
+			name = path
+		}
+		if spec.Name != nil {
+			name = spec.Name.Name
+		}
+		if name == in.Name {
+			return path
+		}
+	}
+	return ""
 }

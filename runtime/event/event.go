@@ -106,11 +106,14 @@ type Pending struct {
 	Err     error // of the last try; nil if it succeeded
 }
 
-// A Refusal is a value that a tier does not keep, because of what the value is.
+// A Refusal is a value that a tier does not keep, because of what the value is or how it was
+// loaded.
 type Refusal struct {
 	Store, Cache, Key string
-	Tier              Tier  // 0: neither, because the value cannot be copied
-	Err               error // why; it wraps drivers.ErrRefused if the value is too large
+	// Tier is 0 if neither tier keeps the value: it cannot be copied, has too many tags, or
+	// its loader has given options that are wrong.
+	Tier Tier
+	Err  error // why; it wraps drivers.ErrRefused if the value is too large
 }
 
 // An Unreadable is an entry of the shared tier that cannot be used.

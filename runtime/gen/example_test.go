@@ -42,7 +42,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	stores, err := runtime.NewStores("main", store)
+	stores, err := runtime.NewStores(store)
 	if err != nil {
 		panic(err)
 	}

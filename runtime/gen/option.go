@@ -31,9 +31,9 @@ type (
 
 // The options that are numbers.
 type (
-	JitterPercent    int
-	RefreshAtPercent int
-	BatchMax         int
+	JitterPercent  int
+	RefreshPercent int
+	BatchMax       int
 )
 
 // Runtime returns runtime.TTL.
@@ -72,8 +72,8 @@ func (o RefreshAfter) Runtime() runtime.Option { return runtime.RefreshAfter(tim
 // Runtime returns runtime.JitterPercent.
 func (o JitterPercent) Runtime() runtime.Option { return runtime.JitterPercent(int(o)) }
 
-// Runtime returns runtime.RefreshAtPercent.
-func (o RefreshAtPercent) Runtime() runtime.Option { return runtime.RefreshAtPercent(int(o)) }
+// Runtime returns runtime.RefreshPercent.
+func (o RefreshPercent) Runtime() runtime.Option { return runtime.RefreshPercent(int(o)) }
 
 // Runtime returns runtime.BatchMax.
 func (o BatchMax) Runtime() runtime.Option { return runtime.BatchMax(int(o)) }

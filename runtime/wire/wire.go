@@ -54,7 +54,9 @@ import (
 
 // MaxDepth is how deep values of a recursive type may be nested. Encoding one that
 // is deeper, such as a cycle of pointers, fails, and so does decoding.
-const MaxDepth = scan.MaxDepth
+const MaxDepth = 10_000
+
+var _ = [1]struct{}{}[MaxDepth-scan.MaxDepth] // the same
 
 var encoders = sync.Pool{New: func() any { return &Encoder{m: msgpack.NewEncoder(nil)} }}
 

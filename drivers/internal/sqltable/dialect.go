@@ -60,14 +60,6 @@ type Dialect struct {
 	TooLarge func(error) bool
 }
 
-// Statements returns the statements of Schema; an empty table is [DefaultTable].
-func (d *Dialect) Statements(table string) []string {
-	if table == "" {
-		table = DefaultTable
-	}
-	return d.Schema(table)
-}
-
 // name returns the column name of key's row.
 func (d *Dialect) name(key string) []byte {
 	if d.MaxKey == 0 || len(key) <= d.MaxKey {

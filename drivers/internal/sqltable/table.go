@@ -38,14 +38,9 @@ import (
 	"github.com/cachegen/cachegen/drivers/internal/within"
 )
 
-// Defaults of [Options].
-const (
-	DefaultTable       = "cachegen"
-	DefaultBusyTimeout = 5 * time.Second
-)
-
 // Options of a [Table]. The Options of each driver have the same fields, with their
-// documentation, and are converted to this type.
+// documentation, and are converted to this type. The driver has filled in its defaults, which
+// its own documentation shows.
 type Options struct {
 	Table       string
 	SkipCreate  bool
@@ -99,12 +94,6 @@ var tableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // New returns a Table in db. It does not access the database.
 func New(db *sql.DB, dialect *Dialect, options Options) *Table {
-	if options.Table == "" {
-		options.Table = DefaultTable
-	}
-	if options.BusyTimeout == 0 {
-		options.BusyTimeout = DefaultBusyTimeout
-	}
 	t := &Table{
 		Dialect:    dialect,
 		db:         db,

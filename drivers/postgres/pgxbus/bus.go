@@ -5,7 +5,7 @@
 //	pool, err := pgxpool.New(ctx, os.Getenv("DATABASE_URL"))
 //	store, err := runtime.NewStore("main",
 //		runtime.L2(postgres.New(stdlib.OpenDBFromPool(pool), postgres.Options{})),
-//		runtime.WithBus(pgxbus.New(pool, pgxbus.Options{})))
+//		runtime.Bus(pgxbus.New(pool, pgxbus.Options{})))
 //
 // # Concurrency
 //

@@ -87,7 +87,7 @@ func open(t testing.TB, options ...runtime.StoreOption) runtime.Stores {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stores, err := runtime.NewStores("main", main, local)
+	stores, err := runtime.NewStores(main, local)
 	if err != nil {
 		t.Fatal(err)
 	}

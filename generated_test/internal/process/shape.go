@@ -39,7 +39,7 @@ func InEveryShape(t *testing.T, f func(t *testing.T, stores runtime.Stores)) {
 					options = append(options, runtime.L2(file.New(t.TempDir(), file.Options{NoSync: true})))
 				}
 				if shape.bus {
-					options = append(options, runtime.WithBus(&bus{}))
+					options = append(options, runtime.Bus(&bus{}))
 				}
 				f(t, open(t, options...))
 			})

@@ -9,7 +9,6 @@ import (
 	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
-	"github.com/cachegen/cachegen/runtime/internal/policy"
 )
 
 // callLoader calls the loader, several times if it is to be asked for so many keys only at
@@ -59,7 +58,9 @@ func (l *Loader) callOnce(ctx context.Context, ld *Load, keys []*Key) {
 	}
 	began := time.Now()
 	err := l.guarded(context.WithValue(ctx, handleKey{}, h), ld, keys)
-	h.end()
+	if wrong := h.end(ld.Request.Kind.Cache); wrong != nil {
+		l.Emit.Warn("a loader has given options that are wrong, nothing is kept", wrong, "cache", ld.Request.Kind.Cache)
+	}
 	t := clock.Now()
 	for _, k := range keys {
 		k.said.at = t
@@ -103,7 +104,7 @@ func (l *Loader) emitLoaded(ld *Load, keys []*Key, took time.Duration, err error
 	}
 	cache, background := ld.Request.Kind.Cache, ld.Batch.Background()
 	if err != nil {
-		emit.Event(l.Emit, onError, policy.LoadFailure{Store: l.Emit.Store, Cache: cache, Keys: names, Err: err, Background: background})
+		emit.Event(l.Emit, onError, &event.LoadError{Store: l.Emit.Store, Cache: cache, Keys: names, Err: err, Background: background})
 	}
 	emit.Event(l.Emit, hook, event.Load{Store: l.Emit.Store, Cache: cache, Keys: names, Took: took, Err: err, Refresh: ld.Refresh, Background: background})
 }

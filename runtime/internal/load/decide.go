@@ -83,7 +83,9 @@ func (l *Loader) fail(ctx context.Context, ld *Load, keys []*Key, err error) {
 	left := replaced && ld.Batch.Left() // that is no failure, and nobody is served
 	for _, k := range keys {
 		p := &ld.Request.Policy
+		wrong := false
 		if k.said.handle != nil {
+			wrong = k.said.handle.wrong != nil
 			changed := ld.Request.Policy.Apply(k.said.handle.given.Options)
 			p = &changed
 		}
@@ -99,7 +101,7 @@ func (l *Loader) fail(ctx context.Context, ld *Load, keys []*Key, err error) {
 		// A loader that was not called has not failed; and one may reacts to its timeout before
 		// finishOverdue is done.
 		failed := k.said.at != 0 && !cancelled || err == ErrTimeout
-		if failed && ld.Panicked() == nil {
+		if failed && !wrong && ld.Panicked() == nil {
 			if stamps, ok := l.failureStamps(ld, k); ok {
 				l.rememberFailure(k, p, stamps, err, cmp.Or(k.said.at, clock.Now()))
 			}

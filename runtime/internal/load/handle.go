@@ -2,8 +2,10 @@ package load
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
+	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/flight"
@@ -24,6 +26,7 @@ type Handle struct {
 	mu          sync.Mutex
 	over        bool // the loader has returned
 	given       policy.Call
+	wrong       error // why given is not taken, once the loader has returned
 	skip        bool
 	failure     error
 	notModified *entry.Item
@@ -91,11 +94,17 @@ func (h *Handle) running() (running bool) {
 	return running
 }
 
-// end takes no more.
-func (h *Handle) end() {
+// end takes no more. It fails if the options that the loader has given are wrong. Then none of
+// them is taken, and nothing of the load is kept: it might be kept for too long, or under tags
+// that do not reach it.
+func (h *Handle) end(cache string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.over = true
+	if err := h.given.Check(policy.SetOptions); err != nil {
+		h.wrong, h.given = fmt.Errorf("cachegen: SetOptions in a loader of %s: %w", cache, err), policy.Call{}
+	}
+	return h.wrong
 }
 
 // Change lets change alter the options and tags of the entry that is loaded.
@@ -113,24 +122,12 @@ func (h *Handle) Fail(err error) {
 	})
 }
 
-// A Reason says why there is a value although it is being loaded.
-type Reason uint8
-
-// The reasons. They are documented in package runtime.
-const (
-	NoValue Reason = iota
-	Elapsed
-	Due
-	Invalidated
-	Unconfirmed
-)
-
 // Stale returns the value that is served if the load fails, and why it is being loaded all
-// the same; NoValue if there is none.
-func (h *Handle) Stale() (value any, why Reason) {
+// the same; event.NoValue if there is none.
+func (h *Handle) Stale() (value any, why event.Reason) {
 	it, why := h.stale()
 	if it == nil {
-		return nil, NoValue
+		return nil, event.NoValue
 	}
 	if h.copy != nil {
 		return h.copy(it.Value), why
@@ -138,7 +135,7 @@ func (h *Handle) Stale() (value any, why Reason) {
 	return it.Value, why
 }
 
-func (h *Handle) stale() (it *entry.Item, why Reason) {
+func (h *Handle) stale() (it *entry.Item, why event.Reason) {
 	h.do(func() {
 		if h.key == nil {
 			return
@@ -156,7 +153,7 @@ func (h *Handle) stale() (it *entry.Item, why Reason) {
 // an invalidation is not undone.
 func (h *Handle) NotModified() bool {
 	it, why := h.stale()
-	if why != Elapsed && why != Due {
+	if why != event.Elapsed && why != event.Due {
 		return false
 	}
 	h.do(func() { h.notModified = it })
@@ -164,21 +161,21 @@ func (h *Handle) NotModified() bool {
 }
 
 // reason says why a key with a fallback is being loaded.
-func (f Fallback) reason() Reason {
+func (f Fallback) reason() event.Reason {
 	it, t := f.Item, clock.Now()
 	if it.Expired {
-		return Invalidated
+		return event.Invalidated
 	}
 	for _, ref := range it.Stamps {
 		if current, _, ok := ref.Cell.Current(); !ok || current != ref.Value {
-			return Invalidated
+			return event.Invalidated
 		}
 	}
 	switch {
 	case f.Unconfirmed:
-		return Unconfirmed
+		return event.Unconfirmed
 	case t < it.FreshUntil:
-		return Due
+		return event.Due
 	}
-	return Elapsed
+	return event.Elapsed
 }

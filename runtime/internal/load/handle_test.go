@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cachegen/cachegen/runtime/event"
+
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
@@ -80,14 +82,14 @@ func TestAHandleTakesNothingOnceItsLoaderHasReturned(t *testing.T) {
 		h.Change(func(*policy.Call) { t.Error("it was changed") })
 		h.Skip()
 		h.Fail(errDown)
-		if _, why := h.Stale(); why != load.NoValue || h.NotModified() {
+		if _, why := h.Stale(); why != event.NoValue || h.NotModified() {
 			t.Error(why)
 		}
 		var none *load.Handle
 		none.Change(func(*policy.Call) { t.Error("a nil handle was changed") })
 		none.Skip()
 		none.Fail(errDown)
-		if v, why := none.Stale(); v != nil || why != load.NoValue || none.NotModified() {
+		if v, why := none.Stale(); v != nil || why != event.NoValue || none.NotModified() {
 			t.Error(v, why)
 		}
 	})
@@ -98,18 +100,18 @@ func TestAHandleTakesNothingOnceItsLoaderHasReturned(t *testing.T) {
 func TestALoaderIsToldWhyItsValueIsLoadedAgain(t *testing.T) {
 	for name, test := range map[string]struct {
 		stale    func(*storetest.Store, *entry.Item) *entry.Item
-		why      load.Reason
+		why      event.Reason
 		accepted bool
 	}{
-		"none":    {func(*storetest.Store, *entry.Item) *entry.Item { return nil }, load.NoValue, false},
-		"due":     {func(_ *storetest.Store, it *entry.Item) *entry.Item { return it }, load.Due, true},
-		"elapsed": {func(_ *storetest.Store, it *entry.Item) *entry.Item { time.Sleep(time.Hour); return it }, load.Elapsed, true},
-		"expired": {func(_ *storetest.Store, it *entry.Item) *entry.Item { return it.ExpiredCopy(clock.Now()) }, load.Invalidated, false},
+		"none":    {func(*storetest.Store, *entry.Item) *entry.Item { return nil }, event.NoValue, false},
+		"due":     {func(_ *storetest.Store, it *entry.Item) *entry.Item { return it }, event.Due, true},
+		"elapsed": {func(_ *storetest.Store, it *entry.Item) *entry.Item { time.Sleep(time.Hour); return it }, event.Elapsed, true},
+		"expired": {func(_ *storetest.Store, it *entry.Item) *entry.Item { return it.ExpiredCopy(clock.Now()) }, event.Invalidated, false},
 		"by tag": {func(s *storetest.Store, it *entry.Item) *entry.Item {
 			s.Stamps.Change("t:x", true, false)
 			return it
-		}, load.Invalidated, false},
-		"unconfirmed": {func(_ *storetest.Store, it *entry.Item) *entry.Item { return it }, load.Unconfirmed, false},
+		}, event.Invalidated, false},
+		"unconfirmed": {func(_ *storetest.Store, it *entry.Item) *entry.Item { return it }, event.Unconfirmed, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -119,7 +121,7 @@ func TestALoaderIsToldWhyItsValueIsLoadedAgain(t *testing.T) {
 				old := test.stale(s, s.Item(kind, "k", "old", hour, "x"))
 				rq := load.Request{Kind: kind, Policy: hour, ForceFresh: true, Load: with(func(h *load.Handle) {
 					v, why := h.Stale()
-					if why != test.why || (v == "copy of old") != (why != load.NoValue) {
+					if why != test.why || (v == "copy of old") != (why != event.NoValue) {
 						t.Errorf("%v, %v, want %v", v, why, test.why)
 					}
 					if h.NotModified() != test.accepted {
@@ -130,7 +132,7 @@ func TestALoaderIsToldWhyItsValueIsLoadedAgain(t *testing.T) {
 				if test.accepted {
 					want = "old"
 				}
-				instead := load.Fallback{Item: old, Unconfirmed: test.why == load.Unconfirmed, OnlyOnFailure: true}
+				instead := load.Fallback{Item: old, Unconfirmed: test.why == event.Unconfirmed, OnlyOnFailure: true}
 				if v, err := beginInstead(t.Context(), s, rq, instead, "k").result(); v != want || err != nil {
 					t.Error(v, err)
 				}
@@ -142,7 +144,7 @@ func TestALoaderIsToldWhyItsValueIsLoadedAgain(t *testing.T) {
 		})
 	}
 	many := load.Request{Load: with(func(h *load.Handle) {
-		if _, why := h.Stale(); why != load.NoValue {
+		if _, why := h.Stale(); why != event.NoValue {
 			t.Error("a load of many keys is told of one:", why)
 		}
 	})}
@@ -225,9 +227,9 @@ func TestATimeoutIsADeadlineThatWasExceeded(t *testing.T) {
 
 func TestAFailureIsToldToOnLoadErrorAndTheHooks(t *testing.T) {
 	s := storetest.New(t, store.Config{L1: storetest.L1()})
-	var told []policy.LoadFailure
+	var told []*event.LoadError
 	rq := load.Request{Kind: s.Kind("a.Load"), Policy: hour, Load: storetest.Fails(errDown)}
-	rq.Policy.OnLoadError = func(f policy.LoadFailure) { told = append(told, f) }
+	rq.Policy.OnLoadError = func(f *event.LoadError) { told = append(told, f) }
 	_, _ = begin(t.Context(), s, rq, "a", "b").result()
 	if len(told) != 1 || told[0].Store != "test" || told[0].Cache != "a.Load" || told[0].Err != errDown || told[0].Background || !slices.Equal(told[0].Keys, []string{"a", "b"}) {
 		t.Errorf("%+v", told)
@@ -275,4 +277,62 @@ func TestAtTheHardTimeoutAFallbackIsServedAlthoughTheTierPanics(t *testing.T) {
 		close(release)
 		synctest.Wait()
 	})
+}
+
+// A loader has nobody to return it to that its options are wrong. Its callers get the value;
+// but with other options, or tags, it might be kept for too long.
+func TestNothingIsKeptUnderOptionsThatAreWrong(t *testing.T) {
+	for want, change := range map[string]func(*policy.Call){
+		"Timeout has no meaning: SetOptions comes when the load has begun": func(c *policy.Call) { c.SoftTimeout, c.TTL = policy.Some(time.Minute), policy.Some(time.Minute) },
+		"Grace -1s is negative":        func(c *policy.Call) { c.Grace, c.Tags = policy.Some(-time.Second), []string{"x"} },
+		"one of the options is nil":    func(c *policy.Call) { c.Nil = true },
+		"L1TTL 1h0m0s is above":        func(c *policy.Call) { c.L1TTL, c.TTL = policy.Some(time.Hour), policy.Some(time.Minute) },
+		"AllowStale has no meaning":    func(c *policy.Call) { c.AllowStale = true },
+		"RefreshPercent 100 is not":    func(c *policy.Call) { c.Refresh = policy.Some(policy.Span{Percent: 100}) },
+		"SkipBusNotify has no meaning": func(c *policy.Call) { c.SkipBusNotify = policy.Some(true) },
+	} {
+		t.Run(want, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var shared faketier.Shared
+				s := storetest.New(t, store.Config{L1: storetest.L1(), L2: &shared})
+				rq := load.Request{Kind: s.Kind("a.Load"), Policy: hour, Load: with(func(h *load.Handle) { h.Change(change) })}
+				rq.Policy.ErrorTTL = time.Hour
+				if v, err := begin(t.Context(), s, rq, "k").result(); v != "v" || err != nil || find(s, "k") != nil || value(&shared, "k") != "" {
+					t.Error("it is not handed out, or it is kept:", v, err)
+				}
+				if !s.Told("refused", want) || !s.Told("warn", want) || !s.Told("warn", "SetOptions in a loader of a.Load") {
+					t.Errorf("nobody is told: %q, %q", s.Lines("refused"), s.Lines("warn"))
+				}
+				failing := rq
+				failing.Load = with(func(h *load.Handle) { h.Change(change); h.Fail(errDown) })
+				if _, err := begin(t.Context(), s, failing, "failed").result(); err != errDown || s.Memory.Failed(t.Context(), "failed") != nil {
+					t.Error("the failure is remembered:", err)
+				}
+
+				good := load.Request{Kind: rq.Kind, Policy: hour, Load: storetest.Returns("old")}
+				if _, err := begin(t.Context(), s, good, "k").result(); err != nil || value(&shared, "k") != "old" {
+					t.Fatal(err)
+				}
+				old := find(s, "k")
+				time.Sleep(hour.TTL + 1)
+				rq.Load = with(func(h *load.Handle) {
+					h.Change(change)
+					if !h.NotModified() {
+						t.Error("not accepted")
+					}
+				})
+				if v, err := beginInstead(t.Context(), s, rq, load.Fallback{Item: old}, "k").result(); v != "old" || err != nil {
+					t.Error(v, err)
+				}
+				if it := find(s, "k"); it != old || it.FreshUntil > clock.Now() {
+					t.Errorf("what still holds is kept: %+v", it)
+				}
+				// Who asks for a new load does not want the old value back.
+				rq.ForceFresh, rq.Load = true, with(func(h *load.Handle) { h.Change(change) })
+				if v, err := begin(t.Context(), s, rq, "k").result(); v != "v" || err != nil || find(s, "k") != nil || value(&shared, "k") != "" {
+					t.Error("the old value is there:", v, err, find(s, "k"), value(&shared, "k"))
+				}
+			})
+		})
+	}
 }

@@ -230,6 +230,9 @@ func (l *Loader) runStages(ctx context.Context, cancel context.CancelCauseFunc, 
 			continue
 		}
 		l.decide(ld.Request, k, started)
+		if wrong := k.said.handle.wrong; wrong != nil {
+			l.keepNothing(ld.Request.Kind, k, wrong)
+		}
 		loaded = append(loaded, k)
 	}
 	// What has been loaded is worth keeping although its caller may be gone.

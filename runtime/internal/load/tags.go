@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 
+	"github.com/cachegen/cachegen/runtime/event"
+	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
@@ -50,7 +52,7 @@ func (l *Loader) addResultStamps(ctx context.Context, ld *Load, keys []*Key) err
 			tags := resultTags(ld.Request.Kind, k)
 			if k.overTagged || ld.Request.Kind.TooMany(len(k.result.Item.Stamps), tags) {
 				l.Emit.Warn("a loaded value is not kept", entry.ErrTooManyStamps, "cache", ld.Request.Kind.Cache)
-				k.keepNothing()
+				l.keepNothing(ld.Request.Kind, k, entry.ErrTooManyStamps)
 				continue
 			}
 			tagged[i] = ld.Request.Kind.TagCells(k.result.Item.Stamps, tags)
@@ -89,6 +91,13 @@ func (k *Key) keepNothing() {
 	k.plan.keep = false
 	// Who asked for a load although there was a value does not want that back.
 	k.plan.drop = k.plan.drop || k.flight.Forced
+}
+
+// keepNothing is [Key.keepNothing] of a value that no tier keeps because of how it was loaded,
+// of which the hooks are told.
+func (l *Loader) keepNothing(kind *entry.Kind, k *Key, why error) {
+	k.keepNothing()
+	emit.Event(l.Emit, l.Emit.Hooks().Refused, event.Refusal{Store: l.Emit.Store, Cache: kind.Cache, Key: k.Key, Err: why})
 }
 
 // resultTags returns the tags that only the loader or its value tells.

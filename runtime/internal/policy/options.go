@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/cachegen/cachegen/runtime/event"
 )
 
 // Forever is a TTL that never ends.
@@ -26,6 +28,13 @@ type Opt[T any] struct {
 // Some returns an option that is given.
 func Some[T any](v T) Opt[T] { return Opt[T]{v, true} }
 
+// replace makes o what later is, if that was given.
+func (o *Opt[T]) replace(later Opt[T]) {
+	if later.Given {
+		*o = later
+	}
+}
+
 // Or returns o's value if it is given, and v otherwise.
 func (o Opt[T]) Or(v T) T {
 	if o.Given {
@@ -34,27 +43,51 @@ func (o Opt[T]) Or(v T) T {
 	return v
 }
 
-// A LoadFailure is what OnLoadError is told.
-type LoadFailure struct {
-	Store, Cache string
-	Keys         []string
-	Err          error
-	Background   bool // no caller waits for the load
-}
-
 // Options are what one level says.
 type Options struct {
 	TTL, Grace, GraceBackoff, SoftTimeout, HardTimeout Opt[time.Duration]
 	ErrorTTL, LockTimeout, NotFoundTTL, L1TTL          Opt[time.Duration]
 	Refresh, Jitter                                    Opt[Span]
 	SuppressL2Errors, SkipL2Write, SkipBusNotify       Opt[bool]
-	OnLoadError                                        Opt[func(LoadFailure)]
+	OnLoadError                                        Opt[func(*event.LoadError)]
 	BatchMax                                           Opt[int]
 }
 
-// Check refuses what no Policy can have. It is asked where options are given for long;
-// a single call is not refused for its options.
+// Merge returns o with what later says in its place.
+func (o Options) Merge(later Options) Options {
+	o.TTL.replace(later.TTL)
+	o.Grace.replace(later.Grace)
+	o.GraceBackoff.replace(later.GraceBackoff)
+	o.SoftTimeout.replace(later.SoftTimeout)
+	o.HardTimeout.replace(later.HardTimeout)
+	o.ErrorTTL.replace(later.ErrorTTL)
+	o.NotFoundTTL.replace(later.NotFoundTTL)
+	o.LockTimeout.replace(later.LockTimeout)
+	o.L1TTL.replace(later.L1TTL)
+	o.Refresh.replace(later.Refresh)
+	o.Jitter.replace(later.Jitter)
+	o.SuppressL2Errors.replace(later.SuppressL2Errors)
+	o.SkipL2Write.replace(later.SkipL2Write)
+	o.SkipBusNotify.replace(later.SkipBusNotify)
+	o.OnLoadError.replace(later.OnLoadError)
+	o.BatchMax.replace(later.BatchMax)
+	return o
+}
+
+// Check refuses what no Policy can have, where options are given for long. For those of a
+// single call see [Call.Check].
 func (o Options) Check() error {
+	if err := o.checkValues(); err != nil {
+		return err
+	}
+	if o.TTL.Given && o.TTL.Value <= 0 {
+		return fmt.Errorf("TTL %v is not positive", o.TTL.Value)
+	}
+	return nil
+}
+
+// checkValues refuses values that are wrong by themselves, but for the TTL.
+func (o Options) checkValues() error {
 	for _, d := range []struct {
 		name string
 		Opt[time.Duration]
@@ -70,16 +103,13 @@ func (o Options) Check() error {
 	for _, p := range []struct {
 		name    string
 		percent int
-	}{{"RefreshAtPercent", o.Refresh.Value.Percent}, {"JitterPercent", o.Jitter.Value.Percent}} {
+	}{{"RefreshPercent", o.Refresh.Value.Percent}, {"JitterPercent", o.Jitter.Value.Percent}} {
 		if p.percent < 0 || p.percent > 99 {
 			return fmt.Errorf("%s %d is not from 1 to 99, nor 0 for none", p.name, p.percent)
 		}
 	}
 	if o.BatchMax.Value < 0 {
 		return fmt.Errorf("BatchMax %d is negative", o.BatchMax.Value)
-	}
-	if o.TTL.Given && o.TTL.Value <= 0 {
-		return fmt.Errorf("TTL %v is not positive", o.TTL.Value)
 	}
 	return nil
 }

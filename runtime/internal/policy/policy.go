@@ -3,6 +3,7 @@ package policy
 import (
 	"time"
 
+	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/random"
 )
@@ -14,7 +15,7 @@ type Policy struct {
 	ErrorTTL, NotFoundTTL, LockTimeout, L1TTL          time.Duration
 	Refresh, Jitter                                    Span
 	SuppressL2Errors, SkipL2Write, SkipBusNotify       bool
-	OnLoadError                                        func(LoadFailure)
+	OnLoadError                                        func(*event.LoadError)
 	BatchMax                                           int
 }
 

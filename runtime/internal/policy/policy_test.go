@@ -23,7 +23,7 @@ func TestALevelThatIsSilentLeavesAnOptionToTheNext(t *testing.T) {
 func TestContradictionsAreRefused(t *testing.T) {
 	for want, o := range map[string]Options{
 		"Grace -1ns is negative":                      {Grace: Some(time.Duration(-1))},
-		"RefreshAtPercent 100 is not":                 {Refresh: Some(Span{Percent: 100})},
+		"RefreshPercent 100 is not":                   {Refresh: Some(Span{Percent: 100})},
 		"BatchMax -1 is negative":                     {BatchMax: Some(-1)},
 		"TTL 0s is not positive":                      {TTL: Some(time.Duration(0))},
 		"HardTimeout 2s is not above Timeout 2s":      {SoftTimeout: Some(2 * time.Second), HardTimeout: Some(2 * time.Second)},

@@ -4,16 +4,17 @@ import "reflect"
 
 // Claims are what the caches of one store have claimed for themselves. The zero value is ready.
 type Claims struct {
-	patterns patterns
-	sources  sources
+	patterns Patterns
+	sources  Sources
 }
 
 // A Claim is what a cache needs for itself.
 type Claim struct {
-	Prefix        string       // what its keys begin with
-	Pattern, Name string       // of its function; empty for an ad-hoc cache
-	Values        reflect.Type // the type of its values
-	Defined       bool         // it is not a namespace that the program makes while it runs
+	Prefix        string // what its keys begin with
+	Pattern, Name string // of its function; an ad-hoc cache has no pattern
+	AdHoc         bool
+	Keys, Values  reflect.Type
+	Defined       bool // it is not a namespace that the program makes while it runs
 	// Source is what the function is a method of; it counts if HasSource says so.
 	Source    any
 	HasSource bool
@@ -22,8 +23,11 @@ type Claim struct {
 // Claim fails if another cache has what c is about. What a failed transaction has claimed is
 // forgotten.
 func (k *Claims) Claim(t *Transaction, c Claim) error {
-	if err := k.patterns.claim(t, c.Prefix, c.Pattern, c.Name, c.Values, c.Defined); err != nil || !c.HasSource {
+	if c.AdHoc {
+		return k.patterns.ClaimAdHoc(c.Prefix, c.Name, c.Keys, c.Values, c.Defined)
+	}
+	if err := k.patterns.Claim(t, c.Prefix, c.Pattern, c.Name, c.Values, c.Defined); err != nil || !c.HasSource {
 		return err
 	}
-	return k.sources.claim(t, c.Prefix, c.Name, c.Source)
+	return k.sources.Claim(t, c.Prefix, c.Name, c.Source)
 }

@@ -1,13 +1,14 @@
-// Package registry knows which cached functions a program has opened: by name, with the
-// options that replace theirs, by the pattern of their keys, and by the value that a cached
-// method loads from.
+// Package registry knows which cached functions have been opened in a store: by name, with
+// the options that a program has given them, by the pattern of their keys, and by the value
+// that a cached method loads from.
 //
-// Each type has a mutex that guards its map. One more, that of [Together], is held
-// while caches are opened, before any other. Whether a function is disabled is read on
-// every hit, without a lock.
+// Each type has a mutex that guards its maps. Whether a function is disabled, and which
+// options it has been given, is read without a lock.
 package registry
 
 import (
+	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -16,29 +17,34 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 )
 
-// A Function is what all caches of one cached function share.
+// A Function is what all caches of one cached function share. The zero Function has no
+// options, and is not disabled.
 type Function struct {
 	Disabled atomic.Bool
+
+	options atomic.Pointer[policy.Options] // nil for none
+	bases   []policy.Policy                // of its caches, each once; guarded by Functions.mu
 }
 
-// anonymous is the function of caches without a name. Nobody disables it.
-var anonymous Function
-
-// An Override replaces options of the functions that a name matches.
-type Override struct {
-	Name    string
-	Options policy.Options
+// Policy returns a cache's policy with the options that a program has given the function.
+func (f *Function) Policy(base policy.Policy) policy.Policy {
+	if given := f.options.Load(); given != nil {
+		return base.Apply(*given)
+	}
+	return base
 }
 
-// Functions are those that caches have been opened for. The zero value has none, and no
-// overrides; so have nil Functions, which remember nothing.
+// An override gives options to the functions that a name matches.
+type override struct {
+	name    string
+	options policy.Options
+}
+
+// Functions are those that caches of a store have been opened for. The zero value has none.
 type Functions struct {
-	Overrides []Override // not changed after the first use
-
-	opening sync.Mutex // held by Together
-
-	mu     sync.Mutex
-	byName map[string]*Function
+	mu        sync.Mutex
+	overrides []override
+	byName    map[string]*Function
 }
 
 // Match reports whether name is how full is called, or the end of that after a slash or a
@@ -51,48 +57,119 @@ func Match(name, full string) bool {
 	return at == 0 || full[at-1] == '/' || full[at-1] == '.'
 }
 
-// Open returns the function of that name, and a policy with the overrides that match it
-// applied. Nil Functions have no overrides, and remember nothing.
-func (f *Functions) Open(name string, p policy.Policy) (*Function, policy.Policy) {
-	if f == nil || name == "" {
-		return &anonymous, p
+// maxFunctions is how many functions are remembered. A program has fewer; but it chooses the
+// names of ad-hoc caches while it runs.
+const maxFunctions = 10_000
+
+// Open returns the function of that name for a cache with a policy. It fails if the policy
+// contradicts itself, or the options that the function has been given. What a failed transaction
+// has opened is forgotten.
+func (f *Functions) Open(t *Transaction, name string, base policy.Policy) (*Function, error) {
+	if name == "" { // nobody can name it
+		return &Function{}, base.Check()
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, o := range f.Overrides {
-		if Match(o.Name, name) {
-			p = p.Apply(o.Options)
+	fn := f.byName[name]
+	if fn == nil {
+		fn = &Function{}
+		var given policy.Options
+		for _, o := range f.overrides {
+			if Match(o.name, name) {
+				given = given.Merge(o.options)
+				fn.options.Store(&given)
+			}
 		}
 	}
-	if f.byName == nil {
+	if err := fn.Policy(base).Check(); err != nil {
+		return nil, err
+	}
+	switch {
+	case f.byName[name] == nil && len(f.byName) >= maxFunctions:
+		return fn, nil
+	case f.byName == nil:
 		f.byName = make(map[string]*Function)
 	}
 	if f.byName[name] == nil {
-		f.byName[name] = &Function{}
+		f.byName[name] = fn
+		t.OnFailure(func() { f.forget(name) })
 	}
-	return f.byName[name], p
+	base.OnLoadError = nil // functions cannot be compared
+	if !slices.ContainsFunc(fn.bases, func(p policy.Policy) bool { return reflect.DeepEqual(p, base) }) {
+		fn.bases = append(fn.bases, base)
+		t.OnFailure(func() { f.forgetBase(fn) })
+	}
+	return fn, nil
+}
+
+func (f *Functions) forget(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.byName, name)
+}
+
+// forgetBase removes the last policy.
+func (f *Functions) forgetBase(fn *Function) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fn.bases = fn.bases[:len(fn.bases)-1]
+}
+
+// CheckOptions fails if options contradict those of a function that the name matches.
+func (f *Functions) CheckOptions(name string, options policy.Options) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, full := range f.matching(name) {
+		fn := f.byName[full]
+		for _, base := range fn.bases {
+			if err := fn.Policy(base).Apply(options).Check(); err != nil {
+				return fmt.Errorf("%s: %w", full, err)
+			}
+		}
+	}
+	return nil
+}
+
+// SetOptions gives options to the functions that a name matches, and to those that will be
+// opened. CheckOptions has succeeded.
+func (f *Functions) SetOptions(name string, options policy.Options) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.overrides = append(f.overrides, override{name, options})
+	for _, full := range f.matching(name) {
+		fn := f.byName[full]
+		var given policy.Options
+		if before := fn.options.Load(); before != nil {
+			given = *before
+		}
+		given = given.Merge(options)
+		fn.options.Store(&given)
+	}
+}
+
+// matching returns the names of the functions that a name matches, sorted.
+func (f *Functions) matching(name string) (full []string) {
+	for n := range f.byName {
+		if Match(name, n) {
+			full = append(full, n)
+		}
+	}
+	slices.Sort(full)
+	return full
 }
 
 // Matching returns the functions that a name matches.
 func (f *Functions) Matching(name string) (out []*Function) {
-	if f == nil {
-		return nil
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for full, fn := range f.byName {
-		if Match(name, full) {
-			out = append(out, fn)
-		}
+	for _, full := range f.matching(name) {
+		out = append(out, f.byName[full])
 	}
 	return out
 }
 
 // Names returns the names of the functions, sorted.
 func (f *Functions) Names() []string {
-	if f == nil {
-		return nil
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	names := make([]string, 0, len(f.byName))
@@ -100,18 +177,5 @@ func (f *Functions) Names() []string {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	return names
-}
-
-// Unmatched returns the names of the overrides that match no function.
-func (f *Functions) Unmatched() (names []string) {
-	if f == nil {
-		return nil
-	}
-	for _, o := range f.Overrides {
-		if len(f.Matching(o.Name)) == 0 {
-			names = append(names, o.Name)
-		}
-	}
 	return names
 }

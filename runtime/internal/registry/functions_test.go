@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -22,18 +23,55 @@ func TestANameMatchesFromASlashOrADotOn(t *testing.T) {
 	}
 }
 
-func TestOverridesApplyInTheirOrder(t *testing.T) {
-	fs := &Functions{Overrides: []Override{
-		{"Load", policy.Options{TTL: policy.Some(time.Hour), Grace: policy.Some(time.Minute)}},
-		{"other.Load", policy.Options{TTL: policy.Some(time.Second)}},
-		{"user.Load", policy.Options{TTL: policy.Some(2 * time.Hour)}},
-	}}
-	_, p := fs.Open("user.Load", policy.Policy{TTL: 1, GraceBackoff: 3})
-	if p.TTL != 2*time.Hour || p.Grace != time.Minute || p.GraceBackoff != 3 {
-		t.Errorf("%+v", p)
+func TestOptionsApplyInTheOrderInWhichTheyWereGiven(t *testing.T) {
+	var fs Functions
+	open, err := fs.Open(nil, "user.Load", policy.Policy{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, p := fs.Open("", policy.Policy{TTL: 1}); p.TTL != 1 {
-		t.Error("an ad-hoc cache was overridden:", p.TTL)
+	fs.SetOptions("Load", policy.Options{TTL: policy.Some(time.Hour), Grace: policy.Some(time.Minute)})
+	fs.SetOptions("other.Load", policy.Options{TTL: policy.Some(time.Second)})
+	fs.SetOptions("user.Load", policy.Options{TTL: policy.Some(2 * time.Hour)})
+	again, err := fs.Open(nil, "user.Load", policy.Policy{TTL: 1})
+	if err != nil || again != open {
+		t.Fatal("another function of the same name", err)
+	}
+	var fresh Functions
+	fresh.overrides = fs.overrides
+	later, err := fresh.Open(nil, "user.Load", policy.Policy{TTL: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, fn := range map[string]*Function{"open": open, "opened later": later} {
+		if p := fn.Policy(policy.Policy{TTL: 1, GraceBackoff: 3}); p.TTL != 2*time.Hour || p.Grace != time.Minute || p.GraceBackoff != 3 {
+			t.Errorf("%s: %+v", name, p)
+		}
+	}
+}
+
+func TestOptionsThatContradictACacheAreRefused(t *testing.T) {
+	var fs Functions
+	long, short := policy.Policy{TTL: time.Hour, L1TTL: time.Minute}, policy.Policy{TTL: time.Minute}
+	for range 2 { // each policy is remembered once
+		for _, p := range []policy.Policy{long, short} {
+			if _, err := fs.Open(nil, "a.Load", p); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := len(fs.byName["a.Load"].bases); n != 2 {
+		t.Errorf("%d policies, want 2", n)
+	}
+	ttl := policy.Options{TTL: policy.Some(time.Second)}
+	if err := fs.CheckOptions("Load", ttl); err == nil || !strings.HasPrefix(err.Error(), "a.Load: ") {
+		t.Error(err)
+	}
+	if err := fs.CheckOptions("b.Load", ttl); err != nil {
+		t.Error(err)
+	}
+	fs.SetOptions("b.Load", ttl)
+	if _, err := fs.Open(nil, "b.Load", long); err == nil || len(fs.Names()) != 1 {
+		t.Error(err, fs.Names())
 	}
 }
 
@@ -42,10 +80,10 @@ func TestTheCachesOfAFunctionShareIt(t *testing.T) {
 	var wg sync.WaitGroup
 	opened := make([]*Function, 8)
 	for i := range opened {
-		wg.Go(func() { opened[i], _ = fs.Open("a.Load", policy.Policy{}) })
+		wg.Go(func() { opened[i], _ = fs.Open(nil, "a.Load", policy.Policy{}) })
 	}
 	wg.Wait()
-	other, _ := fs.Open("b.Load", policy.Policy{})
+	other, _ := fs.Open(nil, "b.Load", policy.Policy{})
 	for _, f := range opened {
 		if f != opened[0] || f == other {
 			t.Fatal("they do not share one, or share one with another function")
@@ -65,18 +103,24 @@ func TestTheCachesOfAFunctionShareIt(t *testing.T) {
 	}
 }
 
-func TestCachesWithoutANameOrARegistryAreNotRemembered(t *testing.T) {
+// A program chooses the names of ad-hoc caches, and may do so for each of its users.
+func TestFewFunctionsAreRemembered(t *testing.T) {
 	var fs Functions
-	one, _ := fs.Open("", policy.Policy{})
-	two, p := (*Functions)(nil).Open("a.Load", policy.Policy{TTL: 1})
-	if one == nil || one != two || p.TTL != 1 || one.Disabled.Load() || len(fs.Names()) != 0 || fs.Matching("") != nil {
-		t.Error(one, two, p, fs.Names())
+	fs.SetOptions("Load", policy.Options{TTL: policy.Some(time.Hour)})
+	first, _ := fs.Open(nil, "a.Load", policy.Policy{})
+	for i := range 2 * maxFunctions {
+		if f, err := fs.Open(nil, fmt.Sprintf("%d.Load", i), policy.Policy{}); err != nil || f.Policy(policy.Policy{}).TTL != time.Hour {
+			t.Fatal(i, f, err)
+		}
+	}
+	if again, _ := fs.Open(nil, "a.Load", policy.Policy{}); len(fs.Names()) != maxFunctions || again != first {
+		t.Error(len(fs.Names()), "are remembered, or the first is not")
 	}
 }
 
 func TestTwoFunctionsCannotWriteTheSameKeys(t *testing.T) {
-	var owners patterns
-	claim := func(prefix, pattern, name string) error { return owners.claim(nil, prefix, pattern, name, nil, true) }
+	var owners Patterns
+	claim := func(prefix, pattern, name string) error { return owners.Claim(nil, prefix, pattern, name, nil, true) }
 	if err := claim("", "user:{id}", "a.Load"); err != nil {
 		t.Fatal(err)
 	}

@@ -7,12 +7,13 @@ import (
 	"sync"
 )
 
-// patterns remember, of one store, which function writes its keys by which pattern, and
+// Patterns remember, of one store, which function writes its keys by which pattern, and
 // which type of values the ad-hoc caches under a prefix have. The zero value is ready.
-type patterns struct {
+type Patterns struct {
 	mu     sync.Mutex
 	owners map[string]patternOwner
 	types  map[string]reflect.Type // of values, by prefix
+	adHoc  map[string]adHocTypes   // by prefix
 }
 
 // maxTypes is how many prefixes' types are remembered: a program may make namespaces
@@ -20,8 +21,8 @@ type patterns struct {
 const maxTypes = 10_000
 
 // claimType fails if ad-hoc caches under a prefix have values of another type: the two would
-// find each other's entries. What is defined is remembered, as in claim.
-func (k *patterns) claimType(prefix string, t reflect.Type, defined bool) error {
+// find each other's entries. What is defined is remembered, as in Claim.
+func (k *Patterns) claimType(prefix string, t reflect.Type, defined bool) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if other, ok := k.types[prefix]; ok && other != t {
@@ -39,13 +40,13 @@ func (k *patterns) claimType(prefix string, t reflect.Type, defined bool) error 
 
 type patternOwner struct{ name, pattern string }
 
-// claim fails if a function of another name has keys of the same form under a prefix.
+// Claim fails if a function of another name has keys of the same form under a prefix.
 // Forms that differ are compared by the generator, which knows more of them. What is
 // defined is remembered; the namespaces that a program makes of it while it runs, which
 // may be one for each of its users, are not. Of an ad-hoc cache, which has neither name nor
 // pattern, the type of its values has to be that of others under the prefix. What a failed
 // transaction has claimed is forgotten.
-func (k *patterns) claim(t *Transaction, prefix, pattern, name string, values reflect.Type, defined bool) error {
+func (k *Patterns) Claim(t *Transaction, prefix, pattern, name string, values reflect.Type, defined bool) error {
 	switch {
 	case name == "" && pattern == "":
 		return k.claimType(prefix, values, defined)
@@ -70,7 +71,7 @@ func (k *patterns) claim(t *Transaction, prefix, pattern, name string, values re
 	return nil
 }
 
-func (k *patterns) forget(form string) {
+func (k *Patterns) forget(form string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	delete(k.owners, form)

@@ -6,10 +6,10 @@ import (
 	"sync"
 )
 
-// sources remember, of one store, which value each cached method was opened around first: two
+// Sources remember, of one store, which value each cached method was opened around first: two
 // values in one cache would get what the other has loaded. They keep the values, so that what
 // they answer does not depend on the garbage collector. The zero value is ready.
-type sources struct {
+type Sources struct {
 	mu    sync.Mutex
 	first map[place]any
 }
@@ -18,9 +18,9 @@ type sources struct {
 // name.
 type place struct{ prefix, name string }
 
-// claim fails with a [SourceError] if the function of that name has another source under the
+// Claim fails with a [SourceError] if the function of that name has another source under the
 // prefix of its keys. A source that a failed transaction has claimed is forgotten.
-func (s *sources) claim(t *Transaction, prefix, name string, source any) error {
+func (s *Sources) Claim(t *Transaction, prefix, name string, source any) error {
 	at := place{prefix, name}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -38,7 +38,7 @@ func (s *sources) claim(t *Transaction, prefix, name string, source any) error {
 	return nil
 }
 
-func (s *sources) forget(at place) {
+func (s *Sources) forget(at place) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.first, at)

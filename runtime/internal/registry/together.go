@@ -1,20 +1,18 @@
 package registry
 
+import "slices"
+
 // A Transaction is what happens while caches are opened together.
 type Transaction struct{ undo, commit []func() }
 
 // Together opens caches in one transaction: if one cannot be opened, what the others have claimed
-// is given back, and none has changed. Transactions of one program run one at a time: of two that
-// exclude each other one succeeds, and none sees what another claims and gives back.
-func Together[C any](of *Functions, caches []C, open func(*Transaction, C) error) error {
-	if of != nil {
-		of.opening.Lock()
-		defer of.opening.Unlock()
-	}
+// is given back, and none has changed. Of one program one transaction runs at a time, so that of
+// two that exclude each other one succeeds: its caller sees to that.
+func Together[C any](caches []C, open func(*Transaction, C) error) error {
 	var t Transaction
 	for _, c := range caches {
 		if err := open(&t, c); err != nil {
-			for _, undo := range t.undo {
+			for _, undo := range slices.Backward(t.undo) {
 				undo()
 			}
 			return err

@@ -27,12 +27,17 @@ type loader struct {
 	fails, findsNothing, panics bool
 }
 
-func (c call) options() []runtime.CallOption {
-	o := []runtime.CallOption{
-		runtime.TTL(c.ttl), runtime.Grace(c.grace), runtime.GraceBackoff(c.graceBackoff),
-		runtime.Timeout(c.softTimeout), runtime.HardTimeout(c.hardTimeout), runtime.LockTimeout(c.lockTimeout),
-		runtime.ErrorTTL(c.errorTTL), runtime.NotFoundTTL(c.notFoundTTL), runtime.Tags(c.tags...),
+// stored are the options of a call that stores.
+func (c call) stored() []runtime.CallOption {
+	return []runtime.CallOption{
+		runtime.TTL(c.ttl), runtime.Grace(c.grace), runtime.NotFoundTTL(c.notFoundTTL), runtime.Tags(c.tags...),
 	}
+}
+
+// options are those of a call that loads.
+func (c call) options() []runtime.CallOption {
+	o := append(c.stored(), runtime.GraceBackoff(c.graceBackoff), runtime.ErrorTTL(c.errorTTL),
+		runtime.Timeout(c.softTimeout), runtime.HardTimeout(c.hardTimeout), runtime.LockTimeout(c.lockTimeout))
 	if c.forced {
 		o = append(o, runtime.ForceFresh())
 	}

@@ -179,7 +179,7 @@ func (m *oneCaller) setAction(rt *rapid.T) {
 	version := c.loader.version
 	rt.Logf("%v: process %d sets row %d, %+v", m.now, p, row, c)
 	m.set(p, row, version, c)
-	if err := m.processes[p].cache(row).Set(rt.Context(), row, rowOfVersion(row, version), c.options()...); err != nil {
+	if err := m.processes[p].cache(row).Set(rt.Context(), row, rowOfVersion(row, version), c.stored()...); err != nil {
 		rt.Fatal(err)
 	}
 	m.settle(rt)

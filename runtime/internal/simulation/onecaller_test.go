@@ -63,7 +63,7 @@ func newOneCaller(rt *rapid.T) *oneCaller {
 	var caches []runtime.Option
 	if rapid.Bool().Draw(rt, "refreshes") {
 		m.refreshPercent = 50
-		caches = append(caches, runtime.RefreshAtPercent(50))
+		caches = append(caches, runtime.RefreshPercent(50))
 	}
 	if rapid.Bool().Draw(rt, "l1ttl") {
 		m.l1TTL = 3 * time.Second
@@ -79,7 +79,7 @@ func newOneCaller(rt *rapid.T) *oneCaller {
 			store = append(store, runtime.L2(&m.tier))
 		}
 		if on.withBus {
-			store = append(store, runtime.WithBus(&m.bus))
+			store = append(store, runtime.Bus(&m.bus))
 		}
 		p, err := openProcess(newRand(seed, fmt.Sprint("store", id)).uint64, store, caches)
 		if err != nil {

@@ -25,7 +25,7 @@ func (n *node) invalidate(i history.Invalidation, do func() error) {
 func (n *node) set(ctx context.Context, row int, c call) {
 	v := n.BeginVersion(history.Version{Row: row, Process: n.id, TTL: c.ttl, Grace: c.grace, Set: true})
 	n.invalidate(history.Invalidation{Op: "Set", Process: n.id, Rows: []int{row}, ByKey: true}, func() error {
-		return n.cache(row).Set(ctx, row, n.rowOf(v), c.options()...)
+		return n.cache(row).Set(ctx, row, n.rowOf(v), c.stored()...)
 	})
 	n.EndVersion(v)
 }

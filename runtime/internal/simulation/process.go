@@ -41,7 +41,7 @@ func openProcess(source random.Source, store []runtime.StoreOption, caches []run
 	if p.store, err = openStore(source, append([]runtime.StoreOption{runtime.Logger(slog.New(slog.DiscardHandler))}, store...)); err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
-	stores, err := runtime.NewStores("simulation", p.store)
+	stores, err := runtime.NewStores(p.store)
 	if err != nil {
 		return nil, fmt.Errorf("open the stores: %w", err)
 	}

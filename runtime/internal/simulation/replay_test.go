@@ -19,7 +19,7 @@ func tracesOf(t *testing.T, seed uint64) (written map[string]string, published [
 			published = append(published, string(message))
 			return false
 		}}
-		p, err := openProcess(newRand(seed, "store").uint64, []runtime.StoreOption{runtime.L2(&tier), runtime.WithBus(&bus)}, []runtime.Option{runtime.JitterPercent(50)})
+		p, err := openProcess(newRand(seed, "store").uint64, []runtime.StoreOption{runtime.L2(&tier), runtime.Bus(&bus)}, []runtime.Option{runtime.JitterPercent(50)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -180,7 +180,7 @@ func (t *tierConn) transferOf(key string, data []byte) (moved history.Transfer, 
 	moved = history.Transfer{Process: t.process, Row: row, LoadedAt: t.history.At(time.Unix(0, head.LoadStarted))}
 	if head.Presence() == entry.Present {
 		var v tableRow
-		if err := runtime.MsgPack.Unmarshal(value, &v); err != nil {
+		if err := runtime.MsgPack().Unmarshal(value, &v); err != nil {
 			return moved, false
 		}
 		moved.Version = v.Version

@@ -95,11 +95,11 @@ func (w *world) open(id int) (*node, error) {
 	}
 	if w.withBus {
 		n.conn = w.bus.connect(id, part("bus"))
-		store = append(store, runtime.WithBus(n.conn))
+		store = append(store, runtime.Bus(n.conn))
 	}
 	var caches []runtime.Option
 	if w.refreshAt > 0 {
-		caches = append(caches, runtime.RefreshAtPercent(w.refreshAt))
+		caches = append(caches, runtime.RefreshPercent(w.refreshAt))
 	}
 	if w.jitter > 0 {
 		caches = append(caches, runtime.JitterPercent(w.jitter))

@@ -87,6 +87,7 @@ func (r *Record) hooks() event.Hooks {
 		Operation:  func(e event.Operation) { r.add(e.Err, "operation", e.Op, e.Keys) },
 		Breaker:    func(e event.BreakerChange) { r.add(e.Err, "breaker", e.Only, e.State) },
 		Pending:    func(e event.Pending) { r.add(e.Err, "pending", e.Pending) },
+		Refused:    func(e event.Refusal) { r.add(e.Err, "refused", e.Key, e.Tier) },
 		Unreadable: func(e event.Unreadable) { r.add(e.Err, "unreadable", e.Key, word(e.Schema, "schema")) },
 	}
 }

@@ -40,7 +40,7 @@ type Cache struct {
 type Binding struct {
 	*store.Store
 	Kind      *entry.Kind
-	Policy    policy.Policy
+	Policy    policy.Policy // without what a program gives the function; see policyOf
 	Namespace []string
 	Function  *registry.Function
 	// Owner is the *runtime.Store, which this package cannot name.
@@ -176,6 +176,18 @@ func (c *Cache) at(key any) (*Binding, string, error) {
 	return b, full, err
 }
 
+// checkCall refuses the options of a call that a method has no use for, or that are wrong.
+// A nil call has none.
+func (c *Cache) checkCall(m policy.Method, call *policy.Call) error {
+	if call == nil {
+		return nil
+	}
+	if err := call.Check(m); err != nil {
+		return fmt.Errorf("cachegen: %s of %s: %w", call.NameOf(m), c.Label(), err)
+	}
+	return nil
+}
+
 // tags returns the tags of a key and of a call.
 func (c *Cache) tags(key any, call *policy.Call) []string {
 	var given []string
@@ -190,10 +202,15 @@ func (c *Cache) tags(key any, call *policy.Call) []string {
 
 // policyOf returns what holds for a call.
 func (b *Binding) policyOf(call *policy.Call) policy.Policy {
+	p := b.Function.Policy(b.Policy)
 	if call == nil {
-		return b.Policy
+		return p
 	}
-	return b.Policy.Apply(call.Options)
+	p = p.Apply(call.Options)
+	if call.Forever {
+		p.TTL = policy.Forever
+	}
+	return p
 }
 
 // Own returns v, or a copy that shares no memory with it where callers must not share

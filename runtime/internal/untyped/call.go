@@ -23,6 +23,9 @@ func (c *Cache) GetOrSet(ctx context.Context, key any, loader Loader, call *poli
 	if loader == nil {
 		return nil, fmt.Errorf("cachegen: GetOrSet of %s: the loader is nil", c.Label())
 	}
+	if err := c.checkCall(policy.GetOrSet, call); err != nil {
+		return nil, err
+	}
 	if b.Function.Disabled.Load() {
 		return loader(load.WithoutLoad(ctx))
 	}
@@ -89,6 +92,9 @@ func (c *Cache) returned(b *Binding, key string, err error) (any, error) {
 // that.
 func (c *Cache) Get(ctx context.Context, key any, call *policy.Call) (v any, ok bool, err error) {
 	b, full, err := c.at(key)
+	if err == nil {
+		err = c.checkCall(policy.Get, call)
+	}
 	if err != nil {
 		return nil, false, err
 	}
@@ -106,8 +112,9 @@ func (b *Binding) get(ctx context.Context, queries []load.Query, call *policy.Ca
 	}
 	// What memory keeps of the shared tier's entries follows the cache's own policy: a read
 	// that does not load does not change it.
-	rq := load.Request{Kind: b.Kind, Policy: b.Policy}
-	rq.Policy.SuppressL2Errors = b.policyOf(call).SuppressL2Errors
+	rq := load.Request{Kind: b.Kind, Policy: b.policyOf(nil)}
+	p := b.policyOf(call)
+	rq.Policy.SuppressL2Errors, rq.Policy.BatchMax = p.SuppressL2Errors, p.BatchMax
 	return b.Lookups.Get(ctx, &rq, queries, call != nil && call.AllowStale)
 }
 
@@ -130,6 +137,9 @@ func (c *Cache) Missing(ctx context.Context, key any) (bool, error) {
 // Set stores a value under key.
 func (c *Cache) Set(ctx context.Context, key, v any, call *policy.Call) error {
 	b, full, err := c.at(key)
+	if err == nil {
+		err = c.checkCall(policy.Set, call)
+	}
 	if err != nil {
 		return err
 	}
@@ -146,7 +156,8 @@ func (c *Cache) Pull(ctx context.Context, key any) (v any, ok bool, err error) {
 	if err != nil || b.Function.Disabled.Load() {
 		return nil, false, err
 	}
-	it, err := b.Invalidate.Pull(ctx, b.Kind, &b.Policy, full)
+	p := b.policyOf(nil)
+	it, err := b.Invalidate.Pull(ctx, b.Kind, &p, full)
 	if it == nil || !c.definition.Fits(it.Value) {
 		return nil, false, err
 	}
@@ -156,14 +167,14 @@ func (c *Cache) Pull(ctx context.Context, key any) (v any, ok bool, err error) {
 // Delete removes keys everywhere.
 func (c *Cache) Delete(ctx context.Context, keys ...any) error {
 	return c.each(keys, func(b *Binding, full []string) error {
-		return b.Invalidate.Delete(ctx, full, b.Policy.SkipBusNotify)
+		return b.Invalidate.Delete(ctx, full, b.policyOf(nil).SkipBusNotify)
 	})
 }
 
 // Expire makes keys stale everywhere.
 func (c *Cache) Expire(ctx context.Context, keys ...any) error {
 	return c.each(keys, func(b *Binding, full []string) error {
-		return b.Invalidate.Expire(ctx, full, b.Policy.SkipBusNotify)
+		return b.Invalidate.Expire(ctx, full, b.policyOf(nil).SkipBusNotify)
 	})
 }
 

@@ -26,9 +26,13 @@ type Lookup func(key any) (any, bool)
 // A ManyLoader loads the values of keys.
 type ManyLoader func(ctx context.Context, missing []any) (Lookup, error)
 
-// GetMany returns those of keys that are cached. It returns nil if the cache is not bound.
+// GetMany returns those of keys that are cached. It returns nil if the cache is not bound,
+// or if the call is refused.
 func (c *Cache) GetMany(ctx context.Context, keys []any, call *policy.Call) (*Many, error) {
 	b, err := c.Binding()
+	if err == nil {
+		err = c.checkCall(policy.GetMany, call)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +51,7 @@ func (c *Cache) GetMany(ctx context.Context, keys []any, call *policy.Call) (*Ma
 }
 
 // GetOrSetMany returns the values of keys, and loads and caches those that are missing. It
-// returns nil if the cache is not bound.
+// returns nil if the cache is not bound, or if the call is refused.
 func (c *Cache) GetOrSetMany(ctx context.Context, keys []any, loader ManyLoader, call *policy.Call) (*Many, error) {
 	b, err := c.Binding()
 	if err != nil {
@@ -55,6 +59,9 @@ func (c *Cache) GetOrSetMany(ctx context.Context, keys []any, loader ManyLoader,
 	}
 	if loader == nil {
 		return nil, fmt.Errorf("cachegen: GetOrSetMany of %s: the loader is nil", c.Label())
+	}
+	if err := c.checkCall(policy.GetOrSetMany, call); err != nil {
+		return nil, err
 	}
 	force := call != nil && call.ForceFresh
 	m := c.fromMemory(b, keys, force)

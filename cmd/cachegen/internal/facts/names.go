@@ -57,12 +57,29 @@ func (c *Cache) Entity() string {
 	if arg, ok := c.Directive.Option("name"); ok && IsName(arg.Value) {
 		return naming.SameCase(arg.Value, c.Name())
 	}
-	if naming.IsVerb(c.Name()) {
-		if name := c.In.ValueName(c.Value(), ""); name != "" {
-			return naming.SameCase(name, c.Name())
+	return naming.Entity(c.Name(), nounOf(c.Value()))
+}
+
+// nounOf is what a value of type t is called. A slice or map is a list of its elements, however deep;
+// with a name of its own it is one thing.
+func nounOf(t types.Type) (n naming.Noun) {
+	for {
+		switch u := types.Unalias(t).(type) {
+		case *types.Pointer:
+			t = u.Elem()
+		case *types.Slice:
+			t, n.Many = u.Elem(), true
+		case *types.Map:
+			t, n.Many = u.Elem(), true
+		case *types.Named:
+			if u.Obj().Pkg() != nil {
+				n.Type = u.Obj().Name()
+			}
+			return n
+		default:
+			return n
 		}
 	}
-	return naming.Entity(c.Name())
 }
 
 // IsName reports whether text can name what is generated.
@@ -93,7 +110,10 @@ func (b *Batch) Entity() string {
 	if arg, ok := b.Directive.Option("name"); ok && IsName(arg.Value) {
 		return naming.SameCase(arg.Value, b.Name())
 	}
-	return naming.Entity(b.Name())
+	if len(b.Results) == 0 {
+		return naming.Entity(b.Name(), naming.Noun{}) // which is reported
+	}
+	return naming.Entity(b.Name(), nounOf(b.Results[0].Type()))
 }
 
 // NamePos is where a batch loader got its name.

@@ -7,28 +7,6 @@ import (
 	"unicode"
 )
 
-// verbs are the first words of function names that say how a value is found, not
-// which one.
-var verbs = []string{"Find", "Get", "Load", "Fetch", "Read", "Lookup", "LookUp", "Query", "Select", "List", "Search"}
-
-// Entity is the name under which a function's value is cached: its own name without
-// the leading verb, in upper or lower case as the function is. One that is nothing but a
-// verb keeps it.
-func Entity(function string) string {
-	name := Upper(function)
-	for _, verb := range verbs {
-		rest, ok := strings.CutPrefix(name, verb)
-		if ok && rest != "" && unicode.IsUpper([]rune(rest)[0]) {
-			name = rest
-			break
-		}
-	}
-	return SameCase(name, function)
-}
-
-// IsVerb reports whether a function's name is nothing but a verb that Entity leaves out.
-func IsVerb(function string) bool { return slices.Contains(verbs, Upper(function)) }
-
 // SameCase gives name the exportedness of model.
 func SameCase(name, model string) string {
 	if token.IsExported(model) {

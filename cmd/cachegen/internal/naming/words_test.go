@@ -2,32 +2,6 @@ package naming
 
 import "testing"
 
-func TestEntity(t *testing.T) {
-	for function, want := range map[string]string{
-		"FindUser":          "User",
-		"FindUserByEmail":   "UserByEmail",
-		"GetByID":           "ByID",
-		"LoadConfig":        "Config",
-		"loadConfig":        "config",
-		"lookupURL":         "url",
-		"LookupURL":         "URL",
-		"LookUpHost":        "Host",
-		"User":              "User",
-		"Find":              "Find",
-		"find":              "find",
-		"Listing":           "Listing",
-		"Get2FA":            "Get2FA",
-		"GetOrCreateUser":   "OrCreateUser",
-		"ReadHTTPResponses": "HTTPResponses",
-		"readHTTPResponses": "httpResponses",
-		"ListÄmter":         "Ämter",
-	} {
-		if got := Entity(function); got != want {
-			t.Errorf("entity(%s) = %s, want %s", function, got, want)
-		}
-	}
-}
-
 func TestNames(t *testing.T) {
 	for _, test := range []struct{ name, upper, lower, prose string }{
 		{"id", "ID", "id", "id"},

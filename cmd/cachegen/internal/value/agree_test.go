@@ -68,7 +68,7 @@ func through[V any](v V) storedFixture {
 			return err
 		}
 		defer s.Close(ctx)
-		c, err := runtime.NewCache[int, V](s)
+		c, err := runtime.NewCache[int, V](s, "values")
 		if err != nil {
 			return err
 		}

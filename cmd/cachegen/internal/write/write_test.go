@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/load"
 )
 
 // A file of a package that cannot be written keeps the others as they are.
@@ -74,4 +77,59 @@ func TestApplyRemovedAlready(t *testing.T) {
 	if made, err := Apply([]Change{{Name: gone, Old: []byte("old")}}); err != nil || len(made) != 1 {
 		t.Errorf("made %v, error %v", made, err)
 	}
+}
+
+// A generated file without a source is removed, but in a run of go generate: there it is left without code, which
+// changes no more and which a comparison accepts.
+func TestOrphans(t *testing.T) {
+	const clause = "package users_test\n"
+	d := Directory{Name: t.TempDir(), Package: "users", Tests: true}
+	name := filepath.Join(d.Name, "a_cachegen_test.go")
+	put := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	compare := func(what Orphans) (text string, left int) {
+		t.Helper()
+		var problems diag.List
+		changes, names, err := d.Compare(what, &problems)
+		if err != nil || problems.Len() > 0 || len(changes) > 1 {
+			t.Fatal(changes, problems, err)
+		}
+		if len(changes) == 0 {
+			return "stays", len(names)
+		}
+		if changes[0].New == nil {
+			return "removed", len(names)
+		}
+		return string(changes[0].New), len(names)
+	}
+	is := func(what Orphans, want string, wantLeft int) {
+		t.Helper()
+		if got, left := compare(what); got != want || left != wantLeft {
+			t.Errorf("orphans %d: got %q, %d left, want %q, %d", what, got, left, want, wantLeft)
+		}
+	}
+	put(load.Header + "\n\n//go:build linux\n\n" + clause + "\nvar x = 1\n")
+	is(Remove, "removed", 0)
+	is(Accept, "removed", 0)
+	empty := load.Header + "\n\n//go:build linux\n\n" + emptied + "\n" + clause
+	is(Empty, empty, 1)
+	put(empty)
+	is(Empty, "stays", 1)
+	is(Accept, "stays", 0)
+	is(Remove, "removed", 0)
+	put(strings.ReplaceAll(empty, "\n", "\r\n"))
+	is(Accept, "stays", 0)
+
+	// The package has another name now.
+	d.Package = "people"
+	is(Accept, "removed", 0)
+	is(Empty, strings.Replace(empty, "users", "people", 1), 1)
+
+	// Those of the package are not looked at with the tests.
+	d.Tests = false
+	is(Remove, "stays", 0)
 }
