@@ -11,7 +11,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/gen"
 )
 
-const _ = gen.Generated3
+const _ = gen.Generated4
 
 // A userKey is what the generator makes of the key user:{id}.
 type userKey struct{ ID int64 }
