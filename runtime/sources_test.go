@@ -204,7 +204,8 @@ func TestWhichSourcesAreTheSame(t *testing.T) {
 		"functions":                       {strings.ToUpper, strings.ToUpper, false},
 		"values without a size":           {empty{}, empty{}, true},
 		"pointers to values without one":  {new(empty), new(empty), true},
-		"arrays of them":                  {new([0]func()), new([0]func()), true},
+		"arrays without elements":         {[0]func(){}, [0]func(){}, true},
+		"an interface of such a value":    {[1]any{1}, [1]any{list{names}}, false},
 		"a value and a pointer to such a": {value{}, &value{}, false},
 	} {
 		stores := inStores(t, memoryTier())

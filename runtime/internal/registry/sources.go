@@ -69,5 +69,5 @@ func same(a, b any) bool {
 	case t == nil, t.Size() == 0, t.Kind() == reflect.Pointer && t.Elem().Size() == 0:
 		return true
 	}
-	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
+	return reflect.ValueOf(a).Comparable() && a == b
 }
