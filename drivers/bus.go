@@ -5,83 +5,91 @@ import (
 	"time"
 )
 
-// A Bus carries small messages between processes. It does not store them for processes
-// that are not subscribed. A message can be lost; and it can arrive twice, when a
-// connection broke while it was published.
+// A Bus carries small messages between processes. A message reaches the processes that are
+// subscribed at that moment; it is not stored for others. A message can be lost. It can arrive
+// twice, if a connection breaks while the message is published.
+//
+// The methods of a Bus are called by many goroutines at once.
 type Bus interface {
-	// Publish sends message to every subscriber of channel, those of this
-	// process included. It returns once the broker has accepted the message.
+	// Publish sends message to all subscribers of channel, those in this process included. It
+	// returns when the server of the bus has accepted the message. A bus that is closed
+	// returns [ErrClosed].
 	Publish(ctx context.Context, channel string, message []byte) error
-	// Subscribe delivers channel's messages to l until the returned function is
-	// called or the bus is closed. It returns at once; the bus connects in the
-	// background and reconnects for as long as the subscription lasts. The
-	// returned function waits until l is no longer called; it must not be called
-	// from l.
+	// Subscribe delivers the messages of channel to l, until unsubscribe is called or the bus
+	// is closed.
+	//
+	// Subscribe returns at once. The bus connects in the background, and connects again
+	// whenever the connection is lost; l is told of both. unsubscribe waits until l is not
+	// called any more, so it must not be called by l. An error says that the bus is closed.
 	Subscribe(channel string, l Listener) (unsubscribe func(), err error)
-	// Close ends every subscription. A client that the caller passed in stays
-	// open. Calling it twice is safe.
+	// Close ends every subscription. A client that the bus was given stays open. Calling Close
+	// twice is safe.
 	Close() error
 }
 
-// A MessageLimiter is a [Bus] that takes messages up to a size only. Who publishes more cuts it
-// into several messages.
+// A MessageLimiter is a [Bus] that carries messages up to a certain size only. Who has more to
+// say publishes several messages.
 type MessageLimiter interface {
-	// MaxMessage returns how many bytes a message may have. It may change while the bus is
-	// used, as it may be up to the server that the bus is connected to.
+	// MaxMessage returns how many bytes a message may have. The number can depend on the
+	// server that the bus is connected to, and so it may change while the bus is used.
 	MaxMessage() int
 }
 
-// MessageLimiterOf returns the [MessageLimiter] of bus; ok is false if bus, or a driver behind
-// it, is none.
+// MessageLimiterOf returns the [MessageLimiter] of bus. ok is false if bus, or a driver behind
+// bus, is not a MessageLimiter.
 func MessageLimiterOf(bus Bus) (l MessageLimiter, ok bool) { return capability[MessageLimiter](bus) }
 
-// A Listener receives the messages of a subscription. Its methods are called one
-// at a time, in order, and do not block for long.
+// A Listener receives the messages of a subscription. Its methods are called one at a time, in
+// the order of the events, and must return soon.
 type Listener interface {
-	// Up reports that the subscription is connected: messages published from now on
-	// arrive. Messages may have been missed since Down, or since Subscribe.
+	// Up says that the subscription is connected: a message that is published from now on
+	// arrives. Messages may have been missed since the last Down, or since Subscribe.
 	Up()
-	// Down reports that the subscription is disconnected, and why: messages may be lost
-	// from now on. A bus may notice a lost connection late: see [LossListener]. A subscription begins
-	// disconnected; a Down before the first Up says why the bus could not be reached so
-	// far. There is at most one Down between two Ups.
+	// Down says that the subscription is disconnected, and why: messages may be lost from now
+	// on. The connection may have been lost some time before: see [LossListener].
+	//
+	// A subscription begins disconnected. A Down before the first Up says why the bus could
+	// not be reached so far. Between two calls of Up there is one Down at most.
 	Down(err error)
 	// Message delivers one message. The listener may keep the slice.
 	Message(message []byte)
 }
 
-// A LossListener is a [Listener] that wants to know for how long it may have missed messages,
-// and wants to know it soon. A bus calls DownSince in place of Down.
+// A LossListener is a [Listener] that is told of a lost connection soon, and is told since
+// when messages may have been missed. A bus calls its method DownSince in place of Down.
 type LossListener interface {
 	Listener
-	// MaxSilence returns for how long a connection may show no sign of life before it is
-	// reported as lost. A bus asks its server for one often enough, but at most every 100
-	// ms, so that a server that is only busy is not given up. It never changes.
+	// MaxSilence returns how long a connection may show no sign of life before the bus reports
+	// it as lost. The bus asks its server for a sign of life often enough, but not more than
+	// once in 100 ms, so that it does not give up a server that is only busy. The result never
+	// changes.
 	MaxSilence() time.Duration
-	// DownSince is Down with the time of the last sign of life: messages may be lost since
-	// then.
+	// DownSince is [Listener].Down with one more fact: the connection showed its last sign of
+	// life at the time heard, and messages may have been lost since then.
 	DownSince(heard time.Time, err error)
 }
 
-// LossListenerOf returns the [LossListener] of l; ok is false if l, or a listener behind it,
-// is none.
+// LossListenerOf returns the [LossListener] of l. ok is false if l, or a listener behind l, is
+// not a LossListener.
 func LossListenerOf(l Listener) (s LossListener, ok bool) { return capability[LossListener](l) }
 
-// A KeyListener is a [Listener] that also wants to be told of keys of the shared tier that
-// change without a message: changed by hand, or by a program that does not use this
-// library. A bus that can see such changes, and whose options tell it to watch for them,
-// calls the additional methods; other buses treat it as a plain Listener.
+// A KeyListener is a [Listener] that is also told which keys of the shared tier have changed.
+// So it hears of changes of which nobody publishes a message: changes by hand, and changes by
+// programs that do not use this library.
+//
+// Only some buses can see such changes, and do so if their options say so, such as the option
+// Tracking of package redis. Other buses never call the method Changed.
 type KeyListener interface {
 	Listener
-	// KeyPrefix returns the prefix of the keys that the listener wants to hear of.
-	// It never changes.
+	// KeyPrefix returns the prefix of the keys that the listener is told of. The result never
+	// changes.
 	KeyPrefix() string
-	// Changed reports keys that were written or removed, by this process or by
-	// another. It is called like Message, between Up and Down. A key may be reported
-	// several times for one change, or without a change.
+	// Changed says that keys were written or removed, by this process or by another. It is
+	// called between Up and Down, as Message is. A key may be reported several times for one
+	// change, or without a change.
 	Changed(keys []string)
 }
 
-// KeyListenerOf returns the [KeyListener] of l; ok is false if l, or a listener behind
-// it, is none.
+// KeyListenerOf returns the [KeyListener] of l. ok is false if l, or a listener behind l, is
+// not a KeyListener.
 func KeyListenerOf(l Listener) (k KeyListener, ok bool) { return capability[KeyListener](l) }

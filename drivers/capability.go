@@ -2,9 +2,10 @@ package drivers
 
 import "context"
 
-// A Wrapper is a driver, or a [Listener], in front of another one of the same role D:
-// [L2], [L1], [Bus] or [Listener]. It declares the methods of each capability that it
-// supports, and in each of them asks the driver behind for the same capability:
+// A Wrapper is a driver in front of another driver of the same role D, which is [L1], [L2] or
+// [Bus]. A [Listener] in front of another Listener is a Wrapper too. A Wrapper declares the
+// methods of each capability that it supports, and each of these methods asks the driver
+// behind for the capability:
 //
 //	type Uppercase struct{ inner drivers.L2 }
 //
@@ -20,17 +21,17 @@ import "context"
 //		return adder.AddMany(ctx, upper(items))
 //	}
 //
-// A wrapper has a capability if it has the methods and the driver behind has the
-// capability. So a wrapper cannot claim what the driver behind lacks, and a capability
-// that the wrapper does not know, such as one of a later version, does not bypass the
-// wrapper. Only [Checker] and [ReadyChecker] follow another rule: every driver from the
-// outermost to the innermost is asked.
+// A Wrapper has a capability if it declares the methods and the driver behind has the
+// capability. So a Wrapper cannot have a capability that the driver behind lacks. And no call
+// goes past a Wrapper to the driver behind: if the Wrapper does not declare the methods of a
+// capability, such as one that a later version adds, the two of them do not have the
+// capability. [Checker] and [ReadyChecker] have another rule: the Wrapper is asked, and the
+// driver behind is asked as well.
 //
-// A wrapper that changes neither keys nor values can embed a [PassThrough]. A driver in
-// front of several others is not a Wrapper: it has the capabilities whose methods it
-// declares.
+// A Wrapper that changes neither keys nor values can embed a [PassThrough]. A driver in front
+// of several others is not a Wrapper. It has the capabilities whose methods it declares.
 type Wrapper[D any] interface {
-	// Unwrap returns the driver behind. It never changes.
+	// Unwrap returns the driver behind. The result never changes.
 	Unwrap() D
 }
 
@@ -77,17 +78,18 @@ func all[C any](driver any) (found []C) {
 	return found
 }
 
-// A Checker is a driver of any role whose constructor returns no error, so that the
-// call can be written in place, and which keeps what was wrong with its options. The
-// runtime asks when a store is made, and refuses the store.
+// A Checker is a driver, of any role, that keeps what is wrong with its options. The
+// constructor of such a driver returns no error, so that a program can call the constructor
+// where it gives the driver to a store. A store is not made with a driver whose Err is not
+// nil: runtime.NewStore returns the error.
 type Checker interface {
-	// Err returns why the driver is unusable, or nil. It never changes.
+	// Err returns why the driver cannot be used, or nil. The result never changes.
 	Err() error
 }
 
-// CheckerOf returns a [Checker] for driver, which has any role, and all drivers behind
-// it; ok is false if none of them is one. Err returns the error of the outermost driver
-// that has one.
+// CheckerOf returns a [Checker] that asks driver, which may have any role, and all drivers
+// behind it. Its Err is the first error, the outermost driver first. ok is false if none of
+// the drivers is a Checker.
 func CheckerOf(driver any) (c Checker, ok bool) {
 	if found := all[Checker](driver); len(found) > 0 {
 		return checkers(found), true
@@ -106,17 +108,17 @@ func (c checkers) Err() error {
 	return nil
 }
 
-// A ReadyChecker is a driver of any role that can ask its servers whether they can be
-// used. The runtime asks in Store.Ready.
+// A ReadyChecker is a driver, of any role, that can ask its servers whether they can be used.
+// The method Ready of a store calls it.
 type ReadyChecker interface {
-	// Ready returns nil if the servers can be reached and support all that the driver
-	// needs. It changes nothing, neither in the driver nor on the servers.
+	// Ready returns nil if the servers can be reached, and can do all that the driver needs.
+	// Ready changes nothing, neither in the driver nor on the servers.
 	Ready(ctx context.Context) error
 }
 
-// ReadyCheckerOf returns a [ReadyChecker] for driver, which has any role, and all drivers
-// behind it; ok is false if none of them is one. Ready asks them in turn, the outermost
-// first, and returns the first error.
+// ReadyCheckerOf returns a [ReadyChecker] that asks driver, which may have any role, and all
+// drivers behind it. Its Ready asks one driver after the other, the outermost first, and
+// returns the first error. ok is false if none of the drivers is a ReadyChecker.
 func ReadyCheckerOf(driver any) (c ReadyChecker, ok bool) {
 	if found := all[ReadyChecker](driver); len(found) > 0 {
 		return readyCheckers(found), true

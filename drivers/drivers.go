@@ -1,13 +1,15 @@
-// Package drivers defines what the runtime asks of a cache tier and of a bus.
+// Package drivers defines the interfaces between the runtime and its drivers. A driver stores
+// values somewhere, such as in Redis, or carries messages between processes.
 //
-// Three small interfaces are mandatory, one for each role: [L1], a bounded memory
-// tier inside one process; [L2], a tier that several processes share; and [Bus], which
-// carries messages between processes.
+// A driver has one of three roles, and each role is a small interface: [L1], a tier in the
+// memory of one process; [L2], a tier that several processes share; and [Bus], which carries
+// messages between processes.
 //
-// What only some drivers can do is an optional capability: one interface each, asked
-// for with one function each.
+// Some drivers can do more than their role asks for. Such an ability is called a capability.
+// It is optional, and is an interface of its own. Whether a driver has a capability is asked
+// with a function of this package:
 //
-//	role      capability      asked for with    what it adds
+//	role      capability      asked for with    what the capability adds
 //	L2        Adder           AdderOf           set if absent
 //	L2        Swapper         SwapperOf         compare and swap
 //	L2        Leaser          LeaserOf          leases: one process at a time loads a key
@@ -21,39 +23,45 @@
 //	any       Checker         CheckerOf         report unusable options
 //	any       ReadyChecker    ReadyCheckerOf    ask the servers whether they can be used
 //
-// Ask with these functions, never with a type assertion: a driver in front of another
-// one, such as package compress, has the methods of every capability, and has a
-// capability only where the driver behind has it. See [Wrapper], which is also what the
-// author of such a driver implements.
+// Do not ask with a type assertion. A driver can stand in front of another one, as the driver
+// of package compress does. Such a driver has the methods of every capability, but it has a
+// capability only if the driver behind it has the capability too. The functions ask all of
+// them. See [Wrapper].
 //
-// A driver moves bytes and knows nothing of entries, tags, grace or loaders. Methods
-// take many keys at once, so that a batch costs one round trip. Package drivertest
-// tests a driver against all that is promised here. The drivers of this project are in
-// the packages below this one; a program that uses one of them does not compile the
-// others.
+// A driver moves bytes. It knows nothing of entries, tags, grace or loaders. Its methods take
+// many keys at once, so that a batch costs one round trip.
+//
+// The drivers of this project are in the packages below this one. A program that imports one
+// of them does not compile the others. The author of another driver tests it with package
+// drivertest, which checks all that is promised here.
 package drivers
 
 import "errors"
 
-// ErrClosed is wrapped by the errors of an [L2] or a [Bus] that has been closed.
+// ErrClosed is wrapped by the errors of an [L2] or a [Bus] that has been closed, or that
+// cannot be used because of its options (see [Checker]).
 var ErrClosed = errors.New("cachegen: the driver is closed")
 
-// ErrRefused is wrapped by the errors of an [L2] that are about the call itself, such as
-// a value beyond a size limit, and not about the state of the driver or its server. The
-// same call would fail again.
+// ErrRefused is wrapped by the errors of a driver that refuses a call because of its
+// arguments, such as a value that is larger than the driver allows. The same call would fail
+// again, however often it is repeated. The state of the driver or of its server has nothing to
+// do with it.
 var ErrRefused = errors.New("cachegen: refused")
 
-// ErrAnswered is what [errors.Is] finds in the errors of an [L2] or a [Bus] that are the
-// server's answer: the server is up and has refused to carry out the operation, because
-// it is full, can only be read, or does not give the right to, for example. Another
-// operation may succeed, and this one may succeed later. What was refused does not take
-// effect later. An error without an answer, such as a timeout or a lost connection, says
-// that the server is away: after some of them the runtime stops asking it for a while.
-// See [Answered].
+// ErrAnswered says that an error of an [L2] or a [Bus] is an answer of the server: the server
+// is up, and did not carry out the operation, because it is full, can only be read, or does
+// not give the right to it, for example. [errors.Is] finds ErrAnswered in such an error.
+//
+// Another operation may succeed, and this one may succeed later. An operation that was
+// answered with an error does not take effect later. An error that is not ErrAnswered, such as
+// a timeout or a lost connection, says that the server is away: after some of these the
+// runtime does not ask the server for a while.
+//
+// A driver makes such an error with [Answered].
 var ErrAnswered = errors.New("cachegen: the server answered with an error")
 
-// Answered returns err, of which [errors.Is] finds that it is [ErrAnswered], with the text
-// that it has. Of nil it returns nil.
+// Answered returns an error with the text of err, in which [errors.Is] finds [ErrAnswered] and
+// all that it finds in err. Answered(nil) is nil.
 func Answered(err error) error {
 	if err == nil || errors.Is(err, ErrAnswered) {
 		return err

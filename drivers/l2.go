@@ -5,142 +5,158 @@ import (
 	"time"
 )
 
-// An Item is one key of an L2 with its value.
+// An Item is a key of an [L2] and its value.
 type Item struct {
 	Key   string
 	Value []byte
-	// TTL is how long the item is kept. Zero keeps it forever. A driver may round a TTL
-	// up to its own precision, never down, and may keep forever an item whose TTL is
-	// longer than the driver can count. A negative TTL is refused.
+	// TTL is how long the item is kept. Zero keeps the item forever. A negative TTL is refused
+	// ([ErrRefused]). A driver may round a TTL up to its own precision, but never down. It may
+	// keep an item forever if the TTL is longer than the driver can count.
 	TTL time.Duration
 }
 
-// An L2 is a tier that several processes share. What follows holds for its
+// An L2 is a tier that several processes share. What is said here holds for the methods of its
 // capabilities too.
 //
-// Keys and values are arbitrary bytes, and keys are compared byte by byte. A value is
-// read back byte for byte. What a driver documents as beyond its limits, such as long
-// keys or large values, it refuses ([ErrRefused]), and then stores nothing of the whole
-// batch. A batch may have any size, and no keys at all; a key may be repeated in a batch
-// of GetMany and DeleteMany only.
+// Keys and values are arbitrary bytes. Keys are compared byte by byte, and a value is read
+// back byte for byte. A driver may have limits, such as a longest key or a largest value, and
+// documents them. It refuses what is beyond a limit with [ErrRefused], and then stores nothing
+// of the batch. A batch may have any number of keys, also none. A key may be in a batch
+// several times in GetMany and DeleteMany only.
 //
-// Methods are called by many goroutines at once. Each key changes atomically: at
-// any time, and after a crash of either side, a key has its whole old value or
-// its whole new value. A batch need not be atomic. Once a write has returned
-// nil, every read that starts later, in any process, sees that write or a later one.
+// The methods are called by many goroutines at once. Each key changes atomically: at any time,
+// and after a crash of the program or the server, a key has its whole old value or its whole
+// new one. A batch need not be atomic. Once a write has returned nil, every read that starts
+// later, in any process, sees that write or a later one.
 //
-// A method returns soon after its context has ended, with an error that wraps the
-// context's error; on a context that has already ended it does nothing. A write that
-// was abandoned in this way may still take effect a little later. What stores a value
-// is sent once: if the answer is lost, the call fails. Sent again, it could bring back
-// what has been deleted since. Reads and deletions may be sent again. After Close a method
-// fails with [ErrClosed]. Errors begin with the driver's name and a colon, and name the
-// operation with the method's first word: "redis: get 2 keys: …". After an error the
-// caller does not know which of the keys were changed.
+// A method returns soon after its context has ended, with an error that wraps the context's
+// error. If the context has ended before the call, the method does nothing. A write that was
+// given up in this way may still take effect a little later.
+//
+// A driver sends a write that stores a value only once: if the answer is lost, the call fails.
+// The same write, sent again, could bring back a value that has been deleted since. Reads and
+// deletions may be sent again.
+//
+// Errors begin with the name of the driver and a colon, and then name the operation by the
+// first word of the method: "redis: get 2 keys: …". After an error the caller does not know
+// which of the keys were changed. After Close every method fails with [ErrClosed].
 type L2 interface {
-	// GetMany returns one value for each key, in the order of keys; nil where the key
-	// is absent or past its TTL. A present empty value is not nil. The caller
+	// GetMany returns one value for each key, in the order of keys. The value is nil where the
+	// key is absent or past its TTL, and not nil where an empty value is stored. The caller
 	// owns the result.
 	GetMany(ctx context.Context, keys []string) ([][]byte, error)
-	// SetMany stores items and replaces the values that their keys had. The driver does
-	// not keep or change the slices.
+	// SetMany stores items. A value that one of the keys had before is replaced. The driver
+	// neither changes items nor keeps a reference to it.
 	SetMany(ctx context.Context, items []Item) error
-	// DeleteMany removes keys. Absent keys are no error.
+	// DeleteMany removes keys. To remove a key that is absent is no error.
 	DeleteMany(ctx context.Context, keys []string) error
-	// Close releases what the driver itself opened; a client or database handle
-	// that the caller passed in stays open. Calling it twice is safe.
+	// Close releases what the driver itself has opened. A client or a database handle that the
+	// driver was given stays open. Calling Close twice is safe.
 	Close() error
 }
 
-// An Adder is an L2 that can store a value only where the key is absent.
+// An Adder is an [L2] that can store a value only if its key is absent.
 type Adder interface {
-	// AddMany stores each item whose key is absent, atomically for each key, and
-	// returns for each item the value that is stored after the call: the item's own,
-	// or the one that was there before.
+	// AddMany stores each item whose key is absent, atomically for each key. It returns, for
+	// each item, the value that its key has after the call: the value of the item, or the one
+	// that was there before.
 	AddMany(ctx context.Context, items []Item) ([][]byte, error)
 }
 
-// AdderOf returns the [Adder] of l2; ok is false if l2, or a driver behind it, is none.
+// AdderOf returns the [Adder] of l2. ok is false if l2, or a driver behind l2, is not an
+// Adder.
 func AdderOf(l2 L2) (a Adder, ok bool) { return capability[Adder](l2) }
 
-// A Swapper is an L2 that can compare and swap: it changes a value only where it is
-// still the value that the caller has read. With it only one of many processes pulls a
-// value, and an expiry does not overwrite a value that was stored in the meantime.
+// A Swapper is an [L2] that can compare and swap: it replaces a value only if the key still
+// has the value that the caller has read before. The runtime uses this so that an entry that
+// is expired does not overwrite a newer one, and so that one process alone gets a value that
+// several processes pull at once.
 type Swapper interface {
-	// SwapMany performs each swap whose key holds the value Old, atomically for
-	// each key, and returns for each swap whether it was performed.
+	// SwapMany performs each swap whose key has the value Old, atomically for each key. It
+	// returns, for each swap, whether it was performed.
 	SwapMany(ctx context.Context, swaps []Swap) ([]bool, error)
 }
 
-// SwapperOf returns the [Swapper] of l2; ok is false if l2, or a driver behind it, is none.
+// SwapperOf returns the [Swapper] of l2. ok is false if l2, or a driver behind l2, is not a
+// Swapper.
 func SwapperOf(l2 L2) (s Swapper, ok bool) { return capability[Swapper](l2) }
 
-// A Swap replaces the value of one key.
+// A Swap replaces the value of one key, if the key has a certain value. See [Swapper].
 type Swap struct {
 	Key string
-	// Old is the value that the key must hold, byte for byte; nil: the key must be
+	// Old is the value that the key must have, byte for byte. Nil says that the key must be
 	// absent.
 	Old []byte
-	// New is the value that the key holds afterwards, for TTL; see [Item]. Nil removes
-	// the key.
+	// New is the value that the key has after the swap, and TTL is how long it is kept, as in
+	// [Item]. If New is nil, the key is removed.
 	New []byte
 	TTL time.Duration
 }
 
-// A Leaser is an L2 that gives the lease of a key to one process at a time, for as long
-// as that process loads the key's value. A lease is separate from the value: a key can
-// have a lease with or without a value, and GetMany does not see leases.
+// A Leaser is an [L2] that gives leases. A lease of a key is the right to load the value of
+// that key. One process at a time has it, so that not all of them load the same value.
 //
-// Every change of a key ends its lease in the same step: SetMany, DeleteMany,
-// DeletePrefix, an AddMany that stores and a swap that is performed, whether the
-// key had a value or not. So a value that was loaded before such a change cannot be
-// stored after it, in any process. The end of a value's TTL, and Prune, end no lease.
+// A lease is separate from the value. A key can have a lease with or without a value, and
+// GetMany does not see leases. Every change of a key ends its lease in the same step, whether
+// the key had a value or not: SetMany, DeleteMany, DeletePrefix, an AddMany that stores the
+// item, and a swap that is performed. So a value that was loaded before such a change cannot
+// be stored after it, by any process. A lease does not end when the TTL of the value ends, or
+// when the value is pruned.
+//
+// A lease belongs to a token, a text that the caller chooses anew for each load. An empty
+// token is refused ([ErrRefused]).
 type Leaser interface {
-	// LeaseMany takes the lease of each key whose lease nobody holds, for token and for
-	// at most ttl, which a driver may round up, and returns for each key whether it was
-	// taken. A token belongs to one load; its holder does not get a lease twice. An
-	// empty token is refused, here and below, and so is a ttl that is not positive.
+	// LeaseMany takes, for token, the lease of each key whose lease nobody has. The lease ends
+	// after ttl, if it does not end before; a driver may round ttl up. LeaseMany returns, for
+	// each key, whether the lease was taken. A lease that token has already is not taken
+	// again. A ttl that is not positive is refused.
 	LeaseMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error)
-	// FillMany stores each item whose lease token holds, atomically for each key, ends
-	// those leases, and returns for each item whether it was stored.
+	// FillMany stores each item whose lease token has, and ends the lease, atomically for each
+	// key. It returns, for each item, whether it was stored.
 	FillMany(ctx context.Context, items []Item, token string) ([]bool, error)
-	// ReleaseMany ends the leases of those keys whose lease token holds.
+	// ReleaseMany ends the leases of keys that token has. Leases of other tokens stay.
 	ReleaseMany(ctx context.Context, keys []string, token string) error
 }
 
-// LeaserOf returns the [Leaser] of l2; ok is false if l2, or a driver behind it, is none.
+// LeaserOf returns the [Leaser] of l2. ok is false if l2, or a driver behind l2, is not a
+// Leaser.
 func LeaserOf(l2 L2) (l Leaser, ok bool) { return capability[Leaser](l2) }
 
-// A Scanner is an L2 that can list its keys.
+// A Scanner is an [L2] that can list its keys.
 type Scanner interface {
-	// Scan calls f with the keys that begin with prefix, some at a time, until all were
-	// listed or f fails; then Scan returns an error that wraps f's. Keys that are added
-	// or removed during the call may be listed or not; a key may be listed twice; a key
-	// past its TTL is not listed. f may use the driver, and is not called after ctx has
-	// ended.
+	// Scan calls f with the keys that begin with prefix, some of them at a time, until all
+	// were listed or f returns an error. Scan then returns an error that wraps the error of f.
+	//
+	// A key that is past its TTL is not listed. A key may be listed twice. A key that is added
+	// or removed during the call may be listed or not. f may use the driver. f is not called
+	// after ctx has ended.
 	Scan(ctx context.Context, prefix string, f func(keys []string) error) error
 }
 
-// ScannerOf returns the [Scanner] of l2; ok is false if l2, or a driver behind it, is none.
+// ScannerOf returns the [Scanner] of l2. ok is false if l2, or a driver behind l2, is not a
+// Scanner.
 func ScannerOf(l2 L2) (s Scanner, ok bool) { return capability[Scanner](l2) }
 
-// A PrefixDeleter is an L2 that can remove all keys with a prefix.
+// A PrefixDeleter is an [L2] that can remove all keys with a prefix.
 type PrefixDeleter interface {
-	// DeletePrefix removes the keys that begin with prefix, compared byte by byte, and
-	// returns how many it removed. Keys that are added during the call may stay.
+	// DeletePrefix removes the keys that begin with prefix, and returns how many it has
+	// removed. Prefixes are compared byte by byte. A key that is added during the call may
+	// stay.
 	DeletePrefix(ctx context.Context, prefix string) (int64, error)
 }
 
-// PrefixDeleterOf returns the [PrefixDeleter] of l2; ok is false if l2, or a driver
-// behind it, is none.
+// PrefixDeleterOf returns the [PrefixDeleter] of l2. ok is false if l2, or a driver behind l2,
+// is not a PrefixDeleter.
 func PrefixDeleterOf(l2 L2) (d PrefixDeleter, ok bool) { return capability[PrefixDeleter](l2) }
 
-// A Pruner is an L2 that keeps expired items, which are past their TTL and absent to
-// every read, until it is told to remove them.
+// A Pruner is an [L2] whose expired items take space until they are pruned. No read finds an
+// expired item, one that is past its TTL; but the storage does not remove it by itself, or not
+// soon.
 type Pruner interface {
-	// Prune removes expired items and returns how many it removed.
+	// Prune removes the expired items, and returns how many it has removed.
 	Prune(ctx context.Context) (int64, error)
 }
 
-// PrunerOf returns the [Pruner] of l2; ok is false if l2, or a driver behind it, is none.
+// PrunerOf returns the [Pruner] of l2. ok is false if l2, or a driver behind l2, is not a
+// Pruner.
 func PrunerOf(l2 L2) (p Pruner, ok bool) { return capability[Pruner](l2) }

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// A PassThrough is a [Wrapper] that hands every call to the L2 behind it and has the
-// same capabilities. A wrapper that observes calls, such as one that counts or traces,
-// embeds a PassThrough and declares the methods that it is about:
+// A PassThrough is a [Wrapper] that hands every call on to the L2 behind it, and has the same
+// capabilities. A driver that only observes calls, such as one that counts or traces them,
+// embeds a PassThrough and declares the methods that it observes:
 //
 //	type Counting struct {
 //		drivers.PassThrough
@@ -21,11 +21,11 @@ import (
 //		return c.PassThrough.GetMany(ctx, keys)
 //	}
 //
-// A wrapper that changes keys or values must not embed a PassThrough: the methods that
-// it does not declare would bypass it.
+// A driver that changes keys or values must not embed a PassThrough: a method that the driver
+// does not declare would hand on keys or values that are not changed.
 //
-// The methods of a capability that the L2 behind lacks return an error that wraps
-// [errors.ErrUnsupported].
+// If the L2 behind lacks a capability, the methods of that capability return an error that
+// wraps [errors.ErrUnsupported].
 type PassThrough struct{ L2 }
 
 var (
@@ -38,7 +38,7 @@ var (
 	_ Pruner        = PassThrough{}
 )
 
-// Unwrap implements [Wrapper].
+// Unwrap implements [Wrapper]: it returns the L2 behind.
 func (p PassThrough) Unwrap() L2 { return p.L2 }
 
 func unsupported(operation string) error {

@@ -70,7 +70,7 @@ func TestALoaderSetsGraceAndOtherOptions(t *testing.T) {
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.TTL(time.Minute)))
 		var loads int
 		_, err := c.GetOrSet(t.Context(), 7, says(&loads, 1, func(e *runtime.Entry) {
-			e.SetOptions(runtime.Grace(time.Hour), runtime.SkipL2Write(true), nil)
+			e.SetOptions(runtime.Grace(time.Hour), runtime.SkipL2Write(true))
 		}))
 		if err != nil {
 			t.Fatal(err)

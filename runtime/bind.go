@@ -23,6 +23,7 @@ type Within string
 
 // OpenUntyped is for generated code: it binds declared caches, all or none, as gen.OpenAll says.
 func (s Stores) OpenUntyped(within []string, caches ...untyped.Opening) error {
+	s.must()
 	for _, store := range s.sorted() {
 		store.mu.Lock()
 		defer store.mu.Unlock()
@@ -36,31 +37,22 @@ func (s Stores) OpenUntyped(within []string, caches ...untyped.Opening) error {
 	})
 }
 
-// openAdHoc declares a zero cache for ad-hoc keys and binds it. key and value are nil
-// pointers to its types.
+// openAdHoc declares a zero cache for ad-hoc keys and binds it. in is a *Store or a *Namespace,
+// and key and value are nil pointers to the cache's types.
 func openAdHoc(c *untyped.Cache, in any, name string, key, value any, options []Option) error {
-	var s *Store
-	var namespace []string
-	switch in := in.(type) {
-	case *Store:
-		s = in
-	case *Namespace:
-		if in != nil {
-			s, namespace = in.store, in.path
-		}
+	n, ok := in.(*Namespace)
+	if s, _ := in.(*Store); !ok {
+		n = &Namespace{store: s}
 	}
-	switch {
-	case s == nil:
-		return fmt.Errorf("%w: NewCache was given nil instead of a store or a namespace", ErrUnknownStore)
-	case name == "":
-		return errors.New("cachegen: new cache: the name is empty")
+	if n == nil || n.store == nil || n.store.rooms == nil {
+		return fmt.Errorf("%w: NewCache was given a nil or zero %T", ErrUnknownStore, in)
 	}
-	d := untyped.Definition{KeyType: reflect.TypeOf(key).Elem(), ValueType: reflect.TypeOf(value).Elem()}
+	d := untyped.Definition{Name: name, AdHoc: true, KeyType: reflect.TypeOf(key).Elem(), ValueType: reflect.TypeOf(value).Elem()}
 	for _, o := range options {
 		d.Options = append(d.Options, o)
 	}
 	c.Declare(d)
-	return s.bind(nil, untyped.Opening{Cache: c}, namespace, true)
+	return n.store.bindAlone(c, n.path, true)
 }
 
 // bindInside makes of inner, a zero cache, one of c's kind in a namespace inside c's own.
@@ -70,16 +62,20 @@ func bindInside(c, inner *untyped.Cache, name string) error {
 		return err
 	}
 	inner.Declare(*c.Definition())
-	return b.Owner.(*Store).bind(nil, untyped.Opening{Cache: inner}, append(slices.Clip(b.Namespace), name), false)
+	return b.Owner.(*Store).bindAlone(inner, append(slices.Clip(b.Namespace), name), false)
 }
 
-// bind binds a declared cache to s when t succeeds, which holds the mutex of s; without one, at
-// once. defined is as in [untyped.Opening.Open].
+// bindAlone binds a declared cache to s. defined is as in [untyped.Place].
+func (s *Store) bindAlone(c *untyped.Cache, namespace []string, defined bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return registry.Together([]untyped.Opening{{Cache: c}}, func(t *registry.Transaction, c untyped.Opening) error {
+		return s.bind(t, c, namespace, defined)
+	})
+}
+
+// bind is bindAlone as a part of t. The mutex of s is held: the defaults stay until t has ended.
 func (s *Store) bind(t *registry.Transaction, c untyped.Opening, namespace []string, defined bool) error {
-	if t == nil {
-		s.mu.Lock() // the defaults stay until the cache is open
-		defer s.mu.Unlock()
-	}
 	if err := c.Check(); err != nil {
 		return err
 	}
@@ -92,17 +88,11 @@ func (s *Store) bind(t *registry.Transaction, c untyped.Opening, namespace []str
 		o.applyToCall(&given)
 	}
 	base, codec := s.given()
-	p := base.Apply(given.Options)
-	err := errors.Join(given.Options.Check(), p.Check())
-	if err == nil {
-		b := &untyped.Binding{Store: s.rooms, Policy: p, Namespace: namespace, Owner: s, Partial: partial}
-		err = c.Open(t, &s.functions, &s.claims, b, codec, codec == MsgPack(), defined)
-	}
-	if err != nil {
-		return fmt.Errorf("cachegen: open %s in store %s: %w", c.Label(), s.Name(), err)
-	}
 	t.OnSuccess(func() { s.opened = c.Label() })
-	return nil
+	return c.Open(t, untyped.Place{
+		Binding: &untyped.Binding{Store: s.rooms, Policy: base, Namespace: namespace, Owner: s, Partial: partial}, Options: given.Options,
+		Functions: &s.functions, Claims: &s.claims, Codec: codec, IsDefault: codec == MsgPack(), Defined: defined,
+	})
 }
 
 // partial returns the cause of a [PartialError].

@@ -101,7 +101,7 @@ func TestAHugeDeletionDoesNotKeepOtherKeysFromBeingStored(t *testing.T) {
 		}
 		stored := 0
 		for k := range 100 {
-			if _, ok := shared.Keys()[strconv.Itoa(k)]; ok {
+			if _, ok := shared.Keys()[adHocKeys+strconv.Itoa(k)]; ok {
 				stored++
 			}
 		}
@@ -152,7 +152,7 @@ func TestAFunctionThatHangsDoesNotKeepOthersFromBeingRefreshed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inEveryShape(t, func(t *testing.T, in shape) {
 				s := newStore(t, in.tiers(), runtime.TTL(time.Second), runtime.Grace(24*time.Hour), limit, runtime.GraceBackoff(time.Second))
-				hangs, healthy := newCache[int, int](t, s.Namespace("hangs")), newCache[int, int](t, s.Namespace("healthy"))
+				hangs, healthy := newCacheNamed[int, int](t, s, "hangs"), newCacheNamed[int, int](t, s, "healthy")
 				release := make(chan struct{})
 				var hung atomic.Int64
 				hang := func(context.Context) (int, error) { // its context is ignored

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/typed"
 	"github.com/cachegen/cachegen/runtime/internal/untyped"
 )
@@ -13,20 +14,26 @@ import (
 // that it does not matter how many there are. [NewCache] makes one, and so does
 // generated code.
 //
-// The zero Cache is not bound: its methods return [ErrNotBound]. Those of a nil Cache
-// panic.
+// The zero Cache is not bound: its methods return [ErrNotBound]. Those of a nil Cache panic.
 //
 // The methods only convert types, and are not inlined: they are compiled again for each
 // cached function of a program.
 type Cache[K comparable, V any] struct{ untyped untyped.Cache }
 
-// NewCache returns a cache for ad-hoc keys in a store or namespace. The name must not be empty. K is a string
-// type, an integer type, or one with AppendText (see encoding.TextAppender) or
+// NewCache returns a cache for ad-hoc keys in a store or a namespace, under a name. The name is a
+// part of the cache's keys, and what [Cache.Clear] goes by: nothing else in the store has these
+// entries, but caches that NewCache makes under the same name in the same namespace. Errors,
+// events, [Stores.Disable] and [Stores.SetOptions] call the cache by its name. A program has few
+// names; for each of its users, for example, it makes a namespace.
+//
+// K is a string type, an integer type, or one with AppendText (see encoding.TextAppender) or
 // MarshalText. AppendText must append: every method fails if AppendText drops or changes
 // the bytes that it is given. A string is the whole text of the key: its colons separate
 // nothing.
-// NewCache fails if values of type V would not come back from the default codec as they were
-// stored, or if another ad-hoc cache with the same keys has values of another type.
+//
+// NewCache fails if in is nil, if the name is empty, if there is a cache of that name whose keys
+// or values have another type, or if values of type V would not come back from the default codec
+// as they were stored.
 func NewCache[K comparable, V any, S *Store | *Namespace](in S, name string, options ...Option) (*Cache[K, V], error) {
 	c := new(Cache[K, V])
 	if err := openAdHoc(&c.untyped, in, name, (*K)(nil), (*V)(nil), options); err != nil {
@@ -39,21 +46,21 @@ func NewCache[K comparable, V any, S *Store | *Namespace](in S, name string, opt
 // Before the cache is bound, Store returns nil. DeleteByTag, ExpireByTag and Clear of a nil
 // Store, and Clear of a namespace of it, fail with [ErrNotBound].
 func (c *Cache[K, V]) Store() *Store {
-	if b, err := c.untyped.Binding(); err == nil {
+	if b, err := c.must().Binding(); err == nil {
 		return b.Owner.(*Store)
 	}
 	return nil
 }
 
 // Untyped is for generated code.
-func (c *Cache[K, V]) Untyped() *untyped.Cache { return &c.untyped }
+func (c *Cache[K, V]) Untyped() *untyped.Cache { return c.must() }
 
-// Namespace returns a cache of the same kind in a namespace inside c's own.
+// Namespace returns the cache of the same function or name in a namespace inside c's own.
 //
 //go:noinline
 func (c *Cache[K, V]) Namespace(name string) (*Cache[K, V], error) {
 	inner := new(Cache[K, V])
-	if err := bindInside(&c.untyped, &inner.untyped, name); err != nil {
+	if err := bindInside(c.must(), &inner.untyped, name); err != nil {
 		return nil, err
 	}
 	return inner, nil
@@ -85,14 +92,14 @@ func (c *Cache[K, V]) GetOrSet(ctx context.Context, key K, load func(context.Con
 	if load != nil {
 		loader = func(ctx context.Context) (any, error) { return load(ctx) }
 	}
-	return typed.Loaded[V](c.untyped.GetOrSet(ctx, key, loader, callOf(options)))
+	return typed.Loaded[V](c.must().GetOrSet(ctx, key, loader, callOf(options)))
 }
 
 // GetOrSetForever is [Cache.GetOrSet] with a TTL that never ends.
 //
 //go:noinline
 func (c *Cache[K, V]) GetOrSetForever(ctx context.Context, key K, load func(context.Context) (V, error), options ...CallOption) (V, error) {
-	return c.GetOrSet(ctx, key, load, forever(options)...)
+	return c.GetOrSet(ctx, key, load, append(slices.Clip(options), forever)...)
 }
 
 // Get returns the value of key if a fresh one is cached, or, with [AllowStale], a
@@ -102,7 +109,7 @@ func (c *Cache[K, V]) GetOrSetForever(ctx context.Context, key K, load func(cont
 //
 //go:noinline
 func (c *Cache[K, V]) Get(ctx context.Context, key K, options ...CallOption) (v V, ok bool, err error) {
-	return typed.Found[V](c.untyped.Get(ctx, key, callOf(options)))
+	return typed.Found[V](c.must().Get(ctx, key, callOf(options)))
 }
 
 // GetMany returns those of keys that have a fresh value in the cache, or, with
@@ -111,7 +118,7 @@ func (c *Cache[K, V]) Get(ctx context.Context, key K, options ...CallOption) (v 
 //
 //go:noinline
 func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, options ...CallOption) (map[K]V, error) {
-	m, err := c.untyped.GetMany(ctx, typed.Box(keys), callOf(options))
+	m, err := c.must().GetMany(ctx, typed.Box(keys), callOf(options))
 	return typed.Map[K, V](m), err
 }
 
@@ -144,7 +151,7 @@ func (c *Cache[K, V]) GetOrSetMany(ctx context.Context, keys []K, load func(ctx 
 			}, err
 		}
 	}
-	m, err := c.untyped.GetOrSetMany(ctx, typed.Box(keys), loader, callOf(options))
+	m, err := c.must().GetOrSetMany(ctx, typed.Box(keys), loader, callOf(options))
 	return typed.Map[K, V](m), err
 }
 
@@ -152,14 +159,14 @@ func (c *Cache[K, V]) GetOrSetMany(ctx context.Context, keys []K, load func(ctx 
 // [Cache.Get].
 //
 //go:noinline
-func (c *Cache[K, V]) Has(ctx context.Context, key K) (bool, error) { return c.untyped.Has(ctx, key) }
+func (c *Cache[K, V]) Has(ctx context.Context, key K) (bool, error) { return c.must().Has(ctx, key) }
 
 // Missing reports whether no fresh value of key is cached. It returns false with an
 // error. Errors are those of [Cache.Get].
 //
 //go:noinline
 func (c *Cache[K, V]) Missing(ctx context.Context, key K) (bool, error) {
-	return c.untyped.Missing(ctx, key)
+	return c.must().Missing(ctx, key)
 }
 
 // Set stores v under key; of a nil pointer or interface, that there is no value, for the
@@ -172,18 +179,18 @@ func (c *Cache[K, V]) Missing(ctx context.Context, key K) (bool, error) {
 //
 //go:noinline
 func (c *Cache[K, V]) Set(ctx context.Context, key K, v V, options ...CallOption) error {
-	return c.untyped.Set(ctx, key, v, callOf(options))
+	return c.must().Set(ctx, key, v, callOf(options))
 }
 
 // SetForever is [Cache.Set] with a TTL that never ends.
 //
 //go:noinline
 func (c *Cache[K, V]) SetForever(ctx context.Context, key K, v V, options ...CallOption) error {
-	return c.untyped.Set(ctx, key, v, callOf(forever(options)))
+	return c.Set(ctx, key, v, append(slices.Clip(options), forever)...)
 }
 
-// forever returns options with a TTL that never ends.
-func forever(options []CallOption) []CallOption { return append(slices.Clip(options), TTL(Forever)) }
+// forever is the option of a method that stores a value for ever.
+var forever = callOption(func(c *policy.Call) { c.Forever = true })
 
 // Pull returns the value of key and deletes it. Of several callers in a process
 // that pull one value at a time, one gets it, and so of several processes if their
@@ -193,7 +200,7 @@ func forever(options []CallOption) []CallOption { return append(slices.Clip(opti
 //
 //go:noinline
 func (c *Cache[K, V]) Pull(ctx context.Context, key K) (v V, ok bool, err error) {
-	return typed.Found[V](c.untyped.Pull(ctx, key))
+	return typed.Found[V](c.must().Pull(ctx, key))
 }
 
 // Delete removes key everywhere, although ctx is cancelled. Each operation takes the
@@ -202,13 +209,13 @@ func (c *Cache[K, V]) Pull(ctx context.Context, key K) (v V, ok bool, err error)
 // that of a key that cannot be written, [ErrClosed] or [ErrNotBound].
 //
 //go:noinline
-func (c *Cache[K, V]) Delete(ctx context.Context, key K) error { return c.untyped.Delete(ctx, key) }
+func (c *Cache[K, V]) Delete(ctx context.Context, key K) error { return c.must().Delete(ctx, key) }
 
 // DeleteMany removes keys everywhere, in one round trip. See [Cache.Delete].
 //
 //go:noinline
 func (c *Cache[K, V]) DeleteMany(ctx context.Context, keys ...K) error {
-	return c.untyped.Delete(ctx, typed.Box(keys)...)
+	return c.must().Delete(ctx, typed.Box(keys)...)
 }
 
 // Expire makes keys stale everywhere. A value with a grace period may still be served
@@ -216,10 +223,10 @@ func (c *Cache[K, V]) DeleteMany(ctx context.Context, keys ...K) error {
 //
 //go:noinline
 func (c *Cache[K, V]) Expire(ctx context.Context, keys ...K) error {
-	return c.untyped.Expire(ctx, typed.Box(keys)...)
+	return c.must().Expire(ctx, typed.Box(keys)...)
 }
 
-// Clear removes every entry of this cache: for an ad-hoc one, every entry of its
-// namespace, or of the whole store if it is in none. It takes the time of one
-// write, however many entries there are. Errors are those of [Cache.Delete].
-func (c *Cache[K, V]) Clear(ctx context.Context) error { return c.untyped.Clear(ctx) }
+// Clear removes every entry of this cache, and of no other: those of the caches that
+// [Cache.Namespace] returns stay. Clear takes the time of one write, however many entries there
+// are. Errors are those of [Cache.Delete].
+func (c *Cache[K, V]) Clear(ctx context.Context) error { return c.must().Clear(ctx) }

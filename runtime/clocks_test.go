@@ -200,9 +200,9 @@ func TestAClockThatIsSetForwardEndsNoDoubt(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(500 * time.Millisecond)
-		shared.Put("k", []byte("what took effect late"))
+		shared.Put(adHocKeys+"k", []byte("what took effect late"))
 		time.Sleep(10 * time.Second)
-		if shared.Keys()["k"] != nil {
+		if shared.Keys()[adHocKeys+"k"] != nil {
 			t.Error("what took effect late stays")
 		}
 	})

@@ -110,12 +110,6 @@ func TestNewStoresRefuses(t *testing.T) {
 	if _, err := open(stores, definition[int, int]{Store: "c"}); !errors.Is(err, runtime.ErrUnknownStore) {
 		t.Errorf("Open in store c: %v", err)
 	}
-	if _, err := open(runtime.Stores{}, definition[int, int]{}); !errors.Is(err, runtime.ErrUnknownStore) {
-		t.Errorf("Open on the zero Stores: %v", err)
-	}
-	if err := (runtime.Stores{}).Close(context.Background()); err != nil {
-		t.Errorf("Close of the zero Stores: %v", err)
-	}
 }
 
 // Who gets an error has nothing in his hands that he could close.
@@ -274,12 +268,6 @@ func TestAnUnboundCacheSaysSo(t *testing.T) {
 }
 
 func TestNilIsRefusedWithAName(t *testing.T) {
-	if _, err := runtime.NewCache[int, int]((*runtime.Store)(nil), "values"); !errors.Is(err, runtime.ErrUnknownStore) {
-		t.Errorf("NewCache of a nil store: %v", err)
-	}
-	if _, err := runtime.NewCache[int, int]((*runtime.Namespace)(nil), "values"); !errors.Is(err, runtime.ErrUnknownStore) {
-		t.Errorf("NewCache of a nil namespace: %v", err)
-	}
 	var none context.Context
 	runtime.EntryOf(none).SetTTL(0)
 	if text := new(runtime.PartialError).Error(); text == "" {

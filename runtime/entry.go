@@ -40,18 +40,15 @@ func (e *Entry) load() *load.Handle {
 
 // SetOptions changes options of the entry, which win over all others: those that
 // count when a value is stored, such as [TTL], [Grace], [L1TTL], [Jitter],
-// [NotFoundTTL], [ErrorTTL], [GraceBackoff], [SkipL2Write] and [Tags].
+// [NotFoundTTL], [ErrorTTL], [GraceBackoff], [SkipL2Write] and [Tags]. There is nobody to return an
+// error to: if one of them is nil, is wrong, or counts at other times only, as [Timeout], callers of
+// the load get its value, nothing is stored, and the log and the hook Refused are told.
 func (e *Entry) SetOptions(options ...CallOption) {
-	e.load().Change(func(c *policy.Call) {
-		for _, o := range options {
-			if o != nil {
-				o.applyToCall(c)
-			}
-		}
-	})
+	e.load().Change(func(c *policy.Call) { apply(options, c) })
 }
 
-// SetTTL is SetOptions([TTL](d)). Zero or less stores nothing.
+// SetTTL is SetOptions([TTL](d)). Zero or less stores nothing, such as the time until a moment that
+// is over.
 func (e *Entry) SetTTL(d time.Duration) { e.SetOptions(TTL(d)) }
 
 // SetTags adds tags to the entry.

@@ -34,16 +34,16 @@ func TestAnEntryOfAnotherShapeIsAMiss(t *testing.T) {
 	})
 }
 
-// Two types under the keys of one namespace find each other's entries. The second cache is
+// Two types under the keys of one cache find each other's entries. The second cache is
 // refused when it is made: nobody would see that each of its reads goes past the cache.
-func TestTwoTypesUnderTheKeysOfOneNamespaceAreRefused(t *testing.T) {
+func TestTwoTypesUnderTheKeysOfOneCacheAreRefused(t *testing.T) {
 	inEveryShape(t, func(t *testing.T, in shape) {
 		s := newStore(t, in.tiers())
 		one := newCache[int, shapeOne](t, s)
 		if _, err := runtime.NewCache[string, shapeTwo](s, "values"); err == nil || !strings.Contains(err.Error(), "shapeOne") || !strings.Contains(err.Error(), "shapeTwo") {
 			t.Errorf("a cache of another type: %v", err)
 		}
-		newCache[string, shapeOne](t, s) // of the same type
+		newCache[int, shapeOne](t, s) // of the same types
 		n := s.Namespace("two")
 		newCache[int, shapeTwo](t, n)
 		if _, err := one.Namespace("two"); err == nil {

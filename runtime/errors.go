@@ -13,40 +13,40 @@ import (
 )
 
 var (
-	// ErrNotBound is returned by the functions of a package whose BindCaches has
-	// not been called.
+	// ErrNotBound is returned by a cache that has no store yet: by the functions of a package
+	// whose BindCaches has not been called.
 	ErrNotBound = untyped.ErrNotBound
-	// ErrClosed is returned once the store is closed.
+	// ErrClosed is returned by a store that has been closed.
 	ErrClosed = background.ErrClosed
-	// ErrUnknownStore is returned for a store name that the Stores do not have.
+	// ErrUnknownStore is returned for the name of a store that the Stores do not have.
 	ErrUnknownStore = errors.New("cachegen: unknown store")
-	// ErrUnknownFunction is returned for the name of a cached function that no cache has
-	// been opened for.
+	// ErrUnknownFunction is returned for the name of a cached function for which no cache has
+	// been opened.
 	ErrUnknownFunction = errors.New("cachegen: unknown function")
-	// ErrGoexit is what callers get when a loader ended its goroutine with
-	// runtime.Goexit, as t.FailNow does.
+	// ErrGoexit is returned to the callers of a load whose loader has ended its goroutine with
+	// Goexit of Go's runtime, as FailNow of a test does.
 	ErrGoexit = load.ErrGoexit
-	// ErrNotFound is for loaders that have no error of their own for it: there is no
-	// value. Generated code returns it for functions that say so with a bool.
+	// ErrNotFound says that there is no value. It is for loaders that have no error of their own
+	// for that. Generated code uses it for functions that return (V, bool, error).
 	ErrNotFound = errors.New("cachegen: not found")
-	// ErrRecursive is returned at once to a loader that asks, with the context it was
-	// called with or one made of it, for a key that it is loading itself, directly or
-	// through the loader of another key, unless a grace value can be served: it would
-	// wait for itself. Two loads that wait for each other are not noticed; they end
-	// with [ErrTimeout].
+	// ErrRecursive is returned to a loader that asks the cache for the key that it is loading,
+	// directly or through the loader of another key: it would wait for itself. If there is a
+	// stale value, the loader gets the value instead. The cache knows it by the context, which
+	// has to be the loader's or made of it. Two loads that wait for each other are not noticed;
+	// they end with [ErrTimeout].
 	ErrRecursive = load.ErrRecursive
 	// ErrL2CircuitBreakerOpen is the cause of an [L2Error] while the circuit breaker of the
-	// shared tier is open; see [L2CircuitBreakerDuration]. The error's text says which
-	// failure has opened it.
+	// shared tier is open; see [L2CircuitBreakerDuration]. The text of the error names the
+	// failure that has opened it.
 	ErrL2CircuitBreakerOpen = remote.ErrCircuitOpen
-	// ErrTimeout is returned when a load exceeds its [HardTimeout] and no grace value
-	// can be served, or the [MaxLoadTime] of its store. errors.Is also takes it for
-	// context.DeadlineExceeded.
+	// ErrTimeout is returned when a load takes longer than its [HardTimeout], if there is no stale
+	// value to serve, or longer than the [MaxLoadTime] of its store. It is also a
+	// context.DeadlineExceeded for errors.Is.
 	ErrTimeout = load.ErrTimeout
 )
 
-// A PanicError is a loader's panic. The caller that started the load panics with
-// it; those who waited for the same load get it as an error.
+// A PanicError is a panic of a loader. The caller that began the load panics with it. Those who
+// waited for the same load get it as an error.
 type PanicError struct {
 	Value any    // what the loader panicked with
 	Stack []byte // of the loader's goroutine
@@ -63,7 +63,8 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// An L2Error says that an operation on the shared tier of a store has failed.
+// An L2Error says that an operation on the shared tier of a store has failed. Reads return it if
+// [SuppressL2Errors] is false. Otherwise it is the cause of an [InvalidationError].
 type L2Error struct {
 	Store string
 	Op    string // read, write, delete, add, swap
@@ -78,9 +79,9 @@ func (e *L2Error) Error() string {
 // Unwrap returns the cause.
 func (e *L2Error) Unwrap() error { return e.Err }
 
-// A PartialError is for loaders of many keys that could load some of them only: with
-// it, [Cache.GetOrSetMany] takes what they return. Keys that are not in there have
-// failed with Err.
+// A PartialError is what a loader of many keys returns if it could load some of them only.
+// [Cache.GetOrSetMany] then keeps the values that the loader returns beside it. The keys that have
+// no value have failed with Err.
 //
 //	return found, &runtime.PartialError{Err: err}
 type PartialError struct{ Err error }

@@ -97,8 +97,8 @@ func ExampleHooks() {
 		}
 	}
 	// Output:
-	// miss 7
-	// hit 7 L1
+	// miss @!names:7
+	// hit @!names:7 L1
 }
 
 // An operator gives one function another ttl without generating again, and switches

@@ -20,7 +20,7 @@ func TestASlowSetDoesNotLandAfterADelete(t *testing.T) {
 		hold := make(chan struct{})
 		var armed atomic.Bool
 		shared.Before = func(ctx context.Context, op string, keys []string) error {
-			if op == "set" && keys[0] == "7" && armed.CompareAndSwap(true, false) {
+			if op == "set" && keys[0] == adHocKeys+"7" && armed.CompareAndSwap(true, false) {
 				<-hold
 			}
 			return nil
@@ -61,7 +61,7 @@ func TestExpireDoesNotBringBackWhatWasDeleted(t *testing.T) {
 					hold := make(chan struct{})
 					var armed atomic.Bool
 					shared.Before = func(ctx context.Context, op string, keys []string) error {
-						if op == "set" && keys[0] == "7" && armed.CompareAndSwap(true, false) {
+						if op == "set" && keys[0] == adHocKeys+"7" && armed.CompareAndSwap(true, false) {
 							<-hold
 						}
 						return nil
@@ -111,7 +111,7 @@ func TestEveryDeleteWaitsForAFillUnderWay(t *testing.T) {
 		hold := make(chan struct{})
 		var armed atomic.Bool
 		shared.Before = func(ctx context.Context, op string, keys []string) error {
-			if op == "set" && keys[0] == "7" && armed.CompareAndSwap(true, false) {
+			if op == "set" && keys[0] == adHocKeys+"7" && armed.CompareAndSwap(true, false) {
 				<-hold
 			}
 			return nil

@@ -238,7 +238,7 @@ func TestBackgroundLoadsAreBounded(t *testing.T) {
 		const keys = 2 * runtime.DefaultMaxBackground
 		release := make(chan struct{})
 		for i, wanted := range []int64{runtime.DefaultMaxBackground / 2, runtime.DefaultMaxBackground / 4} {
-			c := newCache[int, int](t, s.Namespace(fmt.Sprint(i)))
+			c := newCacheNamed[int, int](t, s, fmt.Sprint(i))
 			for k := range keys {
 				if err := c.Set(t.Context(), k, k); err != nil {
 					t.Fatal(err)

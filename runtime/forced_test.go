@@ -17,7 +17,7 @@ func TestForceFreshDoesNotJoinAReader(t *testing.T) {
 		hold := make(chan struct{})
 		var armed atomic.Bool
 		shared.Before = func(ctx context.Context, op string, keys []string) error {
-			if op == "get" && keys[0] == "7" && armed.CompareAndSwap(true, false) {
+			if op == "get" && keys[0] == adHocKeys+"7" && armed.CompareAndSwap(true, false) {
 				<-hold
 			}
 			return nil
@@ -47,7 +47,7 @@ func TestForceFreshIsNotOvertakenByAnOlderFill(t *testing.T) {
 		hold := make(chan struct{})
 		var armed atomic.Bool
 		shared.Before = func(ctx context.Context, op string, keys []string) error {
-			if op == "set" && keys[0] == "7" && armed.CompareAndSwap(true, false) {
+			if op == "set" && keys[0] == adHocKeys+"7" && armed.CompareAndSwap(true, false) {
 				<-hold
 			}
 			return nil
@@ -117,10 +117,10 @@ func TestAnInvalidatedValueInMemoryHidesNoGraceValueOfTheSharedTier(t *testing.T
 			return func(context.Context) (int, error) { return v, nil }
 		}
 		there.GetOrSet(t.Context(), 7, give(1), runtime.Tags("tag"))
-		older := shared.Keys()["7"]
+		older := shared.Keys()[adHocKeys+"7"]
 		time.Sleep(time.Second)
 		here.GetOrSet(t.Context(), 7, give(2), runtime.ForceFresh(), runtime.Tags("tag"))
-		shared.Put("7", older)
+		shared.Put(adHocKeys+"7", older)
 		store.ExpireByTag(t.Context(), "tag")
 		got, err := here.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { return 0, errSource })
 		want(t, got, err, 1)

@@ -3,19 +3,9 @@ package runtime
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
-	"sync"
 
 	"github.com/cachegen/cachegen/runtime/internal/policy"
-	"github.com/cachegen/cachegen/runtime/internal/registry"
 )
-
-// overrides are the names that SetOptions was given.
-type overrides struct {
-	mu    sync.Mutex // held while stores are changed, so that all of them get the options in one order
-	names map[string]bool
-}
 
 // SetOptions gives a cached function options that win over those of its directive, of
 // cache:wrap and of the store; those of a call win over them. What it does not mention stays.
@@ -28,6 +18,7 @@ type overrides struct {
 // cache may be opened later; [Stores.Check] tells of it. SetOptions fails, and changes nothing,
 // if options contradict each other or those of an open cache.
 func (s Stores) SetOptions(function string, options ...Option) error {
+	functions := &s.must().functions
 	var given policy.Call
 	if function == "" {
 		return errors.New("cachegen: set options: the name of the function is empty")
@@ -39,57 +30,26 @@ func (s Stores) SetOptions(function string, options ...Option) error {
 		}
 		o.applyToCall(&given)
 	}
-	if err := policy.CheckOptions(given.Options); err != nil || s.set == nil {
-		return fail(errors.Join(err))
+	err := policy.CheckOptions(given.Options)
+	if err == nil {
+		err = functions.SetOptions(function, given.Options)
 	}
-	s.set.overrides.mu.Lock()
-	defer s.set.overrides.mu.Unlock()
-	for _, store := range s.sorted() {
-		if err := store.functions.CheckOptions(function, given.Options); err != nil {
-			return fail(err)
-		}
+	if err != nil {
+		return fail(err)
 	}
-	for _, store := range s.sorted() {
-		store.functions.SetOptions(function, given.Options)
-	}
-	if s.set.overrides.names == nil {
-		s.set.overrides.names = make(map[string]bool)
-	}
-	s.set.overrides.names[function] = true
 	return nil
 }
 
-// Functions returns the names of the cached functions that caches have been opened
-// for, sorted.
-func (s Stores) Functions() []string {
-	var names []string
-	for _, store := range s.sorted() {
-		names = append(names, store.functions.Names()...)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-// matching returns the functions of that name in all stores.
-func (s Stores) matching(name string) (all []*registry.Function) {
-	for _, store := range s.sorted() {
-		all = append(all, store.functions.Matching(name)...)
-	}
-	return all
-}
+// Functions returns the names of the cached functions and of the ad-hoc caches that have been
+// opened, sorted.
+func (s Stores) Functions() []string { return s.must().functions.Names() }
 
 // Check returns an [ErrUnknownFunction] for each [Stores.SetOptions] of a function that no
 // cache has been opened for so far. A program asks once it has opened them all.
 func (s Stores) Check() error {
 	var errs []error
-	if s.set != nil {
-		s.set.overrides.mu.Lock()
-		defer s.set.overrides.mu.Unlock()
-		for _, name := range slices.Sorted(maps.Keys(s.set.overrides.names)) {
-			if len(s.matching(name)) == 0 {
-				errs = append(errs, fmt.Errorf("%w %q was given options", ErrUnknownFunction, name))
-			}
-		}
+	for _, name := range s.must().functions.Unmatched() {
+		errs = append(errs, fmt.Errorf("%w %q was given options", ErrUnknownFunction, name))
 	}
 	return errors.Join(errs...)
 }
@@ -105,7 +65,7 @@ func (s Stores) Disable(function string) error { return s.setDisabled(function, 
 func (s Stores) Enable(function string) error { return s.setDisabled(function, false) }
 
 func (s Stores) setDisabled(name string, disabled bool) error {
-	matching := s.matching(name)
+	matching := s.must().functions.Matching(name)
 	if len(matching) == 0 {
 		return fmt.Errorf("%w %q", ErrUnknownFunction, name)
 	}

@@ -50,14 +50,22 @@ func newNamed(t testing.TB, name string, options ...runtime.StoreOption) *runtim
 	return s
 }
 
+// adHocKeys begins the full keys of what newCache makes in a store without a prefix.
+const adHocKeys = "@!values:"
+
 // newCache returns a cache in a *runtime.Store or a *runtime.Namespace.
 func newCache[K comparable, V any](t testing.TB, in any, options ...runtime.Option) (c *runtime.Cache[K, V]) {
 	t.Helper()
+	return newCacheNamed[K, V](t, in, "values", options...)
+}
+
+func newCacheNamed[K comparable, V any](t testing.TB, in any, name string, options ...runtime.Option) (c *runtime.Cache[K, V]) {
+	t.Helper()
 	var err error
 	if n, ok := in.(*runtime.Namespace); ok {
-		c, err = runtime.NewCache[K, V](n, "values", options...)
+		c, err = runtime.NewCache[K, V](n, name, options...)
 	} else {
-		c, err = runtime.NewCache[K, V](in.(*runtime.Store), "values", options...)
+		c, err = runtime.NewCache[K, V](in.(*runtime.Store), name, options...)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -103,8 +103,9 @@ var outside = map[string]string{
 	"storetest":    "drivers drivers/memory",
 }
 
-// mostLines is how long a package may be before it is two.
-const mostLines = 1500
+// mostLines is how many lines of code a package may have before it is two. Comments do not count:
+// nobody is to write fewer of them.
+const mostLines = 1200
 
 // A listedPackage is what go list tells of a package. Test files are not in it.
 type listedPackage struct {
@@ -199,10 +200,14 @@ func TestNoRoomIsTooLarge(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			lines += bytes.Count(text, []byte("\n"))
+			for line := range bytes.Lines(text) {
+				if line = bytes.TrimSpace(line); len(line) > 0 && !bytes.HasPrefix(line, []byte("//")) {
+					lines++
+				}
+			}
 		}
 		if lines > mostLines {
-			t.Errorf("%s has %d lines, more than %d: it has two subjects", name, lines, mostLines)
+			t.Errorf("%s has %d lines of code, more than %d: it has two subjects", name, lines, mostLines)
 		}
 	}
 }

@@ -194,7 +194,7 @@ func TestAReaderBetweenTheTiersKeepsNothing(t *testing.T) {
 			return nil
 		}
 		shared.After = func(op string, keys []string) {
-			if op == "get" && keys[0] == "7" {
+			if op == "get" && keys[0] == adHocKeys+"7" {
 				time.Sleep(time.Second) // the old value has been read and is on its way back
 			}
 		}
@@ -236,7 +236,7 @@ func TestDeleteWaitsForAFillUnderWay(t *testing.T) {
 			t.Fatal(err)
 		}
 		wg.Wait()
-		if _, ok := shared.Keys()["7"]; ok {
+		if _, ok := shared.Keys()[adHocKeys+"7"]; ok {
 			t.Fatal("the fill landed after the delete")
 		}
 	})
@@ -340,7 +340,7 @@ func TestALostStampCostsALoadAndBringsNothingBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		for key := range shared.Keys() {
-			if key != "7" {
+			if key != adHocKeys+"7" {
 				shared.Evict(key)
 			}
 		}
@@ -526,7 +526,7 @@ func TestNobodyJoinsAFlightFromBeforeTheDelete(t *testing.T) {
 			return nil
 		}
 		shared.After = func(op string, keys []string) {
-			if op == "get" && keys[0] == "7" {
+			if op == "get" && keys[0] == adHocKeys+"7" {
 				if slow.CompareAndSwap(false, true) {
 					time.Sleep(time.Second) // the old value is on its way back
 				}

@@ -244,7 +244,7 @@ func TestAValueThatIsTooLargeIsTold(t *testing.T) {
 				if stored := r.stored.Load(); stored != map[bool]int64{true: 1}[test.kept] {
 					t.Errorf("%d times it was told that the value is stored", stored)
 				}
-				if e := r.last.Load(); r.events.Load() < 3 || e.Key != "1" || e.Store != "test" || !errors.Is(e.Err, drivers.ErrRefused) {
+				if e := r.last.Load(); r.events.Load() < 3 || e.Key != adHocKeys+"1" || e.Store != "test" || !errors.Is(e.Err, drivers.ErrRefused) {
 					t.Errorf("%d events, the last is %+v", r.events.Load(), e)
 				}
 				if n := strings.Count(r.lines.String(), "is not kept"); n != 1 && name != "shared refuses" {

@@ -121,7 +121,7 @@ func TestTheNextDeleteWaitsForAFillThatTheLastOneMet(t *testing.T) {
 				if op == "delete" && deletes.Add(1) == 1 {
 					<-holdDelete
 				}
-				if op == "set" && keys[0] == "7" && sets.Add(1) == 1 {
+				if op == "set" && keys[0] == adHocKeys+"7" && sets.Add(1) == 1 {
 					<-holdFill
 				}
 				return nil

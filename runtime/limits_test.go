@@ -111,7 +111,7 @@ func TestADriversPanicInAFillHoldsUpNobody(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		shared.Before = func(ctx context.Context, op string, keys []string) error {
-			if op == "set" && keys[0] == "7" {
+			if op == "set" && keys[0] == adHocKeys+"7" {
 				panic("driver")
 			}
 			return nil

@@ -185,9 +185,6 @@ func TestStoresReadyWaitsForEveryBus(t *testing.T) {
 		if err := stores.Ready(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if err := (runtime.Stores{}).Ready(t.Context()); err != nil {
-			t.Error(err)
-		}
 	})
 }
 

@@ -393,7 +393,7 @@ func TestOneLoadByACallerWhoseLoadFails(t *testing.T) {
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.L1TTL(3*time.Second), runtime.RefreshAfter(5*time.Second), runtime.GraceBackoff(0)))
 		got, err := c.GetOrSet(t.Context(), 7, src.load)
 		want(t, got, err, 0)
-		shared.Evict("7")
+		shared.Evict(adHocKeys + "7")
 		src.fail.Store(true)
 		time.Sleep(6 * time.Second)
 		got, err = c.GetOrSet(t.Context(), 7, src.load)

@@ -74,7 +74,7 @@ func TestAnExpiredValueThatTheSharedTierRefusesIsGone(t *testing.T) {
 				}
 				c := newCache[int, int](t, newStore(t, runtime.L2(l2)), runtime.TTL(time.Hour), runtime.Grace(time.Hour))
 				_, _ = c.Set(t.Context(), 7, 1), c.Set(t.Context(), 8, 1)
-				tier.refuse("7")
+				tier.refuse(adHocKeys + "7")
 				if err := c.Expire(t.Context(), 7); err != nil {
 					t.Error(err)
 				}
@@ -85,7 +85,7 @@ func TestAnExpiredValueThatTheSharedTierRefusesIsGone(t *testing.T) {
 					time.Sleep(time.Minute)
 				}
 				// What is down besides has not gone, and stays pending.
-				tier.refuse("8")
+				tier.refuse(adHocKeys + "8")
 				var down atomic.Bool
 				down.Store(true)
 				tier.Before = func(_ context.Context, op string, _ []string) error {
@@ -105,7 +105,7 @@ func TestAnExpiredValueThatTheSharedTierRefusesIsGone(t *testing.T) {
 				}
 				down.Store(false)
 				time.Sleep(time.Minute)
-				if _, ok := tier.Keys()["8"]; ok {
+				if _, ok := tier.Keys()[adHocKeys+"8"]; ok {
 					t.Error("it is there still")
 				}
 			})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -14,9 +13,10 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/store"
 )
 
-// A Store is a memory tier, a shared tier, or both, with what callers of all its
-// caches share: one load per key, and the stamps of tags and namespaces. [NewStore]
-// makes stores; the zero Store is not usable.
+// A Store is a memory tier, a shared tier, or both, and what all caches in it share: one load for
+// each key at a time, the stamps by which tags and namespaces are invalidated, the bus. [NewStore]
+// makes stores. The methods of a Store may be called by several goroutines. Those of a
+// zero Store panic. Those of a nil Store, which a [Cache] has that is not bound, return [ErrNotBound].
 type Store struct {
 	rooms     *store.Store
 	config    storeConfig
@@ -29,27 +29,23 @@ type Store struct {
 	opened   string // a cache that has been opened; empty for none
 }
 
-// NewStore makes a store. It needs a tier: [L1], [L2] or both. The name is what
-// `store=` in a directive refers to. The store owns its tiers and bus from here
-// on and closes them in [Store.Close], or here if NewStore fails; clients and
-// database handles stay the caller's. What several stores have is closed with the
-// last of them.
+// NewStore makes a store. It needs a tier: [L1], [L2] or both. The name is the one that a directive
+// says with store=NAME. The store owns its tiers and its bus: [Store.Close] closes them, and so does
+// NewStore if it fails. Clients and database handles stay the caller's. A tier that several stores
+// have been given is closed with the last of them.
 func NewStore(name string, options ...StoreOption) (*Store, error) {
 	c := storeConfig{Config: store.Config{
 		Name: name, MaxLoadTime: DefaultMaxLoadTime, L2Timeout: DefaultL2Timeout, StampTrust: DefaultStampTrust,
 		BreakFor: DefaultL2CircuitBreakerDuration, Background: DefaultMaxBackground, Errors: publicErrors,
 	}}
 	for _, o := range options {
-		if c.refuse(o == nil, "one of its options"); o != nil {
+		if c.Refuse(o == nil, "one of its options"); o != nil {
 			o.applyToStore(&c)
 		}
 	}
-	err := c.Config.Check()
-	if len(c.refused) > 0 {
-		err = fmt.Errorf("%s: given nil", strings.Join(c.refused, ", "))
-	}
 	var rooms *store.Store
-	if err = errors.Join(err, policy.CheckOptions(c.options)); err != nil {
+	err := errors.Join(c.Check(), policy.CheckOptions(c.options))
+	if err != nil {
 		c.Discard()
 	} else {
 		rooms, err = store.New(c.Config)
@@ -60,8 +56,11 @@ func NewStore(name string, options ...StoreOption) (*Store, error) {
 	return &Store{rooms: rooms, config: c}, nil
 }
 
-// Name returns the store's name.
-func (s *Store) Name() string { return s.rooms.Name }
+// Name returns the store's name; empty for a nil Store.
+func (s *Store) Name() (name string) {
+	_ = s.with(func(r *store.Store) error { name = r.Name; return nil })
+	return name
+}
 
 // checkDefaults fails if the store cannot be given defaults. Its mutex is held.
 func (s *Store) checkDefaults(d *storeConfig) error {
@@ -102,58 +101,52 @@ func (s *Store) given() (policy.Policy, Codec) {
 	return policyOf(s.defaults.options, s.config.options), codec
 }
 
-// Ready asks the shared tier whether it has all that it needs, if its driver can tell,
-// and waits until the store is connected to its bus, or until ctx is done. A program need
-// not wait: until then entries in memory are served for a short time only, and what was
-// loaded before may have to be loaded again.
-func (s *Store) Ready(ctx context.Context) error { return s.rooms.Ready(ctx) }
-
-// Close stops the store: new loads, writes and reads past the memory tier fail
-// with [ErrClosed]. It waits until running loads have ended and stored what they
-// loaded, and tries again to carry out the invalidations that did not reach everyone,
-// until ctx is done, or for 10 s if ctx has no deadline. Then it cancels the loads, and
-// says how many calls and loads there were, and which invalidations are lost, with an
-// [InvalidationError]. It closes the tiers and the bus, which may go on in the background
-// if they take longer. It does not wait for what cannot succeed any more because a client
-// is closed. Calling it again does nothing.
-func (s *Store) Close(ctx context.Context) error { return s.rooms.Close(ctx) }
-
-// Prune removes from the shared tier what nobody can read any more, and returns how much that
-// was: what is past its deadlines, if the tier does not do so by itself, and what a tag, a
-// namespace or a clear has made invalid, if the driver can list keys and compare and swap.
-// It reads every entry. [Store.Clear] does it by itself.
-func (s *Store) Prune(ctx context.Context) (int64, error) {
-	n, err := s.rooms.Pruner.Prune(ctx)
-	if err != nil {
-		return n, fmt.Errorf("cachegen: prune store %s: %w", s.Name(), err)
-	}
-	return n, nil
+// Ready waits until the store is connected to its bus, or until ctx is done. If the driver of the
+// shared tier can tell, Ready first asks whether the tier has all that it needs, such as its table.
+// A program need not call Ready: while the bus is not connected, entries in memory are served for a
+// short time only, and what was loaded before may be loaded again.
+func (s *Store) Ready(ctx context.Context) error {
+	return s.with(func(r *store.Store) error { return r.Ready(ctx) })
 }
 
-// DeleteByTag removes every entry that has one of tags, in the time of one write,
-// however many there are. An error is an [InvalidationError] or [ErrClosed]. Without
-// tags there is nothing to do.
+// Close closes the store. From now on, loads, writes, and reads that memory cannot answer fail with
+// [ErrClosed]. Close waits for the loads that run, and until they have stored their values, and
+// tries the invalidations once more that have not reached everyone: until ctx is done, or for 10 s
+// if ctx has no deadline. Then it cancels the loads that are left. It closes the tiers and the bus;
+// if they take longer, they are closed in the background. An error says how many loads were left,
+// and which invalidations are lost, as an [InvalidationError]. If a client was closed before, Close
+// does not wait for what needs it. A second Close does nothing and returns nil.
+func (s *Store) Close(ctx context.Context) error {
+	return s.with(func(r *store.Store) error { return r.Close(ctx) })
+}
+
+// Prune removes entries from the shared tier that nobody can read any more, and returns how many:
+// those past their deadlines, if the tier does not remove them by itself, and those that a tag, a
+// namespace or a clear has made invalid, if the driver can list keys and compare and swap. Prune
+// reads every entry. [Store.Clear] prunes by itself.
+func (s *Store) Prune(ctx context.Context) (n int64, err error) {
+	return n, s.with(func(r *store.Store) error {
+		if n, err = r.Pruner.Prune(ctx); err != nil {
+			err = fmt.Errorf("cachegen: prune store %s: %w", r.Name, err)
+		}
+		return err
+	})
+}
+
+// DeleteByTag deletes every entry that has one of tags, in memory, in the shared tier and in other
+// processes. It takes the time of one write, however many entries there are. An error is an
+// [InvalidationError] or [ErrClosed]. Without tags DeleteByTag does nothing.
 func (s *Store) DeleteByTag(ctx context.Context, tags ...Tag) error {
-	if s == nil {
-		return ErrNotBound
-	}
-	return s.rooms.Invalidate.DeleteByTag(ctx, tagNames(tags))
+	return s.with(func(r *store.Store) error { return r.Invalidate.DeleteByTag(ctx, tagNames(tags)) })
 }
 
-// ExpireByTag makes every entry that has one of tags stale. Those with a grace
-// period may still be served when a loader fails or is slow. Otherwise it is as
-// [Store.DeleteByTag].
+// ExpireByTag makes every entry stale that has one of tags. An entry with a grace may still be
+// served when its load fails or is slow. For the rest it is as [Store.DeleteByTag].
 func (s *Store) ExpireByTag(ctx context.Context, tags ...Tag) error {
-	if s == nil {
-		return ErrNotBound
-	}
-	return s.rooms.Invalidate.ExpireByTag(ctx, tagNames(tags))
+	return s.with(func(r *store.Store) error { return r.Invalidate.ExpireByTag(ctx, tagNames(tags)) })
 }
 
-// Clear removes every entry of the store, as [Namespace.Clear] does.
+// Clear deletes every entry of the store, as [Namespace.Clear] does with those of a namespace.
 func (s *Store) Clear(ctx context.Context) error {
-	if s == nil {
-		return ErrNotBound
-	}
-	return s.rooms.Invalidate.Clear(ctx, entry.Cache{})
+	return s.with(func(r *store.Store) error { return r.Invalidate.Clear(ctx, entry.Cache{}) })
 }

@@ -9,17 +9,19 @@ import (
 	"strings"
 
 	"github.com/cachegen/cachegen/runtime/internal/policy"
+	"github.com/cachegen/cachegen/runtime/internal/registry"
 )
 
-// Stores are the stores of a program by name, one of them the default. Copies
-// share everything. The zero Stores has none, and no cache can be opened on it.
+// Stores are the stores of a program, by name; one of them is the default. A Stores is a handle:
+// copies share everything. [OpenStore] and [NewStores] make it. Its methods may be called by several
+// goroutines. Those of the zero Stores panic.
 type Stores struct{ set *storeSet }
 
-// A storeSet is what copies of one Stores share. Only overrides changes.
+// A storeSet is what copies of one Stores share. Only functions changes.
 type storeSet struct {
 	defaultName string
 	byName      map[string]*Store
-	overrides   overrides
+	functions   registry.All
 }
 
 // OpenStore makes a store, as [NewStore] does, and the Stores of a program that has no other.
@@ -42,6 +44,9 @@ func NewStores(def *Store, more ...*Store) (Stores, error) {
 	err := set.gather(all)
 	if err == nil {
 		set.defaultName = def.Name()
+		for _, s := range all {
+			set.functions.Stores = append(set.functions.Stores, &s.functions)
+		}
 		return Stores{set}, nil
 	}
 	for _, s := range all {
@@ -103,43 +108,39 @@ func (s Stores) SetDefaults(options ...StoreOption) error {
 
 // sorted returns the stores by name.
 func (s Stores) sorted() []*Store {
-	if s.set == nil {
-		return nil
-	}
+	set := s.must()
 	var all []*Store
-	for _, name := range slices.Sorted(maps.Keys(s.set.byName)) {
-		all = append(all, s.set.byName[name])
+	for _, name := range slices.Sorted(maps.Keys(set.byName)) {
+		all = append(all, set.byName[name])
 	}
 	return all
 }
 
-// Use returns the store of that name, or the default for "". An unknown name is
+// Use returns the store of that name, or the default store for "". For an unknown name it returns
 // [ErrUnknownStore].
 func (s Stores) Use(name string) (*Store, error) {
-	if s.set == nil {
-		return nil, fmt.Errorf("%w %q: no stores", ErrUnknownStore, name)
-	}
+	set := s.must()
 	if name == "" {
-		name = s.set.defaultName
+		name = set.defaultName
 	}
-	if store := s.set.byName[name]; store != nil {
+	if store := set.byName[name]; store != nil {
 		return store, nil
 	}
-	return nil, fmt.Errorf("%w %q: there are [%s]", ErrUnknownStore, name, strings.Join(slices.Sorted(maps.Keys(s.set.byName)), " "))
+	return nil, fmt.Errorf("%w %q: there are [%s]", ErrUnknownStore, name, strings.Join(slices.Sorted(maps.Keys(set.byName)), " "))
 }
 
-// Default returns the default store; nil on the zero Stores.
+// Default returns the default store.
 func (s Stores) Default() *Store {
 	store, _ := s.Use("")
 	return store
 }
 
-// Ready waits for every store. See [Store.Ready].
+// Ready waits until every store is ready: see [Store.Ready].
 func (s Stores) Ready(ctx context.Context) error {
 	return s.each(func(store *Store) error { return store.Ready(ctx) })
 }
 
-// Close closes every store. See [Store.Close].
+// Close closes every store: see [Store.Close].
 func (s Stores) Close(ctx context.Context) error {
 	return s.each(func(store *Store) error { return store.Close(ctx) })
 }

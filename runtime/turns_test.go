@@ -101,7 +101,7 @@ func TestADeleteBehindSeveralSlowWrites(t *testing.T) {
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.L2Timeout(time.Second)))
 		c.Set(t.Context(), 7, 0)
 		shared.Before = func(_ context.Context, op string, keys []string) error {
-			if op == "set" && keys[0] == "7" {
+			if op == "set" && keys[0] == adHocKeys+"7" {
 				time.Sleep(900 * time.Millisecond)
 			}
 			return nil
@@ -126,7 +126,7 @@ func TestADeleteBehindAFillAndAnExpire(t *testing.T) {
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.L2Timeout(time.Second), runtime.Grace(time.Hour), runtime.Timeout(time.Second)))
 		c.Set(t.Context(), 7, 0)
 		shared.Before = func(_ context.Context, op string, keys []string) error {
-			if keys[0] == "7" && op != "delete" {
+			if keys[0] == adHocKeys+"7" && op != "delete" {
 				time.Sleep(900 * time.Millisecond)
 			}
 			return nil

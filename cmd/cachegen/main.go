@@ -190,14 +190,20 @@
 // The entity is what a cached value is called: the function's name without its first word, if that is
 // Find, Get, Load, Fetch, Read, Lookup, LookUp, Query, Select, List or Search. For FindUser it is User.
 //
-// Where that does not say what the value is, the value's type does, if it has a name. If the function's
-// name is only such a first word, or goes on with a preposition such as By, For or In, the type comes
-// first: for a *User, Get is User and FindByID is UserByID. If the value is a slice or map of the type,
-// however deep, and what stands before the preposition is neither a plural nor says of which type the
-// elements are, their plural comes behind it: for a []*Product, ListCategory is CategoryProducts, and
-// ListProductByName is ProductsByName, while ListProducts and ListProductHistory stay as they are. Slices
-// of strings, numbers and the like, and those whose type has a name, are called like one value. A batch
-// loader is named in the same way, and name= overrides all of it.
+// Where that does not say what the value is, the value's type does, if it has a name.
+//
+//   - If the function's name is only such a first word, or has a preposition behind it, the type comes
+//     first: for a *User, Get is User and FindByID is UserByID. Prepositions are After, At, Before, Between,
+//     By, For, From, In, Near, Of, On, Per, Since, To, With and Without.
+//   - If the value is a slice or map of the type, also of slices or maps of it, and the function's name,
+//     up to a preposition, neither ends with a plural nor names the type, the type's plural comes behind
+//     that: for a []*Product, ListCategory is CategoryProducts, and ListCategoryByName is
+//     CategoryProductsByName. If it ends with the type's name, that becomes a plural: ListProduct is
+//     Products. ListProducts, ListUsersByTeam and ListProductHistory stay as they are.
+//   - Slices and maps of strings, numbers and the like, and those whose type has a name, are called like
+//     one value. A function whose name does not begin with one of those words keeps its name.
+//
+// A batch loader is named in the same way. The option name= overrides all of this.
 //
 // For the entity User, the generated names are
 //

@@ -1,20 +1,19 @@
-// Package compress compresses large values with Zstandard on their way into any shared
-// tier, and decompresses them when they are read.
+// Package compress stands in front of any shared tier: it compresses large values with
+// Zstandard before they are stored, and decompresses them when they are read.
 //
-//	store, err := runtime.NewStore("main", runtime.L2(compress.New(redis.New(client, redis.Options{}), compress.Options{})))
+//	stores, err := runtime.OpenStore("main", runtime.L2(compress.New(redis.New(client, redis.Options{}), compress.Options{})))
 //
-// The result of [New] has the capabilities of the tier behind it ([drivers.Wrapper]), and
-// compresses and decompresses in each of them.
+// The tier that [New] returns has the capabilities of the tier behind it (it is a
+// [drivers.Wrapper]). Values are compressed and decompressed in each of them.
 //
-// Small values, and values that do not become smaller, are stored unchanged. So compression
-// can be added to a tier that is in use: values that are already there stay readable. When
-// compression is removed again, compressed values are unreadable; the runtime counts them
-// as misses.
+// Small values, and values that do not become smaller, are stored as they are. So compression
+// can be added to a tier that is in use: the values that are already there can be read. If
+// compression is removed again, compressed values cannot be read, and count as misses.
 //
 // # Concurrency
 //
-// The result of [New] keeps no state and has no lock. Encoder and decoder may be used by
-// many goroutines at once.
+// The tier that [New] returns may be used by many goroutines at once. It has no state and no
+// lock.
 //
 // # Figures
 //
@@ -28,25 +27,24 @@
 //	 16384      27 %       74 µs        27 µs
 //	 65536      25 %      260 µs        80 µs
 //
-// Values below 1 KB save little for their time, hence [DefaultThreshold]. On a fast network
-// compression saves memory of the tier rather than time.
+// Values below 1 KB save little for the time that they take, so [DefaultThreshold] is 1 KB. On
+// a fast network compression saves memory of the tier rather than time.
 //
 // # Limits
 //
-// A swap that expects a value costs one more read. A value that cannot be decompressed, or
-// is larger than Options.MaxSize when decompressed, is absent: reads do not find it, and
-// an add or a swap replaces it. A value is decompressed in memory as a whole.
+// A value that cannot be decompressed, or would have more than Options.MaxSize, is absent:
+// reads do not find it, and an add or a swap replaces it. A value is decompressed in memory as
+// a whole. A swap that expects a value costs one more read.
 //
-// Who can write to the tier cannot make a reader allocate much more than he has written: a
-// stored value decompresses to at most 64 times its own length and 4 KB, and what claims
-// more is absent. So a batch takes at most 64 times the bytes that were read, and 4 KB for
-// each value. A value that would compress better than that is stored with a padding: a
+// Whoever can write to the tier must not be able to fill the memory of a reader. So a stored
+// value decompresses to no more than 64 times its own length, and 4 KB. What claims to be more
+// is absent. A value that could be compressed further is stored with bytes added to it: a
 // megabyte takes 16 KB at least.
 //
-// To encrypt as well, compress first, because encrypted values do not compress:
-// compress.New(seal.New(tier, …), …). The stored length then shows how well a value
-// compresses. Do not compress where an attacker who sees lengths can put text of his own
-// into the same value as a secret.
+// To encrypt as well, compress first, because encrypted values cannot be compressed:
+// compress.New(seal.New(tier, …), …). Then the length of a stored value tells how well the
+// value compresses. If an attacker sees lengths, and can put text of his own into a value that
+// has a secret, do not compress: he could find the secret out.
 package compress
 
 import (
@@ -62,28 +60,32 @@ import (
 	"github.com/cachegen/cachegen/drivers/internal/wrap"
 )
 
-// Defaults of [Options].
+// The defaults of the fields of [Options] with these names.
 const (
 	DefaultThreshold = 1 << 10
 	DefaultMaxSize   = "128mb"
 )
 
-// Options of [New]. The zero value is usable.
+// Options are the options of [New]. The zero value is right for most programs.
 type Options struct {
-	// Threshold is the length in bytes from which on values are compressed;
-	// [DefaultThreshold] if zero.
+	// Threshold is how many bytes a value has to have to be compressed; [DefaultThreshold] if
+	// zero.
 	Threshold int
-	// MaxSize bounds a value before compression: an integer followed by b, kb, mb, gb or
-	// tb; [DefaultMaxSize] if empty. A larger value is refused.
+	// MaxSize is how large a value may be before it is compressed: an integer followed by b,
+	// kb, mb, gb or tb; [DefaultMaxSize] if empty. A larger value is refused
+	// ([drivers.ErrRefused]).
 	MaxSize string
-	// Unreadable, if not nil, is called with each value that cannot be decompressed.
-	// It must not block.
+	// Unreadable, if not nil, is called with the key of each value that cannot be
+	// decompressed, and with the reason. It must return soon, and may be called by many
+	// goroutines at once.
 	Unreadable func(key string, err error)
 }
 
-// New returns an L2 that stores compressed values in tier. Closing it closes tier. If
-// options are unusable every operation fails: the [drivers.Checker] of the result returns
-// the reason, and runtime.NewStore refuses it.
+// New returns a tier that compresses values and stores them in tier. Its Close closes tier.
+//
+// If tier is nil or cannot be used, or an option is wrong, the result cannot be used either:
+// every operation fails, its Err ([drivers.Checker]) returns the reason, and runtime.OpenStore
+// and runtime.NewStore return it as their error and close tier.
 func New(tier drivers.L2, options Options) drivers.L2 {
 	c, err := options.coding()
 	return wrap.New(tier, c, wrap.Options{Name: "compress", Err: err, Unreadable: options.Unreadable})

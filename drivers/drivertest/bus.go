@@ -279,7 +279,8 @@ func busClose(t *testing.T, a, b drivers.Bus) {
 	open.waitMessages([]byte("x"))
 }
 
-// BusFaults tests that a subscription reports a lost connection and reconnects.
+// BusFaults tests that a subscription reports when its connection is lost, and connects again.
+// It is for a bus whose server the test can stop and pause.
 func BusFaults(t *testing.T, open func(t *testing.T) drivers.Bus, faults Faults) {
 	if faults.Stop != nil {
 		t.Run("StoppedServer", func(t *testing.T) {

@@ -15,11 +15,11 @@ type options struct {
 	limit    Limits
 }
 
-// A Capability is one or several of the optional capabilities of a shared tier. As an
-// option of [L2] it says which ones the store must have.
+// A Capability is an optional capability of a shared tier, or several of them, combined with
+// |. As an option of [L2] it says that the tier must have them.
 type Capability uint
 
-// The capabilities. Combine them with |.
+// The capabilities, each with its interface.
 const (
 	Adds            Capability = 1 << iota // [drivers.Adder]
 	Swaps                                  // [drivers.Swapper]
@@ -82,7 +82,7 @@ func (c Capability) String() string {
 
 func (c Capability) apply(o *options) { o.required |= c }
 
-// Of returns the capabilities that the queries of package drivers find in store.
+// Of returns the capabilities that store has, as the functions of package drivers find them.
 func Of(store drivers.L2) (c Capability) {
 	for i, capability := range capabilities {
 		if capability.has(store) {

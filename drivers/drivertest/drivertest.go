@@ -1,5 +1,6 @@
-// Package drivertest tests a driver against the contract of package drivers. The tests of
-// every driver, of this project or of another, call the function for its role:
+// Package drivertest tests a driver against all that package drivers promises of it. It is for
+// the authors of drivers. The tests of a driver call the function of its role, [L1], [L2] or
+// [Bus]:
 //
 //	func TestConformance(t *testing.T) {
 //		drivertest.L2(t, func(t *testing.T) drivers.L2 {
@@ -9,23 +10,22 @@
 //		}, drivertest.Adds|drivertest.Leases)
 //	}
 //
-// The open function is called for each subtest, and again in a test that needs a second
-// handle. Handles may share their data, and should if the driver shares data between
-// processes: the tests use keys and channels that no other test uses, and the tests of
-// concurrency use several handles.
+// The function open makes a driver. It is called for each subtest, and again where a test
+// needs a second driver. The drivers may share their data, and should if that is what the
+// driver is for: tests of concurrency use several, like several processes. No two tests use
+// the same key or channel.
 //
-// The capabilities of the store are found with the queries of package drivers, so a
-// [drivers.Wrapper] is tested like any other driver. Each capability that the store has is
-// tested, and the list is logged (go test -v). A driver's test names the capabilities that
-// the store must have ([Adds] and the others), so that the test fails when one is lost.
-// [Limits] are the documented limits of the store; the tests check that the store refuses
-// what is beyond them.
+// Which capabilities a shared tier has is found out with the functions of package drivers,
+// such as [drivers.AdderOf]; so a [drivers.Wrapper] is tested like any other driver. Every
+// capability that is found is tested, and go test -v prints the list. The test of a driver
+// names the capabilities that the driver must have ([Adds] and the others), so that the test
+// fails if one is lost. [Limits] say what the driver documents as its limits. The tests then
+// check that what is beyond them is refused.
 //
-// [L2Faults] and [BusFaults] run against a server that the test can stop and pause; package
-// servers starts such servers.
+// [L2Faults], [BusFaults] and [L2LostAnswers] need a server that the test can stop and pause.
+// Package servers starts such servers.
 //
-// The first example is a complete driver in front of another one; the second is a driver
-// from the ground up.
+// The first example is a driver in front of another one; the second is a driver of its own.
 package drivertest
 
 import (
@@ -42,8 +42,8 @@ import (
 // machines are slow; only a test that fails waits that long.
 const patience = 20 * time.Second
 
-// Faults are functions that make the server of a driver fail and work again. If a function
-// is nil, the tests that need it are left out.
+// Faults are the functions with which a test makes the server of a driver fail, and work
+// again. If a function is nil, the tests that need it are left out.
 type Faults struct {
 	Stop    func() // every connection breaks, new ones are refused
 	Restart func() // after Stop; the data may be lost

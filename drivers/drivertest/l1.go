@@ -9,7 +9,7 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// L1 tests a memory tier, with the capabilities that it has. The tier must have room for a
+// L1 tests a memory tier, with all capabilities that it has. The tier must have room for a
 // hundred items of one byte.
 func L1(t *testing.T, open func(t *testing.T) drivers.L1) {
 	t.Run("AbsentIsNil", func(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// L2 tests a shared tier, with all the capabilities that it has. opts are the capabilities
-// that the tier must have, and its [Limits].
+// L2 tests a shared tier, with all capabilities that it has. opts are the capabilities that
+// the tier must have, and its [Limits].
 func L2(t *testing.T, open func(t *testing.T) drivers.L2, opts ...Option) {
 	var o options
 	for _, option := range opts {

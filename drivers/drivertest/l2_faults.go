@@ -9,8 +9,8 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// L2Faults tests a shared tier while its server does not answer or is stopped. open connects
-// to the one server that all tests use, one after the other.
+// L2Faults tests a shared tier while its server is stopped or does not answer. All tests use
+// the one server that open connects to, one test after the other.
 func L2Faults(t *testing.T, open func(t *testing.T) drivers.L2, faults Faults) {
 	store := func(t *testing.T) l2 {
 		return l2{L2: open(t), t: t, ctx: testContext(t), prefix: unique("l2") + ":", open: open}

@@ -11,10 +11,12 @@ import (
 	"github.com/cachegen/cachegen/drivers/drivertest/servers"
 )
 
-// L2LostAnswers tests that what stores a value takes effect once, although the connection
-// breaks before the client is told. A client that sent it again would bring back the value
-// after somebody else has deleted or replaced it. address is that of the server, and open
-// connects a handle to one: that of the server, or of a [servers.Proxy] in front of it.
+// L2LostAnswers tests that a write that stores a value takes effect once, although the
+// connection breaks before the driver has the answer. A driver that sent the write again would
+// bring back a value that somebody else has deleted or replaced.
+//
+// address is where the server listens. open makes a driver that connects to an address: to the
+// server, or to a [servers.Proxy] in front of it.
 func L2LostAnswers(t *testing.T, address string, open func(t *testing.T, address string) drivers.L2) {
 	proxy := servers.NewProxy(t, address)
 	direct := func(t *testing.T) drivers.L2 { return open(t, address) }

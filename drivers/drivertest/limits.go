@@ -1,17 +1,17 @@
 package drivertest
 
-// Limits are the documented limits of a store. The zero value has none. A write beyond
-// them has to be refused with [drivers.ErrRefused]; the result of a read or a delete of
-// such a key is up to the driver.
+// Limits are what a shared tier documents as its limits. The zero value is no limit. The tests
+// check that a write beyond a limit is refused with [drivers.ErrRefused]. What a read or a
+// delete of such a key does is up to the driver.
 type Limits struct {
-	MaxKey     int // bytes; 0: the tests use keys up to 64 KB
-	MaxValue   int // bytes; 0: the tests use values up to 64 MB
-	NoEmptyKey bool
-	// LargestValue bounds the values that the tests use, in bytes, for a store where
-	// larger values take too long. 0: 64 MB.
+	MaxKey     int  // how many bytes a key may have; if zero, the tests use keys up to 64 KB
+	MaxValue   int  // how many bytes a value may have; if zero, the tests use values up to 64 MB
+	NoEmptyKey bool // the empty key is refused
+	// LargestValue is how many bytes the values of the tests have at most, for a tier where
+	// larger ones take too long. If zero, 64 MB.
 	LargestValue int
-	// LargestBatch bounds the batches that the tests use, in keys, for a store where
-	// large batches take too long. At least 10; 0: 3000.
+	// LargestBatch is how many keys the batches of the tests have at most, for a tier where
+	// larger ones take too long. No less than 10; if zero, 3000.
 	LargestBatch int
 }
 

@@ -18,7 +18,8 @@ const (
 	maxWrite = 25
 )
 
-// GetMany implements [drivers.L2].
+// GetMany returns the values of keys in their order, nil where a key is absent. See
+// [drivers.L2].
 func (d *Driver) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
 	values, err := d.getMany(ctx, keys)
 	if err != nil {
@@ -94,7 +95,8 @@ func (d *Driver) wanted(keys []attributes) types.KeysAndAttributes {
 	}
 }
 
-// SetMany implements [drivers.L2]. Of items with the same key, the last one is stored.
+// SetMany stores items, in place of what their keys had. Of items with the same key, the last
+// one is stored. See [drivers.L2].
 func (d *Driver) SetMany(ctx context.Context, items []drivers.Item) error {
 	return d.failed(ctx, "set", len(items), d.setMany(ctx, items))
 }
@@ -121,7 +123,7 @@ func (d *Driver) setMany(ctx context.Context, items []drivers.Item) error {
 	return d.write(ctx, requests, once)
 }
 
-// DeleteMany implements [drivers.L2].
+// DeleteMany removes keys. See [drivers.L2].
 func (d *Driver) DeleteMany(ctx context.Context, keys []string) error {
 	return d.failed(ctx, "delete", len(keys), d.deleteMany(ctx, keys))
 }

@@ -66,7 +66,8 @@ func conditionFailed(err error) (*types.ConditionalCheckFailedException, bool) {
 	return failed, ok
 }
 
-// AddMany implements [drivers.Adder].
+// AddMany stores the items whose keys are absent, and returns the value that each key has
+// then. See [drivers.Adder].
 func (d *Driver) AddMany(ctx context.Context, items []drivers.Item) ([][]byte, error) {
 	values, err := d.addMany(ctx, items)
 	if err != nil {
@@ -120,8 +121,9 @@ func (d *Driver) add(ctx context.Context, it drivers.Item) ([]byte, error) {
 	}
 }
 
-// SwapMany implements [drivers.Swapper]. Swaps of the same key are performed in their
-// order.
+// SwapMany replaces each value that is still the one that the swap names, and returns which
+// swaps were performed. Swaps of the same key are performed in their order. See
+// [drivers.Swapper].
 func (d *Driver) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
 	done, err := d.swapMany(ctx, swaps)
 	if err != nil {

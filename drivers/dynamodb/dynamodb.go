@@ -1,50 +1,59 @@
-// Package dynamodb is a shared tier in a table of Amazon DynamoDB, on a client of
-// github.com/aws/aws-sdk-go-v2.
+// Package dynamodb is a shared tier in a table of Amazon DynamoDB. It uses a client of
+// github.com/aws/aws-sdk-go-v2, which the program makes.
 //
 //	client := awsdynamodb.NewFromConfig(config)
 //	tier := dynamodb.New(client, dynamodb.Options{Table: "cache"})
 //	if err := tier.CreateTable(ctx); err != nil { … } // or create it with the rest of the infrastructure
-//	store, err := runtime.NewStore("main", runtime.L2(tier))
+//	stores, err := runtime.OpenStore("main", runtime.L2(tier))
 //
 // Here and in the examples, awsdynamodb is the name under which
 // github.com/aws/aws-sdk-go-v2/service/dynamodb is imported, because both packages are called
 // dynamodb.
 //
-// The table has a binary partition key named key, no sort key, and Time to Live on the
-// attribute ttl; both names are options. Billing, encryption and replication of the table
-// are up to its owner. The driver needs the permissions BatchGetItem, BatchWriteItem,
-// GetItem, PutItem, UpdateItem and DeleteItem.
+// # The table
 //
-// A batch costs one request for each 100 keys that are read and each 25 keys that are
-// written; conditional operations (adds, swaps and leases) cost one request for each key. A
-// call sends up to [Concurrency] requests at once. Items that DynamoDB leaves unprocessed are
-// requested again, with growing pauses, until the context ends or twelve attempts in a row
-// have processed nothing. The SDK repeats reads and deletions whose answer is lost. A write that
-// DynamoDB may have performed is not repeated, and fails.
+// The key of the table is a binary partition key named key, without a sort key. The attribute
+// ttl is for Time to Live. [Options] can give both other names. Billing, encryption and
+// replication of the table are up to its owner. [Driver.CreateTable] creates a table for those
+// who do not create it otherwise.
+//
+// The driver needs the permissions BatchGetItem, BatchWriteItem, GetItem, PutItem, UpdateItem
+// and DeleteItem.
+//
+// # Requests
+//
+// A batch costs one request for each 100 keys that are read, and one for each 25 keys that are
+// written or deleted. An add, a swap and a lease cost one request for each key. A call sends
+// up to [Concurrency] requests at once.
+//
+// DynamoDB may leave a part of a batch undone. The driver requests that part again, after
+// pauses that grow, until the context ends or twelve attempts in a row have done nothing. The
+// SDK repeats reads and deletions whose answer is lost. A write that DynamoDB may have carried
+// out is not repeated: the call fails.
 //
 // # Concurrency
 //
-// A [Driver] may be used by many goroutines at once. It keeps no data and has no lock;
-// DynamoDB changes an item atomically, and a lease is a part of its key's item.
+// A [Driver] may be used by many goroutines at once. It keeps no data and has no lock. The
+// value and the lease of a key are one item of the table, which DynamoDB changes in one step.
 //
 // # Limits
 //
-// A value may have [MaxValue] bytes, which is DynamoDB's limit of 400 KB less what is stored
-// with a value; a larger one is refused with [drivers.ErrRefused]. Keys are arbitrary.
-// DynamoDB allows no keys that are empty or have more than 2048 bytes: every key is stored
-// with a zero byte in front, and a key of more than 2047 bytes as its SHA-256.
+// A value may have [MaxValue] bytes: the limit of DynamoDB is 400 KB for a value and what is
+// stored with it. A larger value is refused ([drivers.ErrRefused]). A key is arbitrary,
+// although DynamoDB has no keys that are empty or have more than 2048 bytes: the driver stores
+// each key with a zero byte in front, and a key of more than 2047 bytes as its SHA-256.
 //
-// Reads are strongly consistent, which costs twice as much as the default of DynamoDB. In a
-// global table reads are consistent only within a region.
+// Reads are strongly consistent, which costs twice as much as the reads that DynamoDB makes by
+// default. In a global table they are consistent within one region only.
 //
-// A TTL is rounded up to a millisecond and ends by the clock of the process that reads:
-// clocks that differ by a second make a TTL differ by a second. An expired item is absent
-// at once; DynamoDB removes it some time later, if Time to Live is enabled. With the item
-// DynamoDB may remove the key's lease, which costs another load.
+// A TTL is rounded up to a millisecond, and ends by the clock of the process that reads: where
+// clocks differ by a second, a TTL ends a second sooner or later. An expired item is absent at
+// once. DynamoDB removes it some time later, if Time to Live is enabled. If the key has a
+// lease then, the lease is lost too, which costs one more load.
 //
-// There is no DeletePrefix, Scan or Prune: DynamoDB could perform them only by reading, and
-// charging for, the whole table. The runtime needs none of them: its Clear and DeleteByTag
-// write a stamp that makes older entries invalid.
+// A [Driver] cannot list keys, delete keys by prefix, or prune: DynamoDB would have to read
+// the whole table for each of these, and charges for what it reads. Clear and DeleteByTag of
+// the runtime do not need them.
 package dynamodb
 
 import (
@@ -62,7 +71,7 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// Defaults of [Options].
+// The defaults of the fields of [Options] with these names.
 const (
 	DefaultTable        = "cachegen"
 	DefaultKeyAttribute = "key"
@@ -70,27 +79,27 @@ const (
 )
 
 const (
-	// MaxValue is the largest number of bytes of a value.
+	// MaxValue is how many bytes a value may have.
 	MaxValue = 397 << 10
 
-	// Concurrency is the largest number of requests that one call sends at once. The HTTP
-	// client of the SDK keeps as many idle connections.
+	// Concurrency is how many requests one call sends at once at most. The HTTP client of the
+	// SDK keeps as many idle connections.
 	Concurrency = 10
 )
 
-// Options of a [Driver]. The zero value is usable.
+// Options are the options of [New]. The zero value is right for a table with the default
+// names.
 type Options struct {
 	// Table is the name of the table; [DefaultTable] if empty.
 	Table string
-	// KeyAttribute is the name of the partition key, which is binary;
-	// [DefaultKeyAttribute] if empty.
+	// KeyAttribute is the name of the partition key; [DefaultKeyAttribute] if empty.
 	KeyAttribute string
-	// TTLAttribute is the name of the attribute for Time to Live, in seconds rounded up;
-	// [DefaultTTLAttribute] if empty.
+	// TTLAttribute is the name of the attribute for Time to Live, which has a time in seconds
+	// since 1970, rounded up; [DefaultTTLAttribute] if empty.
 	TTLAttribute string
 }
 
-// A Driver is a shared tier in a table of DynamoDB, with the capabilities [drivers.Adder],
+// A Driver is a shared tier in a table of DynamoDB. It has the capabilities [drivers.Adder],
 // [drivers.Swapper], [drivers.Leaser] and [drivers.Checker].
 type Driver struct {
 	client   *awsdynamodb.Client
@@ -110,9 +119,11 @@ var (
 
 var tableName = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`)
 
-// New returns a shared tier on client. It does not connect. If client is nil or options are
-// unusable, every operation fails: Err returns the reason, and runtime.NewStore refuses the
-// tier.
+// New returns a shared tier on client. New does not connect.
+//
+// If client is nil, or an option is wrong, the driver cannot be used: every operation fails,
+// [Driver.Err] returns the reason, and runtime.OpenStore and runtime.NewStore return it as
+// their error.
 func New(client *awsdynamodb.Client, options Options) *Driver {
 	d := &Driver{
 		client: client,
@@ -145,11 +156,11 @@ func (d *Driver) check() error {
 	return nil
 }
 
-// Err implements [drivers.Checker]: it returns why the driver is unusable, or nil.
+// Err returns why the driver cannot be used, or nil. See [drivers.Checker].
 func (d *Driver) Err() error { return d.err }
 
-// Close implements [drivers.L2]: later calls fail with [drivers.ErrClosed]. Running calls
-// continue.
+// Close makes later calls fail with [drivers.ErrClosed]. Calls that are running go on. See
+// [drivers.L2].
 func (d *Driver) Close() error {
 	d.closed.Store(true)
 	return nil

@@ -98,6 +98,9 @@ func TestOptionsAreChecked(t *testing.T) {
 		if _, err := d.GetMany(t.Context(), []string{"a"}); !errors.Is(err, drivers.ErrClosed) {
 			t.Errorf("%s: use of it: %v", name, err)
 		}
+		if err := errors.Join(d.Close(), d.Close()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

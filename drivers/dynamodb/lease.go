@@ -14,7 +14,8 @@ import (
 // A lease is two attributes of the item, so that every write, which replaces the item, ends
 // the lease.
 
-// LeaseMany implements [drivers.Leaser]. A token may have 256 bytes.
+// LeaseMany takes leases of keys for token, and returns which of them it took. A token may
+// have 256 bytes. See [drivers.Leaser].
 func (d *Driver) LeaseMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error) {
 	taken := make([]bool, len(keys))
 	err := d.begin(ctx)
@@ -73,7 +74,8 @@ func (d *Driver) update(ctx context.Context, key, expression string, c condition
 	return err == nil, err
 }
 
-// FillMany implements [drivers.Leaser].
+// FillMany stores the items whose leases token has, ends these leases, and returns which items
+// it stored. See [drivers.Leaser].
 func (d *Driver) FillMany(ctx context.Context, items []drivers.Item, token string) ([]bool, error) {
 	filled, err := d.fillMany(ctx, items, token)
 	if err != nil {
@@ -115,7 +117,7 @@ func isHeldBy(token string) condition {
 	}
 }
 
-// ReleaseMany implements [drivers.Leaser].
+// ReleaseMany ends the leases of keys that token has. See [drivers.Leaser].
 func (d *Driver) ReleaseMany(ctx context.Context, keys []string, token string) error {
 	err := d.begin(ctx)
 	if err == nil {

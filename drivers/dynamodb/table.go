@@ -15,10 +15,12 @@ import (
 // tableTimeout is how long CreateTable waits for a new table.
 const tableTimeout = 5 * time.Minute
 
-// CreateTable creates the table, with billing on demand, enables Time to Live, and waits
-// until the table can be used. It changes nothing of an existing table but Time to Live, and
-// fails if the key of that table is not the one of the options. It needs the permissions
-// CreateTable, DescribeTable, DescribeTimeToLive and UpdateTimeToLive.
+// CreateTable creates the table, which is billed on demand, enables Time to Live, and waits
+// until the table can be used. If there is such a table already, CreateTable only enables Time
+// to Live; it fails if the key of that table is not the one of the options.
+//
+// CreateTable needs the permissions CreateTable, DescribeTable, DescribeTimeToLive and
+// UpdateTimeToLive.
 func (d *Driver) CreateTable(ctx context.Context) error {
 	err := d.begin(ctx)
 	if err == nil {

@@ -6,10 +6,11 @@ import (
 	"os"
 	"time"
 
-	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/file"
+	"github.com/cachegen/cachegen/runtime"
 )
 
+// The next run of a program finds what the last one has loaded.
 func Example() {
 	dir, err := os.MkdirTemp("", "cache")
 	if err != nil {
@@ -18,15 +19,29 @@ func Example() {
 	}
 	defer os.RemoveAll(dir)
 
-	store := file.New(dir, file.Options{MaxSize: "1gb"})
-	defer store.Close()
 	ctx := context.Background()
-	err = store.SetMany(ctx, []drivers.Item{{Key: "user:1", Value: []byte("Ada"), TTL: time.Hour}})
-	if err != nil {
-		fmt.Println(err)
-		return
+	load := func(context.Context) (string, error) {
+		fmt.Println("the name is loaded")
+		return "Ada", nil
 	}
-	values, err := store.GetMany(ctx, []string{"user:1", "user:2"})
-	fmt.Printf("%q %v %v\n", values[0], values[1] == nil, err)
-	// Output: "Ada" true <nil>
+	for range 2 { // as if the program was started twice
+		store, err := runtime.NewStore("main", runtime.L2(file.New(dir, file.Options{MaxSize: "1gb"})), runtime.TTL(time.Hour))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		names, err := runtime.NewCache[int, string](store, "names")
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(names.GetOrSet(ctx, 1, load))
+		if err := store.Close(ctx); err != nil {
+			fmt.Println(err)
+		}
+	}
+	// Output:
+	// the name is loaded
+	// Ada <nil>
+	// Ada <nil>
 }

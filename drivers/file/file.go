@@ -1,42 +1,48 @@
-// Package file is a shared tier in a directory, for the processes of one machine. The
-// items stay when the processes end, so a program starts with a warm cache.
+// Package file is a shared tier in a directory, for the processes of one machine. The items
+// stay when the processes end, so that a program starts with a warm cache.
 //
-//	store, err := runtime.NewStore("main", runtime.L2(file.New("/var/cache/app", file.Options{})))
+//	stores, err := runtime.OpenStore("main", runtime.L2(file.New("/var/cache/app", file.Options{})))
 //
-// Each key is a file, in one of 256 directories, the shards. The name of the file has a hash
-// and the beginning of the key; the file holds the whole key, which is compared. A new value
-// is written to a temporary file, synced to the disk and renamed. So a reader sees the old
-// value or the new one, and a process that is killed loses only the write that was running.
-// Checksums reveal a damaged file; its key is absent, and [Driver.Prune] removes the file.
+// Each key is a file, in one of 256 directories, which are called shards. The name of the file
+// has a hash and the beginning of the key. The file holds the whole key, which is compared,
+// and the value.
+//
+// A new value is written to a temporary file, which is synced to the disk and then renamed. So
+// a reader sees the old value or the new one, and a process that is killed loses only the
+// write that was running. A file has checksums. If they do not fit, the file is damaged: its
+// key is absent, and [Driver.Prune] removes the file.
 //
 // # Concurrency
 //
-// A [Driver] may be used by many goroutines, and a directory by many processes, at once.
-// Every change in a shard is made under the lock of the shard: a channel excludes the
-// goroutines of the process, and flock(2) on a file of the shard excludes other processes.
-// The lock is held while files of the shard are written and synced. Reads take no lock. A
-// second mutex guards the count of used space and is held for no file operation.
+// A [Driver] may be used by many goroutines at once, and a directory by many processes. Each
+// shard has a lock, under which its files are changed and synced. Reads take no lock. The lock
+// of a shard is a channel for the goroutines of the process, and flock(2) on a file of the
+// shard for other processes. A mutex guards the count of the space that is used; it is not
+// held during a file operation.
 //
 // # Limits
 //
 // On systems without flock (Windows, Solaris, AIX) only one process at a time may use a
-// directory. Use a local file system: on a network file system, locks and renames are not
-// reliable.
+// directory. The directory has to be on a local file system: on a network file system, locks
+// and renames are not reliable.
 //
-// A write waits for the disk, once for each file and once for each directory. That takes
-// milliseconds, longer than a write to a tier on the network; Options.NoSync avoids it.
+// A write waits for the disk, once for each file and once for each directory. This takes
+// milliseconds, which is longer than a write to a tier on the network. With Options.NoSync no
+// write waits.
 //
-// Expired items are absent at once but take space until [Driver.Prune] or Options.MaxSize
-// removes them. Times are those of the machine's clock. [Driver.Scan] and
-// [Driver.DeletePrefix] list the names of all files and open the files whose keys can have
-// the prefix; [Driver.Prune] reads all files. A key may have 64 MB. A value needs twice its
-// size in memory and may have 512 MB, and at most Options.MaxSize.
+// An expired item is absent at once, but its file takes space until [Driver.Prune] or
+// Options.MaxSize removes it. The driver uses the clock of the machine. [Driver.Scan] and
+// [Driver.DeletePrefix] list the names of all files, and open the files whose keys can have
+// the prefix. Prune reads all files.
+//
+// A key may have 64 MB. A value may have 512 MB, and no more than Options.MaxSize. To read or
+// write a value takes twice its size in memory.
 //
 // # Other users
 //
-// Only the user of the process can read the files. A directory that another user owns, other
-// than root, or that others may write to, is an error, unless Options.AllowOthers is set. A
-// link, a pipe, or any other thing that is no ordinary file is not opened: it counts as a
+// The files can be read by the user of the process only. A directory is refused if it belongs
+// to another user, other than root, or if others may write to it, unless Options.AllowOthers
+// is set. What is no ordinary file, such as a link or a pipe, is not opened, and counts as a
 // damaged file. On Windows only links are looked for.
 package file
 
@@ -53,28 +59,30 @@ import (
 	"github.com/cachegen/cachegen/drivers/internal/within"
 )
 
-// Options of a [Driver]. The zero value is usable.
+// Options are the options of [New]. The zero value is right for most programs.
 type Options struct {
-	// MaxSize bounds the disk space of all items: an integer followed by b, kb, mb, gb
-	// or tb, such as "10gb". When the space is used up, the items that expire soonest are
-	// removed first, and of items that do not expire the oldest. Every process enforces
-	// the bound in the background, after its own writes, and counts the writes of other
-	// processes only now and then. So the bound can be exceeded for a moment, and by at
-	// most a sixteenth of it for each other process. A larger value is refused. Empty
-	// sets no bound.
+	// MaxSize is how much space on the disk all items may take: an integer followed by b, kb,
+	// mb, gb or tb, such as "10gb". Empty is no bound. An item that is larger than MaxSize is
+	// refused.
+	//
+	// When the space is used up, the items that expire soonest are removed first, and then, of
+	// the items that do not expire, the oldest. Each process removes items in the background,
+	// after its own writes. It counts what other processes have written only now and then. So
+	// more than MaxSize can be used for a moment: by each other process, a sixteenth of
+	// MaxSize at most.
 	MaxSize string
-	// NoSync lets the operating system decide when writes reach the disk. It makes no
-	// difference while the machine runs, even if the process is killed. After a power
-	// failure, an item can be as it was before a write or a delete.
+	// NoSync lets the operating system decide when a write reaches the disk. It makes no
+	// difference as long as the machine runs, also if the process is killed. After a power
+	// failure, an item may be as it was before a write or a delete.
 	NoSync bool
-	// AllowOthers uses the directory although it belongs to another user or others may write
-	// to it. They can then serve any value to this process, and read all of them. Otherwise
-	// such a directory is an error. Files that are no ordinary ones, such as links, are never
-	// used.
+	// AllowOthers uses the directory although it belongs to another user, or although others
+	// may write to it. They can then read all values, and make this process serve any value.
+	// Without AllowOthers such a directory is an error. What is no ordinary file, such as a
+	// link, is not used in either case.
 	AllowOthers bool
 }
 
-// A Driver is a shared tier in a directory, with the capabilities [drivers.Adder],
+// A Driver is a shared tier in a directory. It has the capabilities [drivers.Adder],
 // [drivers.Swapper], [drivers.Leaser], [drivers.Scanner], [drivers.PrefixDeleter],
 // [drivers.Pruner] and [drivers.Checker].
 type Driver struct {
@@ -105,9 +113,12 @@ var (
 // respond can block.
 const maxBusy = 64
 
-// New returns a shared tier in the directory dir. It does not access the directory; the
-// first write creates it. If dir is empty or options are unusable, every operation fails:
-// Err returns the reason, and runtime.NewStore refuses the tier.
+// New returns a shared tier in the directory dir. New does not look at the directory. The
+// first write creates it if there is none.
+//
+// If dir is empty, or an option is wrong, the driver cannot be used: every operation fails,
+// [Driver.Err] returns the reason, and runtime.OpenStore and runtime.NewStore return it as
+// their error.
 func New(dir string, options Options) *Driver {
 	d := &Driver{noSync: options.NoSync, others: options.AllowOthers, busy: make(chan struct{}, maxBusy)}
 	for i := range d.gates {
@@ -131,11 +142,11 @@ func New(dir string, options Options) *Driver {
 	return d
 }
 
-// Err implements [drivers.Checker]: it returns why the driver is unusable, or nil.
+// Err returns why the driver cannot be used, or nil. See [drivers.Checker].
 func (d *Driver) Err() error { return d.err }
 
-// Close implements [drivers.L2]. It ends the work in the background and waits for it. The
-// files stay. Running calls continue; later calls fail with [drivers.ErrClosed].
+// Close ends the work in the background, and waits for its end. Calls that are running go on;
+// later calls fail with [drivers.ErrClosed]. The files stay. See [drivers.L2].
 func (d *Driver) Close() error {
 	d.closed.Store(true)
 	d.space.end()

@@ -18,7 +18,8 @@ func (s *shard) holder(p place, key string) (token []byte, err error) {
 	return load(s.in, p.file(leaseName), key, now())
 }
 
-// LeaseMany implements [drivers.Leaser].
+// LeaseMany takes leases of keys for token, and returns which of them it took. See
+// [drivers.Leaser].
 func (d *Driver) LeaseMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error) {
 	keys = slices.Clone(keys)
 	taken := make([]bool, len(keys))
@@ -49,7 +50,8 @@ func (d *Driver) LeaseMany(ctx context.Context, keys []string, token string, ttl
 	return taken, nil
 }
 
-// FillMany implements [drivers.Leaser].
+// FillMany stores the items whose leases token has, ends these leases, and returns which items
+// it stored. See [drivers.Leaser].
 func (d *Driver) FillMany(ctx context.Context, items []drivers.Item, token string) ([]bool, error) {
 	items = own(items)
 	filled := make([]bool, len(items))
@@ -73,7 +75,7 @@ func (d *Driver) FillMany(ctx context.Context, items []drivers.Item, token strin
 	return filled, nil
 }
 
-// ReleaseMany implements [drivers.Leaser].
+// ReleaseMany ends the leases of keys that token has. See [drivers.Leaser].
 func (d *Driver) ReleaseMany(ctx context.Context, keys []string, token string) error {
 	keys = slices.Clone(keys)
 	return d.execute(ctx, "release", len(keys), func(x *directory) error {

@@ -55,7 +55,8 @@ func (d *Driver) inShards(ctx context.Context, x *directory, n int, key func(int
 	return group.Wait()
 }
 
-// GetMany implements [drivers.L2].
+// GetMany returns the values of keys in their order, nil where a key is absent. See
+// [drivers.L2].
 func (d *Driver) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
 	keys = slices.Clone(keys)
 	values := make([][]byte, len(keys))
@@ -97,7 +98,7 @@ func (d *Driver) get(ctx context.Context, x *directory, key string, now int64) (
 	return value, err
 }
 
-// SetMany implements [drivers.L2].
+// SetMany stores items, in place of what their keys had. See [drivers.L2].
 func (d *Driver) SetMany(ctx context.Context, items []drivers.Item) error {
 	items = own(items)
 	return d.execute(ctx, "set", len(items), func(x *directory) error {
@@ -111,7 +112,7 @@ func (d *Driver) SetMany(ctx context.Context, items []drivers.Item) error {
 	})
 }
 
-// DeleteMany implements [drivers.L2].
+// DeleteMany removes keys. See [drivers.L2].
 func (d *Driver) DeleteMany(ctx context.Context, keys []string) error {
 	keys = slices.Clone(keys)
 	return d.execute(ctx, "delete", len(keys), func(x *directory) error {
@@ -121,7 +122,8 @@ func (d *Driver) DeleteMany(ctx context.Context, keys []string) error {
 	})
 }
 
-// AddMany implements [drivers.Adder].
+// AddMany stores the items whose keys are absent, and returns the value that each key has
+// then. See [drivers.Adder].
 func (d *Driver) AddMany(ctx context.Context, items []drivers.Item) ([][]byte, error) {
 	items = own(items)
 	stored := make([][]byte, len(items))
@@ -144,7 +146,8 @@ func (d *Driver) AddMany(ctx context.Context, items []drivers.Item) ([][]byte, e
 	return stored, nil
 }
 
-// SwapMany implements [drivers.Swapper].
+// SwapMany replaces each value that is still the one that the swap names, and returns which
+// swaps were performed. See [drivers.Swapper].
 func (d *Driver) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
 	swaps = slices.Clone(swaps)
 	items := make([]drivers.Item, len(swaps))

@@ -48,7 +48,8 @@ func list(x *directory, dir, ending, prefix string, f func(name string, h header
 	return nil
 }
 
-// Scan implements [drivers.Scanner].
+// Scan calls f with the keys that begin with prefix, some of them at a time. See
+// [drivers.Scanner].
 func (d *Driver) Scan(ctx context.Context, prefix string, f func(keys []string) error) error {
 	for i := range shards {
 		var keys []string
@@ -95,7 +96,8 @@ func (d *Driver) eachShard(ctx context.Context, operation string, f func(x *dire
 	return total, nil
 }
 
-// DeletePrefix implements [drivers.PrefixDeleter].
+// DeletePrefix removes the keys that begin with prefix, and returns how many it has removed.
+// See [drivers.PrefixDeleter].
 func (d *Driver) DeletePrefix(ctx context.Context, prefix string) (int64, error) {
 	return d.eachShard(ctx, "delete a prefix", func(x *directory, i int) (n int64, err error) {
 		// Without the lock first, because most shards have no key with the prefix.
@@ -132,8 +134,9 @@ func (s *shard) deletePrefix(ctx context.Context, prefix string) (n int64, err e
 	return n, nil
 }
 
-// Prune implements [drivers.Pruner]. It reads every file. It also removes damaged files and
-// the temporary files of killed processes, and does not count them.
+// Prune removes the expired items, and returns how many it has removed. Prune reads every
+// file. It also removes damaged files and the temporary files of killed processes, and does
+// not count them. See [drivers.Pruner].
 func (d *Driver) Prune(ctx context.Context) (int64, error) {
 	return d.eachShard(ctx, "prune", func(x *directory, i int) (int64, error) { return d.pruneShard(ctx, x, i) })
 }

@@ -8,17 +8,35 @@ import (
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/memory"
+	"github.com/cachegen/cachegen/runtime"
 )
 
 func Example() {
-	tier := memory.New(memory.Options{MaxSize: "64mb", MaxEntrySize: "1mb"})
-	defer tier.Close()
-
-	tier.Set(42, "the answer", len("the answer"))
-	fmt.Println(tier.Get(42), tier.Get(43))
-	// Output: the answer <nil>
+	ctx := context.Background()
+	store, err := runtime.NewStore("main", runtime.L1(memory.New(memory.Options{MaxSize: "64mb", MaxEntrySize: "1mb"})), runtime.TTL(time.Hour))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer store.Close(ctx)
+	names, err := runtime.NewCache[int, string](store, "names")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for range 2 {
+		fmt.Println(names.GetOrSet(ctx, 1, func(context.Context) (string, error) {
+			fmt.Println("the name is loaded")
+			return "Ada", nil
+		}))
+	}
+	// Output:
+	// the name is loaded
+	// Ada <nil>
+	// Ada <nil>
 }
 
+// A constructor returns no error. A store that is given such a tier is not made, and says why.
 func ExampleNew_unusableOptions() {
 	tier := memory.New(memory.Options{MaxSize: "plenty"})
 	fmt.Println(tier.Err())

@@ -11,24 +11,27 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// L2Options are the options of an [L2]. The zero value is a budget of [DefaultMaxSize].
+// L2Options are the options of [NewL2]. The zero value is a budget of [DefaultMaxSize].
 type L2Options struct {
-	// MaxSize is the budget in bytes for keys, values and their overhead, written as in
-	// [Options]; [DefaultMaxSize] if empty. When the budget is full, the least recently
-	// used items are evicted. These can be stamps of the store; the entries under an
-	// evicted stamp are loaded again. An item larger than the budget is refused.
+	// MaxSize is the budget in bytes for keys, values, and what the tier needs to keep them.
+	// It is written as in [Options]; [DefaultMaxSize] if empty. An item that is larger than
+	// the budget is refused ([drivers.ErrRefused]).
+	//
+	// When the budget is full, the items that were not used for longest are evicted. A record
+	// by which the store invalidates tags may be one of them; the entries with that tag are
+	// then loaded again.
 	MaxSize string
 }
 
-// An L2 is a shared tier in the memory of one process, with the capabilities
+// An L2 is a shared tier in the memory of one process. It has the capabilities
 // [drivers.Adder], [drivers.Swapper], [drivers.Leaser], [drivers.Scanner],
-// [drivers.PrefixDeleter], [drivers.Pruner] and [drivers.Checker]. It is for tests, and
-// for programs of one process that start with a warm cache: see [L2.Snapshot].
+// [drivers.PrefixDeleter], [drivers.Pruner] and [drivers.Checker]. It is for tests, and for
+// programs of one process that start with a warm cache: see [L2.Snapshot].
 //
-// An L2 keeps copies of values, which take memory in addition to the memory tier. One lock
-// guards it, for the work on a batch of keys; [L2.Scan], [L2.DeletePrefix] and [L2.Prune]
-// visit every key while they hold the lock. Expired items are absent at once but take
-// space until Prune, a write of their key or eviction removes them.
+// An L2 keeps copies of the values, encoded, which take memory beside the memory tier. One
+// mutex guards the L2. [L2.Scan], [L2.DeletePrefix] and [L2.Prune] hold it while they visit
+// all keys. An expired item is absent at once, but takes space until it is pruned or evicted,
+// or its key is written.
 type L2 struct {
 	budget int64
 	err    error
@@ -82,8 +85,9 @@ func end(now time.Time, ttl time.Duration) time.Time {
 	return ends
 }
 
-// NewL2 returns an empty tier. If options are unusable every operation of the tier fails:
-// Err returns the reason, and runtime.NewStore refuses the tier.
+// NewL2 returns an empty tier. If an option is wrong, the tier cannot be used: every operation
+// fails, [L2.Err] returns the reason, and runtime.OpenStore and runtime.NewStore return it as
+// their error.
 func NewL2(options L2Options) *L2 {
 	if options.MaxSize == "" {
 		options.MaxSize = DefaultMaxSize
@@ -95,11 +99,11 @@ func NewL2(options L2Options) *L2 {
 	}
 }
 
-// Err implements [drivers.Checker]: it returns why the options are unusable, or nil.
+// Err returns why the tier cannot be used, or nil. See [drivers.Checker].
 func (d *L2) Err() error { return d.err }
 
-// Close implements [drivers.L2]: later operations fail with [drivers.ErrClosed]. The items
-// stay available to [L2.Snapshot].
+// Close makes later operations fail with [drivers.ErrClosed]. [L2.Snapshot] still has the
+// items then. See [drivers.L2].
 func (d *L2) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -107,7 +111,7 @@ func (d *L2) Close() error {
 	return nil
 }
 
-// Len returns the number of items, expired ones included.
+// Len returns how many items there are, expired ones included.
 func (d *L2) Len() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -11,7 +11,8 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// GetMany implements [drivers.L2].
+// GetMany returns the values of keys in their order, nil where a key is absent. See
+// [drivers.L2].
 func (d *L2) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
 	values := make([][]byte, len(keys))
 	err := d.do(ctx, "get", len(keys), func(now time.Time) error {
@@ -36,7 +37,8 @@ func copies(values [][]byte) [][]byte {
 	return values
 }
 
-// SetMany implements [drivers.L2]. A batch is stored atomically.
+// SetMany stores items, in place of what their keys had. A batch is stored atomically. See
+// [drivers.L2].
 func (d *L2) SetMany(ctx context.Context, items []drivers.Item) error {
 	own, err := d.own(items)
 	if err != nil {
@@ -50,7 +52,7 @@ func (d *L2) SetMany(ctx context.Context, items []drivers.Item) error {
 	})
 }
 
-// DeleteMany implements [drivers.L2].
+// DeleteMany removes keys. See [drivers.L2].
 func (d *L2) DeleteMany(ctx context.Context, keys []string) error {
 	return d.do(ctx, "delete", len(keys), func(time.Time) error {
 		for _, key := range keys {
@@ -60,7 +62,8 @@ func (d *L2) DeleteMany(ctx context.Context, keys []string) error {
 	})
 }
 
-// AddMany implements [drivers.Adder].
+// AddMany stores the items whose keys are absent, and returns the value that each key has
+// then. See [drivers.Adder].
 func (d *L2) AddMany(ctx context.Context, items []drivers.Item) ([][]byte, error) {
 	own, err := d.own(items)
 	if err != nil {
@@ -84,7 +87,8 @@ func (d *L2) AddMany(ctx context.Context, items []drivers.Item) ([][]byte, error
 	return copies(values), nil
 }
 
-// SwapMany implements [drivers.Swapper].
+// SwapMany replaces each value that is still the one that the swap names, and returns which
+// swaps were performed. See [drivers.Swapper].
 func (d *L2) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
 	swapped := make([]bool, len(swaps))
 	own := make([]*stored, len(swaps))
@@ -118,7 +122,8 @@ func (d *L2) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, error)
 // minSweep is the number of leases from which on ended ones are searched for and removed.
 const minSweep = 1 << 10
 
-// LeaseMany implements [drivers.Leaser].
+// LeaseMany takes leases of keys for token, and returns which of them it took. See
+// [drivers.Leaser].
 func (d *L2) LeaseMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error) {
 	taken := make([]bool, len(keys))
 	err := d.do(ctx, "lease", len(keys), func(now time.Time) error {
@@ -160,7 +165,8 @@ func (d *L2) holds(key, token string, now time.Time) bool {
 	return ok && held.token == token && now.Before(held.ends)
 }
 
-// FillMany implements [drivers.Leaser].
+// FillMany stores the items whose leases token has, ends these leases, and returns which items
+// it stored. See [drivers.Leaser].
 func (d *L2) FillMany(ctx context.Context, items []drivers.Item, token string) ([]bool, error) {
 	own, err := d.own(items)
 	if err == nil && token == "" {
@@ -185,7 +191,7 @@ func (d *L2) FillMany(ctx context.Context, items []drivers.Item, token string) (
 	return filled, nil
 }
 
-// ReleaseMany implements [drivers.Leaser].
+// ReleaseMany ends the leases of keys that token has. See [drivers.Leaser].
 func (d *L2) ReleaseMany(ctx context.Context, keys []string, token string) error {
 	return d.do(ctx, "release", len(keys), func(now time.Time) error {
 		if token == "" {
@@ -203,7 +209,8 @@ func (d *L2) ReleaseMany(ctx context.Context, keys []string, token string) error
 // scanBatch is how many keys Scan lists in a call of f.
 const scanBatch = 1000
 
-// Scan implements [drivers.Scanner]. It lists the keys of one moment.
+// Scan calls f with the keys that begin with prefix, some of them at a time. Scan lists the
+// keys of one moment. See [drivers.Scanner].
 func (d *L2) Scan(ctx context.Context, prefix string, f func(keys []string) error) error {
 	var keys []string
 	err := d.do(ctx, "scan", 0, func(now time.Time) error {
@@ -228,7 +235,8 @@ func (d *L2) Scan(ctx context.Context, prefix string, f func(keys []string) erro
 	return nil
 }
 
-// DeletePrefix implements [drivers.PrefixDeleter].
+// DeletePrefix removes the keys that begin with prefix, and returns how many it has removed.
+// See [drivers.PrefixDeleter].
 func (d *L2) DeletePrefix(ctx context.Context, prefix string) (n int64, err error) {
 	err = d.do(ctx, "delete a prefix", 0, func(now time.Time) error {
 		d.used = true
@@ -250,7 +258,7 @@ func (d *L2) DeletePrefix(ctx context.Context, prefix string) (n int64, err erro
 	return n, err
 }
 
-// Prune implements [drivers.Pruner].
+// Prune removes the expired items, and returns how many it has removed. See [drivers.Pruner].
 func (d *L2) Prune(ctx context.Context) (n int64, err error) {
 	err = d.do(ctx, "prune", 0, func(now time.Time) error {
 		for _, element := range d.items {

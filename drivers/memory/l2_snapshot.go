@@ -23,18 +23,20 @@ const (
 )
 
 var (
-	// ErrSnapshot is wrapped by the error of [L2.Restore] for a snapshot that is damaged,
-	// incomplete or of another format.
+	// ErrSnapshot is wrapped by the error of [L2.Restore] if a snapshot is damaged, is not
+	// complete, or has another format.
 	ErrSnapshot = errors.New("cachegen: the snapshot is damaged, incomplete or of another format")
 
 	errUsed    = errors.New("the tier has been used or closed; restore before the store is made")
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 )
 
-// Snapshot writes the items of the tier, for [L2.Restore] in the next run of the program.
-// It works after [L2.Close] too, and should be called after the Close of the store, which
-// waits for running writes and invalidations. A snapshot from before a delete would bring
-// the deleted item back.
+// Snapshot writes the items of the tier to w. In its next run the program reads them with
+// [L2.Restore].
+//
+// Call Snapshot after the Close of the store, which waits for the writes and invalidations
+// that are running: a snapshot that was made before a delete would bring the deleted item
+// back. Snapshot works after [L2.Close], which the store calls, too.
 func (d *L2) Snapshot(w io.Writer) error {
 	now := time.Now()
 	d.mu.Lock()
@@ -70,14 +72,16 @@ func (d *L2) Snapshot(w io.Writer) error {
 	return nil
 }
 
-// Restore reads a snapshot into the tier and returns how many items it restored. Call it
-// before the store is made: Restore fails on a tier that has been written to, because it
-// could bring deleted items back. It leaves out expired items and, if the budget is too
-// small, the least recently used ones. If the snapshot is damaged, the items before the
-// damage are kept, and the error wraps [ErrSnapshot].
+// Restore reads a snapshot into the tier, and returns how many items it has restored. Call
+// Restore before the store is made: it fails on a tier that has been written to, because it
+// could bring deleted items back.
 //
-// Restore a snapshot once, and then remove it: after a run that ends without a snapshot,
-// the old snapshot would bring back what that run deleted.
+// Items that have expired are left out, and so are those that were not used for longest, if
+// the budget is too small for all. If the snapshot is damaged, the items before the damage are
+// restored, and the error wraps [ErrSnapshot].
+//
+// Restore a snapshot once, and then remove it. If the next run ends without a snapshot, the
+// old one would bring back what that run has deleted.
 func (d *L2) Restore(r io.Reader) (restored int, err error) {
 	defer func() {
 		if err != nil {

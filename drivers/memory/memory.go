@@ -1,35 +1,35 @@
-// Package memory is the memory tier: a bounded map inside the process.
+// Package memory is the memory tier of a store: a map with a bound, inside the process.
 //
-//	store, err := runtime.NewStore("main", runtime.L1(memory.New(memory.Options{MaxSize: "100mb"})))
+//	stores, err := runtime.OpenStore("main", runtime.L1(memory.New(memory.Options{MaxSize: "100mb"})))
 //
-// When its budget is full, the tier evicts the items that are read rarely or were not
-// read recently (the W-TinyLFU policy of github.com/maypok86/otter). A read takes no lock
-// and allocates nothing.
+// When the budget is full, the tier evicts items that are read rarely or were not read lately
+// (the policy is W-TinyLFU, the implementation github.com/maypok86/otter). A read takes no
+// lock and allocates nothing.
 //
-// A program of one process that should start with a warm cache adds an [L2] to its store,
-// and saves a snapshot of it:
+// A program of one process can start with a warm cache. For this its store also has an [L2], a
+// second tier in memory, of which the program saves a snapshot when it ends:
 //
 //	shared := memory.NewL2(memory.L2Options{MaxSize: "100mb"})
 //	n, err := shared.Restore(file) // then remove the file
-//	store, err := runtime.NewStore("main", runtime.L1(memory.New(memory.Options{})), runtime.L2(shared))
+//	stores, err := runtime.OpenStore("main", runtime.L1(memory.New(memory.Options{})), runtime.L2(shared))
 //	…
-//	err = store.Close(ctx)
+//	err = stores.Close(ctx)
 //	err = shared.Snapshot(file)
 //
 // # Concurrency
 //
-// [Driver] and [L2] may be used by many goroutines at once. A Driver has no lock of its
-// own. One mutex guards all of an L2; it is held for the work on one batch of keys, and
-// never while a caller's function runs or a snapshot is written.
+// [Driver] and [L2] may be used by many goroutines at once. A Driver has no lock of its own.
+// One mutex guards an L2. It is held while a batch of keys is read or changed, and not while a
+// snapshot is written or a function of the caller runs.
 //
 // # Limits
 //
-// The budget of a Driver counts the sizes that the runtime estimates for its entries, not
-// the memory that the Go heap measures. Eviction runs just after a write, so the budget
-// can be exceeded for a moment.
+// The budget of a Driver counts the sizes that the runtime estimates for its entries. The heap
+// of the program grows by about that, not by exactly that. Items are evicted just after a
+// write, so that the tier has more than its budget for a moment.
 //
-// An L2 holds encoded copies and belongs to one process: other processes do not see it,
-// and a process that is killed leaves no snapshot. Package file has neither limit.
+// An L2 belongs to one process, which alone can read it. A process that is killed leaves no
+// snapshot. Package file is for those who need more.
 package memory
 
 import (
@@ -41,29 +41,33 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// DefaultMaxSize is the byte budget when neither MaxSize nor MaxItems is set.
+// DefaultMaxSize is the budget of a tier whose options have neither MaxSize nor MaxItems.
 const DefaultMaxSize = "100mb"
 
-// Options of a [Driver]. The zero value is a budget of [DefaultMaxSize].
+// Options are the options of [New]. The zero value is a budget of [DefaultMaxSize].
 type Options struct {
-	// MaxSize is the budget in bytes: an integer followed by b, kb, mb, gb or tb
-	// in either case, such as "100mb"; without a unit, bytes. A kb is 1024 bytes,
-	// and so on; kib, mib, gib and tib are the same. Empty sets no byte budget if
-	// MaxItems is set, and [DefaultMaxSize] if it is not.
+	// MaxSize is the budget in bytes: an integer followed by b, kb, mb, gb or tb, in lower or
+	// upper case, such as "100mb". A number without a unit is bytes. A kb is 1024 bytes, and
+	// so on; kib, mib, gib and tib mean the same.
+	//
+	// If MaxSize is empty, the budget is [DefaultMaxSize]; but if MaxItems is set, there is no
+	// budget in bytes.
 	MaxSize string
-	// MaxItems bounds the number of items; zero sets no such bound. Together with
-	// MaxSize both hold: each item then counts for at least MaxSize/MaxItems bytes
-	// of the budget, so a mix of large and small items reaches neither bound fully.
+	// MaxItems is how many items there may be. Zero is no such bound.
+	//
+	// If both MaxSize and MaxItems are set, both hold. For this each item counts as
+	// MaxSize/MaxItems bytes at least. So a mix of small and large items has fewer than
+	// MaxItems, and takes less than MaxSize.
 	MaxItems int
-	// MaxEntrySize, written like MaxSize, bounds one item: a larger item is not
-	// kept, and neither is the item that it replaces. Empty allows any item that
-	// fits the budget.
+	// MaxEntrySize is how many bytes one item may take; it is written as MaxSize is. A larger
+	// item is not stored, and the item that it was to replace is removed. If MaxEntrySize is
+	// empty, an item may take the whole budget.
 	MaxEntrySize string
 }
 
-// A Driver is a bounded memory tier: a [drivers.L1] that is also a [drivers.Ranger] and a
-// [drivers.Checker]. It runs no permanent goroutine; eviction uses one that ends when its
-// work is done.
+// A Driver is a memory tier: a [drivers.L1] that is also a [drivers.Ranger] and a
+// [drivers.Checker]. It has no goroutine that runs all the time. Eviction starts one, which
+// ends when the work is done.
 type Driver struct {
 	items  *otter.Cache[uint64, item]
 	budget budget
@@ -83,8 +87,8 @@ type item struct {
 	weight uint32
 }
 
-// New returns an empty tier. If options are unusable New returns a tier that keeps
-// nothing: Err returns the reason, and runtime.NewStore refuses the tier.
+// New returns an empty tier. If an option is wrong, the tier keeps nothing: [Driver.Err]
+// returns the reason, and runtime.OpenStore and runtime.NewStore return it as their error.
 func New(options Options) *Driver {
 	b, err := options.budget()
 	d := &Driver{budget: b, err: err}
@@ -99,17 +103,19 @@ func New(options Options) *Driver {
 	return d
 }
 
-// Err implements [drivers.Checker]: it returns why the options are unusable, or nil.
+// Err returns why the driver cannot be used, or nil. See [drivers.Checker].
 func (d *Driver) Err() error { return d.err }
 
-// Get implements [drivers.L1]: it returns the item of hash, or nil.
+// Get returns the item that is stored under hash, or nil. See [drivers.L1].
 func (d *Driver) Get(hash uint64) any {
 	it, _ := d.items.GetIfPresent(hash)
 	return it.value
 }
 
-// Set implements [drivers.L1]: it stores value under hash. If size is above MaxEntrySize
-// or the whole budget, Set stores nothing, removes the item of hash and fails.
+// Set stores value under hash, in place of an item that is there already. size is about how
+// many bytes value takes. If size is more than MaxEntrySize or the whole budget, Set stores
+// nothing, removes the item that is there, and returns an error that wraps
+// [drivers.ErrRefused]. See [drivers.L1].
 func (d *Driver) Set(hash uint64, value any, size int) error {
 	weight, ok := d.budget.weigh(size)
 	if !ok {
@@ -126,19 +132,19 @@ func (d *Driver) Set(hash uint64, value any, size int) error {
 	return nil
 }
 
-// Delete implements [drivers.L1]: it removes the item of hash.
+// Delete removes the item of hash, if there is one. See [drivers.L1].
 func (d *Driver) Delete(hash uint64) { d.items.Invalidate(hash) }
 
-// Clear implements [drivers.L1]: it removes every item. Its time is proportional to their
-// number.
+// Clear removes every item. It takes the longer the more items there are. See [drivers.L1].
 func (d *Driver) Clear() { d.items.InvalidateAll() }
 
-// Len implements [drivers.L1]: it returns the approximate number of items. Right after a
-// write it can count items that are about to be evicted.
+// Len returns about how many items there are. Just after a write it may count items that are
+// about to be evicted. See [drivers.L1].
 func (d *Driver) Len() int { return d.items.EstimatedSize() }
 
-// Range implements [drivers.Ranger]. Eviction waits while Range collects the items, and
-// not while f runs.
+// Range calls f with each item, until f returns false. The items that would be evicted last
+// come first. While Range collects the items nothing is evicted; f runs after that. See
+// [drivers.Ranger].
 func (d *Driver) Range(f func(item any) bool) {
 	var values []any
 	for entry := range d.items.Hottest() {
@@ -151,8 +157,8 @@ func (d *Driver) Range(f func(item any) bool) {
 	}
 }
 
-// Close implements [drivers.L1]: it removes every item, and later calls of Set store
-// nothing.
+// Close removes every item. A later Set stores nothing and returns an error that wraps
+// [drivers.ErrClosed]. See [drivers.L1].
 func (d *Driver) Close() error {
 	d.closed.Store(true)
 	d.items.InvalidateAll()

@@ -12,7 +12,8 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// GetMany implements [drivers.L2].
+// GetMany returns the values of keys in their order, nil where a key is absent. See
+// [drivers.L2].
 func (d *Driver) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
 	keys = slices.Clone(keys)
 	values := make([][]byte, len(keys))
@@ -45,7 +46,8 @@ func (d *Driver) loadName(ctx context.Context, stream jetstream.Stream, name str
 	return parse(m.Header, m.Data, m.Sequence), nil
 }
 
-// SetMany implements [drivers.L2]. Of items with the same key, the last one is stored.
+// SetMany stores items, in place of what their keys had. Of items with the same key, the last
+// one is stored. See [drivers.L2].
 func (d *Driver) SetMany(ctx context.Context, items []drivers.Item) error {
 	keys, entries, err := d.freshAll("set", items)
 	if err != nil {
@@ -83,7 +85,7 @@ func (d *Driver) freshAll(operation string, items []drivers.Item) ([]string, []e
 	return keys, entries, nil
 }
 
-// DeleteMany implements [drivers.L2].
+// DeleteMany removes keys. See [drivers.L2].
 func (d *Driver) DeleteMany(ctx context.Context, keys []string) error {
 	messages := make([]*gonats.Msg, len(keys))
 	for i, key := range keys {

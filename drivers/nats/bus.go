@@ -24,22 +24,25 @@ const (
 	DefaultSubject = "cachegen"
 )
 
-// BusOptions of a [Bus].
+// BusOptions are the options of [NewBus]. The zero value is right for most programs.
 type BusOptions struct {
-	// Subject is the beginning of each channel's subject, followed by a dot and the
-	// channel; [DefaultSubject] if empty. A channel is escaped as keys are: see the package
-	// documentation.
+	// Subject is the beginning of the subjects of the bus; [DefaultSubject] if empty. The
+	// subject of a channel is Subject, a dot, and the channel, which is written as the keys of
+	// the tier are: see the documentation of the package.
 	Subject string
 	// PingInterval is how often a subscription pings the server; [DefaultPingInterval] if
-	// zero. A server that does not answer for two intervals counts as disconnected, so a
-	// lost server is noticed within three intervals. The connection itself is closed by
-	// nats.go, after the PingInterval of its own options. A listener that wants to know of a
-	// loss sooner ([drivers.LossListener]) has the server pinged more often.
+	// zero. If the server does not answer for two intervals, the subscription is disconnected.
+	// So a server that is lost is noticed within three intervals. The connection itself is
+	// closed by nats.go, which has an option PingInterval of its own.
+	//
+	// A listener can ask to be told of a loss sooner ([drivers.LossListener]). The listener of
+	// a store asks for it if runtime.StampTrust is short. The server is then pinged more
+	// often.
 	PingInterval time.Duration
 }
 
-// A Bus is a [drivers.Bus] on core NATS. Its subscriptions share the connection; each has a
-// goroutine that watches the connection.
+// A Bus is a [drivers.Bus] on core NATS. All subscriptions use the one connection of the
+// program. Each has a goroutine that watches whether the connection is lost.
 type Bus struct {
 	conn   *gonats.Conn
 	prefix string
@@ -53,9 +56,12 @@ var (
 	_ drivers.Checker        = (*Bus)(nil)
 )
 
-// NewBus returns a bus on conn. conn stays open after Close; close it after the bus. NewBus
-// sends nothing. If conn is nil or options are unusable, every operation of the bus fails,
-// [Bus.Err] returns the reason, and runtime.NewStore refuses the bus.
+// NewBus returns a bus on conn. NewBus sends nothing. conn stays open when the bus is closed;
+// close conn after the bus.
+//
+// If conn is nil, or an option is wrong, the bus cannot be used: every operation fails,
+// [Bus.Err] returns the reason, and runtime.OpenStore and runtime.NewStore return it as their
+// error.
 func NewBus(conn *gonats.Conn, options BusOptions) *Bus {
 	o := options
 	o.Subject = cmp.Or(o.Subject, DefaultSubject)
@@ -74,11 +80,12 @@ func NewBus(conn *gonats.Conn, options BusOptions) *Bus {
 	return b
 }
 
-// Err implements [drivers.Checker]: it returns why the bus is unusable, or nil.
+// Err returns why the bus cannot be used, or nil. See [drivers.Checker].
 func (b *Bus) Err() error { return b.all.Err() }
 
-// Publish implements [drivers.Bus]. Its result does not say whether there are subscribers. A
-// message larger than the server's max_payload is refused ([drivers.ErrRefused]).
+// Publish sends message to all subscribers of channel. The result does not say whether there
+// are any. A message larger than the server's max_payload is refused ([drivers.ErrRefused]).
+// See [drivers.Bus].
 func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error {
 	return b.all.Publish(ctx, channel, func() error {
 		// A copy, because the call may return before the client has sent the message.
@@ -94,8 +101,8 @@ func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error
 	})
 }
 
-// MaxMessage implements [drivers.MessageLimiter]: it returns the server's max_payload, and before
-// the first connection the default of servers.
+// MaxMessage returns the max_payload of the server, in bytes. Before the first connection it
+// returns 1 MB, the default of servers. See [drivers.MessageLimiter].
 func (b *Bus) MaxMessage() int {
 	const unknown = 1 << 20
 	if b.conn == nil || b.conn.MaxPayload() <= 0 {
@@ -137,14 +144,15 @@ func denied(conn *gonats.Conn, subject string) error {
 	return nil
 }
 
-// Subscribe implements [drivers.Bus].
+// Subscribe delivers the messages of channel to l until unsubscribe is called or the bus is
+// closed. See [drivers.Bus].
 func (b *Bus) Subscribe(channel string, l drivers.Listener) (unsubscribe func(), err error) {
 	s := &subscription{conn: b.conn, channel: channel, subject: b.prefix + name(channel), ping: subscriptions.Interval(l, b.ping), listener: l}
 	return b.all.Subscribe(channel, s.run)
 }
 
-// Close implements [drivers.Bus]. It returns when no listener is called any more, and must
-// not be called by a listener.
+// Close ends every subscription, and returns when no listener is called any more. A listener
+// must not call Close. Calling Close twice is safe. See [drivers.Bus].
 func (b *Bus) Close() error {
 	return b.all.Close()
 }

@@ -47,7 +47,8 @@ func (d *Driver) replace(ctx context.Context, key string, sequence uint64, e ent
 	return err == nil, err
 }
 
-// AddMany implements [drivers.Adder].
+// AddMany stores the items whose keys are absent, and returns the value that each key has
+// then. See [drivers.Adder].
 func (d *Driver) AddMany(ctx context.Context, items []drivers.Item) ([][]byte, error) {
 	keys, entries, err := d.freshAll("add", items)
 	if err != nil {
@@ -75,8 +76,9 @@ func (d *Driver) AddMany(ctx context.Context, items []drivers.Item) ([][]byte, e
 	return values, nil
 }
 
-// SwapMany implements [drivers.Swapper]. Swaps of the same key are performed in their
-// order.
+// SwapMany replaces each value that is still the one that the swap names, and returns which
+// swaps were performed. Swaps of the same key are performed in their order. See
+// [drivers.Swapper].
 func (d *Driver) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
 	items := make([]drivers.Item, len(swaps))
 	swaps = slices.Clone(swaps)

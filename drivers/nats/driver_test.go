@@ -36,6 +36,9 @@ func TestOptionsAreChecked(t *testing.T) {
 		if err := d.SetMany(t.Context(), []drivers.Item{{Key: "a"}}); !errors.Is(err, drivers.ErrClosed) {
 			t.Errorf("%s: use of it: %v", name, err)
 		}
+		if err := errors.Join(d.Close(), d.Close()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	for name, b := range map[string]*Bus{
 		"no connection": NewBus(nil, BusOptions{}),
@@ -49,6 +52,9 @@ func TestOptionsAreChecked(t *testing.T) {
 		}
 		if err := b.Publish(t.Context(), "c", nil); !errors.Is(err, drivers.ErrClosed) {
 			t.Errorf("%s: use of it: %v", name, err)
+		}
+		if err := errors.Join(b.Close(), b.Close()); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// LeaseMany implements [drivers.Leaser]. A token may have 256 bytes.
+// LeaseMany takes leases of keys for token, and returns which of them it took. A token may
+// have 256 bytes. See [drivers.Leaser].
 func (d *Driver) LeaseMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error) {
 	if err := d.checkToken(token); err != nil {
 		return nil, d.failed("lease", len(keys), err)
@@ -48,7 +49,8 @@ func (d *Driver) checkToken(token string) error {
 	return nil
 }
 
-// FillMany implements [drivers.Leaser].
+// FillMany stores the items whose leases token has, ends these leases, and returns which items
+// it stored. See [drivers.Leaser].
 func (d *Driver) FillMany(ctx context.Context, items []drivers.Item, token string) ([]bool, error) {
 	if err := d.checkToken(token); err != nil {
 		return nil, d.failed("fill", len(items), err)
@@ -75,7 +77,7 @@ func (d *Driver) FillMany(ctx context.Context, items []drivers.Item, token strin
 	return filled, nil
 }
 
-// ReleaseMany implements [drivers.Leaser].
+// ReleaseMany ends the leases of keys that token has. See [drivers.Leaser].
 func (d *Driver) ReleaseMany(ctx context.Context, keys []string, token string) error {
 	if err := d.checkToken(token); err != nil {
 		return d.failed("release", len(keys), err)

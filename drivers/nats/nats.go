@@ -1,54 +1,61 @@
-// Package nats is a bus on core NATS, and a shared tier in a key-value bucket of
-// JetStream, on a connection of github.com/nats-io/nats.go.
+// Package nats is a bus on core NATS, and a shared tier in a key-value bucket of JetStream. It
+// uses a connection of github.com/nats-io/nats.go, which the program makes and closes.
 //
 //	conn, err := gonats.Connect("localhost", gonats.MaxReconnects(-1))
-//	store, err := runtime.NewStore("main",
+//	stores, err := runtime.OpenStore("main",
+//		runtime.L1(memory.New(memory.Options{MaxSize: "100mb"})),
 //		runtime.L2(nats.New(conn, nats.Options{})),
 //		runtime.Bus(nats.NewBus(conn, nats.BusOptions{})))
 //
 // Here and in the examples, gonats is the name under which github.com/nats-io/nats.go is
 // imported, because both packages are called nats.
 //
-// Without MaxReconnects(-1), nats.go closes a connection forever after two minutes without a
-// server. It also does so when a server has refused the user twice, unless
-// IgnoreAuthErrorAbort is set. While the connection is down, operations fail at once.
+// Without MaxReconnects(-1), nats.go closes the connection forever when there was no server
+// for two minutes. nats.go also closes it when a server has refused the user twice, unless the
+// option IgnoreAuthErrorAbort is set. While the connection is lost, operations fail at once.
 //
-// The bucket is created on first use, unless Options.SkipCreate is set. Other NATS tools can
-// read it: the name of an entry is its key, with a dot for ":", letters, digits, "_", "-"
-// and "/" unchanged, and any other byte as "=" and two hexadecimal digits. Times of expiry
-// and leases are in headers. A batch is sent without waiting for each response,
-// [Concurrency] requests at a time. An operation that depends on the stored value (add,
-// swap, lease) is a read, and a write on the condition that nothing was written in between;
-// it is repeated if something was. A lease of a key with a value writes the value again.
+// # The bucket
+//
+// The first operation creates the bucket if there is none, unless Options.SkipCreate is set.
+// Other tools of NATS can read the bucket. The name of an entry is made of its key: a dot
+// stands for ":", letters, digits, "_", "-" and "/" stay as they are, and any other byte is
+// "=" and two hexadecimal digits. The end of a TTL, and a lease, are headers of the message.
+//
+// A batch is sent without waiting for each answer, up to [Concurrency] requests at a time. An
+// operation that depends on the stored value (an add, a swap, a lease) reads the value, and
+// then writes on the condition that nobody has written in between. If somebody has, the
+// operation begins again. To take the lease of a key that has a value, the driver writes the
+// value again.
 //
 // # Concurrency
 //
-// [Driver] and [Bus] may be used by many goroutines at once. The server guards the data:
-// each entry, with its lease, is one message. In a Driver one mutex guards the reference to
-// the bucket, and a channel makes one goroutine at a time open the bucket. In a subscription
-// one mutex orders the calls of the listener, and is held during these calls only.
+// [Driver] and [Bus] may be used by many goroutines at once. An entry and its lease are one
+// message, which the server changes in one step. In a Driver one mutex guards the reference to
+// the bucket, and a channel makes one goroutine at a time open the bucket. In each
+// subscription of a Bus one mutex orders the calls of the listener; it is held during these
+// calls only.
 //
 // # Limits
 //
-// A value may have the server's max_payload, 1 MB by default, less [Overhead]. A key whose
-// name would have more than 1024 bytes is stored with its value, under a name with the
-// key's SHA-256; its value must be smaller by the length of the key. A larger value is
-// refused with [drivers.ErrRefused].
+// A value may have as many bytes as a message of the server (max_payload, 1 MB by default),
+// less [Overhead]. If the name that is made of a key has more than 1024 bytes, the entry has
+// the SHA-256 of the key as its name, and holds key and value; the value may then have fewer
+// bytes, by the length of the key. A larger value is refused ([drivers.ErrRefused]).
 //
-// A TTL is rounded up to a millisecond and ends by the clock of the process that reads.
-// Expired items are absent at once. The server keeps them, and a marker of each deleted key,
-// until Prune, which should be called regularly. Prune, Scan and DeletePrefix read the
-// headers of all keys that begin with the prefix up to its last ":", and of all keys that are
-// stored under a hash.
+// A TTL is rounded up to a millisecond, and ends by the clock of the process that reads. An
+// expired item is absent at once. But the server keeps expired items, and a marker for each
+// deleted key, until [Driver.Prune] is called: call it regularly. Prune reads the headers of
+// all entries. Scan and DeletePrefix read the headers of the entries whose keys begin with the
+// prefix up to its last ":", and of all entries that have a SHA-256 as their name.
 //
-// A call whose context has no deadline waits up to five seconds for each response. A write
-// whose context ends may still take effect. If the connection breaks in the moment in which a
-// write is sent, nats.go sends it when it is connected again, unless the connection has the
-// option ReconnectBufSize(-1).
+// A call whose context has no deadline waits for each answer for up to five seconds. A write
+// whose context ends may still take effect. If the connection breaks at the moment when a
+// write is sent, nats.go sends the write when it is connected again, unless the connection has
+// the option ReconnectBufSize(-1).
 //
-// A bucket with several replicas must not serve reads from any of them (allow_direct), or a
-// read could miss a finished write. The driver creates its buckets accordingly, and refuses
-// others.
+// A bucket with several replicas must not serve reads from any of them (allow_direct), because
+// a read could then miss a write that has finished. The driver creates its buckets so, and
+// refuses others.
 package nats
 
 import (
@@ -70,33 +77,34 @@ const (
 	// DefaultBucket is the default of [Options].Bucket.
 	DefaultBucket = "cachegen"
 
-	// Overhead is the number of bytes of max_payload that are reserved for headers.
+	// Overhead is how many bytes of max_payload the headers of an entry may take.
 	Overhead = 1 << 10
 
-	// Concurrency is the largest number of requests that one call sends at once.
+	// Concurrency is how many requests one call sends at once at most.
 	Concurrency = 64
 )
 
-// Options of a [Driver]. The zero value is right for most programs.
+// Options are the options of [New]. The zero value is right for most programs.
 type Options struct {
-	// Bucket is the name of the bucket: letters, digits, underscores and hyphens, at most
-	// 128; [DefaultBucket] if empty.
+	// Bucket is the name of the bucket: letters, digits, underscores and hyphens, at most 128
+	// of them. [DefaultBucket] if empty.
 	Bucket string
-	// SkipCreate makes the program responsible for creating the bucket. Otherwise the
-	// first operation creates an absent bucket, with the options below.
+	// SkipCreate says that the program creates the bucket itself, before the first operation.
+	// Otherwise the first operation creates a bucket that is absent, with the options
+	// Replicas, Memory and MaxBytes.
 	SkipCreate bool
 	// Replicas is how many servers of a cluster store the bucket; 1 if zero.
 	Replicas int
-	// Memory stores the bucket in the memory of the servers instead of on their disks.
+	// Memory stores the bucket in the memory of the servers, and not on their disks.
 	Memory bool
-	// MaxBytes is the largest size of the bucket. A write beyond it fails, while reads and
-	// deletions continue. Zero sets no bound besides that of the server.
+	// MaxBytes is how many bytes the bucket may have. When it is full, writes fail, while
+	// reads and deletions go on. Zero sets no bound; the server may have one.
 	MaxBytes int64
 }
 
-// A Driver is a shared tier in a key-value bucket, with the capabilities [drivers.Adder],
-// [drivers.Swapper], [drivers.Leaser], [drivers.Scanner], [drivers.PrefixDeleter],
-// [drivers.Pruner] and [drivers.Checker].
+// A Driver is a shared tier in a key-value bucket of JetStream. It has the capabilities
+// [drivers.Adder], [drivers.Swapper], [drivers.Leaser], [drivers.Scanner],
+// [drivers.PrefixDeleter], [drivers.Pruner] and [drivers.Checker].
 type Driver struct {
 	conn    *gonats.Conn
 	js      jetstream.JetStream
@@ -128,9 +136,12 @@ var (
 	bucketName      = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 )
 
-// New returns a shared tier on conn. conn stays open after Close; close it after the driver.
-// New sends nothing. If conn is nil or options are unusable, every operation fails: Err
-// returns the reason, and runtime.NewStore refuses the tier.
+// New returns a shared tier on conn. New sends nothing. conn stays open when the driver is
+// closed; close conn after the driver.
+//
+// If conn is nil, or an option is wrong, the driver cannot be used: every operation fails,
+// [Driver.Err] returns the reason, and runtime.OpenStore and runtime.NewStore return it as
+// their error.
 func New(conn *gonats.Conn, options Options) *Driver {
 	if options.Bucket == "" {
 		options.Bucket = DefaultBucket
@@ -155,11 +166,11 @@ func New(conn *gonats.Conn, options Options) *Driver {
 	return d
 }
 
-// Err implements [drivers.Checker]: it returns why the driver is unusable, or nil.
+// Err returns why the driver cannot be used, or nil. See [drivers.Checker].
 func (d *Driver) Err() error { return d.err }
 
-// Close implements [drivers.L2]: later calls fail with [drivers.ErrClosed]. Running calls
-// continue.
+// Close makes later calls fail with [drivers.ErrClosed]. Calls that are running go on. The
+// connection stays open. See [drivers.L2].
 func (d *Driver) Close() error {
 	d.closed.Store(true)
 	return nil

@@ -189,7 +189,8 @@ func (d *Driver) found(ctx context.Context, stream jetstream.Stream, m *gonats.M
 	return found{key, parse(m.Header, nil, sequence)}, true, nil
 }
 
-// Scan implements [drivers.Scanner].
+// Scan calls f with the keys that begin with prefix, some of them at a time. See
+// [drivers.Scanner].
 func (d *Driver) Scan(ctx context.Context, prefix string, f func(keys []string) error) error {
 	return d.walk(ctx, "scan", prefix, func(_ jetstream.Stream, all []found) error {
 		var keys []string
@@ -206,7 +207,8 @@ func (d *Driver) Scan(ctx context.Context, prefix string, f func(keys []string) 
 	})
 }
 
-// DeletePrefix implements [drivers.PrefixDeleter].
+// DeletePrefix removes the keys that begin with prefix, and returns how many it has removed.
+// See [drivers.PrefixDeleter].
 func (d *Driver) DeletePrefix(ctx context.Context, prefix string) (int64, error) {
 	var count int64
 	err := d.walk(ctx, "delete prefix", prefix, func(_ jetstream.Stream, all []found) error {
@@ -252,7 +254,8 @@ func (d *Driver) remove(ctx context.Context, stream jetstream.Stream, it found) 
 	return live, err
 }
 
-// Prune implements [drivers.Pruner]. It also removes the markers of deleted keys.
+// Prune removes the expired items, and returns how many it has removed. Prune also removes the
+// markers of deleted keys. See [drivers.Pruner].
 func (d *Driver) Prune(ctx context.Context) (int64, error) {
 	var count int64
 	err := d.walk(ctx, "prune", "", func(stream jetstream.Stream, all []found) error {

@@ -7,8 +7,9 @@ import (
 	"os"
 	"time"
 
-	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/memory"
 	"github.com/cachegen/cachegen/drivers/postgres"
+	"github.com/cachegen/cachegen/runtime"
 )
 
 // The program imports the database/sql driver: _ "github.com/jackc/pgx/v5/stdlib".
@@ -19,18 +20,18 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	defer db.Close()
+	defer db.Close() // after the stores
 
-	store := postgres.New(db, postgres.Options{Table: "cache", PruneEvery: time.Hour})
-	defer store.Close()
-	ctx := context.Background()
-	err = store.SetMany(ctx, []drivers.Item{{Key: "user:1", Value: []byte("Ada"), TTL: time.Hour}})
+	stores, err := runtime.OpenStore("main",
+		runtime.L1(memory.New(memory.Options{MaxSize: "100mb"})),
+		runtime.L2(postgres.New(db, postgres.Options{Table: "cache", PruneEvery: time.Hour})),
+	)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	values, err := store.GetMany(ctx, []string{"user:1", "user:2"})
-	fmt.Printf("%q %v %v\n", values[0], values[1] == nil, err)
+	defer stores.Close(context.Background())
+	// Give stores to the generated constructors.
 }
 
 // A program that keeps its schema in migrations takes the statements from here, and sets

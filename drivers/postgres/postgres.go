@@ -1,45 +1,47 @@
-// Package postgres is a shared tier in a table of a PostgreSQL database. It uses the
-// program's own *sql.DB, opened with any PostgreSQL driver
-// (github.com/jackc/pgx/v5/stdlib, github.com/lib/pq), and so also the connections of
-// sqlx, GORM, Bun or ent; it imports none of them.
+// Package postgres is a shared tier in a table of a PostgreSQL database. It uses the *sql.DB
+// of the program, which is opened with any driver for PostgreSQL
+// (github.com/jackc/pgx/v5/stdlib, github.com/lib/pq). So the program can use the same
+// database through sqlx, GORM, Bun or ent; the package imports none of these.
 //
 //	db, err := sql.Open("pgx", os.Getenv("DATABASE_URL"))
-//	store, err := runtime.NewStore("main", runtime.L2(postgres.New(db, postgres.Options{})))
+//	stores, err := runtime.OpenStore("main", runtime.L2(postgres.New(db, postgres.Options{})))
 //
 // The bus on LISTEN and NOTIFY is package pgxbus, which needs pgx.
 //
 // # Concurrency
 //
-// A [Driver] may be used by many goroutines and processes at once. The rows are guarded
-// by the database: each statement is atomic, and ends a key's lease together with the
-// change of the key. In the process one lock guards the prepared statements; it is not
-// held during a call to the database.
+// A [Driver] may be used by many goroutines at once, and a table by many processes. A
+// statement changes a key and its lease together, and the database carries it out in one step.
+// In a Driver one lock guards the prepared statements. It is not held during a call to the
+// database.
 //
 // # Limits
 //
-// It needs PostgreSQL 9.5 or newer, and a connection that reads and writes: on a read
-// replica a read could miss a finished write. The table is created in the first schema of
-// search_path. A key and its value, or a key and both values of a swap, may have 256 MB
-// together.
+// The package needs PostgreSQL 9.5 or newer, and a connection to a server that can be written
+// to: a read from a replica could miss a write that has finished. The table is created in the
+// first schema of search_path.
 //
-// Times are those of the database's clock, so the clocks of the processes need not agree.
-// A TTL is rounded up to the next millisecond, plus one. Expired items are absent at once
-// but take space until Prune or until their key is written; Options.PruneEvery prunes in
-// the background.
+// A key and its value, or a key and both values of a swap, may have 256 MB together. What is
+// larger is refused ([drivers.ErrRefused]).
 //
-// A *sql.DB keeps two idle connections by default: set SetMaxIdleConns to about the number
-// of connections in use, or most of the time is spent on connecting.
+// The driver uses the clock of the database, so that the clocks of the processes need not
+// agree. A TTL is rounded up to the next millisecond, plus one. An expired item is absent at
+// once, but its row takes space until [Driver.Prune] is called or its key is written. With
+// Options.PruneEvery the driver calls Prune in the background.
 //
-// Batches that change the same keys at once can end in a deadlock or, at isolation levels
-// above read committed, in a serialization failure. The database aborts one of them, and
-// the driver repeats it for up to Options.BusyTimeout.
+// A *sql.DB keeps two idle connections by default, so that a busy program spends most of its
+// time on connecting. Set SetMaxIdleConns to about the number of connections that are in use.
 //
-// If a connection breaks after a write was sent, the call fails, and neither the driver nor
-// database/sql sends it again.
+// Batches that change the same keys at the same time can end in a deadlock or, at isolation
+// levels above read committed, in a serialization failure. The database then aborts one of
+// them, and the driver repeats it, for up to Options.BusyTimeout.
 //
-// A connection pooler that may give each transaction another connection loses prepared
-// statements: set Options.Unprepared, and configure the client library accordingly (with
-// pgx, default_query_exec_mode=exec).
+// If a connection breaks after a write was sent, the call fails. Neither the driver nor
+// database/sql sends the write again.
+//
+// A connection pooler that may use another connection for each transaction loses prepared
+// statements. Set Options.Unprepared, and configure the client library accordingly (for pgx,
+// default_query_exec_mode=exec).
 package postgres
 
 import (
@@ -58,46 +60,51 @@ const (
 	DefaultBusyTimeout = 5 * time.Second
 )
 
-// Options of a [Driver]. The zero value is usable. The SQL drivers of this project have
-// the same options.
+// Options are the options of [New]. The zero value is right for most programs. The SQL drivers
+// of this project have the same options.
 type Options struct {
-	// Table is the name of the table: letters, digits and underscores, not beginning with
-	// a digit, at most 55 bytes; [DefaultTable] if empty.
+	// Table is the name of the table; [DefaultTable] if empty. The name has letters, digits
+	// and underscores, and does not begin with a digit. It has at most 55 bytes.
 	Table string
-	// SkipCreate makes the program responsible for creating the table and its index, with
-	// the statements of [Schema]. Otherwise the first operation creates what is missing.
+	// SkipCreate says that the program creates the table and its index itself, with the
+	// statements of [Schema], before the first operation. Otherwise the first operation
+	// creates what is missing.
 	SkipCreate bool
-	// Unprepared sends statements without preparing them. Set it where a proxy or pooler
-	// between program and database loses prepared statements.
+	// Unprepared sends statements without preparing them. Set Unprepared where a proxy or a
+	// pooler between the program and the database loses prepared statements.
 	Unprepared bool
-	// BusyTimeout is for how long an operation is repeated after a deadlock or a serialization failure;
-	// [DefaultBusyTimeout] if zero. The end of the operation's context ends it sooner.
+	// BusyTimeout is for how long an operation that ends in a deadlock or a serialization
+	// failure is repeated; [DefaultBusyTimeout] if zero. It is no longer repeated when its
+	// context has ended.
 	BusyTimeout time.Duration
-	// PruneEvery is about how often expired items are removed in the background, until
-	// Close. Zero is never.
+	// PruneEvery is about how often expired items are removed in the background, from [New]
+	// until Close. If zero, they are not.
 	PruneEvery time.Duration
-	// OnPrune, if not nil, is called after each removal in the background with its
-	// result. It must not call Close.
+	// OnPrune, if not nil, is called after each time that items were removed in the
+	// background, with how many they were, or with the error. OnPrune must not call Close.
 	OnPrune func(removed int64, err error)
 }
 
-// New returns a shared tier in a table of db. db stays open after Close; close it after
-// the driver. New does not access the database. If options are unusable or db is nil,
-// every operation fails: Err returns the reason, and runtime.NewStore refuses the tier.
+// New returns a shared tier in a table of db. New does not access the database. db stays open
+// when the driver is closed; close db after the driver.
+//
+// If db is nil, or an option is wrong, the driver cannot be used: every operation fails,
+// [Driver.Err] returns the reason, and runtime.OpenStore and runtime.NewStore return it as
+// their error.
 func New(db *sql.DB, options Options) *Driver {
 	options.Table = cmp.Or(options.Table, DefaultTable)
 	options.BusyTimeout = cmp.Or(options.BusyTimeout, DefaultBusyTimeout)
 	return &Driver{sqltable.New(db, &dialect, sqltable.Options(options))}
 }
 
-// Schema returns the statements that create a table and its index, for programs that
-// keep their schema in migrations and set [Options].SkipCreate. An empty table is
-// [DefaultTable].
+// Schema returns the statements that create a table and its index, for programs that keep
+// their schema in migrations and set [Options].SkipCreate. table is the name of the table;
+// [DefaultTable] if empty.
 //
-// Times in the table are in milliseconds since 1970; an item that is kept forever has a
-// time in the far future.
+// Times in the table are milliseconds since 1970. An item that is kept forever has a time in
+// the far future.
 //
-// An index cannot hold a key of more than 512 bytes: of such a key the column name holds
-// the first 512 bytes and the SHA-256 of the whole key, and the column rest holds what
-// follows the 512 bytes.
+// An index cannot hold a key of more than 512 bytes. Of such a key the column name holds the
+// first 512 bytes and the SHA-256 of the whole key, and the column rest holds what follows the
+// 512 bytes.
 func Schema(table string) []string { return dialect.Schema(cmp.Or(table, DefaultTable)) }

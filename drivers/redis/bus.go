@@ -17,32 +17,37 @@ import (
 // DefaultPingInterval is the default of [BusOptions].PingInterval.
 const DefaultPingInterval = time.Second
 
-// BusOptions of a [Bus].
+// BusOptions are the options of [NewBus]. The zero value is right for most programs.
 type BusOptions struct {
 	// PingInterval is how often a subscription pings the server; [DefaultPingInterval] if
-	// zero. A connection without any answer for two intervals is closed, so a network
-	// that drops packets silently is noticed within three intervals. A listener that wants to
-	// know of a loss sooner ([drivers.LossListener]), as that of a store with a short
-	// StampTrust does, has the server pinged more often.
+	// zero. A connection on which nothing arrives for two intervals is closed. So a network
+	// that loses packets without a word is noticed within three intervals.
+	//
+	// A listener can ask to be told of a loss sooner ([drivers.LossListener]). The listener of
+	// a store asks for it if runtime.StampTrust is short. The server is then pinged more
+	// often.
 	PingInterval time.Duration
-	// Tracking makes the bus report to each [drivers.KeyListener] the keys with the
-	// listener's prefix that any program changes on the server, such as redis-cli. It
-	// uses the server's client-side caching (CLIENT TRACKING in broadcasting mode, Redis 6
-	// and later), over one more connection to each server that holds keys.
+	// Tracking makes the bus report keys that any program changes on the server, such as
+	// redis-cli. Each [drivers.KeyListener] is told of the keys that begin with its prefix. A
+	// store is such a listener: it drops the keys from its memory.
 	//
-	// A store drops a reported key from memory. The server does not report who changed
-	// the key, and reports several changes at once: of a key that this process has written
-	// lately, the store reads once what the shared tier holds, in the background and many at
-	// a time, and drops it if that is something else.
+	// The bus uses the client-side caching of the server for this (CLIENT TRACKING in
+	// broadcasting mode, Redis 6 and later). It has one more connection to each server that
+	// holds keys.
 	//
-	// While a server that holds keys cannot be tracked, the subscription is disconnected
-	// (Down). Servers that join a Cluster are tracked within five seconds.
+	// The server does not say who has changed a key, and reports several changes at once. So
+	// after a report of a key that this process has written lately, the store reads the key
+	// from the shared tier once, in the background and many keys at a time. It drops the key
+	// from memory if the tier holds something else.
+	//
+	// While a server that holds keys cannot be tracked, the subscription is disconnected: the
+	// listener is told Down. A server that joins a Cluster is tracked within five seconds.
 	Tracking bool
 }
 
-// A Bus is a [drivers.Bus] on PUBLISH and SUBSCRIBE. Each subscription has a connection of
-// its own and a goroutine, which reconnects, with a back-off of at most two seconds, until
-// the subscription or the bus ends.
+// A Bus is a [drivers.Bus] that uses PUBLISH and SUBSCRIBE. Each subscription has a connection
+// of its own, and a goroutine that connects again when the connection is lost, after pauses of
+// up to two seconds.
 type Bus struct {
 	client goredis.UniversalClient
 	ping   time.Duration
@@ -55,10 +60,12 @@ var (
 	_ drivers.Checker = (*Bus)(nil)
 )
 
-// NewBus returns a bus on client, which is any client of go-redis: for a single server,
-// Sentinel, Cluster or Ring. client stays open after Close; close it after the bus. NewBus
-// does not connect. If client is nil or options are unusable, every operation of the bus
-// fails, [Bus.Err] returns the reason, and runtime.NewStore refuses the bus.
+// NewBus returns a bus on client. NewBus does not connect. client stays open when the bus is
+// closed; close client after the bus.
+//
+// If client is nil, or an option is wrong, the bus cannot be used: every operation fails,
+// [Bus.Err] returns the reason, and runtime.OpenStore and runtime.NewStore return it as their
+// error.
 func NewBus(client goredis.UniversalClient, options BusOptions) *Bus {
 	b := &Bus{client: client, ping: cmp.Or(options.PingInterval, DefaultPingInterval), track: options.Tracking}
 	var err error
@@ -72,10 +79,11 @@ func NewBus(client goredis.UniversalClient, options BusOptions) *Bus {
 	return b
 }
 
-// Err implements [drivers.Checker]: it returns why the bus is unusable, or nil.
+// Err returns why the bus cannot be used, or nil. See [drivers.Checker].
 func (b *Bus) Err() error { return b.all.Err() }
 
-// Publish implements [drivers.Bus]. Its result does not say whether there are subscribers.
+// Publish sends message to all subscribers of channel. The result does not say whether there
+// are any. See [drivers.Bus].
 func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error {
 	return b.all.Publish(ctx, channel, func() error {
 		// A copy, because the call may return before the client has sent the message.
@@ -87,7 +95,8 @@ func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error
 	})
 }
 
-// Subscribe implements [drivers.Bus].
+// Subscribe delivers the messages of channel to l until unsubscribe is called or the bus is
+// closed. See [drivers.Bus].
 func (b *Bus) Subscribe(channel string, l drivers.Listener) (unsubscribe func(), err error) {
 	s := &subscription{client: b.client, channel: channel, listener: l, ping: subscriptions.Interval(l, b.ping), take: func(m *goredis.Message) {
 		l.Message([]byte(m.Payload))
@@ -99,8 +108,8 @@ func (b *Bus) Subscribe(channel string, l drivers.Listener) (unsubscribe func(),
 	return b.all.Subscribe(channel, run)
 }
 
-// Close implements [drivers.Bus]. It returns when no listener is called any more, and must
-// not be called by a listener.
+// Close ends every subscription, and returns when no listener is called any more. A listener
+// must not call Close. Calling Close twice is safe. See [drivers.Bus].
 func (b *Bus) Close() error {
 	return b.all.Close()
 }

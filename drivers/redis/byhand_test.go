@@ -52,7 +52,7 @@ func TestADeletionByHandReachesMemory(t *testing.T) {
 			t.Fatalf("got %q", got)
 		}
 	}
-	if n := client.Del(ctx, "app:k").Val(); n != 1 {
+	if n := client.Del(ctx, "app:@!values:k").Val(); n != 1 {
 		t.Fatalf("%d keys deleted", n)
 	}
 	for deadline := time.Now().Add(20 * time.Second); get() != "2"; {

@@ -84,13 +84,13 @@ func TestAStoreTellsItsOwnWritesFromThoseOfOthers(t *testing.T) {
 		})
 		both.Go(func() {
 			if i%3 == 0 {
-				client.Del(ctx, "app:"+key)
+				client.Del(ctx, "app:@!values:"+key)
 			} else {
-				client.Set(ctx, "app:"+key, "by hand", 0)
+				client.Set(ctx, "app:@!values:"+key, "by hand", 0)
 			}
 		})
 		both.Wait()
-		held, err := client.Get(ctx, "app:"+key).Result()
+		held, err := client.Get(ctx, "app:@!values:"+key).Result()
 		own := err == nil && !strings.HasPrefix(held, "by hand")
 		await(t, func() bool {
 			got, ok, err := cache.Get(ctx, key)

@@ -9,10 +9,33 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/memory"
 	"github.com/cachegen/cachegen/drivers/redis"
+	"github.com/cachegen/cachegen/runtime"
 )
 
+// Processes that share a Redis share what each of them has loaded. The bus tells each of them what
+// another one has changed.
 func Example() {
+	client := goredis.NewClient(&goredis.Options{Addr: "localhost:6379"})
+	defer client.Close() // after the stores
+
+	stores, err := runtime.OpenStore("main",
+		runtime.L1(memory.New(memory.Options{MaxSize: "100mb"})),
+		runtime.L2(redis.New(client, redis.Options{})),
+		runtime.Bus(redis.NewBus(client, redis.BusOptions{})),
+		runtime.Prefix("shop"), // stores with one prefix share their entries
+	)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
+	defer stores.Close(context.Background())
+	// Give stores to the generated constructors.
+}
+
+// A store calls the driver. A program can call it too, where it wants to store bytes under keys.
+func ExampleNew() {
 	client := goredis.NewClient(&goredis.Options{Addr: "localhost:6379"})
 	defer client.Close()
 

@@ -10,7 +10,8 @@ import (
 
 var errNoToken = fmt.Errorf("%w: the token is empty", drivers.ErrRefused)
 
-// LeaseMany implements [drivers.Leaser].
+// LeaseMany takes leases of keys for token, and returns which of them it took. See
+// [drivers.Leaser].
 func (d *Driver) LeaseMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error) {
 	var err error
 	if ttl <= 0 {
@@ -23,7 +24,8 @@ func (d *Driver) LeaseMany(ctx context.Context, keys []string, token string, ttl
 	return taken, nil
 }
 
-// FillMany implements [drivers.Leaser].
+// FillMany stores the items whose leases token has, ends these leases, and returns which items
+// it stored. See [drivers.Leaser].
 func (d *Driver) FillMany(ctx context.Context, items []drivers.Item, token string) ([]bool, error) {
 	filled, err := d.fillMany(ctx, items, token)
 	if err != nil {
@@ -43,7 +45,7 @@ func (d *Driver) fillMany(ctx context.Context, items []drivers.Item, token strin
 	return d.decide(ctx, fillScript, calls)
 }
 
-// ReleaseMany implements [drivers.Leaser].
+// ReleaseMany ends the leases of keys that token has. See [drivers.Leaser].
 func (d *Driver) ReleaseMany(ctx context.Context, keys []string, token string) error {
 	if _, err := d.leaseCalls(ctx, releaseScript, keys, token, nil); err != nil {
 		return failed("release", len(keys), err)

@@ -17,7 +17,8 @@ const (
 	chunk = 1024
 )
 
-// GetMany implements [drivers.L2]. A key that holds another type than a string is absent.
+// GetMany returns the values of keys in their order, nil where a key is absent. A key that
+// holds another type than a string is absent. See [drivers.L2].
 func (d *Driver) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
 	values, err := d.getMany(ctx, keys)
 	if err != nil {

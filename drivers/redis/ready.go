@@ -15,11 +15,13 @@ import (
 // without UNLINK the driver sends DEL.
 var needed = []string{"get", "mget", "set", "del", "scan", "eval", "evalsha", "multi", "exec"}
 
-// Ready implements [drivers.ReadyChecker]. It asks every server that holds keys: the server
-// has to be reachable, accept the client's credentials, support the commands that the
-// driver sends, and be writable. The error names the server and the missing commands. A
-// program calls Ready, or Store.Ready of the runtime, if it should not start without its
-// shared tier; no other method depends on it.
+// Ready asks every server that holds keys whether the driver can use it: whether the server
+// can be reached, accepts the password of the client, supports the commands that the driver
+// sends, and can be written to. The error names the server and the commands that are missing.
+// See [drivers.ReadyChecker].
+//
+// A program that should not start without its shared tier calls Ready, or Store.Ready of the
+// runtime. No other method needs it.
 func (d *Driver) Ready(ctx context.Context) error {
 	err := d.begin(ctx)
 	if err == nil {

@@ -1,76 +1,88 @@
-// Package redis is a shared tier and a bus on Redis or a compatible server: Valkey, KeyDB,
-// Dragonfly. It uses any client of github.com/redis/go-redis: for a single server, Sentinel,
-// Cluster or Ring.
+// Package redis is a shared tier and a bus on Redis, or on a server that is compatible with
+// it: Valkey, KeyDB, Dragonfly. It uses a client of github.com/redis/go-redis, which the
+// program makes and closes: one for a single server, for Sentinel, for a Cluster or for a
+// Ring.
 //
 //	client := goredis.NewClient(&goredis.Options{Addr: "localhost:6379"})
-//	store, err := runtime.NewStore("main",
+//	stores, err := runtime.OpenStore("main",
+//		runtime.L1(memory.New(memory.Options{MaxSize: "100mb"})),
 //		runtime.L2(redis.New(client, redis.Options{})),
 //		runtime.Bus(redis.NewBus(client, redis.BusOptions{})))
 //
 // Here and in the examples, goredis is the name under which github.com/redis/go-redis/v9 is
 // imported, because both packages are called redis.
 //
-// Concurrent reads share round trips through the automatic pipelining of go-redis.
-// A batch is one round trip, or one for each node of a Cluster or Ring.
-//
-// # Leases
-//
-// The driver is a [drivers.Leaser]: one process at a time loads a value. The lease of an
-// entry is a separate key: the entry's key, ":!lease", and three more characters, which
-// keep the lease in the same slot of a Cluster. So the lease also has the entry's prefix.
-// Keys that have the form of a lease are refused.
-//
-// A write ends the lease of its key in the same step. So writes are short Lua scripts, sent
-// by their checksum (EVALSHA), or as text to a server that does not have the script; on a
-// single server SetMany of several items is a transaction. Only reads, and deletions on a
-// single server, are plain commands.
-//
-// # Changes from outside
-//
-// A bus carries the messages of programs that use this library. With
-// [BusOptions].Tracking it also reports keys that are changed in another way, such as
-// with DEL in redis-cli.
+// Reads that run at the same time share round trips, through the automatic pipelining of
+// go-redis. A batch of keys is one round trip, or one for each server of a Cluster or Ring
+// that has some of the keys.
 //
 // # Servers
 //
-// The package works with Redis 4 and later (tested: 7), Valkey, and other servers that
-// run Lua scripts which write only to the keys that are passed to them. [Driver.Ready]
-// asks all servers whether they support the commands that the driver sends; Store.Ready
-// of the runtime calls it. Users of an access control list need the rights +get +mget
-// +set +del +unlink +eval +evalsha +scan +multi +exec, and for Ready +ping, +command|info
-// and +role. A bus needs +publish +subscribe +ping and its channels, which for a store are
-// "cachegen:", the store's prefix and "!bus"; Tracking also needs +client|id
-// +client|tracking and the channel __redis__:invalidate.
+// The package works with Redis 4 and later (it is tested with Redis 7), with Valkey, and with
+// other servers that run Lua scripts which write only to the keys that are passed to them.
+// [Driver.Ready] asks the servers whether they support the commands that the driver sends.
+//
+// On a server with an access control list the user needs the rights
+//
+//	+get +mget +set +del +unlink +eval +evalsha +scan +multi +exec    for the tier
+//	+ping +command|info +role                                         for Ready
+//	+publish +subscribe +ping                                         for the bus
+//	+client|id +client|tracking                                       for BusOptions.Tracking
+//
+// and the bus needs the right to its channels. The channel of a store is "cachegen:", then the
+// prefix of the store with a colon, if it has one, then "!bus". Tracking also needs the
+// channel __redis__:invalidate.
+//
+// # Leases
+//
+// A [Driver] is a [drivers.Leaser]. The lease of a key is a key of its own on the server. Its
+// name is the name of the key, then ":!lease", then three more characters, which keep the
+// lease on the same server of a Cluster. So a lease has the prefix of its key, too. A key that
+// looks like a lease is refused.
+//
+// A write ends the lease of its key in the same step. For this reason writes are short Lua
+// scripts. They are sent by their checksum (EVALSHA), and as text to a server that does not
+// know the script. On a single server SetMany of several items is a transaction. Only reads,
+// and deletions on a single server, are plain commands.
+//
+// # Changes from outside
+//
+// A bus carries the messages of programs that use this library. With [BusOptions].Tracking it
+// also reports the keys that are changed in another way, such as with DEL in redis-cli.
 //
 // # Concurrency
 //
-// [Driver] and [Bus] may be used by many goroutines at once. Redis guards the data: each
-// change of a key and its lease is one script or transaction. In a Driver one mutex guards
-// the reference to the automatic pipeline. In a subscription one mutex orders the calls of
-// the listener, and is held during these calls only.
+// [Driver] and [Bus] may be used by many goroutines at once. Each change of a key and of its
+// lease is one script or transaction on the server. In a Driver one mutex guards the reference
+// to the automatic pipeline. In each subscription of a Bus one mutex orders the calls of the
+// listener; it is held during these calls only.
 //
 // # Limits
 //
-// A TTL is rounded up to a millisecond. A key or value may have up to 512 MB
-// (proto-max-bulk-len); a longer one is refused ([drivers.ErrRefused]). The driver does not
-// change keys: a common prefix is an option of the runtime. A Ring refuses the empty key.
+// A TTL is rounded up to a millisecond. A key and a value may each have 512 MB, which is the
+// default of the server's proto-max-bulk-len; a longer one is refused ([drivers.ErrRefused]).
+// A Ring refuses the empty key. The driver stores a key under the name that it is given: a
+// prefix for all keys is an option of the store.
 //
-// go-redis cannot interrupt a command that it has sent. When a context ends, the call
-// returns at once and the command goes on until the client's ReadTimeout; an abandoned
-// write may still take effect. A script or transaction is not sent twice: if its connection
-// breaks, the call fails, although the client retries other commands.
+// go-redis cannot interrupt a command that it has sent. When a context ends, the call returns
+// at once, and the command goes on until the ReadTimeout of the client. So a write that was
+// given up may still take effect. A script or transaction is sent once: if its connection
+// breaks, the call fails, although the client sends other commands again.
 //
-// While a slot moves from one node of a Cluster to another, the servers execute no script
-// on an entry and its lease in that slot, so writes and deletions wait for up to 2.5
-// seconds and then fail with TRYAGAIN. Reads continue.
+// While a slot moves from one server of a Cluster to another, the servers run no script on the
+// keys of that slot. Writes and deletions of these keys wait for up to 2.5 seconds, and then
+// fail with TRYAGAIN. Reads go on.
 //
-// A client that reads from replicas can miss finished writes: leave ReadOnly,
-// RouteByLatency and RouteRandomly off. So can a client with a cache of its own
-// (ClientSideCacheConfig), which New refuses. Replication is asynchronous: a failover, of
-// Sentinel or of a Cluster, can lose the last writes before it, deletions included. A Ring
-// uses other shards while one is down, and serves the old values of that shard when it is
-// back. Eviction by the server (maxmemory-policy) costs loads, never correctness; a full
-// server that does not evict fails writes with OOM, while reads and deletions continue.
+// A client that reads from replicas can miss writes that have finished: leave its options
+// ReadOnly, RouteByLatency and RouteRandomly off. A client with a cache of its own
+// (ClientSideCacheConfig) can miss them too, and [New] refuses such a client.
+//
+// Redis replicates in the background. A failover of Sentinel or of a Cluster can lose the last
+// writes before it, deletions included. A Ring uses other servers while one is down; when that
+// one is back, its old values are served again.
+//
+// A server that evicts keys (maxmemory-policy) costs loads, never correctness. A server that
+// is full and does not evict fails writes with OOM, while reads and deletions go on.
 package redis
 
 import (
@@ -86,18 +98,20 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// Options of a [Driver]. The zero value is right for most programs.
+// Options are the options of [New]. The zero value is right for most programs.
 type Options struct {
-	// NoAutoPipeline sends each read in a round trip of its own. Set it where reads of
-	// very large values would delay reads of small values in the same round trip.
+	// NoAutoPipeline sends each read in a round trip of its own. Set NoAutoPipeline if some
+	// values are very large, so that reads of small values do not wait for them in the same
+	// round trip.
 	NoAutoPipeline bool
 }
 
-// A Driver is a shared tier on Redis, with the capabilities [drivers.Adder],
+// A Driver is a shared tier on Redis. It has the capabilities [drivers.Adder],
 // [drivers.Swapper], [drivers.Leaser], [drivers.Scanner], [drivers.PrefixDeleter],
-// [drivers.Checker] and [drivers.ReadyChecker]. It opens no connection itself and leaves the
-// client open. The first read starts the client's automatic pipeline, which belongs to the
-// client and ends with it.
+// [drivers.Checker] and [drivers.ReadyChecker].
+//
+// A Driver opens no connection itself, and does not close the client. The first read starts
+// the automatic pipeline of the client, which ends when the client is closed.
 type Driver struct {
 	client  goredis.UniversalClient
 	oneNode bool // one command may name keys of any slot
@@ -129,9 +143,12 @@ var (
 	errEmptyKey = fmt.Errorf("%w: a Ring cannot store an empty key", drivers.ErrRefused)
 )
 
-// New returns a shared tier on client. client stays open after Close; close it after the
-// driver. New does not connect. If client is nil or has a cache of its own, every operation
-// fails: Err returns the reason, and runtime.NewStore refuses the tier.
+// New returns a shared tier on client. New does not connect. client stays open when the driver
+// is closed; close client after the driver.
+//
+// If client is nil, or has a cache of its own, the driver cannot be used: every operation
+// fails, [Driver.Err] returns the reason, and runtime.OpenStore and runtime.NewStore return it
+// as their error.
 func New(client goredis.UniversalClient, options Options) *Driver {
 	d := &Driver{client: client, shared: !options.NoAutoPipeline}
 	if isNil(client) {
@@ -159,11 +176,11 @@ func isNil(client goredis.UniversalClient) bool {
 	return client == nil || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
-// Err implements [drivers.Checker]: it returns why the driver is unusable, or nil.
+// Err returns why the driver cannot be used, or nil. See [drivers.Checker].
 func (d *Driver) Err() error { return d.err }
 
-// Close implements [drivers.L2]: later calls fail with [drivers.ErrClosed]. Running calls
-// continue.
+// Close makes later calls fail with [drivers.ErrClosed]. Calls that are running go on. The
+// client stays open. See [drivers.L2].
 func (d *Driver) Close() error {
 	d.closed.Store(true)
 	return nil

@@ -15,9 +15,10 @@ import (
 // page is how many of all its keys the server visits for one reply to SCAN.
 const page = 1000
 
-// Scan implements [drivers.Scanner]. It visits every key of each master, also those without
-// prefix, with SCAN, which does not block the server. A key that moves from one node of a
-// Cluster to another during the scan may be missed.
+// Scan calls f with the keys that begin with prefix, some of them at a time. Scan visits every
+// key of each master, also those without prefix, with SCAN, which does not block the server. A
+// key that moves from one node of a Cluster to another during the scan may be missed. See
+// [drivers.Scanner].
 func (d *Driver) Scan(ctx context.Context, prefix string, f func(keys []string) error) error {
 	err := d.scan(ctx, prefix, func(found []string) error {
 		found = slices.DeleteFunc(found, func(key string) bool { _, is := leaseOf(key); return is })
@@ -32,8 +33,9 @@ func (d *Driver) Scan(ctx context.Context, prefix string, f func(keys []string) 
 	return nil
 }
 
-// DeletePrefix implements [drivers.PrefixDeleter]. It visits every key and may miss keys, as
-// [Driver.Scan] does. The server frees the memory of the values in the background.
+// DeletePrefix removes the keys that begin with prefix, and returns how many it has removed.
+// DeletePrefix visits every key and may miss keys, as [Driver.Scan] does. The server frees the
+// memory of the values in the background. See [drivers.PrefixDeleter].
 func (d *Driver) DeletePrefix(ctx context.Context, prefix string) (int64, error) {
 	var n int64
 	err := d.scan(ctx, prefix, func(found []string) error {

@@ -11,7 +11,7 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// SetMany implements [drivers.L2].
+// SetMany stores items, in place of what their keys had. See [drivers.L2].
 func (d *Driver) SetMany(ctx context.Context, items []drivers.Item) error {
 	calls, err := d.storeCalls(items)
 	switch {
@@ -97,7 +97,8 @@ func milliseconds(ttl time.Duration) int64 {
 	return ms
 }
 
-// AddMany implements [drivers.Adder].
+// AddMany stores the items whose keys are absent, and returns the value that each key has
+// then. See [drivers.Adder].
 func (d *Driver) AddMany(ctx context.Context, items []drivers.Item) ([][]byte, error) {
 	values, err := d.addMany(ctx, items)
 	if err != nil {
@@ -130,7 +131,8 @@ func (d *Driver) addMany(ctx context.Context, items []drivers.Item) ([][]byte, e
 	return values, nil
 }
 
-// SwapMany implements [drivers.Swapper].
+// SwapMany replaces each value that is still the one that the swap names, and returns which
+// swaps were performed. See [drivers.Swapper].
 func (d *Driver) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
 	swapped, err := d.swapMany(ctx, swaps)
 	if err != nil {
@@ -150,7 +152,7 @@ func (d *Driver) swapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, er
 	return d.decide(ctx, swapScript, calls)
 }
 
-// DeleteMany implements [drivers.L2].
+// DeleteMany removes keys. See [drivers.L2].
 func (d *Driver) DeleteMany(ctx context.Context, keys []string) error {
 	for _, key := range keys {
 		if err := d.check(key); err != nil {

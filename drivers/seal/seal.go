@@ -1,39 +1,43 @@
-// Package seal encrypts and authenticates values with AES-256-GCM on their way into any
-// shared tier, and decrypts them when they are read.
+// Package seal stands in front of any shared tier: it encrypts and authenticates values with
+// AES-256-GCM before they are stored, and decrypts them when they are read.
 //
 //	key, err := base64.StdEncoding.DecodeString(os.Getenv("CACHE_KEY")) // openssl rand -base64 32
 //	tier := seal.New(redis.New(client, redis.Options{}), seal.Options{Keys: [][]byte{key}})
-//	store, err := runtime.NewStore("main", runtime.L2(tier))
+//	stores, err := runtime.OpenStore("main", runtime.L2(tier))
 //
-// The result of [New] has the capabilities of the tier behind it ([drivers.Wrapper]), and
-// encrypts and decrypts in each of them.
+// The tier that [New] returns has the capabilities of the tier behind it (it is a
+// [drivers.Wrapper]). Values are encrypted and decrypted in each of them.
 //
-// Each value is bound to its key: a value that is moved to another key of the tier cannot
-// be decrypted. Nonces have 192 random bits (XAES-256-GCM, c2sp.org/XAES-256-GCM), so one
-// secret key is safe for any number of writes.
+// Each value is bound to its key: if somebody copies a value to another key of the tier, it
+// cannot be decrypted there. Each value has a nonce of 192 random bits (XAES-256-GCM,
+// c2sp.org/XAES-256-GCM), so that one secret key is safe for any number of writes.
 //
 // # Concurrency
 //
-// The result of [New] keeps no state and has no lock.
+// The tier that [New] returns may be used by many goroutines at once. It has no state and no
+// lock.
 //
-// # Rotation
+// # To change the secret key
 //
-// The first of Options.Keys encrypts, all of them decrypt; each stored value names its
-// secret key. To rotate, give every process the new key as the second one, then make it
-// the first, and remove the old key when the values encrypted with it are past their TTL.
+// The first of Options.Keys encrypts, and all of them decrypt: a stored value names its secret
+// key. To change the secret key, give every process the new one as the second of Keys. When
+// all have it, make it the first. Remove the old one when the values that it has encrypted are
+// past their TTL.
 //
 // # Limits
 //
-// A value that cannot be decrypted is absent: one of an unknown secret key, a damaged one,
-// or one stored without encryption. Reads do not find it, and an add or a swap replaces it.
-// Processes that share a tier but not their secret keys, or of which only some encrypt,
-// replace each other's values all the time. So give the store another runtime.Prefix when
-// you begin to encrypt.
+// A value that cannot be decrypted is absent: reads do not find it, and an add or a swap
+// replaces it. Such values are those of a secret key that is not in Keys, damaged ones, and
+// those that were stored without encryption.
+//
+// So processes that share a tier need the same secret keys. If they have different ones, or
+// only some of them encrypt, they replace each other's values all the time. When you begin to
+// encrypt, give the store another runtime.Prefix.
 //
 // Whoever can read the tier sees keys, lengths and TTLs. Whoever can write to the tier can
 // remove a value, or put back a value that the same key had before.
 //
-// A swap that expects a value costs one more read. A stored value is 48 bytes longer.
+// A stored value is 48 bytes longer. A swap that expects a value costs one more read.
 package seal
 
 import (
@@ -49,19 +53,21 @@ import (
 	"github.com/cachegen/cachegen/drivers/internal/wrap"
 )
 
-// Options of [New].
+// Options are the options of [New]. Keys is required.
 type Options struct {
-	// Keys are secret keys of 32 random bytes each, at least one: the first encrypts, all
-	// decrypt. A passphrase is not a secret key.
+	// Keys are the secret keys, of 32 random bytes each. The first one encrypts, all of them
+	// decrypt. There must be one at least. A passphrase is not a secret key.
 	Keys [][]byte
-	// Unreadable, if not nil, is called with each value that cannot be decrypted. It
-	// must not block.
+	// Unreadable, if not nil, is called with the key of each value that cannot be decrypted,
+	// and with the reason. It must return soon, and may be called by many goroutines at once.
 	Unreadable func(key string, err error)
 }
 
-// New returns an L2 that stores encrypted values in tier. Closing it closes tier. If options
-// are unusable every operation fails: the [drivers.Checker] of the result returns the
-// reason, and runtime.NewStore refuses it.
+// New returns a tier that encrypts values and stores them in tier. Its Close closes tier.
+//
+// If tier is nil or cannot be used, or an option is wrong, the result cannot be used either:
+// every operation fails, its Err ([drivers.Checker]) returns the reason, and runtime.OpenStore
+// and runtime.NewStore return it as their error and close tier.
 func New(tier drivers.L2, options Options) drivers.L2 {
 	c, err := newCoding(options.Keys)
 	return wrap.New(tier, c, wrap.Options{Name: "seal", Err: err, Unreadable: options.Unreadable})

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/memory"
 	"github.com/cachegen/cachegen/drivers/sqlite"
+	"github.com/cachegen/cachegen/runtime"
 )
 
 // The program imports the database/sql driver: _ "modernc.org/sqlite".
@@ -18,16 +19,16 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	defer db.Close()
+	defer db.Close() // after the stores
 
-	store := sqlite.New(db, sqlite.Options{Table: "cache"})
-	defer store.Close()
-	ctx := context.Background()
-	err = store.SetMany(ctx, []drivers.Item{{Key: "user:1", Value: []byte("Ada"), TTL: time.Hour}})
+	stores, err := runtime.OpenStore("main",
+		runtime.L1(memory.New(memory.Options{MaxSize: "100mb"})),
+		runtime.L2(sqlite.New(db, sqlite.Options{Table: "cache", PruneEvery: time.Hour})),
+	)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	values, err := store.GetMany(ctx, []string{"user:1", "user:2"})
-	fmt.Printf("%q %v %v\n", values[0], values[1] == nil, err)
+	defer stores.Close(context.Background())
+	// Give stores to the generated constructors.
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cachegen/cachegen/drivers/memory"
 	"github.com/cachegen/cachegen/generated_test/internal/process"
 	"github.com/cachegen/cachegen/runtime"
 )
@@ -69,7 +70,12 @@ func TestThatThereIsNoPolicyIsRememberedForAnHour(t *testing.T) {
 }
 
 func TestTheStoreOfADirectiveHasToBeThere(t *testing.T) {
-	if err := BindCaches(runtime.Stores{}); !errors.Is(err, runtime.ErrUnknownStore) {
+	stores, err := runtime.OpenStore("main", runtime.L1(memory.New(memory.Options{})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stores.Close(t.Context())
+	if err := BindCaches(stores); !errors.Is(err, runtime.ErrUnknownStore) {
 		t.Errorf("got %v, want %v", err, runtime.ErrUnknownStore)
 	}
 }

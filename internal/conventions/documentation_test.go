@@ -13,7 +13,7 @@ import (
 // publicPackages returns the packages that the programs of others can import, with their types.
 func publicPackages(t *testing.T) []*packages.Package {
 	t.Helper()
-	config := &packages.Config{Mode: packages.NeedName | packages.NeedTypes | packages.NeedImports | packages.NeedDeps, Dir: root}
+	config := &packages.Config{Mode: packages.NeedName | packages.NeedTypes, Dir: root}
 	all, err := packages.Load(config, "work")
 	if err != nil {
 		t.Fatal(err)
@@ -95,5 +95,75 @@ func TestDocumentationShowsTheValueOfEveryConstant(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// What a public package exports is said in types that the reader can look up, but for what only
+// generated code calls: package gen, and methods that have Untyped in their names.
+func TestDocumentationNamesNoTypeThatItDoesNotShow(t *testing.T) {
+	for _, p := range publicPackages(t) {
+		if strings.HasSuffix(p.PkgPath, "runtime/gen") {
+			continue
+		}
+		scope := p.Types.Scope()
+		for _, name := range scope.Names() {
+			object := scope.Lookup(name)
+			if !object.Exported() {
+				continue
+			}
+			mentions(p.PkgPath+"."+name, object.Type(), true, func(where string, of *types.Named) {
+				if hidden(of.Obj().Pkg()) && !strings.Contains(where, "Untyped") {
+					t.Errorf("%s names %s, which no documentation shows", where, of)
+				}
+			})
+		}
+	}
+}
+
+// mentions calls found with each named type that a reader of the documentation of a type meets:
+// in its methods and exported fields if it is declared there, otherwise the type itself.
+func mentions(where string, of types.Type, declared bool, found func(where string, of *types.Named)) {
+	each := func(t *types.Tuple) {
+		for v := range t.Variables() {
+			mentions(where, v.Type(), false, found)
+		}
+	}
+	switch of := of.(type) {
+	case *types.Alias:
+		mentions(where, types.Unalias(of), declared, found)
+	case *types.Named:
+		found(where, of)
+		for argument := range of.TypeArgs().Types() {
+			mentions(where, argument, false, found)
+		}
+		if !declared {
+			return
+		}
+		for method := range of.Methods() {
+			if method.Exported() {
+				mentions(where+"."+method.Name(), method.Type(), false, found)
+			}
+		}
+		mentions(where, of.Underlying(), true, found)
+	case *types.Struct:
+		for field := range of.Fields() {
+			if field.Exported() {
+				mentions(where+"."+field.Name(), field.Type(), false, found)
+			}
+		}
+	case *types.Interface:
+		for method := range of.Methods() {
+			if method.Exported() {
+				mentions(where+"."+method.Name(), method.Type(), false, found)
+			}
+		}
+	case *types.Signature:
+		each(of.Params())
+		each(of.Results())
+	case *types.Map:
+		mentions(where, of.Key(), false, found)
+		mentions(where, of.Elem(), false, found)
+	case interface{ Elem() types.Type }: // pointer, slice, array, channel
+		mentions(where, of.Elem(), false, found)
 	}
 }

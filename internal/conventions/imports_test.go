@@ -1,6 +1,7 @@
 package conventions
 
 import (
+	"go/ast"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -74,21 +75,54 @@ func TestCommentsUseTheSameNames(t *testing.T) {
 	for _, name := range importedAs {
 		known[name] = true
 	}
+	declared := make(map[string]map[string]bool) // by the package of a driver
 	for _, file := range files {
 		known[file.Name.Name] = true
+		if strings.HasPrefix(file.dir(), "drivers/") && public(file.dir()) {
+			if declared[file.Name.Name] == nil {
+				declared[file.Name.Name] = make(map[string]bool)
+			}
+			for _, d := range file.Decls {
+				for _, name := range exported(d) {
+					declared[file.Name.Name][name] = true
+				}
+			}
+		}
 		for _, spec := range file.Imports {
 			_, name, _ := cutLast(spec.Path.Value, "/")
 			known[strings.Trim(name, `"`)] = true
 		}
 	}
-	use := regexp.MustCompile(`(?m)^\s*\t.*?\b(\w+)\.(?:New\w*|\w*Options)\b`)
+	use := regexp.MustCompile(`\b(\w+)\.(New\w*|\w*Options)\b`)
 	for _, file := range files {
 		for _, comment := range file.Comments {
-			for _, found := range use.FindAllStringSubmatch(comment.Text(), -1) {
-				if !known[found[1]] {
-					t.Errorf("%s: no source imports a package as %s", positions.Position(comment.Pos()), found[1])
+			for line := range strings.Lines(comment.Text()) {
+				if !strings.HasPrefix(line, "\t") {
+					continue
+				}
+				for _, found := range use.FindAllStringSubmatch(line, -1) {
+					if of, ours := declared[found[1]]; !known[found[1]] || ours && !of[found[2]] {
+						t.Errorf("%s: what is %s.%s?", positions.Position(comment.Pos()), found[1], found[2])
+					}
 				}
 			}
 		}
 	}
+}
+
+// exported returns the names of functions and types that a declaration exports.
+func exported(d ast.Decl) (names []string) {
+	switch d := d.(type) {
+	case *ast.FuncDecl:
+		if d.Recv == nil && d.Name.IsExported() {
+			names = append(names, d.Name.Name)
+		}
+	case *ast.GenDecl:
+		for _, s := range d.Specs {
+			if of, ok := s.(*ast.TypeSpec); ok && of.Name.IsExported() {
+				names = append(names, of.Name.Name)
+			}
+		}
+	}
+	return names
 }

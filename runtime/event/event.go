@@ -27,7 +27,7 @@ func (t Tier) String() string {
 
 // A Hit is a read that was served from the cache.
 type Hit struct {
-	Store, Cache, Key string // Cache is empty for an ad-hoc cache; Key is the full key
+	Store, Cache, Key string // Cache is the name of the function, or of the ad-hoc cache; Key is the full key
 	Tier              Tier
 	Stale             bool // the value is a grace value
 	NotFound          bool // the cache knows that there is no value

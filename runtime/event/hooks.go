@@ -1,55 +1,55 @@
 package event
 
-// Hooks are functions that a store calls when something happens, for metrics, logs
-// and tests. A nil function costs nothing, and calling the others allocates nothing.
+// Hooks are functions that a store calls when something happens, for metrics, logs and tests. A
+// hook that is nil is not called, and costs nothing. An event costs no allocation.
 //
-// Many goroutines call a hook at once. A hook runs on the goroutine of the call that
-// it reports, where there is one, and delays that call: it should be quick. A hook may
-// use the store, but what it does to the store makes events, too. Operation, Breaker
-// and Unreadable are called in the middle of other work and must not use the store.
-// A hook that panics is logged.
+// Many goroutines call a hook at once. Where a call of a cache makes the event, the hook runs on the
+// goroutine of that call and delays it: a hook should be quick. A hook may use the store, which
+// makes events of its own. The hooks Operation, Breaker and Unreadable are called in the middle of
+// other work, and must not use the store. A hook that panics is logged.
 type Hooks struct {
-	// Hit is called for each key that a read has got a value for without waiting for
-	// a load, and Miss for each other key.
+	// Hit is called for each key of a read that gets its value without waiting for a load. Miss
+	// is called for each other key.
 	Hit  func(Hit)
 	Miss func(Miss)
-	// Loaded is called when a loader has returned, before the callers who wait have
-	// its result. The hook must not load the keys of the event: that load would wait
-	// for the hook.
+	// Loaded is called when a loader has returned, before its callers have the result. The hook
+	// must not read the keys of the event through the cache: the read would wait for the load,
+	// and the load waits for the hook.
 	Loaded func(Load)
-	// Skipped is called when values that are stale or due are not loaded in the background,
-	// because too many loads run there. It runs on the goroutine of the read.
+	// Skipped is called when values that are stale, or due for a refresh, are not loaded in the
+	// background, because too many loads run there.
 	Skipped func(Skip)
-	// Written is called when a value has been stored. For a loaded value that is before
-	// the callers who wait have it: in a store without a memory tier the hook must not
-	// load that key, because that load would wait for the hook.
+	// Written is called when a value has been stored. For a value that was loaded, its callers do
+	// not have it yet: in a store without a memory tier the hook must not read that key through
+	// the cache, as with Loaded.
 	Written func(Write)
-	// Refused is called when a tier does not keep a value: it is larger than the tier takes,
-	// or cannot be written. The other tier may have it. In a store without one, each call
-	// loads the value again.
+	// Refused is called when a tier does not keep a value, because it is larger than the tier
+	// takes, or cannot be written. The other tier may have it. A value that no tier keeps is
+	// loaded again by each call.
 	Refused func(Refusal)
-	// Deleted, Expired and Cleared are called when this process has invalidated
-	// entries by key, by tag or by namespace.
+	// Deleted, Expired and Cleared are called when this process has invalidated entries: by key
+	// or by tag, or for Cleared by namespace.
 	Deleted func(Invalidation)
 	Expired func(Invalidation)
 	Cleared func(Invalidation)
-	// Published and Received are called for messages on the bus.
+	// Published is called for a message that this process has sent to the bus, or tried to.
+	// Received is called for a message of another process.
 	Published func(Message)
 	Received  func(Message)
 	// Operation is called after each operation on the shared tier.
 	Operation func(Operation)
 	// Breaker is called when a circuit breaker of the shared tier changes its state.
 	Breaker func(BreakerChange)
-	// Pending is called when invalidations that did not reach everyone have been
-	// queued, carried out, or given up.
+	// Pending is called when invalidations that have not reached everyone are queued, carried
+	// out, or given up.
 	Pending func(Pending)
-	// Unreadable is called for an entry of the shared tier that is taken for a miss
-	// because it cannot be read.
+	// Unreadable is called for an entry of the shared tier that cannot be read. It counts as a
+	// miss.
 	Unreadable func(Unreadable)
 }
 
-// Join returns Hooks that call those of first and then those of second, although
-// those of first panic.
+// Join returns Hooks that call the hooks of first, and then those of second, even if those of first
+// panic.
 func Join(first, second Hooks) Hooks {
 	return Hooks{
 		Hit: both(first.Hit, second.Hit), Miss: both(first.Miss, second.Miss),

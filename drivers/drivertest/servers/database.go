@@ -24,7 +24,11 @@ func dataDir(name string, users ...string) (dir string, as user, err error) {
 	if dir, err = os.MkdirTemp("", "cachegen-"+name); err != nil {
 		return "", as, err
 	}
-	return dir, as, as.own(dir)
+	if err := as.own(dir); err != nil {
+		os.RemoveAll(dir)
+		return "", as, err
+	}
+	return dir, as, nil
 }
 
 // run runs a program that prepares the directory of a server.

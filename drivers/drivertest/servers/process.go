@@ -1,25 +1,22 @@
-// Package servers starts real servers for tests of drivers. Each server is a process of
-// its own, on a free port of the loopback interface, with its data in a directory of the
-// test.
+// Package servers starts real servers, for tests of drivers alone. Each server is a process of
+// its own, on a free port of the loopback interface. Its data are in a directory of the test.
 //
 //	func TestStore(t *testing.T) {
 //		server := servers.Redis(t)
-//		client := redis.NewClient(&redis.Options{Addr: server.Addr()})
+//		client := goredis.NewClient(&goredis.Options{Addr: server.Addr()})
 //		…
 //		server.Stop()     // connections break
 //		server.Restart(t) // on the same port, without the data
 //	}
 //
-// If the program of a server is not installed, the test is skipped, with a message that
-// says how to install it. With CACHEGEN_SERVERS=require in the environment the test fails
-// instead, so that tests on a build machine do not pass without being run. With
-// CACHEGEN_SERVERS=none the test is skipped although the program is installed: the fast
-// loop starts no server.
-// CACHEGEN_REDIS_SERVER names a program to start in place of redis-server, such as
-// valkey-server.
+// If the program of a server is not installed, the test is skipped, and says how to install
+// it. Variables of the environment change this:
 //
-// The methods of one server may be called by one goroutine at a time. Package servers is
-// for tests only.
+//	CACHEGEN_SERVERS=require             the test fails: on a build machine no test is left out
+//	CACHEGEN_SERVERS=none                the test is skipped although the program is installed
+//	CACHEGEN_REDIS_SERVER=valkey-server  the program to start in place of redis-server
+//
+// The methods of one server may be called by one goroutine at a time.
 package servers
 
 import (

@@ -1,27 +1,29 @@
-// Package pgxbus is a bus on LISTEN and NOTIFY of PostgreSQL, for programs whose shared tier
-// is a table of package postgres and that use no other server. It uses a pool of
-// github.com/jackc/pgx/v5.
+// Package pgxbus is a bus on LISTEN and NOTIFY of PostgreSQL. It is for programs whose shared
+// tier is a table of package postgres, and that have no other server. It uses a pool of
+// github.com/jackc/pgx/v5, which the program makes and closes.
 //
 //	pool, err := pgxpool.New(ctx, os.Getenv("DATABASE_URL"))
-//	store, err := runtime.NewStore("main",
+//	stores, err := runtime.OpenStore("main",
+//		runtime.L1(memory.New(memory.Options{MaxSize: "100mb"})),
 //		runtime.L2(postgres.New(stdlib.OpenDBFromPool(pool), postgres.Options{})),
 //		runtime.Bus(pgxbus.New(pool, pgxbus.Options{})))
 //
 // # Concurrency
 //
-// A [Bus] may be used by many goroutines at once. Each subscription is one goroutine, which
-// alone uses the subscription's connection and calls its listener, so it needs no lock.
+// A [Bus] may be used by many goroutines at once. Each subscription is one goroutine. It alone
+// uses the connection of the subscription and calls the listener, so that no lock is needed.
 //
 // # Limits
 //
-// Each subscription holds a connection of its own in addition to the pool. It must be one
-// connection to the primary server: not through a pooler that may give each transaction
-// another connection, and not to a replica.
+// Each subscription has a connection of its own, which is not one of the pool. It has to be
+// one connection to the primary server. It cannot be a connection to a replica, or through a
+// pooler that may use another connection for each transaction.
 //
-// A notification has at most 8000 bytes of text, so a message is sent in Base64, and a
-// message of more than 5900 bytes in several notifications of one transaction. PostgreSQL
-// serializes the commits of transactions that notify: hundreds of messages in a second are
-// possible, tens of thousands are not. A message may have 16 MB.
+// PostgreSQL allows a notification 8000 bytes of text. So a message is sent in Base64, and a
+// message of more than 5900 bytes is sent as several notifications of one transaction. A
+// message may have 16 MB; a larger one is refused ([drivers.ErrRefused]). PostgreSQL commits
+// transactions that notify one after the other: hundreds of messages in a second are possible,
+// tens of thousands are not.
 package pgxbus
 
 import (
@@ -41,19 +43,22 @@ import (
 // DefaultPingInterval is the default of [Options].PingInterval.
 const DefaultPingInterval = time.Second
 
-// Options of a [Bus]. The zero value is usable.
+// Options are the options of [New]. The zero value is right for most programs.
 type Options struct {
-	// PingInterval is after which time without notifications a subscription pings the
-	// server; [DefaultPingInterval] if zero. A connection without an answer within the
-	// same time is closed, so a network that drops packets silently is noticed within two
-	// intervals. A listener that wants to know of a loss sooner ([drivers.LossListener]) has
-	// the server pinged more often.
+	// PingInterval is how long a subscription waits for a message before it pings the server;
+	// [DefaultPingInterval] if zero. If the server does not answer the ping for as long again,
+	// the connection is closed. So a network that loses packets without a word is noticed
+	// within two intervals.
+	//
+	// A listener can ask to be told of a loss sooner ([drivers.LossListener]). The listener of
+	// a store asks for it if runtime.StampTrust is short. The server is then pinged more
+	// often.
 	PingInterval time.Duration
 }
 
-// A Bus is a [drivers.Bus]. Each subscription has a connection of its own and a goroutine,
-// which reconnects, with a back-off of at most two seconds, until the subscription or the
-// bus ends.
+// A Bus is a [drivers.Bus] that uses LISTEN and NOTIFY. Each subscription has a connection of
+// its own, and a goroutine that connects again when the connection is lost, after pauses of up
+// to two seconds.
 type Bus struct {
 	pool *pgxpool.Pool
 	ping time.Duration
@@ -65,10 +70,13 @@ var (
 	_ drivers.Checker = (*Bus)(nil)
 )
 
-// New returns a bus on pool. pool stays open after Close; close it after the bus. Messages
-// are published through the pool; subscriptions connect with its configuration. New does
-// not connect. If pool is nil or options are unusable, every operation fails: Err returns
-// the reason, and runtime.NewStore refuses the bus.
+// New returns a bus on pool. New does not connect. The bus publishes through the pool; a
+// subscription connects with the configuration of the pool. pool stays open when the bus is
+// closed; close pool after the bus.
+//
+// If pool is nil, or an option is wrong, the bus cannot be used: every operation fails,
+// [Bus.Err] returns the reason, and runtime.OpenStore and runtime.NewStore return it as their
+// error.
 func New(pool *pgxpool.Pool, options Options) *Bus {
 	var err error
 	b := &Bus{pool: pool, ping: options.PingInterval}
@@ -84,10 +92,11 @@ func New(pool *pgxpool.Pool, options Options) *Bus {
 	return b
 }
 
-// Err implements [drivers.Checker]: it returns why the bus is unusable, or nil.
+// Err returns why the bus cannot be used, or nil. See [drivers.Checker].
 func (b *Bus) Err() error { return b.all.Err() }
 
-// Publish implements [drivers.Bus]. Its result does not say whether there are subscribers.
+// Publish sends message to all subscribers of channel. The result does not say whether there
+// are any. See [drivers.Bus].
 func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error {
 	return b.all.Publish(ctx, channel, func() error {
 		if len(message) > maxMessage {
@@ -118,14 +127,15 @@ func (b *Bus) notify(ctx context.Context, channel string, message []byte) error 
 // terminated are the codes with which a server ends a session: see package postgres.
 var terminated = map[string]bool{"57P01": true, "57P02": true, "57P05": true}
 
-// Subscribe implements [drivers.Bus].
+// Subscribe delivers the messages of channel to l until unsubscribe is called or the bus is
+// closed. See [drivers.Bus].
 func (b *Bus) Subscribe(channel string, l drivers.Listener) (unsubscribe func(), err error) {
 	s := &subscription{pool: b.pool, channel: channel, listener: l, ping: subscriptions.Interval(l, b.ping)}
 	return b.all.Subscribe(channel, s.run)
 }
 
-// Close implements [drivers.Bus]. It returns when no listener is called any more, and must
-// not be called by a listener.
+// Close ends every subscription, and returns when no listener is called any more. A listener
+// must not call Close. Calling Close twice is safe. See [drivers.Bus].
 func (b *Bus) Close() error {
 	return b.all.Close()
 }

@@ -272,7 +272,9 @@ func TestOptionsAreChecked(t *testing.T) {
 		if _, err := b.Subscribe("c", make(events)); !errors.Is(err, drivers.ErrClosed) {
 			t.Errorf("use of it: %v", err)
 		}
-		b.Close()
+		if err := errors.Join(b.Close(), b.Close()); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -24,9 +24,9 @@ type Claim struct {
 // forgotten.
 func (k *Claims) Claim(t *Transaction, c Claim) error {
 	if c.AdHoc {
-		return k.patterns.ClaimAdHoc(c.Prefix, c.Name, c.Keys, c.Values, c.Defined)
+		return k.patterns.ClaimAdHoc(t, c.Prefix, c.Name, c.Keys, c.Values, c.Defined)
 	}
-	if err := k.patterns.Claim(t, c.Prefix, c.Pattern, c.Name, c.Values, c.Defined); err != nil || !c.HasSource {
+	if err := k.patterns.Claim(t, c.Prefix, c.Pattern, c.Name, c.Defined); err != nil || !c.HasSource {
 		return err
 	}
 	return k.sources.Claim(t, c.Prefix, c.Name, c.Source)

@@ -61,6 +61,10 @@ func Match(name, full string) bool {
 // names of ad-hoc caches while it runs.
 const maxFunctions = 10_000
 
+// maxBases is how many policies of a function's caches are remembered: a program may make ad-hoc
+// caches of one name with any options.
+const maxBases = 100
+
 // Open returns the function of that name for a cache with a policy. It fails if the policy
 // contradicts itself, or the options that the function has been given. What a failed transaction
 // has opened is forgotten.
@@ -95,7 +99,7 @@ func (f *Functions) Open(t *Transaction, name string, base policy.Policy) (*Func
 		t.OnFailure(func() { f.forget(name) })
 	}
 	base.OnLoadError = nil // functions cannot be compared
-	if !slices.ContainsFunc(fn.bases, func(p policy.Policy) bool { return reflect.DeepEqual(p, base) }) {
+	if len(fn.bases) < maxBases && !slices.ContainsFunc(fn.bases, func(p policy.Policy) bool { return reflect.DeepEqual(p, base) }) {
 		fn.bases = append(fn.bases, base)
 		t.OnFailure(func() { f.forgetBase(fn) })
 	}
@@ -135,7 +139,11 @@ func (f *Functions) CheckOptions(name string, options policy.Options) error {
 func (f *Functions) SetOptions(name string, options policy.Options) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.overrides = append(f.overrides, override{name, options})
+	if last := len(f.overrides) - 1; last >= 0 && f.overrides[last].name == name { // as when they are set again and again
+		f.overrides[last].options = f.overrides[last].options.Merge(options)
+	} else {
+		f.overrides = append(f.overrides, override{name, options})
+	}
 	for _, full := range f.matching(name) {
 		fn := f.byName[full]
 		var given policy.Options

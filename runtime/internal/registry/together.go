@@ -24,18 +24,8 @@ func Together[C any](caches []C, open func(*Transaction, C) error) error {
 	return nil
 }
 
-// OnFailure calls undo if the transaction fails. A nil transaction does not fail.
-func (t *Transaction) OnFailure(undo func()) {
-	if t != nil {
-		t.undo = append(t.undo, undo)
-	}
-}
+// OnFailure calls undo if the transaction fails.
+func (t *Transaction) OnFailure(undo func()) { t.undo = append(t.undo, undo) }
 
-// OnSuccess calls do when the transaction has succeeded; in a nil transaction, now.
-func (t *Transaction) OnSuccess(do func()) {
-	if t == nil {
-		do()
-		return
-	}
-	t.commit = append(t.commit, do)
-}
+// OnSuccess calls do when the transaction has succeeded.
+func (t *Transaction) OnSuccess(do func()) { t.commit = append(t.commit, do) }

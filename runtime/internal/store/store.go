@@ -51,10 +51,39 @@ type Config struct {
 	Errors        Errors
 	Twice         []string    // options that may be given once
 	Replaced      []io.Closer // what those had that were given before
+	Nil           []string    // options that were given nil
+}
+
+// Replace keeps what a second option of its kind replaces: it is an error, and is closed.
+func (c *Config) Replace(before io.Closer, option string) {
+	if before != nil {
+		c.Twice, c.Replaced = append(c.Twice, option), append(c.Replaced, before)
+	}
+}
+
+// Refuse says that an option was given nil, if it was.
+func (c *Config) Refuse(isNil bool, option string) {
+	if isNil {
+		c.Nil = append(c.Nil, option)
+	}
+}
+
+// CheckDefaults refuses what a configuration that several stores share cannot have.
+func (c *Config) CheckDefaults() error {
+	switch {
+	case len(c.Nil) > 0:
+		return fmt.Errorf("%s: given nil", strings.Join(c.Nil, ", "))
+	case c.BreakFor < 0:
+		return fmt.Errorf("L2CircuitBreakerDuration %v is negative", c.BreakFor)
+	}
+	return nil
 }
 
 // Check refuses a configuration that no store can have.
 func (c *Config) Check() error {
+	if err := c.CheckDefaults(); err != nil {
+		return err
+	}
 	switch {
 	case c.Name == "":
 		return errors.New("the name is empty")
@@ -70,8 +99,6 @@ func (c *Config) Check() error {
 		return fmt.Errorf("L2Timeout %v is not positive", c.L2Timeout)
 	case c.L2SoftTimeout < 0:
 		return fmt.Errorf("L2SoftTimeout %v is negative", c.L2SoftTimeout)
-	case c.BreakFor < 0:
-		return fmt.Errorf("L2CircuitBreakerDuration %v is negative", c.BreakFor)
 	case c.StampTrust <= 0:
 		return fmt.Errorf("StampTrust %v is not positive", c.StampTrust)
 	case c.Background < 0:

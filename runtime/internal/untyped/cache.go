@@ -19,6 +19,7 @@ import (
 
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/keytext"
 	"github.com/cachegen/cachegen/runtime/internal/memory"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/reflectvalue"
@@ -134,6 +135,8 @@ func (c *Cache) Binding() (*Binding, error) {
 func (c *Cache) Label() string {
 	d := &c.definition
 	switch {
+	case d.AdHoc:
+		return keytext.Show(d.Name)
 	case d.Name != "":
 		return d.FullName()
 	case d.KeyType == nil:

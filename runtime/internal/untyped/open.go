@@ -1,9 +1,11 @@
 package untyped
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/registry"
 )
 
@@ -39,24 +41,37 @@ func (d *Definition) path(within []string) (path []string) {
 	return path
 }
 
-// Open claims for a cache that Check has nothing against what its definition needs, and gives it
-// its store when t succeeds. Defined caches keep their key pattern to themselves, not those of
-// namespaces that a program makes while it runs.
-func (o *Opening) Open(t *registry.Transaction, functions *registry.Functions, claims *registry.Claims, b *Binding, codec Codec, isDefault, defined bool) (err error) {
-	d := &o.definition
-	if err := o.CheckValue(isDefault); err != nil {
-		return err
+// A Place is where a cache is opened, with what holds there.
+type Place struct {
+	// Binding is what the cache gets. Its Policy is that of the store; Open applies Options to it,
+	// and finds the Function.
+	*Binding
+	Options   policy.Options // of the cache
+	Functions *registry.Functions
+	Claims    *registry.Claims
+	Codec     Codec
+	IsDefault bool // Codec is the default one
+	Defined   bool // it is not a namespace that a program makes while it runs, which keeps no key pattern to itself
+}
+
+// Open claims what a cache needs that Check has nothing against, and gives it its store when t
+// succeeds.
+func (o *Opening) Open(t *registry.Transaction, at Place) error {
+	d, b := &o.definition, at.Binding
+	b.Policy = b.Policy.Apply(at.Options)
+	err := errors.Join(at.Options.Check(), b.Policy.Check(), o.CheckValue(at.IsDefault))
+	if err == nil {
+		err = at.Claims.Claim(t, registry.Claim{
+			Prefix: d.Entries(b.Namespace).KeyPrefix(b.Prefix), Pattern: d.Pattern, Name: d.FullName(), AdHoc: d.AdHoc,
+			Keys: d.KeyType, Values: d.ValueType, Defined: at.Defined, Source: o.Source, HasSource: o.HasSource,
+		})
 	}
-	if b.Function, err = functions.Open(t, d.Name, b.Policy); err != nil {
-		return err
+	if err == nil {
+		b.Function, err = at.Functions.Open(t, d.Name, b.Policy)
 	}
-	err = claims.Claim(t, registry.Claim{
-		Prefix: d.Entries(b.Namespace).KeyPrefix(b.Prefix), Pattern: d.Pattern, Name: d.FullName(), AdHoc: d.AdHoc,
-		Keys: d.KeyType, Values: d.ValueType, Defined: defined, Source: o.Source, HasSource: o.HasSource,
-	})
 	if err != nil {
-		return err
+		return fmt.Errorf("cachegen: open %s in store %s: %w", o.Label(), b.Name, err)
 	}
-	t.OnSuccess(func() { o.Attach(b, codec, isDefault) })
+	t.OnSuccess(func() { o.Attach(b, at.Codec, at.IsDefault) })
 	return nil
 }

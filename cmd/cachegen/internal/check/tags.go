@@ -10,6 +10,7 @@ import (
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/directive"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/facts"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/gotype"
+	"github.com/cachegen/cachegen/cmd/cachegen/internal/key"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/naming"
 	"github.com/cachegen/cachegen/templates"
 )
@@ -190,7 +191,7 @@ func (p tagRule) shape(t *facts.Tag, use *facts.TagUse) *facts.Tag {
 func (p tagRule) nameTags() {
 	taken := map[string]*facts.Tag{}
 	for _, t := range p.Tags {
-		name := constructorName(t)
+		name := constructorName(t.Pattern)
 		use := t.Uses[0]
 		if other := taken[name]; other != nil {
 			d := p.addf(use.Pos, diag.Tag, "tags %s and %s would have one constructor, %s", t.Pattern.Text, other.Pattern.Text, name)
@@ -206,6 +207,7 @@ func (p tagRule) nameTags() {
 		}
 		taken[name] = t
 		t.Constructor = name
+		p.sameName(t)
 		if h, ok := p.take(name, use.Pos, "tag "+t.Pattern.Text); !ok {
 			p.clash(use.Pos, "tag "+t.Pattern.Text, name, h).Hintf("begin the tag with another word")
 		}
@@ -215,14 +217,28 @@ func (p tagRule) nameTags() {
 	}
 }
 
-// constructorName is a constructor's name, made of the literals of t, or else of its placeholders.
-func constructorName(t *facts.Tag) string {
+// sameName reports that cached functions write a tag in two ways after which its constructor would have two
+// names: which of them comes first would decide. The tag has no literal then.
+func (p tagRule) sameName(t *facts.Tag) {
+	for _, use := range t.Uses {
+		if name := constructorName(use.Pattern); use.Function.Reads && name != t.Constructor {
+			p.addf(use.Pos, diag.Tag, "tags %s and %s would have one constructor, called %s or %s", use.Pattern.Text, t.Pattern.Text, name, t.Constructor).
+				Relatedf(p.Position(t.Uses[0].Pos), "%s", t.Pattern.Text).
+				Hintf("begin both with a word")
+			return
+		}
+	}
+}
+
+// constructorName is the name of a tag's constructor, made of the literals of its pattern, or else of the
+// placeholders.
+func constructorName(pattern key.Pattern) string {
 	var name string
-	for _, s := range t.Segments {
+	for _, s := range pattern.Segments {
 		name += naming.Camel(s.Before) + naming.Camel(s.After)
 	}
 	if name == "" {
-		for _, value := range t.Pattern.Placeholders() {
+		for _, value := range pattern.Placeholders() {
 			name += naming.Upper(value.Path[len(value.Path)-1].Text)
 		}
 	}

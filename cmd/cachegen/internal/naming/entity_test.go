@@ -1,6 +1,10 @@
 package naming
 
-import "testing"
+import (
+	"os"
+	"strings"
+	"testing"
+)
 
 func TestEntity(t *testing.T) {
 	one, many := Noun{Type: "Product"}, Noun{Type: "Product", Many: true}
@@ -74,4 +78,23 @@ func TestEntity(t *testing.T) {
 			t.Errorf("the entity of %s, whose value is %+v, is %s, want %s", test.function, test.value, got, test.want)
 		}
 	}
+}
+
+// The command's reference lists the words that a function's name is read by.
+func TestTheReferenceListsTheWords(t *testing.T) {
+	source, err := os.ReadFile("../../main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(strings.Fields(strings.ReplaceAll(string(source), "\n//", "\n")), " ")
+	for _, words := range []string{enumerated(verbs, "or"), enumerated(prepositions, "and")} {
+		if !strings.Contains(text, words) {
+			t.Errorf("the reference does not list %s", words)
+		}
+	}
+}
+
+func enumerated(words []string, last string) string {
+	n := len(words) - 1
+	return strings.Join(words[:n], ", ") + " " + last + " " + words[n]
 }
