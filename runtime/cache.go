@@ -203,10 +203,11 @@ func (c *Cache[K, V]) Pull(ctx context.Context, key K) (v V, ok bool, err error)
 	return typed.Found[V](c.must().Pull(ctx, key))
 }
 
-// Delete removes key everywhere, although ctx is cancelled. Each operation takes the
-// store's [L2Timeout] at most; before it Delete waits for writes of the key that are
-// running. An error is an [InvalidationError] if the key could not be removed everywhere,
-// that of a key that cannot be written, [ErrClosed] or [ErrNotBound].
+// Delete removes key everywhere, although ctx is cancelled. All of it takes the store's
+// [L2Timeout] at most: the wait for earlier writes of the key, the shared tier, and the message
+// to other processes. What is not done by then is tried again in the background. An error is an
+// [InvalidationError] if the key could not be removed everywhere, unless [InvalidationErrors]
+// says otherwise, that of a key that cannot be written, [ErrClosed] or [ErrNotBound].
 //
 //go:noinline
 func (c *Cache[K, V]) Delete(ctx context.Context, key K) error { return c.must().Delete(ctx, key) }
@@ -216,6 +217,14 @@ func (c *Cache[K, V]) Delete(ctx context.Context, key K) error { return c.must()
 //go:noinline
 func (c *Cache[K, V]) DeleteMany(ctx context.Context, keys ...K) error {
 	return c.must().Delete(ctx, typed.Box(keys)...)
+}
+
+// Invalidate is [Cache.DeleteMany] of keys and [Store.DeleteByTag] of tags at once: in one
+// [L2Timeout], and in as many round trips as the tags alone take. Either may be empty.
+//
+//go:noinline
+func (c *Cache[K, V]) Invalidate(ctx context.Context, keys []K, tags []Tag) error {
+	return c.untyped.Invalidate(ctx, typed.Box(keys), tagNames(tags))
 }
 
 // Expire makes keys stale everywhere. A value with a grace period may still be served

@@ -105,15 +105,23 @@ func (e *PartialError) Unwrap() error { return e.Err }
 // their TTL. [Store.Close] tries once more and returns an InvalidationError for what
 // has been lost.
 type InvalidationError struct {
-	Op      string   // delete, expire, set, pull, delete by tag, expire by tag, clear, close
-	Store   string   // name of the store
-	Targets []string // keys or tags
-	Err     error
+	// Function is the annotated function that has done its work, as [Stores.Functions] names
+	// cached ones. It is empty if a program has called a method of the cache itself.
+	Function string
+	Op       string   // delete, expire, set, pull, delete by tag, expire by tag, invalidate, clear, close
+	Store    string   // name of the store
+	Targets  []string // keys and tags
+	Err      error
 }
 
-// Error names the operation, the store, the first targets and the cause, as that of an event.LoadError.
+// Error names the operation, the store, the first targets and the cause, as that of an
+// event.LoadError. With a Function it says that the function has done its work.
 func (e *InvalidationError) Error() string {
-	return fmt.Sprintf("cachegen: %s %s in store %s: %v", e.Op, keytext.ShowAll(e.Targets), e.Store, e.Err)
+	done := ""
+	if e.Function != "" {
+		done = e.Function + " has done its work, but the cache failed: "
+	}
+	return fmt.Sprintf("cachegen: %s%s %s in store %s: %v", done, e.Op, keytext.ShowAll(e.Targets), e.Store, e.Err)
 }
 
 // Unwrap returns the cause.
@@ -122,8 +130,8 @@ func (e *InvalidationError) Unwrap() error { return e.Err }
 // publicErrors make the errors of a store that callers get.
 var publicErrors = store.Errors{
 	L2: func(store, op string, err error) error { return &L2Error{store, op, err} },
-	Invalidation: func(store, op string, targets []string, err error) error {
-		return &InvalidationError{Op: op, Store: store, Targets: targets, Err: err}
+	Invalidation: func(function, store, op string, targets []string, err error) error {
+		return &InvalidationError{Function: function, Op: op, Store: store, Targets: targets, Err: err}
 	},
 	Panic: func(value any, stack []byte) error { return &PanicError{value, stack} },
 }

@@ -32,6 +32,7 @@ var rooms = []struct {
 	{"ratelog", ""},
 	{"clock", ""},
 	{"breaker", ""},
+	{"budget", ""},
 	{"fence", ""},
 	{"flight", ""},
 	{"pace", ""},
@@ -53,23 +54,23 @@ var rooms = []struct {
 	{"emit", "entry ratelog runtime/event"},
 
 	// The tiers, and the other processes.
-	{"bus", "breaker clock emit guard runtime/event"},
-	{"remote", "background breaker clock doubt echo emit entry guard keytext pace pending policy runtime/event stamp"},
+	{"bus", "breaker budget clock emit guard runtime/event"},
+	{"remote", "background breaker budget clock doubt echo emit entry guard keytext pace pending policy runtime/event stamp"},
 	{"prune", "background emit entry guard remote stamp"},
 	{"memory", "bus clock entry fence flight keytext remote stamp"},
 	{"outbox", "breaker bus clock emit entry fence keytext memory pending remote runtime/event stamp"},
 
 	// What is done with them.
-	{"load", "background clock emit entry flight memory outbox pending policy remote runtime/event stamp"},
+	{"load", "background clock emit entry fence flight memory outbox pending policy remote runtime/event stamp"},
 	{"lookup", "background clock emit entry fence flight load memory remote runtime/event stamp"},
-	{"invalidate", "background bus clock emit entry fence keymutex memory outbox pending policy remote runtime/event stamp"},
+	{"invalidate", "background budget bus clock emit entry fence keymutex memory outbox pending policy remote runtime/event stamp"},
 
 	// The whole.
 	{"store", "background bus emit guard invalidate load lookup memory outbox owner pending prune random remote runtime/event stamp"},
-	{"untyped", "emit entry keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
+	{"untyped", "budget emit entry invalidate keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
 	{"typed", "untyped"},
-	{"runtime", "background entry keytext load policy registry remote runtime/event runtime/wire store typed untyped"},
-	{"runtime/gen", "keytext load runtime runtime/wire untyped"},
+	{"runtime", "background entry invalidate keytext load policy registry remote runtime/event runtime/wire store typed untyped"},
+	{"runtime/gen", "budget keytext load runtime runtime/wire typed untyped"},
 
 	// For tests alone: no package above imports them.
 	{"faketier", ""},

@@ -33,6 +33,6 @@ func (n *Namespace) Namespace(name string) *Namespace {
 // an [InvalidationError] or [ErrClosed].
 func (n *Namespace) Clear(ctx context.Context) error {
 	return n.must().store.with(func(r *store.Store) error {
-		return r.Invalidate.Clear(ctx, entry.Cache{Namespace: n.path})
+		return r.Invalidate.Clear(ctx, entry.Cache{Namespace: n.path}, n.store.mode())
 	})
 }

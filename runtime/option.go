@@ -147,7 +147,8 @@ func L1TTL(d time.Duration) Option {
 // SuppressL2Errors says what a failed read of the shared tier is for a caller. With true, the
 // default, it is logged and counts as a miss. With false, GetOrSet, Get and the like return an
 // [L2Error], unless there is a stale value to serve. The option is for reads alone: a failure to
-// store what was loaded is logged either way, and that of an invalidation is returned either way.
+// store what was loaded is logged either way. For failures of invalidations there is
+// [InvalidationErrors].
 func SuppressL2Errors(suppress bool) Option {
 	return option(func(o *policy.Options) { o.SuppressL2Errors = policy.Some(suppress) })
 }
@@ -181,6 +182,25 @@ func OnLoadError(f func(*event.LoadError)) Option {
 func BatchMax(n int) Option {
 	return option(func(o *policy.Options) { o.BatchMax = policy.Some(n) })
 }
+
+// InvalidationErrors says what a caller gets when an invalidation, or a Set, did not reach the
+// shared tier or the other processes in time. InvalidationErrors(Report), the default, returns an
+// [InvalidationError]. InvalidationErrors(Log) logs the error, at most once a second, and returns
+// nil. Either way hooks are told, and the store tries again until it succeeds. Some errors are
+// returned with Log, too: those of a closed store, of a key that cannot be written, and of a value
+// or key that no tier takes (drivers.ErrRefused). Of the methods that take options, only
+// [Cache.Set] takes this one.
+type InvalidationErrors policy.Errors
+
+// Report and Log are what InvalidationErrors can be. Each is an [Option] by itself.
+const (
+	Report = InvalidationErrors(policy.Report)
+	Log    = InvalidationErrors(policy.Log)
+)
+
+func (e InvalidationErrors) applyToStore(c *storeConfig)     { c.options.InvalidationErrors = e.some() }
+func (e InvalidationErrors) applyToCall(c *policy.Call)      { c.InvalidationErrors = e.some() }
+func (e InvalidationErrors) some() policy.Opt[policy.Errors] { return policy.Some(policy.Errors(e)) }
 
 type callOption func(*policy.Call)
 

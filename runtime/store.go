@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/registry"
 	"github.com/cachegen/cachegen/runtime/internal/store"
@@ -101,6 +102,14 @@ func (s *Store) given() (policy.Policy, Codec) {
 	return policyOf(s.defaults.options, s.config.options), codec
 }
 
+// mode is how what concerns no single cache is invalidated.
+func (s *Store) mode() invalidate.Mode {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, _ := s.given()
+	return invalidate.ModeOf(&p)
+}
+
 // Ready waits until the store is connected to its bus, or until ctx is done. If the driver of the
 // shared tier can tell, Ready first asks whether the tier has all that it needs, such as its table.
 // A program need not call Ready: while the bus is not connected, entries in memory are served for a
@@ -137,16 +146,16 @@ func (s *Store) Prune(ctx context.Context) (n int64, err error) {
 // processes. It takes the time of one write, however many entries there are. An error is an
 // [InvalidationError] or [ErrClosed]. Without tags DeleteByTag does nothing.
 func (s *Store) DeleteByTag(ctx context.Context, tags ...Tag) error {
-	return s.with(func(r *store.Store) error { return r.Invalidate.DeleteByTag(ctx, tagNames(tags)) })
+	return s.with(func(r *store.Store) error { return r.Invalidate.DeleteByTag(ctx, tagNames(tags), s.mode()) })
 }
 
 // ExpireByTag makes every entry stale that has one of tags. An entry with a grace may still be
 // served when its load fails or is slow. For the rest it is as [Store.DeleteByTag].
 func (s *Store) ExpireByTag(ctx context.Context, tags ...Tag) error {
-	return s.with(func(r *store.Store) error { return r.Invalidate.ExpireByTag(ctx, tagNames(tags)) })
+	return s.with(func(r *store.Store) error { return r.Invalidate.ExpireByTag(ctx, tagNames(tags), s.mode()) })
 }
 
 // Clear deletes every entry of the store, as [Namespace.Clear] does with those of a namespace.
 func (s *Store) Clear(ctx context.Context) error {
-	return s.with(func(r *store.Store) error { return r.Invalidate.Clear(ctx, entry.Cache{}) })
+	return s.with(func(r *store.Store) error { return r.Invalidate.Clear(ctx, entry.Cache{}, s.mode()) })
 }

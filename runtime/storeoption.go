@@ -118,7 +118,10 @@ func MaxBackground(n int) StoreOption {
 }
 
 // L2Timeout is the longest time for one operation on the shared tier, and for one message to the
-// bus. The default is 1 s. [NewStore] refuses zero and less.
+// bus. A write has it once for all that it does: the wait for earlier writes of its keys, its
+// operations, and its messages, for which a quarter is kept. Only a write of more keys than fit
+// into one operation has it anew whenever the tier has answered. The default is 1 s. [NewStore]
+// refuses zero and less.
 func L2Timeout(d time.Duration) StoreOption {
 	return storeOption{name: "L2Timeout", apply: func(c *storeConfig) { c.L2Timeout = d }}
 }

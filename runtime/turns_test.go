@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -94,8 +95,10 @@ func TestATagDeletedWhileItsStampIsMade(t *testing.T) {
 	})
 }
 
-// Every operation keeps to the limit, yet the queue is longer than two limits.
+// Every operation keeps to the limit, yet the queue is longer than two limits: the deletion
+// does not wait for its turn, and is made all the same.
 func TestADeleteBehindSeveralSlowWrites(t *testing.T) {
+	mayTell(t, append(theSharedTierFails, "pending", "invalidation")...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.L2Timeout(time.Second)))
@@ -110,17 +113,25 @@ func TestADeleteBehindSeveralSlowWrites(t *testing.T) {
 			go c.Set(context.Background(), 7, 1)
 		}
 		synctest.Wait()
-		if err := c.Delete(t.Context(), 7); err != nil {
-			t.Fatal(err)
-		}
+		wantQueued(t, c.Delete(t.Context(), 7))
 		time.Sleep(10 * time.Second)
 		got, err := c.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { return 2, nil })
 		want(t, got, err, 2)
 	})
 }
 
+// wantQueued fails if err is not that of an invalidation that is left for later.
+func wantQueued(t *testing.T, err error) {
+	t.Helper()
+	var failed *runtime.InvalidationError
+	if !errors.As(err, &failed) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v, want an InvalidationError", err)
+	}
+}
+
 // One fill and one expire are enough.
 func TestADeleteBehindAFillAndAnExpire(t *testing.T) {
+	mayTell(t, append(theSharedTierFails, "pending", "invalidation")...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.L2Timeout(time.Second), runtime.Grace(time.Hour), runtime.Timeout(time.Second)))
@@ -135,9 +146,7 @@ func TestADeleteBehindAFillAndAnExpire(t *testing.T) {
 		synctest.Wait()
 		go c.Expire(context.Background(), 7)
 		synctest.Wait()
-		if err := c.Delete(t.Context(), 7); err != nil {
-			t.Fatal(err)
-		}
+		wantQueued(t, c.Delete(t.Context(), 7))
 		time.Sleep(10 * time.Second)
 		got, err := c.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { time.Sleep(3 * time.Second); return 2, nil })
 		want(t, got, err, 2)

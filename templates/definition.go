@@ -251,7 +251,21 @@ func (o Options) codes() []jen.Code {
 	if o.BatchMax > 0 {
 		codes = append(codes, gen("BatchMax").Call(jen.Lit(o.BatchMax)))
 	}
+	if errors := o.Errors.code(); errors != nil {
+		codes = append(codes, errors)
+	}
 	return codes
+}
+
+// code is gen.LogErrors; nil for the zero value.
+func (e Errors) code() jen.Code {
+	switch e {
+	case ReportErrors:
+		return gen("ReportErrors")
+	case LogErrors:
+		return gen("LogErrors")
+	}
+	return nil
 }
 
 var units = []struct {

@@ -247,6 +247,7 @@ type Options struct {
 	Refresh, Jitter                                       *Amount
 	Forever                                               bool // ttl=forever; TTL is nil
 	BatchMax                                              int  // of the batch loader; 0 for no limit
+	Errors                                                Errors
 }
 
 // An Amount is a duration or, if Percent is not zero, a part of the TTL.
@@ -324,6 +325,7 @@ type Batch struct {
 // A Writer is a function that invalidates or sets entries after a nil error.
 type Writer struct {
 	Func       string
+	Label      string   // identity for errors, like that of a [Cache]
 	Name       string   // of the generated function; equals Func for a method
 	Wrapper    *Wrapper // nil for a plain function
 	TypeParams []Param  // of a generic function
@@ -333,10 +335,20 @@ type Writer struct {
 	Params    []Param
 	Results   []Param // without the error
 	Targets   []Target
+	Errors    Errors
 	// ResultNames and Deprecated are as those of a [Cache].
 	ResultNames []string
 	Deprecated  string
 }
+
+// Errors say what becomes of an invalidation that fails. The zero value leaves it to others.
+type Errors int
+
+// What becomes of it.
+const (
+	ReportErrors Errors = iota + 1
+	LogErrors
+)
 
 // A Target is one entry, tag or namespace that a Writer touches.
 type Target struct {

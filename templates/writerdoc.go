@@ -54,9 +54,13 @@ func (w *Writer) doc() string {
 	if pointers {
 		skipped = "An entry or tag that can only be named through a nil pointer is skipped."
 	}
-	failure := "If only the cache fails, the error wraps a [runtime.InvalidationError]."
+	failure := "If only the cache fails, " + w.Func + " has done its work, "
 	if len(w.Results) > 0 {
-		failure = "If only the cache fails, the error wraps a [runtime.InvalidationError] and the results are valid."
+		failure += "the results are valid, "
+	}
+	failure += "and the error wraps a [runtime.InvalidationError]."
+	if w.Errors == LogErrors {
+		failure = "If only the cache fails, that is logged, and the error is nil."
 	}
 	if from := w.boundBy(); from != "" {
 		failure = sentences(failure, "Before "+from+" the error is [runtime.ErrNotBound].")

@@ -34,7 +34,7 @@ func (e *emitter) writer(w *Writer) {
 	if len(shared) > 0 {
 		body = append(body, jen.If(anyNil(shared)).Block(results(jen.Nil())))
 	}
-	body = append(body, touch(w, steps, scope, results)...)
+	body = append(body, e.touch(w, steps, scope, results)...)
 
 	in := []jen.Code{contextParam(w.Context)}
 	if w.NoContext {
@@ -68,14 +68,14 @@ func (e *emitter) writerScope(w *Writer) scope {
 	return s
 }
 
-// A step is one call on a cache: for an entry, or for all tags of a verb that
-// live in one store.
+// A step is one target of gen.Write: an entry, the entries of a list, a namespace, or all tags of
+// a verb that live in one store.
 type step struct {
 	handle string
 	verb   Verb
 	entry  *Target      // nil for tags
 	tags   []guardedTag // of DeleteByTag and ExpireByTag
-	nonNil []string     // pointers that must not be nil to take the step
+	nonNil []string     // pointers that must not be nil to name it
 }
 
 // steps puts tags of one verb and store together, at the place of the first.
@@ -131,125 +131,121 @@ func sharedGuard(steps []*step) []string {
 	return shared
 }
 
-// touch renders the calls on the caches. Every target is attempted, whatever
-// became of the others.
-func touch(w *Writer, steps []*step, scope scope, results func(jen.Code) jen.Code) []jen.Code {
-	var body []jen.Code
-	always := true
-	calls := make([]jen.Code, len(steps))
-	guardedBefore := make([][]jen.Code, len(steps))
-	for i, s := range steps {
-		before, call := s.call(w.context(), scope)
-		calls[i] = call
-		if len(s.nonNil) > 0 {
-			always = false
-			guardedBefore[i] = before
-		} else {
-			body = append(body, before...)
-		}
-	}
-	switch {
-	case len(steps) == 0:
+// touch renders the call that changes what is cached: gen.Write(ctx, gen.Writer{…}, …).
+func (e *emitter) touch(w *Writer, steps []*step, scope scope, results func(jen.Code) jen.Code) []jen.Code {
+	if len(steps) == 0 {
 		return []jen.Code{results(jen.Nil())}
-	case always && len(steps) == 1:
-		return append(body, results(calls[0]))
-	case always:
-		return append(body, results(jen.Qual("errors", "Join").Custom(callPerLine, calls...)))
+	}
+	head := []jen.Code{w.context(), e.writerOf(w)}
+	var body, always []jen.Code
+	var sometimes []*step
+	for _, s := range steps {
+		if len(s.nonNil) > 0 {
+			sometimes = append(sometimes, s)
+			continue
+		}
+		before, target := s.target(w, scope)
+		body, always = append(body, before...), append(always, target)
+	}
+	if len(sometimes) == 0 {
+		for _, t := range always {
+			head = append(head, jen.Line().Add(t))
+		}
+		return append(body, results(gen("Write").Call(append(head, jen.Line())...)))
 	}
 
 	// Some are behind a pointer of their own.
-	errs := scope.local("errs")
-	var first []jen.Code
-	rest := 0
-	for rest < len(steps) && len(steps[rest].nonNil) == 0 {
-		first = append(first, calls[rest])
-		rest++
-	}
-	if len(first) > 0 {
-		body = append(body, jen.Id(errs).Op(":=").Index().Error().Values(first...))
+	targets := scope.local("targets")
+	if len(always) > 0 {
+		body = append(body, jen.Id(targets).Op(":=").Index().Add(gen("Target")).Values(always...))
 	} else {
-		body = append(body, jen.Var().Id(errs).Index().Error())
+		body = append(body, jen.Var().Id(targets).Index().Add(gen("Target")))
 	}
-	for i := rest; i < len(steps); i++ {
-		add := jen.Id(errs).Op("=").Append(jen.Id(errs), calls[i])
-		if len(steps[i].nonNil) > 0 {
-			body = append(body, jen.If(noneNil(steps[i].nonNil)).Block(args(guardedBefore[i], add)...))
-		} else {
-			body = append(body, add)
-		}
+	for _, s := range sometimes {
+		before, target := s.target(w, scope)
+		body = append(body, jen.If(noneNil(s.nonNil)).Block(args(before, jen.Id(targets).Op("=").Append(jen.Id(targets), target))...))
 	}
-	return append(body, results(jen.Qual("errors", "Join").Call(jen.Id(errs).Op("..."))))
+	return append(body, results(gen("Write").Call(append(head, jen.Id(targets).Op("..."))...)))
+}
+
+// writerOf renders gen.Writer{Function: "example.com/app/users.UserRepo.Rename"}.
+func (e *emitter) writerOf(w *Writer) jen.Code {
+	fields := []jen.Code{field("Function", jen.Lit(w.Label))}
+	if errors := w.Errors.code(); errors != nil {
+		fields = append(fields, field("Errors", errors))
+	}
+	return gen("Writer").Values(fields...)
 }
 
 // callPerLine is a call with an argument a line.
 var callPerLine = jen.Options{Open: "(", Close: ")", Separator: ",", Multi: true}
 
-// call renders the step's call, and what has to come before it.
-func (s *step) call(ctx jen.Code, scope scope) (before []jen.Code, call jen.Code) {
-	on := func(name string) *jen.Statement { return jen.Id(s.handle).Dot(name) }
-	switch {
-	case s.entry != nil && len(s.entry.Call) > 0:
-		in := []jen.Code{ctx}
-		for _, a := range s.entry.Args {
-			in = append(in, jen.Id(a.Expr))
-		}
-		if s.verb == Set {
-			in = append(in, jen.Id(s.entry.Value))
-		}
-		if s.entry.Many == "" {
-			return nil, typ(s.entry.Call).Call(in...)
-		}
-		each := jen.Func().Params(jen.Id(s.entry.Element).Add(typ(s.entry.ElementType))).Error().Block(jen.Return(typ(s.entry.Call).Call(in...)))
-		return nil, gen("Each").Call(jen.Id(s.entry.Many), each)
-	case s.verb == Clear:
-		return nil, on("Store").Call().Dot("Namespace").Call(jen.Lit(s.entry.Namespace)).Dot("Clear").Call(ctx)
-	case s.entry != nil && s.entry.Many != "":
-		name := "DeleteMany"
-		if s.verb == Expire {
-			name = "Expire"
-		}
-		return nil, on(name).Call(ctx, s.entry.keys().Op("..."))
-	}
-	if s.entry != nil {
-		values := make([]string, len(s.entry.Args))
-		for i, a := range s.entry.Args {
-			values[i] = a.Expr
-		}
-		key := s.entry.Cache.literal(values)
-		switch s.verb {
-		case Set:
-			return nil, on("Set").Call(ctx, key, jen.Id(s.entry.Value))
-		case Expire:
-			return nil, on("Expire").Call(ctx, key)
-		default:
-			return nil, on("Delete").Call(ctx, key)
-		}
-	}
-
-	name := "DeleteByTag"
+// target renders the step's target, and what has to come before it.
+func (s *step) target(w *Writer, scope scope) (before []jen.Code, target jen.Code) {
+	verb := "Delete"
 	if s.verb == Expire {
-		name = "ExpireByTag"
+		verb = "Expire"
 	}
-	in := []jen.Code{ctx}
-	conditional := slices.ContainsFunc(s.tags, func(t guardedTag) bool { return len(t.nonNil) > 0 })
-	if !conditional {
+	cache := jen.Id(s.handle)
+	switch t := s.entry; {
+	case t != nil && len(t.Call) > 0:
+		return nil, s.foreign(w, scope)
+	case s.verb == Clear:
+		return nil, gen("Clear").Call(cache, jen.Lit(t.Namespace))
+	case t != nil && t.Many != "":
+		return nil, gen(verb).Call(cache, t.keys().Op("..."))
+	case t != nil:
+		key := t.Cache.literal(exprs(t.Args))
+		if s.verb == Set {
+			return nil, gen("Set").Call(cache, key, jen.Id(t.Value))
+		}
+		return nil, gen(verb).Call(cache, key)
+	}
+	in := []jen.Code{cache}
+	if !slices.ContainsFunc(s.tags, func(t guardedTag) bool { return len(t.nonNil) > 0 }) {
 		for _, t := range s.tags {
 			in = append(in, t.call)
 		}
-		return nil, on("Store").Call().Dot(name).Call(in...)
+		return nil, gen(verb + "ByTag").Call(in...)
 	}
 	variable := scope.local("tags")
-	return gather(variable, s.tags), on("Store").Call().Dot(name).Call(ctx, jen.Id(variable).Op("..."))
+	return gather(variable, s.tags), gen(verb+"ByTag").Call(cache, jen.Id(variable).Op("..."))
+}
+
+// foreign renders a call of another package's function:
+// gen.Call(func(ctx context.Context) error { return teams.DeleteQuota(ctx, id) }).
+func (s *step) foreign(w *Writer, scope scope) jen.Code {
+	t, ctx := s.entry, w.Context
+	if w.NoContext {
+		ctx = scope.local("ctx")
+	}
+	in := []jen.Code{jen.Id(ctx)}
+	for _, expr := range exprs(t.Args) {
+		in = append(in, jen.Id(expr))
+	}
+	if s.verb == Set {
+		in = append(in, jen.Id(t.Value))
+	}
+	call := typ(t.Call).Call(in...)
+	if t.Many != "" {
+		each := jen.Func().Params(jen.Id(t.Element).Add(typ(t.ElementType))).Error().Block(jen.Return(call))
+		call = gen("Each").Call(jen.Id(t.Many), each)
+	}
+	return gen("Call").Call(jen.Func().Params(contextParam(ctx)).Error().Block(jen.Return(call)))
+}
+
+func exprs(args []TagArg) []string {
+	list := make([]string, len(args))
+	for i, a := range args {
+		list[i] = a.Expr
+	}
+	return list
 }
 
 // keys renders the keys of a list's elements:
 // gen.Keys(ids, func(id int64) UserKey { return UserKey{ID: id} }).
 func (t *Target) keys() *jen.Statement {
-	values := make([]string, len(t.Args))
-	for i, a := range t.Args {
-		values[i] = a.Expr
-	}
-	return gen("Keys").Call(jen.Id(t.Many), keyOf(t.Cache, t.Element, t.ElementType, values))
+	return gen("Keys").Call(jen.Id(t.Many), keyOf(t.Cache, t.Element, t.ElementType, exprs(t.Args)))
 }
 
 // keyOf renders func(id int64) UserKey { return UserKey{ID: id} }.

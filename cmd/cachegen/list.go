@@ -108,6 +108,7 @@ func listText(w io.Writer, functions []summary.Function) error {
 		line("notfound", f.NotFound)
 		line("notfoundttl", f.NotFoundTTL)
 		line("errorttl", f.ErrorTTL)
+		line("invalidationerrors", f.InvalidationErrors)
 		if f.Shared {
 			line("shared", "yes")
 		}

@@ -117,6 +117,13 @@
 //	max=N             at most N keys are loaded with one call of the loader; if a call fails, only its own keys fail
 //	by=Field          for a list: the field of a value that holds the element of the key
 //
+// Of getorset, set, delete, expire and clear, and as a default for all methods of wrap:
+//
+//	invalidationerrors=log   a shared tier or bus that an invalidation does not reach is logged, and
+//	                         is no error; report, the default, makes it one. Either way it is tried
+//	                         again. For getorset, the option is that of the functions that touch
+//	                         only the cache
+//
 // Of all directives:
 //
 //	allow=CODE        silences warnings with that code; repeats. The codes are lossy, for values of

@@ -4,7 +4,6 @@ package users
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"time"
 
@@ -272,48 +271,54 @@ func (c *CachedUserRepo) PullCachedTeam(ctx context.Context, id int64) (team *Te
 // Create calls [UserRepo.Create]. If that returns no error, user becomes the
 // entry of FindUser(result.ID) and the entry of FindTeam(teamID) is deleted. An
 // entry or tag that can only be named through a nil pointer is skipped. If only
-// the cache fails, the error wraps a [runtime.InvalidationError] and the
-// results are valid.
+// the cache fails, Create has done its work, the results are valid, and the
+// error wraps a [runtime.InvalidationError].
 func (c *CachedUserRepo) Create(ctx context.Context, name string, teamID int64) (*User, error) {
 	user, err := c.UserRepo.Create(ctx, name, teamID)
 	if err != nil {
 		return user, err
 	}
-	errs := []error{c.Team.Delete(ctx, TeamKey{ID: teamID})}
+	targets := []gen.Target{gen.Delete(c.Team, TeamKey{ID: teamID})}
 	if user != nil {
-		errs = append(errs, c.User.Set(ctx, UserKey{ID: user.ID}, user))
+		targets = append(targets, gen.Set(c.User, UserKey{ID: user.ID}, user))
 	}
-	return user, errors.Join(errs...)
+	return user, gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/example/users.UserRepo.Create"}, targets...)
 }
 
 // Rename calls [UserRepo.Rename]. If that returns no error, the entry of
-// FindUser(id) is deleted. If only the cache fails, the error wraps a
-// [runtime.InvalidationError].
+// FindUser(id) is deleted. If only the cache fails, Rename has done its work,
+// and the error wraps a [runtime.InvalidationError].
 func (c *CachedUserRepo) Rename(ctx context.Context, id int64, name string) error {
 	if err := c.UserRepo.Rename(ctx, id, name); err != nil {
 		return err
 	}
-	return c.User.Delete(ctx, UserKey{ID: id})
+	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/example/users.UserRepo.Rename"},
+		gen.Delete(c.User, UserKey{ID: id}),
+	)
 }
 
 // RenameTeam calls [UserRepo.RenameTeam]. If that returns no error, entries
-// tagged team:{id} are deleted. If only the cache fails, the error wraps a
-// [runtime.InvalidationError].
+// tagged team:{id} are deleted. If only the cache fails, RenameTeam has done
+// its work, and the error wraps a [runtime.InvalidationError].
 func (c *CachedUserRepo) RenameTeam(ctx context.Context, id int64, name string) error {
 	if err := c.UserRepo.RenameTeam(ctx, id, name); err != nil {
 		return err
 	}
-	return c.User.Store().DeleteByTag(ctx, TeamTag(id))
+	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/example/users.UserRepo.RenameTeam"},
+		gen.DeleteByTag(c.User, TeamTag(id)),
+	)
 }
 
 // MoveTeam calls [UserRepo.MoveTeam]. If that returns no error, entries tagged
-// team:{from} or team:{to} are deleted. If only the cache fails, the error
-// wraps a [runtime.InvalidationError].
+// team:{from} or team:{to} are deleted. If only the cache fails, MoveTeam has
+// done its work, and the error wraps a [runtime.InvalidationError].
 func (c *CachedUserRepo) MoveTeam(ctx context.Context, from, to int64) error {
 	if err := c.UserRepo.MoveTeam(ctx, from, to); err != nil {
 		return err
 	}
-	return c.User.Store().DeleteByTag(ctx, TeamTag(from), TeamTag(to))
+	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/example/users.UserRepo.MoveTeam"},
+		gen.DeleteByTag(c.User, TeamTag(from), TeamTag(to)),
+	)
 }
 
 // teamValue encodes, decodes, copies and measures cached values of type *Team.

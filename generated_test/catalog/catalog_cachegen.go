@@ -4,7 +4,6 @@ package catalog
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"strconv"
 	"time"
@@ -528,38 +527,43 @@ func (c *CachedProducts) PullCachedListing(ctx context.Context, filter Filter) (
 // Save calls [Products.Save]. If that returns no error, result becomes the
 // entry of FindProduct(product.ID), the entry of
 // FindProductByName(product.Name) is deleted and entries tagged
-// category:{product.Category} are deleted. If only the cache fails, the error
-// wraps a [runtime.InvalidationError] and the results are valid.
+// category:{product.Category} are deleted. If only the cache fails, Save has
+// done its work, the results are valid, and the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedProducts) Save(ctx context.Context, product Product) (*Product, error) {
 	result, err := c.Products.Save(ctx, product)
 	if err != nil {
 		return result, err
 	}
-	return result, errors.Join(
-		c.ProductByName.Delete(ctx, ProductByNameKey{Name: product.Name}),
-		c.Product.Store().DeleteByTag(ctx, CategoryTag(product.Category)),
-		c.Product.Set(ctx, ProductKey{ID: product.ID}, result),
+	return result, gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/catalog.Products.Save"},
+		gen.Delete(c.ProductByName, ProductByNameKey{Name: product.Name}),
+		gen.DeleteByTag(c.Product, CategoryTag(product.Category)),
+		gen.Set(c.Product, ProductKey{ID: product.ID}, result),
 	)
 }
 
 // DeleteProduct calls [Products.DeleteProduct]. If that returns no error, the
-// entry of FindProduct(id) is deleted. If only the cache fails, the error wraps
-// a [runtime.InvalidationError].
+// entry of FindProduct(id) is deleted. If only the cache fails, DeleteProduct
+// has done its work, and the error wraps a [runtime.InvalidationError].
 func (c *CachedProducts) DeleteProduct(ctx context.Context, id ProductID) error {
 	if err := c.Products.DeleteProduct(ctx, id); err != nil {
 		return err
 	}
-	return c.Product.Delete(ctx, ProductKey{ID: id})
+	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/catalog.Products.DeleteProduct"},
+		gen.Delete(c.Product, ProductKey{ID: id}),
+	)
 }
 
 // Reprice calls [Products.Reprice]. If that returns no error, entries tagged
-// prices are expired. If only the cache fails, the error wraps a
-// [runtime.InvalidationError].
+// prices are expired. If only the cache fails, Reprice has done its work, and
+// the error wraps a [runtime.InvalidationError].
 func (c *CachedProducts) Reprice(ctx context.Context, percent int64) error {
 	if err := c.Products.Reprice(ctx, percent); err != nil {
 		return err
 	}
-	return c.Product.Store().ExpireByTag(ctx, PricesTag())
+	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/catalog.Products.Reprice"},
+		gen.ExpireByTag(c.Product, PricesTag()),
+	)
 }
 
 // countryKey is the cache key of [lookUpCountry]: country:{addr}.
@@ -673,14 +677,16 @@ func pullCachedCountry(ctx context.Context, addr netip.Addr) (value country, ok 
 }
 
 // cachedMoveCountry calls [moveCountry]. If that returns no error, the entry of
-// lookUpCountry(addr) is deleted. If only the cache fails, the error wraps a
-// [runtime.InvalidationError]. Before [BindCaches] the error is
-// [runtime.ErrNotBound].
+// lookUpCountry(addr) is deleted. If only the cache fails, moveCountry has done
+// its work, and the error wraps a [runtime.InvalidationError]. Before
+// [BindCaches] the error is [runtime.ErrNotBound].
 func cachedMoveCountry(ctx context.Context, addr netip.Addr) error {
 	if err := moveCountry(ctx, addr); err != nil {
 		return err
 	}
-	return countryCache.Delete(ctx, countryKey{Addr: addr})
+	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/catalog.moveCountry"},
+		gen.Delete(countryCache, countryKey{Addr: addr}),
+	)
 }
 
 // countryValue encodes, decodes, copies and measures cached values of type

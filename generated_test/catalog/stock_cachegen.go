@@ -677,23 +677,27 @@ func (c *CachedWarehouses) GetOrSetLabels(ctx context.Context, ids []ProductID, 
 }
 
 // Put calls [Warehouses.Put]. If that returns no error, the entry of
-// FindStock(place.Warehouse, sku) is deleted. If only the cache fails, the
-// error wraps a [runtime.InvalidationError].
+// FindStock(place.Warehouse, sku) is deleted. If only the cache fails, Put has
+// done its work, and the error wraps a [runtime.InvalidationError].
 func (c *CachedWarehouses) Put(ctx context.Context, place Place, sku SKU, pieces int) error {
 	if err := c.Warehouses.Put(ctx, place, sku, pieces); err != nil {
 		return err
 	}
-	return c.Stock.Delete(ctx, StockKey{Warehouse: place.Warehouse, Sku: sku})
+	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/catalog.Warehouses.Put"},
+		gen.Delete(c.Stock, StockKey{Warehouse: place.Warehouse, Sku: sku}),
+	)
 }
 
 // SetRate calls [Warehouses.SetRate]. If that returns no error, the entry of
-// FindRate("fixed", currency) is expired. If only the cache fails, the error
-// wraps a [runtime.InvalidationError].
+// FindRate("fixed", currency) is expired. If only the cache fails, SetRate has
+// done its work, and the error wraps a [runtime.InvalidationError].
 func (c *CachedWarehouses) SetRate(currency Currency, rate int64) error {
 	if err := c.Warehouses.SetRate(currency, rate); err != nil {
 		return err
 	}
-	return c.Rate.Expire(context.Background(), RateKey{List: "fixed", Currency: currency})
+	return gen.Write(context.Background(), gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/catalog.Warehouses.SetRate"},
+		gen.Expire(c.Rate, RateKey{List: "fixed", Currency: currency}),
+	)
 }
 
 // WeightKey is the cache key of [FindWeight]: weight:{sku}.

@@ -4,7 +4,6 @@ package prices
 
 import (
 	"context"
-	"errors"
 	"math/big"
 	"time"
 
@@ -716,52 +715,56 @@ func (c *CachedDesk) GetOrSetTimes(ctx context.Context, symbol Symbol, opts ...r
 
 // Trade calls [Board.Trade]. If that returns no error, the entries of
 // FindQuote(symbol) and FindTimes(symbol) are deleted and entries tagged last
-// are expired. If only the cache fails, the error wraps a
-// [runtime.InvalidationError].
+// are expired. If only the cache fails, Trade has done its work, and the error
+// wraps a [runtime.InvalidationError].
 func (c *CachedBoard) Trade(ctx context.Context, symbol Symbol, price Decimal) error {
 	if err := c.Board.Trade(ctx, symbol, price); err != nil {
 		return err
 	}
-	return errors.Join(
-		c.Quote.Delete(ctx, QuoteKey{Symbol: symbol}),
-		c.Times.Delete(ctx, TimesKey{Symbol: symbol}),
-		c.Quote.Store().ExpireByTag(ctx, LastTag()),
+	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/prices.Board.Trade"},
+		gen.Delete(c.Quote, QuoteKey{Symbol: symbol}),
+		gen.Delete(c.Times, TimesKey{Symbol: symbol}),
+		gen.ExpireByTag(c.Quote, LastTag()),
 	)
 }
 
 // Close calls [Board.Close]. If that returns no error, namespace prices is
-// cleared. If only the cache fails, the error wraps a
-// [runtime.InvalidationError].
+// cleared. If only the cache fails, Close has done its work, and the error
+// wraps a [runtime.InvalidationError].
 func (c *CachedBoard) Close() error {
 	if err := c.Board.Close(); err != nil {
 		return err
 	}
-	return c.Quote.Store().Namespace("prices").Clear(context.Background())
+	return gen.Write(context.Background(), gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/prices.Board.Close"},
+		gen.Clear(c.Quote, "prices"),
+	)
 }
 
 // Trade calls [Desk.Trade]. If that returns no error, the entries of
 // FindQuote(symbol) and FindTimes(symbol) are deleted and entries tagged last
-// are expired. If only the cache fails, the error wraps a
-// [runtime.InvalidationError].
+// are expired. If only the cache fails, Trade has done its work, and the error
+// wraps a [runtime.InvalidationError].
 func (c *CachedDesk) Trade(ctx context.Context, symbol Symbol, price Decimal) error {
 	if err := c.Desk.Trade(ctx, symbol, price); err != nil {
 		return err
 	}
-	return errors.Join(
-		c.quoteCache.Delete(ctx, QuoteKey{Symbol: symbol}),
-		c.timesCache.Delete(ctx, TimesKey{Symbol: symbol}),
-		c.Draft.Store().ExpireByTag(ctx, LastTag()),
+	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/prices.Desk.Trade"},
+		gen.Delete(c.quoteCache, QuoteKey{Symbol: symbol}),
+		gen.Delete(c.timesCache, TimesKey{Symbol: symbol}),
+		gen.ExpireByTag(c.Draft, LastTag()),
 	)
 }
 
 // Close calls [Desk.Close]. If that returns no error, namespace prices is
-// cleared. If only the cache fails, the error wraps a
-// [runtime.InvalidationError].
+// cleared. If only the cache fails, Close has done its work, and the error
+// wraps a [runtime.InvalidationError].
 func (c *CachedDesk) Close() error {
 	if err := c.Desk.Close(); err != nil {
 		return err
 	}
-	return c.Draft.Store().Namespace("prices").Clear(context.Background())
+	return gen.Write(context.Background(), gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/prices.Desk.Close"},
+		gen.Clear(c.Draft, "prices"),
+	)
 }
 
 // decimalBySymbolValue encodes, decodes, copies and measures cached values of

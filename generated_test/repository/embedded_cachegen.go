@@ -4,7 +4,6 @@ package repository
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"time"
 
@@ -325,38 +324,44 @@ func (c *CachedShop) GetOrSetOrder(ctx context.Context, id int64, opts ...runtim
 }
 
 // Change calls [Base.Change]. If that returns no error, result becomes the
-// entry of FindOrder(order.ID). If only the cache fails, the error wraps a
-// [runtime.InvalidationError] and the results are valid.
+// entry of FindOrder(order.ID). If only the cache fails, Change has done its
+// work, the results are valid, and the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedBase) Change(ctx context.Context, order Order) (Order, error) {
 	result, err := c.Base.Change(ctx, order)
 	if err != nil {
 		return result, err
 	}
-	return result, c.Order.Set(ctx, OrderKey{ID: order.ID}, result)
+	return result, gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/repository.Base.Change"},
+		gen.Set(c.Order, OrderKey{ID: order.ID}, result),
+	)
 }
 
 // Cancel calls [Shop.Cancel]. If that returns no error, the entries of
 // Base.FindOrder(id) and FindLines(id) are deleted. If only the cache fails,
-// the error wraps a [runtime.InvalidationError].
+// Cancel has done its work, and the error wraps a [runtime.InvalidationError].
 func (c *CachedShop) Cancel(ctx context.Context, id int64) error {
 	if err := c.Shop.Cancel(ctx, id); err != nil {
 		return err
 	}
-	return errors.Join(
-		c.orderCache.Delete(ctx, OrderKey{ID: id}),
-		c.Lines.Delete(ctx, LinesKey{Number: c.Shop.Number, ID: id}),
+	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/repository.Shop.Cancel"},
+		gen.Delete(c.orderCache, OrderKey{ID: id}),
+		gen.Delete(c.Lines, LinesKey{Number: c.Shop.Number, ID: id}),
 	)
 }
 
 // Change calls [Shop.Change]. If that returns no error, result becomes the
-// entry of FindOrder(order.ID). If only the cache fails, the error wraps a
-// [runtime.InvalidationError] and the results are valid.
+// entry of FindOrder(order.ID). If only the cache fails, Change has done its
+// work, the results are valid, and the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedShop) Change(ctx context.Context, order Order) (Order, error) {
 	result, err := c.Shop.Change(ctx, order)
 	if err != nil {
 		return result, err
 	}
-	return result, c.orderCache.Set(ctx, OrderKey{ID: order.ID}, result)
+	return result, gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/repository.Shop.Change"},
+		gen.Set(c.orderCache, OrderKey{ID: order.ID}, result),
+	)
 }
 
 // orderValue encodes, decodes, copies and measures cached values of type Order.

@@ -346,26 +346,30 @@ func pullCachedCount(ctx context.Context, of Alias) (n int64, ok bool, err error
 }
 
 // CachedReconvert calls [Reconvert]. If that returns no error, entries tagged
-// text:{text} are deleted. If only the cache fails, the error wraps a
-// [runtime.InvalidationError]. Before [BindCaches] the error is
-// [runtime.ErrNotBound].
+// text:{text} are deleted. If only the cache fails, Reconvert has done its
+// work, and the error wraps a [runtime.InvalidationError]. Before [BindCaches]
+// the error is [runtime.ErrNotBound].
 func CachedReconvert(text string) error {
 	if err := Reconvert(text); err != nil {
 		return err
 	}
-	return countCache.Store().DeleteByTag(context.Background(), TextTag(text))
+	return gen.Write(context.Background(), gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/repository.Reconvert"},
+		gen.DeleteByTag(countCache, TextTag(text)),
+	)
 }
 
 // cachedRecount calls [recount]. If that returns no error, n becomes the entry
-// of count(of). If only the cache fails, the error wraps a
-// [runtime.InvalidationError] and the results are valid. Before [BindCaches]
-// the error is [runtime.ErrNotBound].
+// of count(of). If only the cache fails, recount has done its work, the results
+// are valid, and the error wraps a [runtime.InvalidationError]. Before
+// [BindCaches] the error is [runtime.ErrNotBound].
 func cachedRecount(ctx context.Context, of Alias) (n int64, err error) {
 	n, err = recount(ctx, of)
 	if err != nil {
 		return n, err
 	}
-	return n, countCache.Set(ctx, countKey{Of: of}, n)
+	return n, gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/repository.recount"},
+		gen.Set(countCache, countKey{Of: of}, n),
+	)
 }
 
 // int64Value encodes, decodes, copies and measures cached values of type int64.

@@ -422,23 +422,27 @@ func (c *cachedArchive) getOrSetPages(ctx context.Context, numbers []int, opts .
 }
 
 // Reindex calls [Directory.Reindex]. If that returns no error, entries tagged
-// directory are deleted. If only the cache fails, the error wraps a
-// [runtime.InvalidationError].
+// directory are deleted. If only the cache fails, Reindex has done its work,
+// and the error wraps a [runtime.InvalidationError].
 func (c *CachedDirectory) Reindex(ctx context.Context) error {
 	if err := c.Directory.Reindex(ctx); err != nil {
 		return err
 	}
-	return c.User.Store().DeleteByTag(ctx, DirectoryTag())
+	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/repository.Directory.Reindex"},
+		gen.DeleteByTag(c.User, DirectoryTag()),
+	)
 }
 
 // rewrite calls [archive.rewrite]. If that returns no error, the entry of
-// readPage(number) is deleted. If only the cache fails, the error wraps a
-// [runtime.InvalidationError].
+// readPage(number) is deleted. If only the cache fails, rewrite has done its
+// work, and the error wraps a [runtime.InvalidationError].
 func (c *cachedArchive) rewrite(number int) error {
 	if err := c.archive.rewrite(number); err != nil {
 		return err
 	}
-	return c.archived.Delete(context.Background(), archivedKey{Number: number})
+	return gen.Write(context.Background(), gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/repository.archive.rewrite"},
+		gen.Delete(c.archived, archivedKey{Number: number}),
+	)
 }
 
 // pageUserValue encodes, decodes, copies and measures cached values of type

@@ -4,7 +4,6 @@ package repository
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"time"
 
@@ -294,40 +293,44 @@ func (c *CachedRepo[K, V]) GetOrSetAll(ctx context.Context, ids []K, opts ...run
 }
 
 // Save calls [Repo.Save]. If that returns no error, result becomes the entry of
-// Find(id) and entries tagged pages are deleted. If only the cache fails, the
-// error wraps a [runtime.InvalidationError] and the results are valid.
+// Find(id) and entries tagged pages are deleted. If only the cache fails, Save
+// has done its work, the results are valid, and the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedRepo[K, V]) Save(ctx context.Context, id K, row V) (V, error) {
 	result, err := c.Repo.Save(ctx, id, row)
 	if err != nil {
 		return result, err
 	}
-	return result, errors.Join(
-		c.Row.Store().DeleteByTag(ctx, PagesTag()),
-		c.Row.Set(ctx, RowKey[K]{ID: id}, result),
+	return result, gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/repository.Repo.Save"},
+		gen.DeleteByTag(c.Row, PagesTag()),
+		gen.Set(c.Row, RowKey[K]{ID: id}, result),
 	)
 }
 
 // Remove calls [Repo.Remove]. If that returns no error, the entry of
 // Find(ids...) is deleted and entries tagged pages are deleted. If only the
-// cache fails, the error wraps a [runtime.InvalidationError].
+// cache fails, Remove has done its work, and the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedRepo[K, V]) Remove(ctx context.Context, ids ...K) error {
 	if err := c.Repo.Remove(ctx, ids...); err != nil {
 		return err
 	}
-	return errors.Join(
-		c.Row.DeleteMany(ctx, gen.Keys(ids, func(id K) RowKey[K] {
+	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/repository.Repo.Remove"},
+		gen.Delete(c.Row, gen.Keys(ids, func(id K) RowKey[K] {
 			return RowKey[K]{ID: id}
 		})...),
-		c.Row.Store().DeleteByTag(ctx, PagesTag()),
+		gen.DeleteByTag(c.Row, PagesTag()),
 	)
 }
 
 // Truncate calls [Repo.Truncate]. If that returns no error, namespace rows is
-// cleared. If only the cache fails, the error wraps a
-// [runtime.InvalidationError].
+// cleared. If only the cache fails, Truncate has done its work, and the error
+// wraps a [runtime.InvalidationError].
 func (c *CachedRepo[K, V]) Truncate() error {
 	if err := c.Repo.Truncate(); err != nil {
 		return err
 	}
-	return c.Row.Store().Namespace("rows").Clear(context.Background())
+	return gen.Write(context.Background(), gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/repository.Repo.Truncate"},
+		gen.Clear(c.Row, "rows"),
+	)
 }

@@ -126,16 +126,19 @@ func PullCachedPolicy(ctx context.Context, name PolicyName) (policy *Policy, ok 
 }
 
 // CachedResetPolicies calls [ResetPolicies]. If that returns no error, the
-// entry of LoadPolicy(names...) is expired. If only the cache fails, the error
-// wraps a [runtime.InvalidationError]. Before [BindCaches] the error is
+// entry of LoadPolicy(names...) is expired. If only the cache fails,
+// ResetPolicies has done its work, and the error wraps a
+// [runtime.InvalidationError]. Before [BindCaches] the error is
 // [runtime.ErrNotBound].
 func CachedResetPolicies(names ...PolicyName) error {
 	if err := ResetPolicies(names...); err != nil {
 		return err
 	}
-	return policyCache.Expire(context.Background(), gen.Keys(names, func(name PolicyName) PolicyKey {
-		return PolicyKey{Name: name}
-	})...)
+	return gen.Write(context.Background(), gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/sessions.ResetPolicies"},
+		gen.Expire(policyCache, gen.Keys(names, func(name PolicyName) PolicyKey {
+			return PolicyKey{Name: name}
+		})...),
+	)
 }
 
 // policyValue encodes, decodes, copies and measures cached values of type

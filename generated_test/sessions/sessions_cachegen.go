@@ -4,7 +4,6 @@ package sessions
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"time"
 
@@ -413,8 +412,8 @@ func (c *CachedSessions) PullCachedDevice(ctx context.Context, device DeviceID) 
 // of FindSession(session.Token), the entry of FindDevice(session.Device) is
 // deleted and entries tagged user:{session.User} are deleted. An entry or tag
 // that can only be named through a nil pointer is skipped. If only the cache
-// fails, the error wraps a [runtime.InvalidationError] and the results are
-// valid.
+// fails, Login has done its work, the results are valid, and the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedSessions) Login(ctx context.Context, session *Session) (*Session, error) {
 	result, err := c.Table.Login(ctx, session)
 	if err != nil {
@@ -423,44 +422,49 @@ func (c *CachedSessions) Login(ctx context.Context, session *Session) (*Session,
 	if session == nil {
 		return result, nil
 	}
-	return result, errors.Join(
-		c.Device.Delete(ctx, DeviceKey{Device: session.Device}),
-		c.Session.Store().DeleteByTag(ctx, UserTag(session.User)),
-		c.Session.Set(ctx, SessionKey{Token: session.Token}, result),
+	return result, gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/sessions.Table.Login"},
+		gen.Delete(c.Device, DeviceKey{Device: session.Device}),
+		gen.DeleteByTag(c.Session, UserTag(session.User)),
+		gen.Set(c.Session, SessionKey{Token: session.Token}, result),
 	)
 }
 
 // Logout calls [Table.Logout]. If that returns no error, the entry of
-// FindSession(token) is deleted. If only the cache fails, the error wraps a
-// [runtime.InvalidationError].
+// FindSession(token) is deleted. If only the cache fails, Logout has done its
+// work, and the error wraps a [runtime.InvalidationError].
 func (c *CachedSessions) Logout(token Token) error {
 	if err := c.Table.Logout(token); err != nil {
 		return err
 	}
-	return c.Session.Delete(context.Background(), SessionKey{Token: token})
+	return gen.Write(context.Background(), gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/sessions.Table.Logout"},
+		gen.Delete(c.Session, SessionKey{Token: token}),
+	)
 }
 
 // Revoke calls [Table.Revoke]. If that returns no error, entries tagged
-// user:{user} are deleted. If only the cache fails, the error wraps a
-// [runtime.InvalidationError] and the results are valid.
+// user:{user} are deleted. If only the cache fails, Revoke has done its work,
+// the results are valid, and the error wraps a [runtime.InvalidationError].
 func (c *CachedSessions) Revoke(ctx context.Context, user UserID) (n int, err error) {
 	n, err = c.Table.Revoke(ctx, user)
 	if err != nil {
 		return n, err
 	}
-	return n, c.Session.Store().DeleteByTag(ctx, UserTag(user))
+	return n, gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/sessions.Table.Revoke"},
+		gen.DeleteByTag(c.Session, UserTag(user)),
+	)
 }
 
 // Lose calls [Table.Lose]. If that returns no error, the entry of
 // FindDevice(device) is deleted and entries tagged device:{device} are deleted.
-// If only the cache fails, the error wraps a [runtime.InvalidationError].
+// If only the cache fails, Lose has done its work, and the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedSessions) Lose(device DeviceID) error {
 	if err := c.Table.Lose(device); err != nil {
 		return err
 	}
-	return errors.Join(
-		c.Device.Delete(context.Background(), DeviceKey{Device: device}),
-		c.Session.Store().DeleteByTag(context.Background(), DeviceTag(device)),
+	return gen.Write(context.Background(), gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/sessions.Table.Lose"},
+		gen.Delete(c.Device, DeviceKey{Device: device}),
+		gen.DeleteByTag(c.Session, DeviceTag(device)),
 	)
 }
 

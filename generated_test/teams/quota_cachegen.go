@@ -4,7 +4,6 @@ package teams
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"time"
 
@@ -140,40 +139,46 @@ func PullCachedQuota(ctx context.Context, teamID int64) (quota Quota, ok bool, e
 }
 
 // CachedSaveQuota calls [SaveQuota]. If that returns no error, quota becomes
-// the entry of LoadQuota(teamID). If only the cache fails, the error wraps a
-// [runtime.InvalidationError] and the results are valid. Before [BindCaches]
-// the error is [runtime.ErrNotBound].
+// the entry of LoadQuota(teamID). If only the cache fails, SaveQuota has done
+// its work, the results are valid, and the error wraps a
+// [runtime.InvalidationError]. Before [BindCaches] the error is
+// [runtime.ErrNotBound].
 func CachedSaveQuota(ctx context.Context, teamID int64, seats int, storage uint64) (Quota, error) {
 	quota, err := SaveQuota(ctx, teamID, seats, storage)
 	if err != nil {
 		return quota, err
 	}
-	return quota, quotaCache.Set(ctx, QuotaKey{TeamID: teamID}, quota)
+	return quota, gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/teams.SaveQuota"},
+		gen.Set(quotaCache, QuotaKey{TeamID: teamID}, quota),
+	)
 }
 
 // CachedDissolve calls [Dissolve]. If that returns no error, the entry of
 // LoadQuota(teamID) is deleted and entries tagged team:{teamID} are deleted. If
-// only the cache fails, the error wraps a [runtime.InvalidationError]. Before
-// [BindCaches] the error is [runtime.ErrNotBound].
+// only the cache fails, Dissolve has done its work, and the error wraps a
+// [runtime.InvalidationError]. Before [BindCaches] the error is
+// [runtime.ErrNotBound].
 func CachedDissolve(ctx context.Context, teamID int64) error {
 	if err := Dissolve(ctx, teamID); err != nil {
 		return err
 	}
-	return errors.Join(
-		quotaCache.Delete(ctx, QuotaKey{TeamID: teamID}),
-		quotaCache.Store().DeleteByTag(ctx, TeamTag(teamID)),
+	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/teams.Dissolve"},
+		gen.Delete(quotaCache, QuotaKey{TeamID: teamID}),
+		gen.DeleteByTag(quotaCache, TeamTag(teamID)),
 	)
 }
 
 // cachedForget calls [forget]. If that returns no error, namespace teams is
-// cleared. If only the cache fails, the error wraps a
-// [runtime.InvalidationError]. Before [BindCaches] the error is
+// cleared. If only the cache fails, forget has done its work, and the error
+// wraps a [runtime.InvalidationError]. Before [BindCaches] the error is
 // [runtime.ErrNotBound].
 func cachedForget() error {
 	if err := forget(); err != nil {
 		return err
 	}
-	return quotaCache.Store().Namespace("teams").Clear(context.Background())
+	return gen.Write(context.Background(), gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/teams.forget"},
+		gen.Clear(quotaCache, "teams"),
+	)
 }
 
 // quotaValue encodes, decodes, copies and measures cached values of type Quota.

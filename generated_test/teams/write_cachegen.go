@@ -4,7 +4,6 @@ package teams
 
 import (
 	"context"
-	"errors"
 
 	"github.com/cachegen/cachegen/runtime/gen"
 )
@@ -28,76 +27,85 @@ var (
 // Create calls [UserRepo.Create]. If that returns no error, user becomes the
 // entry of FindUser(result.ID), user becomes the entry of FindByEmail(email)
 // and the entry of ListMembers(teamID) is deleted. An entry or tag that can
-// only be named through a nil pointer is skipped. If only the cache fails, the
-// error wraps a [runtime.InvalidationError] and the results are valid.
+// only be named through a nil pointer is skipped. If only the cache fails,
+// Create has done its work, the results are valid, and the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedUserRepo) Create(ctx context.Context, teamID int64, name, email string) (user *User, err error) {
 	user, err = c.UserRepo.Create(ctx, teamID, name, email)
 	if err != nil {
 		return user, err
 	}
-	errs := []error{c.Members.Delete(ctx, MembersKey{TeamID: teamID})}
+	targets := []gen.Target{gen.Delete(c.Members, MembersKey{TeamID: teamID}), gen.Set(c.UserByEmail, UserByEmailKey{Email: email}, user)}
 	if user != nil {
-		errs = append(errs, c.User.Set(ctx, UserKey{ID: user.ID}, user))
+		targets = append(targets, gen.Set(c.User, UserKey{ID: user.ID}, user))
 	}
-	errs = append(errs, c.UserByEmail.Set(ctx, UserByEmailKey{Email: email}, user))
-	return user, errors.Join(errs...)
+	return user, gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/teams.UserRepo.Create"}, targets...)
 }
 
 // Rename calls [UserRepo.Rename]. If that returns no error, the entries of
 // FindUser(id), FindByEmail(old.Email) and ListMembers(old.TeamID) are deleted.
-// If only the cache fails, the error wraps a [runtime.InvalidationError] and
-// the results are valid.
+// If only the cache fails, Rename has done its work, the results are valid, and
+// the error wraps a [runtime.InvalidationError].
 func (c *CachedUserRepo) Rename(ctx context.Context, id int64, name string) (old User, err error) {
 	old, err = c.UserRepo.Rename(ctx, id, name)
 	if err != nil {
 		return old, err
 	}
-	return old, errors.Join(
-		c.User.Delete(ctx, UserKey{ID: id}),
-		c.UserByEmail.Delete(ctx, UserByEmailKey{Email: old.Email}),
-		c.Members.Delete(ctx, MembersKey{TeamID: old.TeamID}),
+	return old, gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/teams.UserRepo.Rename"},
+		gen.Delete(c.User, UserKey{ID: id}),
+		gen.Delete(c.UserByEmail, UserByEmailKey{Email: old.Email}),
+		gen.Delete(c.Members, MembersKey{TeamID: old.TeamID}),
 	)
 }
 
 // Touch calls [UserRepo.Touch]. If that returns no error, the entry of
-// FindUser(id) is expired. If only the cache fails, the error wraps a
-// [runtime.InvalidationError].
+// FindUser(id) is expired. If only the cache fails, Touch has done its work,
+// and the error wraps a [runtime.InvalidationError].
 func (c *CachedUserRepo) Touch(ctx context.Context, id int64, name string) error {
 	if err := c.UserRepo.Touch(ctx, id, name); err != nil {
 		return err
 	}
-	return c.User.Expire(ctx, UserKey{ID: id})
+	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/teams.UserRepo.Touch"},
+		gen.Expire(c.User, UserKey{ID: id}),
+	)
 }
 
 // MoveTeam calls [UserRepo.MoveTeam]. If that returns no error, entries tagged
-// team:{from} or team:{to} are deleted. If only the cache fails, the error
-// wraps a [runtime.InvalidationError].
+// team:{from} or team:{to} are deleted. If only the cache fails, MoveTeam has
+// done its work, and the error wraps a [runtime.InvalidationError].
 func (c *CachedUserRepo) MoveTeam(ctx context.Context, from, to int64) error {
 	if err := c.UserRepo.MoveTeam(ctx, from, to); err != nil {
 		return err
 	}
-	return c.User.Store().DeleteByTag(ctx, TeamTag(from), TeamTag(to))
+	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/teams.UserRepo.MoveTeam"},
+		gen.DeleteByTag(c.User, TeamTag(from), TeamTag(to)),
+	)
 }
 
 // Remove calls [UserRepo.Remove]. If that returns no error, the entry of
-// FindUser(ids...) is deleted. If only the cache fails, the error wraps a
-// [runtime.InvalidationError] and the results are valid.
+// FindUser(ids...) is deleted. If only the cache fails, Remove has done its
+// work, the results are valid, and the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedUserRepo) Remove(ctx context.Context, ids ...int64) (removed int, err error) {
 	removed, err = c.UserRepo.Remove(ctx, ids...)
 	if err != nil {
 		return removed, err
 	}
-	return removed, c.User.DeleteMany(ctx, gen.Keys(ids, func(id int64) UserKey {
-		return UserKey{ID: id}
-	})...)
+	return removed, gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/teams.UserRepo.Remove"},
+		gen.Delete(c.User, gen.Keys(ids, func(id int64) UserKey {
+			return UserKey{ID: id}
+		})...),
+	)
 }
 
 // Import calls [UserRepo.Import]. If that returns no error, namespace teams is
-// cleared. If only the cache fails, the error wraps a
-// [runtime.InvalidationError].
+// cleared. If only the cache fails, Import has done its work, and the error
+// wraps a [runtime.InvalidationError].
 func (c *CachedUserRepo) Import(ctx context.Context, users []User) error {
 	if err := c.UserRepo.Import(ctx, users); err != nil {
 		return err
 	}
-	return c.User.Store().Namespace("teams").Clear(ctx)
+	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/teams.UserRepo.Import"},
+		gen.Clear(c.User, "teams"),
+	)
 }

@@ -1072,33 +1072,39 @@ func (c *CachedAccounts) GetOrSetAccounts(ctx context.Context, ids []int64, opts
 }
 
 // Rename calls [Accounts.Rename]. If that returns no error, the entry of
-// FindAccount(id) is deleted. If only the cache fails, the error wraps a
-// [runtime.InvalidationError].
+// FindAccount(id) is deleted. If only the cache fails, Rename has done its
+// work, and the error wraps a [runtime.InvalidationError].
 func (c *CachedAccounts) Rename(ctx context.Context, id int64, owner string) error {
 	if err := c.Accounts.Rename(ctx, id, owner); err != nil {
 		return err
 	}
-	return c.Account.Delete(ctx, AccountKey{ID: id})
+	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/tenants.Accounts.Rename"},
+		gen.Delete(c.Account, AccountKey{ID: id}),
+	)
 }
 
 // Import calls [Accounts.Import]. If that returns no error, namespace accounts
-// is cleared. If only the cache fails, the error wraps a
-// [runtime.InvalidationError].
+// is cleared. If only the cache fails, Import has done its work, and the error
+// wraps a [runtime.InvalidationError].
 func (c *CachedAccounts) Import(ctx context.Context, owners map[int64]string) error {
 	if err := c.Accounts.Import(ctx, owners); err != nil {
 		return err
 	}
-	return c.Account.Store().Namespace("accounts").Clear(ctx)
+	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/tenants.Accounts.Import"},
+		gen.Clear(c.Account, "accounts"),
+	)
 }
 
 // Close calls [Desk.Close]. If that returns no error, the entry of
-// Accounts.FindAccount(id) is deleted. If only the cache fails, the error wraps
-// a [runtime.InvalidationError].
+// Accounts.FindAccount(id) is deleted. If only the cache fails, Close has done
+// its work, and the error wraps a [runtime.InvalidationError].
 func (c *CachedDesk) Close(ctx context.Context, id int64) error {
 	if err := c.Desk.Close(ctx, id); err != nil {
 		return err
 	}
-	return c.accountCache.Delete(ctx, AccountKey{ID: id})
+	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/tenants.Desk.Close"},
+		gen.Delete(c.accountCache, AccountKey{ID: id}),
+	)
 }
 
 // accountHandle reaches the cache of [Accounts.FindAccount] from functions,
@@ -1113,14 +1119,16 @@ func BindCaches(stores runtime.Stores) error {
 }
 
 // CachedAudit calls [Audit]. If that returns no error, the entry of
-// Accounts.FindAccount(id) is deleted. If only the cache fails, the error wraps
-// a [runtime.InvalidationError]. Before [BindCaches] the error is
-// [runtime.ErrNotBound].
+// Accounts.FindAccount(id) is deleted. If only the cache fails, Audit has done
+// its work, and the error wraps a [runtime.InvalidationError]. Before
+// [BindCaches] the error is [runtime.ErrNotBound].
 func CachedAudit(ctx context.Context, accounts *Accounts, id int64) error {
 	if err := Audit(ctx, accounts, id); err != nil {
 		return err
 	}
-	return accountHandle.Delete(ctx, AccountKey{ID: id})
+	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/tenants.Audit"},
+		gen.Delete(accountHandle, AccountKey{ID: id}),
+	)
 }
 
 // accountValue encodes, decodes, copies and measures cached values of type

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/internal/budget"
 )
 
 // An Option is a baked-in option of a [Definition]. Its types are called like the functions
@@ -35,6 +36,23 @@ type (
 	RefreshPercent int
 	BatchMax       int
 )
+
+// InvalidationErrors is the option of that name. Its zero value says nothing.
+type InvalidationErrors uint8
+
+// What becomes of errors of invalidations: runtime.Report and runtime.Log.
+const (
+	ReportErrors = InvalidationErrors(budget.Report)
+	LogErrors    = InvalidationErrors(budget.Log)
+)
+
+// Runtime returns a runtime.InvalidationErrors.
+func (o InvalidationErrors) Runtime() runtime.Option {
+	if o == LogErrors {
+		return runtime.Log
+	}
+	return runtime.Report
+}
 
 // Runtime returns runtime.TTL.
 func (o TTL) Runtime() runtime.Option { return runtime.TTL(time.Duration(o)) }

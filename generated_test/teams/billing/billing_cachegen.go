@@ -4,7 +4,6 @@ package billing
 
 import (
 	"context"
-	"errors"
 	"strconv"
 
 	"github.com/cachegen/cachegen/generated_test/teams"
@@ -167,49 +166,53 @@ func (c *CachedDesk) PullCachedInvoice(ctx context.Context, teamID int64) (invoi
 
 // CloseAccount calls [Desk.CloseAccount]. If that returns no error, the entries
 // of teams.FindUser(id) and teams.UserRepo.ListMembers(teamID) are deleted. If
-// only the cache fails, the error wraps a [runtime.InvalidationError].
+// only the cache fails, CloseAccount has done its work, and the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedDesk) CloseAccount(ctx context.Context, id, teamID int64) error {
 	if err := c.Desk.CloseAccount(ctx, id, teamID); err != nil {
 		return err
 	}
-	return errors.Join(
-		c.teamsUserCache.Delete(ctx, teams.UserKey{ID: id}),
-		c.teamsMembersCache.Delete(ctx, teams.MembersKey{TeamID: teamID}),
+	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/teams/billing.Desk.CloseAccount"},
+		gen.Delete(c.teamsUserCache, teams.UserKey{ID: id}),
+		gen.Delete(c.teamsMembersCache, teams.MembersKey{TeamID: teamID}),
 	)
 }
 
 // CloseAccounts calls [Desk.CloseAccounts]. If that returns no error, the
 // entries of teams.FindUser(ids...) and teams.ListMembers(teamID) are deleted.
-// If only the cache fails, the error wraps a [runtime.InvalidationError] and
-// the results are valid.
+// If only the cache fails, CloseAccounts has done its work, the results are
+// valid, and the error wraps a [runtime.InvalidationError].
 func (c *CachedDesk) CloseAccounts(ctx context.Context, teamID int64, ids []int64) (int, error) {
 	result, err := c.Desk.CloseAccounts(ctx, teamID, ids)
 	if err != nil {
 		return result, err
 	}
-	return result, errors.Join(
-		c.teamsUserCache.DeleteMany(ctx, gen.Keys(ids, func(id int64) teams.UserKey {
+	return result, gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/teams/billing.Desk.CloseAccounts"},
+		gen.Delete(c.teamsUserCache, gen.Keys(ids, func(id int64) teams.UserKey {
 			return teams.UserKey{ID: id}
 		})...),
-		c.teamsMembersCache.Delete(ctx, teams.MembersKey{TeamID: teamID}),
+		gen.Delete(c.teamsMembersCache, teams.MembersKey{TeamID: teamID}),
 	)
 }
 
 // Suspend calls [Desk.Suspend]. If that returns no error, the entry of
-// teams.FindUser(ids...) is expired. If only the cache fails, the error wraps a
-// [runtime.InvalidationError].
+// teams.FindUser(ids...) is expired. If only the cache fails, Suspend has done
+// its work, and the error wraps a [runtime.InvalidationError].
 func (c *CachedDesk) Suspend(ids ...int64) error {
 	if err := c.Desk.Suspend(ids...); err != nil {
 		return err
 	}
-	return c.teamsUserCache.Expire(context.Background(), gen.Keys(ids, func(id int64) teams.UserKey {
-		return teams.UserKey{ID: id}
-	})...)
+	return gen.Write(context.Background(), gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/teams/billing.Desk.Suspend"},
+		gen.Expire(c.teamsUserCache, gen.Keys(ids, func(id int64) teams.UserKey {
+			return teams.UserKey{ID: id}
+		})...),
+	)
 }
 
 // CachedUpgrade calls [Upgrade]. If that returns no error, quota becomes the
-// entry of teams.LoadQuota(teamID). If only the cache fails, the error wraps a
-// [runtime.InvalidationError] and the results are valid. Before BindCaches of
+// entry of teams.LoadQuota(teamID). If only the cache fails, Upgrade has done
+// its work, the results are valid, and the error wraps a
+// [runtime.InvalidationError]. Before BindCaches of
 // github.com/cachegen/cachegen/generated_test/teams the error is
 // [runtime.ErrNotBound].
 func CachedUpgrade(ctx context.Context, teamID int64, seats int) (teams.Quota, error) {
@@ -217,21 +220,29 @@ func CachedUpgrade(ctx context.Context, teamID int64, seats int) (teams.Quota, e
 	if err != nil {
 		return quota, err
 	}
-	return quota, teams.SetCachedQuota(ctx, teamID, quota)
+	return quota, gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/teams/billing.Upgrade"},
+		gen.Call(func(ctx context.Context) error {
+			return teams.SetCachedQuota(ctx, teamID, quota)
+		}),
+	)
 }
 
 // CachedDowngrade calls [Downgrade]. If that returns no error, the entry of
-// teams.LoadQuota(teamIDs...) is deleted. If only the cache fails, the error
-// wraps a [runtime.InvalidationError]. Before BindCaches of
-// github.com/cachegen/cachegen/generated_test/teams the error is
+// teams.LoadQuota(teamIDs...) is deleted. If only the cache fails, Downgrade
+// has done its work, and the error wraps a [runtime.InvalidationError]. Before
+// BindCaches of github.com/cachegen/cachegen/generated_test/teams the error is
 // [runtime.ErrNotBound].
 func CachedDowngrade(ctx context.Context, seats int, teamIDs ...int64) error {
 	if err := Downgrade(ctx, seats, teamIDs...); err != nil {
 		return err
 	}
-	return gen.Each(teamIDs, func(teamID int64) error {
-		return teams.DeleteCachedQuota(ctx, teamID)
-	})
+	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/generated_test/teams/billing.Downgrade"},
+		gen.Call(func(ctx context.Context) error {
+			return gen.Each(teamIDs, func(teamID int64) error {
+				return teams.DeleteCachedQuota(ctx, teamID)
+			})
+		}),
+	)
 }
 
 // invoiceValue encodes, decodes, copies and measures cached values of type

@@ -27,6 +27,7 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/breaker"
+	"github.com/cachegen/cachegen/runtime/internal/budget"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/guard"
@@ -72,7 +73,7 @@ type Conn struct {
 func New(b drivers.Bus, e *emit.Emitter, prefix string, origin uint64, timeout, silence time.Duration) *Conn {
 	c := &Conn{bus: b, emit: e, prefix: prefix, origin: origin, timeout: timeout, silence: silence, connected: make(chan struct{})}
 	c.disconnected.Store(clock.Now())
-	c.breaker.Failures, c.breaker.Limit = 1, timeout
+	c.breaker.Failures, c.breaker.Limit = 1, budget.ForBus(timeout) // what a write has that the tier keeps waiting
 	c.breaker.PauseFor(pause)
 	return c
 }
@@ -121,7 +122,7 @@ func (c *Conn) TryNow() {
 func (c *Conn) channel() string { return "cachegen:" + c.prefix + "!bus" }
 
 // Publish tells the other processes that names have changed, in as many messages as the bus
-// needs for them. It returns those that the others have not been told of, with the error. After
+// needs for them, within the time that is left of a write. It returns those that the others have not been told of, with the error. After
 // a failure it may fail without trying.
 func (c *Conn) Publish(ctx context.Context, kind Kind, names []string) (open []string, err error) {
 	if c == nil {
@@ -143,7 +144,11 @@ func (c *Conn) Publish(ctx context.Context, kind Kind, names []string) (open []s
 
 // publish publishes one message.
 func (c *Conn) publish(ctx context.Context, kind Kind, names []string) error {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	limit := min(c.timeout, budget.Left(ctx))
+	if limit <= 0 {
+		return fmt.Errorf("publish to the bus: %w", budget.ErrSpent)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	ticket, ok := c.breaker.AllowUrgent(ctx)
 	if !ok {

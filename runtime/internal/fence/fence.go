@@ -17,15 +17,27 @@
 package fence
 
 import (
+	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 const stripes = 4096
 
 // A Fence guards the keys of one store. The zero value is ready.
-type Fence [stripes]stripe
+type Fence struct {
+	stripes [stripes]stripe
+	orders  atomic.Uint64
+}
+
+// An Order says which of two writes of a key began first: the one with the smaller Order.
+// None is zero.
+type Order uint64
+
+// NextOrder returns the order of a change that takes no turn: those of stamps do not.
+func (f *Fence) NextOrder() Order { return Order(f.orders.Add(1)) }
 
 type stripe struct {
 	mu     sync.Mutex
@@ -52,7 +64,7 @@ type write struct {
 // A Mark is a count of a stripe's, or a key's, invalidations at a moment.
 type Mark uint64
 
-func (f *Fence) of(hash uint64) *stripe { return &f[hash%stripes] }
+func (f *Fence) of(hash uint64) *stripe { return &f.stripes[hash%stripes] }
 
 // advance is called under mu.
 func (st *stripe) advance(hash uint64) {
@@ -109,8 +121,8 @@ func (f *Fence) Advance(hash uint64, change func(before Mark)) {
 
 // AdvanceAll advances every stripe, and every key with a write under way.
 func (f *Fence) AdvanceAll() {
-	for i := range f {
-		st := &f[i]
+	for i := range f.stripes {
+		st := &f.stripes[i]
 		st.mu.Lock()
 		st.mark++
 		for _, q := range st.queues {
@@ -125,9 +137,13 @@ func (f *Fence) AdvanceAll() {
 type Turn struct {
 	fence  *Fence
 	own    *write
+	order  Order
 	hashes []uint64 // in whose queues it is, each once
 	before []*write // each once
 }
+
+// Order returns when the write began, among the writes of its keys.
+func (t *Turn) Order() Order { return t.order }
 
 func (f *Fence) newTurn(change bool) *Turn {
 	return &Turn{fence: f, own: &write{change: change, begun: make(chan struct{}), done: make(chan struct{})}}
@@ -139,6 +155,7 @@ func (f *Fence) newTurn(change bool) *Turn {
 func (f *Fence) BeginFill(hashes []uint64, may func(i int) bool) *Turn {
 	t := f.newTurn(false)
 	at := lockAll(f, hashes)
+	t.order = f.NextOrder() // with the stripes locked: it is that of the queues
 	seen := make(map[*write]struct{})
 	for i, h := range hashes {
 		if q := f.of(h).queues[h]; q != nil && q.changes > 0 || !may(i) {
@@ -163,14 +180,14 @@ func lockAll(f *Fence, hashes []uint64) (at []uint64) {
 	slices.Sort(at)
 	at = slices.Compact(at)
 	for _, i := range at {
-		f[i].mu.Lock()
+		f.stripes[i].mu.Lock()
 	}
 	return at
 }
 
 func unlockAll(f *Fence, at []uint64) {
 	for _, i := range at {
-		f[i].mu.Unlock()
+		f.stripes[i].mu.Unlock()
 	}
 }
 
@@ -180,6 +197,7 @@ func unlockAll(f *Fence, at []uint64) {
 func (f *Fence) BeginChange(hashes []uint64) ([]Mark, *Turn) {
 	t := f.newTurn(true)
 	at := lockAll(f, hashes)
+	t.order = f.NextOrder()
 	seen := make(map[*write]struct{})
 	for _, h := range hashes {
 		f.of(h).advance(h)
@@ -223,22 +241,43 @@ func (t *Turn) enter(hash uint64, seen map[*write]struct{}) {
 
 // Wait waits until the writes that began before have ended, or have taken limit since
 // their own wait ended. It is called once.
-func (t *Turn) Wait(limit time.Duration) {
-	defer close(t.own.begun)
-	for _, w := range t.before {
-		select {
-		case <-w.done:
-			continue
-		case <-w.begun:
+func (t *Turn) Wait(limit time.Duration) { t.WaitWithin(limit, math.MaxInt64) }
+
+// WaitWithin is Wait for at most a time. It reports whether the turn has come: if it has not,
+// its holder must not write.
+func (t *Turn) WaitWithin(limit, most time.Duration) (came bool) {
+	if len(t.before) > 0 {
+		over := time.NewTimer(most)
+		defer over.Stop()
+		for _, w := range t.before {
+			if !w.await(limit, over.C) {
+				return false
+			}
 		}
-		timer := time.NewTimer(limit - time.Since(w.begunAt))
-		select {
-		case <-w.done:
-		case <-timer.C:
-		}
-		timer.Stop()
 	}
 	t.before, t.own.begunAt = nil, time.Now()
+	close(t.own.begun)
+	return true
+}
+
+// await waits until w has ended, or has taken limit; it returns false if that takes until over.
+func (w *write) await(limit time.Duration, over <-chan time.Time) bool {
+	select {
+	case <-w.done:
+		return true
+	case <-w.begun:
+	case <-over:
+		return false
+	}
+	timer := time.NewTimer(limit - time.Since(w.begunAt))
+	defer timer.Stop()
+	select {
+	case <-w.done:
+	case <-timer.C:
+	case <-over:
+		return false
+	}
+	return true
 }
 
 // End lets the next write begin. It is called once.

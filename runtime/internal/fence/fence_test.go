@@ -102,8 +102,8 @@ func TestAFillOfManyKeys(t *testing.T) {
 		time.Sleep(time.Second)
 		fill.End()
 		synctest.Wait()
-		for i := range s {
-			if len(s[i].queues) > 0 {
+		for i := range s.stripes {
+			if len(s.stripes[i].queues) > 0 {
 				t.Errorf("stripe %d is not empty after all had ended", i)
 			}
 		}
@@ -123,6 +123,44 @@ func TestAWaitEndsWithItsLimit(t *testing.T) {
 		}
 		turn.End()
 		hung.End()
+	})
+}
+
+// Who has no time to wait for its turn does not write: those before it would overwrite that,
+// and those behind it wait for those before it all the same.
+func TestAWaitThatIsGivenUpIsNoTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s Fence
+		first := s.BeginFill([]uint64{1}, yes)
+		first.Wait(time.Second)
+		_, second := s.BeginChange([]uint64{1})
+		_, third := s.BeginChange([]uint64{1})
+		if first.Order() >= second.Order() || second.Order() >= third.Order() || third.Order() >= s.NextOrder() {
+			t.Error("the order of the turns is not that of the queue")
+		}
+		start := time.Now()
+		if second.WaitWithin(time.Hour, time.Second) || time.Since(start) != time.Second {
+			t.Error("the turn has come, after", time.Since(start))
+		}
+		second.End()
+		if third.WaitWithin(time.Hour, 2*time.Second) || time.Since(start) != 3*time.Second {
+			t.Error("it did not wait for the first, after", time.Since(start))
+		}
+		third.End()
+		_, fourth := s.BeginChange([]uint64{1})
+		first.End()
+		if !fourth.WaitWithin(time.Hour, time.Second) || time.Since(start) != 3*time.Second {
+			t.Error("its turn does not come")
+		}
+		_, fifth := s.BeginChange([]uint64{1})
+		if fifth.WaitWithin(time.Hour, 0) {
+			t.Error("a turn without time has come")
+		}
+		fifth.End()
+		fourth.End()
+		if _, alone := s.BeginChange([]uint64{1}); !alone.WaitWithin(time.Hour, 0) {
+			t.Error("nobody is before it")
+		}
 	})
 }
 

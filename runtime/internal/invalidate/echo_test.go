@@ -14,6 +14,7 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
+	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/memory"
 	"github.com/cachegen/cachegen/runtime/internal/store"
@@ -91,19 +92,19 @@ func TestAProcessLosesNothingBecauseItHearsItself(t *testing.T) {
 					"with tag": func() { get("new") },
 					"a set":    func() { set(t, s, kind, "k", "v", "x") },
 					"a deletion, and a load": func() {
-						if err := s.Invalidate.Delete(t.Context(), []string{"k"}, false); err != nil {
+						if err := s.Invalidate.Delete(t.Context(), []string{"k"}, invalidate.Mode{}); err != nil {
 							t.Fatal(err)
 						}
 						get("x")
 					},
 					"a deletion by tag, and a load": func() {
-						if err := s.Invalidate.DeleteByTag(t.Context(), []string{"x", "new"}); err != nil {
+						if err := s.Invalidate.DeleteByTag(t.Context(), []string{"x", "new"}, invalidate.Mode{}); err != nil {
 							t.Fatal(err)
 						}
 						get("x")
 					},
 					"a clear, and a load": func() {
-						if err := s.Invalidate.Clear(t.Context(), entry.Cache{Name: "a.Load"}); err != nil {
+						if err := s.Invalidate.Clear(t.Context(), entry.Cache{Name: "a.Load"}, invalidate.Mode{}); err != nil {
 							t.Fatal(err)
 						}
 						get("x")

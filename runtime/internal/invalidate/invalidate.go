@@ -9,6 +9,12 @@
 // joins them, and changes memory; and it tells the other processes. What does not succeed
 // is queued in the outbox before anyone may read it.
 //
+// All of that has one time, L2Timeout since the change began: the wait for earlier writes of
+// the keys, however many operations on the shared tier, and the messages, for which a quarter
+// is kept. Whoever has not got its turn by then does not write: the outbox does, later. Where
+// several things change at once, they share that time ([budget.Begin]). More keys than fit into
+// one operation have it anew whenever the tier has answered.
+//
 // When a method has returned nil, no read in this process returns a value that was loaded
 // before. Changes are carried out although their context is cancelled, because the caller
 // has usually changed the source already. The package holds no lock of its own but one
@@ -19,17 +25,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
+	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/background"
+	"github.com/cachegen/cachegen/runtime/internal/budget"
 	"github.com/cachegen/cachegen/runtime/internal/bus"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
+	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/fence"
 	"github.com/cachegen/cachegen/runtime/internal/keymutex"
 	"github.com/cachegen/cachegen/runtime/internal/memory"
 	"github.com/cachegen/cachegen/runtime/internal/outbox"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
+	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/remote"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
@@ -43,8 +55,9 @@ type Invalidator struct {
 	Stamps *stamp.Table
 	Work   *background.Work
 	Emit   *emit.Emitter
-	// Fail makes the error of a change that did not reach everyone.
-	Fail func(op string, targets []string, err error) error
+	// Fail makes the error of a change that did not reach everyone. function is the one of the
+	// program that has changed the source, if that is known.
+	Fail func(function, op string, targets []string, err error) error
 	// Cleared is called when the entries whose keys begin with a prefix were cleared.
 	Cleared func(prefix string)
 
@@ -66,8 +79,32 @@ type change struct {
 	silent bool // the other processes are not told
 }
 
+// A Mode says how a change is made.
+type Mode struct {
+	Silent bool // the other processes are not told of keys
+	Log    bool // that the shared tier or the bus was not reached is logged in place of an error
+}
+
+// ModeOf returns what a policy says.
+func ModeOf(p *policy.Policy) Mode {
+	return Mode{Silent: p.SkipBusNotify, Log: p.InvalidationErrors == policy.Log}
+}
+
+// errNoTurn is why a write was left to the outbox.
+var errNoTurn = fmt.Errorf("an earlier write of the keys has not ended: %w", budget.ErrSpent)
+
 // all says of a change that failed that it is open as a whole.
 func all(err error) (open bool, _ error) { return err != nil, err }
+
+// start returns contexts for the shared tier and for the bus, which end with the time of the
+// change. They are not cancelled with ctx.
+func (v *Invalidator) start(ctx context.Context, told bool) (tier, rest context.Context) {
+	share := time.Duration(0)
+	if v.Bus != nil && told {
+		share = budget.ForBus(v.Remote.Timeout)
+	}
+	return budget.Start(context.WithoutCancel(ctx), v.Remote.Timeout, share)
+}
 
 // apply carries out a change.
 func (v *Invalidator) apply(ctx context.Context, c *change) error {
@@ -78,16 +115,15 @@ func (v *Invalidator) apply(ctx context.Context, c *change) error {
 		return background.ErrClosed
 	}
 	defer v.Work.Leave()
-	err := v.applyChunks(ctx, c)
-	return v.result(c.op, c.keys, err, v.publish(context.WithoutCancel(ctx), c))
+	tier, rest := v.start(ctx, !c.silent)
+	err := v.applyChunks(ctx, tier, c)
+	return v.result(ctx, c.op, c.keys, err, v.publish(rest, c))
 }
 
 // applyChunks changes the tiers for some keys at a time, so that those who change one of them
-// do not wait for all. The first are carried out although ctx has ended. When the tier has
-// not answered, or ctx has ended, the rest is left to the outbox: nobody waits for the time of
-// one operation several times.
-func (v *Invalidator) applyChunks(caller context.Context, c *change) error {
-	ctx := context.WithoutCancel(caller)
+// do not wait for all. The first are carried out although caller has ended. When the tier has
+// not answered, or caller has ended, the rest is left to the outbox.
+func (v *Invalidator) applyChunks(caller, ctx context.Context, c *change) error {
 	var errs []error
 	var left error // why the rest is not tried
 	for keys := c.keys; len(keys) > 0; {
@@ -107,6 +143,8 @@ func (v *Invalidator) applyChunks(caller context.Context, c *change) error {
 		case caller.Err() != nil && v.Remote.Exists():
 			left = fmt.Errorf("%d of %d keys are left to be tried later: %w", len(keys), len(c.keys), caller.Err())
 			errs = append(errs, left)
+		default: // the tier answers, and there is more than fits into one operation
+			budget.Renew(ctx)
 		}
 	}
 	return errors.Join(errs...)
@@ -119,12 +157,16 @@ func (v *Invalidator) applySerialized(ctx context.Context, c *change, keys []str
 	defer turn.End()
 	if v.Remote.Exists() {
 		began, open := clock.Mono(), true
-		if err = left; err == nil {
-			turn.Wait(v.Remote.TurnLimit())
+		switch {
+		case left != nil:
+			err = left
+		case !turn.WaitWithin(v.Remote.TurnLimit(), budget.Left(ctx)):
+			err = errNoTurn
+		default:
 			began = clock.Mono()
 			open, err = c.remote(ctx, keys)
 		}
-		v.settleRemote(c, keys, began, open, err)
+		v.settleRemote(c, keys, turn.Order(), began, open, err)
 	}
 	v.Memory.Invalidate(keys, func(i int, hash uint64, before fence.Mark) {
 		c.memory(keys[i], hash, err == nil && (!v.Remote.Exists() || before == marks[i]))
@@ -132,15 +174,16 @@ func (v *Invalidator) applySerialized(ctx context.Context, c *change, keys []str
 	return err
 }
 
-// settleRemote queues what is still to be done in the shared tier after a change that began
-// at a time. It is called before anyone may read the keys and keep what was read.
-func (v *Invalidator) settleRemote(c *change, keys []string, began int64, open bool, err error) {
+// settleRemote queues what is still to be done in the shared tier after a change. order says
+// when it began, and began when it was sent to the tier. It is called before anyone may read the
+// keys and keep what was read.
+func (v *Invalidator) settleRemote(c *change, keys []string, order fence.Order, began int64, open bool, err error) {
 	if open {
 		v.Outbox.Add(keys, outbox.KeyTarget, pending.Item{
-			Remote: true, Expire: c.kind == bus.Expire, Publish: v.Bus != nil && !c.silent,
+			Remote: true, Expire: c.kind == bus.Expire, Publish: v.Bus != nil && !c.silent, Order: uint64(order),
 		}, err)
 	} else if err == nil {
-		v.Outbox.Superseded(began, keys, outbox.KeyTarget)
+		v.Outbox.Superseded(order, began, keys, outbox.KeyTarget)
 	}
 	v.Outbox.RedeleteLater(keys)
 }
@@ -166,41 +209,94 @@ func (v *Invalidator) hashes(keys []string) []uint64 {
 }
 
 // result makes the error of a change, if it has failed somewhere.
-func (v *Invalidator) result(op string, targets []string, errs ...error) error {
-	err := errors.Join(errs...)
+func (v *Invalidator) result(ctx context.Context, op string, targets []string, errs ...error) error {
+	err := budget.Join(errs...)
 	if err == nil {
 		return nil
 	}
 	if v.Outbox.Len() > 0 {
 		v.Outbox.Emit(err)
 	}
-	return v.Fail(op, targets, err)
+	return v.Fail(budget.Of(ctx).Function, op, targets, err)
 }
 
-// Delete deletes keys everywhere. Silent does not tell the other processes.
-func (v *Invalidator) Delete(ctx context.Context, keys []string, silent bool) error {
-	err := v.apply(ctx, &change{
-		op: "delete", kind: bus.Drop, keys: keys, silent: silent,
+// report returns the error of a change, unless it is to be logged and says only that the shared
+// tier or the bus was not reached. What a driver refuses is returned, and what comes after Close.
+func (v *Invalidator) report(ctx context.Context, m Mode, err error) error {
+	if of := budget.Of(ctx).Errors; of != budget.AsUsual {
+		m.Log = of == budget.Log
+	}
+	if !m.Log || err == nil || errors.Is(err, background.ErrClosed) || errors.Is(err, drivers.ErrClosed) || errors.Is(err, drivers.ErrRefused) {
+		return err
+	}
+	v.Emit.Warn("an invalidation has not reached everyone and is tried again", err)
+	return nil
+}
+
+// Delete deletes keys everywhere.
+func (v *Invalidator) Delete(ctx context.Context, keys []string, m Mode) error {
+	err := v.apply(ctx, v.deletion("delete", keys, m))
+	v.emitKeys(v.Emit.Hooks().Deleted, keys, nil, err)
+	return v.report(ctx, m, err)
+}
+
+func (v *Invalidator) deletion(op string, keys []string, m Mode) *change {
+	return &change{
+		op: op, kind: bus.Drop, keys: keys, silent: m.Silent,
 		remote: func(ctx context.Context, keys []string) (bool, error) { return all(v.Remote.Delete(ctx, keys)) },
 		memory: func(_ string, hash uint64, _ bool) { v.Memory.Delete(hash) },
-	})
-	v.emitKeys(v.Emit.Hooks().Deleted, keys, err)
-	return err
+	}
 }
 
 // Expire makes keys stale everywhere, and keeps their values for the grace that they have.
-func (v *Invalidator) Expire(ctx context.Context, keys []string, silent bool) error {
+func (v *Invalidator) Expire(ctx context.Context, keys []string, m Mode) error {
 	err := v.apply(ctx, &change{
-		op: "expire", kind: bus.Expire, keys: keys, silent: silent,
+		op: "expire", kind: bus.Expire, keys: keys, silent: m.Silent,
 		remote: func(ctx context.Context, keys []string) (bool, error) { return all(v.Remote.Expire(ctx, keys)) },
 		memory: func(key string, hash uint64, _ bool) { v.Memory.Expire(key, hash) },
 	})
-	v.emitKeys(v.Emit.Hooks().Expired, keys, err)
-	return err
+	v.emitKeys(v.Emit.Hooks().Expired, keys, nil, err)
+	return v.report(ctx, m, err)
 }
 
-func (v *Invalidator) emitKeys(hook func(event.Invalidation), keys []string, err error) {
-	if len(keys) > 0 && err != background.ErrClosed {
-		emit.Event(v.Emit, hook, event.Invalidation{Store: v.Emit.Store, Keys: keys, Err: err})
+// Invalidate deletes keys and the entries that have one of tags, in the time of one change, and
+// in as many round trips as the tags alone take.
+func (v *Invalidator) Invalidate(ctx context.Context, keys, tags []string, m Mode) error {
+	tags = entry.Distinct(tags)
+	switch {
+	case len(tags) == 0:
+		return v.Delete(ctx, keys, m)
+	case len(keys) == 0:
+		return v.DeleteByTag(ctx, tags, m)
+	}
+	err := v.deleteBoth(ctx, keys, tags, m)
+	v.emitKeys(v.Emit.Hooks().Deleted, keys, tags, err)
+	return v.report(ctx, m, err)
+}
+
+func (v *Invalidator) deleteBoth(ctx context.Context, keys, tags []string, m Mode) error {
+	if !v.Work.Enter() {
+		return background.ErrClosed
+	}
+	defer v.Work.Leave()
+	tier, rest := v.start(ctx, true)
+	r := v.announce(entry.TagStamps(tags), false)
+	c := v.deletion("invalidate", keys, m)
+	c.remote = func(ctx context.Context, keys []string) (bool, error) {
+		if r.counted {
+			return all(v.Remote.Delete(ctx, keys))
+		}
+		err := v.Remote.DeleteCounted(ctx, keys)
+		r.counted = err == nil
+		return all(err)
+	}
+	errKeys := v.applyChunks(ctx, tier, c)
+	errTags := v.rotate(ctx, tier, r)
+	return v.result(ctx, c.op, slices.Concat(keys, tags), errKeys, errTags, v.publish(rest, c), v.publishStamps(rest, r))
+}
+
+func (v *Invalidator) emitKeys(hook func(event.Invalidation), keys, tags []string, err error) {
+	if len(keys)+len(tags) > 0 && err != background.ErrClosed {
+		emit.Event(v.Emit, hook, event.Invalidation{Store: v.Emit.Store, Keys: keys, Tags: tags, Err: err})
 	}
 }

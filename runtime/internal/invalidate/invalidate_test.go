@@ -20,6 +20,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 	"github.com/cachegen/cachegen/runtime/internal/fence"
 	"github.com/cachegen/cachegen/runtime/internal/flight"
+	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/memory"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
@@ -91,14 +92,16 @@ func TestEachChangeReachesEveryTierInEveryShapeOfStore(t *testing.T) {
 			stale bool
 		}{
 			"nothing":        {func() error { return nil }, "v", false},
-			"delete":         {func() error { return v.Delete(ctx, []string{"k"}, false) }, nil, false},
-			"silent delete":  {func() error { return v.Delete(ctx, []string{"k"}, true) }, nil, false},
-			"expire":         {func() error { return v.Expire(ctx, []string{"k"}, false) }, "v", true},
-			"delete by tag":  {func() error { return v.DeleteByTag(ctx, []string{"x"}) }, nil, false},
-			"expire by tag":  {func() error { return v.ExpireByTag(ctx, []string{"x"}) }, "v", true},
-			"clear":          {func() error { return v.Clear(ctx, entry.Cache{Name: "a.Load"}) }, nil, false},
-			"clear all":      {func() error { return v.Clear(ctx, entry.Cache{}) }, nil, false},
-			"clear another":  {func() error { return v.Clear(ctx, entry.Cache{Name: "b.Load"}) }, "v", false},
+			"delete":         {func() error { return v.Delete(ctx, []string{"k"}, invalidate.Mode{}) }, nil, false},
+			"silent delete":  {func() error { return v.Delete(ctx, []string{"k"}, invalidate.Mode{Silent: true}) }, nil, false},
+			"expire":         {func() error { return v.Expire(ctx, []string{"k"}, invalidate.Mode{}) }, "v", true},
+			"both":           {func() error { return v.Invalidate(ctx, []string{"k"}, []string{"y"}, invalidate.Mode{}) }, nil, false},
+			"both, by tag":   {func() error { return v.Invalidate(ctx, []string{"l"}, []string{"x"}, invalidate.Mode{}) }, nil, false},
+			"delete by tag":  {func() error { return v.DeleteByTag(ctx, []string{"x"}, invalidate.Mode{}) }, nil, false},
+			"expire by tag":  {func() error { return v.ExpireByTag(ctx, []string{"x"}, invalidate.Mode{}) }, "v", true},
+			"clear":          {func() error { return v.Clear(ctx, entry.Cache{Name: "a.Load"}, invalidate.Mode{}) }, nil, false},
+			"clear all":      {func() error { return v.Clear(ctx, entry.Cache{}, invalidate.Mode{}) }, nil, false},
+			"clear another":  {func() error { return v.Clear(ctx, entry.Cache{Name: "b.Load"}, invalidate.Mode{}) }, "v", false},
 			"set":            {func() error { return v.Set(ctx, kind, "k", "new", &hour, nil) }, "new", false},
 			"set to nothing": {func() error { return v.Set(ctx, kind, "k", "new", &policy.Policy{}, nil) }, nil, false},
 			"pull": {func() error {
@@ -123,7 +126,7 @@ func TestEachChangeReachesEveryTierInEveryShapeOfStore(t *testing.T) {
 				t.Errorf("%s: another entry is %v", name, value)
 			}
 		}
-		if err := errors.Join(v.Delete(ctx, nil, false), v.Expire(ctx, nil, false), v.DeleteByTag(ctx, nil), v.ExpireByTag(ctx, nil)); err != nil {
+		if err := errors.Join(v.Delete(ctx, nil, invalidate.Mode{}), v.Expire(ctx, nil, invalidate.Mode{}), v.DeleteByTag(ctx, nil, invalidate.Mode{}), v.ExpireByTag(ctx, nil, invalidate.Mode{})); err != nil {
 			t.Error(err)
 		}
 	})
@@ -137,8 +140,8 @@ func TestAnInvalidationIsToldToTheHooksAndTheOtherProcesses(t *testing.T) {
 	v, ctx := s.Invalidate, t.Context()
 	set(t, s, kind, "k", "v")
 	if err := errors.Join(
-		v.Delete(ctx, []string{"k"}, false), v.Delete(ctx, []string{"silent"}, true), v.Expire(ctx, []string{"k"}, false),
-		v.DeleteByTag(ctx, []string{"x", "x"}), v.ExpireByTag(ctx, []string{"x"}), v.Clear(ctx, entry.Cache{Namespace: []string{"users", "inner"}}), v.Clear(ctx, entry.Cache{Name: "a.Load"}),
+		v.Delete(ctx, []string{"k"}, invalidate.Mode{}), v.Delete(ctx, []string{"silent"}, invalidate.Mode{Silent: true}), v.Expire(ctx, []string{"k"}, invalidate.Mode{}),
+		v.DeleteByTag(ctx, []string{"x", "x"}, invalidate.Mode{}), v.ExpireByTag(ctx, []string{"x"}, invalidate.Mode{}), v.Clear(ctx, entry.Cache{Namespace: []string{"users", "inner"}}, invalidate.Mode{}), v.Clear(ctx, entry.Cache{Name: "a.Load"}, invalidate.Mode{}),
 	); err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +163,7 @@ func TestAnInvalidationIsToldToTheHooksAndTheOtherProcesses(t *testing.T) {
 func TestAnInvalidationPoisonsTheFlightsOfItsKeys(t *testing.T) {
 	shapes(t, func(t *testing.T, s *storetest.Store) {
 		f := s.Memory.Flights.Join("k", false, new(flight.Batch), s.Stamps.Epoch).Flight
-		if err := s.Invalidate.Expire(t.Context(), []string{"k"}, false); err != nil || !f.Poisoned() {
+		if err := s.Invalidate.Expire(t.Context(), []string{"k"}, invalidate.Mode{}); err != nil || !f.Poisoned() {
 			t.Error(err, f.Poisoned())
 		}
 	})
@@ -188,7 +191,7 @@ func TestWhatIsReadWhileAnInvalidationIsUnderWayIsNotKept(t *testing.T) {
 			shared.After = func(op string, _ []string) { readAndKeep(op) }
 		}
 		earlier, during := s.Memory.Fence.Mark(hash), s.Memory.Fence.Mark(hash)+1
-		if err := s.Invalidate.Delete(t.Context(), []string{"k"}, false); err != nil {
+		if err := s.Invalidate.Delete(t.Context(), []string{"k"}, invalidate.Mode{}); err != nil {
 			t.Fatal(err)
 		}
 		for _, mark := range []fence.Mark{earlier, during} { // whoever keeps only now what was read then
@@ -228,16 +231,16 @@ func TestTwoSetsOfOneKeyLeaveMemoryWithWhatTheSharedTierHas(t *testing.T) {
 func TestAnInvalidationThatFailsIsPendingAndHoldsHere(t *testing.T) {
 	for name, do := range map[string]func(*storetest.Store, *entry.Kind) error{
 		"delete": func(s *storetest.Store, _ *entry.Kind) error {
-			return s.Invalidate.Delete(context.Background(), []string{"k"}, false)
+			return s.Invalidate.Delete(context.Background(), []string{"k"}, invalidate.Mode{})
 		},
 		"expire": func(s *storetest.Store, _ *entry.Kind) error {
-			return s.Invalidate.Expire(context.Background(), []string{"k"}, false)
+			return s.Invalidate.Expire(context.Background(), []string{"k"}, invalidate.Mode{})
 		},
 		"delete by tag": func(s *storetest.Store, _ *entry.Kind) error {
-			return s.Invalidate.DeleteByTag(context.Background(), []string{"x"})
+			return s.Invalidate.DeleteByTag(context.Background(), []string{"x"}, invalidate.Mode{})
 		},
 		"clear": func(s *storetest.Store, _ *entry.Kind) error {
-			return s.Invalidate.Clear(context.Background(), entry.Cache{})
+			return s.Invalidate.Clear(context.Background(), entry.Cache{}, invalidate.Mode{})
 		},
 		"set": func(s *storetest.Store, kind *entry.Kind) error {
 			return s.Invalidate.Set(context.Background(), kind, "k", "new", &hour, nil)
@@ -279,13 +282,13 @@ func TestAnInvalidationThatTheOthersDoNotHearOfIsPublishedLater(t *testing.T) {
 		s, other := storetest.New(t, store.Config{L1: storetest.L1(), Bus: &b}), storetest.New(t, store.Config{L1: storetest.L1(), Bus: &b})
 		b.Cut(true)
 		for _, err := range []error{
-			s.Invalidate.Delete(t.Context(), []string{"k"}, false), s.Invalidate.ExpireByTag(t.Context(), []string{"x"}),
+			s.Invalidate.Delete(t.Context(), []string{"k"}, invalidate.Mode{}), s.Invalidate.ExpireByTag(t.Context(), []string{"x"}, invalidate.Mode{}),
 		} {
 			if !errors.Is(err, faketier.ErrCut) {
 				t.Error(err)
 			}
 		}
-		if err := s.Invalidate.Delete(t.Context(), []string{"silent"}, true); err != nil {
+		if err := s.Invalidate.Delete(t.Context(), []string{"silent"}, invalidate.Mode{Silent: true}); err != nil {
 			t.Error("nobody was to be told:", err)
 		}
 		b.Cut(false)
@@ -303,8 +306,8 @@ func TestAChangeIsCarriedOutAlthoughItsCallerIsGone(t *testing.T) {
 		gone, leave := context.WithCancel(t.Context())
 		leave()
 		for name, do := range map[string]func() error{
-			"delete":        func() error { return s.Invalidate.Delete(gone, []string{"k"}, false) },
-			"delete by tag": func() error { return s.Invalidate.DeleteByTag(gone, []string{"x"}) },
+			"delete":        func() error { return s.Invalidate.Delete(gone, []string{"k"}, invalidate.Mode{}) },
+			"delete by tag": func() error { return s.Invalidate.DeleteByTag(gone, []string{"x"}, invalidate.Mode{}) },
 			"set":           func() error { return s.Invalidate.Set(gone, kind, "k", "new", &hour, nil) },
 		} {
 			set(t, s, kind, "k", "old", "x")
@@ -328,8 +331,8 @@ func TestAClosedStoreChangesNothing(t *testing.T) {
 	ctx := t.Context()
 	_, errPull := s.Invalidate.Pull(ctx, kind, &hour, "k")
 	for _, err := range []error{
-		errPull, s.Invalidate.Delete(ctx, []string{"k"}, false), s.Invalidate.Expire(ctx, []string{"k"}, false), s.Invalidate.DeleteByTag(ctx, []string{"x"}),
-		s.Invalidate.Clear(ctx, entry.Cache{}), s.Invalidate.Set(ctx, kind, "k", "v", &hour, nil),
+		errPull, s.Invalidate.Delete(ctx, []string{"k"}, invalidate.Mode{}), s.Invalidate.Expire(ctx, []string{"k"}, invalidate.Mode{}), s.Invalidate.DeleteByTag(ctx, []string{"x"}, invalidate.Mode{}),
+		s.Invalidate.Clear(ctx, entry.Cache{}, invalidate.Mode{}), s.Invalidate.Set(ctx, kind, "k", "v", &hour, nil),
 	} {
 		if !errors.Is(err, background.ErrClosed) {
 			t.Error(err)
@@ -349,10 +352,10 @@ func TestAChangeTakesItsTurnAmongThoseWhoWrite(t *testing.T) {
 		turn.Wait(0)
 		var done atomic.Bool
 		go func() {
-			_ = s.Invalidate.Delete(t.Context(), []string{"k"}, false)
+			_ = s.Invalidate.Delete(t.Context(), []string{"k"}, invalidate.Mode{})
 			done.Store(true)
 		}()
-		time.Sleep(time.Second)
+		time.Sleep(time.Second / 2)
 		if done.Load() {
 			t.Error("it did not wait")
 		}
@@ -364,9 +367,14 @@ func TestAChangeTakesItsTurnAmongThoseWhoWrite(t *testing.T) {
 		_, hangs := s.Memory.Fence.BeginChange([]uint64{s.Memory.Hash("k")})
 		hangs.Wait(0)
 		began := time.Now()
-		if err := s.Invalidate.Delete(t.Context(), []string{"k"}, false); err != nil || time.Since(began) > time.Minute {
+		if err := s.Invalidate.Delete(t.Context(), []string{"k"}, invalidate.Mode{}); err == nil || time.Since(began) != s.Remote.Timeout {
 			t.Error(err, time.Since(began))
 		}
+		time.Sleep(s.Remote.TurnLimit())
+		if err := s.Invalidate.Delete(t.Context(), []string{"k"}, invalidate.Mode{}); err != nil {
+			t.Error("who hangs for long holds up the others for ever:", err)
+		}
+		hangs.End()
 	})
 }
 
@@ -430,7 +438,7 @@ func TestAValueThatMeansThereIsNoneIsStoredAsSuch(t *testing.T) {
 		t.Errorf("%+v", it)
 	}
 	set(t, s, kind, "k", "v", "x")
-	if err := s.Invalidate.DeleteByTag(t.Context(), []string{"of v"}); err != nil {
+	if err := s.Invalidate.DeleteByTag(t.Context(), []string{"of v"}, invalidate.Mode{}); err != nil {
 		t.Fatal(err)
 	}
 	if value, _ := get(t, s, kind, "k"); value != nil {
@@ -474,7 +482,7 @@ func TestAStampIsAnnouncedBeforeItChanges(t *testing.T) {
 		}
 		return nil
 	}
-	if err := s.Invalidate.DeleteByTag(t.Context(), []string{"x"}); err != nil || !asked {
+	if err := s.Invalidate.DeleteByTag(t.Context(), []string{"x"}, invalidate.Mode{}); err != nil || !asked {
 		t.Error(err, asked)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/background"
+	"github.com/cachegen/cachegen/runtime/internal/budget"
 	"github.com/cachegen/cachegen/runtime/internal/bus"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
@@ -42,7 +43,7 @@ func (v *Invalidator) Pull(ctx context.Context, kind *entry.Kind, p *policy.Poli
 	case err != background.ErrClosed:
 		v.Emit.Miss(kind.Cache, key)
 	}
-	return it, err
+	return it, v.report(ctx, ModeOf(p), err)
 }
 
 // lockAndTake takes the value with the key locked. Who waited while another caller took it
@@ -56,6 +57,7 @@ func (p *pull) lockAndTake(ctx context.Context) (it *entry.Item, tier event.Tier
 		return nil, 0, background.ErrClosed
 	}
 	defer p.Work.Leave()
+	ctx = budget.Begin(ctx, budget.Write{})
 	for range pullAttempts {
 		it, tier, lost, err := p.tryTake(ctx)
 		if !lost {
@@ -86,6 +88,7 @@ func (p *pull) tryTake(ctx context.Context) (it *entry.Item, tier event.Tier, lo
 // readRemote returns what the shared tier holds, and the item that it is, if that is a
 // fresh value.
 func (p *pull) readRemote(ctx context.Context) (seen []byte, it *entry.Item, err error) {
+	ctx, _ = budget.Start(ctx, p.Remote.Timeout, 0)
 	items, data, err := p.Remote.ReadEntries(ctx, p.Remote.Timeout, p.kind, p.policy, []string{p.key}, p.kind.Required)
 	if err != nil {
 		return nil, nil, err
@@ -152,18 +155,20 @@ func (p *pull) takeMemory(ctx context.Context, seen []byte) (_ *entry.Item, lost
 // already; each reports whether it was still there.
 func (p *pull) take(ctx context.Context, it *entry.Item, remote func(context.Context) (bool, error), local func(lost bool) bool) (_ *entry.Item, lost bool, err error) {
 	p.lock.Attempt()
-	ctx = context.WithoutCancel(ctx)
+	tier, rest := p.start(ctx, !p.policy.SkipBusNotify)
 	c := &change{op: "pull", kind: bus.Drop, keys: []string{p.key}, silent: p.policy.SkipBusNotify}
 	err = func() (err error) {
 		_, turn := p.Memory.Fence.BeginChange([]uint64{p.hash})
 		defer turn.End()
 		if p.Remote.Exists() {
-			turn.Wait(p.Remote.TurnLimit())
 			began, removed := clock.Mono(), false
-			removed, err = remote(ctx)
+			if err = errNoTurn; turn.WaitWithin(p.Remote.TurnLimit(), budget.Left(tier)) {
+				began = clock.Mono()
+				removed, err = remote(tier)
+			}
 			lost = err == nil && !removed
 			if !lost {
-				p.settleRemote(c, c.keys, began, err != nil, err)
+				p.settleRemote(c, c.keys, turn.Order(), began, err != nil, err)
 			} else {
 				p.Outbox.RedeleteLater(c.keys)
 			}
@@ -174,5 +179,5 @@ func (p *pull) take(ctx context.Context, it *entry.Item, remote func(context.Con
 	if lost {
 		return nil, true, nil
 	}
-	return it, false, p.result(c.op, c.keys, err, p.publish(ctx, c))
+	return it, false, p.result(ctx, c.op, c.keys, err, p.publish(rest, c))
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
+	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/store"
 	"github.com/cachegen/cachegen/runtime/internal/storetest"
@@ -120,7 +121,7 @@ func TestAPullTakesFreshValuesAlone(t *testing.T) {
 		kind.Absent = func(v any) bool { return v == "" }
 		set(t, s, kind, "stale", "v")
 		set(t, s, kind, "none", "")
-		if err := s.Invalidate.Expire(t.Context(), []string{"stale"}, false); err != nil {
+		if err := s.Invalidate.Expire(t.Context(), []string{"stale"}, invalidate.Mode{}); err != nil {
 			t.Fatal(err)
 		}
 		for _, key := range []string{"stale", "none", "never"} {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/event"
+	"github.com/cachegen/cachegen/runtime/internal/budget"
 	"github.com/cachegen/cachegen/runtime/internal/bus"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
@@ -24,13 +25,14 @@ func (v *Invalidator) Set(ctx context.Context, kind *entry.Kind, key string, val
 	if kind.Absent != nil && kind.Absent(value) {
 		presence, ttl = entry.Absent, p.NotFoundTTL
 	}
+	ctx, m := budget.Begin(ctx, budget.Write{}), ModeOf(p)
 	if ttl <= 0 {
-		return v.Delete(ctx, []string{key}, p.SkipBusNotify)
+		return v.Delete(ctx, []string{key}, m)
 	}
 	value, err := kind.Hold(value)
 	if err != nil {
 		v.Emit.Refused(kind, key, 0, err)
-		return errors.Join(v.Fail("set", []string{key}, err), v.Delete(ctx, []string{key}, p.SkipBusNotify))
+		return errors.Join(v.Fail(budget.Of(ctx).Function, "set", []string{key}, err), v.Delete(ctx, []string{key}, m))
 	}
 	if kind.ResultTags != nil && presence == entry.Present {
 		tags = slices.Concat(tags, kind.ResultTags(value))
@@ -42,7 +44,7 @@ func (v *Invalidator) Set(ctx context.Context, kind *entry.Kind, key string, val
 	it, errStamps := v.newItem(ctx, kind, key, value, presence, p, cells)
 	var refused, refusedRemote error
 	err = v.apply(ctx, &change{
-		op: "set", kind: bus.Drop, keys: []string{key}, silent: p.SkipBusNotify,
+		op: "set", kind: bus.Drop, keys: []string{key}, silent: m.Silent,
 		remote: func(ctx context.Context, _ []string) (bool, error) {
 			return v.setRemote(ctx, kind, it, p.SkipL2Write, errStamps, &refusedRemote)
 		},
@@ -59,12 +61,15 @@ func (v *Invalidator) Set(ctx context.Context, kind *entry.Kind, key string, val
 	v.Emit.Refused(kind, key, event.L2, refusedRemote)
 	v.Emit.Refused(kind, key, event.L1, refused)
 	if refused != nil && (it.LocalOnly || !v.Remote.Exists()) {
-		return v.result("set", []string{key}, err, fmt.Errorf("no tier keeps the value: %w", refused))
+		return v.result(ctx, "set", []string{key}, err, fmt.Errorf("no tier keeps the value: %w", refused))
 	}
 	if err == nil {
 		emit.Event(v.Emit, v.Emit.Hooks().Written, event.Write{Store: v.Emit.Store, Cache: kind.Cache, Key: key})
 	}
-	return err
+	if refusedRemote != nil && !it.LocalOnly { // no tier keeps the value, which trying again does not change
+		return err
+	}
+	return v.report(ctx, m, err)
 }
 
 // newItem returns a new item with the stamps of cells, which the shared tier keeps for as
@@ -74,7 +79,7 @@ func (v *Invalidator) newItem(ctx context.Context, kind *entry.Kind, key string,
 		return nil, nil // apply says so
 	}
 	defer v.Work.Leave()
-	ctx = context.WithoutCancel(ctx)
+	ctx, _ = v.start(ctx, !p.SkipBusNotify)
 	err = v.Remote.MakeStamps(ctx, cells, p.Life())
 	it = kind.New(key, value, presence, p, clock.Wall(), v.Remote.Refs(cells))
 	if errLife := v.Remote.ProlongStamps(ctx, []*entry.Item{it}); errLife != nil && err == nil {
@@ -97,7 +102,7 @@ func (v *Invalidator) setRemote(ctx context.Context, kind *entry.Kind, it *entry
 	if err != nil {
 		*refused = err
 		errDelete := v.Remote.Delete(ctx, keys)
-		return errDelete != nil, errors.Join(err, errDelete)
+		return errDelete != nil, budget.Join(err, errDelete)
 	}
 	err = v.Remote.Set(ctx, []drivers.Item{packed})
 	if remote.Refused(err) {
@@ -107,7 +112,7 @@ func (v *Invalidator) setRemote(ctx context.Context, kind *entry.Kind, it *entry
 		if v.Memory.Exists() {
 			err, it.LocalOnly = nil, true
 		}
-		return errDelete != nil, errors.Join(err, errDelete)
+		return errDelete != nil, budget.Join(err, errDelete)
 	}
-	return err != nil, errors.Join(errStamps, err)
+	return err != nil, budget.Join(errStamps, err)
 }

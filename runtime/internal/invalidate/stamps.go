@@ -7,39 +7,35 @@ import (
 
 	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/background"
+	"github.com/cachegen/cachegen/runtime/internal/budget"
 	"github.com/cachegen/cachegen/runtime/internal/bus"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/fence"
 	"github.com/cachegen/cachegen/runtime/internal/outbox"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
 )
 
 // DeleteByTag deletes the entries that have one of tags.
-func (v *Invalidator) DeleteByTag(ctx context.Context, tags []string) error {
-	return v.byTag(ctx, "delete by tag", tags, false)
+func (v *Invalidator) DeleteByTag(ctx context.Context, tags []string, m Mode) error {
+	return v.byTag(ctx, "delete by tag", v.Emit.Hooks().Deleted, tags, false, m)
 }
 
 // ExpireByTag makes the entries stale that have one of tags.
-func (v *Invalidator) ExpireByTag(ctx context.Context, tags []string) error {
-	return v.byTag(ctx, "expire by tag", tags, true)
+func (v *Invalidator) ExpireByTag(ctx context.Context, tags []string, m Mode) error {
+	return v.byTag(ctx, "expire by tag", v.Emit.Hooks().Expired, tags, true, m)
 }
 
-func (v *Invalidator) byTag(ctx context.Context, op string, tags []string, expire bool) error {
-	hook := v.Emit.Hooks().Deleted
-	if expire {
-		hook = v.Emit.Hooks().Expired
-	}
+func (v *Invalidator) byTag(ctx context.Context, op string, hook func(event.Invalidation), tags []string, expire bool, m Mode) error {
 	tags = entry.Distinct(tags)
 	err := v.rotateStamps(ctx, op, tags, entry.TagStamps(tags), expire)
-	if len(tags) > 0 && err != background.ErrClosed {
-		emit.Event(v.Emit, hook, event.Invalidation{Store: v.Emit.Store, Tags: tags, Err: err})
-	}
-	return err
+	v.emitKeys(hook, nil, tags, err)
+	return v.report(ctx, m, err)
 }
 
 // Clear deletes the entries of a cache, a namespace or the store.
-func (v *Invalidator) Clear(ctx context.Context, c entry.Cache) error {
+func (v *Invalidator) Clear(ctx context.Context, c entry.Cache, m Mode) error {
 	stamp := c.Stamp()
 	err := v.rotateStamps(ctx, "clear", []string{entry.DescribeStamp(stamp)}, []string{stamp}, false)
 	if err == nil && v.Cleared != nil {
@@ -50,11 +46,20 @@ func (v *Invalidator) Clear(ctx context.Context, c entry.Cache) error {
 			Store: v.Emit.Store, Namespace: strings.Join(c.Namespace, "/"), Cache: c.Name, Err: err,
 		})
 	}
-	return err
+	return v.report(ctx, m, err)
 }
 
-// rotateStamps changes the stamps of names, which invalidates all entries under them:
-// their expire half, or else their delete half. targets is how errors call them.
+// A rotation is a change of stamps, which invalidates all entries under them.
+type rotation struct {
+	names   []string
+	expire  bool // their expire half, or else their delete half
+	order   fence.Order
+	counted bool // the number of tag changes has been removed from the shared tier
+}
+
+func (r *rotation) target(name string) pending.Target { return outbox.StampTarget(name, r.expire) }
+
+// rotateStamps changes the stamps of names. targets is how errors call them.
 func (v *Invalidator) rotateStamps(ctx context.Context, op string, targets, names []string, expire bool) error {
 	if len(names) == 0 {
 		return nil
@@ -63,47 +68,67 @@ func (v *Invalidator) rotateStamps(ctx context.Context, op string, targets, name
 		return background.ErrClosed
 	}
 	defer v.Work.Leave()
-	caller := ctx
-	ctx = context.WithoutCancel(ctx)
+	tier, rest := v.start(ctx, true)
+	r := v.announce(names, expire)
+	err := v.rotate(ctx, tier, r)
+	return v.result(ctx, op, targets, err, v.publishStamps(rest, r))
+}
+
+// announce begins a change of stamps: what is loaded from here on may be stored, what was
+// before may not.
+func (v *Invalidator) announce(names []string, expire bool) *rotation {
+	r := &rotation{names: names, expire: expire, order: v.Memory.Fence.NextOrder()}
 	for _, name := range names {
-		v.Stamps.Announce(name) // what is loaded from here on may be stored, what was before may not
+		v.Stamps.Announce(name)
 	}
-	target := func(name string) pending.Target { return outbox.StampTarget(name, expire) }
-	errRemote := v.rotateChunks(caller, names, expire, target)
-	for _, name := range names {
-		v.Stamps.Change(name, expire, v.Remote.Exists())
+	return r
+}
+
+// rotate changes stamps in the shared tier and here.
+func (v *Invalidator) rotate(caller, ctx context.Context, r *rotation) error {
+	err := v.rotateChunks(caller, ctx, r)
+	for _, name := range r.names {
+		v.Stamps.Change(name, r.expire, v.Remote.Exists())
 	}
+	return err
+}
+
+// publishStamps tells the other processes of a change of stamps.
+func (v *Invalidator) publishStamps(ctx context.Context, r *rotation) error {
 	kind := bus.DeleteStamp
-	if expire {
+	if r.expire {
 		kind = bus.ExpireStamp
 	}
-	open, errBus := v.Bus.Publish(ctx, kind, names)
-	if errBus != nil {
-		v.Outbox.Add(open, target, pending.Item{Publish: true}, errBus)
+	open, err := v.Bus.Publish(ctx, kind, r.names)
+	if err != nil {
+		v.Outbox.Add(open, r.target, pending.Item{Publish: true}, err)
 	}
-	return v.result(op, targets, errRemote, errBus)
+	return err
 }
 
 // rotateChunks changes stamps in the shared tier, some at a time as applyChunks. Those that
 // it has not reached are queued before anyone may read the old ones and trust them.
-func (v *Invalidator) rotateChunks(caller context.Context, names []string, expire bool, target func(string) pending.Target) error {
-	ctx := context.WithoutCancel(caller)
-	for some := names; len(some) > 0; {
+func (v *Invalidator) rotateChunks(caller, ctx context.Context, r *rotation) error {
+	for some := r.names; len(some) > 0; {
 		n := len(some)
 		if v.Remote.Exists() {
 			n = v.Remote.WriteChunk(n, 0)
 		}
 		began := clock.Mono()
-		err := v.Remote.RotateStamps(ctx, some[:n], expire)
+		err := v.Remote.RotateStamps(ctx, some[:n], r.expire, r.counted)
 		if err == nil {
-			v.Outbox.Superseded(began, some[:n], target)
-			some = some[n:]
-			if len(some) == 0 || caller.Err() == nil {
+			v.Outbox.Superseded(r.order, began, some[:n], r.target)
+			some, r.counted = some[n:], false
+			if len(some) == 0 {
+				return nil
+			}
+			if caller.Err() == nil {
+				budget.Renew(ctx)
 				continue
 			}
-			err = fmt.Errorf("%d of %d stamps are left to be tried later: %w", len(some), len(names), caller.Err())
+			err = fmt.Errorf("%d of %d stamps are left to be tried later: %w", len(some), len(r.names), caller.Err())
 		}
-		v.Outbox.Add(some, target, pending.Item{Remote: true, Publish: v.Bus != nil}, err)
+		v.Outbox.Add(some, r.target, pending.Item{Remote: true, Publish: v.Bus != nil, Order: uint64(r.order)}, err)
 		return err
 	}
 	return nil

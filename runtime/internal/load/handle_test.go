@@ -15,6 +15,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 	"github.com/cachegen/cachegen/runtime/internal/flight"
+	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/store"
@@ -59,12 +60,12 @@ func TestALoaderChangesWhatBecomesOfItsValue(t *testing.T) {
 		if _, err := begin(t.Context(), s, rq, "failed").result(); err != errDown || find(s, "failed") != nil || s.Memory.Failed(t.Context(), "failed") != errDown {
 			t.Error(err)
 		}
-		if err := s.Invalidate.DeleteByTag(t.Context(), []string{"x"}); err != nil || s.Memory.Failed(t.Context(), "failed") != nil {
+		if err := s.Invalidate.DeleteByTag(t.Context(), []string{"x"}, invalidate.Mode{}); err != nil || s.Memory.Failed(t.Context(), "failed") != nil {
 			t.Error("the failure does not have its tags:", err)
 		}
 		rq.Load = with(func(h *load.Handle) {
 			h.Change(func(c *policy.Call) { c.ErrorTTL, c.Tags = policy.Some(time.Minute), []string{"x"} })
-			_ = s.Invalidate.DeleteByTag(t.Context(), []string{"x"})
+			_ = s.Invalidate.DeleteByTag(t.Context(), []string{"x"}, invalidate.Mode{})
 			h.Fail(errDown)
 		})
 		if _, err := begin(t.Context(), s, rq, "failed").result(); err != errDown || s.Memory.Failed(t.Context(), "failed") != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 	"github.com/cachegen/cachegen/runtime/internal/flight"
+	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/memory"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
@@ -131,23 +132,25 @@ func TestALoadLooksAgainAtWhatTheFlightBeforeItHasDone(t *testing.T) {
 func TestNothingIsKeptThatWasInvalidatedDuringItsLoad(t *testing.T) {
 	for name, invalidate := range map[string]func(ctx context.Context, s *storetest.Store) error{
 		"key": func(ctx context.Context, s *storetest.Store) error {
-			return s.Invalidate.Delete(ctx, []string{"k"}, false)
+			return s.Invalidate.Delete(ctx, []string{"k"}, invalidate.Mode{})
 		},
 		"expired": func(ctx context.Context, s *storetest.Store) error {
-			return s.Invalidate.Expire(ctx, []string{"k"}, false)
+			return s.Invalidate.Expire(ctx, []string{"k"}, invalidate.Mode{})
 		},
 		"result tag": func(ctx context.Context, s *storetest.Store) error {
-			return s.Invalidate.DeleteByTag(ctx, []string{"of v"})
+			return s.Invalidate.DeleteByTag(ctx, []string{"of v"}, invalidate.Mode{})
 		},
 		"handle tag": func(ctx context.Context, s *storetest.Store) error {
-			return s.Invalidate.DeleteByTag(ctx, []string{"given"})
+			return s.Invalidate.DeleteByTag(ctx, []string{"given"}, invalidate.Mode{})
 		},
 		"cache": func(ctx context.Context, s *storetest.Store) error {
-			return s.Invalidate.Clear(ctx, entry.Cache{Name: "a.Load"})
+			return s.Invalidate.Clear(ctx, entry.Cache{Name: "a.Load"}, invalidate.Mode{})
 		},
-		"store": func(ctx context.Context, s *storetest.Store) error { return s.Invalidate.Clear(ctx, entry.Cache{}) },
+		"store": func(ctx context.Context, s *storetest.Store) error {
+			return s.Invalidate.Clear(ctx, entry.Cache{}, invalidate.Mode{})
+		},
 		"another tag": func(ctx context.Context, s *storetest.Store) error {
-			return s.Invalidate.DeleteByTag(ctx, []string{"another"})
+			return s.Invalidate.DeleteByTag(ctx, []string{"another"}, invalidate.Mode{})
 		},
 	} {
 		for tiers, c := range map[string]store.Config{"memory": {L1: storetest.L1()}, "both": {L1: storetest.L1(), L2: &faketier.Shared{}}, "shared": {L2: &faketier.Shared{}}} {
@@ -227,7 +230,7 @@ func TestAForcedLoadLeavesNothingOlderBehind(t *testing.T) {
 				}
 				if rq.Load == nil {
 					rq.Load = func(ctx context.Context, keys []*load.Key) error {
-						if err := s.Invalidate.DeleteByTag(ctx, []string{"x"}); err != nil {
+						if err := s.Invalidate.DeleteByTag(ctx, []string{"x"}, invalidate.Mode{}); err != nil {
 							t.Error(err)
 						}
 						return storetest.Returns("new")(ctx, keys)

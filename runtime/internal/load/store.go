@@ -10,6 +10,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/fence"
 	"github.com/cachegen/cachegen/runtime/internal/outbox"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
 	"github.com/cachegen/cachegen/runtime/internal/remote"
@@ -51,7 +52,9 @@ func (l *Loader) ensureReplaced(k *Key) {
 	case k.plan.replaced:
 		l.Outbox.RedeleteLater([]string{k.Key})
 	case k.plan.keep && !k.plan.localOnly, k.plan.drop:
-		l.Outbox.Add([]string{k.Key}, outbox.KeyTarget, pending.Item{Remote: true, Publish: l.Outbox.HasBus()}, nil)
+		l.Outbox.Add([]string{k.Key}, outbox.KeyTarget, pending.Item{
+			Remote: true, Publish: l.Outbox.HasBus(), Order: uint64(l.Memory.Fence.NextOrder()),
+		}, nil)
 	}
 }
 
@@ -105,7 +108,7 @@ func (l *Loader) writeRemote(ctx context.Context, kind *entry.Kind, keys []*Key)
 	}
 	began := clock.Mono()
 	for i, err := range l.fill(ctx, items) {
-		l.written(kind.Cache, items[i], began, err)
+		l.written(kind.Cache, items[i], turn.Order(), began, err)
 		answered = answered && (err == nil || remote.Refused(err))
 		if err == nil || remote.MayTakeEffect(err) { // what another process may pull is not this one's alone
 			items[i].key.result.Item.LocalOnly = false
@@ -119,7 +122,7 @@ func (l *Loader) writeRemote(ctx context.Context, kind *entry.Kind, keys []*Key)
 		began = clock.Mono()
 		err := l.Remote.Delete(ctx, names)
 		for _, c := range removals {
-			l.written(kind.Cache, c, began, err)
+			l.written(kind.Cache, c, turn.Order(), began, err)
 		}
 		answered = answered && (err == nil || remote.Refused(err))
 	}
@@ -148,8 +151,9 @@ func (l *Loader) planned(kind *entry.Kind, keys []*Key) (changes []change) {
 	return changes
 }
 
-// written says that a change that began at a time has been made, or has failed.
-func (l *Loader) written(cache string, c *change, began int64, err error) {
+// written says that a change has been made, or has failed. order says when it began, and began
+// when it was sent to the tier.
+func (l *Loader) written(cache string, c *change, order fence.Order, began int64, err error) {
 	if err != nil {
 		text := "shared tier: write"
 		if remote.Refused(err) {
@@ -159,7 +163,7 @@ func (l *Loader) written(cache string, c *change, began int64, err error) {
 		return
 	}
 	c.key.plan.replaced = true
-	l.Outbox.Superseded(began, []string{c.key.Key}, outbox.KeyTarget)
+	l.Outbox.Superseded(order, began, []string{c.key.Key}, outbox.KeyTarget)
 }
 
 // fill writes items that have been loaded, and returns the error of each. One that the tier

@@ -15,6 +15,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/background"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
+	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/store"
@@ -303,9 +304,15 @@ func TestAfterTheLockTimeoutACallerLoadsBesideTheOther(t *testing.T) {
 // A caller gets nothing that was invalidated before it came.
 func TestACallerWhoComesAfterAnInvalidationGetsANewLoad(t *testing.T) {
 	for name, invalidate := range map[string]func(*fixture) error{
-		"delete": func(f *fixture) error { return f.Invalidate.Delete(context.Background(), []string{"k"}, false) },
-		"by tag": func(f *fixture) error { return f.Invalidate.DeleteByTag(context.Background(), []string{"x"}) },
-		"clear":  func(f *fixture) error { return f.Invalidate.Clear(context.Background(), entry.Cache{}) },
+		"delete": func(f *fixture) error {
+			return f.Invalidate.Delete(context.Background(), []string{"k"}, invalidate.Mode{})
+		},
+		"by tag": func(f *fixture) error {
+			return f.Invalidate.DeleteByTag(context.Background(), []string{"x"}, invalidate.Mode{})
+		},
+		"clear": func(f *fixture) error {
+			return f.Invalidate.Clear(context.Background(), entry.Cache{}, invalidate.Mode{})
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -390,7 +397,7 @@ func TestAFailureIsRememberedForItsErrorTTL(t *testing.T) {
 		f.wants(t, errDown.Error(), 1)
 		time.Sleep(time.Minute)
 		f.wants(t, errDown.Error(), 2)
-		if err := f.Invalidate.Delete(t.Context(), []string{"k"}, false); err != nil {
+		if err := f.Invalidate.Delete(t.Context(), []string{"k"}, invalidate.Mode{}); err != nil {
 			t.Fatal(err)
 		}
 		f.fails.Store(false)
@@ -760,7 +767,7 @@ func TestAFailureFromBeforeAnInvalidationIsNoAnswerAfterIt(t *testing.T) {
 		}
 		go func() { _, _ = f.GetOrSet(t.Context(), rq, "k", "x") }()
 		synctest.Wait()
-		if err := f.Invalidate.DeleteByTag(t.Context(), []string{"x"}); err != nil {
+		if err := f.Invalidate.DeleteByTag(t.Context(), []string{"x"}, invalidate.Mode{}); err != nil {
 			t.Fatal(err)
 		}
 		if got := said(f.GetOrSet(t.Context(), f.rq, "k", "x")); got != "v" || f.loads.Load() != 1 {

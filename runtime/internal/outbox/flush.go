@@ -177,7 +177,7 @@ func (f *flushing) flushStamps(ctx context.Context, items []pending.Item, expire
 		for i, it := range remote {
 			names[i] = it.Name
 		}
-		f.errTier = f.eachIfRefused(names, func(names []string) error { return f.remote.RotateStamps(ctx, names, expire) })
+		f.errTier = f.eachIfRefused(names, func(names []string) error { return f.remote.RotateStamps(ctx, names, expire, false) })
 		if f.errTier == nil {
 			f.queue.Reached(remote...)
 			for _, name := range names {

@@ -14,12 +14,14 @@ package outbox
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/bus"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/fence"
 	"github.com/cachegen/cachegen/runtime/internal/memory"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
 	"github.com/cachegen/cachegen/runtime/internal/remote"
@@ -77,9 +79,9 @@ func (o *Outbox) Add(names []string, target func(string) pending.Target, like pe
 	o.add(items, err)
 }
 
-// Superseded says that a later change of names, begun at a time, has reached the shared
-// tier.
-func (o *Outbox) Superseded(began int64, names []string, target func(string) pending.Target) {
+// Superseded says that a change of names has reached the shared tier: see
+// [pending.Queue.Superseded].
+func (o *Outbox) Superseded(order fence.Order, began int64, names []string, target func(string) pending.Target) {
 	if o.queue.Len() == 0 {
 		return
 	}
@@ -87,7 +89,7 @@ func (o *Outbox) Superseded(began int64, names []string, target func(string) pen
 	for i, name := range names {
 		targets[i] = target(name)
 	}
-	o.queue.Superseded(began, targets...)
+	o.queue.Superseded(uint64(order), began, targets...)
 }
 
 // RedeleteLater queues those of keys that an earlier write in doubt may still store,
@@ -110,7 +112,7 @@ func (o *Outbox) RedeleteLater(keys []string) {
 
 func (o *Outbox) add(items []pending.Item, err error) {
 	if !o.queue.Add(items...) {
-		all := pending.Item{Target: StampTarget(entry.StoreStamp, false), Remote: o.remote.Exists(), Publish: o.HasBus()}
+		all := pending.Item{Target: StampTarget(entry.StoreStamp, false), Remote: o.remote.Exists(), Publish: o.HasBus(), Order: math.MaxUint64}
 		o.queue.Replace(all, func() { o.stamps.Change(entry.StoreStamp, false, o.remote.Exists()) })
 		o.emit.Warn("too many invalidations are pending, the store is cleared instead", err)
 	}

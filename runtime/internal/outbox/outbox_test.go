@@ -179,10 +179,10 @@ func TestALaterChangeMakesUpForWhatIsPending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var shared faketier.Shared
 		s := storetest.New(t, store.Config{L2: &shared})
-		s.Outbox.Superseded(0, []string{"k"}, outbox.KeyTarget) // of nothing
+		s.Outbox.Superseded(0, 0, []string{"k"}, outbox.KeyTarget) // of nothing
 		s.Outbox.Add([]string{"k", "t"}, outbox.KeyTarget, pending.Item{Remote: true}, errDown)
 		write(t, s, "k")
-		s.Outbox.Superseded(0, []string{"k"}, outbox.KeyTarget)
+		s.Outbox.Superseded(0, 0, []string{"k"}, outbox.KeyTarget)
 		if s.Outbox.Len() != 1 {
 			t.Error(s.Outbox.Len())
 		}
@@ -390,7 +390,7 @@ func TestWithoutASharedTierAndABusNothingIsPendingForLong(t *testing.T) {
 			t.Error("it has a bus")
 		}
 		s.Outbox.RedeleteLater([]string{"k"})
-		s.Outbox.Superseded(0, []string{"k"}, outbox.KeyTarget)
+		s.Outbox.Superseded(0, 0, []string{"k"}, outbox.KeyTarget)
 		for _, target := range []func(string) pending.Target{outbox.KeyTarget, deleteStamp, expireStamp} {
 			s.Outbox.Add([]string{"k"}, target, pending.Item{Remote: true, Publish: true}, nil)
 		}

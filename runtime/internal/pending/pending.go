@@ -39,6 +39,9 @@ type Item struct {
 	Publish bool  // the other processes have to be told
 	Expire  bool  // of a Key: its value may stay in the shared tier, as a stale one
 	After   int64 // of a Redelete: when to do it, on clock.Mono
+	// Order says when the change began that the item is left of. Only what began later makes
+	// up for it. Zero is before all others.
+	Order uint64
 
 	seq uint64
 }
@@ -96,6 +99,7 @@ func (q *Queue) add(it Item) {
 		it.Remote = it.Remote || old.Remote
 		it.Publish = it.Publish || old.Publish
 		it.After = max(it.After, old.After)
+		it.Order = max(it.Order, old.Order)
 	} else {
 		q.bytes += len(it.Name)
 	}
@@ -183,10 +187,11 @@ func (q *Queue) done(items []Item, mark func(*Item)) {
 	}
 }
 
-// Superseded says that a later change of targets, begun at a time, has reached the shared
-// tier, which makes up for what was to be done there. Of a key, that is also a Redelete
-// that was due when the change began.
-func (q *Queue) Superseded(began int64, targets ...Target) {
+// Superseded says that a change of targets has reached the shared tier, which makes up for
+// what was to be done there for changes that began before it. order says when it began, and
+// began when it was sent to the tier. Of a key, it makes up for a Redelete that was due then,
+// too.
+func (q *Queue) Superseded(order uint64, began int64, targets ...Target) {
 	if q.Len() == 0 {
 		return
 	}
@@ -194,16 +199,16 @@ func (q *Queue) Superseded(began int64, targets ...Target) {
 	defer q.mu.Unlock()
 	defer q.count()
 	for _, t := range targets {
-		q.superseded(t, began)
+		q.superseded(t, order, began)
 		if t.Kind == Key {
-			q.superseded(Target{Redelete, t.Name}, began)
+			q.superseded(Target{Redelete, t.Name}, order, began)
 		}
 	}
 }
 
 // superseded is called under mu.
-func (q *Queue) superseded(t Target, began int64) {
-	if it, ok := q.items[t]; ok && it.Due(began) {
+func (q *Queue) superseded(t Target, order uint64, began int64) {
+	if it, ok := q.items[t]; ok && it.Due(began) && it.Order <= order {
 		it.Remote = false
 		q.put(it)
 	}

@@ -74,7 +74,7 @@ func TestWhatWasAddedMeanwhileStays(t *testing.T) {
 func TestALaterChangeSupersedesWhatIsPendingInTheSharedTierOnly(t *testing.T) {
 	var q Queue
 	q.Add(key("a"), Item{Target: Target{Key, "b"}, Remote: true})
-	q.Superseded(0, Target{Key, "a"}, Target{Key, "b"}, Target{Key, "c"})
+	q.Superseded(0, 0, Target{Key, "a"}, Target{Key, "b"}, Target{Key, "c"})
 	got := q.First(9)
 	if len(got) != 1 || got[0].Name != "a" || got[0].Remote || !got[0].Publish {
 		t.Fatal(got)
@@ -109,7 +109,7 @@ func TestDeletesSaysWhoseValueIsToGo(t *testing.T) {
 	if q.Deletes(Target{Key, "a"}) || q.Blocks(Target{Key, "a"}) {
 		t.Error("an empty queue")
 	}
-	q.Superseded(0, Target{Key, "a"})
+	q.Superseded(0, 0, Target{Key, "a"})
 	aged := key("aged")
 	aged.Expire = true
 	q.Add(key("a"), aged, Item{Target: Target{Key, "told"}, Publish: true})
@@ -124,7 +124,7 @@ func TestARedeleteStaysUntilItsTime(t *testing.T) {
 	var q Queue
 	a := Target{Key, "a"}
 	q.Add(key("a"), Item{Target: Target{Redelete, "a"}, Remote: true, After: 100})
-	q.Superseded(0, a)
+	q.Superseded(0, 0, a)
 	q.Published(q.First(1)...)
 	items := q.First(9)
 	if len(items) != 1 || items[0].Kind != Redelete || items[0].Due(99) || !items[0].Due(100) {
@@ -147,13 +147,28 @@ func TestAChangeSupersedesARedeleteThatWasDue(t *testing.T) {
 	var q Queue
 	key, redelete := Target{Key, "a"}, Target{Redelete, "a"}
 	q.Add(Item{Target: redelete, Remote: true, Publish: true, After: 10})
-	q.Superseded(9, key)
+	q.Superseded(0, 9, key)
 	if !q.Blocks(key) {
 		t.Error("what was in doubt may come after the change")
 	}
-	q.Superseded(10, key)
+	q.Superseded(0, 10, key)
 	if it := q.First(1); q.Blocks(key) || len(it) != 1 || it[0].Remote || !it[0].Publish {
 		t.Errorf("%+v", it)
+	}
+}
+
+// race R56: a change that takes long makes up for what began before it, not for what began
+// meanwhile and is pending when it ends.
+func TestAChangeDoesNotMakeUpForOneThatBeganLater(t *testing.T) {
+	target := Target{Key, "a"}
+	var q Queue
+	q.Add(Item{Target: target, Remote: true, Order: 2})
+	q.Add(Item{Target: target, Remote: true, Order: 1})
+	if q.Superseded(1, 0, target); !q.Blocks(target) {
+		t.Error("an older change made up for a younger one")
+	}
+	if q.Superseded(2, 0, target); q.Blocks(target) {
+		t.Error("a change does not make up for itself")
 	}
 }
 

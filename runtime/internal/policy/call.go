@@ -80,7 +80,9 @@ const (
 	servesStale     = "serves stale values without it, as long as their Grace lasts; leave it out"
 	returnsNoValue  = "returns no value; leave it out"
 	replaces        = "replaces the value in any case; leave it out"
-	reportsFailures = "reports what fails as an InvalidationError; leave it out"
+	reportsFailures = "reports what fails as an InvalidationError; see InvalidationErrors"
+
+	invalidatesNothing = "invalidates nothing; leave it out"
 )
 
 // callOptions says of each option at which methods it has a meaning.
@@ -189,6 +191,11 @@ var callOptions = []callOption{
 		name: "SkipBusNotify", given: func(c *Call) bool { return c.SkipBusNotify.Given },
 		at: Set, forever: true,
 		load: isSilent, read: changesNothing, entry: isSilent,
+	},
+	{
+		name: "InvalidationErrors", given: func(c *Call) bool { return c.InvalidationErrors.Given },
+		at: Set, forever: true,
+		load: invalidatesNothing, read: invalidatesNothing, entry: invalidatesNothing,
 	},
 }
 

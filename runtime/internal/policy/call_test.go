@@ -22,6 +22,7 @@ func every(name string) *Call {
 		"SuppressL2Errors": {Options: Options{SuppressL2Errors: Some(false)}}, "SkipL2Write": {Options: Options{SkipL2Write: Some(false)}},
 		"SkipBusNotify": {Options: Options{SkipBusNotify: Some(true)}}, "OnLoadError": {Options: Options{OnLoadError: Some[func(*event.LoadError)](nil)}},
 		"BatchMax": {Options: Options{BatchMax: Some(0)}}, "Tags": {Tags: []string{}}, "ForceFresh": {ForceFresh: true}, "AllowStale": {AllowStale: true},
+		"InvalidationErrors": {Options: Options{InvalidationErrors: Some(Log)}},
 	}[name]
 }
 
@@ -37,7 +38,7 @@ func TestAnOptionIsTakenWhereItHasAMeaningAndNowhereElse(t *testing.T) {
 		"GraceBackoff": loading + " SetOptions", "ErrorTTL": loading + " SetOptions",
 		"Timeout": loading, "HardTimeout": loading, "LockTimeout": loading, "OnLoadError": loading, "ForceFresh": loading,
 		"SuppressL2Errors": loading + " Get GetMany", "AllowStale": "Get GetMany", "BatchMax": "GetOrSetMany GetMany",
-		"SkipBusNotify": "Set SetForever",
+		"SkipBusNotify": "Set SetForever", "InvalidationErrors": "Set SetForever",
 	} {
 		for _, m := range []Method{GetOrSet, GetOrSetMany, Get, GetMany, Set, SetOptions} {
 			for _, forever := range []bool{false, true} {

@@ -51,7 +51,17 @@ type Options struct {
 	SuppressL2Errors, SkipL2Write, SkipBusNotify       Opt[bool]
 	OnLoadError                                        Opt[func(*event.LoadError)]
 	BatchMax                                           Opt[int]
+	InvalidationErrors                                 Opt[Errors]
 }
+
+// Errors say what becomes of the error of an invalidation that did not reach everyone.
+type Errors uint8
+
+// What becomes of it: its caller gets it, or it is logged.
+const (
+	Report Errors = iota
+	Log
+)
 
 // Merge returns o with what later says in its place.
 func (o Options) Merge(later Options) Options {
@@ -71,6 +81,7 @@ func (o Options) Merge(later Options) Options {
 	o.SkipBusNotify.replace(later.SkipBusNotify)
 	o.OnLoadError.replace(later.OnLoadError)
 	o.BatchMax.replace(later.BatchMax)
+	o.InvalidationErrors.replace(later.InvalidationErrors)
 	return o
 }
 
@@ -110,6 +121,9 @@ func (o Options) checkValues() error {
 	}
 	if o.BatchMax.Value < 0 {
 		return fmt.Errorf("BatchMax %d is negative", o.BatchMax.Value)
+	}
+	if o.InvalidationErrors.Value > Log {
+		return fmt.Errorf("InvalidationErrors %d is neither Report nor Log", o.InvalidationErrors.Value)
 	}
 	return nil
 }

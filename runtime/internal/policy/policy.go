@@ -17,6 +17,7 @@ type Policy struct {
 	SuppressL2Errors, SkipL2Write, SkipBusNotify       bool
 	OnLoadError                                        func(*event.LoadError)
 	BatchMax                                           int
+	InvalidationErrors                                 Errors
 }
 
 // Apply returns p with the options that o gives.
@@ -37,6 +38,7 @@ func (p Policy) Apply(o Options) Policy {
 	p.SkipBusNotify = o.SkipBusNotify.Or(p.SkipBusNotify)
 	p.OnLoadError = o.OnLoadError.Or(p.OnLoadError)
 	p.BatchMax = o.BatchMax.Or(p.BatchMax)
+	p.InvalidationErrors = o.InvalidationErrors.Or(p.InvalidationErrors)
 	return p
 }
 

@@ -31,6 +31,7 @@ func TestContradictionsAreRefused(t *testing.T) {
 		"RefreshAfter 1m0s is not below the TTL 1m0s": {TTL: Some(time.Minute), Refresh: Some(Span{Time: time.Minute})},
 		"TTL 1m0s is not above Jitter 1h0m0s":         {TTL: Some(time.Minute), Jitter: Some(Span{Time: time.Hour})},
 		"JitterPercent -5 is not from 1 to 99, nor 0": {Jitter: Some(Span{Percent: -5})},
+		"InvalidationErrors 2 is neither":             {InvalidationErrors: Some(Errors(2))},
 	} {
 		err := o.Check()
 		if err == nil {

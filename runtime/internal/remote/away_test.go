@@ -110,7 +110,7 @@ func TestStampsAreDeletedWhereNewOnesAreRefused(t *testing.T) {
 			shared.Put("!t", []byte("number"))
 			refuseWrites(&shared, true)
 			for range 5 {
-				if err := s.Remote.RotateStamps(t.Context(), []string{"t:x"}, expire); err != nil {
+				if err := s.Remote.RotateStamps(t.Context(), []string{"t:x"}, expire, false); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -138,7 +138,7 @@ func TestAnInvalidationSucceedsAsSoonAsTheServerIsBack(t *testing.T) {
 			"delete": func() error { return s.Remote.Delete(t.Context(), []string{"k"}) },
 			"expire": func() error { return s.Remote.Expire(t.Context(), []string{"k"}) },
 			"set":    func() error { return s.Remote.Set(t.Context(), []drivers.Item{{Key: "k"}}) },
-			"stamps": func() error { return s.Remote.RotateStamps(t.Context(), []string{"t:x", "s"}, false) },
+			"stamps": func() error { return s.Remote.RotateStamps(t.Context(), []string{"t:x", "s"}, false, false) },
 		}
 		for name, invalidate := range invalidations {
 			shared.Down(errDown)
@@ -219,9 +219,11 @@ func TestAConnectionThatWasCutIsTriedOnceMore(t *testing.T) {
 			return err
 		}, true},
 		"delete": {func(t *testing.T, r *remote.Tier) error { return r.Delete(t.Context(), []string{"k"}) }, true},
-		"stamps": {func(t *testing.T, r *remote.Tier) error { return r.RotateStamps(t.Context(), []string{"s"}, false) }, true},
-		"fill":   {func(t *testing.T, r *remote.Tier) error { return r.Fill(t.Context(), []drivers.Item{{Key: "k"}}) }, false},
-		"set":    {func(t *testing.T, r *remote.Tier) error { return r.Set(t.Context(), []drivers.Item{{Key: "k"}}) }, false},
+		"stamps": {func(t *testing.T, r *remote.Tier) error {
+			return r.RotateStamps(t.Context(), []string{"s"}, false, false)
+		}, true},
+		"fill": {func(t *testing.T, r *remote.Tier) error { return r.Fill(t.Context(), []drivers.Item{{Key: "k"}}) }, false},
+		"set":  {func(t *testing.T, r *remote.Tier) error { return r.Set(t.Context(), []drivers.Item{{Key: "k"}}) }, false},
 	} {
 		for why, err := range map[string]error{"cut": errDown, "answered": drivers.Answered(errDown), "refused": drivers.ErrRefused, "closed": drivers.ErrClosed} {
 			var shared faketier.Shared

@@ -2,9 +2,9 @@ package remote
 
 import (
 	"context"
-	"errors"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/runtime/internal/budget"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
 )
@@ -72,7 +72,7 @@ func (t *Tier) deleteInstead(ctx context.Context, keys []string, err error) erro
 		t.Emit.Warn("shared tier: write refused, the entry is deleted", err)
 		return errDelete
 	}
-	return errors.Join(err, errDelete)
+	return budget.Join(err, errDelete)
 }
 
 // overwrite carries out swaps without comparing.
@@ -96,5 +96,5 @@ func (t *Tier) overwrite(ctx context.Context, swaps []drivers.Swap) error {
 	if len(remove) > 0 {
 		errs[1] = t.Delete(ctx, remove)
 	}
-	return errors.Join(errs[:]...)
+	return budget.Join(errs[:]...)
 }

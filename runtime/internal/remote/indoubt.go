@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/runtime/internal/budget"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 )
 
@@ -14,7 +15,7 @@ func (t *Tier) InDoubtUntil(key string) int64 { return t.inDoubt.Until(key) }
 
 // MayTakeEffect reports whether a write that failed with err may take effect all the same.
 func MayTakeEffect(err error) bool {
-	return err != nil && !errors.Is(err, drivers.ErrRefused) && !errors.Is(err, ErrCircuitOpen)
+	return err != nil && !errors.Is(err, drivers.ErrRefused) && !errors.Is(err, ErrCircuitOpen) && !budget.Spent(err)
 }
 
 // markInDoubt remembers the entries that a write which failed with err may still store.

@@ -9,6 +9,7 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/breaker"
+	"github.com/cachegen/cachegen/runtime/internal/budget"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/guard"
 )
@@ -29,7 +30,8 @@ type operation struct {
 	again bool
 }
 
-// run runs an operation. Without a driver it does nothing.
+// run runs an operation, within its limit and the time that is left of the write that it is
+// part of. Without a driver it does nothing.
 //
 // That the server is away is counted for all operations together. That it refuses one is
 // an answer: it is up, and what it refuses is counted for reads and for writes by
@@ -38,7 +40,13 @@ func (t *Tier) run(ctx context.Context, o operation, f func(context.Context) err
 	if t.Driver == nil {
 		return nil
 	}
-	ticket, held, err := t.allow(ctx, &o)
+	limit := min(o.limit, budget.Left(ctx))
+	if limit <= 0 {
+		return t.Fail(o.name, budget.ErrSpent)
+	}
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	ticket, held, err := t.allow(limited, &o)
 	if err != nil {
 		return t.Fail(o.name, err)
 	}
@@ -50,8 +58,6 @@ func (t *Tier) run(ctx context.Context, o operation, f func(context.Context) err
 		}
 	}()
 	began := time.Now()
-	limited, cancel := context.WithTimeout(ctx, o.limit)
-	defer cancel()
 	err = guard.Call(func() error { return f(limited) })
 	if o.again && wasCut(limited, err) && time.Since(began) < o.limit/2 {
 		err = guard.Call(func() error { return f(limited) })
@@ -63,7 +69,7 @@ func (t *Tier) run(ctx context.Context, o operation, f func(context.Context) err
 		outcome = breaker.Unknown
 	case errors.Is(err, drivers.ErrAnswered):
 		outcome, heldOutcome = breaker.Success, breaker.Failure
-	case o.limit < t.Timeout && limited.Err() != nil:
+	case limited.Err() != nil && (o.limit < t.Timeout || limit < t.Timeout/2): // it had little time
 		outcome = breaker.Unknown
 	}
 	told := event.Operation{Store: t.Emit.Store, Op: o.name, Keys: o.keys, Took: time.Since(began)}

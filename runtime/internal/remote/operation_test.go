@@ -69,7 +69,7 @@ func TestWithoutASharedTierEveryOperationDoesNothing(t *testing.T) {
 		t.Error("it remembers something")
 	}
 	if err := errors.Join(
-		r.Set(ctx, []drivers.Item{{Key: "a"}}), r.Delete(ctx, []string{"a"}), r.Expire(ctx, []string{"a"}), r.RotateStamps(ctx, []string{"t:a", "s"}, true),
+		r.Set(ctx, []drivers.Item{{Key: "a"}}), r.Delete(ctx, []string{"a"}), r.Expire(ctx, []string{"a"}), r.RotateStamps(ctx, []string{"t:a", "s"}, true, false),
 		r.Ready(ctx), errAbsent, errDelete, errPrune,
 	); err != nil {
 		t.Error(err)

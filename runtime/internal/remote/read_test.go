@@ -12,6 +12,7 @@ import (
 
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
+	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/outbox"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
@@ -346,7 +347,7 @@ func TestAnEntryWithAYoungerStampThanTheOneThatIsTrustedHasItReadAgain(t *testin
 		}
 		old := tagged()
 		time.Sleep(time.Second)
-		if err := there.Invalidate.DeleteByTag(t.Context(), []string{"x"}); err != nil { // here does not hear of it
+		if err := there.Invalidate.DeleteByTag(t.Context(), []string{"x"}, invalidate.Mode{}); err != nil { // here does not hear of it
 			t.Fatal(err)
 		}
 		if err := there.Remote.MakeStamps(t.Context(), kind.Cells([]string{"x"}), time.Hour); err != nil {

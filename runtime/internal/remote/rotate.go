@@ -15,15 +15,16 @@ import (
 //
 // A stamp is not replaced but removed: the next load makes another. So an invalidation
 // leaves nothing in the tier, a tier that is full takes it, and one that is carried out
-// twice, or late, costs loads and brings nothing back.
-func (t *Tier) RotateStamps(ctx context.Context, names []string, expire bool) error {
+// twice, or late, costs loads and brings nothing back. counted says that the number of tag changes
+// has been removed already.
+func (t *Tier) RotateStamps(ctx context.Context, names []string, expire, counted bool) error {
 	if t.Driver == nil {
 		return nil
 	}
-	if slices.ContainsFunc(names, entry.IsTagStamp) {
+	if !counted && slices.ContainsFunc(names, entry.IsTagStamp) {
 		// By itself, and first: who finds one of the stamps changed finds this changed, too.
 		// Within a batch a driver keeps no order.
-		if err := t.Delete(ctx, []string{t.tagsKey()}); err != nil {
+		if err := t.DeleteCounted(ctx, nil); err != nil {
 			return err
 		}
 	}
@@ -35,6 +36,12 @@ func (t *Tier) RotateStamps(ctx context.Context, names []string, expire bool) er
 		return t.expireStamps(ctx, keys)
 	}
 	return t.Delete(ctx, keys)
+}
+
+// DeleteCounted removes keys and, in the same round trip, the number of tag changes. What a tag
+// invalidates is removed after that: see [TagWatch].
+func (t *Tier) DeleteCounted(ctx context.Context, keys []string) error {
+	return t.Delete(ctx, append(slices.Clip(keys), t.tagsKey()))
 }
 
 // expireStamps changes the expire half of the stamps under keys. Under one that is absent

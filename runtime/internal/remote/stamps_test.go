@@ -191,7 +191,7 @@ func TestARotationRemovesOrExpiresAndFirstTheNumberOfTagChanges(t *testing.T) {
 	}
 	rotate := func(expire bool, names ...string) {
 		t.Helper()
-		if err := s.Remote.RotateStamps(t.Context(), names, expire); err != nil {
+		if err := s.Remote.RotateStamps(t.Context(), names, expire, false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -221,7 +221,7 @@ func TestARotationWhoseNumberCannotBeChangedChangesNoStamp(t *testing.T) {
 			}
 			return nil
 		}
-		if err := s.Remote.RotateStamps(t.Context(), []string{"t:x"}, expire); !errors.Is(err, errDown) || !maps.EqualFunc(before, shared.Keys(), slices.Equal[[]byte]) {
+		if err := s.Remote.RotateStamps(t.Context(), []string{"t:x"}, expire, false); !errors.Is(err, errDown) || !maps.EqualFunc(before, shared.Keys(), slices.Equal[[]byte]) {
 			t.Error(err, shared.Keys())
 		}
 	}
@@ -272,7 +272,7 @@ func TestAnExpiryThatMeetsAnotherChangeIsNotLost(t *testing.T) {
 				swaps++
 				return test.meanwhile(t, &shared, swaps)
 			}
-			if err := s.Remote.RotateStamps(t.Context(), []string{"t:x"}, true); err != nil {
+			if err := s.Remote.RotateStamps(t.Context(), []string{"t:x"}, true, false); err != nil {
 				t.Fatal(err)
 			}
 			r, ok := stamp.Parse(shared.Keys()["!s:t:x"])

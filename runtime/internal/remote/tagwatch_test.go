@@ -9,6 +9,7 @@ import (
 
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
+	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/remote"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 	"github.com/cachegen/cachegen/runtime/internal/store"
@@ -63,7 +64,7 @@ func TestATagThatChangesDuringTheLoadIsNoticed(t *testing.T) {
 		"here, unknown":    {false, func(t *testing.T, here, _ *storetest.Store, _ *faketier.Shared) { deleteTag(t, here, "x") }, true},
 		"elsewhere":        {false, func(t *testing.T, _, there *storetest.Store, _ *faketier.Shared) { deleteTag(t, there, "x") }, true},
 		"elsewhere, expired": {false, func(t *testing.T, _, there *storetest.Store, _ *faketier.Shared) {
-			if err := there.Invalidate.ExpireByTag(t.Context(), []string{"x"}); err != nil {
+			if err := there.Invalidate.ExpireByTag(t.Context(), []string{"x"}, invalidate.Mode{}); err != nil {
 				t.Error(err)
 			}
 		}, true},
@@ -73,7 +74,7 @@ func TestATagThatChangesDuringTheLoadIsNoticed(t *testing.T) {
 			shared.Evict("!t")
 		}, true},
 		"a clear elsewhere": {false, func(t *testing.T, _, there *storetest.Store, _ *faketier.Shared) {
-			if err := there.Invalidate.Clear(t.Context(), entry.Cache{}); err != nil {
+			if err := there.Invalidate.Clear(t.Context(), entry.Cache{}, invalidate.Mode{}); err != nil {
 				t.Error(err)
 			}
 		}, false}, // which is no tag
@@ -99,7 +100,7 @@ func TestATagThatChangesDuringTheLoadIsNoticed(t *testing.T) {
 
 func deleteTag(t *testing.T, s *storetest.Store, tag string) {
 	t.Helper()
-	if err := s.Invalidate.DeleteByTag(t.Context(), []string{tag}); err != nil {
+	if err := s.Invalidate.DeleteByTag(t.Context(), []string{tag}, invalidate.Mode{}); err != nil {
 		t.Error(err)
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/background"
 	"github.com/cachegen/cachegen/runtime/internal/breaker"
+	"github.com/cachegen/cachegen/runtime/internal/budget"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/doubt"
 	"github.com/cachegen/cachegen/runtime/internal/echo"
@@ -83,7 +84,7 @@ func New(c Config) *Tier {
 	t := &Tier{Config: c}
 	t.adder, _ = drivers.AdderOf(c.Driver)
 	t.swapper, _ = drivers.SwapperOf(c.Driver)
-	t.breaker.Limit = c.Timeout
+	t.breaker.Limit = c.Timeout - budget.ForBus(c.Timeout) // what a write has
 	for b, only := range t.breakers() {
 		b.Failures = failuresToOpen
 		b.Changed = func(state breaker.State, cause error) { t.breakerChanged(only, state, cause) }

@@ -39,7 +39,7 @@ func (s *Store) Close(ctx context.Context) error {
 		}
 	}
 	if lost, err := s.Outbox.Drain(ctx); len(lost) > 0 {
-		errs = append(errs, s.config.Errors.Invalidation(s.Name, "close", lost, err))
+		errs = append(errs, s.config.Errors.Invalidation("", s.Name, "close", lost, err))
 	}
 	s.Work.Cancel()
 	return errors.Join(append(errs, s.closeDrivers(ctx))...)

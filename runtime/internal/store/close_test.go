@@ -11,6 +11,7 @@ import (
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
+	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/store"
 	"github.com/cachegen/cachegen/runtime/internal/storetest"
 )
@@ -87,8 +88,8 @@ func TestCloseDoesNotWaitForAClosedClient(t *testing.T) {
 			var shared faketier.Shared
 			s := storetest.New(t, store.Config{L1: storetest.L1(), L2: &shared, Bus: bus})
 			shared.Down(errGone)
-			_ = s.Invalidate.Delete(t.Context(), []string{"k"}, false)
-			_ = s.Invalidate.DeleteByTag(t.Context(), []string{"x"})
+			_ = s.Invalidate.Delete(t.Context(), []string{"k"}, invalidate.Mode{})
+			_ = s.Invalidate.DeleteByTag(t.Context(), []string{"x"}, invalidate.Mode{})
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
 			began := time.Now()
@@ -108,11 +109,11 @@ func TestAClosedTierDoesNotKeepMessagesBack(t *testing.T) {
 		var b faketier.Bus
 		s := storetest.New(t, store.Config{L1: storetest.L1(), L2: &shared, Bus: &b})
 		b.Cut(true)
-		if err := s.Invalidate.Delete(t.Context(), []string{"told"}, false); err == nil {
+		if err := s.Invalidate.Delete(t.Context(), []string{"told"}, invalidate.Mode{}); err == nil {
 			t.Fatal("no error")
 		}
 		shared.Down(drivers.ErrClosed)
-		_ = s.Invalidate.Delete(t.Context(), []string{"lost"}, false)
+		_ = s.Invalidate.Delete(t.Context(), []string{"lost"}, invalidate.Mode{})
 		time.AfterFunc(time.Second, func() { b.Cut(false) })
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()

@@ -117,7 +117,7 @@ func (c *Config) Check() error {
 // Errors make the errors that callers get.
 type Errors struct {
 	L2           func(store, op string, err error) error
-	Invalidation func(store, op string, targets []string, err error) error
+	Invalidation func(function, store, op string, targets []string, err error) error
 	Panic        func(value any, stack []byte) error
 }
 
@@ -178,8 +178,8 @@ func New(c Config) (*Store, error) {
 	s.Pruner = &prune.Pruner{Remote: s.Remote, Work: s.Work, Emit: s.Emit}
 	s.Invalidate = &invalidate.Invalidator{
 		Memory: s.Memory, Remote: s.Remote, Outbox: s.Outbox, Bus: s.Bus, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit,
-		Fail: func(op string, targets []string, err error) error {
-			return c.Errors.Invalidation(c.Name, op, targets, err)
+		Fail: func(function, op string, targets []string, err error) error {
+			return c.Errors.Invalidation(function, c.Name, op, targets, err)
 		},
 		Cleared: s.Pruner.Behind,
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/internal/background"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
+	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/outbox"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
@@ -112,7 +113,7 @@ func TestCloseSaysWhatItHasToLeaveBehind(t *testing.T) {
 		var shared faketier.Shared
 		s := storetest.New(t, store.Config{L1: storetest.L1(), L2: &shared})
 		shared.Down(errDown)
-		err := s.Invalidate.DeleteByTag(t.Context(), []string{"x"})
+		err := s.Invalidate.DeleteByTag(t.Context(), []string{"x"}, invalidate.Mode{})
 		if err == nil {
 			t.Fatal("no error")
 		}
@@ -162,7 +163,7 @@ func TestTheBusIsJoinedWhenEverythingElseIsThere(t *testing.T) {
 	if s.Bus.DisconnectedSince() != 0 || s.Bus.WaitConnected(t.Context()) != nil {
 		t.Error("not connected")
 	}
-	if err := s.Invalidate.Delete(t.Context(), []string{"app:k"}, false); err != nil {
+	if err := s.Invalidate.Delete(t.Context(), []string{"app:k"}, invalidate.Mode{}); err != nil {
 		t.Fatal(err)
 	}
 	if same.Lines("received") == nil || other.Lines("received") != nil || s.Lines("received") != nil {
@@ -174,7 +175,7 @@ func TestTheBusIsJoinedWhenEverythingElseIsThere(t *testing.T) {
 func TestTwoStoresOfOneNameHearEachOther(t *testing.T) {
 	var b faketier.Bus
 	one, two := storetest.New(t, store.Config{L1: storetest.L1(), Bus: &b}), storetest.New(t, store.Config{L1: storetest.L1(), Bus: &b})
-	if err := one.Invalidate.Delete(t.Context(), []string{"k"}, false); err != nil {
+	if err := one.Invalidate.Delete(t.Context(), []string{"k"}, invalidate.Mode{}); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(two.Lines("received"), []string{"drop k"}) {

@@ -47,8 +47,8 @@ func New(t testing.TB, c store.Config) *Store {
 	c.Hooks = event.Join(s.hooks(), c.Hooks)
 	c.Errors = store.Errors{
 		L2: func(_, op string, err error) error { return fmt.Errorf("shared tier: %s: %w", op, err) },
-		Invalidation: func(_, op string, targets []string, err error) error {
-			return &Invalidation{op, targets, err}
+		Invalidation: func(function, _, op string, targets []string, err error) error {
+			return &Invalidation{function, op, targets, err}
 		},
 		Panic: func(value any, _ []byte) error { return &Panic{value} },
 	}
@@ -68,9 +68,10 @@ func New(t testing.TB, c store.Config) *Store {
 
 // An Invalidation is the error of an invalidation that has not reached everyone.
 type Invalidation struct {
-	Op      string
-	Targets []string
-	Err     error
+	Function string
+	Op       string
+	Targets  []string
+	Err      error
 }
 
 // Error says which.

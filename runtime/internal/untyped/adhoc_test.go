@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/storetest"
 	"github.com/cachegen/cachegen/runtime/internal/untyped"
 )
@@ -57,7 +58,7 @@ func TestAnAdHocCacheSharesItsEntriesWithNothingThatHasItsName(t *testing.T) {
 		if got := there("1"); len(got) != len(caches)-1 {
 			t.Errorf("after the clear of one there are %q", got)
 		}
-		if err := s.Invalidate.Clear(ctx, entry.Cache{Namespace: []string{"a"}}); err != nil {
+		if err := s.Invalidate.Clear(ctx, entry.Cache{Namespace: []string{"a"}}, invalidate.Mode{}); err != nil {
 			t.Fatal(err)
 		}
 		if got := there("1"); len(got) != 2 { // the function's, here and in the other namespace

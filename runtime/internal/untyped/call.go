@@ -7,6 +7,7 @@ import (
 	"reflect"
 
 	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 )
@@ -145,7 +146,7 @@ func (c *Cache) Set(ctx context.Context, key, v any, call *policy.Call) error {
 	}
 	p := b.policyOf(call)
 	if b.Function.Disabled.Load() { // what was there is superseded
-		return b.Invalidate.Delete(ctx, []string{full}, p.SkipBusNotify)
+		return b.Invalidate.Delete(ctx, []string{full}, invalidate.ModeOf(&p))
 	}
 	return b.Invalidate.Set(ctx, b.Kind, full, v, &p, c.tags(key, call))
 }
@@ -167,15 +168,28 @@ func (c *Cache) Pull(ctx context.Context, key any) (v any, ok bool, err error) {
 // Delete removes keys everywhere.
 func (c *Cache) Delete(ctx context.Context, keys ...any) error {
 	return c.each(keys, func(b *Binding, full []string) error {
-		return b.Invalidate.Delete(ctx, full, b.policyOf(nil).SkipBusNotify)
+		return b.Invalidate.Delete(ctx, full, b.mode())
 	})
 }
 
 // Expire makes keys stale everywhere.
 func (c *Cache) Expire(ctx context.Context, keys ...any) error {
 	return c.each(keys, func(b *Binding, full []string) error {
-		return b.Invalidate.Expire(ctx, full, b.policyOf(nil).SkipBusNotify)
+		return b.Invalidate.Expire(ctx, full, b.mode())
 	})
+}
+
+// Invalidate removes keys, and the entries of the cache's store that have one of tags.
+func (c *Cache) Invalidate(ctx context.Context, keys []any, tags []string) error {
+	return c.each(keys, func(b *Binding, full []string) error {
+		return b.Invalidate.Invalidate(ctx, full, tags, b.mode())
+	})
+}
+
+// mode is how the cache's entries are changed.
+func (b *Binding) mode() invalidate.Mode {
+	p := b.policyOf(nil)
+	return invalidate.ModeOf(&p)
 }
 
 // each resolves keys and hands those that have a text to do, so that one bad key does not
@@ -185,8 +199,14 @@ func (c *Cache) each(keys []any, do func(*Binding, []string) error) error {
 	if err != nil {
 		return err
 	}
+	full, err := c.texts(b, keys)
+	return errors.Join(err, do(b, entry.Distinct(full)))
+}
+
+// texts returns the full keys of those of keys that have one, and the errors of the others.
+func (c *Cache) texts(b *Binding, keys []any) (full []string, err error) {
 	var errs []error
-	full := make([]string, 0, len(keys))
+	full = make([]string, 0, len(keys))
 	for _, key := range keys {
 		text, err := c.key(b, key)
 		if err != nil {
@@ -195,7 +215,7 @@ func (c *Cache) each(keys []any, do func(*Binding, []string) error) error {
 		}
 		full = append(full, text)
 	}
-	return errors.Join(append(errs, do(b, entry.Distinct(full)))...)
+	return full, errors.Join(errs...)
 }
 
 // Clear removes every entry of the cache.
@@ -204,5 +224,5 @@ func (c *Cache) Clear(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return b.Invalidate.Clear(ctx, c.definition.Entries(b.Namespace))
+	return b.Invalidate.Clear(ctx, c.definition.Entries(b.Namespace), b.mode())
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
+	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/registry"
 	"github.com/cachegen/cachegen/runtime/internal/store"
@@ -123,8 +124,8 @@ func TestEachMethodWorksInEveryShapeOfStore(t *testing.T) {
 		}
 		for name, invalidate := range map[string]func() error{
 			"delete": func() error { return c.Delete(ctx, 7, 7) }, "expire": func() error { return c.Expire(ctx, 7) },
-			"clear": func() error { return c.Clear(ctx) }, "tag": func() error { return storeOf(t, c).Invalidate.DeleteByTag(ctx, []string{"of 7"}) },
-			"expire by tag": func() error { return storeOf(t, c).Invalidate.ExpireByTag(ctx, []string{"given"}) },
+			"clear": func() error { return c.Clear(ctx) }, "tag": func() error { return storeOf(t, c).Invalidate.DeleteByTag(ctx, []string{"of 7"}, invalidate.Mode{}) },
+			"expire by tag": func() error { return storeOf(t, c).Invalidate.ExpireByTag(ctx, []string{"given"}, invalidate.Mode{}) },
 			"pull": func() error {
 				v, ok, err := c.Pull(ctx, 7)
 				if v != "set" || !ok {
@@ -143,7 +144,7 @@ func TestEachMethodWorksInEveryShapeOfStore(t *testing.T) {
 		if _, ok, err := c.Pull(ctx, 7); ok || err != nil {
 			t.Error("pulled twice:", err)
 		}
-		if err := storeOf(t, c).Invalidate.Clear(ctx, entry.Cache{Namespace: []string{"users"}}); err != nil {
+		if err := storeOf(t, c).Invalidate.Clear(ctx, entry.Cache{Namespace: []string{"users"}}, invalidate.Mode{}); err != nil {
 			t.Error(err)
 		}
 		if err := errors.Join(c.Set(ctx, 7, "set", nil), c.Expire(ctx, 7)); err != nil {
@@ -174,7 +175,7 @@ func TestAClearOfANamespaceReachesItsCachesAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := storeOf(t, outside).Invalidate.Clear(t.Context(), entry.Cache{Namespace: []string{"users"}}); err != nil {
+	if err := storeOf(t, outside).Invalidate.Clear(t.Context(), entry.Cache{Namespace: []string{"users"}}, invalidate.Mode{}); err != nil {
 		t.Fatal(err)
 	}
 	in, _ := inside.Has(t.Context(), "k")

@@ -6,7 +6,6 @@ package clash
 
 import (
 	"context"
-	stderrors "errors"
 	stdstrconv "strconv"
 	stdtime "time"
 
@@ -143,14 +142,15 @@ func PullCachedLookup(ctx context.Context, kind pkgerrors.Kind, at stdtime.Month
 
 // CachedReset calls [Reset]. If that returns no error, the entry of Lookup(a,
 // 1) is expired and entries tagged kind:{b} are expired. If only the cache
-// fails, the error wraps a [runtime.InvalidationError]. Before [BindCaches] the
-// error is [runtime.ErrNotBound].
+// fails, Reset has done its work, and the error wraps a
+// [runtime.InvalidationError]. Before [BindCaches] the error is
+// [runtime.ErrNotBound].
 func CachedReset(ctx context.Context, a, b pkgerrors.Kind) error {
 	if err := Reset(ctx, a, b); err != nil {
 		return err
 	}
-	return stderrors.Join(
-		lookupCache.Expire(ctx, LookupKey{Kind: a, At: 1}),
-		lookupCache.Store().ExpireByTag(ctx, KindTag(string(b))),
+	return gen.Write(ctx, gen.Writer{Function: ""},
+		gen.Expire(lookupCache, LookupKey{Kind: a, At: 1}),
+		gen.ExpireByTag(lookupCache, KindTag(string(b))),
 	)
 }

@@ -4,7 +4,6 @@ package shapes
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"strconv"
 	"time"
@@ -725,8 +724,9 @@ func (c *CachedRepo) PullCachedPromoted(ctx context.Context, id int64) (account 
 // of Promote(account.ID), the entries of Settings() and Promote(into.ID) are
 // deleted, entries tagged everything:now or team:{from.Team.ID} are deleted and
 // entries tagged team:{into.Team.ID} are expired. An entry or tag that can only
-// be named through a nil pointer is skipped. If only the cache fails, the error
-// wraps a [runtime.InvalidationError] and the results are valid.
+// be named through a nil pointer is skipped. If only the cache fails, Merge has
+// done its work, the results are valid, and the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedRepo) Merge(ctx context.Context, into, from *Account) (*Account, int, error) {
 	account, moved, err := c.Repo.Merge(ctx, into, from)
 	if err != nil {
@@ -736,25 +736,25 @@ func (c *CachedRepo) Merge(ctx context.Context, into, from *Account) (*Account, 
 	if from != nil && from.Team != nil {
 		tags = append(tags, TeamTag(uint32(from.Team.ID)))
 	}
-	errs := []error{c.SettingsEntry.Delete(ctx, SettingsKey{})}
+	targets := []gen.Target{gen.Delete(c.SettingsEntry, SettingsKey{}), gen.DeleteByTag(c.Promoted, tags...)}
 	if into != nil {
-		errs = append(errs, c.Promoted.Delete(ctx, PromotedKey{ID: into.ID}))
+		targets = append(targets, gen.Delete(c.Promoted, PromotedKey{ID: into.ID}))
 	}
 	if account != nil {
-		errs = append(errs, c.Promoted.Set(ctx, PromotedKey{ID: account.ID}, account))
+		targets = append(targets, gen.Set(c.Promoted, PromotedKey{ID: account.ID}, account))
 	}
-	errs = append(errs, c.Promoted.Store().DeleteByTag(ctx, tags...))
 	if into != nil && into.Team != nil {
-		errs = append(errs, c.Promoted.Store().ExpireByTag(ctx, TeamTag(uint32(into.Team.ID))))
+		targets = append(targets, gen.ExpireByTag(c.Promoted, TeamTag(uint32(into.Team.ID))))
 	}
-	return account, moved, errors.Join(errs...)
+	return account, moved, gen.Write(ctx, gen.Writer{Function: ""}, targets...)
 }
 
 // Demote calls [Repo.Demote]. If that returns no error, the entry of
 // Promote(account.ID) is expired and entries tagged team:{account.Team.ID} or
 // team:{account.Team.Lead.Team.ID} are deleted. An entry or tag that can only
-// be named through a nil pointer is skipped. If only the cache fails, the error
-// wraps a [runtime.InvalidationError] and the results are valid.
+// be named through a nil pointer is skipped. If only the cache fails, Demote
+// has done its work, the results are valid, and the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedRepo) Demote(ctx context.Context, id int64) (*Account, error) {
 	account, err := c.Repo.Demote(ctx, id)
 	if err != nil {
@@ -763,22 +763,22 @@ func (c *CachedRepo) Demote(ctx context.Context, id int64) (*Account, error) {
 	if account == nil {
 		return account, nil
 	}
-	var errs []error
+	targets := []gen.Target{gen.Expire(c.Promoted, PromotedKey{ID: account.ID})}
 	if account.Team != nil {
 		tags := []runtime.Tag{TeamTag(uint32(account.Team.ID))}
 		if account.Team.Lead != nil && account.Team.Lead.Team != nil {
 			tags = append(tags, TeamTag(uint32(account.Team.Lead.Team.ID)))
 		}
-		errs = append(errs, c.Promoted.Store().DeleteByTag(ctx, tags...))
+		targets = append(targets, gen.DeleteByTag(c.Promoted, tags...))
 	}
-	errs = append(errs, c.Promoted.Expire(ctx, PromotedKey{ID: account.ID}))
-	return account, errors.Join(errs...)
+	return account, gen.Write(ctx, gen.Writer{Function: ""}, targets...)
 }
 
 // Transfer calls [Repo.Transfer]. If that returns no error, entries tagged
 // account:{a.ID}:{a.Slug} or account:{b.ID}:{b.Slug} are deleted. An entry or
 // tag that can only be named through a nil pointer is skipped. If only the
-// cache fails, the error wraps a [runtime.InvalidationError].
+// cache fails, Transfer has done its work, and the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedRepo) Transfer(ctx context.Context, a, b *Account) error {
 	if err := c.Repo.Transfer(ctx, a, b); err != nil {
 		return err
@@ -790,15 +790,19 @@ func (c *CachedRepo) Transfer(ctx context.Context, a, b *Account) error {
 	if b != nil {
 		tags = append(tags, AccountTag(b.ID, string(b.Slug)))
 	}
-	return c.Promoted.Store().DeleteByTag(ctx, tags...)
+	return gen.Write(ctx, gen.Writer{Function: ""},
+		gen.DeleteByTag(c.Promoted, tags...),
+	)
 }
 
 // Tune calls [Repo.Tune]. If that returns no error, the entry of Settings() is
-// expired. If only the cache fails, the error wraps a
-// [runtime.InvalidationError].
+// expired. If only the cache fails, Tune has done its work, and the error wraps
+// a [runtime.InvalidationError].
 func (c *CachedRepo) Tune(ctx context.Context, err string, options ...Option) error {
 	if err2 := c.Repo.Tune(ctx, err, options...); err2 != nil {
 		return err2
 	}
-	return c.SettingsEntry.Expire(ctx, SettingsKey{})
+	return gen.Write(ctx, gen.Writer{Function: ""},
+		gen.Expire(c.SettingsEntry, SettingsKey{}),
+	)
 }

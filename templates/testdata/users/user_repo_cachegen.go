@@ -163,19 +163,21 @@ func (c *CachedUserRepo) PullCachedUser(ctx context.Context, id int64) (user *Us
 }
 
 // Rename calls [UserRepo.Rename]. If that returns no error, the entry of
-// FindUser(id) is deleted. If only the cache fails, the error wraps a
-// [runtime.InvalidationError].
+// FindUser(id) is deleted. If only the cache fails, Rename has done its work,
+// and the error wraps a [runtime.InvalidationError].
 func (c *CachedUserRepo) Rename(ctx context.Context, id int64, name string) error {
 	if err := c.UserRepo.Rename(ctx, id, name); err != nil {
 		return err
 	}
-	return c.User.Delete(ctx, UserKey{ID: id})
+	return gen.Write(ctx, gen.Writer{Function: ""},
+		gen.Delete(c.User, UserKey{ID: id}),
+	)
 }
 
 // Create calls [UserRepo.Create]. If that returns no error, user becomes the
 // entry of FindUser(user.ID). An entry or tag that can only be named through a
-// nil pointer is skipped. If only the cache fails, the error wraps a
-// [runtime.InvalidationError] and the results are valid.
+// nil pointer is skipped. If only the cache fails, Create has done its work,
+// the results are valid, and the error wraps a [runtime.InvalidationError].
 func (c *CachedUserRepo) Create(ctx context.Context, name string) (*User, error) {
 	user, err := c.UserRepo.Create(ctx, name)
 	if err != nil {
@@ -184,17 +186,21 @@ func (c *CachedUserRepo) Create(ctx context.Context, name string) (*User, error)
 	if user == nil {
 		return user, nil
 	}
-	return user, c.User.Set(ctx, UserKey{ID: user.ID}, user)
+	return user, gen.Write(ctx, gen.Writer{Function: ""},
+		gen.Set(c.User, UserKey{ID: user.ID}, user),
+	)
 }
 
 // MoveTeam calls [UserRepo.MoveTeam]. If that returns no error, entries tagged
-// team:{from} or team:{to} are deleted. If only the cache fails, the error
-// wraps a [runtime.InvalidationError].
+// team:{from} or team:{to} are deleted. If only the cache fails, MoveTeam has
+// done its work, and the error wraps a [runtime.InvalidationError].
 func (c *CachedUserRepo) MoveTeam(ctx context.Context, from, to int64) error {
 	if err := c.UserRepo.MoveTeam(ctx, from, to); err != nil {
 		return err
 	}
-	return c.User.Store().DeleteByTag(ctx, TeamTag(from), TeamTag(to))
+	return gen.Write(ctx, gen.Writer{Function: ""},
+		gen.DeleteByTag(c.User, TeamTag(from), TeamTag(to)),
+	)
 }
 
 // ConfigKey is the cache key of [LoadConfig]: config:{name}.
@@ -297,12 +303,14 @@ func PullCachedConfig(ctx context.Context, name string) (config Config, ok bool,
 }
 
 // CachedSaveConfig calls [SaveConfig]. If that returns no error, the entry of
-// LoadConfig(name) is deleted. If only the cache fails, the error wraps a
-// [runtime.InvalidationError]. Before [BindCaches] the error is
-// [runtime.ErrNotBound].
+// LoadConfig(name) is deleted. If only the cache fails, SaveConfig has done its
+// work, and the error wraps a [runtime.InvalidationError]. Before [BindCaches]
+// the error is [runtime.ErrNotBound].
 func CachedSaveConfig(ctx context.Context, name string, config Config) error {
 	if err := SaveConfig(ctx, name, config); err != nil {
 		return err
 	}
-	return configCache.Delete(ctx, ConfigKey{Name: name})
+	return gen.Write(ctx, gen.Writer{Function: ""},
+		gen.Delete(configCache, ConfigKey{Name: name}),
+	)
 }

@@ -4,7 +4,6 @@ package values
 
 import (
 	"context"
-	"errors"
 
 	"github.com/cachegen/cachegen/runtime"
 	"github.com/cachegen/cachegen/runtime/gen"
@@ -209,26 +208,28 @@ func (c *CachedRates) PullCachedRate(ctx context.Context, currency string) (rate
 }
 
 // Publish calls [Desk.Publish]. If that returns no error, rate becomes the
-// entry of Rates.FindRate(currency). If only the cache fails, the error wraps a
-// [runtime.InvalidationError].
+// entry of Rates.FindRate(currency). If only the cache fails, Publish has done
+// its work, and the error wraps a [runtime.InvalidationError].
 func (c *CachedDesk) Publish(ctx context.Context, currency string, rate Rate) error {
 	if err := c.Desk.Publish(ctx, currency, rate); err != nil {
 		return err
 	}
-	return c.rate.Set(ctx, RateKey{Currency: currency}, rate)
+	return gen.Write(ctx, gen.Writer{Function: ""},
+		gen.Set(c.rate, RateKey{Currency: currency}, rate),
+	)
 }
 
 // Close calls [Clerk.Close]. If that returns no error, the entries of
-// loadDay(day) and CountDays() are deleted. If only the cache fails, the error
-// wraps a [runtime.InvalidationError]. Before [BindCaches] the error is
-// [runtime.ErrNotBound].
+// loadDay(day) and CountDays() are deleted. If only the cache fails, Close has
+// done its work, and the error wraps a [runtime.InvalidationError]. Before
+// [BindCaches] the error is [runtime.ErrNotBound].
 func (c *CachedClerk) Close(ctx context.Context, day string) error {
 	if err := c.Clerk.Close(ctx, day); err != nil {
 		return err
 	}
-	return errors.Join(
-		dayCache.Delete(ctx, dayKey{Day: day}),
-		countDaysCache.Delete(ctx, CountDaysKey{}),
+	return gen.Write(ctx, gen.Writer{Function: ""},
+		gen.Delete(dayCache, dayKey{Day: day}),
+		gen.Delete(countDaysCache, CountDaysKey{}),
 	)
 }
 
@@ -420,15 +421,16 @@ func PullCachedCountDays(ctx context.Context) (days int, ok bool, err error) {
 
 // CachedImport calls [Import]. If that returns no error, rate becomes the entry
 // of Rates.FindRate(currency) and the entry of loadDay(day) is deleted. If only
-// the cache fails, the error wraps a [runtime.InvalidationError] and the
-// results are valid. Before [BindCaches] the error is [runtime.ErrNotBound].
+// the cache fails, Import has done its work, the results are valid, and the
+// error wraps a [runtime.InvalidationError]. Before [BindCaches] the error is
+// [runtime.ErrNotBound].
 func CachedImport(ctx context.Context, currency, day string) (Rate, error) {
 	rate, err := Import(ctx, currency, day)
 	if err != nil {
 		return rate, err
 	}
-	return rate, errors.Join(
-		rateHandle.Set(ctx, RateKey{Currency: currency}, rate),
-		dayCache.Delete(ctx, dayKey{Day: day}),
+	return rate, gen.Write(ctx, gen.Writer{Function: ""},
+		gen.Set(rateHandle, RateKey{Currency: currency}, rate),
+		gen.Delete(dayCache, dayKey{Day: day}),
 	)
 }

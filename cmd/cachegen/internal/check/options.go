@@ -31,6 +31,7 @@ func readOptions(c *facts.Cache) {
 	o.LockTimeout = duration(levels, "locktimeout")
 	o.NotFoundTTL = duration(levels, "notfoundttl")
 	o.ErrorTTL = duration(levels, "errorttl")
+	o.Errors = errorsOf(facts.OptionText(levels, "invalidationerrors"))
 	o.Refresh, o.Jitter = amount(levels, "refresh"), amount(levels, "jitter")
 }
 

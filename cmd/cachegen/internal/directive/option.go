@@ -23,7 +23,10 @@ type option struct {
 	words    []string // what the value may be, if only some words
 }
 
-var reads = []string{GetOrSet, Wrap}
+var (
+	reads  = []string{GetOrSet, Wrap}
+	writes = []string{Set, Delete, Expire, Clear}
+)
 
 var options = map[string]option{
 	"name":         {verbs: []string{GetOrSet, Batch}},
@@ -48,6 +51,8 @@ var options = map[string]option{
 	"by":           {verbs: []string{Batch}},
 	"max":          {verbs: []string{Batch}, count: true},
 	"allow":        {verbs: []string{GetOrSet, Wrap, Batch, Set, Delete, Expire, Clear}, repeats: true},
+
+	"invalidationerrors": {verbs: slices.Concat(reads, writes), words: []string{"report", "log"}},
 }
 
 // example is a value of the option, or a word that stands for one.

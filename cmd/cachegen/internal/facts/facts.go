@@ -134,6 +134,7 @@ type Writer struct {
 	Directives []*directive.Directive
 	Generated  string // the name of the generated function
 	Targets    []*Target
+	Errors     templates.Errors // what becomes of an invalidation that fails
 }
 
 // A Target is an entry, a tag or a namespace that a writer touches.

@@ -70,6 +70,8 @@ type Options struct {
 	NotFound     string `json:"notfound,omitempty"`
 	NotFoundTTL  string `json:"notfoundttl,omitempty"`
 	ErrorTTL     string `json:"errorttl,omitempty"`
+
+	InvalidationErrors string `json:"invalidationerrors,omitempty"`
 }
 
 // An Invalidation is something that a function does to entries of another.
@@ -119,6 +121,7 @@ func summarize(c *facts.Cache, all []*facts.Package) Function {
 		"grace": &s.Grace, "gracebackoff": &s.GraceBackoff,
 		"timeout": &s.Timeout, "hardtimeout": &s.HardTimeout, "locktimeout": &s.LockTimeout,
 		"notfound": &s.NotFound, "notfoundttl": &s.NotFoundTTL, "errorttl": &s.ErrorTTL,
+		"invalidationerrors": &s.InvalidationErrors,
 	} {
 		*value = facts.OptionText(c.Levels(), name)
 	}

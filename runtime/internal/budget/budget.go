@@ -1,0 +1,125 @@
+// Package budget bounds the time of a write: of all that one call changes, in however many
+// keys, tags, caches and operations. Who writes has usually changed a database already and
+// waits: for one time limit, not for one after the other.
+//
+// A budget is in the context of the operations. It is a time at which they end, and not the
+// context's own deadline, since an operation that its caller gives up says nothing about the
+// server, and one that has had its time does. A context with a budget is given to the rooms of
+// the runtime and to generated code, never to functions of the user.
+package budget
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+// ErrSpent is why an operation was not tried: those before it have taken the time of the write.
+var ErrSpent = fmt.Errorf("not tried, the time of the write is over: %w", context.DeadlineExceeded)
+
+// Spent reports whether err says that an operation was not tried for want of time.
+func Spent(err error) bool { return errors.Is(err, ErrSpent) }
+
+// ForBus is the part of a limit that is kept for the bus, so that the other processes are told
+// although the shared tier hangs.
+func ForBus(limit time.Duration) time.Duration { return limit / 4 }
+
+type (
+	writeKey struct{}
+	endKey   struct{}
+)
+
+// A Write is one call that changes something.
+type Write struct {
+	// Function is the function of the program that has changed the source; empty if that is not
+	// known.
+	Function string
+	// Errors says what becomes of the error of what was not reached.
+	Errors Errors
+}
+
+// Errors say what becomes of an error.
+type Errors uint8
+
+// What becomes of it: what holds for a cache or store, or in any case the one or the other.
+const (
+	AsUsual Errors = iota
+	Report
+	Log
+)
+
+type began struct {
+	Write
+	at time.Time
+}
+
+// Begin returns a context of one write: all that is changed with it shares one time. Inside
+// another write it is a part of that.
+func Begin(ctx context.Context, w Write) context.Context {
+	if _, ok := ctx.Value(writeKey{}).(began); ok {
+		return ctx
+	}
+	return context.WithValue(ctx, writeKey{}, began{w, time.Now()})
+}
+
+// Of returns the write that ctx is of; a zero one if it is of none.
+func Of(ctx context.Context) Write {
+	w, _ := ctx.Value(writeKey{}).(began)
+	return w.Write
+}
+
+// operations are those of one change, and when their time began.
+type operations struct{ began time.Time }
+
+// An end is when some of them have to end.
+type end struct {
+	of    *operations
+	after time.Duration
+}
+
+// Start returns contexts for operations of a write: those on the shared tier, and those after
+// them. They end when limit is over since the write began, or since now if ctx is of none. Of
+// that time share is kept from the tier for those after it. The contexts belong to one goroutine.
+func Start(ctx context.Context, limit, share time.Duration) (tier, rest context.Context) {
+	o := &operations{time.Now()}
+	if w, ok := ctx.Value(writeKey{}).(began); ok {
+		o.began = w.at
+	}
+	within := func(after time.Duration) context.Context { return context.WithValue(ctx, endKey{}, end{o, after}) }
+	return within(limit - share), within(limit)
+}
+
+// Renew lets the time of a change count from now: the server has answered, and there is more
+// than fits into one operation. ctx is one of those that [Start] has returned.
+func Renew(ctx context.Context) {
+	if e, ok := ctx.Value(endKey{}).(end); ok {
+		e.of.began = time.Now()
+	}
+}
+
+// Left returns how much time is left for an operation. Where there is no budget, that is the
+// longest duration; it is not negative.
+func Left(ctx context.Context) time.Duration {
+	e, ok := ctx.Value(endKey{}).(end)
+	if !ok {
+		return math.MaxInt64
+	}
+	return max(time.Until(e.of.began.Add(e.after)), 0)
+}
+
+// Join is errors.Join without the errors of what was not tried, if anything else has failed:
+// they follow from that.
+func Join(errs ...error) error {
+	var first []error
+	for _, err := range errs {
+		if err != nil && !Spent(err) {
+			first = append(first, err)
+		}
+	}
+	if len(first) == 0 {
+		return errors.Join(errs...)
+	}
+	return errors.Join(first...)
+}
