@@ -54,8 +54,8 @@
 // the option ReconnectBufSize(-1).
 //
 // A bucket with several replicas must not serve reads from any of them (allow_direct), because
-// a read could then miss a write that has finished. The driver creates its buckets so, and
-// refuses others.
+// a read could then miss a write that has finished. The driver creates such a bucket without
+// allow_direct, and refuses one that has it.
 package nats
 
 import (
