@@ -150,7 +150,7 @@ func TestTheFunctionsOfAllStoresAreGivenOptionsOrNone(t *testing.T) {
 	all := All{Stores: []*Functions{&main, &other}}
 	open := func(f *Functions, name string, p policy.Policy) *Function {
 		t.Helper()
-		fn, err := f.Open(name, p)
+		fn, err := f.Open(new(Transaction), name, p)
 		if err != nil {
 			t.Fatal(err)
 		}
