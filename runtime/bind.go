@@ -11,26 +11,30 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/untyped"
 )
 
-// BindUntyped is for generated code: it binds a declared cache to the store that its
-// definition names, as gen.Bind says.
-func (s Stores) BindUntyped(c *untyped.Cache) error {
+// A Within is a namespace of its own for what one constructor of generated code opens, inside the
+// one that a directive names, or else in the store. It keeps apart the entries of values that are
+// wrapped on one store, such as repositories of several tenants:
+//
+//	repo, err := users.NewCachedRepo(tenantA, stores, runtime.Within("tenant-a"))
+//
+// Several are a path, the outermost first. A Within is a part of the keys: it has to be the same
+// in every process. The constructor fails if one is empty.
+type Within string
+
+// OpenUntyped is for generated code: it binds declared caches, all or none, as gen.OpenAll says.
+func (s Stores) OpenUntyped(within []string, caches ...untyped.Opening) error {
 	s.must()
-	d := c.Definition()
-	if err := c.Check(); err != nil {
-		return err
+	for _, store := range s.sorted() {
+		store.mu.Lock()
+		defer store.mu.Unlock()
 	}
-	store, err := s.Use(d.Store)
-	if err != nil {
-		return fmt.Errorf("cachegen: open %s: %w", c.Label(), err)
-	}
-	var namespace []string
-	if d.Namespace != "" {
-		namespace = []string{d.Namespace}
-	}
-	if d.Instance != "" { // keys of instances are written alike
-		namespace = append(namespace, d.Instance)
-	}
-	return store.bind(c, namespace, true)
+	return untyped.OpenAll(within, caches, func(t *registry.Transaction, c untyped.Opening, namespace []string) error {
+		store, err := s.Use(c.Definition().Store)
+		if err != nil {
+			return fmt.Errorf("cachegen: open %s: %w", c.Label(), err)
+		}
+		return store.bind(t, c, namespace, true)
+	})
 }
 
 // openAdHoc declares a zero cache for ad-hoc keys and binds it. in is a *Store or a *Namespace,
@@ -48,7 +52,7 @@ func openAdHoc(c *untyped.Cache, in any, name string, key, value any, options []
 		d.Options = append(d.Options, o)
 	}
 	c.Declare(d)
-	return n.store.bind(c, n.path, true)
+	return n.store.bindAlone(c, n.path, true)
 }
 
 // bindInside makes of inner, a zero cache, one of c's kind in a namespace inside c's own.
@@ -58,57 +62,43 @@ func bindInside(c, inner *untyped.Cache, name string) error {
 		return err
 	}
 	inner.Declare(*c.Definition())
-	return b.Owner.(*Store).bind(inner, append(slices.Clip(b.Namespace), name), false)
+	return b.Owner.(*Store).bindAlone(inner, append(slices.Clip(b.Namespace), name), false)
 }
 
-// bind binds a declared cache to s. Defined caches keep their key pattern to themselves, not
-// those of namespaces that a program makes while it runs.
-func (s *Store) bind(c *untyped.Cache, namespace []string, defined bool) error {
-	d := c.Definition()
+// bindAlone binds a declared cache to s. defined is as in [untyped.Place].
+func (s *Store) bindAlone(c *untyped.Cache, namespace []string, defined bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return registry.Together([]untyped.Opening{{Cache: c}}, func(t *registry.Transaction, c untyped.Opening) error {
+		return s.bind(t, c, namespace, defined)
+	})
+}
+
+// bind is bindAlone as a part of t. The mutex of s is held: the defaults stay until t has ended.
+func (s *Store) bind(t *registry.Transaction, c untyped.Opening, namespace []string, defined bool) error {
 	if err := c.Check(); err != nil {
 		return err
 	}
 	var given policy.Call
-	for _, o := range d.Options {
+	for _, o := range c.Definition().Options {
 		o, _ := o.(Option)
 		if o == nil {
 			return fmt.Errorf("cachegen: open %s: one of its options is nil", c.Label())
 		}
 		o.applyToCall(&given)
 	}
-	s.mu.Lock() // the defaults stay until the cache is open
-	defer s.mu.Unlock()
 	base, codec := s.given()
-	p := base.Apply(given.Options)
-	isDefault := codec == MsgPack()
-	err := errors.Join(given.Options.Check(), p.Check(), c.CheckValue(isDefault), s.claim(d, namespace, false))
-	var fn *registry.Function
-	if err == nil {
-		fn, err = s.functions.Open(d.Name, p)
-	}
-	if err != nil {
-		return fmt.Errorf("cachegen: open %s in store %s: %w", c.Label(), s.Name(), err)
-	}
-	_ = s.claim(d, namespace, defined) // which nobody else has claimed: the mutex is held
-	s.opened = c.Label()
-	c.Attach(&untyped.Binding{Store: s.rooms, Policy: p, Namespace: namespace, Function: fn, Owner: s, Partial: partial}, codec, isDefault)
-	return nil
-}
-
-// claim fails if the keys of a definition in a namespace are those of another cache.
-func (s *Store) claim(d *untyped.Definition, namespace []string, defined bool) error {
-	prefix := d.Entries(namespace).KeyPrefix(s.rooms.Prefix)
-	if d.AdHoc {
-		return s.patterns.ClaimAdHoc(prefix, d.Name, d.KeyType, d.ValueType, defined)
-	}
-	return s.patterns.Claim(prefix, d.Pattern, d.FullName(), defined)
+	t.OnSuccess(func() { s.opened = c.Label() })
+	return c.Open(t, untyped.Place{
+		Binding: &untyped.Binding{Store: s.rooms, Policy: base, Namespace: namespace, Owner: s, Partial: partial}, Options: given.Options,
+		Functions: &s.functions, Claims: &s.claims, Codec: codec, IsDefault: codec == MsgPack(), Defined: defined,
+	})
 }
 
 // partial returns the cause of a [PartialError].
 func partial(err error) (cause error, ok bool) {
-	p, ok := errors.AsType[*PartialError](err)
-	if ok {
-		cause = p.Err
+	if p, ok := errors.AsType[*PartialError](err); ok {
+		return p.Err, true
 	}
-	return cause, ok
+	return nil, false
 }

@@ -224,7 +224,7 @@ func (c *Cache[K, V]) DeleteMany(ctx context.Context, keys ...K) error {
 //
 //go:noinline
 func (c *Cache[K, V]) Invalidate(ctx context.Context, keys []K, tags []Tag) error {
-	return c.untyped.Invalidate(ctx, typed.Box(keys), tagNames(tags))
+	return c.must().Invalidate(ctx, typed.Box(keys), tagNames(tags))
 }
 
 // Expire makes keys stale everywhere. A value with a grace period may still be served

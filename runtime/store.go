@@ -22,7 +22,7 @@ type Store struct {
 	rooms     *store.Store
 	config    storeConfig
 	set       atomic.Pointer[storeSet] // of the Stores that this store is part of
-	patterns  registry.Patterns
+	claims    registry.Claims
 	functions registry.Functions
 
 	mu       sync.Mutex // guards what follows: a cache is opened with all defaults, or they are refused

@@ -66,6 +66,9 @@ func (e *emitter) describe(c *Cache, instance jen.Code) jen.Code {
 	if c.Shared {
 		fields = append(fields, field("Shared", jen.True()))
 	}
+	if c.ManySources {
+		fields = append(fields, field("ManySources", jen.True()))
+	}
 	switch {
 	case c.HasOK:
 		fields = append(fields, field("NotFound", run("ErrNotFound")))

@@ -151,6 +151,8 @@ type Cache struct {
 	Store, Namespace string
 	Shared           bool
 	Options          Options
+	// ManySources says that the methods of several values may have the entries.
+	ManySources bool
 
 	// Names of the generated functions or methods; empty where none is made.
 	// GetOrSet is always there, and so is, in a wrapper, the method Func.
@@ -282,6 +284,16 @@ type Wrapper struct {
 type ForeignCache struct {
 	Field string
 	Cache *Cache
+	// Source is what the wrapped type has the method from, if that is a type that it embeds;
+	// otherwise nil.
+	Source *Embedded
+}
+
+// An Embedded is a value of an embedded type, as a constructor finds it in its first parameter.
+type Embedded struct {
+	Name   string // of a variable, if that is free: base
+	Type   Type   // as the embedded type's wrapper takes it: *Base
+	TagArg        // &shop.Base, if shop is not nil
 }
 
 // A Batch is a function that loads many keys of a cache.

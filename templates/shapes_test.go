@@ -31,7 +31,7 @@ func shapesFile() *templates.File {
 	all := &templates.Tag{Func: "EverythingTag", Pattern: "everything:now", Segments: []templates.Segment{literal("everything"), literal("now")}}
 
 	accounts := helpers(&templates.Cache{
-		Func: "ListAccounts", Wrapper: repo, Article: "accounts", Pattern: "{recv.tenant}:accounts:t{filter.Team}-x:{key}:{ok}",
+		Func: "ListAccounts", Wrapper: repo, Article: "accounts", Pattern: "{recv.tenant}:accounts:t{filter.Team}-x:{key}:{ok}", ManySources: true,
 		Label: "shapes.Repo.ListAccounts", Variable: "AccountsDefinition", KeyType: "AccountsKey", ParseKey: "ParseAccountsKey", Field: "Accounts",
 		Context: "ctx",
 		Params: []templates.Param{

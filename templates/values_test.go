@@ -20,6 +20,12 @@ func valuesFile() *templates.File {
 	rates.Caches = []*templates.Cache{rate}
 	desk.Foreign = []templates.ForeignCache{{Field: "rate", Cache: rate}}
 
+	branch := &templates.Wrapper{Type: "Branch", Name: "CachedBranch", Constructor: "NewCachedBranch", Param: "branch", Pointer: true, Receiver: "c"}
+	branch.Foreign = []templates.ForeignCache{{
+		Field: "rate", Cache: rate,
+		Source: &templates.Embedded{Name: "rates", Type: typ("Rates"), TagArg: arg("*branch.Rates", "branch", "branch.Rates")},
+	}}
+
 	day := helpers(&templates.Cache{
 		Func: "loadDay", Article: "day", Pattern: "day:{day}",
 		Label: "values.loadDay", Variable: "dayCache", KeyType: "dayKey", ParseKey: "parseDayKey",
@@ -44,7 +50,7 @@ func valuesFile() *templates.File {
 	dayEntry := templates.Target{Cache: day, Handle: "dayCache", Args: []templates.TagArg{arg("day")}, Text: "loadDay(day)"}
 	f := newFile("values")
 	f.Caches = []*templates.Cache{rate, day, count}
-	f.Wrappers = []*templates.Wrapper{rates, desk, clerk}
+	f.Wrappers = []*templates.Wrapper{rates, desk, branch, clerk}
 	f.Bind = []string{"dayCache", "countDaysCache", "rateHandle"}
 	f.Handles = []templates.Handle{{Name: "rateHandle", Cache: rate}}
 	f.Writers = []*templates.Writer{

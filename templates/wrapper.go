@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/dave/jennifer/jen"
@@ -49,37 +50,73 @@ func (c *Cache) handleType() *jen.Statement {
 }
 
 func (e *emitter) constructor(w *Wrapper) {
+	doc := w.Constructor + " wraps " + w.Param + "."
+	if len(w.Caches)+len(w.Foreign) == 0 {
+		stores := e.scope().use(w.Param, w.Receiver, w.Type, w.Name).local("stores")
+		e.construct(w, doc+" Its methods use caches that [BindCaches] binds; "+stores+" is not used and the error is nil.",
+			[]jen.Code{jen.Id(stores).Add(run("Stores"))}, jen.Return(w.fresh(), jen.Nil()))
+		return
+	}
 	scope := e.scope().use(w.Param, w.Receiver, w.Type, w.Name)
-	stores, err := scope.local("stores"), scope.local("err")
-
-	fresh := jen.Op("&").Add(w.name()).Values(jen.Id(w.Type + ":").Id(w.Param))
-	doc := w.Constructor + " wraps " + w.Param + " with caches of " + stores + ". It fails if " + stores +
-		" lacks a store that a method names, or if its options contradict those of a method."
-	var body []jen.Code
-	open := func(field string, c *Cache) {
-		body = append(body, jen.If(
-			jen.List(jen.Id(w.Receiver).Dot(field), jen.Id(err)).Op("=").Add(gen("Open")).Add(c.cacheTypes()).Call(jen.Id(stores), c.define()),
-			jen.Id(err).Op("!=").Nil(),
-		).Block(jen.Return(jen.Nil(), jen.Id(err))))
+	for _, f := range w.Foreign {
+		if f.Source != nil {
+			scope.mention(f.Source.Type)
+		}
+	}
+	stores, within, err := scope.local("stores"), scope.local("within"), scope.local("err")
+	body := []jen.Code{jen.Id(w.Receiver).Op(":=").Add(w.fresh())}
+	var opens []jen.Code
+	open := func(how, field string, c *Cache, source ...jen.Code) {
+		opens = append(opens, gen(how).Call(args([]jen.Code{jen.Op("&").Id(w.Receiver).Dot(field), c.define()}, source...)...))
 	}
 	for _, c := range w.Caches {
-		open(c.Field, c)
+		open("Source", c.Field, c, jen.Id(w.Param))
 	}
+	variables := map[string]string{} // by the expression of what they hold
 	for _, f := range w.Foreign {
-		open(f.Field, f.Cache)
+		if f.Source == nil || f.Cache.ManySources {
+			open("Handle", f.Field, f.Cache)
+			continue
+		}
+		from := f.Source
+		if variables[from.Expr] == "" {
+			variables[from.Expr] = scope.local(from.Name, "embedded")
+			variable := jen.Id(variables[from.Expr])
+			body = append(body, jen.Var().Add(variable).Add(typ(from.Type)),
+				jen.If(noneNil(from.NonNil)).Block(jen.Add(variable).Op("=").Id(from.Expr)))
+		}
+		open("Source", f.Field, f.Cache, jen.Id(variables[from.Expr]))
 	}
-	if len(body) == 0 {
-		doc = w.Constructor + " wraps " + w.Param + ". Its methods use caches that [BindCaches] binds; " + stores + " is not used and the error is nil."
-		body = []jen.Code{jen.Return(fresh, jen.Nil())}
-	} else {
-		body = append([]jen.Code{
-			jen.Id(w.Receiver).Op(":=").Add(fresh),
-			jen.Var().Id(err).Error(),
-		}, body...)
-		body = append(body, jen.Return(jen.Id(w.Receiver), jen.Nil()))
+	perLine := jen.Options{Open: "(" + stores + ", " + within + ",", Close: ")", Separator: ",", Multi: true}
+	body = append(body,
+		jen.Id(err).Op(":=").Add(gen("OpenAll")).Custom(perLine, opens...),
+		jen.If(jen.Id(err).Op("!=").Nil()).Block(jen.Return(jen.Nil(), jen.Id(err))),
+		jen.Return(jen.Id(w.Receiver), jen.Nil()))
+	e.construct(w, w.constructorDoc(stores, within),
+		[]jen.Code{jen.Id(stores).Add(run("Stores")), jen.Id(within).Op("...").Add(run("Within"))}, body...)
+}
+
+// constructorDoc is the comment of a constructor that opens caches.
+func (w *Wrapper) constructorDoc(stores, within string) string {
+	doc := w.Constructor + " wraps " + w.Param + " with caches of " + stores + ", inside the namespaces that " + within +
+		" names. It fails if " + stores + " lacks a store that a method names, "
+	contradict := "if its options contradict those of a method"
+	if !slices.ContainsFunc(w.Caches, func(c *Cache) bool { return !c.ManySources }) &&
+		!slices.ContainsFunc(w.Foreign, func(f ForeignCache) bool { return f.Source != nil && !f.Cache.ManySources }) {
+		return doc + "or " + contradict + "."
 	}
+	return doc + contradict + ", or if another " + w.Type + " has these caches already: give each a [runtime.Within] of its own."
+}
+
+// construct renders the constructor.
+func (e *emitter) construct(w *Wrapper, doc string, params []jen.Code, body ...jen.Code) {
 	e.declare(withDeprecation(doc, w.Deprecated), jen.Func().Id(w.Constructor).Add(typeParams(w.TypeParams)).
-		Params(jen.Id(w.Param).Add(w.embedded()), jen.Id(stores).Add(run("Stores"))).
+		Params(args([]jen.Code{jen.Id(w.Param).Add(w.embedded())}, params...)...).
 		Params(jen.Op("*").Add(w.name()), jen.Error()).
 		Block(body...))
+}
+
+// fresh is a wrapper without caches: &CachedUserRepo{UserRepo: repo}.
+func (w *Wrapper) fresh() *jen.Statement {
+	return jen.Op("&").Add(w.name()).Values(jen.Id(w.Type + ":").Id(w.Param))
 }

@@ -112,6 +112,7 @@ func listText(w io.Writer, functions []summary.Function) error {
 		if f.Shared {
 			line("shared", "yes")
 		}
+		line("instances", f.Instances)
 		line("tags", strings.Join(f.Tags, " "))
 		line("ignored", strings.Join(f.Ignored, " "))
 		if f.Batch != nil {

@@ -104,6 +104,8 @@
 //	store=NAME        the store, by its name; the first of runtime.NewStores by default
 //	namespace=NAME    the namespace of the keys; none by default
 //	shared            all callers get the same value, not a copy, and promise not to change it
+//	instances=shared  all values that have the method read the same data; see Several values of one type
+//	instances=shared  all values that have the method read the same data: see Several values of one type
 //
 // Of getorset and batch:
 //
@@ -244,6 +246,29 @@
 // A generated name depends on the annotated function and its directives, and on nothing else that the
 // type or the package has. If it is in use there, that is an error, and name= chooses another: otherwise
 // a method that is added to a type could change what a name means in code that stays as it is.
+//
+// # Several values of one type
+//
+// The value that a wrapper wraps is the source of its caches. Two values in one cache would get what
+// the other has loaded. So a constructor fails if another value is already the source of one of its
+// caches, in the same runtime.Stores. There are three ways to have several:
+//
+//	runtime.Within("tenant-a")  given to the constructor: the wrapper's entries are in a namespace of their
+//	                            own, inside that of the directive, or else in the store; several are a path;
+//	                            the name is the same in every process
+//	{recv.Field}                in the key, which then tells the values apart: user:{recv.tenant}:{id}
+//	instances=shared            in the directive: all values read the same data, as repositories do that are
+//	                            made for each request
+//
+// Values are one source if they are the same pointer, or equal by ==; of a type without a size there
+// is one. A value that cannot be compared is another each time. The source of a method that a type has
+// from one that it embeds is the embedded value. A store keeps the first source, and all that it refers
+// to, for as long as the store is in use; with instances=shared or {recv.Field} it keeps none.
+//
+// A Within holds for all caches that the constructor opens, also those of other types that its methods
+// change. It does not hold for functions without a receiver: their caches are in no Within, and of a
+// method's cache they change what is in none. Tags are those of the whole store, and cache:clear clears
+// a namespace with those inside, also in a method of a wrapper that is in one of them.
 package main
 
 import (

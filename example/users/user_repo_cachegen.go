@@ -146,15 +146,17 @@ type CachedUserRepo struct {
 	Team *runtime.Cache[TeamKey, *Team]
 }
 
-// NewCachedUserRepo wraps repo with caches of stores. It fails if stores lacks
-// a store that a method names, or if its options contradict those of a method.
-func NewCachedUserRepo(repo *UserRepo, stores runtime.Stores) (*CachedUserRepo, error) {
+// NewCachedUserRepo wraps repo with caches of stores, inside the namespaces
+// that within names. It fails if stores lacks a store that a method names, if
+// its options contradict those of a method, or if another UserRepo has these
+// caches already: give each a [runtime.Within] of its own.
+func NewCachedUserRepo(repo *UserRepo, stores runtime.Stores, within ...runtime.Within) (*CachedUserRepo, error) {
 	c := &CachedUserRepo{UserRepo: repo}
-	var err error
-	if c.User, err = gen.Open[UserKey, *User](stores, &UserDefinition); err != nil {
-		return nil, err
-	}
-	if c.Team, err = gen.Open[TeamKey, *Team](stores, &TeamDefinition); err != nil {
+	err := gen.OpenAll(stores, within,
+		gen.Source(&c.User, &UserDefinition, repo),
+		gen.Source(&c.Team, &TeamDefinition, repo),
+	)
+	if err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -235,9 +235,10 @@ var ProductByNameDefinition = gen.Definition{
 // ListingDefinition describes the cache of [Products.Search], for [gen.Open]
 // where there is no CachedProducts. It must not be changed.
 var ListingDefinition = gen.Definition{
-	Name:      "github.com/cachegen/cachegen/generated_test/catalog.Products.Search",
-	Pattern:   "search:{recv.region}:{filter.Category}:{filter.Page}",
-	Namespace: "catalog",
+	Name:        "github.com/cachegen/cachegen/generated_test/catalog.Products.Search",
+	Pattern:     "search:{recv.region}:{filter.Category}:{filter.Page}",
+	Namespace:   "catalog",
+	ManySources: true,
 	Options: []gen.Option{
 		gen.TTL(10 * time.Minute),
 		gen.Grace(time.Hour),
@@ -271,22 +272,19 @@ type CachedProducts struct {
 	Listing *runtime.Cache[ListingKey, []string]
 }
 
-// NewCachedProducts wraps products with caches of stores. It fails if stores
-// lacks a store that a method names, or if its options contradict those of a
-// method.
-func NewCachedProducts(products *Products, stores runtime.Stores) (*CachedProducts, error) {
+// NewCachedProducts wraps products with caches of stores, inside the namespaces
+// that within names. It fails if stores lacks a store that a method names, if
+// its options contradict those of a method, or if another Products has these
+// caches already: give each a [runtime.Within] of its own.
+func NewCachedProducts(products *Products, stores runtime.Stores, within ...runtime.Within) (*CachedProducts, error) {
 	c := &CachedProducts{Products: products}
-	var err error
-	if c.Product, err = gen.Open[ProductKey, *Product](stores, &ProductDefinition); err != nil {
-		return nil, err
-	}
-	if c.Price, err = gen.Open[PriceKey, int64](stores, &PriceDefinition); err != nil {
-		return nil, err
-	}
-	if c.ProductByName, err = gen.Open[ProductByNameKey, *Product](stores, &ProductByNameDefinition); err != nil {
-		return nil, err
-	}
-	if c.Listing, err = gen.Open[ListingKey, []string](stores, &ListingDefinition); err != nil {
+	err := gen.OpenAll(stores, within,
+		gen.Source(&c.Product, &ProductDefinition, products),
+		gen.Source(&c.Price, &PriceDefinition, products),
+		gen.Source(&c.ProductByName, &ProductByNameDefinition, products),
+		gen.Source(&c.Listing, &ListingDefinition, products),
+	)
+	if err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -287,25 +287,20 @@ type CachedWarehouses struct {
 	Report *runtime.Cache[ReportKey, int]
 }
 
-// NewCachedWarehouses wraps warehouses with caches of stores. It fails if
-// stores lacks a store that a method names, or if its options contradict those
-// of a method.
-func NewCachedWarehouses(warehouses *Warehouses, stores runtime.Stores) (*CachedWarehouses, error) {
+// NewCachedWarehouses wraps warehouses with caches of stores, inside the
+// namespaces that within names. It fails if stores lacks a store that a method
+// names, if its options contradict those of a method, or if another Warehouses
+// has these caches already: give each a [runtime.Within] of its own.
+func NewCachedWarehouses(warehouses *Warehouses, stores runtime.Stores, within ...runtime.Within) (*CachedWarehouses, error) {
 	c := &CachedWarehouses{Warehouses: warehouses}
-	var err error
-	if c.Stock, err = gen.Open[StockKey, *Stock](stores, &StockDefinition); err != nil {
-		return nil, err
-	}
-	if c.Rate, err = gen.Open[RateKey, int64](stores, &RateDefinition); err != nil {
-		return nil, err
-	}
-	if c.Label, err = gen.Open[LabelKey, Label](stores, &LabelDefinition); err != nil {
-		return nil, err
-	}
-	if c.Partner, err = gen.Open[PartnerKey, int](stores, &PartnerDefinition); err != nil {
-		return nil, err
-	}
-	if c.Report, err = gen.Open[ReportKey, int](stores, &ReportDefinition); err != nil {
+	err := gen.OpenAll(stores, within,
+		gen.Source(&c.Stock, &StockDefinition, warehouses),
+		gen.Source(&c.Rate, &RateDefinition, warehouses),
+		gen.Source(&c.Label, &LabelDefinition, warehouses),
+		gen.Source(&c.Partner, &PartnerDefinition, warehouses),
+		gen.Source(&c.Report, &ReportDefinition, warehouses),
+	)
+	if err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -269,21 +269,19 @@ type CachedBoard struct {
 	Times *runtime.Cache[TimesKey, []time.Time]
 }
 
-// NewCachedBoard wraps board with caches of stores. It fails if stores lacks a
-// store that a method names, or if its options contradict those of a method.
-func NewCachedBoard(board *Board, stores runtime.Stores) (*CachedBoard, error) {
+// NewCachedBoard wraps board with caches of stores, inside the namespaces that
+// within names. It fails if stores lacks a store that a method names, if its
+// options contradict those of a method, or if another Board has these caches
+// already: give each a [runtime.Within] of its own.
+func NewCachedBoard(board *Board, stores runtime.Stores, within ...runtime.Within) (*CachedBoard, error) {
 	c := &CachedBoard{Board: board}
-	var err error
-	if c.Quote, err = gen.Open[QuoteKey, *Quote](stores, &QuoteDefinition); err != nil {
-		return nil, err
-	}
-	if c.Above, err = gen.Open[AboveKey, map[Symbol]Decimal](stores, &AboveDefinition); err != nil {
-		return nil, err
-	}
-	if c.Last, err = gen.Open[LastKey, Decimal](stores, &LastDefinition); err != nil {
-		return nil, err
-	}
-	if c.Times, err = gen.Open[TimesKey, []time.Time](stores, &TimesDefinition); err != nil {
+	err := gen.OpenAll(stores, within,
+		gen.Source(&c.Quote, &QuoteDefinition, board),
+		gen.Source(&c.Above, &AboveDefinition, board),
+		gen.Source(&c.Last, &LastDefinition, board),
+		gen.Source(&c.Times, &TimesDefinition, board),
+	)
+	if err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -311,24 +309,24 @@ type CachedDesk struct {
 	timesCache *runtime.Cache[TimesKey, []time.Time]
 }
 
-// NewCachedDesk wraps desk with caches of stores. It fails if stores lacks a
-// store that a method names, or if its options contradict those of a method.
-func NewCachedDesk(desk *Desk, stores runtime.Stores) (*CachedDesk, error) {
+// NewCachedDesk wraps desk with caches of stores, inside the namespaces that
+// within names. It fails if stores lacks a store that a method names, if its
+// options contradict those of a method, or if another Desk has these caches
+// already: give each a [runtime.Within] of its own.
+func NewCachedDesk(desk *Desk, stores runtime.Stores, within ...runtime.Within) (*CachedDesk, error) {
 	c := &CachedDesk{Desk: desk}
-	var err error
-	if c.Draft, err = gen.Open[DraftKey, Quote](stores, &DraftDefinition); err != nil {
-		return nil, err
+	var board *Board
+	if desk != nil {
+		board = desk.Board
 	}
-	if c.quoteCache, err = gen.Open[QuoteKey, *Quote](stores, &QuoteDefinition); err != nil {
-		return nil, err
-	}
-	if c.aboveCache, err = gen.Open[AboveKey, map[Symbol]Decimal](stores, &AboveDefinition); err != nil {
-		return nil, err
-	}
-	if c.lastCache, err = gen.Open[LastKey, Decimal](stores, &LastDefinition); err != nil {
-		return nil, err
-	}
-	if c.timesCache, err = gen.Open[TimesKey, []time.Time](stores, &TimesDefinition); err != nil {
+	err := gen.OpenAll(stores, within,
+		gen.Source(&c.Draft, &DraftDefinition, desk),
+		gen.Source(&c.quoteCache, &QuoteDefinition, board),
+		gen.Source(&c.aboveCache, &AboveDefinition, board),
+		gen.Source(&c.lastCache, &LastDefinition, board),
+		gen.Source(&c.timesCache, &TimesDefinition, board),
+	)
+	if err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -119,9 +119,10 @@ var OrderDefinition = gen.Definition{
 // LinesDefinition describes the cache of [Shop.FindLines], for [gen.Open] where
 // there is no CachedShop. It must not be changed.
 var LinesDefinition = gen.Definition{
-	Name:      "github.com/cachegen/cachegen/generated_test/repository.Shop.FindLines",
-	Pattern:   "lines:{recv.Number}:{id}",
-	Namespace: "shop",
+	Name:        "github.com/cachegen/cachegen/generated_test/repository.Shop.FindLines",
+	Pattern:     "lines:{recv.Number}:{id}",
+	Namespace:   "shop",
+	ManySources: true,
 	Options: []gen.Option{
 		gen.TTL(time.Minute),
 	},
@@ -143,12 +144,16 @@ type CachedBase struct {
 	Order *runtime.Cache[OrderKey, Order]
 }
 
-// NewCachedBase wraps base with caches of stores. It fails if stores lacks a
-// store that a method names, or if its options contradict those of a method.
-func NewCachedBase(base *Base, stores runtime.Stores) (*CachedBase, error) {
+// NewCachedBase wraps base with caches of stores, inside the namespaces that
+// within names. It fails if stores lacks a store that a method names, if its
+// options contradict those of a method, or if another Base has these caches
+// already: give each a [runtime.Within] of its own.
+func NewCachedBase(base *Base, stores runtime.Stores, within ...runtime.Within) (*CachedBase, error) {
 	c := &CachedBase{Base: base}
-	var err error
-	if c.Order, err = gen.Open[OrderKey, Order](stores, &OrderDefinition); err != nil {
+	err := gen.OpenAll(stores, within,
+		gen.Source(&c.Order, &OrderDefinition, base),
+	)
+	if err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -167,15 +172,21 @@ type CachedShop struct {
 	orderCache *runtime.Cache[OrderKey, Order]
 }
 
-// NewCachedShop wraps shop with caches of stores. It fails if stores lacks a
-// store that a method names, or if its options contradict those of a method.
-func NewCachedShop(shop *Shop, stores runtime.Stores) (*CachedShop, error) {
+// NewCachedShop wraps shop with caches of stores, inside the namespaces that
+// within names. It fails if stores lacks a store that a method names, if its
+// options contradict those of a method, or if another Shop has these caches
+// already: give each a [runtime.Within] of its own.
+func NewCachedShop(shop *Shop, stores runtime.Stores, within ...runtime.Within) (*CachedShop, error) {
 	c := &CachedShop{Shop: shop}
-	var err error
-	if c.Lines, err = gen.Open[LinesKey, []string](stores, &LinesDefinition); err != nil {
-		return nil, err
+	var base *Base
+	if shop != nil {
+		base = &shop.Base
 	}
-	if c.orderCache, err = gen.Open[OrderKey, Order](stores, &OrderDefinition); err != nil {
+	err := gen.OpenAll(stores, within,
+		gen.Source(&c.Lines, &LinesDefinition, shop),
+		gen.Source(&c.orderCache, &OrderDefinition, base),
+	)
+	if err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -73,12 +73,16 @@ type CachedHost struct {
 	System *runtime.Cache[SystemKey, string]
 }
 
-// NewCachedHost wraps host with caches of stores. It fails if stores lacks a
-// store that a method names, or if its options contradict those of a method.
-func NewCachedHost(host *Host, stores runtime.Stores) (*CachedHost, error) {
+// NewCachedHost wraps host with caches of stores, inside the namespaces that
+// within names. It fails if stores lacks a store that a method names, if its
+// options contradict those of a method, or if another Host has these caches
+// already: give each a [runtime.Within] of its own.
+func NewCachedHost(host *Host, stores runtime.Stores, within ...runtime.Within) (*CachedHost, error) {
 	c := &CachedHost{Host: host}
-	var err error
-	if c.System, err = gen.Open[SystemKey, string](stores, &SystemDefinition); err != nil {
+	err := gen.OpenAll(stores, within,
+		gen.Source(&c.System, &SystemDefinition, host),
+	)
+	if err != nil {
 		return nil, err
 	}
 	return c, nil

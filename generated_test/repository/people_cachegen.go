@@ -127,8 +127,9 @@ func DirectoryTag() runtime.Tag {
 // UserDefinition describes the cache of [Directory.FindUser], for [gen.Open]
 // where there is no CachedDirectory. It must not be changed.
 var UserDefinition = gen.Definition{
-	Name:    "github.com/cachegen/cachegen/generated_test/repository.Directory.FindUser",
-	Pattern: "directory:{recv.Site}:{name}",
+	Name:        "github.com/cachegen/cachegen/generated_test/repository.Directory.FindUser",
+	Pattern:     "directory:{recv.Site}:{name}",
+	ManySources: true,
 	Absent: func(value any) bool {
 		user, _ := value.(*User)
 		return user == nil
@@ -147,8 +148,9 @@ var UserDefinition = gen.Definition{
 // InitialsDefinition describes the cache of [Directory.FindInitials], for
 // [gen.Open] where there is no CachedDirectory. It must not be changed.
 var InitialsDefinition = gen.Definition{
-	Name:    "github.com/cachegen/cachegen/generated_test/repository.Directory.FindInitials",
-	Pattern: "initials:{recv.Site}:{name}",
+	Name:        "github.com/cachegen/cachegen/generated_test/repository.Directory.FindInitials",
+	Pattern:     "initials:{recv.Site}:{name}",
+	ManySources: true,
 	Options: []gen.Option{
 		gen.TTL(time.Minute),
 	},
@@ -186,16 +188,16 @@ type CachedDirectory struct {
 	Initials *runtime.Cache[InitialsKey, []rune]
 }
 
-// NewCachedDirectory wraps directory with caches of stores. It fails if stores
-// lacks a store that a method names, or if its options contradict those of a
-// method.
-func NewCachedDirectory(directory Directory, stores runtime.Stores) (*CachedDirectory, error) {
+// NewCachedDirectory wraps directory with caches of stores, inside the
+// namespaces that within names. It fails if stores lacks a store that a method
+// names, or if its options contradict those of a method.
+func NewCachedDirectory(directory Directory, stores runtime.Stores, within ...runtime.Within) (*CachedDirectory, error) {
 	c := &CachedDirectory{Directory: directory}
-	var err error
-	if c.User, err = gen.Open[UserKey, *User](stores, &UserDefinition); err != nil {
-		return nil, err
-	}
-	if c.Initials, err = gen.Open[InitialsKey, []rune](stores, &InitialsDefinition); err != nil {
+	err := gen.OpenAll(stores, within,
+		gen.Source(&c.User, &UserDefinition, directory),
+		gen.Source(&c.Initials, &InitialsDefinition, directory),
+	)
+	if err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -211,13 +213,16 @@ type cachedArchive struct {
 	archived *runtime.Cache[archivedKey, UserPage]
 }
 
-// newCachedArchive wraps archiveArg with caches of stores. It fails if stores
-// lacks a store that a method names, or if its options contradict those of a
-// method.
-func newCachedArchive(archiveArg *archive, stores runtime.Stores) (*cachedArchive, error) {
+// newCachedArchive wraps archiveArg with caches of stores, inside the
+// namespaces that within names. It fails if stores lacks a store that a method
+// names, if its options contradict those of a method, or if another archive has
+// these caches already: give each a [runtime.Within] of its own.
+func newCachedArchive(archiveArg *archive, stores runtime.Stores, within ...runtime.Within) (*cachedArchive, error) {
 	c := &cachedArchive{archive: archiveArg}
-	var err error
-	if c.archived, err = gen.Open[archivedKey, UserPage](stores, &archivedDefinition); err != nil {
+	err := gen.OpenAll(stores, within,
+		gen.Source(&c.archived, &archivedDefinition, archiveArg),
+	)
+	if err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -139,15 +139,17 @@ type CachedRepo[K ID, V any] struct {
 	Page *runtime.Cache[PageKey, Page[K]]
 }
 
-// NewCachedRepo wraps repo with caches of stores. It fails if stores lacks a
-// store that a method names, or if its options contradict those of a method.
-func NewCachedRepo[K ID, V any](repo *Repo[K, V], stores runtime.Stores) (*CachedRepo[K, V], error) {
+// NewCachedRepo wraps repo with caches of stores, inside the namespaces that
+// within names. It fails if stores lacks a store that a method names, if its
+// options contradict those of a method, or if another Repo has these caches
+// already: give each a [runtime.Within] of its own.
+func NewCachedRepo[K ID, V any](repo *Repo[K, V], stores runtime.Stores, within ...runtime.Within) (*CachedRepo[K, V], error) {
 	c := &CachedRepo[K, V]{Repo: repo}
-	var err error
-	if c.Row, err = gen.Open[RowKey[K], V](stores, RowDefinition[K, V]()); err != nil {
-		return nil, err
-	}
-	if c.Page, err = gen.Open[PageKey, Page[K]](stores, PageDefinition[K, V]()); err != nil {
+	err := gen.OpenAll(stores, within,
+		gen.Source(&c.Row, RowDefinition[K, V](), repo),
+		gen.Source(&c.Page, PageDefinition[K, V](), repo),
+	)
+	if err != nil {
 		return nil, err
 	}
 	return c, nil

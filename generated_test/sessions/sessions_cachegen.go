@@ -213,18 +213,18 @@ type CachedSessions struct {
 	Device *runtime.Cache[DeviceKey, Scopes]
 }
 
-// NewCachedSessions wraps table with caches of stores. It fails if stores lacks
-// a store that a method names, or if its options contradict those of a method.
-func NewCachedSessions(table *Table, stores runtime.Stores) (*CachedSessions, error) {
+// NewCachedSessions wraps table with caches of stores, inside the namespaces
+// that within names. It fails if stores lacks a store that a method names, if
+// its options contradict those of a method, or if another Table has these
+// caches already: give each a [runtime.Within] of its own.
+func NewCachedSessions(table *Table, stores runtime.Stores, within ...runtime.Within) (*CachedSessions, error) {
 	c := &CachedSessions{Table: table}
-	var err error
-	if c.Session, err = gen.Open[SessionKey, *Session](stores, &SessionDefinition); err != nil {
-		return nil, err
-	}
-	if c.Count, err = gen.Open[CountKey, int](stores, &CountDefinition); err != nil {
-		return nil, err
-	}
-	if c.Device, err = gen.Open[DeviceKey, Scopes](stores, &DeviceDefinition); err != nil {
+	err := gen.OpenAll(stores, within,
+		gen.Source(&c.Session, &SessionDefinition, table),
+		gen.Source(&c.Count, &CountDefinition, table),
+		gen.Source(&c.Device, &DeviceDefinition, table),
+	)
+	if err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -31,6 +31,9 @@ type Definition struct {
 	// each gets a copy of what is in memory, if the type has anything that copies
 	// would share. What unexported fields refer to is not copied.
 	Shared bool
+	// ManySources says that methods of several values may have the entries of the cache: the key
+	// says which value it is, or the directive says that all of them read the same data.
+	ManySources bool
 	// Options are the baked-in options.
 	Options []Option
 	// Value is what generated code knows of V. Nil leaves it to reflection.
@@ -79,11 +82,45 @@ type Value struct {
 	Size func(any) int
 }
 
-// Open returns the cache of a definition in the store that the definition names. With an
-// error, which is one of [Bind], the cache is not bound.
-func Open[K comparable, V any](stores runtime.Stores, d *Definition) (*runtime.Cache[K, V], error) {
+// Open returns the cache of a definition in the store that the definition names, inside the
+// namespaces of within. With an error, which is one of [Bind], the cache is not bound. Who
+// opens the cache so loads as the definition's function does, or not at all: nobody compares
+// what Open's callers load from.
+func Open[K comparable, V any](stores runtime.Stores, d *Definition, within ...runtime.Within) (*runtime.Cache[K, V], error) {
 	c := new(runtime.Cache[K, V])
-	return c, open(c.Untyped(), stores, d, (*K)(nil), (*V)(nil))
+	declare(c.Untyped(), d, (*K)(nil), (*V)(nil))
+	return c, stores.OpenUntyped(texts(within), untyped.Opening{Cache: c.Untyped()})
+}
+
+// An Opening is a cache that a constructor opens.
+type Opening struct{ of untyped.Opening }
+
+// Source makes a cache for values that a method of source loads. It fails to open if it has been
+// opened around another source, unless the definition has ManySources. Sources are the same if
+// they are one pointer, or equal by ==; of a type without a size there is one. The store keeps the
+// first one for as long as the store itself is in use.
+func Source[K comparable, V any](c **runtime.Cache[K, V], d *Definition, source any) Opening {
+	o := Handle(c, d)
+	o.of.Source, o.of.HasSource = source, !d.ManySources
+	return o
+}
+
+// Handle makes a cache for values that others load.
+func Handle[K comparable, V any](c **runtime.Cache[K, V], d *Definition) Opening {
+	*c = new(runtime.Cache[K, V])
+	declare((*c).Untyped(), d, (*K)(nil), (*V)(nil))
+	return Opening{untyped.Opening{Cache: (*c).Untyped()}}
+}
+
+// OpenAll opens caches in the stores that their definitions name, inside the namespaces of within,
+// of which none may be empty: all caches or, with an error, which is one of [Bind] or about a
+// source, none.
+func OpenAll(stores runtime.Stores, within []runtime.Within, caches ...Opening) error {
+	all := make([]untyped.Opening, len(caches))
+	for i, c := range caches {
+		all[i] = c.of
+	}
+	return stores.OpenUntyped(texts(within), all...)
 }
 
 // Declare returns a cache that works once it is bound.
@@ -109,11 +146,6 @@ func Bind(stores runtime.Stores, caches ...Binder) error {
 		errs = append(errs, c.Bind(stores))
 	}
 	return errors.Join(errs...)
-}
-
-func open(c *untyped.Cache, stores runtime.Stores, d *Definition, key, value any) error {
-	declare(c, d, key, value)
-	return c.Bind(stores)
 }
 
 func declare(c *untyped.Cache, d *Definition, key, value any) { c.Declare(d.untyped(key, value)) }
@@ -143,11 +175,11 @@ func names(tags func(any) []runtime.Tag) func(any) []string {
 	return func(v any) []string { return texts(tags(v)) }
 }
 
-// texts returns tags as strings.
-func texts(tags []runtime.Tag) []string {
+// texts returns strings as plain ones.
+func texts[S ~string](list []S) []string {
 	var out []string
-	for _, t := range tags {
-		out = append(out, string(t))
+	for _, s := range list {
+		out = append(out, string(s))
 	}
 	return out
 }

@@ -91,18 +91,18 @@ type CachedDesk struct {
 	teamsMembersCache *runtime.Cache[teams.MembersKey, []teams.User]
 }
 
-// NewCachedDesk wraps desk with caches of stores. It fails if stores lacks a
-// store that a method names, or if its options contradict those of a method.
-func NewCachedDesk(desk *Desk, stores runtime.Stores) (*CachedDesk, error) {
+// NewCachedDesk wraps desk with caches of stores, inside the namespaces that
+// within names. It fails if stores lacks a store that a method names, if its
+// options contradict those of a method, or if another Desk has these caches
+// already: give each a [runtime.Within] of its own.
+func NewCachedDesk(desk *Desk, stores runtime.Stores, within ...runtime.Within) (*CachedDesk, error) {
 	c := &CachedDesk{Desk: desk}
-	var err error
-	if c.Invoice, err = gen.Open[InvoiceKey, Invoice](stores, &InvoiceDefinition); err != nil {
-		return nil, err
-	}
-	if c.teamsUserCache, err = gen.Open[teams.UserKey, *teams.User](stores, &teams.UserDefinition); err != nil {
-		return nil, err
-	}
-	if c.teamsMembersCache, err = gen.Open[teams.MembersKey, []teams.User](stores, &teams.MembersDefinition); err != nil {
+	err := gen.OpenAll(stores, within,
+		gen.Source(&c.Invoice, &InvoiceDefinition, desk),
+		gen.Handle(&c.teamsUserCache, &teams.UserDefinition),
+		gen.Handle(&c.teamsMembersCache, &teams.MembersDefinition),
+	)
+	if err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -15,7 +15,7 @@ var (
 func TestAnAdHocCacheHasOneTypeOfKeysAndOneOfValues(t *testing.T) {
 	var k Patterns
 	claim := func(prefix, name string, key, value reflect.Type) error {
-		return k.ClaimAdHoc(prefix, name, key, value, true)
+		return k.ClaimAdHoc(new(Transaction), prefix, name, key, value, true)
 	}
 	for _, err := range []error{
 		claim("@!prices:", "prices", ints, texts), claim("@!prices:", "prices", ints, texts),
@@ -40,14 +40,14 @@ func TestAnAdHocCacheHasOneTypeOfKeysAndOneOfValues(t *testing.T) {
 func TestFewAdHocCachesAreRemembered(t *testing.T) {
 	var k Patterns
 	for i := range 2 * maxAdHoc {
-		if err := k.ClaimAdHoc(fmt.Sprintf("@%d@!a:", i), "a", ints, ints, i%2 == 0); err != nil {
+		if err := k.ClaimAdHoc(new(Transaction), fmt.Sprintf("@%d@!a:", i), "a", ints, ints, i%2 == 0); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if len(k.adHoc) != maxAdHoc {
 		t.Errorf("%d are remembered", len(k.adHoc))
 	}
-	if k.ClaimAdHoc("@1@!a:", "a", ints, texts, false) != nil || k.ClaimAdHoc("@0@!a:", "a", ints, texts, false) == nil {
+	if k.ClaimAdHoc(new(Transaction), "@1@!a:", "a", ints, texts, false) != nil || k.ClaimAdHoc(new(Transaction), "@0@!a:", "a", ints, texts, false) == nil {
 		t.Error("what is defined is remembered, and nothing else")
 	}
 }

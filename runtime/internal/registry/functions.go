@@ -1,5 +1,6 @@
 // Package registry knows which cached functions have been opened in a store: by name, with
-// the options that a program has given them, and by the pattern of their keys.
+// the options that a program has given them, by the pattern of their keys, and by the value
+// that a cached method loads from.
 //
 // Each type has a mutex that guards its maps. Whether a function is disabled, and which
 // options it has been given, is read without a lock.
@@ -65,8 +66,9 @@ const maxFunctions = 10_000
 const maxBases = 100
 
 // Open returns the function of that name for a cache with a policy. It fails if the policy
-// contradicts itself, or the options that the function has been given.
-func (f *Functions) Open(name string, base policy.Policy) (*Function, error) {
+// contradicts itself, or the options that the function has been given. What a failed transaction
+// has opened is forgotten.
+func (f *Functions) Open(t *Transaction, name string, base policy.Policy) (*Function, error) {
 	if name == "" { // nobody can name it
 		return &Function{}, base.Check()
 	}
@@ -92,12 +94,29 @@ func (f *Functions) Open(name string, base policy.Policy) (*Function, error) {
 	case f.byName == nil:
 		f.byName = make(map[string]*Function)
 	}
-	f.byName[name] = fn
+	if f.byName[name] == nil {
+		f.byName[name] = fn
+		t.OnFailure(func() { f.forget(name) })
+	}
 	base.OnLoadError = nil // functions cannot be compared
 	if len(fn.bases) < maxBases && !slices.ContainsFunc(fn.bases, func(p policy.Policy) bool { return reflect.DeepEqual(p, base) }) {
 		fn.bases = append(fn.bases, base)
+		t.OnFailure(func() { f.forgetBase(fn) })
 	}
 	return fn, nil
+}
+
+func (f *Functions) forget(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.byName, name)
+}
+
+// forgetBase removes the last policy.
+func (f *Functions) forgetBase(fn *Function) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fn.bases = fn.bases[:len(fn.bases)-1]
 }
 
 // CheckOptions fails if options contradict those of a function that the name matches.

@@ -25,20 +25,20 @@ func TestANameMatchesFromASlashOrADotOn(t *testing.T) {
 
 func TestOptionsApplyInTheOrderInWhichTheyWereGiven(t *testing.T) {
 	var fs Functions
-	open, err := fs.Open("user.Load", policy.Policy{})
+	open, err := fs.Open(new(Transaction), "user.Load", policy.Policy{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	fs.SetOptions("Load", policy.Options{TTL: policy.Some(time.Hour), Grace: policy.Some(time.Minute)})
 	fs.SetOptions("other.Load", policy.Options{TTL: policy.Some(time.Second)})
 	fs.SetOptions("user.Load", policy.Options{TTL: policy.Some(2 * time.Hour)})
-	again, err := fs.Open("user.Load", policy.Policy{TTL: 1})
+	again, err := fs.Open(new(Transaction), "user.Load", policy.Policy{TTL: 1})
 	if err != nil || again != open {
 		t.Fatal("another function of the same name", err)
 	}
 	var fresh Functions
 	fresh.overrides = fs.overrides
-	later, err := fresh.Open("user.Load", policy.Policy{TTL: 1})
+	later, err := fresh.Open(new(Transaction), "user.Load", policy.Policy{TTL: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestOptionsThatContradictACacheAreRefused(t *testing.T) {
 	long, short := policy.Policy{TTL: time.Hour, L1TTL: time.Minute}, policy.Policy{TTL: time.Minute}
 	for range 2 { // each policy is remembered once
 		for _, p := range []policy.Policy{long, short} {
-			if _, err := fs.Open("a.Load", p); err != nil {
+			if _, err := fs.Open(new(Transaction), "a.Load", p); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -70,7 +70,7 @@ func TestOptionsThatContradictACacheAreRefused(t *testing.T) {
 		t.Error(err)
 	}
 	fs.SetOptions("b.Load", ttl)
-	if _, err := fs.Open("b.Load", long); err == nil || len(fs.Names()) != 1 {
+	if _, err := fs.Open(new(Transaction), "b.Load", long); err == nil || len(fs.Names()) != 1 {
 		t.Error(err, fs.Names())
 	}
 }
@@ -80,10 +80,10 @@ func TestTheCachesOfAFunctionShareIt(t *testing.T) {
 	var wg sync.WaitGroup
 	opened := make([]*Function, 8)
 	for i := range opened {
-		wg.Go(func() { opened[i], _ = fs.Open("a.Load", policy.Policy{}) })
+		wg.Go(func() { opened[i], _ = fs.Open(new(Transaction), "a.Load", policy.Policy{}) })
 	}
 	wg.Wait()
-	other, _ := fs.Open("b.Load", policy.Policy{})
+	other, _ := fs.Open(new(Transaction), "b.Load", policy.Policy{})
 	for _, f := range opened {
 		if f != opened[0] || f == other {
 			t.Fatal("they do not share one, or share one with another function")
@@ -107,20 +107,22 @@ func TestTheCachesOfAFunctionShareIt(t *testing.T) {
 func TestFewFunctionsAreRemembered(t *testing.T) {
 	var fs Functions
 	fs.SetOptions("Load", policy.Options{TTL: policy.Some(time.Hour)})
-	first, _ := fs.Open("a.Load", policy.Policy{})
+	first, _ := fs.Open(new(Transaction), "a.Load", policy.Policy{})
 	for i := range 2 * maxFunctions {
-		if f, err := fs.Open(fmt.Sprintf("%d.Load", i), policy.Policy{}); err != nil || f.Policy(policy.Policy{}).TTL != time.Hour {
+		if f, err := fs.Open(new(Transaction), fmt.Sprintf("%d.Load", i), policy.Policy{}); err != nil || f.Policy(policy.Policy{}).TTL != time.Hour {
 			t.Fatal(i, f, err)
 		}
 	}
-	if again, _ := fs.Open("a.Load", policy.Policy{}); len(fs.Names()) != maxFunctions || again != first {
+	if again, _ := fs.Open(new(Transaction), "a.Load", policy.Policy{}); len(fs.Names()) != maxFunctions || again != first {
 		t.Error(len(fs.Names()), "are remembered, or the first is not")
 	}
 }
 
 func TestTwoFunctionsCannotWriteTheSameKeys(t *testing.T) {
 	var owners Patterns
-	claim := func(prefix, pattern, name string) error { return owners.Claim(prefix, pattern, name, true) }
+	claim := func(prefix, pattern, name string) error {
+		return owners.Claim(new(Transaction), prefix, pattern, name, true)
+	}
 	if err := claim("", "user:{id}", "a.Load"); err != nil {
 		t.Fatal(err)
 	}

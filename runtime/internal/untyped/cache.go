@@ -90,11 +90,13 @@ func (c *Cache) CheckValue(isDefault bool) error {
 	return nil
 }
 
-// Stores bind caches: a runtime.Stores, which this package cannot name.
-type Stores interface{ BindUntyped(c *Cache) error }
+// Stores open caches: a runtime.Stores, which this package cannot name.
+type Stores interface {
+	OpenUntyped(within []string, caches ...Opening) error
+}
 
 // Bind opens a declared cache on stores.
-func (c *Cache) Bind(stores Stores) error { return stores.BindUntyped(c) }
+func (c *Cache) Bind(stores Stores) error { return stores.OpenUntyped(nil, Opening{Cache: c}) }
 
 // Attach gives the cache its store, with what holds there: its namespace, policy and
 // function, and the store's codec, which is the default one or not. Check has succeeded.

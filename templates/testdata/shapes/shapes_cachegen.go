@@ -243,8 +243,9 @@ func AccountTag(id int64, slug string) runtime.Tag {
 // AccountsDefinition describes the cache of [Repo.ListAccounts], for [gen.Open]
 // where there is no CachedRepo. It must not be changed.
 var AccountsDefinition = gen.Definition{
-	Name:    "shapes.Repo.ListAccounts",
-	Pattern: "{recv.tenant}:accounts:t{filter.Team}-x:{key}:{ok}",
+	Name:        "shapes.Repo.ListAccounts",
+	Pattern:     "{recv.tenant}:accounts:t{filter.Team}-x:{key}:{ok}",
+	ManySources: true,
 	Options: []gen.Option{
 		gen.TTL(runtime.Forever),
 		gen.GraceBackoff(30 * time.Second),
@@ -342,30 +343,21 @@ type CachedRepo struct {
 	Promoted *runtime.Cache[PromotedKey, *Account]
 }
 
-// NewCachedRepo wraps repo with caches of stores. It fails if stores lacks a
-// store that a method names, or if its options contradict those of a method.
-func NewCachedRepo(repo *Repo, stores runtime.Stores) (*CachedRepo, error) {
+// NewCachedRepo wraps repo with caches of stores, inside the namespaces that
+// within names. It fails if stores lacks a store that a method names, if its
+// options contradict those of a method, or if another Repo has these caches
+// already: give each a [runtime.Within] of its own.
+func NewCachedRepo(repo *Repo, stores runtime.Stores, within ...runtime.Within) (*CachedRepo, error) {
 	c := &CachedRepo{Repo: repo}
-	var err error
-	if c.Accounts, err = gen.Open[AccountsKey, []Account](stores, &AccountsDefinition); err != nil {
-		return nil, err
-	}
-	if c.Host, err = gen.Open[HostKey, struct {
-		Name string
-		Seen time.Time
-	}](stores, &HostDefinition); err != nil {
-		return nil, err
-	}
-	if c.limit, err = gen.Open[limitKey, int](stores, &limitDefinition); err != nil {
-		return nil, err
-	}
-	if c.SettingsEntry, err = gen.Open[SettingsKey, map[string]string](stores, &SettingsDefinition); err != nil {
-		return nil, err
-	}
-	if c.BareText, err = gen.Open[BareKey, string](stores, &BareDefinition); err != nil {
-		return nil, err
-	}
-	if c.Promoted, err = gen.Open[PromotedKey, *Account](stores, &PromotedDefinition); err != nil {
+	err := gen.OpenAll(stores, within,
+		gen.Source(&c.Accounts, &AccountsDefinition, repo),
+		gen.Source(&c.Host, &HostDefinition, repo),
+		gen.Source(&c.limit, &limitDefinition, repo),
+		gen.Source(&c.SettingsEntry, &SettingsDefinition, repo),
+		gen.Source(&c.BareText, &BareDefinition, repo),
+		gen.Source(&c.Promoted, &PromotedDefinition, repo),
+	)
+	if err != nil {
 		return nil, err
 	}
 	return c, nil

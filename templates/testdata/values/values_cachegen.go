@@ -69,12 +69,16 @@ type CachedRates struct {
 	Rate *runtime.Cache[RateKey, Rate]
 }
 
-// NewCachedRates wraps rates with caches of stores. It fails if stores lacks a
-// store that a method names, or if its options contradict those of a method.
-func NewCachedRates(rates Rates, stores runtime.Stores) (*CachedRates, error) {
+// NewCachedRates wraps rates with caches of stores, inside the namespaces that
+// within names. It fails if stores lacks a store that a method names, if its
+// options contradict those of a method, or if another Rates has these caches
+// already: give each a [runtime.Within] of its own.
+func NewCachedRates(rates Rates, stores runtime.Stores, within ...runtime.Within) (*CachedRates, error) {
 	c := &CachedRates{Rates: rates}
-	var err error
-	if c.Rate, err = gen.Open[RateKey, Rate](stores, &RateDefinition); err != nil {
+	err := gen.OpenAll(stores, within,
+		gen.Source(&c.Rate, &RateDefinition, rates),
+	)
+	if err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -90,12 +94,44 @@ type CachedDesk struct {
 	rate *runtime.Cache[RateKey, Rate]
 }
 
-// NewCachedDesk wraps desk with caches of stores. It fails if stores lacks a
-// store that a method names, or if its options contradict those of a method.
-func NewCachedDesk(desk *Desk, stores runtime.Stores) (*CachedDesk, error) {
+// NewCachedDesk wraps desk with caches of stores, inside the namespaces that
+// within names. It fails if stores lacks a store that a method names, or if its
+// options contradict those of a method.
+func NewCachedDesk(desk *Desk, stores runtime.Stores, within ...runtime.Within) (*CachedDesk, error) {
 	c := &CachedDesk{Desk: desk}
-	var err error
-	if c.rate, err = gen.Open[RateKey, Rate](stores, &RateDefinition); err != nil {
+	err := gen.OpenAll(stores, within,
+		gen.Handle(&c.rate, &RateDefinition),
+	)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// CachedBranch is a [Branch] with methods that invalidate caches. Methods that
+// have nothing to do with a cache are those of Branch. Branch's own methods do
+// not see the cache: a call from inside Branch bypasses it.
+type CachedBranch struct {
+	*Branch
+
+	// rate is the cache of [Rates.FindRate], which methods of Branch use.
+	rate *runtime.Cache[RateKey, Rate]
+}
+
+// NewCachedBranch wraps branch with caches of stores, inside the namespaces
+// that within names. It fails if stores lacks a store that a method names, if
+// its options contradict those of a method, or if another Branch has these
+// caches already: give each a [runtime.Within] of its own.
+func NewCachedBranch(branch *Branch, stores runtime.Stores, within ...runtime.Within) (*CachedBranch, error) {
+	c := &CachedBranch{Branch: branch}
+	var rates Rates
+	if branch != nil && branch.Rates != nil {
+		rates = *branch.Rates
+	}
+	err := gen.OpenAll(stores, within,
+		gen.Source(&c.rate, &RateDefinition, rates),
+	)
+	if err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -22,7 +22,7 @@ func (o *output) cache(c *facts.Cache) *templates.Cache {
 		Context: names.context, NoContext: c.NoContext, Params: o.params(c.Params), KeyParams: o.params(c.KeyParams),
 		Value: o.typ(c.Value()), ValueName: names.value, ValueNil: gotype.CanBeNil(c.Value()),
 		ResultNames: names.results, Deprecated: c.Deprecated(), HasOK: c.HasOK(), OK: names.ok, NilNotFound: c.NotFound.NilValue,
-		Store: c.Store, Namespace: c.Namespace, Shared: c.Shared, Options: c.Options, ValueVar: valueVar(c), CopyFunc: copyFunc(c),
+		Store: c.Store, Namespace: c.Namespace, Shared: c.Shared, ManySources: c.SharedSource || c.ReceiverInKey(), Options: c.Options, ValueVar: valueVar(c), CopyFunc: copyFunc(c),
 		GetOrSet: n.GetOrSet, Get: n.Get, Set: n.Set, Delete: n.Delete, Expire: n.Expire, Has: n.Has, Pull: n.Pull,
 	}
 	if c.Recv != nil {

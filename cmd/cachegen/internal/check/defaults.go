@@ -56,6 +56,8 @@ func reaches(name string, arg directive.Arg, c *facts.Cache) bool {
 	switch name {
 	case "tag", "shared":
 		return true
+	case "instances":
+		return !c.ReceiverInKey()
 	case "notfound":
 		if c.HasOK() || arg.Value == "nil" && !gotype.CanBeNil(c.Value()) {
 			return false

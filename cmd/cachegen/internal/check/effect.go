@@ -35,6 +35,14 @@ func (p effectRule) withoutEffect(c *facts.Cache) {
 			}
 		}
 	}
+	if arg, ok := c.Directive.Option("instances"); ok {
+		switch {
+		case c.Recv == nil:
+			warn(arg, "%s has no effect: %s is not a method, and has one source", arg.Text, c.Name())
+		case c.ReceiverInKey():
+			warn(arg, "%s has no effect: the key says which %s it is", arg.Text, c.Recv.Object.Name())
+		}
+	}
 	if arg, ok := c.Directive.Option("hardtimeout"); ok && c.NoContext {
 		warn(arg, "%s does not stop %s, which takes no context: callers stop waiting, but the load goes on", arg.Text, c.Name())
 	}

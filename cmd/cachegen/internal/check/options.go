@@ -17,6 +17,7 @@ func readOptions(c *facts.Cache) {
 			c.Shared = true
 		}
 	}
+	c.SharedSource = facts.OptionText(levels, "instances") != ""
 	o := &c.Options
 	o.TTL = duration(levels, "ttl")
 	if o.TTL != nil && *o.TTL == directive.Forever {

@@ -45,6 +45,7 @@ var options = map[string]option{
 	"store":        {verbs: reads},
 	"namespace":    {verbs: reads},
 	"shared":       {verbs: reads, flag: true},
+	"instances":    {verbs: reads, words: []string{"shared"}},
 	"ignore":       {verbs: []string{GetOrSet, Batch}, repeats: true},
 	"tag":          {verbs: []string{GetOrSet, Wrap, Delete, Expire}, repeats: true},
 	"by":           {verbs: []string{Batch}},
@@ -52,6 +53,14 @@ var options = map[string]option{
 	"allow":        {verbs: []string{GetOrSet, Wrap, Batch, Set, Delete, Expire, Clear}, repeats: true},
 
 	"invalidationerrors": {verbs: slices.Concat(reads, writes), words: []string{"report", "log"}},
+}
+
+// example is a value of the option, or a word that stands for one.
+func (o option) example(word string) string {
+	if len(o.words) > 0 {
+		return o.words[0]
+	}
+	return word
 }
 
 // notDefaults says why some options of a function cannot be defaults of a type.
@@ -173,7 +182,7 @@ func (p *reader) argument(d *Directive, a *Arg, first map[string]token.Pos) bool
 		return false
 	}
 	if a.Value == "" {
-		p.addf(a.Pos, diag.Option, "option %q has no value", name).Hintf("write %s=VALUE, or remove it", name)
+		p.addf(a.Pos, diag.Option, "option %q has no value", name).Hintf("write %s=%s, or remove it", name, o.example("VALUE"))
 		return false
 	}
 	if o.count {
@@ -230,7 +239,7 @@ func (p *reader) count(d *Directive, refused bool) {
 		problem := p.addf(a.Pos, diag.Syntax, "unexpected argument %q: //cache:%s takes one, %s", a.Text, d.Verb, v.argument)
 		bare := strings.TrimLeft(a.Text, "-")
 		if o, ok := options[a.Text]; ok && !o.flag {
-			problem.Hintf("write options as %s=value", a.Text)
+			problem.Hintf("write options as %s=%s", a.Text, o.example("value"))
 		} else if right, ok := withColon(d.Verb, a.Text); ok {
 			problem.Hintf("write the option as %s", right).Replace(a.Pos, a.Text, right)
 		} else if bare != a.Text && bare != "" {

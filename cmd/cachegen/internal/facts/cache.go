@@ -55,6 +55,11 @@ func (c *Cache) TagUses() []*TagUse {
 	return uses
 }
 
+// ReceiverInKey reports whether the key says which value the method belongs to.
+func (c *Cache) ReceiverInKey() bool {
+	return slices.ContainsFunc(c.Fields, func(f *Field) bool { return f.Root == Receiver })
+}
+
 // Generic reports whether c is not one cache but one for each list of type arguments.
 func (c *Cache) Generic() bool {
 	if c.Recv != nil {

@@ -82,6 +82,7 @@ type Cache struct {
 
 	Store, Namespace string
 	Shared           bool
+	SharedSource     bool              // all values that the method belongs to read the same data: instances=shared
 	Options          templates.Options // the type's defaults included
 	NotFound         NotFound
 	Foreground       bool // never loaded in the background, because a parameter ends with its request

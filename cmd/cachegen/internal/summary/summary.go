@@ -27,10 +27,11 @@ type Function struct {
 	Store       string `json:"store,omitempty"`       // empty for the first one
 	Namespace   string `json:"namespace,omitempty"`
 	Options
-	Shared  bool     `json:"shared,omitempty"`
-	Tags    []string `json:"tags,omitempty"`    // patterns, those of the type included
-	Ignored []string `json:"ignored,omitempty"` // parameters and fields that are not in the key on purpose
-	Batch   *Place   `json:"batch,omitempty"`   // the loader of many keys
+	Shared    bool     `json:"shared,omitempty"`
+	Instances string   `json:"instances,omitempty"` // shared if all values that have the method read the same data
+	Tags      []string `json:"tags,omitempty"`      // patterns, those of the type included
+	Ignored   []string `json:"ignored,omitempty"`   // parameters and fields that are not in the key on purpose
+	Batch     *Place   `json:"batch,omitempty"`     // the loader of many keys
 
 	// InvalidatedBy are the functions of all packages of the run that change or delete
 	// entries, in the order of packages and of sources.
@@ -124,6 +125,7 @@ func summarize(c *facts.Cache, all []*facts.Package) Function {
 	} {
 		*value = facts.OptionText(c.Levels(), name)
 	}
+	s.Instances = facts.OptionText(c.Levels(), "instances")
 	for _, use := range c.TagUses() {
 		s.Tags = append(s.Tags, use.Pattern.Text)
 	}
