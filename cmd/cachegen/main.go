@@ -179,8 +179,9 @@
 // # Targets
 //
 // A target is a cached function with one argument for each parameter in its key, in their
-// order: FindUser(id). Functions of one name are told apart by their type:
-// UserRepo.FindUser(id). One of another package of the module is named as code would:
+// order: FindUser(id). A method of the writer's own type and a plain function are named by
+// their name alone, a method of another type with its type: UserRepo.FindUser(id). So a
+// directive never means something else because one more function is cached. One of another package of the module is named as code would:
 // users.FindUser(id), for which a file of this package imports users, as _ if nothing else
 // needs it. An argument is a parameter, a result by its name (or result, if there is one),
 // recv.Field, fields of these, an integer, a quoted string, true or false, of a type that

@@ -10,9 +10,10 @@ import (
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/gotype"
 )
 
-// targetCache finds the cached function that a target of f names: a method of its own
-// type, or else a plain function, or else the only method of that name; or one of another
-// package.
+// targetCache finds the cached function that a target of f names: a method of its own type or a
+// plain function by its name alone, a method of another type with the type, one of another package
+// with the package. What a name means never depends on what else is cached: whoever annotates one
+// more function would change what an old directive invalidates.
 func (p calls) targetCache(f *facts.Function, callee facts.Path) *facts.Cache {
 	if len(callee.Names) > 1 {
 		if c, found := p.inOtherPackage(f, callee); found {
@@ -36,17 +37,21 @@ func (p calls) targetCache(f *facts.Function, callee facts.Path) *facts.Cache {
 			others = append(others, c)
 		}
 	}
-	for _, list := range [][]*facts.Cache{own, plain, others} {
-		if len(list) == 1 {
-			return list[0]
-		}
+	found := slices.Concat(own, plain)
+	if len(found) == 1 {
+		return found[0]
 	}
-	if len(others) > 1 {
-		d := p.addf(callee.Pos(0), diag.Target, "%s is ambiguous", callee)
-		for _, c := range others {
+	if found = slices.Concat(found, others); len(found) > 0 {
+		what := "is ambiguous"
+		if len(found) == 1 {
+			what = "is a method of another type, and is not named as one"
+		}
+		d := p.addf(callee.Pos(0), diag.Target, "%s %s", callee, what)
+		for _, c := range found {
 			d.Relatedf(p.Position(c.Pos()), "%s", c.Label())
 		}
-		d.Hintf("write %s", others[0].Label())
+		i := slices.IndexFunc(found, func(c *facts.Cache) bool { return c.Recv != nil })
+		d.Hintf("write %s", found[i].Label())
 		return nil
 	}
 	if p.Refused[name] {
