@@ -190,13 +190,16 @@ func BatchMax(n int) Option {
 // returned with Log, too: those of a closed store, of a key that cannot be written, and of a value
 // or key that no tier takes (drivers.ErrRefused). Of the methods that take options, only
 // [Cache.Set] takes this one.
-type InvalidationErrors policy.Errors
+type InvalidationErrors uint8
 
 // Report and Log are what InvalidationErrors can be. Each is an [Option] by itself.
 const (
-	Report = InvalidationErrors(policy.Report)
-	Log    = InvalidationErrors(policy.Log)
+	Report InvalidationErrors = iota
+	Log
 )
+
+// The numbers are those of package policy.
+var _ = [1]struct{}{}[policy.Errors(Report)-policy.Report+policy.Errors(Log)-policy.Log]
 
 func (e InvalidationErrors) applyToStore(c *storeConfig)     { c.options.InvalidationErrors = e.some() }
 func (e InvalidationErrors) applyToCall(c *policy.Call)      { c.InvalidationErrors = e.some() }
