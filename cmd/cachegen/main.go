@@ -105,7 +105,6 @@
 //	namespace=NAME    the namespace of the keys; none by default
 //	shared            all callers get the same value, not a copy, and promise not to change it
 //	instances=shared  all values that have the method read the same data; see Several values of one type
-//	instances=shared  all values that have the method read the same data: see Several values of one type
 //
 // Of getorset and batch:
 //
