@@ -100,6 +100,8 @@ func (c *Config) Check() error {
 		return fmt.Errorf("L2Timeout %v is not positive", c.L2Timeout)
 	case c.L2SoftTimeout < 0:
 		return fmt.Errorf("L2SoftTimeout %v is negative", c.L2SoftTimeout)
+	case c.L2SoftTimeout > c.L2Timeout:
+		return fmt.Errorf("L2SoftTimeout %v is above L2Timeout %v", c.L2SoftTimeout, c.L2Timeout)
 	case c.StampTrust <= 0:
 		return fmt.Errorf("StampTrust %v is not positive", c.StampTrust)
 	case c.Background < 0:
