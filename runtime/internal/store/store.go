@@ -20,6 +20,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/background"
 	"github.com/cachegen/cachegen/runtime/internal/bus"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
+	"github.com/cachegen/cachegen/runtime/internal/guard"
 	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/lookup"
@@ -108,7 +109,7 @@ func (c *Config) Check() error {
 	}
 	for _, driver := range []any{c.L1, c.L2, c.Bus} {
 		if checker, ok := drivers.CheckerOf(driver); ok {
-			if err := checker.Err(); err != nil {
+			if err := guard.Call(checker.Err); err != nil {
 				return err
 			}
 		}
