@@ -202,7 +202,10 @@ func TestSetDefaultsRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stores.Close(t.Context())
-	if _, err := open(stores, definition[int, int]{Name: "x.Load", Store: "b"}); err != nil {
+	if err := stores.SetDefaults(runtime.L1TTL(2 * time.Hour)); err != nil { // functions may have a longer TTL than the default
+		t.Fatal(err)
+	}
+	if _, err := open(stores, definition[int, int]{Name: "x.Load", Store: "b", Options: []runtime.Option{runtime.TTL(3 * time.Hour)}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := stores.SetDefaults(runtime.TTL(time.Minute)); err == nil || !strings.Contains(err.Error(), "x.Load has been opened in store b already") {

@@ -69,7 +69,9 @@ func (s *Store) checkDefaults(d *storeConfig) error {
 	if s.opened != "" {
 		return fmt.Errorf("%s has been opened in store %s already", s.opened, s.Name())
 	}
-	if err := policyOf(s.defaults.options, d.options, s.config.options).Check(); err != nil {
+	// Where nobody gives a TTL, functions may, as they may beside the options of NewStore.
+	given := policy.Policy{}.Apply(s.defaults.options).Apply(d.options).Apply(s.config.options)
+	if err := given.Check(); err != nil {
 		return fmt.Errorf("store %s: %w", s.Name(), err)
 	}
 	return nil
