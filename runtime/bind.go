@@ -47,7 +47,9 @@ func openAdHoc(c *untyped.Cache, in any, name string, key, value any, options []
 	if n == nil || n.store == nil || n.store.rooms == nil {
 		return fmt.Errorf("%w: NewCache was given a nil or zero %T", ErrUnknownStore, in)
 	}
-	d := untyped.Definition{Name: name, AdHoc: true, KeyType: reflect.TypeOf(key).Elem(), ValueType: reflect.TypeOf(value).Elem()}
+	d := untyped.Definition{
+		Name: name, AdHoc: true, KeyType: reflect.TypeOf(key).Elem(), ValueType: reflect.TypeOf(value).Elem(), NotFound: ErrNotFound,
+	}
 	for _, o := range options {
 		d.Options = append(d.Options, o)
 	}

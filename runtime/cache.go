@@ -83,7 +83,7 @@ func (c *Cache[K, V]) Namespace(name string) (*Cache[K, V], error) {
 // An error is the one that load returned, or ctx's, or that of a key that cannot be
 // written, or [ErrTimeout], [ErrRecursive], [ErrGoexit], [ErrClosed], [ErrNotBound]; or,
 // if the cache remembers that there is no value, the error that the directive names with
-// notfound. A value that load returns beside its error is returned, too, and not kept. A
+// notfound, or [ErrNotFound] if the cache is ad hoc. A value that load returns beside its error is returned, too, and not kept. A
 // failure of the shared tier is logged and is no error, unless [SuppressL2Errors] is false.
 //
 //go:noinline
@@ -129,8 +129,8 @@ func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, options ...CallOpti
 // twice are asked for once.
 //
 // Keys that load does not return are not found. They are not in the result, and with
-// [NotFoundTTL] that is remembered if the directive says what means that there is no value.
-// Values that nobody asked for are ignored.
+// [NotFoundTTL] that is remembered, if the cache is ad hoc or its directive says what means that
+// there is no value. Values that nobody asked for are ignored.
 //
 // What holds for the load of GetOrSet holds here for each key: cancellation (when
 // nobody waits for any of its keys), timeouts, panics, grace values. An error of
@@ -161,8 +161,9 @@ func (c *Cache[K, V]) GetOrSetMany(ctx context.Context, keys []K, load func(ctx 
 //go:noinline
 func (c *Cache[K, V]) Has(ctx context.Context, key K) (bool, error) { return c.must().Has(ctx, key) }
 
-// Missing reports whether no fresh value of key is cached. It returns false with an
-// error. Errors are those of [Cache.Get].
+// Missing reports whether no fresh value of key is cached: it is the opposite of [Cache.Has], also
+// where the cache remembers that there is no value. With an error both return false. Errors are
+// those of [Cache.Get].
 //
 //go:noinline
 func (c *Cache[K, V]) Missing(ctx context.Context, key K) (bool, error) {

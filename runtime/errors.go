@@ -26,8 +26,10 @@ var (
 	// ErrGoexit is returned to the callers of a load whose loader has ended its goroutine with
 	// Goexit of Go's runtime, as FailNow of a test does.
 	ErrGoexit = load.ErrGoexit
-	// ErrNotFound says that there is no value. It is for loaders that have no error of their own
-	// for that. Generated code uses it for functions that return (V, bool, error).
+	// ErrNotFound says that there is no value. A loader of an ad-hoc cache (see [NewCache])
+	// returns ErrNotFound, or an error that wraps it, and with [NotFoundTTL] that is remembered.
+	// Generated code uses ErrNotFound for functions that return (V, bool, error); other directives
+	// name an error of the program with notfound.
 	ErrNotFound = errors.New("cachegen: not found")
 	// ErrRecursive is returned to a loader that asks the cache for the key that it is loading,
 	// directly or through the loader of another key: it would wait for itself. If there is a

@@ -116,7 +116,8 @@ func LockTimeout(d time.Duration) Option {
 
 // NotFoundTTL is how long the cache remembers that there is no value under a key: the loader has
 // returned a nil pointer, a nil interface, false, or the error that the directive names with
-// notfound. Zero, the default, remembers nothing.
+// notfound, which is [ErrNotFound] for an ad-hoc cache. A key that a loader of many keys does not
+// return has no value either. Zero, the default, remembers nothing.
 func NotFoundTTL(d time.Duration) Option {
 	return option(func(o *policy.Options) { o.NotFoundTTL = policy.Some(d) })
 }

@@ -108,6 +108,7 @@ func (c *Cache) Attach(b *Binding, codec Codec, isDefault bool) {
 		Cache: named.Name, Prefix: named.KeyPrefix(s.Prefix),
 		Stamps: s.Stamps, Random: s.Random, Remote: s.Remote.Exists(),
 		ResultTags: d.ResultTags, NotFound: d.NotFound, Absent: d.absent(), MissingIsAbsent: d.Absent != nil,
+		MissingIsUnknown: d.AdHoc,
 	}
 	for _, name := range named.RequiredStamps() {
 		b.Kind.Required = append(b.Kind.Required, s.Stamps.Cell(name))
