@@ -98,10 +98,17 @@ type Opening struct{ of untyped.Opening }
 // Source makes a cache for values that a method of source loads. It fails to open if it has been
 // opened around another source, unless the definition has ManySources. Sources are the same if
 // they are one pointer, or equal by ==; of a type without a size there is one. The store keeps the
-// first one for as long as the store itself is in use.
+// first one for as long as the store itself is in use. It is no nil pointer, with which each load would panic.
 func Source[K comparable, V any](c **runtime.Cache[K, V], d *Definition, source any) Opening {
 	o := Handle(c, d)
-	o.of.Source, o.of.HasSource = source, !d.ManySources
+	o.of.Source, o.of.HasSource, o.of.MustExist = source, !d.ManySources, true
+	return o
+}
+
+// Embedded is [Source] for a method of what the wrapped value embeds, which may be nil.
+func Embedded[K comparable, V any](c **runtime.Cache[K, V], d *Definition, source any) Opening {
+	o := Source(c, d, source)
+	o.of.MustExist = false
 	return o
 }
 
