@@ -18,7 +18,8 @@ import (
 //	repo, err := users.NewCachedRepo(tenantA, stores, runtime.Within("tenant-a"))
 //
 // Several are a path, the outermost first. A Within is a part of the keys: it has to be the same
-// in every process. The constructor fails if one is empty.
+// in every process. The constructor fails if one is empty. Tags are not kept apart: an invalidation
+// by tag is for all entries of the store that have the tag, whichever Within they are in.
 type Within string
 
 // OpenUntyped is for generated code: it binds declared caches, all or none, as gen.OpenAll says.

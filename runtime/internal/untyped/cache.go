@@ -73,8 +73,10 @@ func (c *Cache) Check() error {
 	if c.definition.KeyType == nil {
 		return errors.New("cachegen: bind a zero Cache: make it with NewCache, or use that of generated code")
 	}
-	_, err := appenderOf(c.definition.KeyType)
-	return err
+	if _, err := appenderOf(c.definition.KeyType); err != nil {
+		return fmt.Errorf("cachegen: open %s: %w", c.Label(), err)
+	}
+	return nil
 }
 
 // CheckValue fails if values of the cache's type would not come back from the default codec,
