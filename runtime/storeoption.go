@@ -32,7 +32,7 @@ func (o storeOption) applyToStore(c *storeConfig) { o.apply(c) }
 func (c *storeConfig) takeDefaults(options []StoreOption) error {
 	for _, o := range options {
 		if o, ok := o.(storeOption); ok && !o.shared {
-			return fmt.Errorf("%s is an option of one store: give it to NewStore", o.name)
+			return fmt.Errorf("%s is an option of one store: give it to NewStore or OpenStore", o.name)
 		}
 		if c.Refuse(o == nil, "one of its options"); o != nil {
 			o.applyToStore(c)

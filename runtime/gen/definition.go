@@ -59,8 +59,8 @@ type Definition struct {
 	// Absent reports whether a loaded value means that there is no value. If Absent is set, a
 	// key that a loader of many keys does not return has no value either. If Absent is nil, nil
 	// pointers and nil interfaces mean that there is no value. The cache remembers for the
-	// NotFoundTTL that there is no value; until then, GetOrSet returns the zero V without an
-	// error, and Get, Has and Pull find nothing.
+	// NotFoundTTL that there is no value. Meanwhile GetOrSet returns the zero V without an error,
+	// and Get, Has and Pull find nothing.
 	Absent func(value any) bool
 }
 
