@@ -197,7 +197,7 @@ func TestSetDefaultsRefuses(t *testing.T) {
 			t.Errorf("got %v, want an error with %q", err, wanted)
 		}
 	}
-	stores, err := runtime.NewStores(named(t, "a"), named(t, "b"))
+	stores, err := runtime.OpenStore("b", memoryTier())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/cachegen/cachegen/runtime/internal/background"
 	"github.com/cachegen/cachegen/runtime/internal/keytext"
@@ -113,7 +114,7 @@ type InvalidationError struct {
 	Function string
 	Op       string   // delete, expire, set, pull, delete by tag, expire by tag, invalidate, clear, close
 	Store    string   // name of the store
-	Targets  []string // keys and tags
+	Targets  []string // full keys, and of tags, namespaces and clears what they are: "tag team:7"
 	Err      error
 }
 
@@ -124,7 +125,8 @@ func (e *InvalidationError) Error() string {
 	if e.Function != "" {
 		done = e.Function + " has done its work, but the cache failed: "
 	}
-	return fmt.Sprintf("cachegen: %s%s %s in store %s: %v", done, e.Op, keytext.ShowAll(e.Targets), e.Store, e.Err)
+	cause := strings.ReplaceAll(fmt.Sprint(e.Err), "\n", "; ") // of the tier and of the bus: one line of a log
+	return fmt.Sprintf("cachegen: %s%s %s in store %s: %s", done, e.Op, keytext.ShowAll(e.Targets), e.Store, cause)
 }
 
 // Unwrap returns Err.

@@ -181,9 +181,10 @@
 // A target is a cached function with one argument for each parameter in its key, in their
 // order: FindUser(id). A method of the writer's own type and a plain function are named by
 // their name alone, a method of another type with its type: UserRepo.FindUser(id). So a
-// directive never means something else because one more function is cached. One of another package of the module is named as code would:
-// users.FindUser(id), for which a file of this package imports users, as _ if nothing else
-// needs it. An argument is a parameter, a result by its name (or result, if there is one),
+// directive never means something else because one more function is cached. One of another
+// package of the module is named as code would: users.FindUser(id), for which a file of this
+// package imports users, as _ if nothing else needs it. An argument is a parameter, a result by
+// its name (or result, if there is one),
 // recv.Field, fields of these, an integer, a quoted string, true or false, of a type that
 // is assignable. The last argument of a delete or expire may be a list, FindUser(ids...):
 // one entry for each of its elements. Arguments are read after the function has returned, so
@@ -191,7 +192,8 @@
 //
 // The target of a batch has a parameter with a list where the key has one of its elements:
 // FindUser(ids). The loader returns a map from elements to values, or a list of values with
-// by= for the field that holds the element: by=ID. What it does not return is not found.
+// by= for the field that holds the element: by=ID. What it does not return is not found. Options, tags
+// and notfound are those of the target: a value is the same whichever loader has loaded it.
 //
 // # What is generated
 //

@@ -303,7 +303,7 @@ func (v *Invalidator) deleteBoth(ctx context.Context, keys, tags []string, m Mod
 	}
 	errKeys := v.applyChunks(ctx, tier, c)
 	errTags := v.rotate(ctx, tier, r)
-	return v.result(ctx, c.op, slices.Concat(keys, tags), errKeys, errTags, v.publish(rest, c), v.publishStamps(rest, r))
+	return v.result(ctx, c.op, slices.Concat(keys, describeTags(tags)), errKeys, errTags, v.publish(rest, c), v.publishStamps(rest, r))
 }
 
 func (v *Invalidator) emitKeys(hook func(event.Invalidation), keys, tags []string, err error) {

@@ -29,7 +29,7 @@ func (v *Invalidator) ExpireByTag(ctx context.Context, tags []string, m Mode) er
 
 func (v *Invalidator) byTag(ctx context.Context, op string, hook func(event.Invalidation), tags []string, expire bool, m Mode) error {
 	tags = entry.Distinct(tags)
-	err := v.rotateStamps(ctx, op, tags, entry.TagStamps(tags), expire)
+	err := v.rotateStamps(ctx, op, describeTags(tags), entry.TagStamps(tags), expire)
 	v.emitKeys(hook, nil, tags, err)
 	return v.report(ctx, m, err)
 }
@@ -58,6 +58,15 @@ type rotation struct {
 }
 
 func (r *rotation) target(name string) pending.Target { return outbox.StampTarget(name, r.expire) }
+
+// describeTags returns how errors call tags, so that one tells them from keys.
+func describeTags(tags []string) []string {
+	described := entry.TagStamps(tags)
+	for i, name := range described {
+		described[i] = entry.DescribeStamp(name)
+	}
+	return described
+}
 
 // rotateStamps changes the stamps of names. targets is how errors call them.
 func (v *Invalidator) rotateStamps(ctx context.Context, op string, targets, names []string, expire bool) error {

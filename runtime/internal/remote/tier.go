@@ -170,7 +170,11 @@ func openError(why error, b *breaker.Breaker) error {
 		return why
 	}
 	// What opened it is no cause of this error: a timeout then is no timeout now.
-	return fmt.Errorf("%w for %v, after: %v", why, time.Since(opened).Round(time.Millisecond), cause)
+	since := time.Since(opened).Round(time.Millisecond)
+	if since == 0 {
+		return fmt.Errorf("%w, after: %v", why, cause)
+	}
+	return fmt.Errorf("%w for %v, after: %v", why, since, cause)
 }
 
 // Patience returns for how long a change should wait for its turn: not while the breaker is open
