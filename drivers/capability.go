@@ -1,6 +1,10 @@
 package drivers
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"reflect"
+)
 
 // A Wrapper is a driver in front of another driver of the same role D, which is [L1], [L2] or
 // [Bus]. A [Listener] in front of another Listener is a Wrapper too. A Wrapper declares the
@@ -58,12 +62,15 @@ func capability[C, D any](driver D) (C, bool) {
 	}
 }
 
-// all returns each C among driver and the drivers behind it, the outermost first.
-func all[C any](driver any) (found []C) {
-	for driver != nil {
+// all returns each C among driver and the drivers behind it, the outermost first. missing says
+// which driver is nil, after which there are no more.
+func all[C any](driver any) (found []C, missing error) {
+	outer := driver
+	for !isNil(driver) {
 		if c, ok := driver.(C); ok {
 			found = append(found, c)
 		}
+		outer = driver
 		switch wrapper := driver.(type) {
 		case Wrapper[L2]:
 			driver = wrapper.Unwrap()
@@ -72,10 +79,19 @@ func all[C any](driver any) (found []C) {
 		case Wrapper[Bus]:
 			driver = wrapper.Unwrap()
 		default:
-			return found
+			return found, nil
 		}
 	}
-	return found
+	if driver == nil {
+		return found, fmt.Errorf("the driver behind a %T is nil", outer)
+	}
+	return found, fmt.Errorf("the %T is nil", driver)
+}
+
+// isNil reports whether there is no driver: nil, or a nil pointer to one.
+func isNil(driver any) bool {
+	v := reflect.ValueOf(driver)
+	return driver == nil || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 // A Checker is a driver, of any role, that keeps what is wrong with its options. The
@@ -88,14 +104,27 @@ type Checker interface {
 }
 
 // CheckerOf returns a [Checker] that asks driver, which may have any role, and all drivers
-// behind it. Its Err is the first error, the outermost driver first. ok is false if none of
-// the drivers is a Checker.
+// behind it. Its Err is the first error, the outermost driver first; that one of them is a nil
+// pointer, or has nothing behind it, is an error too. ok is false if none of the drivers is a
+// Checker and none is nil.
 func CheckerOf(driver any) (c Checker, ok bool) {
-	if found := all[Checker](driver); len(found) > 0 {
-		return checkers(found), true
+	if driver == nil {
+		return nil, false
 	}
-	return nil, false
+	found, missing := all[Checker](driver)
+	if missing != nil {
+		found = append(found, unusable{missing})
+	}
+	if len(found) == 0 {
+		return nil, false
+	}
+	return checkers(found), true
 }
+
+// An unusable is what is in the place of a driver that is nil.
+type unusable struct{ err error }
+
+func (u unusable) Err() error { return u.err }
 
 type checkers []Checker
 
@@ -120,7 +149,7 @@ type ReadyChecker interface {
 // drivers behind it. Its Ready asks one driver after the other, the outermost first, and
 // returns the first error. ok is false if none of the drivers is a ReadyChecker.
 func ReadyCheckerOf(driver any) (c ReadyChecker, ok bool) {
-	if found := all[ReadyChecker](driver); len(found) > 0 {
+	if found, _ := all[ReadyChecker](driver); len(found) > 0 {
 		return readyCheckers(found), true
 	}
 	return nil, false

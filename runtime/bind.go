@@ -11,14 +11,15 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/untyped"
 )
 
-// A Within is a namespace of its own for what one constructor of generated code opens, inside the
-// one that a directive names, or else in the store. It keeps apart the entries of values that are
-// wrapped on one store, such as repositories of several tenants:
+// A Within is an option of a constructor of generated code, such as NewCachedRepo. It gives the
+// entries of what the constructor returns a namespace of their own, inside the namespace that
+// the directive names, or else in the store. So two values of one type that are wrapped on the
+// same Stores do not share entries, such as repositories of two tenants:
 //
 //	repo, err := users.NewCachedRepo(tenantA, stores, runtime.Within("tenant-a"))
 //
-// Several are a path, the outermost first. A Within is a part of the keys: it has to be the same
-// in every process. The constructor fails if one is empty.
+// With several Within the namespaces nest, the first one outermost. A Within is a part of the
+// keys, and has to be the same in every process. The constructor fails if a Within is empty.
 type Within string
 
 // OpenUntyped is for generated code: it binds declared caches, all or none, as gen.OpenAll says.

@@ -9,31 +9,35 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/untyped"
 )
 
-// A Cache is a typed handle to the entries of one function, or of one kind of
-// ad-hoc key, in a store. All handles to the same entries share everything, so
-// that it does not matter how many there are. [NewCache] makes one, and so does
-// generated code.
+// A Cache is a typed handle to entries in a store: those of one cached function, or those of one
+// name for ad-hoc keys. Handles to the same entries share the entries and the loads that run, so
+// that a program may make any number of them. Each handle has the options that it was made with.
+// [NewCache] makes a Cache, and so does generated code.
 //
-// The zero Cache is not bound: its methods return [ErrNotBound]. Those of a nil Cache panic.
+// A zero Cache is not bound to a store: its methods return [ErrNotBound]. The methods of a nil
+// Cache panic.
 //
-// The methods only convert types, and are not inlined: they are compiled again for each
-// cached function of a program.
+// The methods only convert types, and are not inlined: they are compiled again for each cached
+// function of a program.
 type Cache[K comparable, V any] struct{ untyped untyped.Cache }
 
-// NewCache returns a cache for ad-hoc keys in a store or a namespace, under a name. The name is a
-// part of the cache's keys, and what [Cache.Clear] goes by: nothing else in the store has these
-// entries, but caches that NewCache makes under the same name in the same namespace. Errors,
-// events, [Stores.Disable] and [Stores.SetOptions] call the cache by its name. A program has few
-// names; for each of its users, for example, it makes a namespace.
+// NewCache returns a cache for ad-hoc keys in a store or a namespace. Each NewCache with the
+// same name, in the same store or namespace, returns a handle to the same entries; nothing else
+// has these entries, and [Cache.Clear] removes them alone. The name is a part of the keys, and
+// errors, events, [Stores.Disable] and [Stores.SetOptions] call the cache by the name. Any text
+// that is not empty is a name. A program should have few names: to keep the entries of many
+// users apart, for example, take a namespace for each user.
 //
-// K is a string type, an integer type, or one with AppendText (see encoding.TextAppender) or
-// MarshalText. AppendText must append: every method fails if AppendText drops or changes
-// the bytes that it is given. A string is the whole text of the key: its colons separate
-// nothing.
+// K is a string type, an integer type, or a type with AppendText (see encoding.TextAppender) or
+// MarshalText. AppendText must append: every method fails if AppendText drops or changes the
+// bytes that it is given. A string is the whole text of the key: colons in the string separate
+// nothing. A key whose text is empty is an error.
 //
-// NewCache fails if in is nil, if the name is empty, if there is a cache of that name whose keys
-// or values have another type, or if values of type V would not come back from the default codec
-// as they were stored.
+// NewCache fails if the store or namespace is nil or zero, if the name is empty, if K cannot be
+// the type of a key, if an option is wrong or contradicts the options of the store, or if a
+// cache of the same name has keys or values of another type. In a store without [WithCodec],
+// NewCache also fails if the default codec would not give values of type V back as they were
+// stored.
 func NewCache[K comparable, V any, S *Store | *Namespace](in S, name string, options ...Option) (*Cache[K, V], error) {
 	c := new(Cache[K, V])
 	if err := openAdHoc(&c.untyped, in, name, (*K)(nil), (*V)(nil), options); err != nil {
@@ -42,9 +46,9 @@ func NewCache[K comparable, V any, S *Store | *Namespace](in S, name string, opt
 	return c, nil
 }
 
-// Store returns the store that the cache is bound to: tags and namespaces belong to it.
-// Before the cache is bound, Store returns nil. DeleteByTag, ExpireByTag and Clear of a nil
-// Store, and Clear of a namespace of it, fail with [ErrNotBound].
+// Store returns the store that the cache is bound to, whose methods invalidate tags and
+// namespaces. Before the cache is bound, Store returns nil. DeleteByTag, ExpireByTag and Clear
+// of a nil Store, and Clear of a namespace of a nil Store, fail with [ErrNotBound].
 func (c *Cache[K, V]) Store() *Store {
 	if b, err := c.must().Binding(); err == nil {
 		return b.Owner.(*Store)
@@ -55,7 +59,8 @@ func (c *Cache[K, V]) Store() *Store {
 // Untyped is for generated code.
 func (c *Cache[K, V]) Untyped() *untyped.Cache { return c.must() }
 
-// Namespace returns the cache of the same function or name in a namespace inside c's own.
+// Namespace returns a cache of the same function, or of the same ad-hoc name, whose entries are
+// in a namespace inside the namespace of c.
 //
 //go:noinline
 func (c *Cache[K, V]) Namespace(name string) (*Cache[K, V], error) {
@@ -66,25 +71,28 @@ func (c *Cache[K, V]) Namespace(name string) (*Cache[K, V], error) {
 	return inner, nil
 }
 
-// GetOrSet returns the cached value of key, or loads and caches it. Callers that
-// ask for one key at a time share one load, its result and its error.
+// GetOrSet returns the cached value of key. If there is none, GetOrSet calls load, and caches
+// and returns what load returns. Callers that ask for the same key while load runs wait for
+// load, and get its result or its error.
 //
-// load gets the values of the context of the caller that began it, but not its
-// cancellation: it is cancelled when nobody waits any more, or at the hard
-// timeout. If load panics, the caller that began it panics with a [PanicError] and
-// the others get the PanicError as an error. When the load is slow or fails and there is
-// a grace value, the grace value is served.
+// The context of load has the values of the context of the caller that began the load, but not
+// its cancellation: the context of load is cancelled when no caller waits any more, or at the
+// [HardTimeout]. If load panics, the caller that began the load panics with a [PanicError], and
+// the other callers get the PanicError as an error. If load is slow or fails, and there is a
+// stale value whose [Grace] is not over, callers get the stale value.
 //
-// The cache keeps a copy of what load returns, which refers to nothing else: a part of a long
-// string does not keep the string. Callers get copies of that, unless the function is
-// shared. Structs with a lock are not copied, nor is what unexported fields point to. A
-// value that no tier keeps, see event.Refusal, is loaded again each time.
+// The cache keeps a copy of what load returns. The copy refers to nothing else: if the value is
+// a part of a long string, the rest of the string is not kept. Callers get copies of the copy,
+// unless the directive of the function says shared. Structs with a lock are not copied, nor is
+// what unexported fields point to. A value that no tier keeps, see event.Refusal, is loaded
+// again by each call.
 //
-// An error is the one that load returned, or ctx's, or that of a key that cannot be
-// written, or [ErrTimeout], [ErrRecursive], [ErrGoexit], [ErrClosed], [ErrNotBound]; or,
-// if the cache remembers that there is no value, the error that the directive names with
-// notfound. A value that load returns beside its error is returned, too, and not kept. A
-// failure of the shared tier is logged and is no error, unless [SuppressL2Errors] is false.
+// An error of GetOrSet is the one that load returned, the error of ctx, that of an option or of
+// a key that cannot be written, [ErrTimeout], [ErrRecursive], [ErrGoexit], [ErrClosed] or
+// [ErrNotBound]. If the cache remembers that there is no value, the error is the one that the
+// directive names with notfound. A value that load returns beside its error is returned, too,
+// and not kept. A failure of the shared tier is logged and is no error, unless
+// [SuppressL2Errors] is false.
 //
 //go:noinline
 func (c *Cache[K, V]) GetOrSet(ctx context.Context, key K, load func(context.Context) (V, error), options ...CallOption) (V, error) {
@@ -102,19 +110,21 @@ func (c *Cache[K, V]) GetOrSetForever(ctx context.Context, key K, load func(cont
 	return c.GetOrSet(ctx, key, load, append(slices.Clip(options), forever)...)
 }
 
-// Get returns the value of key if a fresh one is cached, or, with [AllowStale], a
-// stale one. It never loads. If memory has no such value, a failure of the shared tier is
-// logged and is a miss, unless [SuppressL2Errors] says otherwise. Other errors are ctx's,
-// that of a key that cannot be written, [ErrClosed] and [ErrNotBound].
+// Get returns the value of key if the cache has a fresh one, or, with [AllowStale], a stale one.
+// Get never loads. If the memory of the process has no such value, and the shared tier fails,
+// the failure is logged and ok is false, unless [SuppressL2Errors] says otherwise. Other errors
+// are the error of ctx, that of an option or of a key that cannot be written, [ErrClosed] and
+// [ErrNotBound].
 //
 //go:noinline
 func (c *Cache[K, V]) Get(ctx context.Context, key K, options ...CallOption) (v V, ok bool, err error) {
 	return typed.Found[V](c.must().Get(ctx, key, callOf(options)))
 }
 
-// GetMany returns those of keys that have a fresh value in the cache, or, with
-// [AllowStale], a stale one, with one read of the shared tier. It never loads. Errors
-// are those of [Cache.Get], if a key is missing; with them it returns what it has found.
+// GetMany returns the values of those of keys that have a fresh value in the cache, or, with
+// [AllowStale], a stale one. GetMany reads the shared tier once and never loads. Errors are
+// those of [Cache.Get]. With an error, GetMany also returns what it has found. If all keys have
+// been found, a failure of the shared tier is no error.
 //
 //go:noinline
 func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, options ...CallOption) (map[K]V, error) {
@@ -122,22 +132,21 @@ func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, options ...CallOpti
 	return typed.Map[K, V](m), err
 }
 
-// GetOrSetMany returns the cached values of keys, and loads and caches those that
-// are missing: with one read of the shared tier, one call of load for all the keys
-// that nobody else is loading, and one write. A load of a key is shared with
-// [Cache.GetOrSet] and with other batches, whichever began it. Keys that are given
-// twice are asked for once.
+// GetOrSetMany returns the cached values of keys, and loads and caches those that are missing:
+// with one read of the shared tier, one call of load for all the keys that nobody else is
+// loading, and one write. A load of a key is shared with [Cache.GetOrSet] and with other calls
+// of GetOrSetMany, whichever began it. A key that is given twice is asked for once.
 //
-// Keys that load does not return are not found. They are not in the result, and with
-// [NotFoundTTL] that is remembered if the directive says what means that there is no value.
-// Values that nobody asked for are ignored.
+// A key that load does not return is not found. Such a key is not in the result. GetOrSetMany
+// remembers for the [NotFoundTTL] that there is no value, if the directive says what means that
+// there is no value. Values that load returns for other keys are ignored.
 //
-// What holds for the load of GetOrSet holds here for each key: cancellation (when
-// nobody waits for any of its keys), timeouts, panics, grace values. An error of
-// load is the failure of all the keys it was asked for, unless it is a [PartialError].
-// Together with an error the result has what was found and what load returned beside it,
-// which is not kept. The errors of several loads are joined; otherwise errors are those of
-// GetOrSet. [BatchMax] bounds how many keys load is asked for at a time.
+// The rules of GetOrSet for cancellation, timeouts, panics and stale values hold here for each
+// key; load is cancelled when nobody waits for any of its keys. If load returns an error, all
+// the keys that load was asked for have failed, unless the error is a [PartialError]. Beside an
+// error, GetOrSetMany returns the values that it has found and those that load has returned with
+// the error; the latter are not kept. The errors of several loads are joined. Other errors are
+// those of GetOrSet. [BatchMax] bounds how many keys load is asked for at a time.
 //
 //go:noinline
 func (c *Cache[K, V]) GetOrSetMany(ctx context.Context, keys []K, load func(ctx context.Context, missing []K) (map[K]V, error), options ...CallOption) (map[K]V, error) {
@@ -155,27 +164,33 @@ func (c *Cache[K, V]) GetOrSetMany(ctx context.Context, keys []K, load func(ctx 
 	return typed.Map[K, V](m), err
 }
 
-// Has reports whether a fresh value of key is cached. Errors are those of
-// [Cache.Get].
+// Has reports whether the cache has a fresh value of key. Errors are those of [Cache.Get].
 //
 //go:noinline
 func (c *Cache[K, V]) Has(ctx context.Context, key K) (bool, error) { return c.must().Has(ctx, key) }
 
-// Missing reports whether no fresh value of key is cached. It returns false with an
-// error. Errors are those of [Cache.Get].
+// Missing reports whether the cache has no fresh value of key. With an error, Missing returns
+// false. Errors are those of [Cache.Get].
 //
 //go:noinline
 func (c *Cache[K, V]) Missing(ctx context.Context, key K) (bool, error) {
 	return c.must().Missing(ctx, key)
 }
 
-// Set stores v under key; of a nil pointer or interface, that there is no value, for the
-// [NotFoundTTL]: by default it deletes. Loads of the key that are running do not
-// replace v. The cache keeps a copy, as on a load, so that the caller may go on to change v.
-// Errors are those of [Cache.Delete]. If only the other processes could not be told, v is stored all the same.
-// After any other error memory holds no value, and the shared tier holds the old value, v,
-// or none. That one of two tiers does not take v is no error: see event.Refusal. If none
-// does, the error wraps drivers.ErrRefused, or says why v cannot be written.
+// Set stores v under key, in place of the value that is there. A load of key that is running
+// does not replace v. The cache keeps a copy of v, as GetOrSet does, so that the caller may
+// change v afterwards. A v that is a nil pointer or a nil interface says that there is no value:
+// Set removes the value that is there, and the cache remembers for the [NotFoundTTL], by default
+// not at all, that there is none.
+//
+// If an option is wrong, or key cannot be written, Set returns an error and changes nothing.
+// Other errors are those of [Cache.Delete]. If v could be stored, and only the other processes
+// could not be told, Set returns an error although v is stored. After any other error the memory
+// of this process has no value of key, and the shared tier has the old value, v, or none.
+//
+// If one of two tiers does not take v, because v is too large for example, Set returns nil and
+// the hook Refused is called: see event.Refusal. If no tier takes v, the error wraps
+// drivers.ErrRefused, or says why v cannot be written.
 //
 //go:noinline
 func (c *Cache[K, V]) Set(ctx context.Context, key K, v V, options ...CallOption) error {
@@ -192,50 +207,56 @@ func (c *Cache[K, V]) SetForever(ctx context.Context, key K, v V, options ...Cal
 // forever is the option of a method that stores a value for ever.
 var forever = callOption(func(c *policy.Call) { c.Forever = true })
 
-// Pull returns the value of key and deletes it. Of several callers in a process
-// that pull one value at a time, one gets it, and so of several processes if their
-// shared tier can compare and swap (see drivers.Swapper). Errors are those of
-// [Cache.Get] and of [Cache.Delete]. With an error of Delete the value is returned, but it
-// may not be deleted everywhere.
+// Pull returns the value of key and deletes it. If several callers in a process pull a value at
+// a time, one of them gets it. The same holds for several processes, if their shared tier can
+// compare and swap (see drivers.Swapper). Errors are those of [Cache.Get] and of [Cache.Delete].
+// If the value could not be deleted everywhere, Pull returns the value beside the error.
 //
 //go:noinline
 func (c *Cache[K, V]) Pull(ctx context.Context, key K) (v V, ok bool, err error) {
 	return typed.Found[V](c.must().Pull(ctx, key))
 }
 
-// Delete removes key everywhere, although ctx is cancelled. All of it takes the store's
-// [L2Timeout] at most: the wait for earlier writes of the key, the shared tier, and the message
-// to other processes. What is not done by then is tried again in the background. An error is an
-// [InvalidationError] if the key could not be removed everywhere, unless [InvalidationErrors]
-// says otherwise, that of a key that cannot be written, [ErrClosed] or [ErrNotBound].
+// Delete removes the value of key from the memory of all processes and from the shared tier.
+// Delete goes on if ctx is cancelled. Delete takes at most the [L2Timeout] of the store, for all
+// that it waits for: earlier writes of the key, the shared tier, and the message to other
+// processes. What is not done by then is tried again in the background.
+//
+// If the value could not be removed everywhere, the error is an [InvalidationError], unless
+// [InvalidationErrors] says otherwise. Other errors are that of a key that cannot be written,
+// [ErrClosed] and [ErrNotBound].
 //
 //go:noinline
 func (c *Cache[K, V]) Delete(ctx context.Context, key K) error { return c.must().Delete(ctx, key) }
 
-// DeleteMany removes keys everywhere, in one round trip. See [Cache.Delete].
+// DeleteMany does for several keys, in one round trip, what [Cache.Delete] does for one.
 //
 //go:noinline
 func (c *Cache[K, V]) DeleteMany(ctx context.Context, keys ...K) error {
 	return c.must().Delete(ctx, typed.Box(keys)...)
 }
 
-// Invalidate is [Cache.DeleteMany] of keys and [Store.DeleteByTag] of tags at once: in one
-// [L2Timeout], and in as many round trips as the tags alone take. Either may be empty.
+// Invalidate does what [Cache.DeleteMany] does with keys and [Store.DeleteByTag] with tags, both
+// at once: within one [L2Timeout], and in as many round trips as the tags alone take. keys or
+// tags may be empty.
 //
 //go:noinline
 func (c *Cache[K, V]) Invalidate(ctx context.Context, keys []K, tags []Tag) error {
 	return c.must().Invalidate(ctx, typed.Box(keys), tagNames(tags))
 }
 
-// Expire makes keys stale everywhere. A value with a grace period may still be served
-// when a load fails or is slow. See [Cache.Delete].
+// Expire makes the values of keys stale, in the memory of all processes and in the shared tier.
+// A stale value whose [Grace] is not over may still be served, when a load fails or is slow.
+// Errors, and how long Expire takes, are as for [Cache.Delete].
 //
 //go:noinline
 func (c *Cache[K, V]) Expire(ctx context.Context, keys ...K) error {
 	return c.must().Expire(ctx, typed.Box(keys)...)
 }
 
-// Clear removes every entry of this cache, and of no other: those of the caches that
-// [Cache.Namespace] returns stay. Clear takes the time of one write, however many entries there
-// are. Errors are those of [Cache.Delete].
+// Clear removes all entries of c: those of its function, or of its ad-hoc name, in its
+// namespace. The entries of other caches stay. So do those of the caches that [Cache.Namespace]
+// returns, which are in namespaces of their own; [Namespace.Clear] removes all that is in a
+// namespace and inside it. Clear takes the time of one write, however many entries there are.
+// Errors are those of [Cache.Delete].
 func (c *Cache[K, V]) Clear(ctx context.Context) error { return c.must().Clear(ctx) }

@@ -2,9 +2,9 @@ package runtime
 
 import "github.com/cachegen/cachegen/runtime/wire"
 
-// A Codec turns values into bytes for the shared tier and back. A panic of its methods is
-// an error. Who may write to the shared tier may have written any bytes: Unmarshal has to
-// bound what it allocates for them, and how deep it goes.
+// A Codec turns values into bytes for the shared tier and back. A panic of its methods counts as
+// an error. The bytes that Unmarshal gets may be anything, if somebody else can write to the
+// shared tier: Unmarshal must bound how much it allocates for them, and how deep it recurses.
 type Codec interface {
 	// Marshal returns the bytes of the value that v points to.
 	Marshal(v any) ([]byte, error)

@@ -9,20 +9,21 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 )
 
-// An Entry lets a loader decide what becomes of the value that it loads: its TTL, its tags,
-// whether it is stored. [EntryOf] returns it. What an Entry is told holds for this load only;
-// once the loader has returned, the Entry takes nothing any more. Its methods may be called by
-// several goroutines. The methods of a nil Entry do nothing.
+// An Entry lets a loader decide what becomes of the value that it loads: the TTL of the value,
+// its tags, whether it is stored. A loader gets its Entry from [EntryOf]. What a loader tells
+// the Entry holds for this load only, and has no effect once the loader has returned. The
+// methods of an Entry may be called by several goroutines. The methods of a nil Entry do
+// nothing.
 type Entry struct{ handle *load.Handle }
 
-// EntryOf returns the entry that a loader is loading the value of. ctx is the context that the
-// loader was called with, or one made of it. Outside of a load, for a nil ctx, and while the
-// function's caching is switched off, EntryOf returns nil: so a loader that asks for its entry
-// is still a plain function.
+// EntryOf returns the entry whose value a loader loads. ctx is the context that the loader was
+// called with, or a context made of it. Outside of a load, for a nil ctx, and while the caching
+// of the function is switched off, EntryOf returns nil, whose methods do nothing: so a loader
+// that uses its entry still works as a plain function.
 //
-// A function that a loader calls with its own context is a part of the load, unless
-// it goes through a cache itself: then it has an entry of its own. A loader of many
-// keys has one entry for all of them, without [Entry.Stale].
+// A function that a loader calls with its own context is a part of the load, and gets the same
+// entry. If that function is cached itself, it has an entry of its own. A loader of many keys
+// has one entry for all of them; its [Entry.Stale] returns nil.
 func EntryOf(ctx context.Context) *Entry {
 	if h := load.HandleOf(ctx); h != nil {
 		return &Entry{h}
@@ -38,37 +39,40 @@ func (e *Entry) load() *load.Handle {
 	return e.handle
 }
 
-// SetOptions changes options of the entry, which win over all others: those that
-// count when a value is stored, such as [TTL], [Grace], [L1TTL], [Jitter],
-// [NotFoundTTL], [ErrorTTL], [GraceBackoff], [SkipL2Write] and [Tags]. There is nobody to return an
-// error to: if one of them is nil, is wrong, or counts at other times only, as [Timeout], callers of
-// the load get its value, nothing is stored, and the log and the hook Refused are told.
+// SetOptions sets options of the entry, which win over those of all other levels. It takes the
+// options that count when a value is stored: [TTL], [Grace], [Jitter], [JitterPercent],
+// [RefreshAfter], [RefreshPercent], [L1TTL], [NotFoundTTL], [ErrorTTL], [GraceBackoff],
+// [SkipL2Write] and [Tags]. SetOptions has no error to return. If an option is nil, is wrong, or
+// counts at other times only, as [Timeout] does, callers of the load get the value, the value is
+// not stored, and this is logged and told to the hook Refused.
 func (e *Entry) SetOptions(options ...CallOption) {
 	e.load().Change(func(c *policy.Call) { apply(options, c) })
 }
 
-// SetTTL is SetOptions([TTL](d)). Zero or less stores nothing, such as the time until a moment that
-// is over.
+// SetTTL is SetOptions([TTL](d)). With a d of zero or less the value is not stored: d may be the
+// time until a moment that is over.
 func (e *Entry) SetTTL(d time.Duration) { e.SetOptions(TTL(d)) }
 
-// SetTags adds tags to the entry.
+// SetTags is SetOptions([Tags](tags...)): it adds tags to those that the entry has.
 func (e *Entry) SetTags(tags ...Tag) { e.SetOptions(Tags(tags...)) }
 
-// Skip keeps the value from being stored. Callers of this load get it, and what was
-// in the cache stays as it is.
+// Skip says that the value is not stored. Callers of this load get the value, and the cache
+// keeps what it had before.
 func (e *Entry) Skip() { e.load().Skip() }
 
-// Fail makes the load a failure although the loader returns a value: callers get the
-// grace value, if there is one, and err otherwise. A nil err does nothing.
+// Fail says that the load has failed, although the loader returns a value: callers get the stale
+// value, if there is one whose [Grace] is not over, and err otherwise. A nil err does nothing.
 func (e *Entry) Fail(err error) { e.load().Fail(err) }
 
-// Stale returns the value that is served if the load fails, and why it is being
-// loaded all the same; nil and event.NoValue if there is none. The value is the caller's
-// own, unless the function is shared. See [StaleValue].
+// Stale returns the value that callers get if the load fails, and the reason why a new value is
+// loaded. If there is no such value, Stale returns nil and event.NoValue. The loader may change
+// the value, unless the directive of the function says shared. [StaleValue] returns the value
+// with its type.
 func (e *Entry) Stale() (value any, why event.Reason) { return e.load().Stale() }
 
-// StaleValue is [Entry.Stale] of [EntryOf](ctx) with the value's type. ok is false if
-// there is none.
+// StaleValue is [Entry.Stale] of the entry that [EntryOf] returns for ctx, with the type of the
+// value. If there is no value, or if the value has another type than V, ok is false and why is
+// event.NoValue.
 func StaleValue[V any](ctx context.Context) (v V, why event.Reason, ok bool) {
 	value, why := EntryOf(ctx).Stale()
 	if why == event.NoValue {
@@ -81,10 +85,10 @@ func StaleValue[V any](ctx context.Context) (v V, why event.Reason, ok bool) {
 	return v, why, true
 }
 
-// NotModified says that the value of [Entry.Stale] still holds, and reports
-// whether that is accepted. If so, whatever value the loader returns is replaced by
-// the stale one; it is fresh for another TTL and keeps its tags. NotModified is not
-// accepted if there is no such value, or if it has been invalidated or may have been
-// (event.Invalidated, event.Unconfirmed): an invalidation is not undone, and the loader has to
-// load.
+// NotModified says that the stale value still holds, as a server's answer 304 does, and reports
+// whether the cache accepts this. If the cache accepts, it takes the value of [Entry.Stale] for
+// what the loader has loaded, whatever the loader returns: the value is fresh for another TTL
+// and keeps its tags. The cache does not accept if there is no stale value, or if the value has
+// been invalidated, or may have been (event.Invalidated, event.Unconfirmed). The loader then has
+// to load a value.
 func (e *Entry) NotModified() bool { return e.load().NotModified() }

@@ -13,40 +13,42 @@ import (
 )
 
 var (
-	// ErrNotBound is returned by a cache that has no store yet: by the functions of a package
-	// whose BindCaches has not been called.
+	// ErrNotBound is returned by a cache that has no store yet, such as the cache of a plain
+	// function before the generated BindCaches of its package has been called.
 	ErrNotBound = untyped.ErrNotBound
-	// ErrClosed is returned by a store that has been closed.
+	// ErrClosed is returned by a store that has been closed, and by its caches.
 	ErrClosed = background.ErrClosed
-	// ErrUnknownStore is returned for the name of a store that the Stores do not have.
+	// ErrUnknownStore is returned if a directive or [Stores.Use] names a store that the Stores
+	// do not have, and by [NewCache] without a store.
 	ErrUnknownStore = errors.New("cachegen: unknown store")
-	// ErrUnknownFunction is returned for the name of a cached function for which no cache has
+	// ErrUnknownFunction is returned if a program names a cached function for which no cache has
 	// been opened.
 	ErrUnknownFunction = errors.New("cachegen: unknown function")
-	// ErrGoexit is returned to the callers of a load whose loader has ended its goroutine with
-	// Goexit of Go's runtime, as FailNow of a test does.
+	// ErrGoexit is returned to the callers of a load whose loader has called runtime.Goexit of
+	// Go, as FailNow of a test does.
 	ErrGoexit = load.ErrGoexit
-	// ErrNotFound says that there is no value. It is for loaders that have no error of their own
-	// for that. Generated code uses it for functions that return (V, bool, error).
+	// ErrNotFound says that there is no value. A loader that has no error of its own for this
+	// can return it, if the directive says notfound=runtime.ErrNotFound. Generated code uses it
+	// for functions that return (V, bool, error).
 	ErrNotFound = errors.New("cachegen: not found")
 	// ErrRecursive is returned to a loader that asks the cache for the key that it is loading,
-	// directly or through the loader of another key: it would wait for itself. If there is a
-	// stale value, the loader gets the value instead. The cache knows it by the context, which
-	// has to be the loader's or made of it. Two loads that wait for each other are not noticed;
-	// they end with [ErrTimeout].
+	// directly or through the loader of another key: the loader would wait for itself. If there
+	// is a stale value, the loader gets the value instead. The cache recognizes the loader by
+	// the context, which must be the one that the loader was called with, or one made of it. If
+	// two loads wait for each other, the cache does not notice, and they end with [ErrTimeout].
 	ErrRecursive = load.ErrRecursive
 	// ErrL2CircuitBreakerOpen is the cause of an [L2Error] while the circuit breaker of the
 	// shared tier is open; see [L2CircuitBreakerDuration]. The text of the error names the
 	// failure that has opened it.
 	ErrL2CircuitBreakerOpen = remote.ErrCircuitOpen
-	// ErrTimeout is returned when a load takes longer than its [HardTimeout], if there is no stale
-	// value to serve, or longer than the [MaxLoadTime] of its store. It is also a
-	// context.DeadlineExceeded for errors.Is.
+	// ErrTimeout is returned when a load takes longer than its [HardTimeout], and there is no
+	// stale value to serve, or longer than the [MaxLoadTime] of its store. errors.Is also takes
+	// it for context.DeadlineExceeded.
 	ErrTimeout = load.ErrTimeout
 )
 
-// A PanicError is a panic of a loader. The caller that began the load panics with it. Those who
-// waited for the same load get it as an error.
+// A PanicError is a panic of a loader. The caller that began the load panics with the
+// PanicError. Callers who waited for the same load get it as an error.
 type PanicError struct {
 	Value any    // what the loader panicked with
 	Stack []byte // of the loader's goroutine
@@ -57,14 +59,14 @@ func (e *PanicError) Error() string {
 	return fmt.Sprintf("cachegen: loader panicked: %v\n\n%s", e.Value, e.Stack)
 }
 
-// Unwrap returns the panic's value if it is an error.
+// Unwrap returns Value if it is an error, and nil otherwise.
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
 	return err
 }
 
-// An L2Error says that an operation on the shared tier of a store has failed. Reads return it if
-// [SuppressL2Errors] is false. Otherwise it is the cause of an [InvalidationError].
+// An L2Error says that an operation on the shared tier of a store has failed. Reads return an
+// L2Error if [SuppressL2Errors] is false. An [InvalidationError] can wrap one.
 type L2Error struct {
 	Store string
 	Op    string // read, write, delete, add, swap
@@ -76,17 +78,17 @@ func (e *L2Error) Error() string {
 	return fmt.Sprintf("shared tier of store %s: %s: %v", e.Store, e.Op, e.Err)
 }
 
-// Unwrap returns the cause.
+// Unwrap returns Err.
 func (e *L2Error) Unwrap() error { return e.Err }
 
-// A PartialError is what a loader of many keys returns if it could load some of them only.
-// [Cache.GetOrSetMany] then keeps the values that the loader returns beside it. The keys that have
-// no value have failed with Err.
+// A PartialError is the error that a loader of many keys returns if it could load only some of
+// them. [Cache.GetOrSetMany] keeps the values that the loader returns beside the PartialError.
+// The keys without a value have failed with Err.
 //
 //	return found, &runtime.PartialError{Err: err}
 type PartialError struct{ Err error }
 
-// Error is the cause's.
+// Error returns the text of Err.
 func (e *PartialError) Error() string {
 	if e.Err == nil {
 		return "cachegen: some keys could not be loaded"
@@ -94,16 +96,16 @@ func (e *PartialError) Error() string {
 	return e.Err.Error()
 }
 
-// Unwrap returns the cause.
+// Unwrap returns Err.
 func (e *PartialError) Unwrap() error { return e.Err }
 
-// An InvalidationError says that entries could not be removed or replaced in the
-// shared tier, or that other processes could not be told. What the annotated
-// function did has happened all the same. This process's memory has dropped the
-// entries, and the store keeps trying to reach the others; until it has, it does not
-// read the entries from the shared tier, but other processes may serve them until
-// their TTL. [Store.Close] tries once more and returns an InvalidationError for what
-// has been lost.
+// An InvalidationError says that entries could not be removed or replaced in the shared tier, or
+// that other processes could not be told. If an annotated function returns one, the function
+// itself has done its work. The memory of this process has dropped the entries, and the store
+// goes on trying to reach the shared tier and the other processes. Until that has succeeded,
+// this process does not read the entries from the shared tier, but other processes may serve
+// them until their TTL. [Store.Close] tries once more, and returns an InvalidationError for what
+// is lost.
 type InvalidationError struct {
 	// Function is the annotated function that has done its work, as [Stores.Functions] names
 	// cached ones. It is empty if a program has called a method of the cache itself.
@@ -114,8 +116,8 @@ type InvalidationError struct {
 	Err      error
 }
 
-// Error names the operation, the store, the first targets and the cause, as that of an
-// event.LoadError. With a Function it says that the function has done its work.
+// Error names the operation, the store, the first targets, cut and quoted where they are long or
+// strange, and the cause. If Function is set, Error says that the function has done its work.
 func (e *InvalidationError) Error() string {
 	done := ""
 	if e.Function != "" {
@@ -124,7 +126,7 @@ func (e *InvalidationError) Error() string {
 	return fmt.Sprintf("cachegen: %s%s %s in store %s: %v", done, e.Op, keytext.ShowAll(e.Targets), e.Store, e.Err)
 }
 
-// Unwrap returns the cause.
+// Unwrap returns Err.
 func (e *InvalidationError) Unwrap() error { return e.Err }
 
 // publicErrors make the errors of a store that callers get.

@@ -220,7 +220,7 @@ func TestWhichSourcesAreTheSame(t *testing.T) {
 }
 
 func TestTheErrorOfAnotherSourceSaysWhy(t *testing.T) {
-	type value struct{ names []string }
+	type value []string
 	for text, sources := range map[string][2]any{
 		"a *runtime_test.tenantRepo, and not this runtime_test.tenantRepo, is its source already":                           {&tenantRepo{}, tenantRepo{}},
 		"another runtime_test.value (values of this type cannot be compared: each counts as another) is its source already": {value{}, value{}},

@@ -14,10 +14,11 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/store"
 )
 
-// A Store is a memory tier, a shared tier, or both, and what all caches in it share: one load for
-// each key at a time, the stamps by which tags and namespaces are invalidated, the bus. [NewStore]
-// makes stores. The methods of a Store may be called by several goroutines. Those of a
-// zero Store panic. Those of a nil Store, which a [Cache] has that is not bound, return [ErrNotBound].
+// A Store has a memory tier, a shared tier or both, and what all caches in the store share: one
+// load for each key at a time, the stamps by which tags and namespaces are invalidated, and the
+// bus. [NewStore] makes a Store. Its methods may be called by several goroutines. The methods of
+// a zero Store panic. [Cache.Store] of a cache that is not bound returns a nil Store, whose
+// methods return [ErrNotBound].
 type Store struct {
 	rooms     *store.Store
 	config    storeConfig
@@ -30,10 +31,10 @@ type Store struct {
 	opened   string // a cache that has been opened; empty for none
 }
 
-// NewStore makes a store. It needs a tier: [L1], [L2] or both. The name is the one that a directive
-// says with store=NAME. The store owns its tiers and its bus: [Store.Close] closes them, and so does
-// NewStore if it fails. Clients and database handles stay the caller's. A tier that several stores
-// have been given is closed with the last of them.
+// NewStore makes a store, which needs [L1], [L2] or both. A directive calls the store by name,
+// with store=NAME. The tiers and the bus belong to the store: [Store.Close] closes them, and so
+// does NewStore if it fails. A driver that several stores have been given is closed with the
+// last of them. Clients and database handles that drivers use stay open; the caller closes them.
 func NewStore(name string, options ...StoreOption) (*Store, error) {
 	c := storeConfig{Config: store.Config{
 		Name: name, MaxLoadTime: DefaultMaxLoadTime, L2Timeout: DefaultL2Timeout, StampTrust: DefaultStampTrust,
@@ -57,7 +58,7 @@ func NewStore(name string, options ...StoreOption) (*Store, error) {
 	return &Store{rooms: rooms, config: c}, nil
 }
 
-// Name returns the store's name; empty for a nil Store.
+// Name returns the name of the store. The name of a nil Store is empty.
 func (s *Store) Name() (name string) {
 	_ = s.with(func(r *store.Store) error { name = r.Name; return nil })
 	return name
@@ -118,21 +119,23 @@ func (s *Store) Ready(ctx context.Context) error {
 	return s.with(func(r *store.Store) error { return r.Ready(ctx) })
 }
 
-// Close closes the store. From now on, loads, writes, and reads that memory cannot answer fail with
-// [ErrClosed]. Close waits for the loads that run, and until they have stored their values, and
-// tries the invalidations once more that have not reached everyone: until ctx is done, or for 10 s
-// if ctx has no deadline. Then it cancels the loads that are left. It closes the tiers and the bus;
-// if they take longer, they are closed in the background. An error says how many loads were left,
-// and which invalidations are lost, as an [InvalidationError]. If a client was closed before, Close
-// does not wait for what needs it. A second Close does nothing and returns nil.
+// Close closes the store. From now on loads, writes, and reads that memory cannot answer fail
+// with [ErrClosed]. Close waits until the loads that run have ended and their values are stored,
+// and tries once more the invalidations that have not reached the shared tier or the other
+// processes. Close waits until ctx is done, or for 10 s if ctx has no deadline. Then Close
+// cancels the loads that still run, and closes the tiers and the bus; if these take longer, they
+// are closed in the background. The error says how many loads were still running, and has an
+// [InvalidationError] for the invalidations that are lost. If a client was closed before, Close
+// does not wait for what needs the client. A second Close does nothing and returns nil.
 func (s *Store) Close(ctx context.Context) error {
 	return s.with(func(r *store.Store) error { return r.Close(ctx) })
 }
 
-// Prune removes entries from the shared tier that nobody can read any more, and returns how many:
-// those past their deadlines, if the tier does not remove them by itself, and those that a tag, a
-// namespace or a clear has made invalid, if the driver can list keys and compare and swap. Prune
-// reads every entry. [Store.Clear] prunes by itself.
+// Prune removes entries from the shared tier that nobody can read any more, and returns how
+// many. Prune removes entries whose time is over, if the tier does not do so itself. If the
+// driver can list keys, and can compare and swap, Prune also removes entries that a tag, a
+// namespace or a clear has invalidated. Prune reads every entry. After a [Store.Clear] the store
+// prunes in the background.
 func (s *Store) Prune(ctx context.Context) (n int64, err error) {
 	return n, s.with(func(r *store.Store) error {
 		if n, err = r.Pruner.Prune(ctx); err != nil {
@@ -142,20 +145,22 @@ func (s *Store) Prune(ctx context.Context) (n int64, err error) {
 	})
 }
 
-// DeleteByTag deletes every entry that has one of tags, in memory, in the shared tier and in other
-// processes. It takes the time of one write, however many entries there are. An error is an
-// [InvalidationError] or [ErrClosed]. Without tags DeleteByTag does nothing.
+// DeleteByTag deletes every entry that has one of tags, in the memory of all processes and in
+// the shared tier. DeleteByTag takes the time of one write, however many entries there are. An
+// error is an [InvalidationError] or [ErrClosed]. Without tags DeleteByTag does nothing.
 func (s *Store) DeleteByTag(ctx context.Context, tags ...Tag) error {
 	return s.with(func(r *store.Store) error { return r.Invalidate.DeleteByTag(ctx, tagNames(tags), s.mode()) })
 }
 
-// ExpireByTag makes every entry stale that has one of tags. An entry with a grace may still be
-// served when its load fails or is slow. For the rest it is as [Store.DeleteByTag].
+// ExpireByTag makes every entry stale that has one of tags. A stale value whose [Grace] is not
+// over may still be served, when its load fails or is slow. Otherwise ExpireByTag is like
+// [Store.DeleteByTag].
 func (s *Store) ExpireByTag(ctx context.Context, tags ...Tag) error {
 	return s.with(func(r *store.Store) error { return r.Invalidate.ExpireByTag(ctx, tagNames(tags), s.mode()) })
 }
 
-// Clear deletes every entry of the store, as [Namespace.Clear] does with those of a namespace.
+// Clear deletes all entries of the store, of every cache and namespace, as [Namespace.Clear]
+// does for one namespace.
 func (s *Store) Clear(ctx context.Context) error {
 	return s.with(func(r *store.Store) error { return r.Invalidate.Clear(ctx, entry.Cache{}, s.mode()) })
 }

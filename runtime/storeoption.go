@@ -32,7 +32,7 @@ func (o storeOption) applyToStore(c *storeConfig) { o.apply(c) }
 func (c *storeConfig) takeDefaults(options []StoreOption) error {
 	for _, o := range options {
 		if o, ok := o.(storeOption); ok && !o.shared {
-			return fmt.Errorf("%s is an option of one store: give it to NewStore", o.name)
+			return fmt.Errorf("%s is an option of one store: give it to NewStore or OpenStore", o.name)
 		}
 		if c.Refuse(o == nil, "one of its options"); o != nil {
 			o.applyToStore(c)
@@ -76,15 +76,17 @@ func Bus(bus drivers.Bus) StoreOption {
 	}}
 }
 
-// Prefix begins every key of the store in its shared tier, followed by a colon. Stores that share
-// their entries have the same prefix; stores of different programs on one server have different
-// ones. A prefix must not contain "!" or "@", nor end with a colon. The default is none.
+// Prefix is what every key of the store begins with in its shared tier; a colon follows the
+// prefix. Stores that share their entries, such as those of several processes of one program,
+// have the same prefix; stores of different programs on one server have different ones. A prefix
+// must not contain "!" or "@", nor end with a colon. The default is no prefix.
 func Prefix(prefix string) StoreOption {
 	return storeOption{name: "Prefix", apply: func(c *storeConfig) { c.Prefix = prefix }}
 }
 
-// WithCodec replaces [MsgPack] as the codec of the values in the shared tier, those of generated
-// code included. [NewStore] and [Stores.SetDefaults] refuse nil.
+// WithCodec stores all values in the shared tier with codec: also those of generated code, which
+// otherwise has a codec for each type, and those for which [MsgPack] is the default. [NewStore]
+// and [Stores.SetDefaults] refuse nil.
 func WithCodec(codec Codec) StoreOption {
 	return storeOption{name: "WithCodec", shared: true, apply: func(c *storeConfig) {
 		c.codec = codec
@@ -92,54 +94,57 @@ func WithCodec(codec Codec) StoreOption {
 	}}
 }
 
-// Logger is where a store reports what its callers do not see: loads that fail while a stale value
-// is served, tiers that do not answer. Each kind of report is logged at most once a second or so.
-// The default, and nil, is slog.Default().
+// Logger is where a store logs what its callers do not see: loads that fail while a stale value
+// is served, and tiers that do not answer. Each kind of message is logged at most about once a
+// second. The default, and nil, is slog.Default().
 func Logger(logger *slog.Logger) StoreOption {
 	return storeOption{name: "Logger", shared: true, apply: func(c *storeConfig) { c.Logger = logger }}
 }
 
-// MaxLoadTime is how long a load may hold its key. When a load takes longer, its callers get
-// [ErrTimeout], the next caller begins another load, and the value of the slow one is not kept. It
-// is the limit for loaders that hang; [HardTimeout] is the one that a function chooses. The default
-// is 5 minutes. [NewStore] refuses zero and less.
+// MaxLoadTime is how long a load may run before the store gives it up: callers get [ErrTimeout],
+// the next caller begins another load, and a value that the first loader still returns is not
+// kept. MaxLoadTime is one limit for all loaders, for those that hang; [HardTimeout] is a limit
+// for one function. The default is 5 minutes. [NewStore] refuses zero and less.
 func MaxLoadTime(d time.Duration) StoreOption {
 	return storeOption{name: "MaxLoadTime", apply: func(c *storeConfig) { c.MaxLoadTime = d }}
 }
 
-// MaxBackground is how many loads may run at a time that no caller waits for: refreshes, and loads
-// whose callers have been served a stale value. One function takes at most half of them. Where
-// there is no place, a stale value is not loaded anew yet; see event.Skip. So it is for a function
-// of which half as many loads hang as there are places. The default is 256. With zero no
-// load runs in the background: where there is no [Timeout] to wait for, a stale value is served
-// until its grace is over. [NewStore] refuses less than zero.
+// MaxBackground is how many loads may run at a time for which no caller waits: refreshes, and
+// loads whose callers have been served a stale value. One function may have half of them. If
+// there is no place, a stale value is served and not loaded anew yet; see event.Skip. Loads that
+// hang count for their function: when they are as many as half of MaxBackground, the function
+// has no place any more. The default is 256. With zero no load runs in the background: a
+// function without a [Timeout] serves a stale value until its grace is over. [NewStore] refuses
+// less than zero.
 func MaxBackground(n int) StoreOption {
 	return storeOption{name: "MaxBackground", apply: func(c *storeConfig) { c.Background = n }}
 }
 
 // L2Timeout is the longest time for one operation on the shared tier, and for one message to the
-// bus. A write has it once for all that it does: the wait for earlier writes of its keys, its
-// operations, and its messages, for which a quarter is kept. Only a write of more keys than fit
-// into one operation has it anew whenever the tier has answered. The default is 1 s. [NewStore]
-// refuses zero and less.
+// bus. A write or an invalidation has one L2Timeout for all that it does: the wait for earlier
+// writes of its keys, its operations, and its messages, for which a quarter of the time is kept.
+// If a write has more keys than fit into one operation, the time begins again whenever the tier
+// has answered. The default is 1 s. [NewStore] refuses zero and less.
 func L2Timeout(d time.Duration) StoreOption {
 	return storeOption{name: "L2Timeout", apply: func(c *storeConfig) { c.L2Timeout = d }}
 }
 
-// L2SoftTimeout is the longest time for a read of the shared tier if there is a stale value to serve
-// instead. After it, the read goes on as if the tier did not have the key. Zero, the default, is
-// [L2Timeout].
+// L2SoftTimeout is the longest time for a read of the shared tier if there is a stale value to
+// serve. When the time is over, the read goes on as if the shared tier did not have the key.
+// Zero, the default, is the [L2Timeout]. [NewStore] refuses an L2SoftTimeout above the
+// L2Timeout, and less than zero.
 func L2SoftTimeout(d time.Duration) StoreOption {
 	return storeOption{name: "L2SoftTimeout", apply: func(c *storeConfig) { c.L2SoftTimeout = d }}
 }
 
-// L2CircuitBreakerDuration is how long the circuit breaker of the shared tier stays open. It opens
-// when 3 operations in a row have failed or have taken longer than [L2Timeout]. While it is open,
-// reads go on without the shared tier. After d, one operation is tried: if it succeeds, the breaker
-// closes. An invalidation may be tried before that; one that does not reach the tier is queued, see
-// [InvalidationError]. If the server answers and refuses, because it is full for example, only
-// operations of that kind are held back: reads or writes. The default is 5 s. Zero never opens the
-// breaker. Less than zero is refused.
+// L2CircuitBreakerDuration is how long the circuit breaker of the shared tier stays open. The
+// breaker opens when 3 operations in a row have failed or have taken longer than the
+// [L2Timeout]. While the breaker is open, reads go on without the shared tier. After d one
+// operation is tried, and if it succeeds, the breaker closes. An invalidation may be tried
+// earlier; an invalidation that does not reach the tier is queued, see [InvalidationError]. If
+// the server answers and refuses, because it is full for example, only operations of the kind
+// that it refuses are held back: reads or writes. The default is 5 s. With zero the breaker
+// never opens. [NewStore] refuses less than zero.
 func L2CircuitBreakerDuration(d time.Duration) StoreOption {
 	return storeOption{name: "L2CircuitBreakerDuration", shared: true, apply: func(c *storeConfig) { c.BreakFor, c.breakForSet = d, true }}
 }
@@ -150,14 +155,19 @@ func Hooks(h event.Hooks) StoreOption {
 	return storeOption{name: "Hooks", shared: true, apply: func(c *storeConfig) { c.Hooks = event.Join(c.Hooks, h) }}
 }
 
-// StampTrust is how long this process believes what it knows of invalidations by tag, by namespace
-// and by clear, without asking the shared tier again. While it asks, it goes on for at most as long
-// again. So without a bus it serves an entry for up to twice StampTrust after another process has
-// invalidated the entry's tag. The bus makes that faster, but messages can be lost: therefore a
-// process that has not heard the bus for StampTrust asks the shared tier about each entry in memory
-// before it serves it. A shorter time costs more reads of the shared tier, which are shared by all
-// entries of a tag. The default is 3 s; less than 300 ms counts as 300 ms where there is a bus.
-// [NewStore] refuses zero and less.
+// StampTrust is for how long a process relies on what it last read in the shared tier about
+// invalidations by tag, by namespace and by clear. When the time is over, the process reads
+// again, and relies on the old answer for at most another StampTrust meanwhile. So in a store
+// without a bus, an entry whose tag another process has invalidated is served for up to twice
+// StampTrust.
+//
+// With a bus, messages tell a process of invalidations at once. Messages can be lost: therefore
+// a process that has heard nothing from the bus for StampTrust asks the shared tier about each
+// entry in memory before it serves the entry.
+//
+// A shorter StampTrust costs more reads of the shared tier; one read is for all entries of a
+// tag. The default is 3 s. With a bus, less than 300 ms counts as 300 ms. [NewStore] refuses
+// zero and less.
 func StampTrust(d time.Duration) StoreOption {
 	return storeOption{name: "StampTrust", apply: func(c *storeConfig) { c.StampTrust = d }}
 }

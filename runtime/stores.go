@@ -12,9 +12,9 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/registry"
 )
 
-// Stores are the stores of a program, by name; one of them is the default. A Stores is a handle:
-// copies share everything. [OpenStore] and [NewStores] make it. Its methods may be called by several
-// goroutines. Those of the zero Stores panic.
+// Stores are the stores of a program, by name. One of them is the default store. [OpenStore] and
+// [NewStores] make a Stores. A Stores is a handle: copies of it share everything. Its methods
+// may be called by several goroutines. The methods of a zero Stores panic.
 type Stores struct{ set *storeSet }
 
 // A storeSet is what copies of one Stores share. Only functions changes.
@@ -24,8 +24,9 @@ type storeSet struct {
 	functions   registry.All
 }
 
-// OpenStore makes a store, as [NewStore] does, and the Stores of a program that has no other.
-// If it fails, the tiers and the bus that it was given are closed.
+// OpenStore is for a program with one store: it makes the store, as [NewStore] does, and returns
+// a Stores that has this store alone. If OpenStore fails, it closes the tiers and the bus that
+// it was given.
 func OpenStore(name string, options ...StoreOption) (Stores, error) {
 	s, err := NewStore(name, options...)
 	if err != nil {
@@ -34,10 +35,11 @@ func OpenStore(name string, options ...StoreOption) (Stores, error) {
 	return NewStores(s)
 }
 
-// NewStores gathers the stores of a program. def is the default one: that of functions whose
-// directive names no store. NewStores fails if a store is nil, if two have one name, or if a
-// store is in other Stores already. Then it closes the stores that it was given, but for those
-// in other Stores. [Stores.SetDefaults] gives all of them options.
+// NewStores returns a Stores that has the stores of a program. def is the default store, which
+// functions use whose directive names no store. NewStores fails if a store is nil, if two stores
+// have one name, or if a store is already in another Stores. If NewStores fails, it closes the
+// stores that it was given, except those in another Stores. [Stores.SetDefaults] gives options
+// to all stores.
 func NewStores(def *Store, more ...*Store) (Stores, error) {
 	all := append([]*Store{def}, more...)
 	set := &storeSet{byName: make(map[string]*Store, len(all))}
@@ -79,11 +81,12 @@ func (set *storeSet) gather(all []*Store) error {
 	return nil
 }
 
-// SetDefaults gives all stores options that hold where a store itself has not been given them:
-// each [Option], [Logger], [WithCodec] and [L2CircuitBreakerDuration]. Those [Hooks] are called
-// besides a store's own. SetDefaults fails, and changes nothing, if an option is for one store
-// alone, as [L1] is, if options contradict each other or a store's, or if a cache has been opened
-// already: it would keep what it was opened with.
+// SetDefaults gives all stores options, which hold where a store itself has not been given them.
+// SetDefaults takes each [Option], [Logger], [WithCodec], [L2CircuitBreakerDuration] and
+// [Hooks], which are called in addition to the hooks of a store. SetDefaults fails, and changes
+// nothing, if an option is one of a single store, as [L1] is, if the options contradict each
+// other or those of a store, or if a cache has been opened already, which would keep the options
+// that it was opened with.
 func (s Stores) SetDefaults(options ...StoreOption) error {
 	var d storeConfig
 	stores := s.sorted()
@@ -116,8 +119,8 @@ func (s Stores) sorted() []*Store {
 	return all
 }
 
-// Use returns the store of that name, or the default store for "". For an unknown name it returns
-// [ErrUnknownStore].
+// Use returns the store of a name, or the default store if name is empty. If there is no such
+// store, the error is [ErrUnknownStore].
 func (s Stores) Use(name string) (*Store, error) {
 	set := s.must()
 	if name == "" {

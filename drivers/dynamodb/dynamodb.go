@@ -157,7 +157,12 @@ func (d *Driver) check() error {
 }
 
 // Err returns why the driver cannot be used, or nil. See [drivers.Checker].
-func (d *Driver) Err() error { return d.err }
+func (d *Driver) Err() error {
+	if d.err == nil && d.client == nil {
+		return errors.New("dynamodb: zero Driver: make it with dynamodb.New")
+	}
+	return d.err
+}
 
 // Close makes later calls fail with [drivers.ErrClosed]. Calls that are running go on. See
 // [drivers.L2].

@@ -143,7 +143,12 @@ func New(dir string, options Options) *Driver {
 }
 
 // Err returns why the driver cannot be used, or nil. See [drivers.Checker].
-func (d *Driver) Err() error { return d.err }
+func (d *Driver) Err() error {
+	if d.err == nil && d.busy == nil {
+		return errors.New("file: zero Driver: make it with file.New")
+	}
+	return d.err
+}
 
 // Close ends the work in the background, and waits for its end. Calls that are running go on;
 // later calls fail with [drivers.ErrClosed]. The files stay. See [drivers.L2].

@@ -3,6 +3,7 @@ package memory
 import (
 	"container/list"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -100,7 +101,12 @@ func NewL2(options L2Options) *L2 {
 }
 
 // Err returns why the tier cannot be used, or nil. See [drivers.Checker].
-func (d *L2) Err() error { return d.err }
+func (d *L2) Err() error {
+	if d.err == nil && d.items == nil {
+		return errors.New("memory: zero L2: make it with memory.NewL2")
+	}
+	return d.err
+}
 
 // Close makes later operations fail with [drivers.ErrClosed]. [L2.Snapshot] still has the
 // items then. See [drivers.L2].

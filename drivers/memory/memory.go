@@ -33,6 +33,7 @@
 package memory
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -104,7 +105,12 @@ func New(options Options) *Driver {
 }
 
 // Err returns why the driver cannot be used, or nil. See [drivers.Checker].
-func (d *Driver) Err() error { return d.err }
+func (d *Driver) Err() error {
+	if d.err == nil && d.items == nil {
+		return errors.New("memory: zero Driver: make it with memory.New")
+	}
+	return d.err
+}
 
 // Get returns the item that is stored under hash, or nil. See [drivers.L1].
 func (d *Driver) Get(hash uint64) any {

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -85,7 +86,12 @@ func (d *Driver) DeletePrefix(ctx context.Context, prefix string) (int64, error)
 func (d *Driver) Prune(ctx context.Context) (int64, error) { return d.table.Prune(ctx) }
 
 // Err returns why the driver cannot be used, or nil. See [drivers.Checker].
-func (d *Driver) Err() error { return d.table.Err() }
+func (d *Driver) Err() error {
+	if d.table == nil {
+		return errors.New("mysql: zero Driver: make it with mysql.New")
+	}
+	return d.table.Err()
+}
 
 // Close ends the pruning in the background and closes the prepared statements. If the server
 // does not answer, Close waits for a second at most. Calls that are running, and later ones,

@@ -81,7 +81,12 @@ func NewBus(conn *gonats.Conn, options BusOptions) *Bus {
 }
 
 // Err returns why the bus cannot be used, or nil. See [drivers.Checker].
-func (b *Bus) Err() error { return b.all.Err() }
+func (b *Bus) Err() error {
+	if b.all == nil {
+		return errors.New("nats: zero Bus: make it with nats.NewBus")
+	}
+	return b.all.Err()
+}
 
 // Publish sends message to all subscribers of channel. The result does not say whether there
 // are any. A message larger than the server's max_payload is refused ([drivers.ErrRefused]).

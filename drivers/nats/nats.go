@@ -167,7 +167,12 @@ func New(conn *gonats.Conn, options Options) *Driver {
 }
 
 // Err returns why the driver cannot be used, or nil. See [drivers.Checker].
-func (d *Driver) Err() error { return d.err }
+func (d *Driver) Err() error {
+	if d.err == nil && d.conn == nil {
+		return errors.New("nats: zero Driver: make it with nats.New")
+	}
+	return d.err
+}
 
 // Close makes later calls fail with [drivers.ErrClosed]. Calls that are running go on. The
 // connection stays open. See [drivers.L2].

@@ -42,6 +42,8 @@ type walk struct {
 	pending  uint64 // messages when it began
 	received uint64 // messages so far
 	last     uint64 // sequence number in the stream of the last message
+	// delivered is how many messages the consumer has sent: a walk that goes on has another one.
+	delivered uint64
 }
 
 // walk calls visit with all keys that begin with prefix, some at a time.
@@ -65,9 +67,7 @@ func (d *Driver) walkFilter(ctx context.Context, operation, prefix, filter strin
 	if err != nil {
 		return err
 	}
-	// If ctx has ended, the server deletes the consumer after walkTimeout.
-	defer within.Do(ctx, func() error { return w.stream.DeleteConsumer(ctx, w.consumer) })
-	defer w.inbox.Unsubscribe()
+	defer func() { w.end(ctx) }()
 	for more := true; more; {
 		var all []found
 		err := d.run(ctx, operation, -1, func(jetstream.Stream) (err error) {
@@ -84,8 +84,9 @@ func (d *Driver) walkFilter(ctx context.Context, operation, prefix, filter strin
 	return nil
 }
 
+// begin begins a walk, or goes on with one after the last message that it has received.
 func (d *Driver) begin(ctx context.Context, w *walk, stream jetstream.Stream) error {
-	consumer, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+	config := jetstream.ConsumerConfig{
 		DeliverPolicy:     jetstream.DeliverLastPerSubjectPolicy,
 		AckPolicy:         jetstream.AckNonePolicy,
 		FilterSubject:     w.filter,
@@ -93,13 +94,29 @@ func (d *Driver) begin(ctx context.Context, w *walk, stream jetstream.Stream) er
 		MemoryStorage:     true,
 		Replicas:          1,
 		InactiveThreshold: walkTimeout,
-	})
+	}
+	if w.received > 0 { // messages come in the order of the stream, which keeps one of each name
+		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, w.last+1
+	}
+	consumer, err := stream.CreateConsumer(ctx, config)
 	if err != nil {
 		return err
 	}
-	w.stream, w.consumer, w.pending = stream, consumer.CachedInfo().Name, consumer.CachedInfo().NumPending
-	w.inbox, err = d.conn.SubscribeSync(d.conn.NewInbox())
-	return err
+	inbox, err := d.conn.SubscribeSync(d.conn.NewInbox())
+	if err != nil {
+		return err
+	}
+	if w.received == 0 {
+		w.pending = consumer.CachedInfo().NumPending
+	}
+	w.stream, w.consumer, w.inbox, w.delivered = stream, consumer.CachedInfo().Name, inbox, 0
+	return nil
+}
+
+// end ends the walk's consumer. If ctx has ended, the server deletes it after walkTimeout.
+func (w *walk) end(ctx context.Context) {
+	_ = w.inbox.Unsubscribe()
+	_ = within.Do(ctx, func() error { return w.stream.DeleteConsumer(ctx, w.consumer) })
 }
 
 // next returns the next page of keys that begin with prefix, and whether there may be more. It
@@ -116,13 +133,19 @@ func (d *Driver) next(ctx context.Context, w *walk, prefix string) (all []found,
 			timeout = emptyTimeout
 		}
 		m, err := await(ctx, w.inbox, timeout)
-		if n == 0 && errors.Is(err, errSilent) {
-			// The server does not answer if it has counted messages that were removed since
-			// the walk began, and has no others.
-			if remaining, err := w.remaining(ctx); err != nil || !remaining {
-				return nil, false, err
+		if errors.Is(err, errSilent) {
+			// The server does not answer if messages were removed since the walk began. It may
+			// then wait for some that it has counted and that are gone, and it may have skipped
+			// others: a new consumer finds those.
+			switch remaining, err := w.remaining(ctx); {
+			case err != nil || !remaining:
+				return all, false, err
+			case w.delivered > 0:
+				w.end(ctx)
+				return all, true, d.begin(ctx, w, w.stream)
+			case n == 0: // it may be slow
+				m, err = await(ctx, w.inbox, answerTimeout)
 			}
-			m, err = await(ctx, w.inbox, answerTimeout)
 		}
 		if err != nil {
 			return nil, false, err
@@ -141,7 +164,8 @@ func (d *Driver) next(ctx context.Context, w *walk, prefix string) (all []found,
 		if err != nil {
 			return nil, false, err
 		}
-		if w.received++; meta.Sequence.Consumer != w.received {
+		w.received++
+		if w.delivered++; meta.Sequence.Consumer != w.delivered {
 			return nil, false, errors.New("the connection was lost, and messages with it")
 		}
 		w.last = meta.Sequence.Stream

@@ -12,6 +12,7 @@ import (
 	"github.com/cachegen/cachegen/drivers/drivertest/servers"
 	"github.com/cachegen/cachegen/drivers/memory"
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/gen"
 )
 
 // What a server does that is full, away or hangs, as a store sees it. The rules are tested in
@@ -106,5 +107,52 @@ func TestDeletionsDoNotWaitForAServerThatHangs(t *testing.T) {
 	t.Log("15 deletions took", took)
 	if took > 1500*time.Millisecond { // less than half of what each would wait by itself, for the tier and for the bus
 		t.Error("15 deletions took", took)
+	}
+}
+
+// A write of many targets waits for a server that hangs once, and those after it do not wait,
+// although they are of the same keys, which are tried again meanwhile.
+func TestAWriteOfManyTargetsWaitsOnceForAServerThatHangs(t *testing.T) {
+	const timeout = 400 * time.Millisecond
+	server := servers.Redis(t)
+	store := storeOn(t, server, runtime.L1(memory.New(memory.Options{})), runtime.Bus(NewBus(dial(t, server), BusOptions{})), runtime.L2Timeout(timeout))
+	if err := store.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c, ctx := cacheOn(t, store), t.Context()
+	for i := range 25 {
+		if err := c.Set(ctx, fmt.Sprint(i), 1, runtime.Tags(runtime.Tag(fmt.Sprint("t", i)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server.Pause(t)
+	defer server.Resume(t)
+	write := func() error {
+		var targets []gen.Target
+		for i := range 5 {
+			targets = append(targets,
+				gen.Delete(c, fmt.Sprint(i)), gen.Expire(c, fmt.Sprint(5+i)), gen.Set(c, fmt.Sprint(10+i), 2),
+				gen.DeleteByTag(c, runtime.Tag(fmt.Sprint("t", 15+i))), gen.ExpireByTag(c, runtime.Tag(fmt.Sprint("t", 20+i))))
+		}
+		return gen.Write(ctx, gen.Writer{Function: "app.Save"}, targets...)
+	}
+	for i, most := range []time.Duration{timeout + timeout/2, 3 * timeout} { // one write, and ten
+		began := time.Now()
+		for range 1 + 9*i {
+			var lost *runtime.InvalidationError
+			if err := write(); !errors.As(err, &lost) || lost.Function != "app.Save" {
+				t.Error(err)
+			}
+		}
+		if took := time.Since(began); took > most {
+			t.Errorf("%d writes took %v", 1+9*i, took)
+		} else {
+			t.Log(took)
+		}
+	}
+	for i := range 25 {
+		if v, ok, err := c.Get(ctx, fmt.Sprint(i)); ok || err != nil {
+			t.Error(i, v, err)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -80,7 +81,12 @@ func NewBus(client goredis.UniversalClient, options BusOptions) *Bus {
 }
 
 // Err returns why the bus cannot be used, or nil. See [drivers.Checker].
-func (b *Bus) Err() error { return b.all.Err() }
+func (b *Bus) Err() error {
+	if b.all == nil {
+		return errors.New("redis: zero Bus: make it with redis.NewBus")
+	}
+	return b.all.Err()
+}
 
 // Publish sends message to all subscribers of channel. The result does not say whether there
 // are any. See [drivers.Bus].

@@ -177,7 +177,12 @@ func isNil(client goredis.UniversalClient) bool {
 }
 
 // Err returns why the driver cannot be used, or nil. See [drivers.Checker].
-func (d *Driver) Err() error { return d.err }
+func (d *Driver) Err() error {
+	if d.err == nil && d.client == nil {
+		return errors.New("redis: zero Driver: make it with redis.New")
+	}
+	return d.err
+}
 
 // Close makes later calls fail with [drivers.ErrClosed]. Calls that are running go on. The
 // client stays open. See [drivers.L2].

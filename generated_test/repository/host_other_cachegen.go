@@ -73,12 +73,16 @@ type CachedHost struct {
 	System *runtime.Cache[SystemKey, string]
 }
 
-// NewCachedHost wraps host with caches of stores. It fails if stores lacks a
-// store that a method names, or if its options contradict those of a method.
-func NewCachedHost(host *Host, stores runtime.Stores) (*CachedHost, error) {
+// NewCachedHost wraps host with caches of stores, inside the namespaces that
+// within names. It fails if stores lacks a store that a method names, if its
+// options contradict those of a method, or if another Host has these caches
+// already: give each a [runtime.Within] of its own.
+func NewCachedHost(host *Host, stores runtime.Stores, within ...runtime.Within) (*CachedHost, error) {
 	c := &CachedHost{Host: host}
-	var err error
-	if c.System, err = gen.Open[SystemKey, string](stores, &SystemDefinition); err != nil {
+	err := gen.OpenAll(stores, within,
+		gen.Source(&c.System, &SystemDefinition, host),
+	)
+	if err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -107,37 +111,39 @@ func (c *CachedHost) GetOrSetSystem(ctx context.Context, verbose bool, opts ...r
 	}, opts...)
 }
 
-// GetSystem returns the cached system; ok is false if there is no fresh entry,
-// nor, with [runtime.AllowStale], a stale one. It never loads.
-func (c *CachedHost) GetSystem(ctx context.Context, verbose bool, opts ...runtime.CallOption) (system string, ok bool, err error) {
+// GetCachedSystem returns the cached system; ok is false if there is no fresh
+// entry, nor, with [runtime.AllowStale], a stale one. It never loads.
+func (c *CachedHost) GetCachedSystem(ctx context.Context, verbose bool, opts ...runtime.CallOption) (system string, ok bool, err error) {
 	return c.System.Get(ctx, SystemKey{Verbose: verbose}, opts...)
 }
 
-// SetSystem caches system as the result of LoadSystem(verbose). See
+// SetCachedSystem caches system as the result of LoadSystem(verbose). See
 // [runtime.Cache.Set].
-func (c *CachedHost) SetSystem(ctx context.Context, verbose bool, system string, opts ...runtime.CallOption) error {
+func (c *CachedHost) SetCachedSystem(ctx context.Context, verbose bool, system string, opts ...runtime.CallOption) error {
 	return c.System.Set(ctx, SystemKey{Verbose: verbose}, system, opts...)
 }
 
-// DeleteSystem removes the cached system, if any. See [runtime.Cache.Delete].
-func (c *CachedHost) DeleteSystem(ctx context.Context, verbose bool) error {
+// DeleteCachedSystem removes the cached system, if any. See
+// [runtime.Cache.Delete].
+func (c *CachedHost) DeleteCachedSystem(ctx context.Context, verbose bool) error {
 	return c.System.Delete(ctx, SystemKey{Verbose: verbose})
 }
 
-// ExpireSystem makes the cached system, if any, stale; the entry may still
-// serve as a grace value. See [runtime.Cache.Expire].
-func (c *CachedHost) ExpireSystem(ctx context.Context, verbose bool) error {
+// ExpireCachedSystem makes the cached system, if any, stale; the entry may
+// still serve as a grace value. See [runtime.Cache.Expire].
+func (c *CachedHost) ExpireCachedSystem(ctx context.Context, verbose bool) error {
 	return c.System.Expire(ctx, SystemKey{Verbose: verbose})
 }
 
-// HasSystem reports whether there is a fresh entry of LoadSystem(verbose).
-func (c *CachedHost) HasSystem(ctx context.Context, verbose bool) (bool, error) {
+// HasCachedSystem reports whether there is a fresh entry of
+// LoadSystem(verbose).
+func (c *CachedHost) HasCachedSystem(ctx context.Context, verbose bool) (bool, error) {
 	return c.System.Has(ctx, SystemKey{Verbose: verbose})
 }
 
-// PullSystem returns the cached system and deletes the entry; ok is false if
-// there was no fresh one.
-func (c *CachedHost) PullSystem(ctx context.Context, verbose bool) (system string, ok bool, err error) {
+// PullCachedSystem returns the cached system and deletes the entry; ok is false
+// if there was no fresh one.
+func (c *CachedHost) PullCachedSystem(ctx context.Context, verbose bool) (system string, ok bool, err error) {
 	return c.System.Pull(ctx, SystemKey{Verbose: verbose})
 }
 

@@ -25,7 +25,7 @@ func (t Tier) String() string {
 	return fmt.Sprintf("Tier(%d)", uint8(t))
 }
 
-// A Hit is a read that was served from the cache.
+// A Hit is a read of a key that was served from the cache.
 type Hit struct {
 	Store, Cache, Key string // Cache is the name of the function, or of the ad-hoc cache; Key is the full key
 	Tier              Tier
@@ -33,7 +33,7 @@ type Hit struct {
 	NotFound          bool // the cache knows that there is no value
 }
 
-// A Miss is a read that the cache had nothing for.
+// A Miss is a read of a key for which the cache has no value.
 type Miss struct{ Store, Cache, Key string }
 
 // A Load is a loader that has returned.
@@ -42,12 +42,13 @@ type Load struct {
 	Keys         []string // not to be changed
 	Took         time.Duration
 	Err          error
-	Refresh      bool // there was a value, which is served meanwhile
-	Background   bool // no caller waited for it any more, or ever
+	Refresh      bool // there was a value, which callers got meanwhile
+	Background   bool // no caller waited for the end of the load
 }
 
-// A Skip is a load in the background that was not begun, or that was not left to run there
-// after its callers had been served, because there was no place for its function.
+// A Skip is a load in the background that was not begun, because there was no place for one more
+// load of its function. It is also a load that was ended for this reason after its callers had
+// been served a stale value.
 type Skip struct {
 	Store, Cache string
 	Keys         int // how many are not loaded
@@ -55,15 +56,16 @@ type Skip struct {
 	Left         int // loads of the function that have been given up, at their time limit or because nobody waits, and have not returned
 }
 
-// A Write is a value that has been stored, in one tier at least. A tier that does not take
-// the value makes a [Refusal].
+// A Write is a value that at least one tier has stored. If a tier does not take the value, there
+// is also a [Refusal].
 type Write struct {
 	Store, Cache, Key string
 	Loaded            bool // by a load, not by Set
 }
 
-// An Invalidation is what has been invalidated: keys, tags, or for Cleared the
-// namespace or the cache of that name, or, if neither is given, the whole store.
+// An Invalidation says what has been invalidated. For the hooks Deleted and Expired that is Keys
+// or Tags. For the hook Cleared it is the namespace or the cache that is named, or, if neither
+// is, the whole store.
 type Invalidation struct {
 	Store            string
 	Keys, Tags       []string // not to be changed
@@ -79,14 +81,14 @@ type Message struct {
 	Err     error    // why it could not be published
 }
 
-// An Operation is a call of the shared tier's driver.
+// An Operation is a call of the driver of the shared tier.
 type Operation struct {
 	Store string
 	Op    string // read, write, delete, add, swap
 	Keys  int    // how many, those of stamps included
 	Took  time.Duration
-	// Cancelled says that nobody waited for the end of it any more. That tells nothing of the
-	// tier: Err is nil.
+	// Cancelled says that no caller waited for the end of the operation any more. The operation
+	// then says nothing about the tier, and Err is nil.
 	Cancelled bool
 	Err       error
 }
@@ -95,11 +97,12 @@ type Operation struct {
 type BreakerChange struct {
 	Store string
 	State string // closed: operations run; open: none does; half-open: one operation tries
-	Only  string // read or write: only these are held back, because the server refuses them; empty: all
-	Err   error  // the failure that opened it; nil for other states
+	Only  string // read or write if only these operations are held back, because the server refuses them; empty for all
+	Err   error  // the failure that opened the breaker; nil for other states
 }
 
-// Pending says how many invalidations wait for another try.
+// Pending says how many invalidations are queued because they have not reached the shared tier
+// or the other processes.
 type Pending struct {
 	Store   string
 	Pending int
@@ -113,12 +116,13 @@ type Refusal struct {
 	// Tier is 0 if neither tier keeps the value: it cannot be copied, has too many tags, or
 	// its loader has given options that are wrong.
 	Tier Tier
-	Err  error // why; it wraps drivers.ErrRefused if the value is too large
+	Err  error // the reason; wraps drivers.ErrRefused if the value is too large
 }
 
-// An Unreadable is an entry of the shared tier that cannot be used.
+// An Unreadable is an entry of the shared tier that cannot be read. Such an entry counts as a
+// miss.
 type Unreadable struct {
 	Store, Cache, Key string
-	Schema            bool // it was written for another shape of the type, as during a rolling deploy
+	Schema            bool // the entry was written for another shape of the type, as during a rolling deploy
 	Err               error
 }

@@ -3,13 +3,13 @@ package event
 // Hooks are functions that a store calls when something happens, for metrics, logs and tests. A
 // hook that is nil is not called, and costs nothing. An event costs no allocation.
 //
-// Many goroutines call a hook at once. Where a call of a cache makes the event, the hook runs on the
-// goroutine of that call and delays it: a hook should be quick. A hook may use the store, which
-// makes events of its own. The hooks Operation, Breaker and Unreadable are called in the middle of
-// other work, and must not use the store. A hook that panics is logged.
+// Many goroutines may call a hook at once. If a call of a cache makes the event, the hook runs
+// on the goroutine of that call and delays the call: a hook should be quick. A hook may use the
+// store, which makes events of its own. The hooks Operation, Breaker and Unreadable must not use
+// the store, because they are called in the middle of other work. A hook that panics is logged.
 type Hooks struct {
-	// Hit is called for each key of a read that gets its value without waiting for a load. Miss
-	// is called for each other key.
+	// Hit is called for each key of a read that gets a value, or a remembered not-found, without
+	// waiting for a load. Miss is called for each other key.
 	Hit  func(Hit)
 	Miss func(Miss)
 	// Loaded is called when a loader has returned, before its callers have the result. The hook
@@ -17,34 +17,34 @@ type Hooks struct {
 	// and the load waits for the hook.
 	Loaded func(Load)
 	// Skipped is called when values that are stale, or due for a refresh, are not loaded in the
-	// background, because too many loads run there.
+	// background, because too many loads run in the background.
 	Skipped func(Skip)
-	// Written is called when a value has been stored. For a value that was loaded, its callers do
-	// not have it yet: in a store without a memory tier the hook must not read that key through
-	// the cache, as with Loaded.
+	// Written is called when a value has been stored. The callers of a load do not have the
+	// value yet. Therefore in a store without a memory tier the hook must not read the key of a
+	// loaded value through the cache, as for Loaded.
 	Written func(Write)
-	// Refused is called when a tier does not keep a value, because it is larger than the tier
-	// takes, or cannot be written. The other tier may have it. A value that no tier keeps is
-	// loaded again by each call.
+	// Refused is called when a tier does not keep a value, because the value is larger than the
+	// tier takes, or cannot be written. The other tier may keep the value. A value that no tier
+	// keeps is loaded again by each call.
 	Refused func(Refusal)
-	// Deleted, Expired and Cleared are called when this process has invalidated entries: by key
-	// or by tag, or for Cleared by namespace.
+	// Deleted and Expired are called when this process has invalidated entries by key or by tag.
+	// Cleared is called when it has invalidated those of a namespace, a cache or the store.
 	Deleted func(Invalidation)
 	Expired func(Invalidation)
 	Cleared func(Invalidation)
-	// Published is called for a message that this process has sent to the bus, or tried to.
-	// Received is called for a message of another process.
+	// Published is called for a message that this process has sent to the bus, or has tried to
+	// send. Received is called for a message of another process.
 	Published func(Message)
 	Received  func(Message)
 	// Operation is called after each operation on the shared tier.
 	Operation func(Operation)
 	// Breaker is called when a circuit breaker of the shared tier changes its state.
 	Breaker func(BreakerChange)
-	// Pending is called when invalidations that have not reached everyone are queued, carried
-	// out, or given up.
+	// Pending is called when invalidations that have not reached the shared tier or the other
+	// processes are queued, carried out, or given up.
 	Pending func(Pending)
-	// Unreadable is called for an entry of the shared tier that cannot be read. It counts as a
-	// miss.
+	// Unreadable is called for an entry of the shared tier that cannot be read, which counts as
+	// a miss.
 	Unreadable func(Unreadable)
 }
 

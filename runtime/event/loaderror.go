@@ -6,7 +6,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/keytext"
 )
 
-// A LoadError is a load that has failed, as the function of runtime.OnLoadError gets it.
+// A LoadError is a load that has failed. The function of runtime.OnLoadError gets one.
 type LoadError struct {
 	Store, Cache string   // Cache is the name of the function, or of the ad-hoc cache
 	Keys         []string // full keys, not to be changed

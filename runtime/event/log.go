@@ -8,10 +8,9 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/keytext"
 )
 
-// LogHooks returns Hooks that log every event at a level, and failures at least as
-// warnings. A nil logger is slog.Default(). Keys are logged: they may be personal data. The
-// first three of many are, long ones cut and strange ones quoted; the events have them as they
-// are.
+// LogHooks returns Hooks that log every event at the given level, and failures at least as
+// warnings. A nil logger is slog.Default(). LogHooks logs keys, which may be personal data: of
+// many keys the first three, long keys cut, and keys with strange characters quoted.
 func LogHooks(logger *slog.Logger, level slog.Level) Hooks {
 	if logger == nil {
 		logger = slog.Default()

@@ -1,6 +1,7 @@
 package event
 
-// A Reason says why a value is loaded although the cache has one; see runtime.Entry.
+// A Reason says why a loader is called for a key that may have a value in the cache; see the method
+// Stale of runtime.Entry.
 type Reason uint8
 
 // The reasons.

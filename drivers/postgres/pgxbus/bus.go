@@ -93,7 +93,12 @@ func New(pool *pgxpool.Pool, options Options) *Bus {
 }
 
 // Err returns why the bus cannot be used, or nil. See [drivers.Checker].
-func (b *Bus) Err() error { return b.all.Err() }
+func (b *Bus) Err() error {
+	if b.all == nil {
+		return errors.New("pgxbus: zero Bus: make it with pgxbus.New")
+	}
+	return b.all.Err()
+}
 
 // Publish sends message to all subscribers of channel. The result does not say whether there
 // are any. See [drivers.Bus].

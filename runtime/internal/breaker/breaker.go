@@ -19,6 +19,7 @@ package breaker
 
 import (
 	"context"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -149,6 +150,26 @@ func (b *Breaker) AllowUrgent(ctx context.Context) (Ticket, bool) {
 			return Ticket{}, false
 		}
 	}
+}
+
+// Patience returns for how long an urgent operation should wait for something else before it asks
+// [Breaker.AllowUrgent]: while b is open, for no longer than that would let it wait. It is the
+// longest duration if nothing speaks against waiting.
+func (b *Breaker) Patience() time.Duration {
+	if !b.watching.Load() {
+		return math.MaxInt64
+	}
+	b.mu.Lock()
+	defer b.unlock()
+	switch {
+	case b.state == Closed:
+		return math.MaxInt64
+	case b.trial != 0:
+		return max(b.Limit/10-time.Since(b.began), 0)
+	case !b.ready && time.Since(b.lastFailed) < b.urgentPause():
+		return 0
+	}
+	return math.MaxInt64
 }
 
 // tryUrgent returns, in place of an answer, what to wait for and how long.

@@ -3,6 +3,7 @@ package breaker
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -349,5 +350,41 @@ func TestAPatientOperationIsATrialWhateverTheLastOneHasCost(t *testing.T) {
 		if !try(b, Success) || b.State() != Closed {
 			t.Error("the pause is over")
 		}
+	})
+}
+
+// Who waits for something else before it asks waits for no longer than it would here.
+func TestPatienceIsThatOfAnUrgentOperation(t *testing.T) {
+	const forever = math.MaxInt64
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(2, 5*time.Second, nil)
+		b.Limit = time.Second
+		is := func(when string, want time.Duration) {
+			t.Helper()
+			if got := b.Patience(); got != want {
+				t.Errorf("%s: %v, want %v", when, got, want)
+			}
+		}
+		is("closed", forever)
+		tryUrgent(t, b, time.Second, Failure)
+		is("closed after a failure", forever)
+		tryUrgent(t, b, time.Second, Failure)
+		is("open", 0)
+		ticket, _ := b.AllowUrgent(Patient(t.Context()))
+		is("a trial has begun", 100*time.Millisecond)
+		time.Sleep(90 * time.Millisecond)
+		is("it takes", 10*time.Millisecond)
+		time.Sleep(90 * time.Millisecond)
+		is("it hangs", 0)
+		b.Report(ticket, Failure, nil)
+		is("it was cheap", 0)
+		time.Sleep(162 * time.Millisecond)
+		is("long ago", forever)
+		tryUrgent(t, b, time.Second, Failure)
+		is("that was not cheap", 0)
+		b.TryNow()
+		is("something says that it is back", forever)
+		b.Reset()
+		is("reset", forever)
 	})
 }

@@ -100,9 +100,10 @@ func (c *Conn) OnTaken(f func()) {
 // Join subscribes to the channel and hands what arrives to h.
 func (c *Conn) Join(h Handler) error {
 	c.handler = h // the bus may call before Subscribe returns
-	leave, err := c.bus.Subscribe(c.channel(), (*listener)(c))
-	c.leave = leave
-	return err
+	return guard.Call(func() (err error) {
+		c.leave, err = c.bus.Subscribe(c.channel(), (*listener)(c))
+		return err
+	})
 }
 
 // Leave leaves the channel: the handler is called no more.

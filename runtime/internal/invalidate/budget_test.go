@@ -355,3 +355,37 @@ func TestNobodyWaitsForATierThatHasHungBefore(t *testing.T) {
 		time.Sleep(time.Minute)
 	})
 }
+
+// Nor does anybody wait for the turn of what is tried again meanwhile, for which nobody waits.
+func TestNobodyWaitsForWhatIsTriedAgainWhileTheBreakerIsOpen(t *testing.T) {
+	for op, change := range changes {
+		t.Run(op, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var shared faketier.Shared
+				s := storetest.New(t, store.Config{L1: storetest.L1(), L2: &shared, BreakFor: time.Minute})
+				kind := s.Kind("")
+				set(t, s, kind, "k", "old", "x")
+				recovered := hang(&shared)
+				for range 3 {
+					_ = s.Invalidate.Delete(t.Context(), []string{"k"}, invalidate.Mode{})
+				}
+				for range 50 {
+					time.Sleep(70 * time.Millisecond)
+					began := time.Now()
+					err := change(s, kind, t.Context(), invalidate.Mode{})
+					if took := time.Since(began); took > 75*time.Millisecond || !errors.Is(err, remote.ErrCircuitOpen) {
+						t.Errorf("after %v: %v", took, err)
+					}
+				}
+				recovered()
+				time.Sleep(time.Minute)
+				if value, stale := get(t, s, kind, "k"); value == "old" && !stale {
+					t.Error("the old value is served")
+				}
+				if err := change(s, kind, t.Context(), invalidate.Mode{}); err != nil || s.Outbox.Len() > 0 {
+					t.Errorf("when the tier is back: %v, %d pending", err, s.Outbox.Len())
+				}
+			})
+		})
+	}
+}

@@ -93,6 +93,19 @@ func ModeOf(p *policy.Policy) Mode {
 // errNoTurn is why a write was left to the outbox.
 var errNoTurn = fmt.Errorf("an earlier write of the keys has not ended: %w", budget.ErrSpent)
 
+// awaitTurn waits for a turn while there is time, and a reason to wait. It fails if the turn has
+// not come: then its holder must not write.
+func (v *Invalidator) awaitTurn(ctx context.Context, turn *fence.Turn) error {
+	left, patience := budget.Left(ctx), v.Remote.Patience()
+	switch {
+	case turn.WaitWithin(v.Remote.TurnLimit(), min(left, patience)):
+		return nil
+	case patience < left:
+		return v.Remote.Away()
+	}
+	return errNoTurn
+}
+
 // all says of a change that failed that it is open as a whole.
 func all(err error) (open bool, _ error) { return err != nil, err }
 
@@ -157,12 +170,10 @@ func (v *Invalidator) applySerialized(ctx context.Context, c *change, keys []str
 	defer turn.End()
 	if v.Remote.Exists() {
 		began, open := clock.Mono(), true
-		switch {
-		case left != nil:
-			err = left
-		case !turn.WaitWithin(v.Remote.TurnLimit(), budget.Left(ctx)):
-			err = errNoTurn
-		default:
+		if err = left; err == nil {
+			err = v.awaitTurn(ctx, turn)
+		}
+		if err == nil {
 			began = clock.Mono()
 			open, err = c.remote(ctx, keys)
 		}

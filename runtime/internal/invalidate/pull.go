@@ -43,6 +43,9 @@ func (v *Invalidator) Pull(ctx context.Context, kind *entry.Kind, p *policy.Poli
 	case err != background.ErrClosed:
 		v.Emit.Miss(kind.Cache, key)
 	}
+	if it == nil { // nothing was invalidated: the error is that of a read, or of who waits no longer
+		return nil, err
+	}
 	return it, v.report(ctx, ModeOf(p), err)
 }
 
@@ -162,7 +165,7 @@ func (p *pull) take(ctx context.Context, it *entry.Item, remote func(context.Con
 		defer turn.End()
 		if p.Remote.Exists() {
 			began, removed := clock.Mono(), false
-			if err = errNoTurn; turn.WaitWithin(p.Remote.TurnLimit(), budget.Left(tier)) {
+			if err = p.awaitTurn(tier, turn); err == nil {
 				began = clock.Mono()
 				removed, err = remote(tier)
 			}

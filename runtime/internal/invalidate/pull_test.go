@@ -256,3 +256,43 @@ func TestAPullThatWaitsEndsWithItsContext(t *testing.T) {
 		shared.Before = nil
 	})
 }
+
+// Where the errors of invalidations are logged, those of a pull that has taken nothing are not: it
+// would look as if there were no value.
+func TestAPullThatTakesNothingReportsItsErrorAlthoughInvalidationsAreLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var shared faketier.Shared
+		var fails atomic.Bool
+		shared.Before = func(_ context.Context, op string, _ []string) error {
+			if op == "swap" && fails.Load() {
+				return errDown
+			}
+			return nil
+		}
+		s := storetest.New(t, store.Config{L2: &shared})
+		kind := s.Kind("")
+		set(t, s, kind, "k", "v")
+		log := hour
+		log.InvalidationErrors = policy.Log
+		shared.Down(errDown)
+		if it, err := s.Invalidate.Pull(t.Context(), kind, &log, "k"); it != nil || !errors.Is(err, errDown) {
+			t.Error(it, err)
+		}
+		if s.Told("warn", "not reached everyone") {
+			t.Error("logged as an invalidation")
+		}
+		shared.Down(nil)
+		time.Sleep(time.Minute)
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		if it, err := s.Invalidate.Pull(gone, kind, &log, "k"); it != nil || !errors.Is(err, context.Canceled) {
+			t.Error(it, err)
+		}
+		fails.Store(true)
+		if it, err := s.Invalidate.Pull(t.Context(), kind, &log, "k"); it == nil || err != nil || s.Outbox.Len() == 0 {
+			t.Error("a value that could not be deleted:", it, err)
+		}
+		fails.Store(false)
+		time.Sleep(time.Minute)
+	})
+}

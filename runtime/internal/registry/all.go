@@ -21,13 +21,17 @@ type All struct {
 func (a *All) SetOptions(name string, options policy.Options) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	for _, f := range a.Stores { // no cache is opened in between, with which they have not been compared
+		f.mu.Lock()
+		defer f.mu.Unlock()
+	}
 	for _, f := range a.Stores {
-		if err := f.CheckOptions(name, options); err != nil {
+		if err := f.checkOptions(name, options); err != nil {
 			return err
 		}
 	}
 	for _, f := range a.Stores {
-		f.SetOptions(name, options)
+		f.setOptions(name, options)
 	}
 	if a.names == nil {
 		a.names = make(map[string]bool)

@@ -119,10 +119,9 @@ func (f *Functions) forgetBase(fn *Function) {
 	fn.bases = fn.bases[:len(fn.bases)-1]
 }
 
-// CheckOptions fails if options contradict those of a function that the name matches.
-func (f *Functions) CheckOptions(name string, options policy.Options) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+// checkOptions fails if options contradict those of a function that the name matches. It is
+// called under mu.
+func (f *Functions) checkOptions(name string, options policy.Options) error {
 	for _, full := range f.matching(name) {
 		fn := f.byName[full]
 		for _, base := range fn.bases {
@@ -134,11 +133,9 @@ func (f *Functions) CheckOptions(name string, options policy.Options) error {
 	return nil
 }
 
-// SetOptions gives options to the functions that a name matches, and to those that will be
-// opened. CheckOptions has succeeded.
-func (f *Functions) SetOptions(name string, options policy.Options) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+// setOptions gives options to the functions that a name matches, and to those that will be
+// opened. checkOptions has succeeded, and mu is held since.
+func (f *Functions) setOptions(name string, options policy.Options) {
 	if last := len(f.overrides) - 1; last >= 0 && f.overrides[last].name == name { // as when they are set again and again
 		f.overrides[last].options = f.overrides[last].options.Merge(options)
 	} else {

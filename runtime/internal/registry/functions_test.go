@@ -29,9 +29,9 @@ func TestOptionsApplyInTheOrderInWhichTheyWereGiven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fs.SetOptions("Load", policy.Options{TTL: policy.Some(time.Hour), Grace: policy.Some(time.Minute)})
-	fs.SetOptions("other.Load", policy.Options{TTL: policy.Some(time.Second)})
-	fs.SetOptions("user.Load", policy.Options{TTL: policy.Some(2 * time.Hour)})
+	fs.setOptions("Load", policy.Options{TTL: policy.Some(time.Hour), Grace: policy.Some(time.Minute)})
+	fs.setOptions("other.Load", policy.Options{TTL: policy.Some(time.Second)})
+	fs.setOptions("user.Load", policy.Options{TTL: policy.Some(2 * time.Hour)})
 	again, err := fs.Open(new(Transaction), "user.Load", policy.Policy{TTL: 1})
 	if err != nil || again != open {
 		t.Fatal("another function of the same name", err)
@@ -63,13 +63,13 @@ func TestOptionsThatContradictACacheAreRefused(t *testing.T) {
 		t.Errorf("%d policies, want 2", n)
 	}
 	ttl := policy.Options{TTL: policy.Some(time.Second)}
-	if err := fs.CheckOptions("Load", ttl); err == nil || !strings.HasPrefix(err.Error(), "a.Load: ") {
+	if err := fs.checkOptions("Load", ttl); err == nil || !strings.HasPrefix(err.Error(), "a.Load: ") {
 		t.Error(err)
 	}
-	if err := fs.CheckOptions("b.Load", ttl); err != nil {
+	if err := fs.checkOptions("b.Load", ttl); err != nil {
 		t.Error(err)
 	}
-	fs.SetOptions("b.Load", ttl)
+	fs.setOptions("b.Load", ttl)
 	if _, err := fs.Open(new(Transaction), "b.Load", long); err == nil || len(fs.Names()) != 1 {
 		t.Error(err, fs.Names())
 	}
@@ -106,7 +106,7 @@ func TestTheCachesOfAFunctionShareIt(t *testing.T) {
 // A program chooses the names of ad-hoc caches, and may do so for each of its users.
 func TestFewFunctionsAreRemembered(t *testing.T) {
 	var fs Functions
-	fs.SetOptions("Load", policy.Options{TTL: policy.Some(time.Hour)})
+	fs.setOptions("Load", policy.Options{TTL: policy.Some(time.Hour)})
 	first, _ := fs.Open(new(Transaction), "a.Load", policy.Policy{})
 	for i := range 2 * maxFunctions {
 		if f, err := fs.Open(new(Transaction), fmt.Sprintf("%d.Load", i), policy.Policy{}); err != nil || f.Policy(policy.Policy{}).TTL != time.Hour {
@@ -179,5 +179,29 @@ func TestTheFunctionsOfAllStoresAreGivenOptionsOrNone(t *testing.T) {
 	}
 	if got := all.Unmatched(); !slices.Equal(got, []string{"prices", "z.Load"}) {
 		t.Error(got)
+	}
+}
+
+// Options are compared with every cache: also with one that is opened at the same time. One of the
+// two is refused.
+func TestOptionsAndACacheThatIsOpenedMeanwhileDoNotContradictEachOther(t *testing.T) {
+	base, long := policy.Policy{TTL: time.Minute}, policy.Options{L1TTL: policy.Some(time.Hour)}
+	var other Functions // which takes a while to compare with
+	for i := range 300 {
+		if _, err := other.Open(new(Transaction), fmt.Sprintf("f%d.Load", i), policy.Policy{TTL: 2 * time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 200 {
+		var f Functions
+		all := All{Stores: []*Functions{&f, &other}}
+		var both sync.WaitGroup
+		var errOpen, errSet error
+		both.Go(func() { _, errOpen = f.Open(new(Transaction), "Load", base) })
+		both.Go(func() { errSet = all.SetOptions("Load", long) })
+		both.Wait()
+		if (errOpen == nil) == (errSet == nil) {
+			t.Fatal(errOpen, errSet)
+		}
 	}
 }

@@ -173,6 +173,13 @@ func openError(why error, b *breaker.Breaker) error {
 	return fmt.Errorf("%w for %v, after: %v", why, time.Since(opened).Round(time.Millisecond), cause)
 }
 
+// Patience returns for how long a change should wait for its turn: not while the breaker is open
+// and would not let it through. Then an operation that nobody waits for may have the turn.
+func (t *Tier) Patience() time.Duration { return t.breaker.Patience() }
+
+// Away is the error of a change that had no patience.
+func (t *Tier) Away() error { return t.Fail("write", openError(ErrCircuitOpen, &t.breaker)) }
+
 // TurnLimit returns how long a write may hold its turn of the fence: a change takes three
 // operations at most (see [Tier.Expire]), each within its limit if the driver keeps to it.
 // One that does not must not hold up the rest for ever.

@@ -36,6 +36,8 @@ func (w *world) operate(rng *rand.Rand) {
 		_, _ = n.cache(row).Has(ctx, row)
 	case of100 < 72:
 		n.set(ctx, row, c)
+	case of100 < 80:
+		n.write(ctx, rng, row)
 	default:
 		i, do := n.drawInvalidation(rng, row)
 		n.invalidate(i, func() error { return do(ctx) })

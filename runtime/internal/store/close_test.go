@@ -11,6 +11,7 @@ import (
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
+	"github.com/cachegen/cachegen/runtime/internal/guard"
 	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/store"
 	"github.com/cachegen/cachegen/runtime/internal/storetest"
@@ -132,13 +133,20 @@ type owned struct {
 	drivers.L2
 	drivers.Bus
 	err    error
+	panics bool
 	closed int
 }
 
-func (o *owned) Err() error   { return o.err }
+func (o *owned) Err() error {
+	if o.panics {
+		panic("boom")
+	}
+	return o.err
+}
 func (o *owned) Close() error { o.closed++; return nil }
 func (o *owned) Clear()       {}
 func (o *owned) Subscribe(string, drivers.Listener) (func(), error) {
+	_ = o.Err()
 	return func() {}, o.err
 }
 
@@ -151,15 +159,23 @@ type (
 // Kind: what was handed over belongs to nobody after a failure.
 func TestAStoreThatIsNotMadeClosesWhatItWasToHave(t *testing.T) {
 	l1, l2, bus := &owned{}, &owned{}, &owned{err: errDown}
-	if _, err := store.New(store.Config{Name: "test", L1: ownedL1{l1}, L2: ownedL2{l2}, Bus: ownedBus{bus}}); !errors.Is(err, errDown) {
+	c := store.Config{Name: "test", L1: ownedL1{l1}, L2: ownedL2{l2}, Bus: ownedBus{bus}, MaxLoadTime: 1, L2Timeout: 1, StampTrust: 1}
+	if _, err := store.New(c); !errors.Is(err, errDown) {
 		t.Fatal(err)
 	}
-	if l1.closed != 1 || l2.closed != 1 || bus.closed != 1 {
+	bus.panics = true
+	if _, err := store.New(c); !errors.Is(err, guard.ErrPanic) {
+		t.Fatal(err)
+	}
+	if err := c.Check(); !errors.Is(err, guard.ErrPanic) {
+		t.Fatal(err)
+	}
+	if l1.closed != 2 || l2.closed != 2 || bus.closed != 2 {
 		t.Errorf("closed %d, %d, %d times", l1.closed, l2.closed, bus.closed)
 	}
-	c := store.Config{L1: ownedL1{l1}}
+	c = store.Config{L1: ownedL1{l1}}
 	c.Discard()
-	if l1.closed != 2 {
+	if l1.closed != 3 {
 		t.Error("not closed")
 	}
 }

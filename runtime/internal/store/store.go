@@ -20,6 +20,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/background"
 	"github.com/cachegen/cachegen/runtime/internal/bus"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
+	"github.com/cachegen/cachegen/runtime/internal/guard"
 	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/lookup"
@@ -99,6 +100,8 @@ func (c *Config) Check() error {
 		return fmt.Errorf("L2Timeout %v is not positive", c.L2Timeout)
 	case c.L2SoftTimeout < 0:
 		return fmt.Errorf("L2SoftTimeout %v is negative", c.L2SoftTimeout)
+	case c.L2SoftTimeout > c.L2Timeout:
+		return fmt.Errorf("L2SoftTimeout %v is above L2Timeout %v", c.L2SoftTimeout, c.L2Timeout)
 	case c.StampTrust <= 0:
 		return fmt.Errorf("StampTrust %v is not positive", c.StampTrust)
 	case c.Background < 0:
@@ -106,7 +109,7 @@ func (c *Config) Check() error {
 	}
 	for _, driver := range []any{c.L1, c.L2, c.Bus} {
 		if checker, ok := drivers.CheckerOf(driver); ok {
-			if err := checker.Err(); err != nil {
+			if err := guard.Call(checker.Err); err != nil {
 				return err
 			}
 		}

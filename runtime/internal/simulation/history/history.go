@@ -115,7 +115,7 @@ func (h *History) BeginInvalidation(i Invalidation) *Invalidation {
 }
 
 // EndInvalidation records what an invalidation returned. One that failed still promises that
-// memory has dropped what it is about.
+// memory has dropped what it is about, and, where there is one process, that nobody reads it.
 func (h *History) EndInvalidation(i *Invalidation, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
