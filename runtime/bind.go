@@ -20,6 +20,8 @@ import (
 //
 // With several Within the namespaces nest, the first one outermost. A Within is a part of the
 // keys, and has to be the same in every process. The constructor fails if a Within is empty.
+// Tags are not kept apart: an invalidation by tag is for all entries of the store that have the
+// tag, whichever Within they are in.
 type Within string
 
 // OpenUntyped is for generated code: it binds declared caches, all or none, as gen.OpenAll says.
@@ -48,7 +50,9 @@ func openAdHoc(c *untyped.Cache, in any, name string, key, value any, options []
 	if n == nil || n.store == nil || n.store.rooms == nil {
 		return fmt.Errorf("%w: NewCache was given a nil or zero %T", ErrUnknownStore, in)
 	}
-	d := untyped.Definition{Name: name, AdHoc: true, KeyType: reflect.TypeOf(key).Elem(), ValueType: reflect.TypeOf(value).Elem()}
+	d := untyped.Definition{
+		Name: name, AdHoc: true, KeyType: reflect.TypeOf(key).Elem(), ValueType: reflect.TypeOf(value).Elem(), NotFound: ErrNotFound,
+	}
 	for _, o := range options {
 		d.Options = append(d.Options, o)
 	}

@@ -90,7 +90,7 @@ func (c *Cache[K, V]) Namespace(name string) (*Cache[K, V], error) {
 // An error of GetOrSet is the one that load returned, the error of ctx, that of an option or of
 // a key that cannot be written, [ErrTimeout], [ErrRecursive], [ErrGoexit], [ErrClosed] or
 // [ErrNotBound]. If the cache remembers that there is no value, the error is the one that the
-// directive names with notfound. A value that load returns beside its error is returned, too,
+// directive names with notfound, or [ErrNotFound] in an ad-hoc cache. A value that load returns beside its error is returned, too,
 // and not kept. A failure of the shared tier is logged and is no error, unless
 // [SuppressL2Errors] is false.
 //
@@ -138,8 +138,8 @@ func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K, options ...CallOpti
 // of GetOrSetMany, whichever began it. A key that is given twice is asked for once.
 //
 // A key that load does not return is not found. Such a key is not in the result. GetOrSetMany
-// remembers for the [NotFoundTTL] that there is no value, if the directive says what means that
-// there is no value. Values that load returns for other keys are ignored.
+// remembers for the [NotFoundTTL] that there is no value, if the cache is ad hoc, or if the
+// directive says what means that there is no value. Values that load returns for other keys are ignored.
 //
 // The rules of GetOrSet for cancellation, timeouts, panics and stale values hold here for each
 // key; load is cancelled when nobody waits for any of its keys. If load returns an error, all
@@ -169,7 +169,8 @@ func (c *Cache[K, V]) GetOrSetMany(ctx context.Context, keys []K, load func(ctx 
 //go:noinline
 func (c *Cache[K, V]) Has(ctx context.Context, key K) (bool, error) { return c.must().Has(ctx, key) }
 
-// Missing reports whether the cache has no fresh value of key. With an error, Missing returns
+// Missing reports whether the cache has no fresh value of key: Missing is the opposite of
+// [Cache.Has], also if the cache remembers that there is no value. With an error, both return
 // false. Errors are those of [Cache.Get].
 //
 //go:noinline

@@ -27,8 +27,9 @@ var (
 	// ErrGoexit is returned to the callers of a load whose loader has called runtime.Goexit of
 	// Go, as FailNow of a test does.
 	ErrGoexit = load.ErrGoexit
-	// ErrNotFound says that there is no value. A loader that has no error of its own for this
-	// can return it, if the directive says notfound=runtime.ErrNotFound. Generated code uses it
+	// ErrNotFound says that there is no value. A loader of an ad-hoc cache, see [NewCache], can
+	// return ErrNotFound, or an error that wraps it, and so can an annotated loader whose
+	// directive says notfound=runtime.ErrNotFound. Generated code uses it
 	// for functions that return (V, bool, error).
 	ErrNotFound = errors.New("cachegen: not found")
 	// ErrRecursive is returned to a loader that asks the cache for the key that it is loading,

@@ -122,5 +122,5 @@ func ExampleStores_SetOptions() {
 	// Output:
 	// <nil> <nil>
 	// <nil>
-	// cachegen: unknown function "users.Repo.FindUsr"
+	// cachegen: unknown function "users.Repo.FindUsr": Stores.Functions lists those that are open
 }

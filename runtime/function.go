@@ -67,7 +67,7 @@ func (s Stores) Enable(function string) error { return s.setDisabled(function, f
 func (s Stores) setDisabled(name string, disabled bool) error {
 	matching := s.must().functions.Matching(name)
 	if len(matching) == 0 {
-		return fmt.Errorf("%w %q", ErrUnknownFunction, name)
+		return fmt.Errorf("%w %q: Stores.Functions lists those that are open", ErrUnknownFunction, name)
 	}
 	for _, f := range matching {
 		f.Disabled.Store(disabled)

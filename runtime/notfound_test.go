@@ -455,3 +455,37 @@ func TestGetOrSetFound(t *testing.T) {
 		})
 	}
 }
+
+// The loaders of an ad-hoc cache have no directive that names their error.
+func TestAdHocCachesRememberErrNotFound(t *testing.T) {
+	for setup, options := range setups {
+		t.Run(setup, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				c := newCache[int, int](t, newStore(t, append(options(), runtime.Grace(time.Hour), runtime.NotFoundTTL(time.Minute))...))
+				loads := 0
+				none := func(context.Context) (int, error) {
+					loads++
+					return 0, fmt.Errorf("find: %w", runtime.ErrNotFound)
+				}
+				noneOfMany := func(context.Context, []int) (map[int]int, error) { loads++; return nil, nil }
+				for range 2 {
+					if _, err := c.GetOrSet(t.Context(), 1, none); !errors.Is(err, runtime.ErrNotFound) {
+						t.Error(err)
+					}
+					if got, err := c.GetOrSetMany(t.Context(), []int{1, 2}, noneOfMany); len(got) > 0 || err != nil {
+						t.Error(got, err)
+					}
+				}
+				if _, err := c.GetOrSet(t.Context(), 2, none); err != runtime.ErrNotFound || loads != 2 {
+					t.Errorf("%d loads, %v", loads, err)
+				}
+				time.Sleep(time.Minute)
+				got, err := c.GetOrSet(t.Context(), 1, func(context.Context) (int, error) { return 1, nil })
+				want(t, got, err, 1)
+				if _, err := c.GetOrSet(t.Context(), 1, none, runtime.ForceFresh()); !errors.Is(err, runtime.ErrNotFound) {
+					t.Error("a value is served, of which the loader says that it is no more:", err)
+				}
+			})
+		})
+	}
+}

@@ -128,7 +128,7 @@ func LockTimeout(d time.Duration) Option {
 
 // NotFoundTTL is how long the cache remembers that there is no value under a key, because the
 // loader has returned a nil pointer, a nil interface, false, or the error that the directive
-// names with notfound. With zero, the default, the cache does not remember it, and the next call
+// names with notfound, which is [ErrNotFound] for an ad-hoc cache. With zero, the default, the cache does not remember it, and the next call
 // loads.
 func NotFoundTTL(d time.Duration) Option {
 	return option(func(o *policy.Options) { o.NotFoundTTL = policy.Some(d) })

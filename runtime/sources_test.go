@@ -194,8 +194,7 @@ func TestWhichSourcesAreTheSame(t *testing.T) {
 	}{
 		"one pointer":                     {repo, repo, true},
 		"two pointers to equal values":    {&tenantRepo{}, &tenantRepo{}, false},
-		"nil twice":                       {(*tenantRepo)(nil), (*tenantRepo)(nil), true},
-		"nil and a pointer":               {(*tenantRepo)(nil), repo, false},
+		"nil, without a size":             {(*empty)(nil), new(empty), true},
 		"equal values":                    {value{"a", repo}, value{"a", repo}, true},
 		"values that differ":              {value{"a", repo}, value{"a", &tenantRepo{}}, false},
 		"interfaces of equal values":      {[1]any{value{"a", repo}}, [1]any{value{"a", repo}}, true},
@@ -232,6 +231,21 @@ func TestTheErrorOfAnotherSourceSaysWhy(t *testing.T) {
 		if err := opens(stores, tenantUser(), sources[1]); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("got %v, want %s", err, text)
 		}
+	}
+}
+
+// Otherwise the first load would panic.
+func TestANilSourceIsRefused(t *testing.T) {
+	stores, many := inStores(t, memoryTier()), tenantUser()
+	many.ManySources = true
+	for _, d := range []*gen.Definition{tenantUser(), many} {
+		err := opens(stores, d, (*tenantRepo)(nil))
+		if err == nil || err.Error() != "cachegen: open example.com/app.Repo.FindUser in store main: the *runtime_test.tenantRepo to be wrapped is nil" {
+			t.Error(err)
+		}
+	}
+	if err := opens(stores, tenantUser(), &tenantRepo{}); err != nil {
+		t.Error("the one that was refused is remembered:", err)
 	}
 }
 

@@ -67,7 +67,7 @@ func (s *Store) Name() (name string) {
 // checkDefaults fails if the store cannot be given defaults. Its mutex is held.
 func (s *Store) checkDefaults(d *storeConfig) error {
 	if s.opened != "" {
-		return fmt.Errorf("%s has been opened in store %s already", s.opened, s.Name())
+		return fmt.Errorf("%s has been opened in store %s already: set defaults before the first cache is made", s.opened, s.Name())
 	}
 	if err := policyOf(s.defaults.options, d.options, s.config.options).Check(); err != nil {
 		return fmt.Errorf("store %s: %w", s.Name(), err)

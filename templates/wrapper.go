@@ -85,7 +85,7 @@ func (e *emitter) constructor(w *Wrapper) {
 			body = append(body, jen.Var().Add(variable).Add(typ(from.Type)),
 				jen.If(noneNil(from.NonNil)).Block(jen.Add(variable).Op("=").Id(from.Expr)))
 		}
-		open("Source", f.Field, f.Cache, jen.Id(variables[from.Expr]))
+		open("Embedded", f.Field, f.Cache, jen.Id(variables[from.Expr]))
 	}
 	perLine := jen.Options{Open: "(" + stores + ", " + within + ",", Close: ")", Separator: ",", Multi: true}
 	body = append(body,

@@ -159,6 +159,7 @@
 //	{param.Field}   a field of one, and so on: {filter.Page.Number}; no pointers on the way in a key
 //	{recv.Field}    a field of the receiver
 //	{result.Field}  in tags: of the result, or {result}; if a pointer on the way is nil, the entry does not get the tag
+//	{name}          in tags of a delete or expire: a result of that name, or {name.Field}
 //
 // Its type is an integer, bool or string type, a type parameter that is restricted to these,
 // or a comparable struct or array type with MarshalText and, on its pointer,
@@ -231,8 +232,8 @@
 // NewCachedUserRepo makes the wrapper, and
 // with UserDefinition other code can open the same cache. Other annotated methods
 // keep their names. For a plain function they are functions, which work after
-// BindCaches, or BindTestCaches in a package's own tests; a plain function Rename with set,
-// delete, expire or clear becomes CachedRename. Helpers of unexported functions are
+// BindCaches (those of the package's test files after BindTestCaches); a plain function Rename with
+// set, delete, expire or clear becomes CachedRename. Helpers of unexported functions are
 // unexported: getOrSetUser.
 //
 // Annotated methods that a type has from one that it embeds, in the same package and not generic, go

@@ -321,10 +321,10 @@ func NewCachedDesk(desk *Desk, stores runtime.Stores, within ...runtime.Within) 
 	}
 	err := gen.OpenAll(stores, within,
 		gen.Source(&c.Draft, &DraftDefinition, desk),
-		gen.Source(&c.quoteCache, &QuoteDefinition, board),
-		gen.Source(&c.aboveCache, &AboveDefinition, board),
-		gen.Source(&c.lastCache, &LastDefinition, board),
-		gen.Source(&c.timesCache, &TimesDefinition, board),
+		gen.Embedded(&c.quoteCache, &QuoteDefinition, board),
+		gen.Embedded(&c.aboveCache, &AboveDefinition, board),
+		gen.Embedded(&c.lastCache, &LastDefinition, board),
+		gen.Embedded(&c.timesCache, &TimesDefinition, board),
 	)
 	if err != nil {
 		return nil, err

@@ -184,7 +184,7 @@ func NewCachedShop(shop *Shop, stores runtime.Stores, within ...runtime.Within) 
 	}
 	err := gen.OpenAll(stores, within,
 		gen.Source(&c.Lines, &LinesDefinition, shop),
-		gen.Source(&c.orderCache, &OrderDefinition, base),
+		gen.Embedded(&c.orderCache, &OrderDefinition, base),
 	)
 	if err != nil {
 		return nil, err

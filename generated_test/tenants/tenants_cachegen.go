@@ -577,7 +577,7 @@ func NewCachedHub(hub *Hub, stores runtime.Stores, within ...runtime.Within) (*C
 	}
 	err := gen.OpenAll(stores, within,
 		gen.Source(&c.Label, &LabelDefinition, hub),
-		gen.Source(&c.placeCache, &PlaceDefinition, region),
+		gen.Embedded(&c.placeCache, &PlaceDefinition, region),
 	)
 	if err != nil {
 		return nil, err

@@ -255,11 +255,13 @@ func TestTheSourceOfAPromotedMethodIsWhatIsEmbedded(t *testing.T) {
 		for what, err := range map[string]error{
 			"a hub":    second(NewCachedHub(&Hub{inner{&south}, 3}, stores)),
 			"a region": second(NewCachedRegion(south, stores)),
-			"no hub":   second(NewCachedHub(nil, stores)),
 		} {
 			if err == nil || !strings.Contains(err.Error(), "Region.FindPlace") {
 				t.Errorf("%s: %v", what, err)
 			}
+		}
+		if err := second(NewCachedHub(nil, stores)); err == nil || !strings.HasSuffix(err.Error(), "the *tenants.Hub to be wrapped is nil") {
+			t.Error("no hub:", err)
 		}
 		must[*CachedHub](t)(NewCachedHub(&Hub{inner{&south}, 3}, stores, "south"))
 	})

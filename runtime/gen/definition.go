@@ -105,9 +105,17 @@ type Opening struct{ of untyped.Opening }
 // cache has been opened around another source, unless the definition has ManySources. Two
 // sources are the same if they are one pointer, or equal by ==; all sources of a type without a
 // size are the same. The store keeps the first source for as long as the store itself is in use.
+// A source that is a nil pointer is refused, because each load would panic.
 func Source[K comparable, V any](c **runtime.Cache[K, V], d *Definition, source any) Opening {
 	o := Handle(c, d)
-	o.of.Source, o.of.HasSource = source, !d.ManySources
+	o.of.Source, o.of.HasSource, o.of.MustExist = source, !d.ManySources, true
+	return o
+}
+
+// Embedded is [Source] for a method of what the wrapped value embeds, which may be nil.
+func Embedded[K comparable, V any](c **runtime.Cache[K, V], d *Definition, source any) Opening {
+	o := Source(c, d, source)
+	o.of.MustExist = false
 	return o
 }
 

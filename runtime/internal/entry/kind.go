@@ -53,6 +53,10 @@ type Kind struct {
 	// MissingIsAbsent says that a key which a loader of many keys does not return is like
 	// one of which it returns such a value.
 	MissingIsAbsent bool
+	// MissingIsUnknown says that nothing is known of such a key, although there is NotFound: each
+	// call has a loader of its own, and another one may have the key. Where it is remembered that
+	// there is no value, it is NotFound all the same.
+	MissingIsUnknown bool
 	// Required are the cells of the stamps that every entry carries first: those of the
 	// store, of the namespaces and of the cache.
 	Required []*stamp.Cell

@@ -25,7 +25,7 @@ func (l *Loader) decide(rq *Request, k *Key, started int64) {
 		k.plan.keep = p.TTL > 0 && !h.skip
 		return
 	}
-	presence, none, ok := k.said.presence(kind, rq.Many)
+	presence, none, ok := k.said.presence(kind, rq.Many, p.NotFoundTTL > 0)
 	if !ok {
 		k.result, k.plan.drop = Result{Err: ErrNotLoaded}, true
 		return
@@ -53,8 +53,9 @@ func (l *Loader) decide(rq *Request, k *Key, started int64) {
 
 // presence says whether there is a value, by what the loader has said, and with which
 // error its callers learn that there is none. It is not ok if the loader has said nothing
-// of the key, and the cache does not know what that means.
-func (s *said) presence(kind *entry.Kind, many bool) (p entry.Presence, none error, ok bool) {
+// of the key, and the cache does not know what that means. remembered says that the cache remembers
+// that there is no value.
+func (s *said) presence(kind *entry.Kind, many, remembered bool) (p entry.Presence, none error, ok bool) {
 	switch {
 	case s.found && (kind.Absent == nil || !kind.Absent(s.value)):
 		return entry.Present, nil, true
@@ -64,7 +65,7 @@ func (s *said) presence(kind *entry.Kind, many bool) (p entry.Presence, none err
 		return entry.Absent, &Returned{Value: s.value, Many: true}, true
 	case s.found:
 		return entry.Absent, nil, true
-	case kind.NotFound != nil:
+	case kind.NotFound != nil && (remembered || !kind.MissingIsUnknown):
 		return entry.NotFound, kind.NotFound, true
 	case kind.MissingIsAbsent:
 		return entry.Absent, nil, true

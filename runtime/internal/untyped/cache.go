@@ -73,8 +73,10 @@ func (c *Cache) Check() error {
 	if c.definition.KeyType == nil {
 		return errors.New("cachegen: bind a zero Cache: make it with NewCache, or use that of generated code")
 	}
-	_, err := appenderOf(c.definition.KeyType)
-	return err
+	if _, err := appenderOf(c.definition.KeyType); err != nil {
+		return fmt.Errorf("cachegen: open %s: %w", c.Label(), err)
+	}
+	return nil
 }
 
 // CheckValue fails if values of the cache's type would not come back from the default codec,
@@ -108,6 +110,7 @@ func (c *Cache) Attach(b *Binding, codec Codec, isDefault bool) {
 		Cache: named.Name, Prefix: named.KeyPrefix(s.Prefix),
 		Stamps: s.Stamps, Random: s.Random, Remote: s.Remote.Exists(),
 		ResultTags: d.ResultTags, NotFound: d.NotFound, Absent: d.absent(), MissingIsAbsent: d.Absent != nil,
+		MissingIsUnknown: d.AdHoc,
 	}
 	for _, name := range named.RequiredStamps() {
 		b.Kind.Required = append(b.Kind.Required, s.Stamps.Cell(name))

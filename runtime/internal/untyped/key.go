@@ -33,7 +33,7 @@ func appenderOf(t reflect.Type) (keyAppender, error) {
 	if t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) {
 		return func(b []byte, key any) ([]byte, error) { return keytext.AppendText(b, key.(encoding.TextMarshaler)) }, nil
 	}
-	return nil, fmt.Errorf("cachegen: %v cannot be the type of a key: use a string, an integer, or a type with AppendText or MarshalText", t)
+	return nil, fmt.Errorf("%v cannot be the type of a key: use a string, an integer, or a type with AppendText or MarshalText", t)
 }
 
 var (

@@ -3,18 +3,20 @@ package untyped
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/registry"
 )
 
-// An Opening is a declared cache that is to be opened. With HasSource its values are loaded by a
-// method of Source: no other value may have the same entries.
+// An Opening is a declared cache that is to be opened. Source is what its values are loaded by a
+// method of, if it is one. With HasSource, no other value may have the same entries.
 type Opening struct {
 	*Cache
 	Source    any
 	HasSource bool
+	MustExist bool // Source is no nil pointer
 }
 
 // OpenAll opens declared caches inside the namespaces of within: all of them or none. open opens
@@ -59,7 +61,7 @@ type Place struct {
 func (o *Opening) Open(t *registry.Transaction, at Place) error {
 	d, b := &o.definition, at.Binding
 	b.Policy = b.Policy.Apply(at.Options)
-	err := errors.Join(at.Options.Check(), b.Policy.Check(), o.CheckValue(at.IsDefault))
+	err := errors.Join(at.Options.Check(), b.Policy.Check(), o.CheckValue(at.IsDefault), o.checkSource())
 	if err == nil {
 		err = at.Claims.Claim(t, registry.Claim{
 			Prefix: d.Entries(b.Namespace).KeyPrefix(b.Prefix), Pattern: d.Pattern, Name: d.FullName(), AdHoc: d.AdHoc,
@@ -73,5 +75,15 @@ func (o *Opening) Open(t *registry.Transaction, at Place) error {
 		return fmt.Errorf("cachegen: open %s in store %s: %w", o.Label(), b.Name, err)
 	}
 	t.OnSuccess(func() { o.Attach(b, at.Codec, at.IsDefault) })
+	return nil
+}
+
+// checkSource fails if the source must exist and is nil. A nil pointer to a type without a size is
+// as good as another.
+func (o *Opening) checkSource() error {
+	v := reflect.ValueOf(o.Source)
+	if o.MustExist && v.Kind() == reflect.Pointer && v.IsNil() && v.Type().Elem().Size() > 0 {
+		return fmt.Errorf("the %T to be wrapped is nil", o.Source)
+	}
 	return nil
 }

@@ -129,7 +129,7 @@ func NewCachedBranch(branch *Branch, stores runtime.Stores, within ...runtime.Wi
 		rates = *branch.Rates
 	}
 	err := gen.OpenAll(stores, within,
-		gen.Source(&c.rate, &RateDefinition, rates),
+		gen.Embedded(&c.rate, &RateDefinition, rates),
 	)
 	if err != nil {
 		return nil, err
