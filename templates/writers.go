@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -46,7 +47,10 @@ func (e *emitter) writer(w *Writer) {
 }
 
 func (e *emitter) writerScope(w *Writer) scope {
-	s := e.scope().params(w.Params).params(w.Results).use(w.Context).use(paramNames(w.typeParams())...)
+	s := e.scope().params(w.Params).params(w.Results).use(paramNames(w.typeParams())...)
+	if !w.NoContext {
+		s.use(w.Context)
+	}
 	if w.Wrapper != nil {
 		s.use(w.Wrapper.Receiver)
 	}
@@ -157,13 +161,18 @@ func (e *emitter) touch(w *Writer, steps []*step, scope scope, results func(jen.
 	// Some are behind a pointer of their own.
 	targets := scope.local("targets")
 	if len(always) > 0 {
-		body = append(body, jen.Id(targets).Op(":=").Index().Add(gen("Target")).Values(always...))
+		body = append(body, jen.Id(targets).Op(":=").Index().Add(gen("Target")).Custom(itemPerLine, always...))
 	} else {
 		body = append(body, jen.Var().Id(targets).Index().Add(gen("Target")))
 	}
-	for _, s := range sometimes {
-		before, target := s.target(w, scope)
-		body = append(body, jen.If(noneNil(s.nonNil)).Block(args(before, jen.Id(targets).Op("=").Append(jen.Id(targets), target))...))
+	for len(sometimes) > 0 {
+		guard, block, added := sometimes[0].nonNil, []jen.Code{}, []jen.Code{jen.Id(targets)}
+		for len(sometimes) > 0 && slices.Equal(sometimes[0].nonNil, guard) {
+			before, target := sometimes[0].target(w, scope)
+			block, added = append(block, before...), append(added, target)
+			sometimes = sometimes[1:]
+		}
+		body = append(body, jen.If(noneNil(guard)).Block(args(block, jen.Id(targets).Op("=").Add(appended(added)))...))
 	}
 	return append(body, results(gen("Write").Call(append(head, jen.Id(targets).Op("..."))...)))
 }
@@ -176,6 +185,21 @@ func (e *emitter) writerOf(w *Writer) jen.Code {
 	}
 	return gen("Writer").Values(fields...)
 }
+
+// appended renders append(targets, target), with several targets a line each.
+func appended(in []jen.Code) jen.Code {
+	if len(in) <= 2 {
+		return jen.Append(in...)
+	}
+	lines := []jen.Code{in[0]}
+	for _, target := range in[1:] {
+		lines = append(lines, jen.Line().Add(target))
+	}
+	return jen.Append(append(lines, jen.Line())...)
+}
+
+// itemPerLine is a literal with an element a line.
+var itemPerLine = jen.Options{Open: "{", Close: "}", Separator: ",", Multi: true}
 
 // callPerLine is a call with an argument a line.
 var callPerLine = jen.Options{Open: "(", Close: ")", Separator: ",", Multi: true}
@@ -217,7 +241,7 @@ func (s *step) target(w *Writer, scope scope) (before []jen.Code, target jen.Cod
 func (s *step) foreign(w *Writer, scope scope) jen.Code {
 	t, ctx := s.entry, w.Context
 	if w.NoContext {
-		ctx = scope.local("ctx")
+		ctx = maps.Clone(scope).local("ctx") // known inside of the function alone
 	}
 	in := []jen.Code{jen.Id(ctx)}
 	for _, expr := range exprs(t.Args) {

@@ -88,7 +88,7 @@ func listText(w io.Writer, functions []summary.Function) error {
 		fmt.Fprintf(&b, "%s.%s  %s\n", f.Package, f.Label(), place(f.Place))
 		line := func(label, text string) {
 			if text != "" {
-				fmt.Fprintf(&b, "\t%-16s%s\n", label, text)
+				fmt.Fprintf(&b, "\t%-20s%s\n", label, text)
 			}
 		}
 		line("key", f.Key)

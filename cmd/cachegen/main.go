@@ -180,13 +180,14 @@
 //
 // A target is a cached function with one argument for each parameter in its key, in their
 // order: FindUser(id). A method of the writer's own type and a plain function are named by
-// their name alone, a method of another type with its type: UserRepo.FindUser(id). So a
-// directive never means something else because one more function is cached. One of another
-// package of the module is named as code would: users.FindUser(id), for which a file of this
-// package imports users, as _ if nothing else needs it. An argument is a parameter, a result by
-// its name (or result, if there is one),
-// recv.Field, fields of these, an integer, a quoted string, true or false, of a type that
-// is assignable. The last argument of a delete or expire may be a list, FindUser(ids...):
+// their name alone, a method of another type with its type: UserRepo.FindUser(id). One of
+// another package of the module has the package in front: users.LoadQuota(id), and with its
+// type users.UserRepo.FindUser(id). A file of this package imports users for that, as _ if
+// nothing else needs it. So a directive never means something else because one more function
+// is cached or one more package imported: what could be meant twice is an error.
+//
+// An argument is a parameter, a result by its name (or result, if there is one), recv.Field,
+// fields of these, an integer, a quoted string, true or false, of a type that is assignable. The last argument of a delete or expire may be a list, FindUser(ids...):
 // one entry for each of its elements. Arguments are read after the function has returned, so
 // they have the values that it has left behind a pointer or in a list.
 //

@@ -278,7 +278,9 @@ func (c *CachedUserRepo) Create(ctx context.Context, name string, teamID int64) 
 	if err != nil {
 		return user, err
 	}
-	targets := []gen.Target{gen.Delete(c.Team, TeamKey{ID: teamID})}
+	targets := []gen.Target{
+		gen.Delete(c.Team, TeamKey{ID: teamID}),
+	}
 	if user != nil {
 		targets = append(targets, gen.Set(c.User, UserKey{ID: user.ID}, user))
 	}

@@ -35,7 +35,10 @@ func (c *CachedUserRepo) Create(ctx context.Context, teamID int64, name, email s
 	if err != nil {
 		return user, err
 	}
-	targets := []gen.Target{gen.Delete(c.Members, MembersKey{TeamID: teamID}), gen.Set(c.UserByEmail, UserByEmailKey{Email: email}, user)}
+	targets := []gen.Target{
+		gen.Delete(c.Members, MembersKey{TeamID: teamID}),
+		gen.Set(c.UserByEmail, UserByEmailKey{Email: email}, user),
+	}
 	if user != nil {
 		targets = append(targets, gen.Set(c.User, UserKey{ID: user.ID}, user))
 	}

@@ -28,7 +28,7 @@ type Desk struct {
 
 // CloseAccount removes one user.
 //
-//cache:delete teams.FindUser(id) teams.UserRepo.ListMembers(teamID)
+//cache:delete teams.UserRepo.FindUser(id) teams.UserRepo.ListMembers(teamID)
 func (d *Desk) CloseAccount(ctx context.Context, id, teamID int64) error {
 	_, err := d.Repo.Remove(ctx, id)
 	return err
@@ -36,14 +36,14 @@ func (d *Desk) CloseAccount(ctx context.Context, id, teamID int64) error {
 
 // CloseAccounts removes users of a team.
 //
-//cache:delete teams.FindUser(ids...) teams.ListMembers(teamID)
+//cache:delete teams.UserRepo.FindUser(ids...) teams.UserRepo.ListMembers(teamID)
 func (d *Desk) CloseAccounts(ctx context.Context, teamID int64, ids []int64) (int, error) {
 	return d.Repo.Remove(ctx, ids...)
 }
 
 // Suspend lets what is known of users expire.
 //
-//cache:expire teams.FindUser(ids...)
+//cache:expire teams.UserRepo.FindUser(ids...)
 func (d *Desk) Suspend(ids ...int64) error {
 	if len(ids) == 0 {
 		return ErrUnpaid

@@ -165,9 +165,9 @@ func (c *CachedDesk) PullCachedInvoice(ctx context.Context, teamID int64) (invoi
 }
 
 // CloseAccount calls [Desk.CloseAccount]. If that returns no error, the entries
-// of teams.FindUser(id) and teams.UserRepo.ListMembers(teamID) are deleted. If
-// only the cache fails, CloseAccount has done its work, and the error wraps a
-// [runtime.InvalidationError].
+// of teams.UserRepo.FindUser(id) and teams.UserRepo.ListMembers(teamID) are
+// deleted. If only the cache fails, CloseAccount has done its work, and the
+// error wraps a [runtime.InvalidationError].
 func (c *CachedDesk) CloseAccount(ctx context.Context, id, teamID int64) error {
 	if err := c.Desk.CloseAccount(ctx, id, teamID); err != nil {
 		return err
@@ -179,9 +179,10 @@ func (c *CachedDesk) CloseAccount(ctx context.Context, id, teamID int64) error {
 }
 
 // CloseAccounts calls [Desk.CloseAccounts]. If that returns no error, the
-// entries of teams.FindUser(ids...) and teams.ListMembers(teamID) are deleted.
-// If only the cache fails, CloseAccounts has done its work, the results are
-// valid, and the error wraps a [runtime.InvalidationError].
+// entries of teams.UserRepo.FindUser(ids...) and
+// teams.UserRepo.ListMembers(teamID) are deleted. If only the cache fails,
+// CloseAccounts has done its work, the results are valid, and the error wraps a
+// [runtime.InvalidationError].
 func (c *CachedDesk) CloseAccounts(ctx context.Context, teamID int64, ids []int64) (int, error) {
 	result, err := c.Desk.CloseAccounts(ctx, teamID, ids)
 	if err != nil {
@@ -196,8 +197,8 @@ func (c *CachedDesk) CloseAccounts(ctx context.Context, teamID int64, ids []int6
 }
 
 // Suspend calls [Desk.Suspend]. If that returns no error, the entry of
-// teams.FindUser(ids...) is expired. If only the cache fails, Suspend has done
-// its work, and the error wraps a [runtime.InvalidationError].
+// teams.UserRepo.FindUser(ids...) is expired. If only the cache fails, Suspend
+// has done its work, and the error wraps a [runtime.InvalidationError].
 func (c *CachedDesk) Suspend(ids ...int64) error {
 	if err := c.Desk.Suspend(ids...); err != nil {
 		return err

@@ -736,7 +736,10 @@ func (c *CachedRepo) Merge(ctx context.Context, into, from *Account) (*Account, 
 	if from != nil && from.Team != nil {
 		tags = append(tags, TeamTag(uint32(from.Team.ID)))
 	}
-	targets := []gen.Target{gen.Delete(c.SettingsEntry, SettingsKey{}), gen.DeleteByTag(c.Promoted, tags...)}
+	targets := []gen.Target{
+		gen.Delete(c.SettingsEntry, SettingsKey{}),
+		gen.DeleteByTag(c.Promoted, tags...),
+	}
 	if into != nil {
 		targets = append(targets, gen.Delete(c.Promoted, PromotedKey{ID: into.ID}))
 	}
@@ -763,7 +766,9 @@ func (c *CachedRepo) Demote(ctx context.Context, id int64) (*Account, error) {
 	if account == nil {
 		return account, nil
 	}
-	targets := []gen.Target{gen.Expire(c.Promoted, PromotedKey{ID: account.ID})}
+	targets := []gen.Target{
+		gen.Expire(c.Promoted, PromotedKey{ID: account.ID}),
+	}
 	if account.Team != nil {
 		tags := []runtime.Tag{TeamTag(uint32(account.Team.ID))}
 		if account.Team.Lead != nil && account.Team.Lead.Team != nil {

@@ -51,7 +51,9 @@ func (p calls) targetCache(f *facts.Function, callee facts.Path) *facts.Cache {
 			d.Relatedf(p.Position(c.Pos()), "%s", c.Label())
 		}
 		i := slices.IndexFunc(found, func(c *facts.Cache) bool { return c.Recv != nil })
-		d.Hintf("write %s", found[i].Label())
+		if d.Hintf("write %s", found[i].Label()); len(plain) > 0 {
+			d.Hintf("or rename the function %s, if that is meant", name)
+		}
 		return nil
 	}
 	if p.Refused[name] {

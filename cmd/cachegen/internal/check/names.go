@@ -5,6 +5,7 @@ import (
 	"go/token"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/diag"
 	"github.com/cachegen/cachegen/cmd/cachegen/internal/directive"
@@ -171,18 +172,43 @@ func (p namer) isName(arg directive.Arg) bool {
 // wrapper the type checker cannot say, because the type is yet to be generated.
 func (p namer) methodsOf(typ string) map[string]token.Pos {
 	found := map[string]token.Pos{}
+	names := p.aliasesOf(typ)
 	for _, file := range p.Files {
 		for _, decl := range file.AST.Decls {
 			f, ok := decl.(*ast.FuncDecl)
 			if !ok || f.Recv == nil || len(f.Recv.List) != 1 {
 				continue
 			}
-			if of := receiverName(f.Recv.List[0].Type); of == typ {
+			if slices.Contains(names, receiverName(f.Recv.List[0].Type)) {
 				found[f.Name.Name] = f.Name.Pos()
 			}
 		}
 	}
 	return found
+}
+
+// aliasesOf returns a type's name and those that the sources declare for it with type Alias = Name.
+func (p namer) aliasesOf(typ string) []string {
+	of := map[string]string{}
+	for _, file := range p.Files {
+		for _, decl := range file.AST.Decls {
+			g, ok := decl.(*ast.GenDecl)
+			if !ok || g.Tok != token.TYPE {
+				continue
+			}
+			for _, spec := range g.Specs {
+				if t, ok := spec.(*ast.TypeSpec); ok && t.Assign.IsValid() {
+					of[receiverName(t.Type)] += t.Name.Name + " "
+				}
+			}
+		}
+	}
+	names := []string{typ}
+	for i := 0; i < len(names); i++ {
+		names = append(names, strings.Fields(of[names[i]])...)
+		delete(of, names[i])
+	}
+	return names
 }
 
 // receiverName is the name of a receiver's type.

@@ -100,13 +100,19 @@ func (p notFoundRule) sentinel(c *facts.Cache, arg directive.Arg) types.Object {
 	}
 	scope, at := p.Types.Scope(), arg.ValuePos
 	if len(names) == 2 {
-		pkg := p.Imported(c.File, names[0])
-		if pkg == nil {
+		imported := p.Imported(c.File, names[0])
+		if len(imported) == 0 {
 			p.addf(at, diag.Option, "no file of this package imports a package %s", names[0]).
 				Hintf("import it: where nothing else needs it, as _")
 			return nil
 		}
-		scope, at = pkg.Scope(), at+token.Pos(len(names[0])+1)
+		fit := slices.DeleteFunc(slices.Clone(imported), func(pkg *types.Package) bool { return pkg.Scope().Lookup(names[1]) == nil })
+		if len(fit) > 1 {
+			p.addf(at, diag.Option, "%s is ambiguous: files of this package import %s and %s as %s", arg.Value, fit[0].Path(), fit[1].Path(), names[0]).
+				Hintf("import one of the two by another name")
+			return nil
+		}
+		scope, at = append(fit, imported...)[0].Scope(), at+token.Pos(len(names[0])+1)
 	}
 	name := names[len(names)-1]
 	obj := scope.Lookup(name)

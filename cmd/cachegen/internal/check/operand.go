@@ -25,12 +25,19 @@ func (p resolver) resolve(f *facts.Function, at facts.Path, results bool, code d
 	return o
 }
 
-// head resolves the first name of a path. Parameters go before results, and both
-// before the words recv and result.
+// head resolves the first name of a path. Parameters go before results. One that is called recv or
+// result is refused where the word could be meant: a parameter that is added would change what an old
+// directive says.
 func (p resolver) head(f *facts.Function, at facts.Path, results bool, code diag.Code) *facts.Operand {
 	name := at.Names[0].Text
 	for _, v := range f.Params {
 		if v.Source() == name {
+			if meaning := p.word(f, name, results); meaning != "" {
+				p.addf(at.Pos(0), code, "%s is ambiguous: a parameter of %s, and %s", name, f.Name(), meaning).
+					Relatedf(p.Position(v.Pos()), "the parameter").
+					Hintf("give the parameter another name")
+				return nil
+			}
 			if v.Variadic {
 				d := p.addf(at.Pos(0), code, "%s is variadic and has no exact text form", name)
 				if results {
@@ -93,6 +100,17 @@ func (p resolver) head(f *facts.Function, at facts.Path, results bool, code diag
 		d.Choose("", candidates, "give one that name")
 	}
 	return nil
+}
+
+// word says what recv or result stands for in directives of f, and nothing of other names.
+func (p resolver) word(f *facts.Function, name string, results bool) string {
+	switch {
+	case name == "recv" && f.Recv != nil:
+		return "the word for the receiver"
+	case name == "result" && results && (len(f.Results) == 1 || len(f.Results) > 0 && f.Reads):
+		return "the word for what it returns"
+	}
+	return ""
 }
 
 // A candidate is a name that a path can begin with.

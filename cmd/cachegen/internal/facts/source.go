@@ -12,21 +12,22 @@ import (
 // Position is where pos is in the file that people wrote.
 func (p *Package) Position(pos token.Pos) token.Position { return diag.Position(p.Fset, pos) }
 
-// Imported is the package that a source file imports under a name, or that another file
-// of the package does. An import as _ has its package's own name.
-func (p *Package) Imported(file *load.File, name string) *types.Package {
+// Imported are the packages that files of the package import under a name: first what file itself
+// imports. An import as _ has its package's own name.
+func (p *Package) Imported(file *load.File, name string) []*types.Package {
+	var found []*types.Package
 	for _, f := range append([]*load.File{file}, p.Files...) {
 		for _, spec := range f.AST.Imports {
 			obj := p.Info.PkgNameOf(spec)
-			if obj == nil {
+			if obj == nil || slices.Contains(found, obj.Imported()) {
 				continue
 			}
 			if obj.Name() == name || obj.Name() == "_" && obj.Imported().Name() == name {
-				return obj.Imported()
+				found = append(found, obj.Imported())
 			}
 		}
 	}
-	return nil
+	return found
 }
 
 // ImportName is the name by which a source file imports another package, or else by which another file

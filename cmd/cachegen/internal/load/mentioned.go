@@ -28,16 +28,14 @@ func (r *Result) mentionedPackages() []*candidate {
 		if listed == nil {
 			continue
 		}
-		for _, name := range c.mention {
-			for _, path := range mentionedImports(name) {
-				// If it is not there, the type checker says what is wrong with the import.
-				p := listed.Imports[path]
-				if p == nil || slices.Contains(found, p) {
-					continue
-				}
-				if !slices.ContainsFunc(r.candidates, func(c *candidate) bool { return c.path == p.PkgPath }) {
-					found = append(found, p)
-				}
+		for _, path := range mentionedImports(c.mention, listed.GoFiles) {
+			// If it is not there, the type checker says what is wrong with the import.
+			p := listed.Imports[path]
+			if p == nil || slices.Contains(found, p) {
+				continue
+			}
+			if !slices.ContainsFunc(r.candidates, func(c *candidate) bool { return c.path == p.PkgPath }) {
+				found = append(found, p)
 			}
 		}
 	}
@@ -51,29 +49,44 @@ func (r *Result) mentionedPackages() []*candidate {
 	return others
 }
 
-// mentionedImports are the imports of a file that its directives may mean.
-func mentionedImports(name string) []string {
-	src, err := os.ReadFile(name)
-	if err != nil {
-		return nil
-	}
+// mentionedImports are the imports of a package that its directives may mean. mention are the files that
+// may have some, and files are all: a directive may mean what another file imports.
+func mentionedImports(mention, files []string) []string {
 	words := map[string]bool{}
-	for line := range bytes.Lines(src) {
-		if !bytes.HasPrefix(line, []byte("//cache:")) || !namesOther.Match(line) {
-			continue
-		}
-		for _, m := range qualifier.FindAllSubmatch(line, -1) {
-			words[string(m[1])] = true
+	for _, name := range mention {
+		src, _ := os.ReadFile(name) // what cannot be read is reported elsewhere
+		for line := range bytes.Lines(src) {
+			if !bytes.HasPrefix(line, []byte("//cache:")) || !namesOther.Match(line) {
+				continue
+			}
+			for _, m := range qualifier.FindAllSubmatch(line, -1) {
+				words[string(m[1])] = true
+			}
 		}
 	}
 	if len(words) == 0 {
 		return nil
 	}
-	f, err := parser.ParseFile(token.NewFileSet(), name, src, parser.ImportsOnly)
-	if f == nil || err != nil {
-		return nil
-	}
 	var sure, possible []string
+	for _, name := range files {
+		if !hasOutputName(name) {
+			s, p := importsNamed(name, words)
+			sure, possible = append(sure, s...), append(possible, p...)
+		}
+	}
+	if len(sure) > 0 {
+		return sure
+	}
+	return slices.DeleteFunc(possible, standard)
+}
+
+// importsNamed are the imports of a file that have one of the words as their name, as far as that can be
+// told, and those that may have.
+func importsNamed(name string, words map[string]bool) (sure, possible []string) {
+	f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+	if f == nil || err != nil {
+		return nil, nil
+	}
 	for _, spec := range f.Imports {
 		p, err := strconv.Unquote(spec.Path.Value)
 		if err != nil || p == "C" {
@@ -90,10 +103,7 @@ func mentionedImports(name string) []string {
 			possible = append(possible, p) // its package may have another name than its directory
 		}
 	}
-	if len(sure) > 0 {
-		return sure
-	}
-	return slices.DeleteFunc(possible, standard)
+	return sure, possible
 }
 
 // standard guesses whether an import path is one of the standard library.

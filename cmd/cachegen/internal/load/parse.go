@@ -182,8 +182,8 @@ func (in *input) reportExcluded(name string, c *candidate) {
 		return
 	}
 	why := "is in a file that build constraints exclude, so nothing is generated for it in this run"
-	if _, err := os.Stat(OutputName(name)); err == nil {
-		why = "" // such a run has been
+	if _, err := os.Stat(OutputName(name)); err == nil && !slices.Contains(c.compiled, OutputName(name)) {
+		why = "" // such a run has been, and the file's constraints are the same as then
 	}
 	if directive.Left(in.Fset, f, in.Problems, why, "run cachegen also with the -tags, GOOS or GOARCH that include the file") {
 		c.kept = append(c.kept, OutputName(name))

@@ -23,6 +23,7 @@ type candidate struct {
 	noFiles    bool     // the build constraints leave no file
 	hasOutput  bool     // of an earlier run
 	kept       []string // output of excluded files that have directives
+	compiled   []string // output that build constraints include
 	testOutput bool     // of an earlier run, for tests
 	context    bool     // matches no pattern: others refer to it
 	mention    []string // files that may contain directives, in the build or not
@@ -94,6 +95,9 @@ func scanPackage(p *packages.Package) (*candidate, error) {
 		if Replaceable(name, src) {
 			c.hasOutput = true
 			c.testOutput = c.testOutput || isTest(name)
+			if slices.Contains(p.GoFiles, name) {
+				c.compiled = append(c.compiled, name)
+			}
 			continue
 		}
 		if !directive.Mentions(src) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"go/parser"
 	"go/token"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -36,7 +37,7 @@ func (r *Result) Tests(ctx context.Context, cfg Config) (*Result, error) {
 		Context: ctx,
 		Mode: packages.NeedName | packages.NeedFiles | packages.NeedSyntax | packages.NeedTypes |
 			packages.NeedTypesInfo | packages.NeedForTest,
-		Dir: cfg.Dir, Fset: out.Fset, BuildFlags: buildFlags(cfg), ParseFile: in.parse, Tests: true,
+		Dir: cfg.Dir, Fset: out.Fset, BuildFlags: buildFlags(cfg), ParseFile: in.parse, Tests: true, Overlay: renamed(candidates),
 	}, patterns...)
 	if err != nil {
 		return nil, failed("load tests", err)
@@ -55,6 +56,56 @@ func (r *Result) Tests(ctx context.Context, cfg Config) (*Result, error) {
 	out.Packages = slices.DeleteFunc(out.Packages, func(p *Package) bool { return in.unreadable[p.Dir] })
 	slices.SortFunc(out.Packages, func(a, b *Package) int { return strings.Compare(a.Path, b.Path) })
 	return out, nil
+}
+
+// renamed is the output for tests whose package has got another name since, with that name. The go
+// command would find two packages in the directory, and take the name of the wrong one.
+func renamed(candidates []*candidate) map[string][]byte {
+	found := map[string][]byte{}
+	for _, c := range candidates {
+		if !c.testOutput {
+			continue
+		}
+		names, _ := filepath.Glob(filepath.Join(c.dir, "*_test.go"))
+		within := "" // of the package that is tested
+		if !c.noFiles {
+			within = c.name
+		}
+		output := map[string][]byte{}
+		for _, name := range names {
+			src, err := os.ReadFile(name)
+			if err != nil {
+				continue
+			}
+			if Replaceable(name, src) {
+				output[name] = src
+			} else if clause, _ := clauseOf(name, src); clause != "" && within == "" {
+				within = strings.TrimSuffix(clause, "_test")
+			}
+		}
+		for name, src := range output {
+			clause, at := clauseOf(name, src)
+			if clause == "" || within == "" || strings.TrimSuffix(clause, "_test") == within {
+				continue
+			}
+			right := within
+			if strings.HasSuffix(testsPackage(name, src, clause), "_test") {
+				right += "_test"
+			}
+			found[name] = slices.Concat(src[:at], []byte(right), src[at+len(clause):])
+		}
+	}
+	return found
+}
+
+// clauseOf is the name in a file's package clause, and its offset. It is empty if the file cannot be read.
+func clauseOf(name string, src []byte) (clause string, at int) {
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, name, src, parser.PackageClauseOnly)
+	if err != nil {
+		return "", 0
+	}
+	return f.Name.Name, fset.PositionFor(f.Name.Pos(), false).Offset
 }
 
 // collectTests makes a Package of the test files of what was loaded: a package with its
