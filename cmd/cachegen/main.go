@@ -187,9 +187,10 @@
 // is cached or one more package imported: what could be meant twice is an error.
 //
 // An argument is a parameter, a result by its name (or result, if there is one), recv.Field,
-// fields of these, an integer, a quoted string, true or false, of a type that is assignable. The last argument of a delete or expire may be a list, FindUser(ids...):
-// one entry for each of its elements. Arguments are read after the function has returned, so
-// they have the values that it has left behind a pointer or in a list.
+// fields of these, an integer, a quoted string, true or false, of a type that is assignable. The
+// last argument of a delete or expire may be a list, FindUser(ids...): one entry for each of its
+// elements. Arguments are read after the function has returned, so they have the values that it
+// has left behind a pointer or in a list.
 //
 // The target of a batch has a parameter with a list where the key has one of its elements:
 // FindUser(ids). The loader returns a map from elements to values, or a list of values with

@@ -137,9 +137,10 @@ func (d *Driver) next(ctx context.Context, w *walk, prefix string) (all []found,
 			// The server does not answer if messages were removed since the walk began. It may
 			// then wait for some that it has counted and that are gone, and it may have skipped
 			// others: a new consumer finds those.
-			switch remaining, err := w.remaining(ctx); {
-			case err != nil || !remaining:
-				return all, false, err
+			remaining, errRemaining := w.remaining(ctx)
+			switch {
+			case errRemaining != nil || !remaining:
+				return all, false, errRemaining
 			case w.delivered > 0:
 				w.end(ctx)
 				return all, true, d.begin(ctx, w, w.stream)
