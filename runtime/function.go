@@ -7,16 +7,17 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 )
 
-// SetOptions gives a cached function options that win over those of its directive, of
-// cache:wrap and of the store; those of a call win over them. What it does not mention stays.
-// It holds for caches that are open, from their next call on, and for those that will be
-// opened. Of several calls for one function the last one holds.
+// SetOptions gives a cached function options. They win over those of its directive, of
+// cache:wrap and of the store; the options of a call win over them. Options that SetOptions is
+// not given stay as they are. The new ones hold for open caches, from their next call on, and for
+// caches that will be opened. Of several calls of SetOptions for one function the last one wins.
 //
-// The function is named by its import path and name, or by the end of that after a slash or a
-// dot: example.com/shop/users.Repo.FindUser, users.Repo.FindUser, or FindUser for every function
-// so called; an ad-hoc cache by its name. A name that matches no function is no error, because a
-// cache may be opened later; [Stores.Check] tells of it. SetOptions fails, and changes nothing,
-// if options contradict each other or those of an open cache.
+// function is the import path and name of a function, or an end of these that begins after a
+// slash or a dot: example.com/shop/users.Repo.FindUser, users.Repo.FindUser, or FindUser for
+// every function of that name. For an ad-hoc cache, function is the name of the cache. A name
+// that matches no function is no error, because a cache may be opened later; [Stores.Check] names
+// it. SetOptions fails, and changes nothing, if the options contradict each other or those of an
+// open cache.
 func (s Stores) SetOptions(function string, options ...Option) error {
 	functions := &s.must().functions
 	var given policy.Call
@@ -44,8 +45,9 @@ func (s Stores) SetOptions(function string, options ...Option) error {
 // opened, sorted.
 func (s Stores) Functions() []string { return s.must().functions.Names() }
 
-// Check returns an [ErrUnknownFunction] for each [Stores.SetOptions] of a function that no
-// cache has been opened for so far. A program asks once it has opened them all.
+// Check returns an [ErrUnknownFunction] for each name that [Stores.SetOptions] was given and that
+// matches no cache which has been opened so far. A program calls Check when it has opened all its
+// caches.
 func (s Stores) Check() error {
 	var errs []error
 	for _, name := range s.must().functions.Unmatched() {
@@ -54,14 +56,14 @@ func (s Stores) Check() error {
 	return errors.Join(errs...)
 }
 
-// Disable switches the caching of a function off, in this process, from now on: its
-// reads call the loader each time and keep nothing, and to Get and the like nothing is
-// there. Invalidations go on, and Set removes what is there, so that nothing old comes
-// back with [Stores.Enable]. The function is named as in [Stores.SetOptions]. Without one of
-// that name it is an [ErrUnknownFunction].
+// Disable switches the caching of a function off, in this process, from now on. Reads of the
+// function call the loader each time and keep nothing; Get and the like find nothing.
+// Invalidations go on, and Set removes the value that is there, so that nothing old comes back
+// with [Stores.Enable]. function is as in [Stores.SetOptions]. If no open cache matches function,
+// the error is [ErrUnknownFunction].
 func (s Stores) Disable(function string) error { return s.setDisabled(function, true) }
 
-// Enable switches the caching of a function on again.
+// Enable switches the caching of a function on again, after [Stores.Disable].
 func (s Stores) Enable(function string) error { return s.setDisabled(function, false) }
 
 func (s Stores) setDisabled(name string, disabled bool) error {

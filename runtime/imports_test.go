@@ -32,7 +32,6 @@ var rooms = []struct {
 	{"ratelog", ""},
 	{"clock", ""},
 	{"breaker", ""},
-	{"budget", ""},
 	{"fence", ""},
 	{"flight", ""},
 	{"pace", ""},
@@ -49,6 +48,7 @@ var rooms = []struct {
 
 	// What is cached, and for how long.
 	{"policy", "clock random runtime/event"},
+	{"budget", "policy"},
 	{"registry", "policy"},
 	{"entry", "clock keytext policy random stamp"},
 	{"emit", "entry ratelog runtime/event"},
@@ -70,7 +70,7 @@ var rooms = []struct {
 	{"untyped", "budget emit entry invalidate keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
 	{"typed", "untyped"},
 	{"runtime", "background entry invalidate keytext load policy registry remote runtime/event runtime/wire store typed untyped"},
-	{"runtime/gen", "budget keytext load runtime runtime/wire typed untyped"},
+	{"runtime/gen", "budget keytext load policy runtime runtime/wire typed untyped"},
 
 	// For tests alone: no package above imports them.
 	{"faketier", ""},

@@ -20,7 +20,9 @@ type Namespace struct {
 // Namespace returns the namespace of the given name. Every string is a name; the namespace whose
 // name is empty is a namespace like others, and not the whole store.
 func (s *Store) Namespace(name string) *Namespace {
-	_ = s.with(func(*store.Store) error { return nil })
+	if s != nil { // a namespace of a nil store is not bound, as the store is not
+		s.must()
+	}
 	return &Namespace{s, []string{name}}
 }
 

@@ -211,12 +211,9 @@ type InvalidationErrors uint8
 
 // Report and Log are what InvalidationErrors can be. Each is an [Option] by itself.
 const (
-	Report InvalidationErrors = iota
+	Report InvalidationErrors = iota // their numbers are those of package policy
 	Log
 )
-
-// The numbers are those of package policy.
-var _ = [1]struct{}{}[policy.Errors(Report)-policy.Report+policy.Errors(Log)-policy.Log]
 
 func (e InvalidationErrors) applyToStore(c *storeConfig)     { c.options.InvalidationErrors = e.some() }
 func (e InvalidationErrors) applyToCall(c *policy.Call)      { c.InvalidationErrors = e.some() }

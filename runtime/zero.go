@@ -18,13 +18,17 @@ func (s Stores) must() *storeSet {
 
 // with calls do with the rooms of a store.
 func (s *Store) with(do func(*store.Store) error) error {
-	switch {
-	case s == nil:
+	if s == nil {
 		return ErrNotBound
-	case s.rooms == nil:
+	}
+	return do(s.must())
+}
+
+func (s *Store) must() *store.Store {
+	if s.rooms == nil {
 		panic("cachegen: zero Store: make it with runtime.NewStore or OpenStore")
 	}
-	return do(s.rooms)
+	return s.rooms
 }
 
 func (n *Namespace) must() *Namespace {

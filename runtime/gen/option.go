@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime"
-	"github.com/cachegen/cachegen/runtime/internal/budget"
+	"github.com/cachegen/cachegen/runtime/internal/policy"
 )
 
 // An Option is a baked-in option of a [Definition]. Its types are called like the functions
@@ -42,16 +42,24 @@ type InvalidationErrors uint8
 
 // What becomes of errors of invalidations: runtime.Report and runtime.Log.
 const (
-	ReportErrors = InvalidationErrors(budget.Report)
-	LogErrors    = InvalidationErrors(budget.Log)
+	ReportErrors InvalidationErrors = iota + 1
+	LogErrors
 )
 
 // Runtime returns a runtime.InvalidationErrors.
 func (o InvalidationErrors) Runtime() runtime.Option {
-	if o == LogErrors {
-		return runtime.Log
+	return runtime.InvalidationErrors(o.given().Value)
+}
+
+// given returns what the option says, if it says something.
+func (o InvalidationErrors) given() (said policy.Opt[policy.Errors]) {
+	switch o {
+	case ReportErrors:
+		return policy.Some(policy.Report)
+	case LogErrors:
+		return policy.Some(policy.Log)
 	}
-	return runtime.Report
+	return said
 }
 
 // Runtime returns runtime.TTL.

@@ -28,7 +28,7 @@ func Write(ctx context.Context, w Writer, targets ...Target) error {
 	for i, t := range targets {
 		all[i] = untyped.Target(t)
 	}
-	return untyped.Write(ctx, budget.Write{Function: w.Function, Errors: budget.Errors(w.Errors)}, all)
+	return untyped.Write(ctx, budget.Write{Function: w.Function, Errors: w.Errors.given()}, all)
 }
 
 // Delete is runtime.Cache.DeleteMany as a target.

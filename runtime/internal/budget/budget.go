@@ -14,6 +14,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/cachegen/cachegen/runtime/internal/policy"
 )
 
 // ErrSpent is why an operation was not tried: those before it have taken the time of the write.
@@ -36,19 +38,10 @@ type Write struct {
 	// Function is the function of the program that has changed the source; empty if that is not
 	// known.
 	Function string
-	// Errors says what becomes of the error of what was not reached.
-	Errors Errors
+	// Errors says what becomes of the error of what was not reached; if not given, caches and
+	// stores say so.
+	Errors policy.Opt[policy.Errors]
 }
-
-// Errors say what becomes of an error.
-type Errors uint8
-
-// What becomes of it: what holds for a cache or store, or in any case the one or the other.
-const (
-	AsUsual Errors = iota
-	Report
-	Log
-)
 
 type began struct {
 	Write

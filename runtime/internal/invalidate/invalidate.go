@@ -234,8 +234,8 @@ func (v *Invalidator) result(ctx context.Context, op string, targets []string, e
 // report returns the error of a change, unless it is to be logged and says only that the shared
 // tier or the bus was not reached. What a driver refuses is returned, and what comes after Close.
 func (v *Invalidator) report(ctx context.Context, m Mode, err error) error {
-	if of := budget.Of(ctx).Errors; of != budget.AsUsual {
-		m.Log = of == budget.Log
+	if of := budget.Of(ctx).Errors; of.Given {
+		m.Log = of.Value == policy.Log
 	}
 	if !m.Log || err == nil || errors.Is(err, background.ErrClosed) || errors.Is(err, drivers.ErrClosed) || errors.Is(err, drivers.ErrRefused) {
 		return err
