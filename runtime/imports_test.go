@@ -36,6 +36,7 @@ var rooms = []struct {
 	{"flight", ""},
 	{"pace", ""},
 	{"pending", ""},
+	{"waiters", ""},
 	{"reflectvalue", ""},
 	{"runtime/event", "keytext"},
 	{"stamp", "clock random"},
@@ -48,7 +49,7 @@ var rooms = []struct {
 
 	// What is cached, and for how long.
 	{"policy", "clock random runtime/event"},
-	{"budget", "policy"},
+	{"budget", "clock policy"},
 	{"registry", "policy"},
 	{"entry", "clock keytext policy random stamp"},
 	{"emit", "entry ratelog runtime/event"},
@@ -57,19 +58,21 @@ var rooms = []struct {
 	{"bus", "breaker budget clock emit guard runtime/event"},
 	{"remote", "background breaker budget clock doubt echo emit entry guard keytext pace pending policy runtime/event stamp"},
 	{"prune", "background emit entry guard remote stamp"},
-	{"memory", "bus clock entry fence flight keytext remote stamp"},
+	{"memory", "budget bus clock entry fence flight keytext remote stamp waiters"},
+	{"lease", "background budget clock emit flight random remote waiters"},
 	{"outbox", "breaker bus clock emit entry fence keytext memory pending remote runtime/event stamp"},
 
 	// What is done with them.
-	{"load", "background clock emit entry fence flight keytext memory outbox pending policy remote runtime/event stamp"},
-	{"lookup", "background clock emit entry fence flight load memory remote runtime/event stamp"},
+	{"handle", "entry flight keytext policy runtime/event"},
+	{"load", "background budget clock emit entry fence flight guard handle lease memory outbox pending policy remote runtime/event stamp"},
+	{"lookup", "background budget clock emit entry fence flight handle load memory remote runtime/event stamp"},
 	{"invalidate", "background budget bus clock emit entry fence keymutex memory outbox pending policy remote runtime/event stamp"},
 
 	// The whole.
-	{"store", "background bus emit guard invalidate load lookup memory outbox owner pending prune random remote runtime/event stamp"},
-	{"untyped", "budget emit entry invalidate keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
+	{"store", "background bus emit guard invalidate lease load lookup memory outbox owner pending prune random remote runtime/event stamp"},
+	{"untyped", "budget emit entry handle invalidate keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
 	{"typed", "untyped"},
-	{"runtime", "background entry invalidate keytext load policy registry remote runtime/event runtime/wire store typed untyped"},
+	{"runtime", "background entry handle invalidate keytext load policy registry remote runtime/event runtime/wire store typed untyped"},
 	{"runtime/gen", "budget keytext load policy runtime runtime/wire typed untyped"},
 
 	// For tests alone: no package above imports them.
@@ -86,9 +89,11 @@ var forTests = map[string]bool{"faketier": true, "storetest": true, "simulation"
 // for a server, or for a cache, is no part of it.
 var outside = map[string]string{
 	"bus":          "drivers",
+	"echo":         "drivers",
 	"entry":        "drivers",
 	"faketier":     "drivers",
 	"invalidate":   "drivers",
+	"lease":        "drivers",
 	"load":         "drivers",
 	"memory":       "drivers",
 	"outbox":       "drivers",

@@ -102,8 +102,8 @@ func (l *Loader) keepNothing(kind *entry.Kind, k *Key, why error) {
 
 // resultTags returns the tags that only the loader or its value tells.
 func resultTags(kind *entry.Kind, k *Key) []string {
-	tags, it := k.said.handle.given.Tags, k.result.Item
-	if kind.ResultTags != nil && it.Presence == entry.Present && k.said.handle.notModified == nil { // which has its own
+	tags, it := k.said.handle.Given.Tags, k.result.Item
+	if kind.ResultTags != nil && it.Presence == entry.Present && k.said.handle.NotModified == nil { // which has its own
 		tags = slices.Concat(tags, kind.ResultTags(it.Value))
 	}
 	return tags
@@ -115,7 +115,7 @@ func resultTags(kind *entry.Kind, k *Key) []string {
 func (l *Loader) failureStamps(ld *Load, k *Key) (stamps []entry.StampRef, ok bool) {
 	var tags []string
 	if k.said.handle != nil {
-		tags = k.said.handle.given.Tags
+		tags = k.said.handle.Given.Tags
 	}
 	switch {
 	case k.overTagged || ld.Request.Kind.TooMany(len(k.stamps), tags):

@@ -69,6 +69,7 @@ type Tier struct {
 	Config
 	adder   drivers.Adder   // nil if the driver cannot add
 	swapper drivers.Swapper // nil if the driver cannot compare and swap
+	leaser  drivers.Leaser  // nil if the driver gives no leases
 	breaker breaker.Breaker
 	pace    struct{ reads, writes pace.Pace }
 	refused struct{ reads, writes breaker.Breaker } // what the server does not let us do
@@ -82,8 +83,10 @@ type Tier struct {
 // New returns a Tier.
 func New(c Config) *Tier {
 	t := &Tier{Config: c}
+	t.written.Watched = c.Watched
 	t.adder, _ = drivers.AdderOf(c.Driver)
 	t.swapper, _ = drivers.SwapperOf(c.Driver)
+	t.leaser, _ = drivers.LeaserOf(c.Driver)
 	t.breaker.Limit = c.Timeout - budget.ForBus(c.Timeout) // what a write has
 	for b, only := range t.breakers() {
 		b.Failures = failuresToOpen

@@ -7,6 +7,7 @@ import (
 	"reflect"
 
 	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/handle"
 	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
@@ -28,7 +29,7 @@ func (c *Cache) GetOrSet(ctx context.Context, key any, loader Loader, call *poli
 		return nil, err
 	}
 	if b.Function.Disabled.Load() {
-		return loader(load.WithoutLoad(ctx))
+		return loader(handle.WithoutLoad(ctx))
 	}
 	rq := load.Request{
 		Kind: b.Kind, Policy: b.policyOf(call), ForceFresh: call != nil && call.ForceFresh,
@@ -47,7 +48,7 @@ func (c *Cache) GetOrSet(ctx context.Context, key any, loader Loader, call *poli
 	}
 	// Another cache keeps another type under this key, or another caller has got the value, of
 	// which there is no copy: load without the cache.
-	return loader(load.WithoutLoad(ctx))
+	return loader(handle.WithoutLoad(ctx))
 }
 
 // loadOne calls a loader for its key.

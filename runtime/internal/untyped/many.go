@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/handle"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 )
@@ -180,7 +181,7 @@ func (m *Many) add(key, value any) { m.Found, m.Values = append(m.Found, key), a
 
 // loadWithoutCache loads keys without the cache.
 func (m *Many) loadWithoutCache(ctx context.Context, b *Binding, keys []any, loader ManyLoader) {
-	values, err := loader(load.WithoutLoad(ctx), keys)
+	values, err := loader(handle.WithoutLoad(ctx), keys)
 	m.failed(err)
 	for _, key := range keys {
 		if v, ok := values(key); ok {
