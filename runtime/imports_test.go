@@ -58,18 +58,19 @@ var rooms = []struct {
 	{"bus", "breaker budget clock emit guard runtime/event"},
 	{"remote", "background breaker budget clock doubt echo emit entry guard keytext pace pending policy runtime/event stamp"},
 	{"prune", "background emit entry guard remote stamp"},
+	{"tagwatch", "entry remote"},
 	{"memory", "budget bus clock entry fence flight keytext remote stamp waiters"},
 	{"lease", "background budget clock emit flight random remote waiters"},
 	{"outbox", "breaker bus clock emit entry fence keytext memory pending remote runtime/event stamp"},
 
 	// What is done with them.
 	{"handle", "entry flight keytext policy runtime/event"},
-	{"load", "background budget clock emit entry fence flight guard handle lease memory outbox pending policy remote runtime/event stamp"},
+	{"load", "background budget clock emit entry fence flight guard handle lease memory outbox pending policy remote runtime/event stamp tagwatch"},
 	{"lookup", "background budget clock emit entry fence flight handle load memory remote runtime/event stamp"},
 	{"invalidate", "background budget bus clock emit entry fence keymutex memory outbox pending policy remote runtime/event stamp"},
 
 	// The whole.
-	{"store", "background bus emit guard invalidate lease load lookup memory outbox owner pending prune random remote runtime/event stamp"},
+	{"store", "background bus emit guard invalidate lease load lookup memory outbox owner pending prune random remote runtime/event stamp tagwatch"},
 	{"untyped", "budget emit entry handle invalidate keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
 	{"typed", "untyped"},
 	{"runtime", "background entry handle invalidate keytext load policy registry remote runtime/event runtime/wire store typed untyped"},
@@ -105,6 +106,7 @@ var outside = map[string]string{
 	"runtime/wire": "github.com/vmihailenco/msgpack/v5 github.com/vmihailenco/msgpack/v5/msgpcode",
 	"scan":         "github.com/vmihailenco/msgpack/v5/msgpcode",
 	"store":        "drivers",
+	"tagwatch":     "drivers",
 	"simulation":   "drivers drivers/memory",
 	"storetest":    "drivers drivers/memory",
 }

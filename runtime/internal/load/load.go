@@ -17,8 +17,8 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/handle"
 	"github.com/cachegen/cachegen/runtime/internal/lease"
 	"github.com/cachegen/cachegen/runtime/internal/memory"
-	"github.com/cachegen/cachegen/runtime/internal/remote"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
+	"github.com/cachegen/cachegen/runtime/internal/tagwatch"
 )
 
 // A Load is one load, of one key or of several. Use [Loader.New].
@@ -30,7 +30,7 @@ type Load struct {
 
 	asked      time.Duration // how long its caller has asked the shared tier already
 	keys       []*Key
-	watch      remote.TagWatch
+	watch      tagwatch.Watch
 	unnumbered bool                  // the number of tag changes is to be made
 	holding    *lease.Holding        // nil if the shared tier gives no leases
 	waitUntil  int64                 // of clock.Mono: for how long it waits for other processes; 0 if it has not yet
@@ -218,7 +218,7 @@ func (l *Loader) NotBegun(ld *Load, n int) {
 
 // runStages looks where values might be, loads those that are nowhere, and stores them.
 func (l *Loader) runStages(ctx context.Context, ld *Load) {
-	ld.watch = l.Remote.WatchTags()
+	ld.watch = l.Tags.Watch()
 	tier := budget.Read(ctx, clock.Mono()-int64(ld.asked), l.Remote.Timeout) // for all before the loader
 	open := l.lookAgain(tier, ld)
 	if len(open) == 0 {

@@ -36,6 +36,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/remote"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
+	"github.com/cachegen/cachegen/runtime/internal/tagwatch"
 )
 
 // A Loader runs the loads of one store.
@@ -44,6 +45,7 @@ type Loader struct {
 	Remote *remote.Tier
 	Outbox *outbox.Outbox
 	Stamps *stamp.Table
+	Tags   *tagwatch.Tags
 	Leases *lease.Leases
 	Work   *background.Work
 	Emit   *emit.Emitter

@@ -43,7 +43,7 @@ func (l *Loader) prolongStamps(ctx context.Context, keys []*Key) {
 
 // addResultStamps adds the stamps of the tags that only the loader or its value tells.
 // They are read after the load: an item whose stamp may be younger than its value is not
-// kept (see remote.TagWatch). It fails if the shared tier did not tell the stamps.
+// kept (see package tagwatch). It fails if the shared tier did not tell the stamps.
 func (l *Loader) addResultStamps(ctx context.Context, ld *Load, keys []*Key) error {
 	tagged := make([][]*stamp.Cell, len(keys))
 	var all []*stamp.Cell

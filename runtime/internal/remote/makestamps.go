@@ -98,7 +98,7 @@ func (t *Tier) make(ctx context.Context, cells []*stamp.Cell, life time.Duration
 		return t.Fail("add", errPending)
 	}
 	var items []drivers.Item
-	stored, err := t.add(ctx, len(cells), func() []drivers.Item {
+	stored, err := t.Add(ctx, len(cells), func() []drivers.Item {
 		items = make([]drivers.Item, len(cells))
 		for i, c := range cells {
 			items[i] = t.newStamp(c.Name, life)

@@ -196,11 +196,11 @@ func (t *Tier) Delete(ctx context.Context, keys []string) error {
 	})
 }
 
-// add stores new stamps where none are, and returns what is stored then. Each time that it
+// Add stores new stamps where none are, and returns what is stored then. Each time that it
 // is tried they are others: what was sent and seems lost may come late, and must not be valid
 // again then. On a tier that cannot do both at once, the last of several processes wins, and
 // what the others have stored meanwhile is loaded again.
-func (t *Tier) add(ctx context.Context, n int, stamps func() []drivers.Item) (stored [][]byte, err error) {
+func (t *Tier) Add(ctx context.Context, n int, stamps func() []drivers.Item) (stored [][]byte, err error) {
 	o := operation{name: "add", keys: n, limit: t.Timeout, held: &t.refused.writes, again: true}
 	err = t.run(ctx, o, func(ctx context.Context) (err error) {
 		items := stamps()

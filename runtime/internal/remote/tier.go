@@ -16,7 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"sync/atomic"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -74,10 +73,8 @@ type Tier struct {
 	pace    struct{ reads, writes pace.Pace }
 	refused struct{ reads, writes breaker.Breaker } // what the server does not let us do
 	inDoubt doubt.Keys
-	// lastTags is the number of tag changes that was read last; nil if none was.
-	lastTags atomic.Pointer[[]byte]
-	due      stamp.Due    // to be read again in the background
-	written  echo.Written // remembered while the bus watches the tier
+	due     stamp.Due    // to be read again in the background
+	written echo.Written // remembered while the bus watches the tier
 }
 
 // New returns a Tier.

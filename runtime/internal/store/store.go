@@ -32,6 +32,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/random"
 	"github.com/cachegen/cachegen/runtime/internal/remote"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
+	"github.com/cachegen/cachegen/runtime/internal/tagwatch"
 )
 
 // A Config is what a store is made of. What the fields mean is documented at the options of
@@ -180,7 +181,7 @@ func New(c Config) (*Store, error) {
 	s.Lookups = &lookup.Lookups{
 		Memory: s.Memory, Remote: s.Remote, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit,
 		Load: &load.Loader{
-			Memory: s.Memory, Remote: s.Remote, Outbox: s.Outbox, Stamps: s.Stamps, Leases: s.leases, Work: s.Work, Emit: s.Emit,
+			Memory: s.Memory, Remote: s.Remote, Outbox: s.Outbox, Stamps: s.Stamps, Tags: &tagwatch.Tags{Remote: s.Remote}, Leases: s.leases, Work: s.Work, Emit: s.Emit,
 			MaxLoadTime: c.MaxLoadTime, Panicked: c.Errors.Panic,
 		},
 	}
