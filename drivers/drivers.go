@@ -13,6 +13,7 @@
 //	L2        Adder           AdderOf           set if absent
 //	L2        Swapper         SwapperOf         compare and swap
 //	L2        Leaser          LeaserOf          leases: one process at a time loads a key
+//	L2        Historian       HistorianOf       tell when the content may have gone back
 //	L2        Scanner         ScannerOf         list keys by prefix
 //	L2        PrefixDeleter   PrefixDeleterOf   delete keys by prefix
 //	L2        Pruner          PrunerOf          remove expired items

@@ -73,11 +73,16 @@ type ready struct{}
 
 func (ready) Ready(context.Context) error { return nil }
 
+type historian struct{}
+
+func (historian) History(context.Context) (string, error) { return "the only one", nil }
+
 // everything is an L2 with all capabilities. What it lacks fails
 // TestTheTestsKnowEveryCapability.
 type everything struct {
 	*memory.L2
 	ready
+	historian
 }
 
 func newEverything() everything {
@@ -106,6 +111,12 @@ var l2Capabilities = map[string]struct {
 		return struct {
 			drivers.L2
 			drivers.Leaser
+		}{all, all}
+	}},
+	"HistorianOf": {has(drivers.HistorianOf), func(all everything) drivers.L2 {
+		return struct {
+			drivers.L2
+			drivers.Historian
 		}{all, all}
 	}},
 	"ScannerOf": {has(drivers.ScannerOf), func(all everything) drivers.L2 {
@@ -215,7 +226,7 @@ func TestWrappersTransformWhatEveryCapabilityStores(t *testing.T) {
 		},
 		"FillMany": func(l2 drivers.L2) error {
 			leaser, _ := drivers.LeaserOf(l2)
-			_, err := leaser.LeaseMany(t.Context(), []string{"a"}, "token", time.Minute)
+			_, err := leaser.LeaseMany(t.Context(), []string{"a"}, drivers.LeaseRequest{Token: "token", TTL: time.Minute})
 			_, fill := leaser.FillMany(t.Context(), item, "token")
 			return errors.Join(err, fill)
 		},
