@@ -51,8 +51,7 @@ func (t *Table) askLeases(ctx context.Context, keys []string, want drivers.Lease
 	case t.OnDuplicateKey:
 		_, err = t.exec(ctx, t.take(keys, mark, want))
 	default:
-		s := t.take(keys, mark, want).add(" RETURNING ")
-		err = t.query(ctx, t.leaseColumns(s, func() { s.add("lease = ").arg([]byte(want.Token)) }), row)
+		err = t.query(ctx, t.leaseColumns(t.take(keys, mark, want).add(" RETURNING "), taken(want)), row)
 	}
 	if err == nil && !t.UpsertInWith {
 		others := slices.DeleteFunc(names, func(name []byte) bool {
@@ -85,8 +84,10 @@ func (t *Table) take(keys []string, mark int64, want drivers.LeaseRequest) *stat
 func (t *Table) onConflict(s *statement, want drivers.LeaseRequest) *statement {
 	s.once = true
 	until := t.stored("lease_until")
-	take, note := "1 = 1", ""
-	if !want.Replace {
+	take, note, kept := "1 = 1", "", ""
+	if want.Replace {
+		kept = " + CASE WHEN " + until + " > " + t.Now + " THEN " + until + " % 2 ELSE 0 END"
+	} else {
 		take = until + " <= " + t.Now
 		if want.Await {
 			note = until + " > " + t.Now + " AND " + until + " % 2 = 0"
@@ -99,28 +100,34 @@ func (t *Table) onConflict(s *statement, want drivers.LeaseRequest) *statement {
 		}
 	}
 	if t.OnDuplicateKey {
-		otherwise := "lease_until"
+		otherwise := until
 		if note != "" {
-			otherwise = "IF(" + note + ", lease_until + 1, lease_until)"
+			otherwise = "IF(" + note + ", " + until + " + 1, " + until + ")"
 		}
 		return s.add(" ON DUPLICATE KEY UPDATE ", t.assignment("mark", take), ", ", t.assignment("lease", take),
-			", lease_until = IF(", take, ", VALUES(lease_until), ", otherwise, ")")
+			", lease_until = IF(", take, ", VALUES(lease_until)", kept, ", ", otherwise, ")")
 	}
 	s.add(" ON CONFLICT (name) DO UPDATE SET ")
 	if note == "" {
-		return s.add("lease = excluded.lease, lease_until = excluded.lease_until WHERE ", take)
+		return s.add("lease = excluded.lease, lease_until = excluded.lease_until", kept, " WHERE ", take)
 	}
-	// A row that is returned with the token of the request was taken: the call notes nothing in
-	// a lease that this token has already.
 	return s.add("lease = CASE WHEN ", take, " THEN excluded.lease ELSE c.lease END, ",
-		"lease_until = CASE WHEN ", take, " THEN excluded.lease_until ELSE c.lease_until + 1 END ",
-		"WHERE ", take, " OR ", note, " AND c.lease <> excluded.lease")
+		"lease_until = CASE WHEN ", take, " THEN excluded.lease_until ELSE ", until, " + 1 END ",
+		"WHERE ", take, " OR ", note)
+}
+
+// taken is the condition that a row that an upsert returns was taken. Otherwise the upsert has
+// noted that its lease is awaited, which makes the time odd.
+func taken(want drivers.LeaseRequest) string {
+	if want.Replace {
+		return "1 = 1"
+	}
+	return "lease_until % 2 = 0"
 }
 
 // readAndTake returns a statement that reads the rows of names that give a reason not to take
 // their leases, and takes the leases of the others.
 func (t *Table) readAndTake(keys []string, names [][]byte, want drivers.LeaseRequest) *statement {
-	token := []byte(want.Token)
 	s := t.statement("WITH held AS (SELECT * FROM ", t.from, " WHERE name IN ").list(names).add(" AND (1 = 0")
 	if want.IfAbsent {
 		s.add(" OR expires > ", t.Now)
@@ -128,18 +135,17 @@ func (t *Table) readAndTake(keys []string, names [][]byte, want drivers.LeaseReq
 	if !want.Replace {
 		s.add(" OR lease_until > ", t.Now)
 		if want.Await {
-			s.add(" AND (lease_until % 2 = 1 OR lease = ").arg(token).add(")")
+			s.add(" AND lease_until % 2 = 1")
 		}
 	}
 	s.add(")), asked AS (INSERT INTO ", t.into, " (name, rest, value, expires, lease, lease_until) SELECT key.name, key.rest, ''::bytea, 0, ")
-	t.until(t.bytes(s, token).add(", "), want.TTL).add(" FROM (VALUES ")
+	t.until(t.bytes(s, []byte(want.Token)).add(", "), want.TTL).add(" FROM (VALUES ")
 	for i, key := range keys {
 		t.bytes(t.bytes(s.add(separator(i, "(", ", (")), names[i]).add(", "), t.rest(key)).add(")")
 	}
 	s.add(") key (name, rest) WHERE key.name NOT IN (SELECT name FROM held)")
-	t.onConflict(s, want).add(" RETURNING *) SELECT ")
-	t.leaseColumns(s, func() { s.add("lease = ").arg(token) }).add(" FROM asked UNION ALL SELECT ")
-	return t.leaseColumns(s, func() { s.add("1 = 0") }).add(" FROM held")
+	t.leaseColumns(t.onConflict(s, want).add(" RETURNING *) SELECT "), taken(want)).add(" FROM asked UNION ALL SELECT ")
+	return t.leaseColumns(s, "1 = 0").add(" FROM held")
 }
 
 // bytes adds a parameter whose type the statement would not tell.
@@ -151,23 +157,23 @@ func (t *Table) look(ctx context.Context, names [][]byte, mark int64, row func(*
 		return nil
 	}
 	s := t.statement("SELECT ")
-	t.leaseColumns(s, func() {
-		if t.OnDuplicateKey {
-			s.add("mark = ").arg(mark)
-		} else {
-			s.add("1 = 0")
-		}
-	})
+	if t.OnDuplicateKey {
+		t.leaseColumns(s, "mark = ", mark)
+	} else {
+		t.leaseColumns(s, "1 = 0")
+	}
 	return t.query(ctx, s.add(" FROM ", t.from, " WHERE name IN ").list(names), row)
 }
 
-// leaseColumns adds the columns that scanLease scans. taken adds the condition that the call has taken
-// the row.
-func (t *Table) leaseColumns(s *statement, taken func()) *statement {
-	s.add("name, CASE WHEN ")
-	taken()
-	return s.add(" THEN 1 ELSE 0 END, lease, lease_until - ", t.Now, ", lease_until % 2",
-		", CASE WHEN expires > ", t.Now, " THEN 1 ELSE 0 END, CASE WHEN expires > ", t.Now, " THEN value END")
+// leaseColumns adds the columns that scanLease scans. taken, with args at its end, is the
+// condition that the call has taken the row.
+func (t *Table) leaseColumns(s *statement, taken string, args ...any) *statement {
+	s.add("name, CASE WHEN ", taken)
+	for _, arg := range args {
+		s.arg(arg)
+	}
+	return s.add(" THEN 1 ELSE 0 END, lease, lease_until - ", t.Now, ", lease_until % 2, ",
+		"CASE WHEN expires > ", t.Now, " THEN 1 ELSE 0 END, CASE WHEN expires > ", t.Now, " THEN value END")
 }
 
 // scanLease returns what a row tells of a lease. answered is false if that is no answer to the
@@ -192,7 +198,7 @@ func scanLease(rows *sql.Rows, want drivers.LeaseRequest) (name string, lease dr
 		answered = true
 	case left > 0 && !want.Replace:
 		lease.Holder, lease.Left = string(holder), milliseconds(left)
-		answered = !want.Await || awaited != 0 || lease.Holder == want.Token
+		answered = !want.Await || awaited != 0
 	}
 	return string(key), lease, answered, nil
 }
