@@ -108,6 +108,16 @@ func leaseAwait(t *testing.T, s leasing) {
 	s.lease("t", yes, a)
 	told("the next fill", s.fill("t", yes, x(a)), false)
 
+	// Who waits makes the lease neither longer nor shorter.
+	a = key()
+	s.lease("t", yes, a)
+	for _, ttl := range []time.Duration{time.Nanosecond, 100 * time.Hour} {
+		s.ask(drivers.LeaseRequest{Token: "waiter", TTL: ttl, Await: true}, a)
+		if left := s.ask(drivers.LeaseRequest{Token: "t2"}, a)[0].Left; left < time.Hour-patience || left > time.Hour+10*time.Second {
+			t.Errorf("a lease of an hour ends in %s after somebody has asked for it for %s", left, ttl)
+		}
+	}
+
 	a = key()
 	s.lease("t", yes, a)
 	told("a release that nobody awaits", s.release("t", a), false)
