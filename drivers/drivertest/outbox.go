@@ -388,15 +388,15 @@ func outboxRefused(t *testing.T, o outbox) {
 func (o outbox) operations(tx OutboxTransaction) map[string]operation {
 	one := o.entry("x")
 	return map[string]operation{
-		"Append": {"append", func(ctx context.Context) error {
+		"Append": {verb: "append", run: func(ctx context.Context) error {
 			return o.Append(ctx, tx.Exec, []drivers.OutboxEntry{o.entry("x")}, 0)
 		}},
-		"Take": {"take", func(ctx context.Context) error {
+		"Take": {verb: "take", run: func(ctx context.Context) error {
 			_, err := o.Take(ctx, drivers.OutboxRequest{Stores: []string{o.store}, Max: 1, Hold: time.Minute})
 			return err
 		}},
-		"Postpone": {"postpone", func(ctx context.Context) error { return o.Postpone(ctx, ids(one), 0) }},
-		"Remove":   {"remove", func(ctx context.Context) error { return o.Remove(ctx, ids(one)) }},
+		"Postpone": {verb: "postpone", run: func(ctx context.Context) error { return o.Postpone(ctx, ids(one), 0) }},
+		"Remove":   {verb: "remove", run: func(ctx context.Context) error { return o.Remove(ctx, ids(one)) }},
 	}
 }
 
