@@ -53,6 +53,7 @@ var rooms = []struct {
 	{"registry", "policy"},
 	{"entry", "clock keytext policy random stamp"},
 	{"emit", "entry ratelog runtime/event"},
+	{"collect", "budget entry guard"}, // what is held until a transaction ends is one write, of entries
 
 	// The tiers, and the other processes.
 	{"bus", "breaker budget clock emit guard runtime/event"},
@@ -67,13 +68,13 @@ var rooms = []struct {
 	{"handle", "entry flight keytext policy runtime/event"},
 	{"load", "background budget clock emit entry fence flight guard handle lease memory outbox pending policy remote runtime/event stamp tagwatch"},
 	{"lookup", "background budget clock emit entry fence flight handle load memory remote runtime/event stamp"},
-	{"invalidate", "background budget bus clock emit entry fence keymutex memory outbox pending policy remote runtime/event stamp"},
+	{"invalidate", "background budget bus clock collect emit entry fence guard keymutex memory outbox pending policy remote runtime/event stamp"},
 
 	// The whole.
 	{"store", "background bus emit guard invalidate lease load lookup memory outbox owner pending prune random remote runtime/event stamp tagwatch"},
-	{"untyped", "budget emit entry handle invalidate keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
+	{"untyped", "budget collect emit entry guard handle invalidate keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
 	{"typed", "untyped"},
-	{"runtime", "background entry handle invalidate keytext load policy registry remote runtime/event runtime/wire store typed untyped"},
+	{"runtime", "background collect entry handle invalidate keytext load policy registry remote runtime/event runtime/wire store typed untyped"},
 	{"runtime/gen", "budget keytext load policy runtime runtime/wire typed untyped"},
 
 	// For tests alone: no package above imports them.

@@ -175,6 +175,7 @@ func New(c Config) (*Store, error) {
 	})
 	s.Outbox = outbox.New(s.Work.Context, queue, s.Stamps, s.Remote, s.Memory, s.Bus, s.Emit)
 	s.leases = lease.New(s.Remote, &s.Memory.Waiters, s.Work, s.Emit, s.Random)
+	s.leases.Filled = s.Bus.PublishFilled
 	if s.Remote.Exists() && !s.leases.On() {
 		s.Emit.Info("the shared tier gives no leases: each process loads for itself, and a load may store what another process has just deleted")
 	}
