@@ -21,13 +21,20 @@ var errTwice = errors.New("faketier: a token is used for two requests")
 
 var _ drivers.Leaser = (*Shared)(nil)
 
-// Unleased returns the tier as one that gives no leases.
-func Unleased(s *Shared) drivers.L2 {
+// A Tier is what [Unleased] makes a tier without leases of.
+type Tier interface {
+	drivers.L2
+	drivers.Adder
+	drivers.Swapper
+}
+
+// Unleased returns a tier as one that gives no leases.
+func Unleased(t Tier) drivers.L2 {
 	return struct {
 		drivers.L2
 		drivers.Adder
 		drivers.Swapper
-	}{s, s, s}
+	}{t, t, t}
 }
 
 // holder returns the lease of key that has not ended. It is called under mu.

@@ -103,8 +103,9 @@ func (l *Leases) own(token string) bool {
 // A lease is one that this store has, as far as it knows. Leases.mu guards it.
 type lease struct {
 	key, token string
-	users      int  // holdings that have it
-	over       bool // it was used, or the key was changed, or the tier has forgotten it
+	users      int   // holdings that have it
+	over       bool  // it was used, or the key was changed, or the tier has forgotten it
+	until      int64 // of clock.Mono: when it ends, if it is not renewed
 }
 
 // A Flight is what a lease is held for.
@@ -241,7 +242,7 @@ func (h *Holding) requestSome(ctx context.Context, keys []*Key, open []int, want
 		case h.closed:
 			late = append(late, names[n])
 		default:
-			taken := &lease{key: names[n], token: want.Token, users: 1}
+			taken := &lease{key: names[n], token: want.Token, users: 1, until: clock.Add(asked, l.TTL)}
 			l.byKey[names[n]] = taken
 			h.uses[names[n]] = use{taken, keys[i].Flight}
 			answers[i].taken = true
@@ -280,10 +281,13 @@ func (h *Holding) renew() {
 		for i, u := range uses {
 			keys[i] = u.key
 		}
+		began := clock.Mono()
 		has, _ := l.remote.Renew(l.work.Context, keys, token, l.TTL)
 		l.mu.Lock()
 		for i, has := range has {
-			if !has {
+			if has {
+				uses[i].until = clock.Add(began, l.TTL)
+			} else {
 				l.end(uses[i].lease)
 			}
 		}
@@ -326,6 +330,13 @@ func (l *Leases) end(one *lease) {
 	if l.byKey[one.key] == one {
 		delete(l.byKey, one.key)
 	}
+}
+
+// has reports whether a lease has not ended, by the clock of this process.
+func (l *Leases) has(one *lease) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !one.over && clock.Mono() < one.until
 }
 
 // Has reports whether the load has the lease of key, as far as is known.
@@ -396,7 +407,10 @@ func (h *Holding) fill(ctx context.Context, items []drivers.Item, at []int, leas
 	}
 	l.mu.Unlock()
 	for _, i := range at[len(fills):] {
-		filled[i] = Filled{Err: err}
+		// Without an answer, who has stood still has as good as lost the lease.
+		if l.has(leases[i]) || !remote.MayTakeEffect(err) {
+			filled[i] = Filled{Err: err}
+		}
 	}
 	l.tell(keys, awaited)
 	return err

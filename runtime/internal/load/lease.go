@@ -129,6 +129,7 @@ func (l *leasing) Changed(ctx context.Context, leases []*lease.Key) {
 // Elsewhere implements lease.Load.
 func (l *leasing) Elsewhere(ctx context.Context, leased *lease.Key) {
 	k := l.load.keys[leased.Index]
+	l.load.abandon.Reset(l.MaxLoadTime) // it is the other process that loads
 	switch {
 	case k.fallback.IfSlow() && (l.load.Refresh || l.load.Request.Policy.SoftTimeout == 0) && l.Usable(ctx, k.fallback):
 		l.Memory.BackOff(k.Hash, k.fallback.Item, refreshPause)

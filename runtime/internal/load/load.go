@@ -31,6 +31,7 @@ type Load struct {
 	asked      time.Duration // how long its caller has asked the shared tier already
 	keys       []*Key
 	watch      tagwatch.Watch
+	abandon    *time.Timer
 	unnumbered bool                  // the number of tag changes is to be made
 	holding    *lease.Holding        // nil if the shared tier gives no leases
 	waitUntil  int64                 // of clock.Mono: for how long it waits for other processes; 0 if it has not yet
@@ -166,7 +167,7 @@ func (l *Loader) run(ctx context.Context, ld *Load) {
 	defer context.AfterFunc(l.Work.Context, func() { cancel(background.ErrClosed) })()
 	defer ld.holding.Close() // when those who wait have their results
 
-	abandon := time.AfterFunc(l.MaxLoadTime, func() {
+	ld.abandon = time.AfterFunc(l.MaxLoadTime, func() {
 		for _, k := range ld.keys {
 			k.flight.Abandon()
 			k.flight.Finish(nil, ErrTimeout, false)
@@ -175,7 +176,7 @@ func (l *Loader) run(ctx context.Context, ld *Load) {
 		l.leave(ld)
 		ld.holding.Close()
 	})
-	defer abandon.Stop()
+	defer ld.abandon.Stop()
 
 	for _, k := range ld.keys {
 		k.result.Err = ErrGoexit
