@@ -172,7 +172,7 @@ func (f *fleet) fill(members ...*member) {
 	synctest.Wait()
 }
 
-// race R54: the process is killed when the database has committed, and before it has invalidated
+// race R57: the process is killed when the database has committed, and before it has invalidated
 // anything. Others do it.
 func TestWhatAProcessLeavesIsCarriedOutByAnother(t *testing.T) {
 	everyChangeIn(t, func(t *testing.T, f *fleet, change func(ctx context.Context, m *member) error) {
@@ -415,7 +415,7 @@ func TestAnEntryThatIsRefusedHoldsNobodyUp(t *testing.T) {
 	})
 }
 
-// race R55: an entry is carried out twice, the second time after somebody has stored a newer value.
+// race R58: an entry is carried out twice, the second time after somebody has stored a newer value.
 // That costs a load, and whatever is read is the newest.
 func TestADeletionThatIsRepeatedCostsALoad(t *testing.T) {
 	everyChangeIn(t, func(t *testing.T, f *fleet, change func(ctx context.Context, m *member) error) {
