@@ -42,6 +42,7 @@ var rooms = []struct {
 	{"background", "gate"},
 	{"doubt", "clock"},
 	{"echo", "clock"},
+	{"history", "clock"},
 	{"scan", "reflectvalue"},
 	{"reflectwire", "reflectvalue"},
 	{"runtime/wire", "keytext reflectvalue reflectwire scan"},
@@ -55,7 +56,7 @@ var rooms = []struct {
 
 	// The tiers, and the other processes.
 	{"bus", "breaker budget clock emit guard runtime/event"},
-	{"remote", "background breaker budget clock doubt echo emit entry guard keytext pace pending policy runtime/event stamp"},
+	{"remote", "background breaker budget clock doubt echo emit entry guard history keytext pace pending policy runtime/event stamp"},
 	{"prune", "background clock emit entry guard remote stamp"},
 	{"memory", "bus clock entry fence flight keytext remote stamp"},
 	{"outbox", "breaker bus clock emit entry fence keytext memory pending remote runtime/event stamp"},
@@ -88,6 +89,7 @@ var outside = map[string]string{
 	"bus":          "drivers",
 	"entry":        "drivers",
 	"faketier":     "drivers",
+	"history":      "drivers",
 	"invalidate":   "drivers",
 	"load":         "drivers",
 	"memory":       "drivers",

@@ -10,6 +10,7 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/history"
 	"github.com/cachegen/cachegen/runtime/internal/keytext"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
@@ -72,7 +73,8 @@ func (t *Tier) make(ctx context.Context, cells []*stamp.Cell, life time.Duration
 		return t.Fail("add", errPending)
 	}
 	var items []drivers.Item
-	stored, err := t.add(ctx, len(cells), func() []drivers.Item {
+	var in *history.State
+	stored, err := t.add(ctx, len(cells), &in, func() []drivers.Item {
 		items = make([]drivers.Item, len(cells))
 		for i, c := range cells {
 			items[i] = t.newStamp(c.Name, life)
@@ -84,9 +86,15 @@ func (t *Tier) make(ctx context.Context, cells []*stamp.Cell, life time.Duration
 	}
 	var foreign []drivers.Item
 	for i, b := range stored {
-		if _, ok := stamp.Parse(b); !ok {
+		r, ok := stamp.Parse(b)
+		switch {
+		case !ok:
 			foreign = append(foreign, items[i])
 			stored[i] = items[i].Value
+		case isStore(cells[i]) && !t.history.Accept(r.History, in):
+			if stored[i], err = t.replaceStamp(ctx, items[i], b); err != nil {
+				return err
+			}
 		}
 	}
 	if len(foreign) > 0 {
@@ -97,13 +105,33 @@ func (t *Tier) make(ctx context.Context, cells []*stamp.Cell, life time.Duration
 			return err
 		}
 	}
-	t.learn(cells, stored, since)
+	t.learn(cells, stored, since, in)
 	return nil
+}
+
+// replaceStamp stores a new stamp in place of one from before the tier has gone back, and returns
+// what is stored then. Of several processes that do so, one has its stamp stored.
+func (t *Tier) replaceStamp(ctx context.Context, it drivers.Item, before []byte) (stored []byte, err error) {
+	if !t.canSwap() {
+		return it.Value, t.set(ctx, operation{}, []drivers.Item{it})
+	}
+	swapped, err := t.swapBy(ctx, operation{held: &t.refused.writes}, []drivers.Swap{{Key: it.Key, Old: before, New: it.Value, TTL: it.TTL}})
+	if err != nil || swapped[0] {
+		return it.Value, err
+	}
+	now, err := t.get(ctx, t.Timeout, []string{it.Key})
+	if err != nil {
+		return nil, err
+	}
+	return now[0], nil
 }
 
 // newStamp returns a new stamp for the tier.
 func (t *Tier) newStamp(name string, life time.Duration) drivers.Item {
 	r := stamp.Record{Value: stamp.Value{Delete: t.Stamps.Half(), Expire: t.Stamps.Half()}, Until: clock.Never}
+	if name == entry.StoreStamp {
+		r.History = t.history.Number()
+	}
 	ttl := time.Duration(0)
 	switch {
 	case t.canSwap():
@@ -214,10 +242,10 @@ func endingBeforeItems(items []*entry.Item) (short []extension) {
 func (t *Tier) extend(ctx context.Context, short []extension) error {
 	swaps, untils := make([]drivers.Swap, len(short)), make([]int64, len(short))
 	for i, e := range short {
-		old := stamp.Record{Value: e.Value}
-		old.Until, _ = e.Kept(e.Value)
-		untils[i] = keepUntil(e.needed)
-		longer := stamp.Record{Value: e.Value, Until: untils[i]}
+		old, _ := e.Stored(e.Value)
+		longer := old
+		longer.Value, longer.Until = e.Value, keepUntil(e.needed)
+		untils[i] = longer.Until
 		swaps[i] = drivers.Swap{Key: t.stampKey(e.Name), Old: old.Bytes(), New: longer.Bytes(), TTL: entry.Lifetime(clock.Wall(), longer.Until)}
 	}
 	swapped, err := t.swapBy(ctx, operation{held: &t.refused.writes}, swaps)

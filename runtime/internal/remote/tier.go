@@ -28,6 +28,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/doubt"
 	"github.com/cachegen/cachegen/runtime/internal/echo"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
+	"github.com/cachegen/cachegen/runtime/internal/history"
 	"github.com/cachegen/cachegen/runtime/internal/pace"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
@@ -61,6 +62,10 @@ type Config struct {
 	Watched func() bool
 	// Closed is called when the breaker closes.
 	Closed func()
+	// WentBack is called when the tier has gone back to an earlier state. If clear, the store's
+	// stamp has to be replaced before anything is read; or else it is known from the stamp
+	// itself that it is from before.
+	WentBack func(clear bool)
 }
 
 // A Tier is the shared tier of a store. Without a driver, reads find nothing, changes do
@@ -69,6 +74,8 @@ type Tier struct {
 	Config
 	adder   drivers.Adder   // nil if the driver cannot add
 	swapper drivers.Swapper // nil if the driver cannot compare and swap
+	history history.Watch
+	counter *history.Counter // nil if the driver tells its history, or cannot compare and swap
 	breaker breaker.Breaker
 	pace    struct{ reads, writes pace.Pace }
 	refused struct{ reads, writes breaker.Breaker } // what the server does not let us do
@@ -84,6 +91,7 @@ func New(c Config) *Tier {
 	t := &Tier{Config: c}
 	t.adder, _ = drivers.AdderOf(c.Driver)
 	t.swapper, _ = drivers.SwapperOf(c.Driver)
+	t.watchHistory()
 	t.breaker.Limit = c.Timeout - budget.ForBus(c.Timeout) // what a write has
 	for b, only := range t.breakers() {
 		b.Failures = failuresToOpen

@@ -165,6 +165,12 @@ func New(c Config) (*Store, error) {
 		Fail:    func(op string, err error) error { return c.Errors.L2(c.Name, op, err) },
 		Watched: s.Bus.Watched,
 		Closed:  func() { s.Outbox.Wake() },
+		WentBack: func(clear bool) {
+			if clear {
+				s.Outbox.ClearStore()
+			}
+			s.Stamps.Gap(true)
+		},
 	})
 	s.Memory = memory.New(memory.Config{
 		Driver: c.L1, Prefix: c.Prefix, Seed: maphash.MakeSeed(),
