@@ -338,6 +338,48 @@ func TestATierThatIsInTroubleWhileItIsMadeUpFor(t *testing.T) {
 	}
 }
 
+// race R46: the tier is away as soon as a process has noticed. What the process knows is trusted for
+// longer then, since a cache must not be the outage; but nothing that the tier has is valid by it.
+func TestStampsFromBeforeTheTierWentBackMakeNothingValidThatItHolds(t *testing.T) {
+	mayTell(t, "gone back", "nothing from before", "away", "breaker", "load failed")
+	bubble(t, func(t *testing.T) {
+		p := &past{Shared: new(faketier.Shared)}
+		p.driver = p.Shared
+		p.SetHistory("first")
+		var src source
+		src.value.Store(1)
+		s := p.process(t, memoryTier(), runtime.L2CircuitBreakerDuration(time.Millisecond))
+		c := newCache[int, int](t, s)
+		for key := range 3 {
+			got, err := c.GetOrSet(t.Context(), key, src.load)
+			want(t, got, err, 1)
+		}
+		p.remember()
+		src.value.Store(2)
+		if err := c.DeleteMany(t.Context(), 1, 2); err != nil {
+			t.Fatal(err)
+		}
+		p.Restore(p.before, "second")
+		n := 0
+		p.Before = func(context.Context, string, []string) error {
+			if n++; n == 2 { // the first has noticed it
+				p.Down(errors.New("away"))
+			}
+			return nil
+		}
+		got, err := c.GetOrSet(t.Context(), 1, src.load)
+		want(t, got, err, 2)
+		src.fail.Store(true)
+		got, err = c.GetOrSet(t.Context(), 0, src.load) // there is nothing better
+		want(t, got, err, 1)
+		src.fail.Store(false)
+		p.Down(nil)
+		time.Sleep(10 * time.Millisecond) // the circuit breaker is over, and trust is not
+		got, err = c.GetOrSet(t.Context(), 2, src.load)
+		want(t, got, err, 2)
+	})
+}
+
 // race R46: a load that began before the tier went back stores what was deleted meanwhile. The
 // deletion was lost, and with it what would have kept the load from storing: its stamps do.
 func TestALoadFromBeforeTheTierWentBackStoresNothingThatIsServed(t *testing.T) {

@@ -24,21 +24,24 @@ import (
 // ErrWentBack is why the answer of an operation is not believed.
 var ErrWentBack = errors.New("the shared tier may have gone back to an earlier state")
 
-// A State is what a driver has told of the history of its content.
-type State struct {
+// A state is what a driver has told of the history of its content.
+type state struct {
 	text string
-	// Number stands for the history in the stamp of a store; 0 if the content never goes
+	// number stands for the history in the stamp of a store; 0 if the content never goes
 	// back.
-	Number uint64
+	number uint64
 }
 
-func newState(text string) *State {
+func newState(text string) *state {
 	if text == "" {
-		return &State{}
+		return new(state)
 	}
 	sum := sha256.Sum256([]byte(text))
-	return &State{text: text, Number: binary.BigEndian.Uint64(sum[:]) | 1}
+	return &state{text: text, number: binary.BigEndian.Uint64(sum[:]) | 1}
 }
+
+// In is the history in which operations were carried out.
+type In struct{ state *state }
 
 // A Watch knows the history of a tier whose driver can tell it. Without a Historian it knows
 // of none, and believes everything. Its functions may be called by many goroutines at once.
@@ -48,14 +51,14 @@ type Watch struct {
 	// noticed it fails.
 	WentBack func(from, to string)
 
-	known   atomic.Pointer[State]
-	settled atomic.Pointer[State] // in which the store's stamp was read or made
+	known   atomic.Pointer[state]
+	settled atomic.Pointer[state] // in which the store's stamp was read or made
 }
 
 // Believed returns f as an operation that fails with [ErrWentBack] if the history is not the
-// same afterwards as this process knew it before: its answer may be from before or after. If it
-// succeeds, in is set to that history. Several operations with one in have to be of one history.
-func (w *Watch) Believed(f func(context.Context) error, in **State) func(context.Context) error {
+// same afterwards as this process knew it before: its answer may be from before or after. Several
+// operations with one in have to be of one history. in may be nil.
+func (w *Watch) Believed(f func(context.Context) error, in *In) func(context.Context) error {
 	if w.Historian == nil {
 		return f
 	}
@@ -64,7 +67,7 @@ func (w *Watch) Believed(f func(context.Context) error, in **State) func(context
 		switch {
 		case err != nil:
 			return err
-		case in != nil && *in != nil && *in != since:
+		case in != nil && in.state != nil && in.state != since:
 			return ErrWentBack
 		}
 		if err := f(ctx); err != nil {
@@ -74,14 +77,14 @@ func (w *Watch) Believed(f func(context.Context) error, in **State) func(context
 			return err
 		}
 		if in != nil {
-			*in = since
+			in.state = since
 		}
 		return nil
 	}
 }
 
 // now returns the known history, which it asks for if this process knows of none.
-func (w *Watch) now(ctx context.Context) (*State, error) {
+func (w *Watch) now(ctx context.Context) (*state, error) {
 	if known := w.known.Load(); known != nil {
 		return known, nil
 	}
@@ -93,7 +96,7 @@ func (w *Watch) now(ctx context.Context) (*State, error) {
 	return w.known.Load(), nil
 }
 
-func (w *Watch) check(ctx context.Context, since *State) error {
+func (w *Watch) check(ctx context.Context, since *state) error {
 	text, err := w.Historian.History(ctx)
 	if err != nil || text == since.text {
 		return err
@@ -109,7 +112,7 @@ func (w *Watch) check(ctx context.Context, since *State) error {
 // Number returns what a new stamp of the store says of its history.
 func (w *Watch) Number() uint64 {
 	if known := w.known.Load(); known != nil {
-		return known.Number
+		return known.number
 	}
 	return 0
 }
@@ -120,14 +123,26 @@ func (w *Watch) Settled() bool {
 	return w.Historian == nil || w.known.Load() == w.settled.Load()
 }
 
+// In returns where operations leave their history; nil without a Historian.
+func (w *Watch) In() *In {
+	if w.Historian == nil {
+		return nil
+	}
+	return new(In)
+}
+
 // Accept reports whether a stamp of the store that was found in the tier in one history, and was
 // made in one with that number, may be used. The one of an earlier history is as good as none.
 // But once the stamp has been settled in the present history, this process takes what others
 // have put in its place: two that are told different histories would replace each other's for
 // ever.
-func (w *Watch) Accept(number uint64, in *State) bool {
-	return in == nil || in.Number == 0 || number == in.Number || w.settled.Load() == in
+func (w *Watch) Accept(number uint64, in *In) bool {
+	return in == nil || in.state.number == 0 || number == in.state.number || w.settled.Load() == in.state
 }
 
 // Settle says that the store's stamp is known in a history.
-func (w *Watch) Settle(in *State) { w.settled.Store(in) }
+func (w *Watch) Settle(in *In) {
+	if in != nil {
+		w.settled.Store(in.state)
+	}
+}

@@ -45,25 +45,25 @@ func newWatch(text string) (*Watch, *teller, *[]string) {
 // race R46: what was answered in one history is not believed in another.
 func TestAnAnswerIsBelievedIfTheHistoryIsTheSameAfterIt(t *testing.T) {
 	w, s, told := newWatch("a")
-	var in *State
-	run := func(during func(), in **State) error {
+	in := w.In()
+	run := func(during func(), in *In) error {
 		return w.Believed(func(context.Context) error { during(); return nil }, in)(t.Context())
 	}
-	if err := run(func() {}, &in); err != nil || in == nil || s.asks.Load() != 2 {
+	if err := run(func() {}, in); err != nil || in.state == nil || s.asks.Load() != 2 {
 		t.Fatal(err, in, s.asks.Load())
 	}
-	first := in
-	if err := run(func() {}, &in); err != nil || in != first || s.asks.Load() != 3 {
+	first := in.state
+	if err := run(func() {}, in); err != nil || in.state != first || s.asks.Load() != 3 {
 		t.Fatal(err, in, s.asks.Load())
 	}
-	if err := run(func() { s.set("b") }, &in); err != ErrWentBack || len(*told) != 1 || (*told)[0] != "a>b" || in != first {
+	if err := run(func() { s.set("b") }, in); err != ErrWentBack || len(*told) != 1 || (*told)[0] != "a>b" || in.state != first {
 		t.Fatal(err, *told, in)
 	}
-	if err := run(func() {}, &in); err != ErrWentBack || len(*told) != 1 { // the rest of what was begun before
+	if err := run(func() {}, in); err != ErrWentBack || len(*told) != 1 { // the rest of what was begun before
 		t.Fatal(err, *told)
 	}
-	in = nil
-	if err := run(func() {}, &in); err != nil || in == first || in.Number == first.Number || len(*told) != 1 {
+	in = w.In()
+	if err := run(func() {}, in); err != nil || in.state == first || in.state.number == first.number || len(*told) != 1 {
 		t.Fatal(err, in, *told)
 	}
 	if err := run(func() {}, nil); err != nil { // of whom nobody asks
@@ -83,10 +83,11 @@ func TestAnAnswerIsBelievedIfTheHistoryIsTheSameAfterIt(t *testing.T) {
 }
 
 func TestWithoutAHistorianEverythingIsBelieved(t *testing.T) {
-	w, in := new(Watch), new(*State)
-	if err := w.Believed(func(context.Context) error { return nil }, in)(t.Context()); err != nil || *in != nil {
-		t.Error(err, *in)
+	w := new(Watch)
+	if err := w.Believed(func(context.Context) error { return nil }, w.In())(t.Context()); err != nil || w.In() != nil {
+		t.Error(err, w.In())
 	}
+	w.Settle(nil)
 	if w.Number() != 0 || !w.Settled() || !w.Accept(5, nil) {
 		t.Error("it knows of a history")
 	}
@@ -122,31 +123,32 @@ func TestOfManyWhoNoticeOneReacts(t *testing.T) {
 // different histories do not replace each other's for ever.
 func TestAStampOfAnotherHistoryIsAcceptedOnceTheOwnOneIsKnown(t *testing.T) {
 	w, s, _ := newWatch("a")
-	in := func() (in *State) {
-		_ = w.Believed(func(context.Context) error { return nil }, &in)(t.Context())
+	in := func() *In {
+		in := w.In()
+		_ = w.Believed(func(context.Context) error { return nil }, in)(t.Context())
 		return in
 	}
 	a := in()
-	if w.Number() == 0 || w.Number() != a.Number || w.Settled() || !w.Accept(a.Number, a) || w.Accept(a.Number+2, a) || w.Accept(0, a) {
+	if w.Number() == 0 || w.Number() != a.state.number || w.Settled() || !w.Accept(a.state.number, a) || w.Accept(a.state.number+2, a) || w.Accept(0, a) {
 		t.Error("at the beginning")
 	}
 	w.Settle(a)
-	if !w.Settled() || !w.Accept(a.Number+2, a) || !w.Accept(0, a) {
+	if !w.Settled() || !w.Accept(a.state.number+2, a) || !w.Accept(0, a) {
 		t.Error("when it is settled")
 	}
 	s.set("b")
 	in()
 	b := in()
-	if w.Settled() || w.Accept(a.Number, b) || !w.Accept(b.Number, b) {
+	if w.Settled() || w.Accept(a.state.number, b) || !w.Accept(b.state.number, b) {
 		t.Error("in the next history")
 	}
 	w.Settle(a) // of a read that began before
-	if w.Settled() || w.Accept(a.Number, b) {
+	if w.Settled() || w.Accept(a.state.number, b) {
 		t.Error("settled by an earlier one")
 	}
 	s.set("")
 	in()
-	if none := in(); none.Number != 0 || w.Number() != 0 || !w.Accept(a.Number, none) {
+	if none := in(); none.state.number != 0 || w.Number() != 0 || !w.Accept(a.state.number, none) {
 		t.Error("of a tier that never goes back")
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
-	"github.com/cachegen/cachegen/runtime/internal/history"
 	"github.com/cachegen/cachegen/runtime/internal/keytext"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
@@ -73,8 +72,8 @@ func (t *Tier) make(ctx context.Context, cells []*stamp.Cell, life time.Duration
 		return t.Fail("add", errPending)
 	}
 	var items []drivers.Item
-	var in *history.State
-	stored, err := t.add(ctx, len(cells), &in, func() []drivers.Item {
+	in := t.history.In()
+	stored, err := t.add(ctx, len(cells), in, func() []drivers.Item {
 		items = make([]drivers.Item, len(cells))
 		for i, c := range cells {
 			items[i] = t.newStamp(c.Name, life)

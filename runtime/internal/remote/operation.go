@@ -34,7 +34,7 @@ type operation struct {
 	// tier has.
 	blind bool
 	// in is set to the history of the tier in which it was carried out; nil: nobody asks.
-	in **history.State
+	in *history.In
 }
 
 // run runs an operation, within its limit and the time that is left of the write that it is
@@ -139,7 +139,7 @@ func (t *Tier) getToChange(ctx context.Context, keys []string) (values [][]byte,
 
 // getCounted is get that reads this process's counter, too, if counted and it has one. It fails
 // if the tier has gone back.
-func (t *Tier) getCounted(ctx context.Context, limit time.Duration, keys []string, counted bool, in **history.State) (values [][]byte, err error) {
+func (t *Tier) getCounted(ctx context.Context, limit time.Duration, keys []string, counted bool, in *history.In) (values [][]byte, err error) {
 	o := operation{limit: limit, held: &t.refused.reads, in: in}
 	if t.counter == nil || !counted {
 		return t.getBy(ctx, o, keys)
@@ -218,7 +218,7 @@ func (t *Tier) Delete(ctx context.Context, keys []string) error {
 // is tried they are others: what was sent and seems lost may come late, and must not be valid
 // again then. On a tier that cannot do both at once, the last of several processes wins, and
 // what the others have stored meanwhile is loaded again.
-func (t *Tier) add(ctx context.Context, n int, in **history.State, stamps func() []drivers.Item) (stored [][]byte, err error) {
+func (t *Tier) add(ctx context.Context, n int, in *history.In, stamps func() []drivers.Item) (stored [][]byte, err error) {
 	o := operation{name: "add", keys: n, limit: t.Timeout, held: &t.refused.writes, again: true, in: in}
 	err = t.run(ctx, o, func(ctx context.Context) (err error) {
 		items := stamps()

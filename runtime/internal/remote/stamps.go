@@ -71,8 +71,8 @@ func (t *Tier) current(ctx context.Context, limit time.Duration, cells []*stamp.
 		if err != nil || len(ask) == 0 {
 			return values, err
 		}
-		var in *history.State
-		got, err := t.getCounted(ctx, limit, ask, slices.ContainsFunc(open, isStore), &in)
+		in := t.history.In()
+		got, err := t.getCounted(ctx, limit, ask, slices.ContainsFunc(open, isStore), in)
 		if err != nil {
 			return nil, err
 		}
@@ -123,7 +123,7 @@ func absent(cells []*stamp.Cell) []*stamp.Cell {
 // learn takes over what was read for cells, since a moment and in one history of the tier. What
 // cannot be read is as good as absent, and so is the store's stamp from before the tier has gone
 // back. It returns false if a stamp has changed meanwhile.
-func (t *Tier) learn(cells []*stamp.Cell, values [][]byte, since stamp.Moment, in *history.State) (all bool) {
+func (t *Tier) learn(cells []*stamp.Cell, values [][]byte, since stamp.Moment, in *history.In) (all bool) {
 	all = true
 	for i, c := range cells {
 		r, found := stamp.Parse(values[i])
