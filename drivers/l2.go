@@ -174,6 +174,12 @@ type Fill struct {
 type Historian interface {
 	// History returns a text that names the history of the tier's content. It is another text
 	// whenever the content may have gone back, and it may be another one although it has not.
+	// At one time it is the same for all who use the tier, whatever their version of the driver.
+	// It is empty for a tier whose content never goes back.
+	//
+	// What another text costs: nothing that was stored before is used any more, by any process,
+	// and each value is loaded once more. So a driver that can tell that nothing was lost keeps
+	// the text.
 	//
 	// The runtime calls History after each operation whose answer it is about to believe, so
 	// History must be cheap: it asks the server only if there is a reason, such as a connection
