@@ -45,7 +45,6 @@ func inEveryPast(t *testing.T, f func(t *testing.T, p *past)) {
 		bubble(t, func(t *testing.T) {
 			p := &past{Shared: new(faketier.Shared)}
 			p.driver = p.Shared
-			p.SetHistory("first")
 			f(t, p)
 		})
 	})
@@ -169,7 +168,6 @@ func TestAProcessThatBeginsInATierThatWentBackServesNothingFromBefore(t *testing
 		ctx := t.Context()
 		p := &past{Shared: new(faketier.Shared)}
 		p.driver = p.Shared
-		p.SetHistory("first")
 		var src source
 		begin := func(wanted int) {
 			t.Helper()
@@ -345,7 +343,6 @@ func TestStampsFromBeforeTheTierWentBackMakeNothingValidThatItHolds(t *testing.T
 	bubble(t, func(t *testing.T) {
 		p := &past{Shared: new(faketier.Shared)}
 		p.driver = p.Shared
-		p.SetHistory("first")
 		var src source
 		src.value.Store(1)
 		s := p.process(t, memoryTier(), runtime.L2CircuitBreakerDuration(time.Millisecond))
@@ -432,7 +429,6 @@ func TestProcessesThatAreToldDifferentHistoriesShareTheTier(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var src source
-		shared.SetHistory("one")
 		begin := func(history string) *runtime.Store {
 			return newStore(t, runtime.L2(toldOtherwise{&shared, history}), runtime.StampTrust(trust), runtime.TTL(time.Hour))
 		}

@@ -23,6 +23,7 @@ type Shared struct {
 	items   map[string]stored
 	down    error
 	history string
+	unknown bool // the history cannot be told
 	// Before, if set, runs before each operation without the lock held; an error
 	// is the operation's.
 	Before func(ctx context.Context, op string, keys []string) error

@@ -10,22 +10,24 @@ import (
 var _ drivers.Historian = (*Shared)(nil)
 
 // History implements drivers.Historian. It is no operation, as of a driver that has not to ask
-// its server: neither Before nor After hears of it. Until [Shared.SetHistory], it says that the
-// content never goes back.
+// its server: neither Before nor After hears of it.
 func (s *Shared) History(context.Context) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.down != nil {
 		return "", s.down
 	}
-	return s.history, nil
+	if s.unknown {
+		return "", nil
+	}
+	return "history " + s.history, nil
 }
 
-// SetHistory names the history.
-func (s *Shared) SetHistory(name string) {
+// CannotTell says whether History does not know it.
+func (s *Shared) CannotTell(unknown bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.history = name
+	s.unknown = unknown
 }
 
 // Untold returns the tier as one that does not tell its history.

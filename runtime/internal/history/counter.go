@@ -13,7 +13,7 @@ import (
 // nothing for longer, and one that was idle for longer begins anew.
 const counterTTL = 24 * time.Hour
 
-// A Counter is a number of this process in a tier that cannot tell its history. It is raised
+// A Counter is a number of this process in a tier that does not tell its history. It is raised
 // while the store is used, by compare-and-swap, and is read together with the store's stamp. Is
 // it lower than this process knows it, or absent, the tier has gone back, or has lost it: both
 // are answered in the same way. What the tier loses within the time between two raises may go

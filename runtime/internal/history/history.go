@@ -3,7 +3,7 @@
 // Entries that were deleted have come back then, together with the stamps under which they
 // were valid.
 //
-// A [Watch] asks a driver that can tell. For other drivers, a [Counter] has a record of this
+// A [Watch] asks a driver that can tell. While none can, a [Counter] has a record of this
 // process in the tier, and finds it older than it should be. Both say so once for each time,
 // to whoever has to react, and to every operation that must not believe its answer.
 //
@@ -27,8 +27,7 @@ var ErrWentBack = errors.New("the shared tier may have gone back to an earlier s
 // A state is what a driver has told of the history of its content.
 type state struct {
 	text string
-	// number stands for the history in the stamp of a store; 0 if the content never goes
-	// back.
+	// number stands for the history in the stamp of a store; 0 if the driver cannot tell one.
 	number uint64
 }
 
@@ -43,12 +42,13 @@ func newState(text string) *state {
 // In is the history in which operations were carried out.
 type In struct{ state *state }
 
-// A Watch knows the history of a tier whose driver can tell it. Without a Historian it knows
-// of none, and believes everything. Its functions may be called by many goroutines at once.
+// A Watch knows the history of a tier whose driver can tell it. Without a Historian, or while that
+// tells none, it believes everything. Its functions may be called by many goroutines at once.
 type Watch struct {
 	Historian drivers.Historian
 	// WentBack is called once for each change of the history, before the operation that has
-	// noticed it fails.
+	// noticed it fails. To is empty if the driver cannot tell any more: then the stamps do not
+	// tell what was stored before, either.
 	WentBack func(from, to string)
 
 	known   atomic.Pointer[state]
@@ -107,6 +107,15 @@ func (w *Watch) check(ctx context.Context, since *state) error {
 		w.WentBack(since.text, text)
 	}
 	return ErrWentBack
+}
+
+// Untold reports whether the driver does not tell the history.
+func (w *Watch) Untold() bool {
+	if w.Historian == nil {
+		return true
+	}
+	known := w.known.Load()
+	return known != nil && known.text == ""
 }
 
 // Number returns what a new stamp of the store says of its history.

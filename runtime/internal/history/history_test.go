@@ -146,9 +146,15 @@ func TestAStampOfAnotherHistoryIsAcceptedOnceTheOwnOneIsKnown(t *testing.T) {
 	if w.Settled() || w.Accept(a.state.number, b) {
 		t.Error("settled by an earlier one")
 	}
+	if w.Untold() {
+		t.Error("it tells")
+	}
 	s.set("")
 	in()
-	if none := in(); none.state.number != 0 || w.Number() != 0 || !w.Accept(a.state.number, none) {
-		t.Error("of a tier that never goes back")
+	if none := in(); none.state.number != 0 || w.Number() != 0 || !w.Accept(a.state.number, none) || !w.Untold() {
+		t.Error("of a tier that cannot tell")
+	}
+	if unasked := (&Watch{Historian: s}); unasked.Untold() || !new(Watch).Untold() {
+		t.Error("before it was asked")
 	}
 }

@@ -11,15 +11,12 @@ import (
 const counterMark = "!h:"
 
 // watchHistory has the tier notice that its content has gone back to an earlier state. The
-// driver tells, or a counter in the tier does, or, if the driver cannot compare and swap,
-// nothing.
+// driver tells, or, while it does not, a counter in the tier does, if the driver can compare and
+// swap.
 func (t *Tier) watchHistory() {
-	var tells bool
-	if t.history.Historian, tells = drivers.HistorianOf(t.Driver); tells {
-		t.history.WentBack = func(from, to string) {
-			t.wentBack(false, fmt.Errorf("%w: its history is %q, and was %q", history.ErrWentBack, to, from))
-		}
-		return
+	t.history.Historian, _ = drivers.HistorianOf(t.Driver)
+	t.history.WentBack = func(from, to string) {
+		t.wentBack(to == "", fmt.Errorf("%w: its history is %q, and was %q", history.ErrWentBack, to, from))
 	}
 	if !t.canSwap() {
 		return

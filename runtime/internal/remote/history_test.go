@@ -18,7 +18,6 @@ import (
 func TestThatTheTierWentBackIsAnsweredOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var shared faketier.Shared
-		shared.SetHistory("first")
 		s, other := storetest.New(t, store.Config{L2: &shared}), storetest.New(t, store.Config{L2: &shared})
 		kind := s.Kind("")
 		if err := s.Remote.MakeStamps(t.Context(), kind.Required, time.Hour); err != nil {
@@ -66,7 +65,6 @@ func TestThatTheTierWentBackIsAnsweredOnce(t *testing.T) {
 func TestAnExtendedStampIsOfTheSameHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var shared faketier.Shared
-		shared.SetHistory("first")
 		s := storetest.New(t, store.Config{L2: &shared})
 		cells := []*stamp.Cell{s.Stamps.Cell(entry.StoreStamp), s.Stamps.Cell("t:x")}
 		var before stamp.Record

@@ -137,11 +137,11 @@ func (t *Tier) getToChange(ctx context.Context, keys []string) (values [][]byte,
 	return t.getBy(ctx, operation{limit: t.Timeout, urgent: true}, keys)
 }
 
-// getCounted is get that reads this process's counter, too, if counted and it has one. It fails
-// if the tier has gone back.
+// getCounted is get that reads this process's counter, too, if counted, and if the driver does
+// not tell whether the tier has gone back. It fails if it has.
 func (t *Tier) getCounted(ctx context.Context, limit time.Duration, keys []string, counted bool, in *history.In) (values [][]byte, err error) {
 	o := operation{limit: limit, held: &t.refused.reads, in: in}
-	if t.counter == nil || !counted {
+	if t.counter == nil || !counted || !t.history.Untold() {
 		return t.getBy(ctx, o, keys)
 	}
 	look := t.counter.Look()

@@ -75,7 +75,7 @@ type Tier struct {
 	adder   drivers.Adder   // nil if the driver cannot add
 	swapper drivers.Swapper // nil if the driver cannot compare and swap
 	history history.Watch
-	counter *history.Counter // nil if the driver tells its history, or cannot compare and swap
+	counter *history.Counter // nil if the driver cannot compare and swap
 	breaker breaker.Breaker
 	pace    struct{ reads, writes pace.Pace }
 	refused struct{ reads, writes breaker.Breaker } // what the server does not let us do
