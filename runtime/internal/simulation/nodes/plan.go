@@ -1,0 +1,167 @@
+package nodes
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/cachegen/cachegen/runtime"
+)
+
+// mostRows is how many rows a database has at most.
+const mostRows = 3
+
+// Times of the stores.
+const (
+	stampTrust  = runtime.DefaultStampTrust
+	tierTimeout = runtime.DefaultL2Timeout
+	maxLoadTime = 10 * time.Second
+	closeTime   = 5 * time.Second
+	// busLatency is how long a message is on its way at most, to a process that hears.
+	busLatency = 500 * time.Millisecond
+)
+
+// A fault is one kind of what goes wrong.
+type fault uint32
+
+// The faults.
+const (
+	tierLoses    fault = 1 << iota // a request or an answer of the tier is lost with its connection
+	tierRepeats                    // an answer is lost, and the client repeats what it may
+	tierHangs                      // the tier answers late; what was given up takes effect later
+	tierRefuses                    // the tier answers with an error
+	tierIsCut                      // a process does not reach the tier for a while
+	tierSplits                     // an operation of several keys takes effect key by key
+	tierEvicts                     // a key of the tier goes, be it a stamp
+	tierGoesBack                   // the tier returns to an older state
+	busLoses                       // one message does not arrive
+	busDoubles                     // a message arrives twice
+	busReorders                    // messages arrive in another order
+	busIsCut                       // a process loses the bus, and notices it later
+	busIsDeaf                      // nothing arrives although the connection is there
+	pauses                         // a process stands still for a while
+	crashes                        // a process dies; another one takes its place
+	closes                         // a process is closed while others go on
+	clockSteps                     // the machine's clock is set
+	clocksDiffer                   // the clocks of the machines are hours apart
+	loadsFail                      // the database answers with an error
+	loadsHang                      // the database does not answer for long
+	memoryEvicts                   // an entry in memory goes
+	lastFault
+
+	allFaults = lastFault - 1
+)
+
+var faultNames = [...]string{
+	"tier loses", "tier repeats", "tier hangs", "tier refuses", "tier is cut", "tier splits", "tier evicts", "tier goes back",
+	"bus loses", "bus doubles", "bus reorders", "bus is cut", "bus is deaf", "pauses", "crashes", "closes", "clock steps",
+	"clocks differ", "loads fail", "loads hang", "memory evicts",
+}
+
+func (f fault) String() string {
+	var names []string
+	for i, name := range faultNames {
+		if f&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return "nothing"
+	}
+	return strings.Join(names, ", ")
+}
+
+// A plan is what follows from a seed before the run begins: the processes, what may go wrong,
+// and what the clients do. In which order things happen is drawn while the run goes on.
+type plan struct {
+	seed       uint64
+	machines   int
+	rows       int
+	faults     fault
+	budget     int // how often something goes wrong
+	memory     bool
+	tells      bool // the tier tells when it has returned to an older state
+	resultTags bool
+	ttl, grace time.Duration
+	ahead      []time.Duration // of each machine's clock
+	ops        []*op
+	most       int // events until everything works again
+}
+
+// newPlan returns the plan of a seed, in which only the allowed faults happen. Most runs have
+// a few kinds of them: what one kind would hide is found without it.
+func newPlan(seed uint64, allowed fault) *plan {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	p := &plan{
+		seed: seed, machines: 2 + weighted(rng, 3, 4, 1, 1, 1), rows: 1 + weighted(rng, 4, 3, 1),
+		budget: 1 + rng.IntN(6), memory: rng.IntN(8) > 0, tells: rng.IntN(3) > 0, resultTags: rng.IntN(3) == 0,
+		ttl: time.Hour, most: 60 + rng.IntN(200),
+	}
+	if rng.IntN(4) == 0 {
+		p.ttl, p.grace = 5*time.Second, time.Duration(rng.IntN(3))*5*time.Second
+	}
+	for f := fault(1); f < lastFault; f <<= 1 {
+		if rng.IntN(5) == 0 {
+			p.faults |= f & allowed
+		}
+	}
+	if rng.IntN(6) == 0 {
+		p.faults = 0
+	}
+	p.ahead = make([]time.Duration, p.machines)
+	if p.faults&clocksDiffer != 0 {
+		for i := range p.ahead {
+			p.ahead[i] = time.Duration(rng.IntN(7)-3) * time.Hour
+		}
+	}
+	for id := range 8 + rng.IntN(24) {
+		p.ops = append(p.ops, p.drawOp(rng, id))
+	}
+	return p
+}
+
+// weighted draws an index, of which each has a weight.
+func weighted(rng *rand.Rand, weights ...int) int {
+	sum := 0
+	for _, w := range weights {
+		sum += w
+	}
+	n := rng.IntN(sum)
+	for i, w := range weights {
+		if n -= w; n < 0 {
+			return i
+		}
+	}
+	return 0
+}
+
+func (p *plan) drawOp(rng *rand.Rand, id int) *op {
+	o := &op{id: id, machine: rng.IntN(p.machines), rows: []int{rng.IntN(p.rows)}}
+	o.kind = opKind(weighted(rng, []int{get: 3, getOrSet: 12, getMany: 1, getOrSetMany: 2, forced: 1,
+		set: 2, remove: 6, removeMany: 1, removeByRowTag: 3, removeByGroup: 1, expire: 1, expireByTag: 1, clearAll: 1, write: 1}...))
+	switch {
+	case o.kind == removeByGroup && !p.resultTags:
+		o.kind = removeByRowTag
+	case o.kind == getMany || o.kind == getOrSetMany || o.kind == removeMany:
+		for row := range p.rows {
+			if row != o.rows[0] && rng.IntN(2) == 0 {
+				o.rows = append(o.rows, row)
+			}
+		}
+	}
+	if p.faults&closes != 0 && rng.IntN(12) == 0 {
+		o.kind = shutDown
+	}
+	return o
+}
+
+// options are those of the cache.
+func (p *plan) options() []runtime.Option {
+	return []runtime.Option{runtime.TTL(p.ttl), runtime.Grace(p.grace), runtime.GraceBackoff(time.Second), runtime.LockTimeout(2 * time.Second)}
+}
+
+func (p *plan) String() string {
+	return fmt.Sprintf("seed %d: %d processes, %d rows, memory %v, TTL %v, grace %v, result tags %v, the tier tells its history %v\nwhat may go wrong, %d times: %v",
+		p.seed, p.machines, p.rows, p.memory, p.ttl, p.grace, p.resultTags, p.tells, p.budget, p.faults)
+}

@@ -1,0 +1,25 @@
+package nodes
+
+import (
+	"slices"
+	"testing"
+)
+
+// A seed that fails is worth what it repeats: the same events, at the same times, with the same
+// results, from the seed and from the list of events.
+func TestASeedRepeatsItself(t *testing.T) {
+	for seed := range uint64(200) {
+		run := func(picks []pick) Result { return simulated(t, newPlan(seed, allFaults), NoMutation, picks, true) }
+		first := run(nil)
+		for how, again := range map[string]Result{"from the seed": run(nil), "from the events": run(first.picks)} {
+			if slices.Equal(first.picks, again.picks) && slices.Equal(first.lines, again.lines) && slices.Equal(first.Found, again.Found) {
+				continue
+			}
+			i := 0
+			for i < min(len(first.lines), len(again.lines)) && first.lines[i] == again.lines[i] {
+				i++
+			}
+			t.Errorf("seed %d %s: line %d differs:\n%v\n%v", seed, how, i, first.lines[max(0, i-3):min(i+2, len(first.lines))], again.lines[max(0, i-3):min(i+2, len(again.lines))])
+		}
+	}
+}
