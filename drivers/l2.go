@@ -104,8 +104,10 @@ type Swap struct {
 // be stored after it, by any process. A lease does not end when the TTL of the value ends, or
 // when the value is pruned.
 //
-// A lease belongs to a token, a text that the caller chooses anew for each attempt. An empty
-// token is refused ([ErrRefused]), and a driver refuses one of more than 256 bytes.
+// A lease belongs to a token: 1 to 256 bytes of any kind, which the caller chooses anew for each
+// attempt. A longer token and an empty one are refused ([ErrRefused]). A driver compares tokens
+// byte by byte. It does not know which of them are of one caller: a token that asks for a lease
+// that it has already is answered like any other token.
 //
 // LeaseMany and FillMany are sent once, like what stores a value: if the answer is lost, the
 // call fails. RenewMany and ReleaseMany may be sent again.
@@ -118,7 +120,8 @@ type Leaser interface {
 	// key. It returns, for each item, whether it was stored.
 	FillMany(ctx context.Context, items []Item, token string) ([]Fill, error)
 	// RenewMany lets the leases that token has end after ttl from now; a driver may round ttl
-	// up. It returns, for each key, whether token has the lease.
+	// up. It returns, for each key, whether token has the lease. A ttl that is not positive is
+	// refused.
 	RenewMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error)
 	// ReleaseMany ends the leases of keys that token has. Leases of other tokens stay. It
 	// returns, for each key, whether it has ended a lease that somebody awaits (see
@@ -139,9 +142,15 @@ type LeaseRequest struct {
 	TTL time.Duration
 	// IfAbsent takes the lease only where the key has no value.
 	IfAbsent bool
-	// Replace takes the lease also where another token has it. That token has it no longer.
+	// Replace takes the lease also where a token has it. That token has it no longer.
 	Replace bool
-	// Await notes, where another token has the lease, that somebody waits for its end.
+	// Await notes, where the lease is not taken because a token has it, that somebody waits
+	// for its end. Who ends the lease is told so: see [Fill] and ReleaseMany of [Leaser].
+	//
+	// A renewal keeps the note, and so does a replacement: who waits for the value of the key
+	// gets it from the new holder. The note goes with the lease when the lease ends by a fill,
+	// a release or a change of its key. A driver may keep the note if the lease ends by its
+	// TTL, and the next lease is taken without a change in between.
 	Await bool
 }
 
@@ -149,9 +158,10 @@ type LeaseRequest struct {
 type Lease struct {
 	// Taken says that the token of the request has the lease now.
 	Taken bool
-	// Holder is the other token that has the lease, and Left is how long it has it at most if
-	// it does not renew it. Holder is empty if the lease was taken, or was not taken because
-	// the key has a value.
+	// Holder is the token that has the lease and because of which it was not taken, and Left is
+	// how long it has it at most if it does not renew it. Left may be rounded up. Holder is
+	// empty, and Left zero, if the lease was taken, or was not taken because the key has a value
+	// ([LeaseRequest.IfAbsent]).
 	Holder string
 	Left   time.Duration
 	// Value is the value of the key at that moment: nil if the key is absent. The caller owns
@@ -174,6 +184,8 @@ type Fill struct {
 type Historian interface {
 	// History returns a text that names the history of the tier's content. It is another text
 	// whenever the content may have gone back, and it may be another one although it has not.
+	// All processes that see the same content get the same text: what one of them has done about
+	// a text, the others need not do.
 	//
 	// The runtime calls History after each operation whose answer it is about to believe, so
 	// History must be cheap: it asks the server only if there is a reason, such as a connection

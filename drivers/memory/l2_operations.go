@@ -137,10 +137,11 @@ func (d *L2) LeaseMany(ctx context.Context, keys []string, want drivers.LeaseReq
 				found[i].Value = bytes.Clone(it.value)
 			}
 			held, ok := d.leases[key]
+			live := ok && now.Before(held.ends)
 			switch {
 			case want.IfAbsent && found[i].Value != nil:
-			case want.Replace || !ok || !now.Before(held.ends):
-				d.leases[key] = lease{token: want.Token, ends: now.Add(want.TTL)}
+			case want.Replace || !live:
+				d.leases[key] = lease{token: want.Token, ends: now.Add(want.TTL), awaited: live && held.awaited}
 				found[i].Taken = true
 			default:
 				found[i].Holder, found[i].Left = held.token, held.ends.Sub(now)

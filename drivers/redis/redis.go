@@ -24,10 +24,11 @@
 //
 // On a server with an access control list the user needs the rights
 //
-//	+get +mget +set +del +unlink +eval +evalsha +scan +multi +exec    for the tier
-//	+ping +command|info +role                                         for Ready
-//	+publish +subscribe +ping                                         for the bus
-//	+client|id +client|tracking                                       for BusOptions.Tracking
+//	+get +mget +set +del +unlink +eval +evalsha +scan    for the tier
+//	+multi +exec +pttl +pexpire                          for the tier
+//	+ping +command|info +role                            for Ready
+//	+publish +subscribe +ping                            for the bus
+//	+client|id +client|tracking                          for BusOptions.Tracking
 //
 // and the bus needs the right to its channels. The channel of a store is "cachegen:", then the
 // prefix of the store with a colon, if it has one, then "!bus". Tracking also needs the
@@ -38,7 +39,8 @@
 // A [Driver] is a [drivers.Leaser]. The lease of a key is a key of its own on the server. Its
 // name is the name of the key, then ":!lease", then three more characters, which keep the
 // lease on the same server of a Cluster. So a lease has the prefix of its key, too. A key that
-// looks like a lease is refused.
+// looks like a lease is refused. A server that is full and does not evict gives no leases, and
+// does not note who awaits one ([drivers.LeaseRequest]).
 //
 // A write ends the lease of its key in the same step. For this reason writes are short Lua
 // scripts. They are sent by their checksum (EVALSHA), and as text to a server that does not

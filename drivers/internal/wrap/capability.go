@@ -23,11 +23,49 @@ func capability[C any](w *wrapper, operation string, keys int, query func(driver
 	return c, err
 }
 
+// LeaseMany asks again where the inner tier has found a value that cannot be decoded: it is
+// absent, and so it is no reason not to take the lease.
 func (w *wrapper) LeaseMany(ctx context.Context, keys []string, want drivers.LeaseRequest) ([]drivers.Lease, error) {
 	leaser, err := capability(w, "lease", len(keys), drivers.LeaserOf)
 	if err != nil {
 		return nil, err
 	}
+	leases, err := w.lease(ctx, leaser, keys, want)
+	if err != nil {
+		return nil, err
+	}
+	var again []string
+	var at []int
+	for i, l := range leases {
+		if want.IfAbsent && !l.Taken && l.Holder == "" && l.Value == nil {
+			again, at = append(again, keys[i]), append(at, i)
+		}
+	}
+	if len(again) == 0 {
+		return leases, nil
+	}
+	want.IfAbsent = false
+	second, err := w.lease(ctx, leaser, again, want)
+	if err != nil {
+		return nil, err
+	}
+	var filled []string // by another, in the meantime
+	for j, i := range at {
+		if leases[i] = second[j]; leases[i].Taken && leases[i].Value != nil {
+			leases[i].Taken = false
+			filled = append(filled, keys[i])
+		}
+	}
+	if len(filled) > 0 {
+		if _, err := leaser.ReleaseMany(ctx, filled, want.Token); err != nil {
+			return nil, err
+		}
+	}
+	return leases, nil
+}
+
+// lease returns what the inner tier found, with decoded values.
+func (w *wrapper) lease(ctx context.Context, leaser drivers.Leaser, keys []string, want drivers.LeaseRequest) ([]drivers.Lease, error) {
 	leases, err := leaser.LeaseMany(ctx, keys, want)
 	if err != nil {
 		return nil, err

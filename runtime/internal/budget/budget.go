@@ -57,6 +57,12 @@ func Begin(ctx context.Context, w Write) context.Context {
 	return context.WithValue(ctx, writeKey{}, began{w, time.Now()})
 }
 
+// Again returns a context of the same write whose time begins now: what came before has been
+// answered, and what is left is more than fits into one operation.
+func Again(ctx context.Context) context.Context {
+	return context.WithValue(ctx, writeKey{}, began{Of(ctx), time.Now()})
+}
+
 // Of returns the write that ctx is of; a zero one if it is of none.
 func Of(ctx context.Context) Write {
 	w, _ := ctx.Value(writeKey{}).(began)
