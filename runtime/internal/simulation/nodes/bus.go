@@ -26,7 +26,8 @@ type busConn struct {
 	cut    bool          // nothing arrives, and nothing can be published
 	deaf   bool          // nothing arrives, and the driver does not notice
 	lostAt time.Duration // since when it is cut, if the listener was not told yet
-	heard  int           // how many messages have arrived
+
+	numbers map[uint64]uint64 // for [NoGaps]: of the last message, by origin
 }
 
 var _ drivers.Bus = (*busConn)(nil)
@@ -36,7 +37,7 @@ type message struct {
 	id    int
 	to    *node
 	from  *node
-	op    *op // of the client that has changed something; nil if the message is not due to one
+	ops   []*op // of clients, of which it tells
 	data  []byte
 	at    time.Duration // when it was accepted
 	again bool          // it has arrived already
@@ -51,10 +52,11 @@ type delivery struct {
 
 // Subscribe implements drivers.Bus.
 func (b *busConn) Subscribe(_ string, l drivers.Listener) (func(), error) {
-	b.listener = l
 	b.calls = make(chan delivery, 1)
 	b.left = make(chan struct{})
-	b.idle = true
+	b.node.run.mu.Lock()
+	b.listener, b.idle = l, true
+	b.node.run.mu.Unlock()
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -94,27 +96,29 @@ func (b *busConn) tell(call func(drivers.Listener), m *message) {
 // Publish implements drivers.Bus.
 func (b *busConn) Publish(ctx context.Context, _ string, data []byte) error {
 	r := b.node.run
-	c := &call{node: b.node, at: atBus}
-	c.name = r.nameOf(ctx, c, "publish "+describeMessage(data), nil)
+	c := &call{node: b.node, at: atBus, name: "publish " + describeMessage(data)}
 	c.effect = func(int, int) error {
-		r.accept(b.node, c.op, data)
+		r.accept(b.node, data)
 		return nil
 	}
 	return r.pass(ctx, c)
 }
 
 // accept sends a message to every process that the server can reach.
-func (r *run) accept(from *node, o *op, data []byte) {
+func (r *run) accept(from *node, data []byte) {
 	r.accepted++
-	if o != nil && !o.kind.changes() {
-		o = nil
+	var ops []*op
+	for _, o := range r.ops {
+		if o.node == from && o.kind.changes() && o.ended.step == never && tells(data, o) {
+			ops = append(ops, o)
+		}
 	}
 	for _, n := range r.nodes {
 		if n.gone || n.bus == nil {
 			continue
 		}
-		m := &message{id: r.accepted, to: n, from: from, op: o, data: data, at: r.now()}
-		if o != nil {
+		m := &message{id: r.accepted, to: n, from: from, ops: ops, data: data, at: r.now()}
+		for _, o := range ops {
 			o.told[n] = append(o.told[n], telling{id: m.id})
 		}
 		if !n.bus.up || n.bus.cut || n.bus.deaf {
@@ -139,18 +143,16 @@ func (r *run) deliver(m *message, stays bool) {
 		r.drop(m)
 	}
 	m.again = stays
-	m.to.bus.heard++
 	m.to.bus.tell(func(l drivers.Listener) { l.Message(data) }, m)
 }
 
 // taken notes that a process knows what a message says.
 func (r *run) taken(ring ring) {
-	if ring.m.op == nil {
-		return
-	}
-	for i := range ring.m.op.told[ring.to] {
-		if t := &ring.m.op.told[ring.to][i]; t.id == ring.m.id && !t.heard {
-			t.heard, t.step = true, r.step
+	for _, o := range ring.m.ops {
+		for i := range o.told[ring.to] {
+			if t := &o.told[ring.to][i]; t.id == ring.m.id && !t.heard {
+				t.heard, t.step = true, r.step
+			}
 		}
 	}
 }

@@ -26,6 +26,8 @@ const (
 	Lost
 	// TwoLoads: one load of a key at a time, in all processes.
 	TwoLoads
+	// Uncommitted: nobody sees what a transaction has not committed, and it sees its own changes.
+	Uncommitted
 	// PastItsEnd: nothing is served after its TTL and grace.
 	PastItsEnd
 	// Outage: a read fails only because its loader does.
@@ -40,7 +42,8 @@ const (
 
 var promiseNames = [...]string{
 	OwnStale: "own stale read", Stale: "stale read", Lost: "lost invalidation", TwoLoads: "two loads at once",
-	PastItsEnd: "read past its end", Outage: "a read fails", Stuck: "no progress", Unreadable: "nothing is cached", Panic: "panic",
+	Uncommitted: "read of what is not committed",
+	PastItsEnd:  "read past its end", Outage: "a read fails", Stuck: "no progress", Unreadable: "nothing is cached", Panic: "panic",
 }
 
 func (p Promise) String() string { return promiseNames[p] }
@@ -69,18 +72,40 @@ func (r *run) check() {
 		if o.panic != nil {
 			r.report(Panic, o.ended.step, "%v in %s: %v", o, o.node.name, o.panic)
 		}
-		if o.kind.changes() || o.kind == shutDown || o.ended.step == never {
+		if o.ended.step == never {
+			continue
+		}
+		if o.kind.changes() {
+			r.checkChange(o)
+			continue
+		}
+		if o.kind == shutDown {
 			continue
 		}
 		r.checkError(o)
 		for _, row := range o.rows {
-			if v, ok := o.got[row]; ok {
+			if v, ok := o.got[row]; ok && v < 0 {
+				r.report(Uncommitted, o.ended.step, "%v in %s read the uncommitted change of c%d", o, o.node.name, -1-v)
+			} else if ok {
 				r.checkRead(o, row, v)
 				r.checkEnd(o, row, v)
 			}
 		}
 	}
 	r.checkLoads()
+}
+
+// checkChange looks whether a change had to get its error: it says only that somebody was not
+// reached.
+func (r *run) checkChange(o *op) {
+	var failed *runtime.InvalidationError
+	switch {
+	case o.err == nil, errors.As(o.err, &failed), errors.Is(o.err, runtime.ErrClosed) && r.closing(o.node):
+	case o.kind == transact:
+		r.report(Uncommitted, o.ended.step, "%v in %s: %v", o, o.node.name, o.err)
+	default:
+		r.report(Outage, o.ended.step, "%v in %s: %v", o, o.node.name, o.err)
+	}
 }
 
 // checkRead looks for invalidations that should have kept a client from reading a version.

@@ -1,7 +1,6 @@
 package nodes
 
 import (
-	"fmt"
 	"hash/maphash"
 
 	"github.com/cachegen/cachegen/runtime/internal/entry"
@@ -26,13 +25,12 @@ func hashSeed() maphash.Seed {
 
 func apart(s maphash.Seed) bool {
 	keys, stamps := make(map[uint64]bool), make(map[uint64]bool)
-	c := entry.Cache{Namespace: []string{"rows"}, Name: "rows"}
-	names := []string{entry.StoreStamp, entry.NamespaceStamp(c.Namespace), c.Stamp()}
+	names := []string{entry.StoreStamp, entry.NamespaceStamp(cache.Namespace), cache.Stamp()}
 	m := memory.New(memory.Config{Seed: s, Stamps: new(stamp.Table), Remote: new(remote.Tier)})
 	defer m.Stop()
 	for row := range mostRows {
 		names = append(names, entry.TagStamp(string(rowTag(row))))
-		keys[m.Hash(fmt.Sprint("@rows:", row))%stripes] = true
+		keys[m.Hash(keyOf(row))%stripes] = true
 	}
 	names = append(names, entry.TagStamp(string(group(0))), entry.TagStamp(string(group(1))))
 	for _, name := range names {

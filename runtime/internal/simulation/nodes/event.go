@@ -155,8 +155,11 @@ func (r *run) mayFail(f fault) bool {
 func (r *run) nextOps(all bool) (events []event) {
 	for _, o := range r.plan.ops {
 		n := r.current[o.machine]
-		if r.begun[o.id] || o.kind == shutDown && n != nil && n.closing {
-			r.begun[o.id] = true
+		if r.begun[o.id] {
+			continue
+		}
+		if o.kind == shutDown && n != nil && n.closing { // nobody closes it twice
+			r.begun[o.id] = r.begun[o.id] || !all
 			continue
 		}
 		if n == nil || !n.running() || n.busy >= 3 {
@@ -235,13 +238,22 @@ func (r *run) ofLoad(events []event, c *call, goesOn bool) []event {
 		if goesOn {
 			add(returns, 4, false)
 		}
+		if goesOn && c.commits && r.mayFail(loadsFail) {
+			add(breaksLate, 2, true)
+		}
 	default:
+		if goesOn && c.commits {
+			add(fails, 1, false)
+		}
+		if goesOn && c.commits && r.mayFail(loadsFail) {
+			add(breaks, 1, true)
+		}
 		add(takesEffect, 5, false)
 		if !goesOn {
 			return events
 		}
 		add(isDone, 3, false)
-		if r.mayFail(loadsFail) {
+		if r.mayFail(loadsFail) && !c.commits {
 			add(fails, 2, true)
 		}
 		if r.mayFail(loadsHang) {
@@ -445,7 +457,7 @@ func (r *run) applyToCall(kind eventKind, c *call) {
 	case returns:
 		r.reply(c, c.err)
 	case breaks, breaksLate:
-		r.reply(c, errDisconnected)
+		r.reply(c, c.whenCut())
 	case isRefused:
 		r.reply(c, drivers.Answered(errRefusedNow))
 	case isRepeated:
@@ -453,7 +465,11 @@ func (r *run) applyToCall(kind eventKind, c *call) {
 	case vanishes:
 		c.state = ended
 	case fails:
-		r.reply(c, &errLoad{c.label})
+		if c.commits {
+			r.reply(c, errRolledBack)
+		} else {
+			r.reply(c, &errLoad{c.label})
+		}
 	case hangs:
 		c.hangs = true
 	}
@@ -468,6 +484,14 @@ func (r *run) applyToCall(kind eventKind, c *call) {
 		}
 	}
 	r.note(c.node, "%s %s", name, verbs[kind])
+}
+
+// whenCut is the error of a call whose connection is lost.
+func (c *call) whenCut() error {
+	if c.commits {
+		return errUnclear
+	}
+	return errDisconnected
 }
 
 func (o *op) wroteText() string {

@@ -40,7 +40,6 @@ type call struct {
 	at    place
 	name  string // what is asked for; part of the label
 	label string // name with the node, and a number that tells it from others of the name
-	op    *op    // the operation of the client, where it is the one that asks
 
 	once  bool // the client never sends it twice
 	parts int  // into how many parts it may be split, each of which takes effect by itself
@@ -54,11 +53,12 @@ type call struct {
 	state  state
 	err    error         // of the effect
 	held   bool          // made by a process that stands still: it is sent when that goes on
-	left   bool          // the caller has left; guarded by the run's mutex until it is settled
+	left   bool          // the caller has left
 	leftAt time.Duration // since the run began
 	sent   int           // how often
 
 	loading *loading // of a loader
+	commits bool     // it is the commit of a transaction
 	hangs   bool     // it does not return until everything works again
 	soon    bool     // it takes effect soon or not at all, when the caller has left
 }
@@ -92,7 +92,7 @@ func (r *run) pass(ctx context.Context, c *call) error {
 	default:
 	}
 	r.mu.Lock()
-	c.left, c.leftAt = true, r.now()
+	r.left = append(r.left, c)
 	r.mu.Unlock()
 	r.wakeUp()
 	return fmt.Errorf("simulation: %s: %w", c.name, ctx.Err())
@@ -154,6 +154,14 @@ func (r *run) settle() {
 		r.calls = append(r.calls, c)
 	}
 	r.came = r.came[:0]
+	for _, c := range r.left {
+		c.left, c.leftAt = true, r.now()
+	}
+	r.left = r.left[:0]
+	for _, n := range r.opened {
+		n.opened = true
+	}
+	r.opened = r.opened[:0]
 	slices.SortFunc(r.done, func(a, b *op) int { return a.id - b.id })
 	for _, o := range r.done {
 		r.endOp(o)

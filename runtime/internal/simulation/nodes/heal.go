@@ -1,6 +1,7 @@
 package nodes
 
 import (
+	"slices"
 	"time"
 
 	"github.com/cachegen/cachegen/runtime/internal/clock"
@@ -47,8 +48,8 @@ func (r *run) heal() {
 		return
 	}
 	for _, n := range r.current {
-		if n != nil && n.pending > 0 {
-			r.report(Stuck, r.step, "%d invalidations of %s are still pending %v after everything works again", n.pending, n.name, healTime)
+		if n != nil && n.queued() > 0 {
+			r.report(Stuck, r.step, "%d invalidations of %s are still pending %v after everything works again", n.queued(), n.name, healTime)
 		}
 	}
 	r.letThrough(bound, nil)
@@ -89,15 +90,7 @@ func (r *run) healBus(n *node) {
 
 // calm reports whether nothing is under way.
 func (r *run) calm() bool {
-	for _, n := range r.current {
-		if n == nil {
-			continue
-		}
-		if n.busy > 0 || n.pending > 0 {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(r.nodes, func(n *node) bool { return !n.dead && (n.busy > 0 || !n.gone && n.queued() > 0) })
 }
 
 // letThrough lets everything happen at once, in the order in which it comes, for a time or until

@@ -25,6 +25,8 @@ const (
 	// NoGaps numbers the messages of the bus anew for each receiver, so that none seems to be
 	// missing.
 	NoGaps
+	// InvalidatesBeforeCommit is a transaction that does not collect what it invalidates.
+	InvalidatesBeforeCommit
 )
 
 // tierFaults are what a mutation breaks in the server.

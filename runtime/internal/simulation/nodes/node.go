@@ -30,15 +30,16 @@ type node struct {
 	bus    *busConn
 	ahead  time.Duration // of its clock, before that of the others
 
-	draws uint64 // random numbers since the last event; guarded by the run's mutex
+	numbers *numbers
+	draws   uint64 // random numbers since the last event; guarded by the run's mutex
 	// still is not nil while the process stands still, and is closed when it goes on. It is
 	// guarded by the run's mutex.
 	still   chan struct{}
-	pending int  // invalidations in its outbox; guarded by the run's mutex
-	opened  bool // guarded by the run's mutex
+	pending int // invalidations in its outbox; guarded by the run's mutex
 	openErr error
 
 	// Of the goroutine of the run.
+	opened  bool
 	dead    bool // it has crashed: nothing of it goes on
 	gone    bool // dead, or closed
 	closing bool // it is being closed, or was
@@ -65,14 +66,15 @@ func (r *run) open(machine int) *node {
 			n.name += "'"
 		}
 	}
-	n.bus = &busConn{node: n}
+	n.bus, n.numbers = &busConn{node: n}, &numbers{n}
 	r.nodes = append(r.nodes, n)
 	r.current[machine] = n
 	go func() {
 		err := n.openStore()
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		n.opened, n.openErr = true, err
+		n.openErr = err
+		r.opened = append(r.opened, n)
 	}()
 	return n
 }
@@ -87,7 +89,7 @@ func (n *node) openStore() (err error) {
 		options = append(options, runtime.L1(n.memory))
 	}
 	opening.Lock()
-	restore := random.Replace(func(string) random.Source { return n.random })
+	restore := random.Replace(func(string) random.Source { return n.numbers.next })
 	n.store, err = runtime.NewStore("simulation", options...)
 	restore()
 	opening.Unlock()
@@ -111,6 +113,13 @@ func (n *node) openStore() (err error) {
 	return err
 }
 
+// queued returns how many invalidations are pending.
+func (n *node) queued() int {
+	n.run.mu.Lock()
+	defer n.run.mu.Unlock()
+	return n.pending
+}
+
 // hooks tell how many invalidations are pending.
 func (n *node) hooks() hooks.Hooks {
 	return hooks.Hooks{Pending: func(e hooks.Pending) {
@@ -120,9 +129,18 @@ func (n *node) hooks() hooks.Hooks {
 	}}
 }
 
-// random is the source of the store's random numbers. They follow from the seed, the node and
-// the last event, so that leaving out an event changes no number that is drawn later.
-func (n *node) random() uint64 {
+// numbers are the random numbers of a store. They follow from the seed, the node and the last
+// event, so that leaving out an event changes no number that is drawn later.
+type numbers struct {
+	of *node // nil when the run is over: then nothing of it is to be kept in memory by its source
+}
+
+// next is a random.Source.
+func (s *numbers) next() uint64 {
+	n := s.of
+	if n == nil {
+		return 1
+	}
 	n.run.mu.Lock()
 	defer n.run.mu.Unlock()
 	n.draws++

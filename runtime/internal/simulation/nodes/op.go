@@ -41,13 +41,15 @@ const (
 	expireByTag
 	clearAll
 	write
+	transact
 	shutDown
 )
 
 var opNames = [...]string{
 	get: "Get", getOrSet: "GetOrSet", getMany: "GetMany", getOrSetMany: "GetOrSetMany", forced: "GetOrSet with ForceFresh",
 	set: "Set", remove: "Delete", removeMany: "DeleteMany", removeByRowTag: "DeleteByTag of the row", removeByGroup: "DeleteByTag of the group",
-	expire: "Expire", expireByTag: "ExpireByTag", clearAll: "Clear", write: "a write of Delete and DeleteByTag", shutDown: "Close",
+	expire: "Expire", expireByTag: "ExpireByTag", clearAll: "Clear", write: "a write of Delete and DeleteByTag", transact: "a transaction",
+	shutDown: "Close",
 }
 
 // changes reports whether the operation changes rows.
@@ -111,21 +113,8 @@ func opOf(ctx context.Context) *op {
 func (r *run) begin(o *op, n *node) {
 	o.node, o.began, o.ended = n, r.moment(), moment{never, never}
 	o.got, o.told = make(map[int]int), make(map[*node][]telling)
-	if o.kind.changes() {
-		o.wrote, o.needs = make(map[int]int), make(map[int]int)
-		changed := o.rows
-		if o.kind != removeMany {
-			changed = o.rows[:1]
-		}
-		for _, row := range changed {
-			r.db.versions[row]++
-			o.wrote[row] = r.db.versions[row]
-		}
-		for row := range r.db.versions {
-			if o.reaches(row) {
-				o.needs[row] = r.db.versions[row]
-			}
-		}
+	if o.kind.changes() && o.kind != transact {
+		r.change(o)
 	}
 	n.busy++
 	n.closing = n.closing || o.kind == shutDown
@@ -139,6 +128,24 @@ func (r *run) begin(o *op, n *node) {
 		}()
 		o.err = o.do(context.WithValue(context.Background(), opKey{}, o))
 	}()
+}
+
+// change changes the rows of an operation in the database.
+func (r *run) change(o *op) {
+	o.wrote, o.needs = make(map[int]int), make(map[int]int)
+	changed := o.rows
+	if o.kind != removeMany {
+		changed = o.rows[:1]
+	}
+	for _, row := range changed {
+		r.db.versions[row]++
+		o.wrote[row] = r.db.versions[row]
+	}
+	for row := range r.db.versions {
+		if o.reaches(row) {
+			o.needs[row] = r.db.versions[row]
+		}
+	}
 }
 
 // reaches reports whether the operation invalidates a row.
@@ -233,6 +240,8 @@ func (o *op) do(ctx context.Context) error {
 		return c.Clear(ctx)
 	case write:
 		return gen.Write(ctx, gen.Writer{Function: "nodes.Write"}, gen.Delete(c, row), gen.DeleteByTag(c, rowTag(row)))
+	case transact:
+		return o.transact(ctx)
 	case shutDown:
 		ctx, cancel := context.WithTimeout(ctx, closeTime)
 		defer cancel()

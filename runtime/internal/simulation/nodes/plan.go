@@ -139,7 +139,7 @@ func weighted(rng *rand.Rand, weights ...int) int {
 func (p *plan) drawOp(rng *rand.Rand, id int) *op {
 	o := &op{id: id, machine: rng.IntN(p.machines), rows: []int{rng.IntN(p.rows)}}
 	o.kind = opKind(weighted(rng, []int{get: 3, getOrSet: 12, getMany: 1, getOrSetMany: 2, forced: 1,
-		set: 2, remove: 6, removeMany: 1, removeByRowTag: 3, removeByGroup: 1, expire: 1, expireByTag: 1, clearAll: 1, write: 1}...))
+		set: 2, remove: 6, removeMany: 1, removeByRowTag: 3, removeByGroup: 1, expire: 1, expireByTag: 1, clearAll: 1, write: 1, transact: 2}...))
 	switch {
 	case o.kind == removeByGroup && !p.resultTags:
 		o.kind = removeByRowTag

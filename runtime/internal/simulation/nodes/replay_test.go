@@ -9,9 +9,9 @@ import (
 // results, from the seed and from the list of events.
 func TestASeedRepeatsItself(t *testing.T) {
 	for seed := range uint64(200) {
-		run := func(picks []pick) Result { return simulated(t, newPlan(seed, allFaults), NoMutation, picks, true) }
-		first := run(nil)
-		for how, again := range map[string]Result{"from the seed": run(nil), "from the events": run(first.picks)} {
+		repeat := func(picks []pick) Result { return runPlan(t, newPlan(seed, allFaults), NoMutation, picks, true) }
+		first := repeat(nil)
+		for how, again := range map[string]Result{"from the seed": repeat(nil), "from the events": repeat(first.picks)} {
 			if slices.Equal(first.picks, again.picks) && slices.Equal(first.lines, again.lines) && slices.Equal(first.Found, again.Found) {
 				continue
 			}

@@ -51,11 +51,15 @@ type run struct {
 	restore  func() // of the clock
 	named    map[string]int
 
-	mu   sync.Mutex
-	came []*call // since the last event
-	done []*op   // since the last event
-	rang []ring  // since the last event
-	last uint64  // the last event, as a number
+	mu sync.Mutex
+	// What has happened since the last event.
+	came   []*call // to the gate
+	left   []*call // whose callers have left
+	opened []*node
+	done   []*op
+	rang   []ring
+
+	last uint64 // the last event, as a number
 	news chan struct{}
 	over chan struct{}
 }
@@ -343,6 +347,10 @@ func (r *run) end() {
 	}
 	closing.Wait()
 	time.Sleep(time.Hour) // what waits for a time ends, too
+	synctest.Wait()
+	for _, n := range r.nodes {
+		n.numbers.of = nil
+	}
 	if r.restore != nil {
 		r.restore()
 	}

@@ -1,7 +1,6 @@
 package nodes
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -9,8 +8,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,10 +18,12 @@ import (
 )
 
 // Nothing but the seed decides what happens: neither the hashes of the process, nor when its
-// memory is collected, with which the runtime forgets stamps that nothing needs any more.
+// memory is collected, with which the runtime forgets stamps that nothing needs any more, nor
+// which of several goroutines that can go on runs first.
 func TestMain(m *testing.M) {
 	random.ReplaceHashSeed(hashSeed())
 	debug.SetGCPercent(-1)
+	runtime.GOMAXPROCS(1)
 	code := m.Run()
 	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
@@ -33,58 +32,29 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// running is held while a run is under way, and by whoever must be alone.
-var running sync.RWMutex
+// runs counts the runs of the process: between some of them its memory is collected.
+var runs int
 
-// alone runs a function while no run is under way.
-func alone(f func()) {
-	running.Lock()
-	defer running.Unlock()
-	f()
-}
+const collectEach = 64
 
-// simulated is simulate, beside others, but for a run that sets the clock, of which the
-// process has one.
-func simulated(t *testing.T, p *plan, m Mutation, picks []pick, tells bool) (res Result) {
-	if p.faults&clockSteps != 0 {
-		alone(func() { res = simulate(t, p, m, picks, tells) })
-		return res
+// runPlan runs a plan, or picks of it.
+func runPlan(t *testing.T, p *plan, m Mutation, picks []pick, tells bool) Result {
+	if runs++; runs%collectEach == 0 {
+		runtime.GC()
 	}
-	running.RLock()
-	defer running.RUnlock()
 	return simulate(t, p, m, picks, tells)
 }
 
-// collectEach is after how many runs the memory is collected.
-const collectEach = 64
-
-// search runs seeds, from the first one on, several at a time, until stop returns true for the
-// result of one. It returns how many it has run.
-func search(t *testing.T, first, n uint64, until time.Time, m Mutation, allowed fault, stop func(Result) bool) (ran int64) {
-	var next atomic.Uint64
-	var stopped atomic.Bool
-	var count atomic.Int64
-	t.Run("seeds", func(t *testing.T) {
-		for range runtime.GOMAXPROCS(0) {
-			t.Run("", func(t *testing.T) {
-				t.Parallel()
-				for !stopped.Load() && (until.IsZero() || time.Now().Before(until)) {
-					i := next.Add(1) - 1
-					if i >= n {
-						return
-					}
-					res := simulated(t, newPlan(first+i, allowed), m, nil, false)
-					if stop(res) {
-						stopped.Store(true)
-					}
-					if count.Add(1)%collectEach == 0 {
-						alone(runtime.GC)
-					}
-				}
-			})
+// search runs seeds, from the first one on, until enough returns true for the result of one.
+// It returns how many it has run.
+func search(t *testing.T, first, n uint64, until time.Time, m Mutation, allowed fault, enough func(Result) bool) (ran uint64) {
+	for ran < n && (until.IsZero() || time.Now().Before(until)) {
+		res := runPlan(t, newPlan(first+ran, allowed), m, nil, false)
+		if ran++; enough(res) {
+			break
 		}
-	})
-	return count.Load()
+	}
+	return ran
 }
 
 // Of all that may go wrong, nothing breaks a promise.
@@ -94,23 +64,20 @@ func search(t *testing.T, first, n uint64, until time.Time, m Mutation, allowed 
 func TestSimulation(t *testing.T) {
 	began := time.Now()
 	if s, ok := seeds.One(); ok {
-		res := simulated(t, newPlan(s, allFaults), NoMutation, nil, true)
+		res := runPlan(t, newPlan(s, allFaults), NoMutation, nil, true)
 		t.Logf("%v\n%s", res.plan, res.until(never))
 		if len(res.Found) > 0 {
 			t.Error(explain(t, res, NoMutation, allFaults))
 		}
 		return
 	}
-	var mu sync.Mutex
 	failed := make(map[Promise]Result)
 	n := search(t, seeds.First(), seeds.Count(), seeds.Until(), NoMutation, allFaults, func(res Result) bool {
-		mu.Lock()
-		defer mu.Unlock()
 		for _, v := range res.Found {
 			if notYet[v.Promise] {
 				continue
 			}
-			if first, ok := failed[v.Promise]; !ok || res.plan.seed < first.plan.seed {
+			if _, ok := failed[v.Promise]; !ok {
 				failed[v.Promise] = res
 			}
 		}
@@ -134,25 +101,17 @@ func explain(t *testing.T, res Result, m Mutation, allowed fault, about ...Promi
 	}
 	plan := func() *plan { return newPlan(res.plan.seed, allowed) }
 	breaks := func(picks []pick) bool {
-		again := simulated(t, plan(), m, picks, false)
+		again := runPlan(t, plan(), m, picks, false)
 		return slices.ContainsFunc(again.Found, func(v Violation) bool { return v.Promise == promise })
 	}
 	if !breaks(res.picks) {
 		return fmt.Sprintf("%v\n%sIt does not repeat itself.", res.plan, summary(res.Found))
 	}
-	tries := 0
-	picks := shrink(res.picks, 3000, func(some []pick) bool {
-		if tries++; tries%collectEach == 0 {
-			alone(runtime.GC)
-		}
-		return breaks(some)
-	})
-	shrunk := simulated(t, plan(), m, picks, true)
+	picks := shrink(res.picks, 3000, breaks)
+	shrunk := runPlan(t, plan(), m, picks, true)
 	shrunk.Found = slices.DeleteFunc(shrunk.Found, func(v Violation) bool { return v.Promise != promise })
 	var b strings.Builder
 	fmt.Fprintf(&b, "%v\n%d of %d events are needed:\n%s%s", res.plan, len(picks), len(res.picks), shrunk.until(shrunk.Found[0].step), summary(shrunk.Found))
 	fmt.Fprintf(&b, "once more: go test ./runtime/internal/simulation/... -run Simulation -seed %d", res.plan.seed)
 	return b.String()
 }
-
-var _ = cmp.Compare[int]

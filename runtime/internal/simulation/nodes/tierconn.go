@@ -53,7 +53,7 @@ func (r *run) connect(n *node) drivers.L2 {
 func (t *tierConn) ask(ctx context.Context, verb string, keys []string, c *call, each func(i int)) error {
 	n := t.node
 	c.node, c.at, c.parts = n, atTier, len(keys)
-	c.name = n.run.nameOf(ctx, c, verb, keys)
+	c.name = nameOf(ctx, verb, keys)
 	history := 0
 	c.effect = func(from, to int) error {
 		history = n.run.tier.history
@@ -75,14 +75,11 @@ func (t *tierConn) ask(ctx context.Context, verb string, keys []string, c *call,
 // nameOf names a call. What a client's change asks for is named after the client; what a read
 // asks for is not, since those who wait for it share it, and any of them may be the one that
 // asks.
-func (r *run) nameOf(ctx context.Context, c *call, verb string, keys []string) string {
+func nameOf(ctx context.Context, verb string, keys []string) string {
 	var b strings.Builder
-	if o := opOf(ctx); o != nil {
-		c.op = o
-		if o.kind.changes() {
-			b.WriteString(o.name())
-			b.WriteByte(' ')
-		}
+	if o := opOf(ctx); o != nil && o.kind.changes() {
+		b.WriteString(o.name())
+		b.WriteByte(' ')
 	}
 	b.WriteString(verb)
 	for _, key := range slices.Sorted(slices.Values(keys)) {

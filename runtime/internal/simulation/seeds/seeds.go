@@ -21,7 +21,7 @@ var (
 )
 
 // usual is how many seeds go test runs by itself, and short how many with -short.
-const usual, short = 1500, 200
+const usual, short = 1000, 200
 
 // One returns the seed that is to be repeated, if there is one.
 func One() (seed uint64, ok bool) {
