@@ -1,4 +1,6 @@
-package nodes
+package processes
+
+import "github.com/cachegen/cachegen/runtime/internal/simulation/servers"
 
 // A Mutation breaks something on purpose, in a simulated driver, so that a test can show
 // that the simulation finds it. The runtime itself has no such switch.
@@ -27,19 +29,29 @@ const (
 	NoGaps
 	// InvalidatesBeforeCommit is a transaction that does not collect what it invalidates.
 	InvalidatesBeforeCommit
+
+	lastMutation
 )
 
+var mutationNames = [...]string{
+	NoMutation: "none", FillsAlways: "fills always", FillsWithoutLease: "fills without a lease", NoLeases: "no leases",
+	DeleteKeepsLease: "a delete keeps the lease", SameHistory: "always the same history", RepeatsWrites: "writes are repeated",
+	StampsAreTimes: "stamps are times", NoGaps: "no gaps are seen", InvalidatesBeforeCommit: "invalidates before the commit",
+}
+
+// Mutations are all of them.
+func Mutations() (all []Mutation) {
+	for m := NoMutation + 1; m < lastMutation; m++ {
+		all = append(all, m)
+	}
+	return all
+}
+
+func (m Mutation) String() string { return mutationNames[m] }
+
 // tierFaults are what a mutation breaks in the server.
-type tierFaults struct {
-	keepsLeases bool
-	fillsAlways bool
-	fillsFree   bool
+func (m Mutation) tierFaults() servers.TierFaults {
+	return servers.TierFaults{
+		KeepsLeases: m == DeleteKeepsLease, FillsAlways: m == FillsAlways, FillsFree: m == FillsWithoutLease, KeepsMarks: m == SameHistory,
+	}
 }
-
-func (m Mutation) tierFaults() tierFaults {
-	return tierFaults{keepsLeases: m == DeleteKeepsLease, fillsAlways: m == FillsAlways, fillsFree: m == FillsWithoutLease}
-}
-
-// fills reports whether what was loaded is stored by somebody who does not have the lease;
-// leased says that somebody has it.
-func (f tierFaults) fills(leased bool) bool { return f.fillsAlways || f.fillsFree && !leased }

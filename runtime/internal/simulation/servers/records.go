@@ -1,4 +1,4 @@
-package nodes
+package servers
 
 import (
 	"fmt"
@@ -18,18 +18,21 @@ import (
 // whose clock is an hour ahead writes times that are an hour late, and finds that those of
 // the others have passed an hour ago.
 
-// stampMark is in the keys of stamps.
-const stampMark = "!s:"
+// A Value is what is cached of a row of the database: which version of it.
+type Value struct {
+	Row     int
+	Version int
+}
 
-func isStamp(key string) bool { return strings.Contains(key, stampMark) }
+// isStamp reports whether a key is that of a stamp.
+func isStamp(key string) bool { return strings.Contains(key, "!s:") }
 
-// toTier returns a value as the process writes it, and fromTier as it reads it.
-func (n *node) toTier(key string, value []byte) []byte { return shift(key, value, n.ahead) }
+// isMark reports whether a key is that of a mark by which processes notice that the tier has
+// gone back.
+func isMark(key string) bool { return strings.HasSuffix(key, "!r") }
 
-func (n *node) fromTier(key string, value []byte) []byte { return shift(key, value, -n.ahead) }
-
-// shift returns a value with its times d later.
-func shift(key string, value []byte, d time.Duration) []byte {
+// Shift returns a value with its times d later.
+func Shift(key string, value []byte, d time.Duration) []byte {
 	if value == nil || d == 0 {
 		return value
 	}
@@ -56,9 +59,12 @@ func later(t int64, d time.Duration) int64 {
 	return t + int64(d)
 }
 
-// timed returns the record of a stamp with the time, to the second, in place of those halves
-// that are not in the record old.
-func timed(value, old []byte) []byte {
+// Timed returns the record of a stamp with the time, to the second, in place of those halves
+// that are not in the record old. What is no stamp stays as it is.
+func Timed(key string, value, old []byte) []byte {
+	if !isStamp(key) {
+		return value
+	}
 	r, ok := stamp.Parse(value)
 	if !ok {
 		return value
@@ -99,7 +105,8 @@ func describe(key string, value []byte) string {
 	return fmt.Sprintf("version %d {%s}", v.Version, strings.Join(stamps, " "))
 }
 
-func describeAll(keys []string, values [][]byte) string {
+// DescribeAll says what values are.
+func DescribeAll(keys []string, values [][]byte) string {
 	texts := make([]string, len(keys))
 	for i, key := range keys {
 		texts[i] = describe(key, values[i])
@@ -107,7 +114,8 @@ func describeAll(keys []string, values [][]byte) string {
 	return strings.Join(texts, ", ")
 }
 
-func describeItems(items []drivers.Item) string {
+// DescribeItems says what the values of items are.
+func DescribeItems(items []drivers.Item) string {
 	texts := make([]string, len(items))
 	for i, it := range items {
 		texts[i] = describe(it.Key, it.Value)
@@ -115,7 +123,8 @@ func describeItems(items []drivers.Item) string {
 	return strings.Join(texts, ", ")
 }
 
-func describeLeases(leases []drivers.Lease) string {
+// DescribeLeases says what leases are.
+func DescribeLeases(leases []drivers.Lease) string {
 	texts := make([]string, len(leases))
 	for i, l := range leases {
 		switch {

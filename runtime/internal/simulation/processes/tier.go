@@ -1,4 +1,4 @@
-package nodes
+package processes
 
 import (
 	"bytes"
@@ -10,13 +10,17 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/runtime/internal/simulation/servers"
+	"github.com/cachegen/cachegen/runtime/internal/simulation/steps"
 )
 
 // A tierConn is a process's connection to the shared tier. Each of its calls waits at the
 // gate.
 type tierConn struct {
-	node    *node
-	history int // of the server, as the last answer that arrived has told
+	process *Process
+	// history is that of the server, as the last answer that has arrived tells. The world's
+	// mutex guards it.
+	history int
 }
 
 var (
@@ -36,49 +40,48 @@ type tellingConn struct{ leasingConn }
 
 var _ drivers.Historian = tellingConn{}
 
-// connect returns the connection of a process with the capabilities that the tier of the
-// run has.
-func (r *run) connect(n *node) drivers.L2 {
-	n.tier = &tierConn{node: n}
+// connect returns the connection of the process, with the capabilities that the tier has.
+func (p *Process) connect() drivers.L2 {
+	p.tier = &tierConn{process: p}
 	switch {
-	case r.mutation == NoLeases:
-		return n.tier
-	case r.plan.tells:
-		return tellingConn{leasingConn{n.tier}}
+	case p.world.Mutation == NoLeases:
+		return p.tier
+	case p.world.Tells:
+		return tellingConn{leasingConn{p.tier}}
 	}
-	return leasingConn{n.tier}
+	return leasingConn{p.tier}
 }
 
-// ask makes a call of the tier, which takes effect key by key if the run splits it.
-func (t *tierConn) ask(ctx context.Context, verb string, keys []string, c *call, each func(i int)) error {
-	n := t.node
-	c.node, c.at, c.parts = n, atTier, len(keys)
-	c.name = nameOf(ctx, verb, keys)
+// ask makes a call of the tier, which may take effect key by key.
+func (t *tierConn) ask(ctx context.Context, verb string, keys []string, c *steps.Call, each func(i int)) error {
+	w := t.process.world
+	c.Party, c.At, c.Parts, c.Name = &t.process.Party, steps.Tier, len(keys), nameOf(ctx, verb, keys)
 	history := 0
-	c.effect = func(from, to int) error {
-		history = n.run.tier.history
+	c.Effect = func(from, to int) error {
+		history = w.Tier.History
 		for i := from; i < min(to, len(keys)); i++ {
 			each(i)
 		}
 		return nil
 	}
-	err := n.run.pass(ctx, c)
-	if err != nil {
+	if err := w.Pass(ctx, c); err != nil {
 		return err
 	}
-	t.node.run.mu.Lock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	t.history = max(t.history, history)
-	t.node.run.mu.Unlock()
 	return nil
 }
+
+func (t *tierConn) server() *servers.Tier { return t.process.world.Tier }
 
 // nameOf names a call. What a client's change asks for is named after the client; what a read
 // asks for is not, since those who wait for it share it, and any of them may be the one that
 // asks.
 func nameOf(ctx context.Context, verb string, keys []string) string {
 	var b strings.Builder
-	if o := opOf(ctx); o != nil && o.kind.changes() {
-		b.WriteString(o.name())
+	if o := opOf(ctx); o != nil && o.Kind.Changes() {
+		b.WriteString(o.Name())
 		b.WriteByte(' ')
 	}
 	b.WriteString(verb)
@@ -92,9 +95,9 @@ func nameOf(ctx context.Context, verb string, keys []string) string {
 // GetMany implements drivers.L2.
 func (t *tierConn) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
 	values := make([][]byte, len(keys))
-	c := &call{result: func() string { return describeAll(keys, values) }}
+	c := &steps.Call{Result: func() string { return servers.DescribeAll(keys, values) }}
 	err := t.ask(ctx, "get", keys, c, func(i int) {
-		values[i] = t.node.fromTier(keys[i], t.node.run.tier.get(keys[i]))
+		values[i] = t.process.fromTier(keys[i], t.server().Get(keys[i]))
 	})
 	if err != nil {
 		return nil, err
@@ -107,15 +110,15 @@ func (t *tierConn) SetMany(ctx context.Context, items []drivers.Item) error {
 	if err := refuse(items); err != nil {
 		return err
 	}
-	items = t.node.toTierAll(items)
-	c := &call{once: true, soon: true, result: func() string { return describeItems(items) }}
-	return t.ask(ctx, "set", keysOf(items), c, func(i int) { t.node.run.tier.set(items[i]) })
+	items = t.process.toTierAll(items)
+	c := &steps.Call{Once: true, Soon: true, Result: func() string { return servers.DescribeItems(items) }}
+	return t.ask(ctx, "set", keysOf(items), c, func(i int) { t.server().Set(items[i]) })
 }
 
 // DeleteMany implements drivers.L2.
 func (t *tierConn) DeleteMany(ctx context.Context, keys []string) error {
 	keys = slices.Clone(keys)
-	return t.ask(ctx, "delete", keys, &call{}, func(i int) { t.node.run.tier.remove(keys[i]) })
+	return t.ask(ctx, "delete", keys, &steps.Call{}, func(i int) { t.server().Remove(keys[i]) })
 }
 
 // AddMany implements drivers.Adder.
@@ -123,11 +126,11 @@ func (t *tierConn) AddMany(ctx context.Context, items []drivers.Item) ([][]byte,
 	if err := refuse(items); err != nil {
 		return nil, err
 	}
-	items = t.node.toTierAll(items)
+	items = t.process.toTierAll(items)
 	values := make([][]byte, len(items))
-	c := &call{once: true, result: func() string { return describeAll(keysOf(items), values) }}
+	c := &steps.Call{Once: true, Result: func() string { return servers.DescribeAll(keysOf(items), values) }}
 	err := t.ask(ctx, "add", keysOf(items), c, func(i int) {
-		values[i] = t.node.fromTier(items[i].Key, t.node.run.tier.add(items[i]))
+		values[i] = t.process.fromTier(items[i].Key, t.server().Add(items[i]))
 	})
 	if err != nil {
 		return nil, err
@@ -142,14 +145,14 @@ func (t *tierConn) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, 
 	for i := range swaps {
 		w := &swaps[i]
 		keys[i] = w.Key
-		if t.node.run.mutation == StampsAreTimes && isStamp(w.Key) {
-			w.New = timed(w.New, w.Old)
+		if t.process.world.Mutation == StampsAreTimes {
+			w.New = servers.Timed(w.Key, w.New, w.Old)
 		}
-		w.Old, w.New = t.node.toTier(w.Key, w.Old), t.node.toTier(w.Key, w.New)
+		w.Old, w.New = t.process.toTier(w.Key, w.Old), t.process.toTier(w.Key, w.New)
 	}
 	swapped := make([]bool, len(swaps))
-	c := &call{once: true, result: func() string { return fmt.Sprint(swapped) }}
-	err := t.ask(ctx, "swap", keys, c, func(i int) { swapped[i] = t.node.run.tier.swap(swaps[i]) })
+	c := &steps.Call{Once: true, Result: func() string { return fmt.Sprint(swapped) }}
+	err := t.ask(ctx, "swap", keys, c, func(i int) { swapped[i] = t.server().Swap(swaps[i]) })
 	if err != nil {
 		return nil, err
 	}
@@ -163,10 +166,10 @@ func (t *tierConn) Close() error { return nil }
 func (t leasingConn) LeaseMany(ctx context.Context, keys []string, want drivers.LeaseRequest) ([]drivers.Lease, error) {
 	keys = slices.Clone(keys)
 	found := make([]drivers.Lease, len(keys))
-	c := &call{once: true, result: func() string { return describeLeases(found) }}
+	c := &steps.Call{Once: true, Result: func() string { return servers.DescribeLeases(found) }}
 	err := t.ask(ctx, "lease", keys, c, func(i int) {
-		found[i] = t.node.run.tier.lease(keys[i], want)
-		found[i].Value = t.node.fromTier(keys[i], found[i].Value)
+		found[i] = t.server().Lease(keys[i], want)
+		found[i].Value = t.process.fromTier(keys[i], found[i].Value)
 	})
 	if err != nil {
 		return nil, err
@@ -179,10 +182,10 @@ func (t leasingConn) FillMany(ctx context.Context, items []drivers.Item, token s
 	if err := refuse(items); err != nil {
 		return nil, err
 	}
-	items = t.node.toTierAll(items)
+	items = t.process.toTierAll(items)
 	filled := make([]drivers.Fill, len(items))
-	c := &call{once: true, result: func() string { return fmt.Sprintf("%s %+v", describeItems(items), filled) }}
-	err := t.ask(ctx, "fill", keysOf(items), c, func(i int) { filled[i] = t.node.run.tier.fill(items[i], token) })
+	c := &steps.Call{Once: true, Result: func() string { return fmt.Sprintf("%s %+v", servers.DescribeItems(items), filled) }}
+	err := t.ask(ctx, "fill", keysOf(items), c, func(i int) { filled[i] = t.server().Fill(items[i], token) })
 	if err != nil {
 		return nil, err
 	}
@@ -193,8 +196,8 @@ func (t leasingConn) FillMany(ctx context.Context, items []drivers.Item, token s
 func (t leasingConn) RenewMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error) {
 	keys = slices.Clone(keys)
 	renewed := make([]bool, len(keys))
-	c := &call{result: func() string { return fmt.Sprint(renewed) }}
-	err := t.ask(ctx, "renew", keys, c, func(i int) { renewed[i] = t.node.run.tier.renew(keys[i], token, ttl) })
+	c := &steps.Call{Result: func() string { return fmt.Sprint(renewed) }}
+	err := t.ask(ctx, "renew", keys, c, func(i int) { renewed[i] = t.server().Renew(keys[i], token, ttl) })
 	if err != nil {
 		return nil, err
 	}
@@ -205,9 +208,9 @@ func (t leasingConn) RenewMany(ctx context.Context, keys []string, token string,
 func (t leasingConn) ReleaseMany(ctx context.Context, keys []string, token string) ([]bool, error) {
 	keys = slices.Clone(keys)
 	awaited := make([]bool, len(keys))
-	c := &call{result: func() string { return fmt.Sprint(awaited) }}
+	c := &steps.Call{Result: func() string { return fmt.Sprint(awaited) }}
 	err := t.ask(ctx, "release", keys, c, func(i int) {
-		awaited[i] = t.node.run.tier.release(keys[i], token) || awaited[i]
+		awaited[i] = t.server().Release(keys[i], token) || awaited[i]
 	})
 	if err != nil {
 		return nil, err
@@ -221,12 +224,12 @@ func (t tellingConn) History(ctx context.Context) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", fmt.Errorf("simulation: history: %w", err)
 	}
-	r := t.node.run
-	if r.mutation == SameHistory {
+	w := t.process.world
+	if w.Mutation == SameHistory {
 		return "always", nil
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	return "run " + strconv.Itoa(t.history), nil
 }
 
@@ -248,15 +251,23 @@ func keysOf(items []drivers.Item) []string {
 	return keys
 }
 
-func (n *node) toTierAll(items []drivers.Item) []drivers.Item {
+// toTier returns a value as the process writes it, and fromTier as it reads it. All processes of a
+// test have one clock: so the times in what one whose clock is ahead has written are shifted.
+func (p *Process) toTier(key string, value []byte) []byte { return servers.Shift(key, value, p.ahead) }
+
+func (p *Process) fromTier(key string, value []byte) []byte {
+	return servers.Shift(key, value, -p.ahead)
+}
+
+func (p *Process) toTierAll(items []drivers.Item) []drivers.Item {
 	own := slices.Clone(items)
 	for i := range own {
 		it := &own[i]
 		it.Value = bytes.Clone(it.Value)
-		if n.run.mutation == StampsAreTimes && isStamp(it.Key) {
-			it.Value = timed(it.Value, nil)
+		if p.world.Mutation == StampsAreTimes {
+			it.Value = servers.Timed(it.Key, it.Value, nil)
 		}
-		it.Value = n.toTier(it.Key, it.Value)
+		it.Value = p.toTier(it.Key, it.Value)
 	}
 	return own
 }

@@ -1,18 +1,23 @@
-package nodes
+package runs
 
 import (
 	"slices"
 	"testing"
+
+	"github.com/cachegen/cachegen/runtime/internal/simulation/processes"
+	"github.com/cachegen/cachegen/runtime/internal/simulation/steps"
 )
 
 // A seed that fails is worth what it repeats: the same events, at the same times, with the same
 // results, from the seed and from the list of events.
 func TestASeedRepeatsItself(t *testing.T) {
 	for seed := range uint64(200) {
-		repeat := func(picks []pick) Result { return runPlan(t, newPlan(seed, allFaults), NoMutation, picks, true) }
+		repeat := func(picks []steps.Pick) result {
+			return runPlan(t, newPlan(seed, allFaults), processes.NoMutation, picks, true)
+		}
 		first := repeat(nil)
-		for how, again := range map[string]Result{"from the seed": repeat(nil), "from the events": repeat(first.picks)} {
-			if slices.Equal(first.picks, again.picks) && slices.Equal(first.lines, again.lines) && slices.Equal(first.Found, again.Found) {
+		for how, again := range map[string]result{"from the seed": repeat(nil), "from the events": repeat(first.picks)} {
+			if slices.Equal(first.picks, again.picks) && slices.Equal(first.lines, again.lines) && slices.Equal(first.found, again.found) {
 				continue
 			}
 			i := 0

@@ -1,14 +1,18 @@
-package nodes
+package runs
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/runtime/internal/simulation/processes"
+	"github.com/cachegen/cachegen/runtime/internal/simulation/record"
+	"github.com/cachegen/cachegen/runtime/internal/simulation/steps"
 )
 
-// An eventKind is a kind of what the run can let happen next.
+// An eventKind is a kind of what a run can let happen next.
 type eventKind uint8
 
 const (
@@ -35,7 +39,7 @@ const (
 
 	// Of a process.
 	opens
-	stops // stands still
+	stops
 	goesOn
 	dies
 	losesBus
@@ -72,10 +76,11 @@ type event struct {
 	kind    eventKind
 	weight  int
 	fault   bool // it is one of those of which a run has a number only
-	call    *call
-	message *message
-	node    *node
-	op      *op
+	call    *steps.Call
+	message *processes.Message
+	process *processes.Process
+	op      *record.Op
+	machine int
 	key     string // of the tier or of memory
 	by      time.Duration
 }
@@ -85,17 +90,17 @@ func (e *event) label() string {
 	verb := verbs[e.kind]
 	switch {
 	case e.call != nil:
-		return e.call.label + " " + verb
+		return e.call.Label + " " + verb
 	case e.message != nil:
-		return e.message.label + " " + verb
+		return e.message.Label + " " + verb
 	case e.op != nil:
-		return e.op.name() + " " + verb
+		return e.op.Name() + " " + verb
 	case e.kind == opens:
-		return fmt.Sprintf("machine %d %s", e.by, verb)
-	case e.node != nil && e.key != "":
-		return e.node.name + " " + verb + " " + e.key
-	case e.node != nil:
-		return e.node.name + " " + verb
+		return fmt.Sprintf("machine %d %s", e.machine, verb)
+	case e.process != nil && e.key != "":
+		return e.process.Name() + " " + verb + " " + e.key
+	case e.process != nil:
+		return e.process.Name() + " " + verb
 	case e.key != "":
 		return verb + " " + e.key
 	case e.kind == clockIsSet:
@@ -104,24 +109,37 @@ func (e *event) label() string {
 	return verb
 }
 
+// matches reports whether the event has a label, and whether it has but for the number that
+// tells it from others.
+func (e *event) matches(label string) (exactly, about bool) {
+	of := ""
+	switch {
+	case e.call != nil:
+		of = e.call.Label
+	case e.message != nil:
+		of = e.message.Label
+	default:
+		exactly = e.label() == label
+		return exactly, exactly
+	}
+	given, ok := strings.CutSuffix(label, " "+verbs[e.kind])
+	return ok && given == of, ok && steps.WithoutNumber(given) == steps.WithoutNumber(of)
+}
+
 // possible appends to events what can happen now. Of what there are many, such as keys that the
 // tier could evict, it has one, drawn by draw, or all if draw is nil.
 func (r *run) possible(events []event, draw func(n int) int) []event {
-	if e := r.nextOps(draw == nil); e != nil {
-		events = append(events, e...)
-	}
-	waiting := false
-	for _, c := range r.calls {
-		waiting = waiting || c.at != atDatabase && !c.held && !c.left && !c.node.gone
+	events = r.nextOps(events, draw == nil)
+	for _, c := range r.Calls {
 		events = r.ofCall(events, c)
 	}
 	events = r.ofMessages(events)
-	for machine, n := range r.current {
-		if n == nil {
-			events = append(events, event{kind: opens, weight: 6, by: time.Duration(machine)})
+	for machine, p := range r.current {
+		if p == nil {
+			events = append(events, event{kind: opens, weight: 6, machine: machine})
 			continue
 		}
-		events = r.ofNode(events, n, draw)
+		events = r.ofProcess(events, p, draw)
 	}
 	events = r.ofTier(events, draw)
 	if r.mayFail(clockSteps) {
@@ -130,15 +148,13 @@ func (r *run) possible(events []event, draw func(n int) int) []event {
 		}
 	}
 	passes := event{kind: timePasses, weight: 3}
-	if len(events) == 0 {
+	switch {
+	case len(events) == 0:
 		passes.weight = 100
-	}
-	if draw == nil || !waiting {
-		events = append(events, passes)
-	} else {
+	case r.awaitsServer():
 		passes.weight = 1
-		events = append(events, passes)
 	}
+	events = append(events, passes)
 	if r.mayFail(tierHangs) || draw == nil {
 		events = append(events, event{kind: timeRuns, weight: 3, fault: true})
 	}
@@ -151,24 +167,31 @@ func (r *run) mayFail(f fault) bool {
 	return r.plan.faults&f != 0 && (r.faults < r.plan.budget || r.replays)
 }
 
-// nextOps returns the operation that begins next, or, with all, any that has not begun.
-func (r *run) nextOps(all bool) (events []event) {
+// awaitsServer reports whether the tier or the bus is to answer.
+func (r *run) awaitsServer() bool {
+	return slices.ContainsFunc(r.Calls, func(c *steps.Call) bool { return c.At != steps.Database && !c.Held() && !c.Abandoned() })
+}
+
+// nextOps appends the operation that begins next, or, with all, each that has not begun.
+func (r *run) nextOps(events []event, all bool) []event {
+	const atOnce = 3 // operations of a process
 	for _, o := range r.plan.ops {
-		n := r.current[o.machine]
-		if r.begun[o.id] {
+		p := r.current[o.Machine]
+		switch {
+		case r.begun[o.ID]:
 			continue
-		}
-		if o.kind == shutDown && n != nil && n.closing { // nobody closes it twice
-			r.begun[o.id] = r.begun[o.id] || !all
+		case o.Kind == record.Close && p != nil && p.Closing: // nobody closes it twice
+			if !all {
+				r.begun[o.ID] = true
+			}
 			continue
-		}
-		if n == nil || !n.running() || n.busy >= 3 {
+		case p == nil || !p.Running() || p.Busy >= atOnce:
 			if all {
 				continue
 			}
-			return nil
+			return events
 		}
-		events = append(events, event{kind: begins, weight: 8, op: o, node: n})
+		events = append(events, event{kind: begins, weight: 8, op: o, process: p})
 		if !all {
 			return events
 		}
@@ -176,32 +199,35 @@ func (r *run) nextOps(all bool) (events []event) {
 	return events
 }
 
+// partyOf returns the process that makes a call.
+func (r *run) partyOf(c *steps.Call) *processes.Process { return r.Processes[c.Party.ID] }
+
 // ofCall appends what can become of a call.
-func (r *run) ofCall(events []event, c *call) []event {
+func (r *run) ofCall(events []event, c *steps.Call) []event {
 	add := func(kind eventKind, weight int, fault bool) {
 		events = append(events, event{kind: kind, weight: weight, fault: fault, call: c})
 	}
 	switch {
-	case c.held:
+	case c.Held():
 		return events
-	case c.left || c.node.dead: // nobody waits for it
+	case c.Abandoned():
 		add(comesLate, 2, false)
 		add(vanishes, 1, false)
 		return events
+	case c.At == steps.Database:
+		return r.ofLoad(events, c)
 	}
-	goesOn := c.node.still == nil
-	if c.at == atDatabase {
-		return r.ofLoad(events, c, goesOn)
-	}
-	reached := c.at == atTier && !c.node.cutOff || c.at == atBus && !c.node.bus.cut
-	if c.state == answered {
+	p := r.partyOf(c)
+	goesOn := !p.StandsStill()
+	reached := c.At == steps.Tier && !p.CutOff || c.At == steps.Bus && !p.Bus.Cut
+	if c.State == steps.Answered {
 		if goesOn && reached {
 			add(returns, 8, false)
 		}
 		if goesOn && (r.mayFail(tierLoses) || !reached) {
 			add(breaksLate, 2, reached)
 		}
-		if goesOn && r.mayFail(tierRepeats) && (!c.once || r.mutation == RepeatsWrites) && c.sent < 2 {
+		if goesOn && r.mayFail(tierRepeats) && (!c.Once || r.Mutation == processes.RepeatsWrites) && c.Sent < 2 {
 			add(isRepeated, 3, true)
 		}
 		return events
@@ -211,54 +237,52 @@ func (r *run) ofCall(events []event, c *call) []event {
 		if goesOn {
 			add(isDone, 10, false)
 		}
-		if c.parts-c.took > 1 && r.plan.faults&tierSplits != 0 {
+		if c.Open() > 1 && r.plan.faults&tierSplits != 0 {
 			add(partly, 4, false)
 		}
 	}
-	if !goesOn {
-		return events
-	}
-	if r.mayFail(tierLoses) || !reached {
+	if goesOn && (r.mayFail(tierLoses) || !reached) {
 		add(breaks, 2, reached)
 	}
-	if r.mayFail(tierRefuses) && c.at == atTier {
+	if goesOn && r.mayFail(tierRefuses) && c.At == steps.Tier {
 		add(isRefused, 2, true)
 	}
 	return events
 }
 
-// ofLoad appends what can become of a loader.
-func (r *run) ofLoad(events []event, c *call, goesOn bool) []event {
+// ofLoad appends what can become of a loader, or of a commit.
+func (r *run) ofLoad(events []event, c *steps.Call) []event {
 	add := func(kind eventKind, weight int, fault bool) {
 		events = append(events, event{kind: kind, weight: weight, fault: fault, call: c})
 	}
+	goesOn := !c.Party.StandsStill()
 	switch {
-	case c.hangs:
-	case c.state == answered:
+	case c.Hangs:
+		return events
+	case c.State == steps.Answered:
 		if goesOn {
 			add(returns, 4, false)
 		}
-		if goesOn && c.commits && r.mayFail(loadsFail) {
+		if goesOn && c.Commits && r.mayFail(loadsFail) {
 			add(breaksLate, 2, true)
 		}
-	default:
-		if goesOn && c.commits {
-			add(fails, 1, false)
-		}
-		if goesOn && c.commits && r.mayFail(loadsFail) {
-			add(breaks, 1, true)
-		}
-		add(takesEffect, 5, false)
-		if !goesOn {
-			return events
-		}
-		add(isDone, 3, false)
-		if r.mayFail(loadsFail) && !c.commits {
-			add(fails, 2, true)
-		}
-		if r.mayFail(loadsHang) {
-			add(hangs, 2, true)
-		}
+		return events
+	}
+	add(takesEffect, 5, false)
+	if !goesOn {
+		return events
+	}
+	add(isDone, 3, false)
+	if c.Commits {
+		add(fails, 1, false)
+	}
+	if r.mayFail(loadsFail) && c.Commits {
+		add(breaks, 1, true)
+	} else if r.mayFail(loadsFail) {
+		add(fails, 2, true)
+	}
+	if r.mayFail(loadsHang) {
+		add(hangs, 2, true)
 	}
 	return events
 }
@@ -266,98 +290,87 @@ func (r *run) ofLoad(events []event, c *call, goesOn bool) []event {
 // ofMessages appends what can become of messages. Of those to one process the oldest arrives
 // first, unless they are reordered.
 func (r *run) ofMessages(events []event) []event {
-	for i, m := range r.messages {
-		if !m.to.running() || !m.to.bus.ready() {
-			continue
-		}
-		first := true
-		for _, other := range r.messages[:i] {
-			first = first && other.to != m.to
-		}
-		if !first && r.plan.faults&busReorders == 0 {
+	for i, m := range r.Messages {
+		if !m.To.Running() || !m.To.Bus.Ready() {
 			continue
 		}
 		weight := 8
-		if !first {
+		if slices.ContainsFunc(r.Messages[:i], func(other *processes.Message) bool { return other.To == m.To }) {
+			if r.plan.faults&busReorders == 0 {
+				continue
+			}
 			weight = 1
 		}
 		events = append(events, event{kind: arrives, weight: weight, message: m})
-		if r.mayFail(busDoubles) && !m.again {
+		if r.mayFail(busDoubles) && !m.Again {
 			events = append(events, event{kind: arrivesTwice, weight: 2, fault: true, message: m})
 		}
-		if r.mayFail(busLoses) && !m.again {
+		if r.mayFail(busLoses) && !m.Again {
 			events = append(events, event{kind: isLost, weight: 3, fault: true, message: m})
 		}
 	}
 	return events
 }
 
-// ofNode appends what can happen to a process.
-func (r *run) ofNode(events []event, n *node, draw func(int) int) []event {
-	add := func(kind eventKind, weight int, fault bool) {
-		events = append(events, event{kind: kind, weight: weight, fault: fault, node: n})
+// ofProcess appends what can happen to a process.
+func (r *run) ofProcess(events []event, p *processes.Process, draw func(int) int) []event {
+	add := func(kind eventKind, weight int) {
+		events = append(events, event{kind: kind, weight: weight, process: p})
 	}
-	if !n.opened || n.openErr != nil {
-		return events
-	}
-	if n.still != nil {
-		add(goesOn, 3, false)
-		if r.mayFail(crashes) {
-			add(dies, 1, true)
-		}
-		return events
-	}
-	b := n.bus
-	if b.ready() {
-		switch {
-		case b.cut && b.up:
-			add(noticesLoss, 2, false)
-			add(findsBus, 1, false)
-		case !b.up:
-			add(findsBus, 6, false)
-		case b.deaf:
-			add(hearsAgain, 1, false)
-		default:
-			if r.mayFail(busIsCut) {
-				add(losesBus, 1, true)
-			}
-			if r.mayFail(busIsDeaf) {
-				add(goesDeaf, 1, true)
+	fault := func(f fault, kind eventKind, keys ...string) {
+		for _, key := range keys {
+			if r.mayFail(f) {
+				events = append(events, event{kind: kind, weight: 1, fault: true, process: p, key: key})
 			}
 		}
 	}
 	switch {
-	case n.cutOff:
-		add(findsTier, 1, false)
-	case r.mayFail(tierIsCut):
-		add(losesTier, 1, true)
+	case !p.Opened || p.OpenErr != nil:
+		return events
+	case p.StandsStill():
+		add(goesOn, 3)
+		fault(crashes, dies, "")
+		return events
 	}
-	if r.mayFail(pauses) {
-		add(stops, 1, true)
-	}
-	if r.mayFail(crashes) {
-		add(dies, 1, true)
-	}
-	if r.mayFail(memoryEvicts) {
-		for _, key := range drawn(n.memory.keys(), draw) {
-			events = append(events, event{kind: forgets, weight: 1, fault: true, node: n, key: key})
+	if b := p.Bus; b.Ready() {
+		switch {
+		case b.Cut && b.Up:
+			add(noticesLoss, 2)
+			add(findsBus, 1)
+		case !b.Up:
+			add(findsBus, 6)
+		case b.Deaf:
+			add(hearsAgain, 1)
+		default:
+			fault(busIsCut, losesBus, "")
+			fault(busIsDeaf, goesDeaf, "")
 		}
+	}
+	if p.CutOff {
+		add(findsTier, 1)
+	} else {
+		fault(tierIsCut, losesTier, "")
+	}
+	fault(pauses, stops, "")
+	fault(crashes, dies, "")
+	if r.mayFail(memoryEvicts) {
+		fault(memoryEvicts, forgets, drawn(p.Memory.Keys(), draw)...)
 	}
 	return events
 }
 
+// ofTier appends what can happen to the tier.
 func (r *run) ofTier(events []event, draw func(int) int) []event {
 	if r.mayFail(tierEvicts) {
-		for _, key := range drawn(r.tier.keys(), draw) {
+		for _, key := range drawn(r.Tier.Keys(), draw) {
 			events = append(events, event{kind: evicts, weight: 2, fault: true, key: key})
 		}
 	}
-	if r.plan.faults&tierGoesBack == 0 {
-		return events
-	}
-	if r.tier.kept == nil {
+	switch {
+	case r.plan.faults&tierGoesBack == 0:
+	case !r.Tier.HasCopy():
 		events = append(events, event{kind: keepsCopy, weight: 2})
-	} else if r.mayFail(tierGoesBack) {
+	case r.mayFail(tierGoesBack):
 		events = append(events, event{kind: goesBack, weight: 2, fault: true})
 	}
 	return events
@@ -377,129 +390,108 @@ func (r *run) apply(e *event, d time.Duration) {
 	if e.fault {
 		r.faults++
 	}
-	switch n := e.node; e.kind {
-	case begins:
-		r.begun[e.op.id] = true
-		r.begin(e.op, n)
-		r.note(n, "%v begins%s", e.op, e.op.wroteText())
-	case opens:
-		n := r.open(int(e.by))
-		r.note(n, "opens")
-	case stops:
-		r.stop(n)
-	case goesOn:
-		r.goOn(n)
-	case dies:
-		r.crash(n)
-	case losesBus:
-		r.cutOff(n)
-	case noticesLoss:
-		r.notice(n)
-	case findsBus:
-		r.comeUp(n)
-	case goesDeaf:
-		n.bus.deaf = true
-		r.dropAll(n)
-	case hearsAgain:
-		n.bus.deaf = false
-	case losesTier:
-		n.cutOff = true
-	case findsTier:
-		n.cutOff = false
-	case forgets:
-		n.memory.evict(e.key)
-	case arrives:
-		r.deliver(e.message, false)
-	case arrivesTwice:
-		r.deliver(e.message, true)
-	case isLost:
-		r.drop(e.message)
-	case evicts:
-		delete(r.tier.values, e.key)
-	case keepsCopy:
-		r.tier.keep()
-	case goesBack:
-		r.tier.goBack()
-	case clockIsSet:
-		r.setClock(e.by)
-	case timePasses:
-		r.passTime(d, true)
-	case timeRuns:
-		r.passTime(d, false)
-	default:
+	if e.call != nil {
 		r.applyToCall(e.kind, e.call)
 		return
 	}
-	if e.op == nil && e.kind != opens && e.kind != timePasses {
-		r.note(e.node, "%s", strings.TrimPrefix(e.label(), nameOfNode(e.node)+" "))
+	switch p := e.process; e.kind {
+	case begins:
+		r.begun[e.op.ID] = true
+		r.Begin(e.op, p)
+		r.Notef(p, "%v begins%s", e.op, e.op.WroteText())
+		return
+	case timePasses:
+		r.passTime(d, true)
+		return
+	case timeRuns:
+		r.passTime(d, false)
+	case opens:
+		r.open(e.machine)
+	case stops:
+		p.Stop()
+	case goesOn:
+		p.GoOn()
+	case dies:
+		p.Crash()
+	case losesBus:
+		p.Bus.Lose()
+	case noticesLoss:
+		p.Bus.Notice()
+	case findsBus:
+		p.Bus.ComeUp()
+	case goesDeaf:
+		p.Bus.Deafen()
+	case hearsAgain:
+		p.Bus.Deaf = false
+	case losesTier:
+		p.CutOff = true
+	case findsTier:
+		p.CutOff = false
+	case forgets:
+		p.Memory.Evict(e.key)
+	case arrives:
+		r.Deliver(e.message, false)
+	case arrivesTwice:
+		r.Deliver(e.message, true)
+	case isLost:
+		r.Drop(e.message)
+	case evicts:
+		r.Tier.Evict(e.key)
+	case keepsCopy:
+		r.Tier.Keep()
+	case goesBack:
+		r.Tier.GoBack()
+	case clockIsSet:
+		r.setClock(e.by)
 	}
+	r.Notef(nil, "%s", e.label())
 }
 
-func nameOfNode(n *node) string {
-	if n == nil {
-		return ""
-	}
-	return n.name
-}
-
-func (r *run) applyToCall(kind eventKind, c *call) {
+// applyToCall lets something become of a call.
+func (r *run) applyToCall(kind eventKind, c *steps.Call) {
 	switch kind {
 	case takesEffect:
-		r.take(c, c.parts)
+		c.Take(c.Open())
 	case partly:
-		r.take(c, 1)
+		c.Take(1)
 	case isDone:
-		r.take(c, c.parts)
-		r.reply(c, c.err)
+		c.Take(c.Open())
+		c.Reply(c.Err)
 	case comesLate:
-		r.take(c, c.parts)
-		c.state = ended
+		c.Take(c.Open())
+		c.State = steps.Ended
 	case returns:
-		r.reply(c, c.err)
+		c.Reply(c.Err)
 	case breaks, breaksLate:
-		r.reply(c, c.whenCut())
-	case isRefused:
-		r.reply(c, drivers.Answered(errRefusedNow))
-	case isRepeated:
-		c.again()
-	case vanishes:
-		c.state = ended
-	case fails:
-		if c.commits {
-			r.reply(c, errRolledBack)
+		if c.Commits {
+			c.Reply(processes.ErrUnclear)
 		} else {
-			r.reply(c, &errLoad{c.label})
+			c.Reply(processes.ErrDisconnected)
+		}
+	case isRefused:
+		c.Reply(drivers.Answered(errRefused))
+	case isRepeated:
+		c.Again()
+	case vanishes:
+		c.State = steps.Ended
+	case fails:
+		if c.Commits {
+			c.Reply(processes.ErrRolledBack)
+		} else {
+			c.Reply(&record.LoadError{Load: c.Label})
 		}
 	case hangs:
-		c.hangs = true
+		c.Hangs = true
 	}
-	if !r.tells {
+	if r.Note == nil {
 		return
 	}
-	name := strings.TrimPrefix(c.label, c.node.name+" ")
+	text := strings.TrimPrefix(c.Label, c.Party.Name+" ")
 	switch kind {
 	case takesEffect, partly, isDone, comesLate:
-		if c.result != nil {
-			name += ": " + c.result() + ":"
+		if c.Result != nil {
+			text += ": " + c.Result() + ":"
 		}
 	}
-	r.note(c.node, "%s %s", name, verbs[kind])
-}
-
-// whenCut is the error of a call whose connection is lost.
-func (c *call) whenCut() error {
-	if c.commits {
-		return errUnclear
-	}
-	return errDisconnected
-}
-
-func (o *op) wroteText() string {
-	s := ""
-	for _, row := range o.rows {
-		if v, ok := o.wrote[row]; ok {
-			s += fmt.Sprintf(", after row %d has become version %d", row, v)
-		}
-	}
-	return s
+	r.Notef(r.partyOf(c), "%s %s", text, verbs[kind])
 }

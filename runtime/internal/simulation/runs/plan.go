@@ -1,4 +1,4 @@
-package nodes
+package runs
 
 import (
 	"fmt"
@@ -6,21 +6,16 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/internal/simulation/processes"
+	"github.com/cachegen/cachegen/runtime/internal/simulation/record"
 )
 
-// mostRows is how many rows a database has at most.
-const mostRows = 3
+// busLatency is how long a message is on its way at most, to a process that hears.
+const busLatency = 500 * time.Millisecond
 
-// Times of the stores.
-const (
-	stampTrust  = runtime.DefaultStampTrust
-	tierTimeout = runtime.DefaultL2Timeout
-	maxLoadTime = 10 * time.Second
-	closeTime   = 5 * time.Second
-	// busLatency is how long a message is on its way at most, to a process that hears.
-	busLatency = 500 * time.Millisecond
-)
+// bound is how long after an invalidation another process may read what was before it, whatever
+// keeps the message from it.
+const bound = 2*processes.StampTrust + 2*processes.TierTimeout + busLatency
 
 // A fault is one kind of what goes wrong.
 type fault uint32
@@ -85,7 +80,7 @@ type plan struct {
 	resultTags bool
 	ttl, grace time.Duration
 	ahead      []time.Duration // of each machine's clock
-	ops        []*op
+	ops        []*record.Op
 	most       int // events until everything works again
 }
 
@@ -136,29 +131,40 @@ func weighted(rng *rand.Rand, weights ...int) int {
 	return 0
 }
 
-func (p *plan) drawOp(rng *rand.Rand, id int) *op {
-	o := &op{id: id, machine: rng.IntN(p.machines), rows: []int{rng.IntN(p.rows)}}
-	o.kind = opKind(weighted(rng, []int{get: 3, getOrSet: 12, getMany: 1, getOrSetMany: 2, forced: 1,
-		set: 2, remove: 6, removeMany: 1, removeByRowTag: 3, removeByGroup: 1, expire: 1, expireByTag: 1, clearAll: 1, write: 1, transact: 2}...))
+func (p *plan) drawOp(rng *rand.Rand, id int) *record.Op {
+	o := &record.Op{ID: id, Machine: rng.IntN(p.machines), Rows: []int{rng.IntN(p.rows)}}
+	o.Kind = record.Kind(weighted(rng, []int{record.Get: 3, record.GetOrSet: 12, record.GetMany: 1, record.GetOrSetMany: 2, record.ForceFresh: 1,
+		record.Set: 2, record.Delete: 6, record.DeleteMany: 1, record.DeleteByRowTag: 3, record.DeleteByGroup: 1, record.Expire: 1, record.ExpireByTag: 1, record.Clear: 1, record.Write: 1, record.Transaction: 2}...))
 	switch {
-	case o.kind == removeByGroup && !p.resultTags:
-		o.kind = removeByRowTag
-	case o.kind == getMany || o.kind == getOrSetMany || o.kind == removeMany:
+	case o.Kind == record.DeleteByGroup && !p.resultTags:
+		o.Kind = record.DeleteByRowTag
+	case o.Kind == record.GetMany || o.Kind == record.GetOrSetMany || o.Kind == record.DeleteMany:
 		for row := range p.rows {
-			if row != o.rows[0] && rng.IntN(2) == 0 {
-				o.rows = append(o.rows, row)
+			if row != o.Rows[0] && rng.IntN(2) == 0 {
+				o.Rows = append(o.Rows, row)
 			}
 		}
 	}
 	if p.faults&closes != 0 && rng.IntN(12) == 0 {
-		o.kind = shutDown
+		o.Kind = record.Close
 	}
 	return o
 }
 
-// options are those of the cache.
-func (p *plan) options() []runtime.Option {
-	return []runtime.Option{runtime.TTL(p.ttl), runtime.Grace(p.grace), runtime.GraceBackoff(time.Second), runtime.LockTimeout(2 * time.Second)}
+// config is what all processes have.
+func (p *plan) config(m processes.Mutation) processes.Config {
+	return processes.Config{
+		Seed: p.seed, Mutation: m, Rows: p.rows, Memory: p.memory, Tells: p.tells, ResultTags: p.resultTags, TTL: p.ttl, Grace: p.grace,
+	}
+}
+
+// facts are what the promises depend on.
+func (p *plan) facts() record.Facts {
+	return record.Facts{
+		TTL: p.ttl, Grace: p.grace, Bound: bound, MaxLoadTime: processes.MaxLoadTime,
+		Healthy:     p.faults&^(tierSplits|memoryEvicts|busDoubles) == 0,
+		ClocksAgree: p.faults&(clocksDiffer|clockSteps) == 0,
+	}
 }
 
 func (p *plan) String() string {
