@@ -64,10 +64,12 @@ var rooms = []struct {
 	// What is done with them.
 	{"load", "background clock emit entry fence flight keytext memory outbox pending policy remote runtime/event stamp"},
 	{"lookup", "background clock emit entry fence flight load memory remote runtime/event stamp"},
-	{"invalidate", "background budget bus clock collect emit entry fence guard keymutex memory outbox pending policy remote runtime/event stamp"},
+	// The table that is the outbox of the program: what transactions leave there is written and read.
+	{"relay", "collect emit entry guard random runtime/event"},
+	{"invalidate", "background budget bus clock collect emit entry fence guard keymutex memory outbox pending policy relay remote runtime/event stamp"},
 
 	// The whole.
-	{"store", "background bus emit guard invalidate load lookup memory outbox owner pending prune random remote runtime/event stamp"},
+	{"store", "background bus emit guard invalidate load lookup memory outbox owner pending prune random relay remote runtime/event stamp"},
 	{"untyped", "budget collect emit entry guard invalidate keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
 	{"typed", "untyped"},
 	{"runtime", "background collect entry invalidate keytext load policy registry remote runtime/event runtime/wire store typed untyped"},
@@ -96,6 +98,7 @@ var outside = map[string]string{
 	"prune":        "drivers",
 	"reflectvalue": "github.com/vmihailenco/msgpack/v5", // names its interfaces
 	"reflectwire":  "github.com/vmihailenco/msgpack/v5", // as well
+	"relay":        "drivers",
 	"remote":       "drivers",
 	"runtime":      "drivers",
 	"runtime/wire": "github.com/vmihailenco/msgpack/v5 github.com/vmihailenco/msgpack/v5/msgpcode",
