@@ -21,7 +21,7 @@ var (
 )
 
 // usual is how many seeds go test runs by itself, and short how many with -short.
-const usual, short = 1000, 200
+const usual, short = 1600, 240
 
 // One returns the seed that is to be repeated, if there is one.
 func One() (seed uint64, ok bool) {
@@ -48,15 +48,10 @@ func Count() uint64 {
 	case *span > 0:
 		return math.MaxInt64
 	case testing.Short():
-		return short
+		return short / Slower
 	}
-	return usual
+	return usual / Slower
 }
 
-// Until returns when no seed is to be begun any more; zero if there is no such time.
-func Until() time.Time {
-	if *span > 0 {
-		return time.Now().Add(*span)
-	}
-	return time.Time{}
-}
+// More reports whether there is time for more seeds in a test that has begun then.
+func More(began time.Time) bool { return *span == 0 || time.Since(began) < *span }
