@@ -57,7 +57,7 @@ var rooms = []struct {
 	// The tiers, and the other processes.
 	{"bus", "breaker budget clock emit guard runtime/event"},
 	{"remote", "background breaker budget clock doubt echo emit entry guard keytext pace pending policy runtime/event stamp"},
-	{"prune", "background emit entry guard remote stamp"},
+	{"prune", "background clock emit entry guard remote stamp"},
 	{"memory", "bus clock entry fence flight keytext remote stamp"},
 	{"outbox", "breaker bus clock emit entry fence keytext memory pending remote runtime/event stamp"},
 
