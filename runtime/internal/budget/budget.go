@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/cachegen/cachegen/runtime/internal/policy"
@@ -67,6 +68,22 @@ func Again(ctx context.Context) context.Context {
 func Of(ctx context.Context) Write {
 	w, _ := ctx.Value(writeKey{}).(began)
 	return w.Write
+}
+
+type missedKey struct{}
+
+// Noting returns a context in which it is noted that a change has not reached somebody ([Missed]),
+// whether its caller gets an error or not. missed reports whether that was so.
+func Noting(ctx context.Context) (_ context.Context, missed func() bool) {
+	note := new(atomic.Bool)
+	return context.WithValue(ctx, missedKey{}, note), note.Load
+}
+
+// Missed notes that a change has not reached somebody.
+func Missed(ctx context.Context) {
+	if note, ok := ctx.Value(missedKey{}).(*atomic.Bool); ok {
+		note.Store(true)
+	}
 }
 
 // operations are those of one change, and when their time began.
