@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"log/slog"
 	"strings"
@@ -176,7 +175,7 @@ func New(c Config) (*Store, error) {
 		History: watch, Counter: counter,
 	})
 	s.Memory = memory.New(memory.Config{
-		Driver: c.L1, Prefix: c.Prefix, Seed: maphash.MakeSeed(),
+		Driver: c.L1, Prefix: c.Prefix, Seed: random.HashSeed(),
 		Stamps: s.Stamps, Remote: s.Remote, Bus: s.Bus, StampTrust: c.StampTrust,
 	})
 	s.Outbox = outbox.New(s.Work.Context, queue, s.Stamps, s.Remote, s.Memory, s.Bus, s.Emit)
