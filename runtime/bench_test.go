@@ -6,8 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime"
 	"github.com/cachegen/cachegen/runtime/gen"
+	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
 
 type benchUser struct {
@@ -22,6 +24,16 @@ func BenchmarkHitInt(b *testing.B) {
 	}
 }
 
+// A transaction somewhere in the process costs each hit a look into its context.
+func BenchmarkHitIntBesideATransaction(b *testing.B) {
+	c := benchCache(b, "user:")
+	_, collected := runtime.Collect(context.Background())
+	defer collected.Rollback()
+	for b.Loop() {
+		hitInt(b, c)
+	}
+}
+
 func BenchmarkHitText(b *testing.B) {
 	c := benchCache(b, "user:")
 	for b.Loop() {
@@ -29,8 +41,18 @@ func BenchmarkHitText(b *testing.B) {
 	}
 }
 
+// benchContext is that of a request, with some values.
+var benchContext = func() context.Context {
+	type key int
+	ctx := context.Background()
+	for i := range 5 {
+		ctx = context.WithValue(ctx, key(i), i)
+	}
+	return ctx
+}()
+
 func hitInt(b testing.TB, c *runtime.Cache[benchKey, *benchUser]) {
-	if _, ok := gen.HitInt(c, 77); !ok {
+	if _, ok := gen.HitInt(benchContext, c, 77); !ok {
 		b.Fatal("miss")
 	}
 }
@@ -38,7 +60,7 @@ func hitInt(b testing.TB, c *runtime.Cache[benchKey, *benchUser]) {
 func hitText(b testing.TB, c *runtime.Cache[benchKey, *benchUser]) {
 	var buf gen.KeyBuffer
 	text := strconv.AppendInt(append(buf[:0], "user:"...), 77, 10)
-	if _, ok := gen.Hit(c, text); !ok {
+	if _, ok := gen.Hit(benchContext, c, text); !ok {
 		b.Fatal("miss")
 	}
 }
@@ -73,5 +95,26 @@ func TestAHitAllocatesNothing(t *testing.T) {
 		if n := testing.AllocsPerRun(1000, func() { hit(t, c) }); n != 0 {
 			t.Errorf("%s key: %v allocations a hit, want none", name, n)
 		}
+	}
+}
+
+// BenchmarkL2Hit is a read by a store without memory, from a tier in the memory of the process
+// that tells its history, or does not.
+func BenchmarkL2Hit(b *testing.B) {
+	for name, tier := range map[string]func(*faketier.Shared) drivers.L2{
+		"told": func(shared *faketier.Shared) drivers.L2 { return shared }, "untold": faketier.Untold,
+	} {
+		b.Run(name, func(b *testing.B) {
+			c := newCache[int, *benchUser](b, newStore(b, runtime.L2(tier(new(faketier.Shared))), runtime.TTL(time.Hour), runtime.StampTrust(time.Hour)))
+			if err := c.Set(b.Context(), 7, &benchUser{7, "Ada"}); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, ok, err := c.Get(b.Context(), 7); !ok || err != nil {
+					b.Fatal(ok, err)
+				}
+			}
+		})
 	}
 }

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/cachegen/cachegen/runtime/internal/collect"
 )
@@ -50,11 +51,34 @@ type Collected struct{ collected *collect.Collected }
 // The changes wait in memory, a key or a tag once, however often it is changed. Of one store there
 // may be 100,000; if there are more, the whole store is cleared at the end. Of more than 1000 values
 // that were Set, and of a value whose key or tag anybody has changed since, the key is deleted
-// instead. If the program ends before Commit has returned, what was collected is lost, as it is if
-// neither Commit nor Rollback is called, which is logged when the garbage collector notices it.
+// instead. If the program ends before Commit has returned, what was collected is lost, unless the
+// stores have an [Outbox]. It is lost, too, if neither Commit nor Rollback is called, which is logged
+// when the garbage collector notices it.
 func Collect(ctx context.Context) (context.Context, *Collected) {
 	ctx, c := collect.New(ctx, collect.Inside, nil)
 	return ctx, &Collected{c}
+}
+
+// WriteOutbox writes what was collected into the outboxes of its stores ([Outbox]), so that it is
+// carried out although the process dies after the commit. Call it last in the transaction, before
+// the database commits; functions of package transaction do. exec executes a statement, which has
+// no parameters, in the transaction. It must be one of the database that has the outbox.
+//
+//	err = collected.WriteOutbox(ctx, func(ctx context.Context, statement string) error {
+//		_, err := tx.ExecContext(ctx, statement)
+//		return err
+//	})
+//
+// If WriteOutbox fails, roll the transaction back. A value that was Set is not written: its key is
+// removed if others carry it out. Of a transaction with more than about 2 MB of keys and tags, the
+// whole store is cleared then. Stores without an outbox write nothing. Inside another [Collect]
+// that has not ended, WriteOutbox writes nothing: the outer one does. After Commit, Unclear or
+// Rollback it returns [ErrCollectDone].
+func (c *Collected) WriteOutbox(ctx context.Context, exec func(ctx context.Context, statement string) error) error {
+	if err := c.must().Leave(ctx, exec); err != nil {
+		return fmt.Errorf("cachegen: write the outbox: %w", err)
+	}
+	return nil
 }
 
 // Commit carries out what was collected, all stores at the same time, in the time of one write: see

@@ -263,6 +263,30 @@ func TestAReaderInsideATransactionLoadsWhatThatHasChanged(t *testing.T) {
 	}
 }
 
+// The fast path of generated code leaves it to the others.
+func TestTheFastPathServesNothingInsideATransaction(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := benchCache(t, "user:")
+		hitInt(t, c)
+		hitText(t, c)
+		var buf gen.KeyBuffer
+		text, err := benchKey(77).AppendText(buf[:0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, collected := runtime.Collect(t.Context())
+		defer collected.Rollback()
+		if _, ok := gen.Hit(ctx, c, text); ok {
+			t.Error("Hit")
+		}
+		if _, ok := gen.HitInt(ctx, c, 77); ok {
+			t.Error("HitInt")
+		}
+		hitInt(t, c)
+		hitText(t, c)
+	})
+}
+
 // A value that was set in the transaction is not there before the commit, not even inside.
 func TestAReaderInsideATransactionDoesNotGetWhatWasSet(t *testing.T) {
 	inEveryShape(t, func(t *testing.T, in shape) {

@@ -73,6 +73,22 @@ func Of(ctx context.Context) Write {
 	return w.Write
 }
 
+type missedKey struct{}
+
+// Noting returns a context in which it is noted that a change has not reached somebody ([Missed]),
+// whether its caller gets an error or not. missed reports whether that was so.
+func Noting(ctx context.Context) (_ context.Context, missed func() bool) {
+	note := new(atomic.Bool)
+	return context.WithValue(ctx, missedKey{}, note), note.Load
+}
+
+// Missed notes that a change has not reached somebody.
+func Missed(ctx context.Context) {
+	if note, ok := ctx.Value(missedKey{}).(*atomic.Bool); ok {
+		note.Store(true)
+	}
+}
+
 // operations are those of one change, and when their time began.
 type operations struct{ began time.Time }
 

@@ -34,8 +34,13 @@ var ErrDone = errors.New("cachegen: what was collected has been committed or rol
 
 // A Store makes the changes that were held for it. Stores are compared.
 type Store interface {
-	// CarryOut makes changes, each although another one fails, and joins their errors.
-	CarryOut(ctx context.Context, c *Changes) error
+	// CarryOut makes changes, each although another one fails, and joins their errors. through
+	// says that everybody was reached, which an error that is only logged does not tell.
+	CarryOut(ctx context.Context, c *Changes) (through bool, err error)
+	// HasOutbox reports whether the store has an outbox, into which Leave writes changes with exec,
+	// in the transaction.
+	HasOutbox() bool
+	Leave(ctx context.Context, exec Exec, c *Changes) (Left, error)
 	// Warn logs what no caller is told.
 	Warn(text string, err error)
 }
@@ -52,7 +57,7 @@ type state struct {
 
 	mu        sync.Mutex
 	done      bool // it holds nothing any more
-	stores    []held
+	stores    []*held
 	functions []string // those that have changed the data
 	told      bool     // that a change came late
 	of        any      // the transaction; see SetOf
@@ -62,6 +67,7 @@ type state struct {
 type held struct {
 	store Store
 	*Changes
+	outbox
 }
 
 type contextKey struct{}
@@ -167,7 +173,9 @@ func (c *Collected) Hold(s Store, function string, change func(*Changes)) bool {
 	if late {
 		c.told = true
 	} else {
-		change(c.changesOf(s))
+		h := c.heldFor(s)
+		change(h.Changes)
+		h.changed = true
 		c.addFunctions(function)
 	}
 	c.mu.Unlock()
@@ -177,16 +185,16 @@ func (c *Collected) Hold(s Store, function string, change func(*Changes)) bool {
 	return !late
 }
 
-// changesOf returns what is held for a store. The mutex is held.
-func (s *state) changesOf(store Store) *Changes {
+// heldFor returns what is held for a store. The mutex is held.
+func (s *state) heldFor(store Store) *held {
 	for _, h := range s.stores {
 		if h.store == store {
-			return h.Changes
+			return h
 		}
 	}
-	c := new(Changes)
-	s.stores = append(s.stores, held{store, c})
-	return c
+	h := &held{store: store, Changes: new(Changes)}
+	s.stores = append(s.stores, h)
+	return h
 }
 
 func (s *state) addFunctions(names ...string) {
@@ -236,7 +244,7 @@ func (c *Collected) Rollback() {
 
 // take ends the transaction: from now on changes are not held. What is held still covers entries,
 // until forget.
-func (s *state) take() (stores []held, functions []string, ok bool) {
+func (s *state) take() (stores []*held, functions []string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.done {
@@ -272,11 +280,11 @@ func (c *Collected) end(ctx context.Context, unclear bool) error {
 	if !taken { // the outer one has ended before its part
 		c.setNothing(stores)
 	}
-	return carryOut(ctx, stores, functions)
+	return carryOut(ctx, stores, functions, taken && !unclear && !c.alone)
 }
 
 // setNothing makes deletions of what was to be set. Readers may be asking what is covered.
-func (s *state) setNothing(stores []held) {
+func (s *state) setNothing(stores []*held) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, h := range stores {
@@ -285,7 +293,7 @@ func (s *state) setNothing(stores []held) {
 }
 
 // absorb takes over what a transaction inside has held, unless this one has ended.
-func (c *Collected) absorb(stores []held, functions []string) bool {
+func (c *Collected) absorb(stores []*held, functions []string) bool {
 	for _, h := range stores {
 		if !c.Hold(h.store, "", func(mine *Changes) { mine.Absorb(h.Changes) }) {
 			return false
@@ -297,13 +305,21 @@ func (c *Collected) absorb(stores []held, functions []string) bool {
 	return true
 }
 
-// carryOut makes the changes of all stores at the same time, as one write.
-func carryOut(ctx context.Context, stores []held, functions []string) error {
+// carryOut makes the changes of all stores at the same time, as one write. committed says that the
+// transaction was surely committed.
+func carryOut(ctx context.Context, stores []*held, functions []string, committed bool) error {
 	ctx = budget.Begin(Without(ctx), budget.Write{Function: strings.Join(functions, ", ")})
 	var do []func() error
 	for _, h := range stores {
 		if !h.Empty() {
-			do = append(do, func() error { return h.store.CarryOut(ctx, h.Changes) })
+			h.warnOfChanges()
+			do = append(do, func() error {
+				through, err := h.store.CarryOut(ctx, h.Changes)
+				if through && committed {
+					h.done()
+				}
+				return err
+			})
 		}
 	}
 	return guard.Together(do)

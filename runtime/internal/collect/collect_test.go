@@ -25,12 +25,18 @@ type store struct {
 	err      error
 }
 
-func (s *store) CarryOut(ctx context.Context, c *collect.Changes) error {
+func (s *store) HasOutbox() bool { return false }
+
+func (s *store) Leave(context.Context, collect.Exec, *collect.Changes) (collect.Left, error) {
+	panic("it has no outbox")
+}
+
+func (s *store) CarryOut(ctx context.Context, c *collect.Changes) (bool, error) {
 	if collect.Of(ctx) != nil {
 		panic("a change that is carried out would be held")
 	}
 	s.got, s.function = append(s.got, c), budget.Of(ctx).Function
-	return s.err
+	return s.err == nil, s.err
 }
 
 func (s *store) Warn(string, error) { s.warned++ }

@@ -23,9 +23,10 @@ type Conn struct {
 }
 
 var (
-	_ drivers.Adder   = (*Conn)(nil)
-	_ drivers.Swapper = (*Conn)(nil)
-	_ drivers.Leaser  = (*Conn)(nil)
+	_ drivers.Adder     = (*Conn)(nil)
+	_ drivers.Swapper   = (*Conn)(nil)
+	_ drivers.Leaser    = (*Conn)(nil)
+	_ drivers.Historian = (*Conn)(nil)
 )
 
 func through[R any](ctx context.Context, c *Conn, op string, keys []string, do func(context.Context) (R, error)) (r R, err error) {
@@ -99,6 +100,9 @@ func (c *Conn) RenewMany(ctx context.Context, keys []string, token string, ttl t
 func (c *Conn) ReleaseMany(ctx context.Context, keys []string, token string) ([]bool, error) {
 	return through(ctx, c, "release", keys, func(ctx context.Context) ([]bool, error) { return c.Tier.ReleaseMany(ctx, keys, token) })
 }
+
+// History implements drivers.Historian. It is no operation: see [Shared.History].
+func (c *Conn) History(ctx context.Context) (string, error) { return c.Tier.History(ctx) }
 
 // Close implements drivers.L2. Other stores may go on to use the tier.
 func (c *Conn) Close() error { return nil }

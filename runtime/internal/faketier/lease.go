@@ -26,6 +26,7 @@ type Tier interface {
 	drivers.L2
 	drivers.Adder
 	drivers.Swapper
+	drivers.Historian
 }
 
 // Unleased returns a tier as one that gives no leases.
@@ -34,7 +35,8 @@ func Unleased(t Tier) drivers.L2 {
 		drivers.L2
 		drivers.Adder
 		drivers.Swapper
-	}{t, t, t}
+		drivers.Historian
+	}{t, t, t, t}
 }
 
 // holder returns the lease of key that has not ended. It is called under mu.
@@ -62,7 +64,10 @@ func (s *Shared) LeaseMany(ctx context.Context, keys []string, want drivers.Leas
 	var twice error
 	err = s.do(ctx, "lease", keys, func() {
 		if s.tokens == nil {
-			s.tokens, s.leases = make(map[string]bool), make(map[string]lease)
+			s.tokens = make(map[string]bool)
+		}
+		if s.leases == nil {
+			s.leases = make(map[string]lease)
 		}
 		for _, key := range keys { // a request of many keys may come in parts
 			if s.tokens[want.Token+key] {

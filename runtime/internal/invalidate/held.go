@@ -70,9 +70,23 @@ func (v *Invalidator) holdSet(ctx context.Context, s *setting, m Mode) (context.
 	})
 }
 
+// HasOutbox reports whether the store has an outbox.
+func (v *Invalidator) HasOutbox() bool { return v.Relay != nil }
+
+// Leave writes changes into the outbox of the store, which has one.
+func (v *Invalidator) Leave(ctx context.Context, exec collect.Exec, c *collect.Changes) (collect.Left, error) {
+	return v.Relay.Write(ctx, exec, c)
+}
+
 // CarryOut makes changes that were held: first what is invalidated, each kind in one call, then
-// what is set.
-func (v *Invalidator) CarryOut(ctx context.Context, c *collect.Changes) error {
+// what is set. through says that everybody was reached.
+func (v *Invalidator) CarryOut(ctx context.Context, c *collect.Changes) (through bool, err error) {
+	ctx, missed := budget.Noting(ctx)
+	err = v.carryOut(ctx, c)
+	return err == nil && !missed(), err
+}
+
+func (v *Invalidator) carryOut(ctx context.Context, c *collect.Changes) error {
 	sets, outdated := v.current(ctx, c) // before this very write changes anything
 	var do []func() error
 	if c.Everything {

@@ -78,7 +78,7 @@ func (v *Invalidator) carryOutSets(ctx context.Context, c *collect.Changes, sets
 		rest.Invalidate([]string{key}, nil, collect.How{Silent: sets[key].Silent, Log: sets[key].Log})
 	}
 	if len(keys) > 0 {
-		errs = append(errs, v.CarryOut(ctx, rest))
+		errs = append(errs, v.carryOut(ctx, rest))
 	}
 	return errors.Join(errs...)
 }

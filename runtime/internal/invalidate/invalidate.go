@@ -42,6 +42,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/outbox"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
+	"github.com/cachegen/cachegen/runtime/internal/relay"
 	"github.com/cachegen/cachegen/runtime/internal/remote"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
@@ -55,6 +56,7 @@ type Invalidator struct {
 	Stamps *stamp.Table
 	Work   *background.Work
 	Emit   *emit.Emitter
+	Relay  *relay.Member // nil without an outbox in the database of the program
 	// Fail makes the error of a change that did not reach everyone. function is the one of the
 	// program that has changed the source, if that is known.
 	Fail func(function, op string, targets []string, err error) error
@@ -225,6 +227,7 @@ func (v *Invalidator) result(ctx context.Context, op string, targets []string, e
 	if err == nil {
 		return nil
 	}
+	budget.Missed(ctx)
 	if v.Outbox.Len() > 0 {
 		v.Outbox.Emit(err)
 	}

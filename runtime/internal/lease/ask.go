@@ -31,11 +31,14 @@ type Key struct {
 	// Share allows that another load of this store, beside which this one was begun, has the
 	// lease, too: the one that ends first stores.
 	Share bool
-	// Impatient says that nobody is waited for: the key is loaded without a lease then.
+	// Impatient says that nobody is waited for, and that nobody is to look again: where there is
+	// no lease, the key is loaded without one.
 	Impatient bool
-	Seen      []byte // what the tier held when it was asked last, nil if that was nothing
-	Taken     bool   // the load has the lease, or had it
-	Ended     bool   // nothing is to be loaded any more
+	// Seen is what the tier held when it was asked last, nil if that was nothing. Where the load
+	// has the lease, it still holds that or the lease is over; or Seen is nil.
+	Seen  []byte
+	Taken bool // the load has the lease, or had it
+	Ended bool // nothing is to be loaded any more
 
 	// The process that loads the key.
 	holder  string        // its token
@@ -57,8 +60,8 @@ type Load interface {
 	// Waited ends a key that was waited for as long as its load waits, if there is a value to
 	// serve.
 	Waited(ctx context.Context, k *Key)
-	// Again ends a key that has been invalidated while it was waited for: who wants it looks
-	// again.
+	// Again ends a key that has been invalidated before anybody has begun to load it: who wants
+	// it looks again.
 	Again(k *Key)
 	// Cancelled ends a key because of err.
 	Cancelled(k *Key, err error)
@@ -83,8 +86,10 @@ func (h *Holding) Ask(ctx context.Context, keys []*Key) (all Outcome) {
 	var some, blocked []*Key
 	for _, k := range keys {
 		switch {
-		case k.Flight.Poisoned(): // nothing that is loaded for it may be stored
+		case k.Flight.Poisoned() && k.Impatient: // it is loaded, and not stored
 			all.Ready = append(all.Ready, k)
+		case k.Flight.Poisoned(): // what is loaded from now on is not from before that
+			h.load.Again(k)
 		case h.leases.remote.KeyBlocked(k.Name):
 			blocked = append(blocked, k)
 		default:
@@ -210,10 +215,9 @@ func (h *Holding) Await(ctx context.Context, waiting []*Key, most time.Duration)
 			return Outcome{}
 		}
 		waiting = slices.DeleteFunc(waiting, func(k *Key) bool {
-			switch {
-			case k.Flight.Poisoned(): // what is loaded from now on is not from before that
+			if k.Flight.Poisoned() {
 				h.load.Again(k)
-			case over:
+			} else if over {
 				h.load.Waited(ctx, k)
 			}
 			return k.Ended

@@ -114,7 +114,8 @@ type Flight interface {
 	Poisoned() bool
 }
 
-// A Holding is the leases of one load. It asks for them and waits for others on the load's
+// A Holding is the leases of one load, from Begin on. The zero Holding is that of a load that has
+// none. It asks for them and waits for others on the load's
 // goroutine; its other methods may be called by several.
 type Holding struct {
 	leases      *Leases
@@ -134,10 +135,18 @@ type use struct {
 	flight Flight
 }
 
-// Hold returns a holding that has no lease yet, for a load of what has a fingerprint. It ends with
+// Begin begins a holding that has no lease yet, for a load of what has a fingerprint. It ends with
 // Close.
-func (l *Leases) Hold(load Load, batch *flight.Batch, fingerprint uint64) *Holding {
-	return &Holding{leases: l, load: load, batch: batch, fingerprint: fingerprint, uses: make(map[string]use)}
+func (h *Holding) Begin(l *Leases, load Load, batch *flight.Batch, fingerprint uint64) {
+	h.leases, h.load, h.batch, h.fingerprint = l, load, batch, fingerprint
+}
+
+// use says that the load has a lease. It is called under leases.mu.
+func (h *Holding) use(one *lease, f Flight) {
+	if h.uses == nil {
+		h.uses = make(map[string]use)
+	}
+	h.uses[one.key] = use{one, f}
 }
 
 // An answer is what was found out about the lease of a key.
@@ -189,8 +198,9 @@ func (h *Holding) share(keys []*Key, answers []answer) (open []int) {
 	for i, k := range keys {
 		if other := l.byKey[k.Name]; k.Share && other != nil && !h.closed {
 			other.users++
-			h.uses[k.Name] = use{other, k.Flight}
+			h.use(other, k.Flight)
 			answers[i].taken = true
+			k.Seen = nil // by whom and before what is not known
 			continue
 		}
 		open = append(open, i)
@@ -244,7 +254,7 @@ func (h *Holding) requestSome(ctx context.Context, keys []*Key, open []int, want
 		default:
 			taken := &lease{key: names[n], token: want.Token, users: 1, until: clock.Add(asked, l.TTL)}
 			l.byKey[names[n]] = taken
-			h.uses[names[n]] = use{taken, keys[i].Flight}
+			h.use(taken, keys[i].Flight)
 			answers[i].taken = true
 		}
 	}
@@ -458,7 +468,7 @@ func (h *Holding) release(keys ...string) {
 
 // Close gives back all leases. Nothing is taken, renewed or stored any more.
 func (h *Holding) Close() {
-	if h == nil {
+	if h.leases == nil {
 		return
 	}
 	h.leases.mu.Lock()

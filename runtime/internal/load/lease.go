@@ -30,7 +30,7 @@ func (ld *Load) outcome(o lease.Outcome) outcome {
 func (l *Loader) prepare(ctx context.Context, ld *Load, keys []*Key) (next outcome, errStamps error) {
 	next.ready = keys
 	var tasks []func() error
-	if ld.holding != nil && !ld.Request.Policy.SkipL2Write {
+	if ld.leased && !ld.Request.Policy.SkipL2Write {
 		tasks = append(tasks, func() error {
 			next = ld.outcome(ld.holding.Ask(ctx, leasesOf(keys)))
 			return nil

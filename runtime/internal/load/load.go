@@ -13,6 +13,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/fill"
 	"github.com/cachegen/cachegen/runtime/internal/flight"
 	"github.com/cachegen/cachegen/runtime/internal/handle"
 	"github.com/cachegen/cachegen/runtime/internal/lease"
@@ -32,8 +33,10 @@ type Load struct {
 	keys       []*Key
 	watch      tagwatch.Watch
 	abandon    *time.Timer
-	unnumbered bool                  // the number of tag changes is to be made
-	holding    *lease.Holding        // nil if the shared tier gives no leases
+	unnumbered bool // the number of tag changes is to be made
+	leased     bool // the shared tier gives leases
+	leasing    leasing
+	holding    lease.Holding
 	waitUntil  int64                 // of clock.Mono: for how long it waits for other processes; 0 if it has not yet
 	panic      atomic.Pointer[error] // of the loader or of a driver
 }
@@ -42,7 +45,8 @@ type Load struct {
 func (l *Loader) New(rq *Request, refresh bool, asked time.Duration) *Load {
 	ld := &Load{Request: rq, Refresh: refresh, Place: l.Work.Place(rq.Kind.Function()), asked: asked}
 	if l.Leases.On() {
-		ld.holding = l.Leases.Hold(&leasing{l, ld}, &ld.Batch, rq.Kind.Fingerprint)
+		ld.leased, ld.leasing = true, leasing{l, ld}
+		ld.holding.Begin(l.Leases, &ld.leasing, &ld.Batch, rq.Kind.Fingerprint)
 	}
 	ld.Batch.OnDetach(ld.Place.TryAcquire)
 	return ld
@@ -62,7 +66,7 @@ type Wait int
 
 const (
 	First  Wait = iota // nothing
-	Once               // another flight of the key, which has ended without a result
+	Enough             // others of the key, which have ended without a result
 	Beside             // another flight of the key, which has taken too long and goes on
 )
 
@@ -95,7 +99,8 @@ type Key struct {
 	overTagged bool
 	stamps     []entry.StampRef // from before the load
 	lease      lease.Key
-	offered    bool // its flight has been offered a stale value
+	change     fill.Change // of the shared tier
+	offered    bool        // its flight has been offered a stale value
 
 	said    said
 	result  Result

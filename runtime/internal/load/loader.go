@@ -30,6 +30,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/background"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/fill"
 	"github.com/cachegen/cachegen/runtime/internal/lease"
 	"github.com/cachegen/cachegen/runtime/internal/memory"
 	"github.com/cachegen/cachegen/runtime/internal/outbox"
@@ -44,6 +45,7 @@ type Loader struct {
 	Memory *memory.Memory
 	Remote *remote.Tier
 	Outbox *outbox.Outbox
+	Fill   *fill.Filler
 	Stamps *stamp.Table
 	Tags   *tagwatch.Tags
 	Leases *lease.Leases

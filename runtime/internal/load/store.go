@@ -1,20 +1,18 @@
 package load
 
 import (
+	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/budget"
-	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
-	"github.com/cachegen/cachegen/runtime/internal/fence"
+	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/fill"
 	"github.com/cachegen/cachegen/runtime/internal/outbox"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
-	"github.com/cachegen/cachegen/runtime/internal/remote"
 )
 
 // store writes what a load has returned to the shared tier, if shared, and to memory, in
@@ -62,16 +60,9 @@ func (l *Loader) ensureReplaced(k *Key) {
 	}
 }
 
-// A change is what the shared tier is to hold of a key: an item, or nothing.
-type change struct {
-	key     *Key
-	item    drivers.Item
-	allowed bool // the key has not been invalidated since its flight began
-}
-
-// writeChunks writes many keys some at a time, at most BatchMax: whoever changes one of them does
-// not wait for all. After a failure the others are not tried: the tier does not answer, and the
-// callers wait.
+// writeChunks writes many keys to the shared tier some at a time, at most BatchMax: whoever changes
+// one of them does not wait for all. After a failure the others are not tried: the tier does not
+// answer, and the callers wait.
 func (l *Loader) writeChunks(ctx context.Context, ld *Load, keys []*Key) {
 	for len(keys) > 0 {
 		n := l.Remote.WriteChunk(len(keys), ld.Request.Policy.BatchMax)
@@ -86,34 +77,45 @@ func (l *Loader) writeChunks(ctx context.Context, ld *Load, keys []*Key) {
 // writeRemote writes to the shared tier what it is to keep, and removes what it is not to
 // keep, all at once. It returns false if the tier does not answer.
 func (l *Loader) writeRemote(ctx context.Context, ld *Load, keys []*Key) (answered bool) {
+	cache := ld.Request.Kind.Cache
 	items, removals := l.planned(ld, keys)
-	if ld.holding == nil {
-		return l.writeInTurn(ctx, ld.Request.Kind.Cache, items, removals)
+	if ld.leased {
+		answered = l.Fill.UnderLeases(ctx, cache, &ld.holding, items) && l.Fill.InTurn(ctx, cache, removals)
+	} else {
+		answered = l.Fill.InTurn(ctx, cache, slices.Concat(items, removals))
 	}
-	return l.fill(ctx, ld, items) && l.writeInTurn(ctx, ld.Request.Kind.Cache, nil, removals)
+	for _, k := range keys {
+		c := &k.change
+		k.plan.replaced, k.plan.lost, k.refused = k.plan.replaced || c.Done, k.plan.lost || c.Lost, cmp.Or(k.refused, c.Refused)
+		if c.May && !c.Remove { // what another process may pull is not this one's alone
+			k.result.Item.LocalOnly = false
+		}
+	}
+	return answered
 }
 
 // planned returns what the shared tier is to be changed to. Of keys that have no lease where
 // there are some it is left to whoever has.
-func (l *Loader) planned(ld *Load, keys []*Key) (items, removals []*change) {
+func (l *Loader) planned(ld *Load, keys []*Key) (items, removals []*fill.Change) {
 	kind := ld.Request.Kind
 	for _, k := range keys {
 		if k.lease.Taken && !ld.holding.Has(k.Key) {
 			k.plan.lost = true
 		}
-		may := !k.plan.lost && (ld.holding == nil || k.lease.Taken)
+		c, may := &k.change, !k.plan.lost && (!ld.leased || k.lease.Taken)
+		*c = fill.Change{Key: k.Key, Hash: k.Hash, Flight: k.flight}
 		switch {
 		case k.plan.keep && !k.plan.localOnly && may:
-			item, err := kind.Pack(k.result.Item)
-			if err != nil {
+			if err := k.pack(kind); err != nil {
 				l.Emit.Warn("encode a value, kept in memory only", err, "cache", kind.Cache)
 				k.refused = err
 				continue
 			}
-			items = append(items, &change{key: k, item: item})
+			items = append(items, c)
 		case k.plan.keep:
 		case k.plan.drop && k.plan.older && may:
-			removals = append(removals, &change{key: k})
+			c.Remove = true
+			removals = append(removals, c)
 		case k.plan.drop && !k.plan.older: // nothing is there
 			k.plan.replaced = true
 		}
@@ -121,143 +123,17 @@ func (l *Loader) planned(ld *Load, keys []*Key) (items, removals []*change) {
 	return items, removals
 }
 
-// fill stores items under the leases of their keys. The shared tier refuses what was loaded
-// before its key was changed. So no change in this process waits for it, and what is sent and
-// seems lost does no harm later.
-func (l *Loader) fill(ctx context.Context, ld *Load, all []*change) (answered bool) {
-	if len(all) == 0 {
-		return true
+// pack packs what was loaded. Under a lease, what other builds have stored stays beside it.
+func (k *Key) pack(kind *entry.Kind) (err error) {
+	c := &k.change
+	if !k.lease.Taken {
+		c.Item, err = kind.Pack(k.result.Item)
+		return err
 	}
-	order := l.Memory.Fence.OrderFill(hashesOf(all), func(i int) bool {
-		all[i].allowed = all[i].key.flight.Claim()
-		return all[i].allowed
-	})
-	changes := slices.DeleteFunc(all, func(c *change) bool { return !c.allowed })
-	items := make([]drivers.Item, len(changes))
-	for i, c := range changes {
-		items[i] = c.item
+	var alone drivers.Item
+	c.Item, alone, err = kind.PackBeside(k.result.Item, k.lease.Seen)
+	if len(alone.Value) < len(c.Item.Value) {
+		c.Alone = alone
 	}
-	answered = true
-	began := clock.Mono()
-	for i, f := range ld.holding.Fill(ctx, items) {
-		c := changes[i]
-		switch {
-		case f.Err != nil || f.Stored:
-			l.written(ld.Request.Kind.Cache, c, order, began, f.Err)
-			answered = answered && (f.Err == nil || remote.Refused(f.Err))
-		default:
-			c.key.plan.lost = true
-		}
-	}
-	return answered
-}
-
-func hashesOf(changes []*change) []uint64 {
-	hashes := make([]uint64, len(changes))
-	for i, c := range changes {
-		hashes[i] = c.key.Hash
-	}
-	return hashes
-}
-
-// errNoTurn is why a load was not written.
-var errNoTurn = fmt.Errorf("an earlier write of the keys has not ended: %w", budget.ErrSpent)
-
-// writeInTurn writes items and removes keys, in turn with others who write them. It returns
-// false if the tier does not answer.
-func (l *Loader) writeInTurn(ctx context.Context, cache string, items, removals []*change) (answered bool) {
-	all := slices.Concat(items, removals)
-	turn := l.Memory.Fence.BeginFill(hashesOf(all), func(i int) bool {
-		all[i].allowed = all[i].key.flight.Claim()
-		return all[i].allowed
-	})
-	if turn == nil {
-		return true
-	}
-	defer turn.End()
-	notAllowed := func(c *change) bool { return !c.allowed }
-	items, removals = slices.DeleteFunc(items, notAllowed), slices.DeleteFunc(removals, notAllowed)
-	if !turn.WaitWithin(l.Remote.TurnLimit(), budget.Left(ctx)) {
-		l.Emit.Warn("shared tier: write", errNoTurn, "cache", cache)
-		return false
-	}
-	answered = true
-	began := clock.Mono()
-	for i, err := range l.set(ctx, items) {
-		l.written(cache, items[i], turn.Order(), began, err)
-		answered = answered && (err == nil || remote.Refused(err))
-	}
-	l.deleteLate(items)
-	if len(removals) > 0 {
-		names := make([]string, len(removals))
-		for i, c := range removals {
-			names[i] = c.key.Key
-		}
-		began = clock.Mono()
-		err := l.Remote.Delete(ctx, names)
-		for _, c := range removals {
-			l.written(cache, c, turn.Order(), began, err)
-		}
-		answered = answered && (err == nil || remote.Refused(err))
-	}
-	return answered
-}
-
-// deleteLate has those of items deleted once more whose keys others have changed while they were
-// being written: what was written may have come after the change, and is from before it. Who
-// changes a key in this process waits for the write, and makes up for it by himself. A tier that
-// gives leases refuses such a write.
-func (l *Loader) deleteLate(items []*change) {
-	var late []string
-	for _, c := range items {
-		if c.key.flight.Poisoned() {
-			late = append(late, c.key.Key)
-		}
-	}
-	if len(late) > 0 {
-		l.Outbox.Add(late, outbox.KeyTarget, pending.Item{
-			Remote: true, Publish: l.Outbox.HasBus(), Order: uint64(l.Memory.Fence.NextOrder()),
-		}, nil)
-		l.Outbox.Wake()
-	}
-}
-
-// written says that a change has been made, or has failed. order says when it began, and began
-// when it was sent to the tier.
-func (l *Loader) written(cache string, c *change, order fence.Order, began int64, err error) {
-	if it := c.key.result.Item; it != nil && (err == nil || remote.MayTakeEffect(err)) {
-		it.LocalOnly = false // what another process may pull is not this one's alone
-	}
-	if err != nil {
-		text := "shared tier: write"
-		if remote.Refused(err) {
-			text, c.key.refused = "shared tier: write refused, kept in memory only", err
-		}
-		l.Emit.Warn(text, err, "cache", cache)
-		return
-	}
-	c.key.plan.replaced = true
-	l.Outbox.Superseded(order, began, []string{c.key.Key}, outbox.KeyTarget)
-}
-
-// set writes items that have been loaded, and returns the error of each. One that the tier
-// refuses is kept in memory only, and does not keep the others from being written: they are
-// written one by one then.
-func (l *Loader) set(ctx context.Context, changes []*change) []error {
-	if len(changes) == 0 {
-		return nil
-	}
-	items := make([]drivers.Item, len(changes))
-	for i, c := range changes {
-		items[i] = c.item
-	}
-	err := l.Remote.Fill(ctx, items)
-	if len(items) == 1 || !errors.Is(err, drivers.ErrRefused) {
-		return slices.Repeat([]error{err}, len(items))
-	}
-	errs := make([]error, len(items))
-	for i := range items {
-		errs[i] = l.Remote.Fill(ctx, items[i:i+1])
-	}
-	return errs
+	return err
 }

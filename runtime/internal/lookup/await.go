@@ -36,7 +36,7 @@ func (l *Lookups) awaitFlights(ctx context.Context, rq *load.Request, open []*lo
 		case err == errReleased:
 			continue
 		case err == load.ErrAgain:
-			q.again = true
+			q.again++
 			continue
 		case err != nil && q.own != nil && err == q.own.Panicked():
 			panicked = err

@@ -39,12 +39,15 @@ func (l *Lookups) joinFlights(ctx context.Context, rq *load.Request, open []*loo
 	}
 }
 
+// mostAgain is how often a caller looks again because a key was invalidated before it was loaded.
+const mostAgain = 2
+
 // joinFlight finds a flight for a lookup, and reports whether the caller leads it.
 func (l *Lookups) joinFlight(rq *load.Request, q *lookup, own *load.Load) (leader bool) {
 	flights, slow := l.Memory.Flights, q.slow
 	q.own, q.slow, q.waited = nil, nil, load.First
-	if q.again {
-		q.waited = load.Once
+	if q.again > mostAgain {
+		q.waited = load.Enough
 	}
 	var seat flight.Seat[*entry.Item]
 	switch {

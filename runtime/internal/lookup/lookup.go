@@ -58,7 +58,7 @@ type lookup struct {
 	waits    time.Time       // since when there has been no flight for the caller; zero if there was one at once
 	own      *load.Load      // the caller leads the flight
 	slow     *memory.Flight  // has taken too long; the caller loads beside it
-	again    bool            // a flight that the caller has waited for has ended without a result
+	again    int             // so many flights that the caller has waited for have ended without a result
 	waited   load.Wait       // what the caller has waited for already, when it leads the flight
 
 	ended bool

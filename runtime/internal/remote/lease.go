@@ -45,7 +45,7 @@ func (t *Tier) Renew(ctx context.Context, keys []string, token string, ttl time.
 // Release ends the leases that token has, and returns for each key whether somebody awaits that.
 // After an error those that it is sure of come with it.
 func (t *Tier) Release(ctx context.Context, keys []string, token string) (awaited []bool, err error) {
-	o := operation{name: "release", limit: t.Timeout, again: true}
+	o := operation{name: "release", limit: t.Timeout, again: true, blind: true}
 	return each(ctx, t, &t.pace.writes, o, len(keys), nil, func(ctx context.Context, from, to int) ([]bool, error) {
 		return t.leaser.ReleaseMany(ctx, keys[from:to], token)
 	})

@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"log/slog"
 	"strings"
@@ -20,6 +19,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/background"
 	"github.com/cachegen/cachegen/runtime/internal/bus"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
+	"github.com/cachegen/cachegen/runtime/internal/fill"
 	"github.com/cachegen/cachegen/runtime/internal/guard"
 	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/lease"
@@ -30,6 +30,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/pending"
 	"github.com/cachegen/cachegen/runtime/internal/prune"
 	"github.com/cachegen/cachegen/runtime/internal/random"
+	"github.com/cachegen/cachegen/runtime/internal/relay"
 	"github.com/cachegen/cachegen/runtime/internal/remote"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 	"github.com/cachegen/cachegen/runtime/internal/tagwatch"
@@ -43,6 +44,7 @@ type Config struct {
 	L1            drivers.L1
 	L2            drivers.L2
 	Bus           drivers.Bus
+	Outbox        drivers.Outbox
 	Logger        *slog.Logger
 	Hooks         event.Hooks
 	MaxLoadTime   time.Duration
@@ -50,6 +52,7 @@ type Config struct {
 	L2SoftTimeout time.Duration
 	BreakFor      time.Duration
 	StampTrust    time.Duration
+	OutboxPoll    time.Duration
 	Background    int
 	Errors        Errors
 	Twice         []string    // options that may be given once
@@ -106,10 +109,14 @@ func (c *Config) Check() error {
 		return fmt.Errorf("L2SoftTimeout %v is above L2Timeout %v", c.L2SoftTimeout, c.L2Timeout)
 	case c.StampTrust <= 0:
 		return fmt.Errorf("StampTrust %v is not positive", c.StampTrust)
+	case c.OutboxPoll <= 0:
+		return fmt.Errorf("OutboxPoll %v is not positive", c.OutboxPoll)
+	case c.Outbox != nil && len(c.Prefix)+1+len(c.Name) > relay.MaxName:
+		return fmt.Errorf("name and prefix have more than %d bytes, which a store with an Outbox cannot have", relay.MaxName-1)
 	case c.Background < 0:
 		return fmt.Errorf("MaxBackground %d is negative", c.Background)
 	}
-	for _, driver := range []any{c.L1, c.L2, c.Bus} {
+	for _, driver := range []any{c.L1, c.L2, c.Bus, c.Outbox} {
 		if checker, ok := drivers.CheckerOf(driver); ok {
 			if err := guard.Call(checker.Err); err != nil {
 				return err
@@ -162,15 +169,17 @@ func New(c Config) (*Store, error) {
 		s.Bus = bus.New(c.Bus, s.Emit, c.Prefix, s.Random(), c.L2Timeout, c.StampTrust)
 	}
 	queue := new(pending.Queue)
+	watch, counter := s.watchHistory(c.L2)
 	s.Remote = remote.New(remote.Config{
 		Driver: c.L2, Prefix: c.Prefix, Timeout: c.L2Timeout, SoftTimeout: c.L2SoftTimeout, StampTrust: c.StampTrust, BreakFor: c.BreakFor,
 		Stamps: s.Stamps, Pending: queue, Work: s.Work, Emit: s.Emit,
 		Fail:    func(op string, err error) error { return c.Errors.L2(c.Name, op, err) },
 		Watched: s.Bus.Watched,
 		Closed:  func() { s.Outbox.Wake() },
+		History: watch, Counter: counter,
 	})
 	s.Memory = memory.New(memory.Config{
-		Driver: c.L1, Prefix: c.Prefix, Seed: maphash.MakeSeed(),
+		Driver: c.L1, Prefix: c.Prefix, Seed: random.HashSeed(),
 		Stamps: s.Stamps, Remote: s.Remote, Bus: s.Bus, StampTrust: c.StampTrust,
 	})
 	s.Outbox = outbox.New(s.Work.Context, queue, s.Stamps, s.Remote, s.Memory, s.Bus, s.Emit)
@@ -182,7 +191,9 @@ func New(c Config) (*Store, error) {
 	s.Lookups = &lookup.Lookups{
 		Memory: s.Memory, Remote: s.Remote, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit,
 		Load: &load.Loader{
-			Memory: s.Memory, Remote: s.Remote, Outbox: s.Outbox, Stamps: s.Stamps, Tags: &tagwatch.Tags{Remote: s.Remote}, Leases: s.leases, Work: s.Work, Emit: s.Emit,
+			Memory: s.Memory, Remote: s.Remote, Outbox: s.Outbox, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit,
+			Tags: &tagwatch.Tags{Remote: s.Remote}, Leases: s.leases,
+			Fill:        &fill.Filler{Remote: s.Remote, Outbox: s.Outbox, Fence: &s.Memory.Fence, Emit: s.Emit},
 			MaxLoadTime: c.MaxLoadTime, Panicked: c.Errors.Panic,
 		},
 	}
@@ -195,6 +206,7 @@ func New(c Config) (*Store, error) {
 		Cleared: s.Pruner.Behind,
 	}
 	if s.Bus == nil {
+		s.joinRelay()
 		return s, nil
 	}
 	s.Bus.OnTaken(s.Outbox.Wake)
@@ -204,7 +216,20 @@ func New(c Config) (*Store, error) {
 		s.Memory.Stop()
 		return nil, errors.Join(fmt.Errorf("join the bus: %w", err), c.release())
 	}
+	s.joinRelay()
 	return s, nil
+}
+
+// joinRelay begins to carry out what transactions have left for the store. It is the last thing,
+// because entries are carried out from then on.
+func (s *Store) joinRelay() {
+	if s.config.Outbox == nil {
+		return
+	}
+	s.Invalidate.Relay = relay.Join(relay.Config{
+		Driver: s.config.Outbox, Prefix: s.Prefix, Poll: s.config.OutboxPoll, Timeout: s.config.L2Timeout,
+		Random: s.Random, Emit: s.Emit, CarryOut: s.Invalidate.CarryOut,
+	})
 }
 
 // Ready asks the shared tier whether it has all that it needs, and waits for the bus.
