@@ -126,7 +126,7 @@ func (t *Tier) learn(cells []*stamp.Cell, values [][]byte, since stamp.Moment) (
 		if !ok {
 			r = stamp.Record{}
 		}
-		all = t.Stamps.Learn(c, r, t.TrustUntil(), since) && all
+		all = t.Stamps.Learn(c, r, clock.Add(since.At(), t.StampTrust), since) && all
 	}
 	return all
 }
