@@ -93,8 +93,9 @@ type Swap struct {
 	TTL time.Duration
 }
 
-// A Leaser is an [L2] that gives leases. A lease of a key is the right to load the value of
-// that key. One process at a time has it, so that not all of them load the same value.
+// A Leaser is an [L2] that gives leases. A lease of a key is the right to store what has been
+// loaded for that key. One process at a time has it, so that not all of them load the same
+// value, and so that nothing is stored that was loaded before the key was changed.
 //
 // A lease is separate from the value. A key can have a lease with or without a value, and
 // GetMany does not see leases. Every change of a key ends its lease in the same step, whether
@@ -103,24 +104,100 @@ type Swap struct {
 // be stored after it, by any process. A lease does not end when the TTL of the value ends, or
 // when the value is pruned.
 //
-// A lease belongs to a token, a text that the caller chooses anew for each load. An empty
-// token is refused ([ErrRefused]).
+// A lease belongs to a token: 1 to 256 bytes of any kind, which the caller chooses anew for each
+// attempt. A longer token and an empty one are refused ([ErrRefused]). A driver compares tokens
+// byte by byte. It does not know which of them are of one caller: a token that asks for a lease
+// that it has already is answered like any other token.
+//
+// LeaseMany and FillMany are sent once, like what stores a value: if the answer is lost, the
+// call fails. RenewMany and ReleaseMany may be sent again.
 type Leaser interface {
-	// LeaseMany takes, for token, the lease of each key whose lease nobody has. The lease ends
-	// after ttl, if it does not end before; a driver may round ttl up. LeaseMany returns, for
-	// each key, whether the lease was taken. A lease that token has already is not taken
-	// again. A ttl that is not positive is refused.
-	LeaseMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error)
+	// LeaseMany asks for the lease of each key, and returns what it found, in the order of
+	// keys. It changes each key atomically. The same key twice is refused or treated as two
+	// requests, one after the other.
+	LeaseMany(ctx context.Context, keys []string, want LeaseRequest) ([]Lease, error)
 	// FillMany stores each item whose lease token has, and ends the lease, atomically for each
 	// key. It returns, for each item, whether it was stored.
-	FillMany(ctx context.Context, items []Item, token string) ([]bool, error)
-	// ReleaseMany ends the leases of keys that token has. Leases of other tokens stay.
-	ReleaseMany(ctx context.Context, keys []string, token string) error
+	FillMany(ctx context.Context, items []Item, token string) ([]Fill, error)
+	// RenewMany lets the leases that token has end after ttl from now; a driver may round ttl
+	// up. It returns, for each key, whether token has the lease. A ttl that is not positive is
+	// refused.
+	RenewMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error)
+	// ReleaseMany ends the leases of keys that token has. Leases of other tokens stay. It
+	// returns, for each key, whether it has ended a lease that somebody awaits (see
+	// [LeaseRequest.Await]).
+	ReleaseMany(ctx context.Context, keys []string, token string) ([]bool, error)
 }
 
 // LeaserOf returns the [Leaser] of l2. ok is false if l2, or a driver behind l2, is not a
 // Leaser.
 func LeaserOf(l2 L2) (l Leaser, ok bool) { return capability[Leaser](l2) }
+
+// A LeaseRequest says what [Leaser].LeaseMany is to do.
+type LeaseRequest struct {
+	// Token is the token that gets the leases.
+	Token string
+	// TTL is when a lease that is taken ends, if nothing ends it before; a driver may round it
+	// up. A TTL that is not positive is refused.
+	TTL time.Duration
+	// IfAbsent takes the lease only where the key has no value.
+	IfAbsent bool
+	// Replace takes the lease also where a token has it. That token has it no longer.
+	Replace bool
+	// Await notes, where the lease is not taken because a token has it, that somebody waits
+	// for its end. Who ends the lease is told so: see [Fill] and ReleaseMany of [Leaser].
+	//
+	// A renewal keeps the note, and so does a replacement: who waits for the value of the key
+	// gets it from the new holder. The note goes with the lease when the lease ends by a fill,
+	// a release or a change of its key. A driver may keep the note if the lease ends by its
+	// TTL, and the next lease is taken without a change in between.
+	Await bool
+}
+
+// A Lease is what [Leaser].LeaseMany found for one key.
+type Lease struct {
+	// Taken says that the token of the request has the lease now.
+	Taken bool
+	// Holder is the token that has the lease and because of which it was not taken, and Left is
+	// how long it has it at most if it does not renew it. Left may be rounded up. Holder is
+	// empty, and Left zero, if the lease was taken, or was not taken because the key has a value
+	// ([LeaseRequest.IfAbsent]).
+	Holder string
+	Left   time.Duration
+	// Value is the value of the key at that moment: nil if the key is absent. The caller owns
+	// it.
+	Value []byte
+}
+
+// A Fill is what [Leaser].FillMany did with one item.
+type Fill struct {
+	// Stored says that the item was stored.
+	Stored bool
+	// Awaited says that the item was stored, and that somebody has waited for the lease (see
+	// [LeaseRequest.Await]).
+	Awaited bool
+}
+
+// A Historian is an [L2] that can tell whether its content may have gone back to an earlier
+// state, so that writes are lost which it had acknowledged: after a failover to a replica that
+// lags behind, or when a server comes back with an older snapshot.
+type Historian interface {
+	// History returns a text that names the history of the tier's content. It is another text
+	// whenever the content may have gone back, and it may be another one although it has not.
+	// All processes that see the same content get the same text: what one of them has done about
+	// a text, the others need not do. An empty text says that the tier cannot tell now, such as
+	// one that lacks a right: the caller then has to do as without this capability.
+	//
+	// The runtime calls History after each operation whose answer it is about to believe, so
+	// History must be cheap: it asks the server only if there is a reason, such as a connection
+	// that was made since it asked last, an operation that has failed, or some time. A driver
+	// documents what it notices at once, and what after which time.
+	History(ctx context.Context) (string, error)
+}
+
+// HistorianOf returns the [Historian] of l2. ok is false if l2, or a driver behind l2, is not a
+// Historian.
+func HistorianOf(l2 L2) (h Historian, ok bool) { return capability[Historian](l2) }
 
 // A Scanner is an [L2] that can list its keys.
 type Scanner interface {

@@ -33,6 +33,7 @@ var (
 	_ Adder         = PassThrough{}
 	_ Swapper       = PassThrough{}
 	_ Leaser        = PassThrough{}
+	_ Historian     = PassThrough{}
 	_ Scanner       = PassThrough{}
 	_ PrefixDeleter = PassThrough{}
 	_ Pruner        = PassThrough{}
@@ -62,27 +63,43 @@ func (p PassThrough) SwapMany(ctx context.Context, swaps []Swap) ([]bool, error)
 }
 
 // LeaseMany implements [Leaser].
-func (p PassThrough) LeaseMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error) {
+func (p PassThrough) LeaseMany(ctx context.Context, keys []string, want LeaseRequest) ([]Lease, error) {
 	if leaser, ok := LeaserOf(p.L2); ok {
-		return leaser.LeaseMany(ctx, keys, token, ttl)
+		return leaser.LeaseMany(ctx, keys, want)
 	}
 	return nil, unsupported("lease")
 }
 
 // FillMany implements [Leaser].
-func (p PassThrough) FillMany(ctx context.Context, items []Item, token string) ([]bool, error) {
+func (p PassThrough) FillMany(ctx context.Context, items []Item, token string) ([]Fill, error) {
 	if leaser, ok := LeaserOf(p.L2); ok {
 		return leaser.FillMany(ctx, items, token)
 	}
 	return nil, unsupported("fill")
 }
 
+// RenewMany implements [Leaser].
+func (p PassThrough) RenewMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error) {
+	if leaser, ok := LeaserOf(p.L2); ok {
+		return leaser.RenewMany(ctx, keys, token, ttl)
+	}
+	return nil, unsupported("renew")
+}
+
 // ReleaseMany implements [Leaser].
-func (p PassThrough) ReleaseMany(ctx context.Context, keys []string, token string) error {
+func (p PassThrough) ReleaseMany(ctx context.Context, keys []string, token string) ([]bool, error) {
 	if leaser, ok := LeaserOf(p.L2); ok {
 		return leaser.ReleaseMany(ctx, keys, token)
 	}
-	return unsupported("release")
+	return nil, unsupported("release")
+}
+
+// History implements [Historian].
+func (p PassThrough) History(ctx context.Context) (string, error) {
+	if historian, ok := HistorianOf(p.L2); ok {
+		return historian.History(ctx)
+	}
+	return "", unsupported("history")
 }
 
 // Scan implements [Scanner].

@@ -73,11 +73,16 @@ type ready struct{}
 
 func (ready) Ready(context.Context) error { return nil }
 
+type historian struct{}
+
+func (historian) History(context.Context) (string, error) { return "the only one", nil }
+
 // everything is an L2 with all capabilities. What it lacks fails
 // TestTheTestsKnowEveryCapability.
 type everything struct {
 	*memory.L2
 	ready
+	historian
 }
 
 func newEverything() everything {
@@ -106,6 +111,12 @@ var l2Capabilities = map[string]struct {
 		return struct {
 			drivers.L2
 			drivers.Leaser
+		}{all, all}
+	}},
+	"HistorianOf": {has(drivers.HistorianOf), func(all everything) drivers.L2 {
+		return struct {
+			drivers.L2
+			drivers.Historian
 		}{all, all}
 	}},
 	"ScannerOf": {has(drivers.ScannerOf), func(all everything) drivers.L2 {
@@ -158,6 +169,9 @@ func TestTheTestsKnowEveryCapability(t *testing.T) {
 	}
 	if got, want := queries(t, "Listener"), []string{"KeyListenerOf", "LossListenerOf"}; !slices.Equal(got, want) {
 		t.Errorf("capabilities of a Listener: tested are %v, package drivers has %v", want, got)
+	}
+	if got, want := queries(t, "Outbox"), []string{"OutboxNotifierOf"}; !slices.Equal(got, want) {
+		t.Errorf("capabilities of an Outbox: tested are %v, package drivers has %v", want, got)
 	}
 	if got, want := queries(t, "Bus"), []string{"MessageLimiterOf"}; !slices.Equal(got, want) {
 		t.Errorf("capabilities of a Bus: tested are %v, package drivers has %v", want, got)
@@ -215,7 +229,7 @@ func TestWrappersTransformWhatEveryCapabilityStores(t *testing.T) {
 		},
 		"FillMany": func(l2 drivers.L2) error {
 			leaser, _ := drivers.LeaserOf(l2)
-			_, err := leaser.LeaseMany(t.Context(), []string{"a"}, "token", time.Minute)
+			_, err := leaser.LeaseMany(t.Context(), []string{"a"}, drivers.LeaseRequest{Token: "token", TTL: time.Minute})
 			_, fill := leaser.FillMany(t.Context(), item, "token")
 			return errors.Join(err, fill)
 		},

@@ -27,9 +27,19 @@ func BenchmarkHitInt(b *testing.B) {
 func BenchmarkHitIntWithABus(b *testing.B) {
 	c := benchCache(b, "user:", runtime.Bus(&faketier.Bus{}))
 	for b.Loop() {
-		if _, ok := gen.HitInt(c, 77); !ok { // a machine that is busy has let no heartbeat through
+		if _, ok := gen.HitInt(context.Background(), c, 77); !ok { // a machine that is busy has let no heartbeat through
 			_ = c.Set(context.Background(), 77, &benchUser{ID: 77})
 		}
+	}
+}
+
+// A transaction somewhere in the process costs each hit a look into its context.
+func BenchmarkHitIntBesideATransaction(b *testing.B) {
+	c := benchCache(b, "user:")
+	_, collected := runtime.Collect(context.Background())
+	defer collected.Rollback()
+	for b.Loop() {
+		hitInt(b, c)
 	}
 }
 
@@ -40,8 +50,18 @@ func BenchmarkHitText(b *testing.B) {
 	}
 }
 
+// benchContext is that of a request, with some values.
+var benchContext = func() context.Context {
+	type key int
+	ctx := context.Background()
+	for i := range 5 {
+		ctx = context.WithValue(ctx, key(i), i)
+	}
+	return ctx
+}()
+
 func hitInt(b testing.TB, c *runtime.Cache[benchKey, *benchUser]) {
-	if _, ok := gen.HitInt(c, 77); !ok {
+	if _, ok := gen.HitInt(benchContext, c, 77); !ok {
 		b.Fatal("miss")
 	}
 }
@@ -49,7 +69,7 @@ func hitInt(b testing.TB, c *runtime.Cache[benchKey, *benchUser]) {
 func hitText(b testing.TB, c *runtime.Cache[benchKey, *benchUser]) {
 	var buf gen.KeyBuffer
 	text := strconv.AppendInt(append(buf[:0], "user:"...), 77, 10)
-	if _, ok := gen.Hit(c, text); !ok {
+	if _, ok := gen.Hit(benchContext, c, text); !ok {
 		b.Fatal("miss")
 	}
 }

@@ -28,6 +28,7 @@ const (
 	DeletesPrefixes                        // [drivers.PrefixDeleter]
 	Prunes                                 // [drivers.Pruner]
 	ReadyChecks                            // [drivers.ReadyChecker]
+	TellsHistory                           // [drivers.Historian]
 )
 
 // capabilities has, in the order of the constants, the name of each interface, the query
@@ -44,6 +45,7 @@ var capabilities = []struct {
 	{"PrefixDeleter", has(drivers.PrefixDeleterOf), l2PrefixDeleter},
 	{"Pruner", has(drivers.PrunerOf), l2Pruner},
 	{"ReadyChecker", has(readyCheckerOf), l2ReadyChecker},
+	{"Historian", has(drivers.HistorianOf), l2Historian},
 }
 
 func readyCheckerOf(store drivers.L2) (drivers.ReadyChecker, bool) {

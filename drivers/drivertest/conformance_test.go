@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const everything = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans | drivertest.DeletesPrefixes | drivertest.Prunes | drivertest.ReadyChecks
+const everything = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans | drivertest.DeletesPrefixes | drivertest.Prunes | drivertest.ReadyChecks | drivertest.TellsHistory
 
 func TestTheExamplesConform(t *testing.T) {
 	small := drivertest.Limits{LargestValue: 1 << 20}
@@ -99,6 +99,25 @@ func TestBrokenStoresFail(t *testing.T) {
 		"fills without a lease":           "Lease/OneHolder",
 		"releases for anybody":            "Lease/Release",
 		"prunes leases":                   "Lease/IsBesideTheValue",
+		"leases do not end":               "Lease/Ends",
+		"takes any token":                 "Lease/Refused",
+		"leases over a value":             "Lease/IfAbsent",
+		"an empty value is none":          "Lease/IfAbsent",
+		"replaces nothing":                "Lease/Replace",
+		"a lease tells no value":          "Lease/TellsWhatItFound",
+		"tells another holder":            "Lease/TellsWhatItFound",
+		"tells another time":              "Lease/TellsWhatItFound",
+		"a replacement forgets who waits": "Lease/Await",
+		"a renewal forgets who waits":     "Lease/Await",
+		"a fill tells nobody":             "Lease/Await",
+		"a release tells anybody":         "Lease/Await",
+		"everybody waits":                 "Lease/Await",
+		"renews nothing":                  "Lease/Renew",
+		"renews what has ended":           "Lease/Renew",
+		"renews in two steps":             "Lease/RenewAgainstChanges",
+		"reads and replaces in two steps": "Lease/FillAgainstReplace",
+		"a history of each handle":        "History/IsTheSameForAllHandles",
+		"a new history each time":         "History/StaysWithoutAReason",
 		"set keeps leases":                "Lease/EndedBy/SetMany",
 		"a batch keeps leases":            "Lease/EndedBy/SetMany_of_several",
 		"delete keeps leases":             "Lease/EndedBy/DeleteMany",

@@ -34,7 +34,7 @@ func l2Silent(t *testing.T, s l2, faults Faults) {
 	defer resume()
 
 	var wg sync.WaitGroup
-	for name, operation := range s.operations() {
+	for name, operation := range s.online() {
 		prompt := func(ctx context.Context, want error) {
 			start := time.Now()
 			mustFail(t, name, operation.run(ctx), want)
@@ -68,15 +68,23 @@ func l2Silent(t *testing.T, s l2, faults Faults) {
 
 func l2Stopped(t *testing.T, s l2, faults Faults) {
 	s.set(drivers.Item{Key: s.key("a"), Value: []byte("x")})
+	historian, tells := drivers.HistorianOf(s.L2)
+	var before string
+	if tells {
+		before = s.history(historian)
+	}
 	faults.Stop()
 	restart := sync.OnceFunc(faults.Restart)
 	defer restart()
 	ctx, cancel := context.WithTimeout(s.ctx, patience/4)
 	defer cancel()
-	s.mustBeNamed(ctx, "without a server")
+	s.mustBeNamed(ctx, "without a server", s.online())
 	restart()
 	eventually(t, "the store works again", func() bool {
 		return s.SetMany(s.ctx, []drivers.Item{{Key: s.key("b"), Value: []byte("y")}}) == nil
 	})
 	s.expect(s.key("b"), []byte("y"))
+	if tells && s.get(s.key("a"))[0] == nil && s.history(historian) == before {
+		t.Errorf("the server has lost what was acknowledged, and its history is still %q", before)
+	}
 }

@@ -131,7 +131,7 @@ func refusedBatch(t *testing.T, s l2) {
 		bad["a value that is too large"] = drivers.Item{Key: s.key("bad"), Value: make([]byte, s.limit.MaxValue+1)}
 	}
 	if l, ok := drivers.LeaserOf(s.L2); ok {
-		_, err := l.LeaseMany(s.ctx, []string{good.Key}, "token", time.Hour)
+		_, err := l.LeaseMany(s.ctx, []string{good.Key}, drivers.LeaseRequest{Token: "token", TTL: time.Hour})
 		must(t, "LeaseMany", err)
 	}
 	for what, item := range bad {
@@ -167,17 +167,17 @@ func refusedValue(t *testing.T, s l2) {
 func l2Errors(t *testing.T, s l2) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	cancel()
-	s.mustBeNamed(ctx, "with an ended context")
+	s.mustBeNamed(ctx, "with an ended context", s.operations())
 	must(t, "Close", s.Close())
-	s.mustBeNamed(s.ctx, "after Close")
+	s.mustBeNamed(s.ctx, "after Close", s.operations())
 }
 
-// mustBeNamed checks that every operation fails, with an error that names the store and the
-// operation.
-func (s l2) mustBeNamed(ctx context.Context, when string) {
+// mustBeNamed checks that each of some operations fails, with an error that names the store and
+// the operation.
+func (s l2) mustBeNamed(ctx context.Context, when string, operations map[string]operation) {
 	s.t.Helper()
 	store := ""
-	for name, operation := range s.operations() {
+	for name, operation := range operations {
 		err := operation.run(ctx)
 		if err == nil {
 			s.t.Errorf("%s %s: no error", name, when)

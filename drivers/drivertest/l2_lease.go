@@ -3,6 +3,7 @@ package drivertest
 import (
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ type leasing struct {
 	drivers.Leaser
 }
 
+// check compares results, one for each key, with what is wanted.
 func (s leasing) check(operation string, keys int, got, want []bool, err error) {
 	s.t.Helper()
 	must(s.t, operation, err)
@@ -29,23 +31,66 @@ func (s leasing) check(operation string, keys int, got, want []bool, err error) 
 	}
 }
 
+// ask asks for leases of keys, for an hour unless the request says another TTL.
+func (s leasing) ask(want drivers.LeaseRequest, keys ...string) []drivers.Lease {
+	s.t.Helper()
+	if want.TTL == 0 {
+		want.TTL = time.Hour
+	}
+	got, err := s.LeaseMany(s.ctx, keys, want)
+	must(s.t, "LeaseMany for "+brief(want.Token), err)
+	if len(got) != len(keys) {
+		s.t.Fatalf("LeaseMany of %d keys returned %d results", len(keys), len(got))
+	}
+	for i, l := range got {
+		if l.Taken && l.Holder != "" || (l.Holder == "") != (l.Left == 0) || l.Left < 0 || !l.Taken && l.Holder == "" && !want.IfAbsent {
+			s.t.Errorf("LeaseMany for %s, key %d: taken %v, held by %s for %s", brief(want.Token), i, l.Taken, brief(l.Holder), l.Left)
+		}
+	}
+	return got
+}
+
 // lease checks for which of keys the lease is taken for token.
 func (s leasing) lease(token string, want []bool, keys ...string) {
 	s.t.Helper()
-	got, err := s.LeaseMany(s.ctx, keys, token, time.Hour)
-	s.check("LeaseMany for "+token, len(keys), got, want, err)
+	got := s.ask(drivers.LeaseRequest{Token: token}, keys...)
+	taken := make([]bool, len(got))
+	for i := range got {
+		taken[i] = got[i].Taken
+	}
+	s.check("LeaseMany for "+brief(token), len(keys), taken, want, nil)
 }
 
-// fill checks which of items are stored with the leases of token.
-func (s leasing) fill(token string, want []bool, items ...drivers.Item) {
+// fill checks which of items are stored with the leases of token. It returns which of the
+// leases were awaited.
+func (s leasing) fill(token string, want []bool, items ...drivers.Item) (awaited []bool) {
 	s.t.Helper()
 	got, err := s.FillMany(s.ctx, items, token)
-	s.check("FillMany for "+token, len(items), got, want, err)
+	stored := make([]bool, len(got))
+	awaited = make([]bool, len(got))
+	for i := range got {
+		stored[i], awaited[i] = got[i].Stored, got[i].Awaited
+		if awaited[i] && !stored[i] {
+			s.t.Errorf("FillMany for %s, item %d: awaited, and not stored", brief(token), i)
+		}
+	}
+	s.check("FillMany for "+brief(token), len(items), stored, want, err)
+	return awaited
 }
 
-func (s leasing) release(token string, keys ...string) {
+// renew checks which of keys token has the lease of.
+func (s leasing) renew(token string, ttl time.Duration, want []bool, keys ...string) {
 	s.t.Helper()
-	must(s.t, "ReleaseMany for "+token, s.ReleaseMany(s.ctx, keys, token))
+	got, err := s.RenewMany(s.ctx, keys, token, ttl)
+	s.check("RenewMany for "+brief(token), len(keys), got, want, err)
+}
+
+// release returns which of the leases were awaited.
+func (s leasing) release(token string, keys ...string) (awaited []bool) {
+	s.t.Helper()
+	got, err := s.ReleaseMany(s.ctx, keys, token)
+	s.check("ReleaseMany for "+brief(token), len(keys), got, nil, err)
+	return got
 }
 
 // prune removes expired items, if the store is a Pruner.
@@ -64,6 +109,7 @@ func l2Leaser(run func(string, func(*testing.T, l2))) {
 	lease("NoKeys", func(t *testing.T, s leasing) {
 		s.lease("t", nil)
 		s.fill("t", nil)
+		s.renew("t", time.Hour, nil)
 		s.release("t")
 	})
 	lease("OneHolder", leaseOneHolder)
@@ -76,8 +122,16 @@ func l2Leaser(run func(string, func(*testing.T, l2))) {
 	lease("FillKeepsItsTTL", leaseFillTTL)
 	lease("KeysAndTokensAreBytes", leaseBytes)
 	lease("Refused", leaseRefused)
+	lease("IfAbsent", leaseIfAbsent)
+	lease("Replace", leaseReplace)
+	lease("Await", leaseAwait)
+	lease("TellsWhatItFound", leaseTells)
+	lease("TheSameKeyTwice", leaseTwice)
+	lease("Renew", leaseRenew)
 	lease("OneWinner", leaseOneWinner)
 	lease("FillAgainstWrites", leaseAgainstWrites)
+	lease("FillAgainstReplace", leaseAgainstReplace)
+	lease("RenewAgainstChanges", leaseRenewAgainstChanges)
 }
 
 func leaseOneHolder(t *testing.T, s leasing) {
@@ -200,18 +254,16 @@ func leaseEnds(t *testing.T, s leasing) {
 	const ttl = 200 * time.Millisecond
 	a := s.key("a")
 	start := time.Now()
-	got, err := s.LeaseMany(s.ctx, []string{a}, "t1", ttl)
-	s.check("LeaseMany", 1, got, yes, err)
-	eventually(t, "the lease ends", func() bool {
-		got, err := s.LeaseMany(s.ctx, []string{a}, "t2", time.Hour)
-		must(t, "LeaseMany", err)
-		return got[0]
-	})
+	if !s.ask(drivers.LeaseRequest{Token: "t1", TTL: ttl}, a)[0].Taken {
+		t.Fatal("the lease of a new key is not taken")
+	}
+	eventually(t, "the lease ends", func() bool { return s.ask(drivers.LeaseRequest{Token: "t2"}, a)[0].Taken })
 	// The server reads its clock a little later than the call begins.
 	if held := time.Since(start); held < ttl-20*time.Millisecond {
 		t.Errorf("the lease ended after %s of %s", held, ttl)
 	}
 	s.fill("t1", no, drivers.Item{Key: a, Value: []byte("late")})
+	s.renew("t1", time.Hour, no, a)
 	s.release("t1", a)
 	s.expect(a, nil)
 	s.fill("t2", yes, drivers.Item{Key: a, Value: []byte("x")})
@@ -220,14 +272,14 @@ func leaseEnds(t *testing.T, s leasing) {
 
 func leaseExtreme(t *testing.T, s leasing) {
 	for name, ttl := range map[string]time.Duration{"shortest": 1, "century": 100 * 365 * 24 * time.Hour, "longest": math.MaxInt64} {
-		got, err := s.LeaseMany(s.ctx, []string{s.key(name)}, "t1", ttl)
-		s.check("LeaseMany, "+name, 1, got, yes, err)
+		if !s.ask(drivers.LeaseRequest{Token: "t1", TTL: ttl}, s.key(name))[0].Taken {
+			t.Errorf("the %s lease is not taken", name)
+		}
 	}
 	eventually(t, "the shortest lease ends", func() bool {
-		got, err := s.LeaseMany(s.ctx, []string{s.key("shortest")}, "t2", time.Hour)
-		must(t, "LeaseMany", err)
-		return got[0]
+		return s.ask(drivers.LeaseRequest{Token: "t2"}, s.key("shortest"))[0].Taken
 	})
+	s.renew("t1", math.MaxInt64, yes, s.key("century"))
 	s.lease("t2", []bool{false, false}, s.key("century"), s.key("longest"))
 	s.fill("t1", yes, drivers.Item{Key: s.key("longest"), Value: []byte("x")})
 }
@@ -259,31 +311,54 @@ func leaseBytes(t *testing.T, s leasing) {
 		s.lease(everyByte(), yes, key)
 	}
 	for i, key := range keys {
+		if holder := s.ask(drivers.LeaseRequest{Token: "t"}, key)[0].Holder; holder != everyByte() {
+			t.Errorf("key %s: the holder is %q", brief(key), holder)
+		}
 		s.fill("t", no, drivers.Item{Key: key, Value: []byte("t")})
+		s.renew(everyByte(), time.Hour, yes, key)
 		s.fill(everyByte(), yes, drivers.Item{Key: key, Value: fmt.Append(nil, i)})
 		s.expect(key, fmt.Append(nil, i))
 	}
 	s.delete(keys...)
 	a := s.key("token")
-	s.lease("t", yes, a)
-	for _, other := range []string{"T", "t ", "t\x00", " t"} {
-		s.fill(other, no, drivers.Item{Key: a, Value: []byte("x")})
+	for _, token := range []string{"t", "1", "-1", " ", "\x00", "\xff", "\xff\xfe", "{}", "a\x00b", "0", "nil", "1:t", everyByte()[:255]} {
+		s.lease(token, yes, a)
+		for _, other := range []string{strings.ReplaceAll(token, "t", "T") + "T", strings.ReplaceAll(token, "t", "T"), token + " ", token + "\x00", " " + token, token + "t", "1" + token, "0" + token} {
+			if other == token {
+				continue
+			}
+			s.fill(other, no, drivers.Item{Key: a, Value: []byte("x")})
+			s.renew(other, time.Hour, no, a)
+			s.release(other, a)
+		}
+		if holder := s.ask(drivers.LeaseRequest{Token: "other", Await: true}, a)[0].Holder; holder != token {
+			t.Errorf("the holder is %q, want %q", holder, token)
+		}
+		if awaited := s.fill(token, yes, drivers.Item{Key: a, Value: []byte("x")}); !awaited[0] {
+			t.Errorf("the lease of %q is not awaited", token)
+		}
 	}
-	s.fill("t", yes, drivers.Item{Key: a, Value: []byte("x")})
 }
 
 func leaseRefused(t *testing.T, s leasing) {
-	keys := []string{s.key("a")}
-	for _, ttl := range []time.Duration{0, -1} {
-		_, err := s.LeaseMany(s.ctx, keys, "t", ttl)
+	keys := []string{s.key("a"), s.key("b")}
+	for _, ttl := range []time.Duration{0, -1, math.MinInt64} {
+		_, err := s.LeaseMany(s.ctx, keys, drivers.LeaseRequest{Token: "t", TTL: ttl})
 		mustFail(t, fmt.Sprintf("LeaseMany for %s", ttl), err, drivers.ErrRefused)
+		_, err = s.RenewMany(s.ctx, keys, "t", ttl)
+		mustFail(t, fmt.Sprintf("RenewMany for %s", ttl), err, drivers.ErrRefused)
 	}
-	_, err := s.LeaseMany(s.ctx, keys, "", time.Hour)
-	mustFail(t, "LeaseMany without a token", err, drivers.ErrRefused)
-	_, err = s.FillMany(s.ctx, []drivers.Item{{Key: keys[0], Value: []byte("x")}}, "")
-	mustFail(t, "FillMany without a token", err, drivers.ErrRefused)
-	mustFail(t, "ReleaseMany without a token", s.ReleaseMany(s.ctx, keys, ""), drivers.ErrRefused)
-	s.lease("t", yes, keys...)
+	for what, token := range map[string]string{"no token": "", "a token of 257 bytes": strings.Repeat("t", 257), "a token of 1 MB": strings.Repeat("t", 1<<20)} {
+		_, err := s.LeaseMany(s.ctx, keys, drivers.LeaseRequest{Token: token, TTL: time.Hour})
+		mustFail(t, "LeaseMany with "+what, err, drivers.ErrRefused)
+		_, err = s.FillMany(s.ctx, items(keys, "x"), token)
+		mustFail(t, "FillMany with "+what, err, drivers.ErrRefused)
+		_, err = s.RenewMany(s.ctx, keys, token, time.Hour)
+		mustFail(t, "RenewMany with "+what, err, drivers.ErrRefused)
+		_, err = s.ReleaseMany(s.ctx, keys, token)
+		mustFail(t, "ReleaseMany with "+what, err, drivers.ErrRefused)
+	}
+	s.lease("t", []bool{true, true}, keys...)
 }
 
 // leaseOneWinner: of many concurrent callers, one gets the lease of a key.
@@ -295,14 +370,14 @@ func leaseOneWinner(t *testing.T, s leasing) {
 		for k := range keys {
 			names = append(names, s.key(fmt.Sprint(round, "/", k)))
 		}
-		results := make([][]bool, callers)
+		results := make([][]drivers.Lease, callers)
 		start := make(chan struct{})
 		var wg sync.WaitGroup
 		for c := range callers {
 			leaser := mustHave(drivers.LeaserOf(handles[c%len(handles)]))
 			wg.Go(func() {
 				<-start
-				got, err := leaser.LeaseMany(s.ctx, names, fmt.Sprint("t", c), time.Hour)
+				got, err := leaser.LeaseMany(s.ctx, names, drivers.LeaseRequest{Token: fmt.Sprint("t", c), TTL: time.Hour})
 				if err != nil || len(got) != keys {
 					t.Errorf("LeaseMany: %v, %v", got, err)
 					return
@@ -318,12 +393,17 @@ func leaseOneWinner(t *testing.T, s leasing) {
 		for k, name := range names {
 			var winners []int
 			for c := range callers {
-				if results[c][k] {
+				if results[c][k].Taken {
 					winners = append(winners, c)
 				}
 			}
 			if len(winners) != 1 {
 				t.Fatalf("key %d is lent to callers %v", k, winners)
+			}
+			for c := range callers {
+				if got, want := results[c][k].Holder, fmt.Sprint("t", winners[0]); c != winners[0] && got != want {
+					t.Errorf("key %d: caller %d is told that %q has the lease, want %q", k, c, got, want)
+				}
 			}
 			s.fill(fmt.Sprint("t", winners[0]), yes, drivers.Item{Key: name, Value: []byte("x"), TTL: time.Hour})
 		}

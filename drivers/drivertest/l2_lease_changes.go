@@ -95,6 +95,18 @@ func leaseChanges(run func(string, func(*testing.T, l2)), have Capability) {
 		_, err := mustHave(drivers.LeaserOf(by)).FillMany(s.ctx, []drivers.Item{{Key: key, Value: []byte("new")}}, "t2")
 		return err
 	})
+	keeps("RenewMany of another token", 0, func(s leasing, by drivers.L2, key string) error {
+		_, err := mustHave(drivers.LeaserOf(by)).RenewMany(s.ctx, []string{key}, "t2", time.Nanosecond)
+		return err
+	})
+	keeps("ReleaseMany of another token", 0, func(s leasing, by drivers.L2, key string) error {
+		_, err := mustHave(drivers.LeaserOf(by)).ReleaseMany(s.ctx, []string{key}, "t2")
+		return err
+	})
+	keeps("LeaseMany with IfAbsent and Replace", 0, func(s leasing, by drivers.L2, key string) error {
+		_, err := mustHave(drivers.LeaserOf(by)).LeaseMany(s.ctx, []string{key}, drivers.LeaseRequest{Token: "t2", TTL: time.Hour, IfAbsent: true, Replace: true})
+		return err
+	})
 	keeps("DeletePrefix of another prefix", DeletesPrefixes, func(s leasing, by drivers.L2, key string) error {
 		// The store may keep the lease under a name that begins with the key.
 		for _, suffix := range []string{"x", ":", ".", "-", "\x00"} {
@@ -114,6 +126,7 @@ func leaseEndedBy(s leasing, other drivers.L2, before []byte, key string, change
 	s.lease("t", yes, key)
 	must(s.t, "change", change(s, other, key))
 	after := s.get(key)[0]
+	s.renew("t", time.Hour, no, key)
 	s.fill("t", no, drivers.Item{Key: key, Value: []byte("loaded before the change")})
 	s.expect(key, after)
 	s.lease("t2", yes, key)

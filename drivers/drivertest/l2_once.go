@@ -13,7 +13,8 @@ import (
 
 // L2LostAnswers tests that a write that stores a value takes effect once, although the
 // connection breaks before the driver has the answer. A driver that sent the write again would
-// bring back a value that somebody else has deleted or replaced.
+// bring back a value that somebody else has deleted or replaced. It tests the same of leases: one
+// that is taken once more would keep a key that nobody loads.
 //
 // address is where the server listens. open makes a driver that connects to an address: to the
 // server, or to a [servers.Proxy] in front of it.
@@ -21,6 +22,9 @@ func L2LostAnswers(t *testing.T, address string, open func(t *testing.T, address
 	proxy := servers.NewProxy(t, address)
 	direct := func(t *testing.T) drivers.L2 { return open(t, address) }
 	have := Of(direct(t))
+	if have&Leases != 0 {
+		leaseLostAnswers(t, proxy, open, direct)
+	}
 	for name, call := range storing {
 		if have&call.needs != call.needs {
 			continue
@@ -59,7 +63,7 @@ var storing = map[string]storingCall{
 		return err
 	}},
 	"FillMany": {Leases, 2, func(s l2, keys []string) {
-		_, err := mustHave(drivers.LeaserOf(s.L2)).LeaseMany(s.ctx, keys, "token", time.Hour)
+		_, err := mustHave(drivers.LeaserOf(s.L2)).LeaseMany(s.ctx, keys, drivers.LeaseRequest{Token: "token", TTL: time.Hour})
 		must(s.t, "LeaseMany", err)
 	}, func(s l2, ctx context.Context, keys []string) error {
 		_, err := mustHave(drivers.LeaserOf(s.L2)).FillMany(ctx, items(keys, "old"), "token")

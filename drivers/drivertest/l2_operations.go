@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"context"
+	"maps"
 	"testing"
 	"time"
 
@@ -10,8 +11,16 @@ import (
 
 // An operation is a call of a store's method.
 type operation struct {
-	verb string // the word for it in errors
-	run  func(context.Context) error
+	verb    string // the word for it in errors
+	run     func(context.Context) error
+	offline bool // it need not ask the server
+}
+
+// online returns the operations that ask the server.
+func (s l2) online() map[string]operation {
+	all := s.operations()
+	maps.DeleteFunc(all, func(_ string, o operation) bool { return o.offline })
+	return all
 }
 
 // operations returns a call of every method that the store has.
@@ -20,41 +29,48 @@ func (s l2) operations() map[string]operation {
 	keys := []string{x}
 	items := []drivers.Item{{Key: x, Value: []byte("x")}}
 	all := map[string]operation{
-		"SetMany":            {"set", func(ctx context.Context) error { return s.SetMany(ctx, items) }},
-		"DeleteMany":         {"delete", func(ctx context.Context) error { return s.DeleteMany(ctx, keys) }},
-		"GetMany":            {"get", func(ctx context.Context) error { _, err := s.GetMany(ctx, []string{x, y}); return err }},
-		"GetMany of one key": {"get", func(ctx context.Context) error { _, err := s.GetMany(ctx, keys); return err }},
+		"SetMany":            {verb: "set", run: func(ctx context.Context) error { return s.SetMany(ctx, items) }},
+		"DeleteMany":         {verb: "delete", run: func(ctx context.Context) error { return s.DeleteMany(ctx, keys) }},
+		"GetMany":            {verb: "get", run: func(ctx context.Context) error { _, err := s.GetMany(ctx, []string{x, y}); return err }},
+		"GetMany of one key": {verb: "get", run: func(ctx context.Context) error { _, err := s.GetMany(ctx, keys); return err }},
 	}
 	if a, ok := drivers.AdderOf(s.L2); ok {
-		all["AddMany"] = operation{"add", func(ctx context.Context) error { _, err := a.AddMany(ctx, items); return err }}
+		all["AddMany"] = operation{verb: "add", run: func(ctx context.Context) error { _, err := a.AddMany(ctx, items); return err }}
 	}
 	if w, ok := drivers.SwapperOf(s.L2); ok {
-		all["SwapMany"] = operation{"swap", func(ctx context.Context) error {
+		all["SwapMany"] = operation{verb: "swap", run: func(ctx context.Context) error {
 			_, err := w.SwapMany(ctx, []drivers.Swap{{Key: x, New: []byte("x")}})
 			return err
 		}}
 	}
 	if l, ok := drivers.LeaserOf(s.L2); ok {
-		all["LeaseMany"] = operation{"lease", func(ctx context.Context) error {
-			_, err := l.LeaseMany(ctx, keys, "token", time.Minute)
+		all["LeaseMany"] = operation{verb: "lease", run: func(ctx context.Context) error {
+			_, err := l.LeaseMany(ctx, keys, drivers.LeaseRequest{Token: "token", TTL: time.Minute})
 			return err
 		}}
-		all["FillMany"] = operation{"fill", func(ctx context.Context) error { _, err := l.FillMany(ctx, items, "token"); return err }}
-		all["ReleaseMany"] = operation{"release", func(ctx context.Context) error { return l.ReleaseMany(ctx, keys, "token") }}
+		all["FillMany"] = operation{verb: "fill", run: func(ctx context.Context) error { _, err := l.FillMany(ctx, items, "token"); return err }}
+		all["RenewMany"] = operation{verb: "renew", run: func(ctx context.Context) error {
+			_, err := l.RenewMany(ctx, keys, "token", time.Minute)
+			return err
+		}}
+		all["ReleaseMany"] = operation{verb: "release", run: func(ctx context.Context) error { _, err := l.ReleaseMany(ctx, keys, "token"); return err }}
+	}
+	if h, ok := drivers.HistorianOf(s.L2); ok {
+		all["History"] = operation{verb: "history", run: func(ctx context.Context) error { _, err := h.History(ctx); return err }, offline: true}
 	}
 	if c, ok := drivers.ScannerOf(s.L2); ok {
-		all["Scan"] = operation{"scan", func(ctx context.Context) error {
+		all["Scan"] = operation{verb: "scan", run: func(ctx context.Context) error {
 			return c.Scan(ctx, s.prefix, func([]string) error { return nil })
 		}}
 	}
 	if p, ok := drivers.PrefixDeleterOf(s.L2); ok {
-		all["DeletePrefix"] = operation{"delete", func(ctx context.Context) error { _, err := p.DeletePrefix(ctx, s.prefix); return err }}
+		all["DeletePrefix"] = operation{verb: "delete", run: func(ctx context.Context) error { _, err := p.DeletePrefix(ctx, s.prefix); return err }}
 	}
 	if p, ok := drivers.PrunerOf(s.L2); ok {
-		all["Prune"] = operation{"prune", func(ctx context.Context) error { _, err := p.Prune(ctx); return err }}
+		all["Prune"] = operation{verb: "prune", run: func(ctx context.Context) error { _, err := p.Prune(ctx); return err }}
 	}
 	if c, ok := drivers.ReadyCheckerOf(s.L2); ok {
-		all["Ready"] = operation{"ready", c.Ready}
+		all["Ready"] = operation{verb: "ready", run: c.Ready}
 	}
 	return all
 }

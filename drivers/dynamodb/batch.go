@@ -49,7 +49,7 @@ func (d *Driver) getMany(ctx context.Context, keys []string) ([][]byte, error) {
 			if !ok {
 				return fmt.Errorf("attribute %s is a %T, not binary", d.key, item[d.key])
 			}
-			value := d.value(item)
+			value := value(item, d.now().UnixMilli())
 			if value == nil {
 				return nil
 			}

@@ -3,7 +3,7 @@ package dynamodb
 import (
 	"context"
 	"errors"
-	"time"
+	"maps"
 
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -19,25 +19,38 @@ type condition struct {
 	values     attributes
 }
 
-// isAbsent is the condition that a key has no value or an expired one. What has attributes
-// of other types is not of this driver, and can be replaced.
-func isAbsent() condition {
+// and returns the condition that both hold. A condition without an expression always does.
+func (c condition) and(other condition) condition {
+	if c.expression == "" {
+		return other
+	}
+	both := condition{"(" + c.expression + ") AND (" + other.expression + ")", make(map[string]string), make(attributes)}
+	for _, part := range []condition{c, other} {
+		maps.Copy(both.names, part.names)
+		maps.Copy(both.values, part.values)
+	}
+	return both
+}
+
+// isAbsent is the condition that a key has no value, or one that has expired at now, in Unix
+// milliseconds. What has attributes of other types is not of this driver, and can be replaced.
+func isAbsent(now int64) condition {
 	return condition{
 		"NOT attribute_type(#expires, :number) OR #expires <= :now OR (attribute_exists(#value) AND NOT attribute_type(#value, :binary))",
 		map[string]string{"#expires": expiresAttribute, "#value": valueAttribute},
 		attributes{
-			":now": number(time.Now().UnixMilli()), ":number": &types.AttributeValueMemberS{Value: "N"},
+			":now": number(now), ":number": &types.AttributeValueMemberS{Value: "N"},
 			":binary": &types.AttributeValueMemberS{Value: "B"},
 		},
 	}
 }
 
-// isPresent is the condition that a key has value.
-func isPresent(value []byte) condition {
+// isPresent is the condition that a key has value at now, in Unix milliseconds.
+func isPresent(value []byte, now int64) condition {
 	c := condition{
 		"#expires > :now AND attribute_not_exists(#value)",
 		map[string]string{"#expires": expiresAttribute, "#value": valueAttribute},
-		attributes{":now": number(time.Now().UnixMilli())},
+		attributes{":now": number(now)},
 	}
 	if len(value) > 0 {
 		c.expression = "#expires > :now AND #value = :old"
@@ -46,18 +59,46 @@ func isPresent(value []byte) condition {
 	return c
 }
 
-// put stores item if c holds. It returns whether it did and, if not and if report asks for
-// it, the item that is stored instead.
-func (d *Driver) put(ctx context.Context, item attributes, c condition, report types.ReturnValuesOnConditionCheckFailure) (done bool, instead attributes, err error) {
-	_, err = d.client.PutItem(ctx, &awsdynamodb.PutItemInput{
+// What put returns besides whether it has stored the item.
+type report struct {
+	done   types.ReturnValue
+	failed types.ReturnValuesOnConditionCheckFailure
+}
+
+var (
+	reportNothing = report{types.ReturnValueNone, types.ReturnValuesOnConditionCheckFailureNone}
+	reportInstead = report{types.ReturnValueNone, types.ReturnValuesOnConditionCheckFailureAllOld} // what it has not replaced
+	reportBefore  = report{types.ReturnValueAllOld, types.ReturnValuesOnConditionCheckFailureNone} // what it has replaced
+)
+
+// put stores item if c holds. It returns whether it did, and another item if the report asks
+// for it, and the server tells it.
+func (d *Driver) put(ctx context.Context, item attributes, c condition, r report) (done bool, other attributes, err error) {
+	out, err := d.client.PutItem(ctx, &awsdynamodb.PutItemInput{
 		TableName: &d.table, Item: item,
 		ConditionExpression: &c.expression, ExpressionAttributeNames: c.names, ExpressionAttributeValues: c.values,
-		ReturnValuesOnConditionCheckFailure: report,
+		ReturnValues: r.done, ReturnValuesOnConditionCheckFailure: r.failed,
 	}, once)
 	if failed, ok := conditionFailed(err); ok {
 		return false, failed.Item, nil
 	}
-	return err == nil, nil, err
+	if err != nil {
+		return false, nil, err
+	}
+	return true, out.Attributes, nil
+}
+
+// told returns the item that is stored in place of what a condition was to be true of. DynamoDB
+// has told it with the failure; old servers have to be asked.
+func (d *Driver) told(ctx context.Context, key string, instead attributes) (attributes, error) {
+	if instead != nil {
+		return instead, nil
+	}
+	out, err := d.client.GetItem(ctx, &awsdynamodb.GetItemInput{TableName: &d.table, Key: d.keyOf(key), ConsistentRead: new(true)})
+	if err != nil {
+		return nil, err
+	}
+	return out.Item, nil
 }
 
 func conditionFailed(err error) (*types.ConditionalCheckFailedException, bool) {
@@ -101,21 +142,18 @@ func (d *Driver) add(ctx context.Context, it drivers.Item) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		done, instead, err := d.put(ctx, item, isAbsent(), types.ReturnValuesOnConditionCheckFailureAllOld)
+		now := d.now().UnixMilli()
+		done, instead, err := d.put(ctx, item, isAbsent(now), reportInstead)
+		if err == nil && !done {
+			instead, err = d.told(ctx, it.Key, instead)
+		}
 		if err != nil {
 			return nil, err
 		}
 		if done {
 			return append([]byte{}, it.Value...), nil
 		}
-		if instead == nil { // an emulator that does not report the stored item
-			out, err := d.client.GetItem(ctx, &awsdynamodb.GetItemInput{TableName: &d.table, Key: d.keyOf(it.Key), ConsistentRead: new(true)})
-			if err != nil {
-				return nil, err
-			}
-			instead = out.Item
-		}
-		if value := d.value(instead); value != nil {
+		if value := value(instead, now); value != nil {
 			return value, nil
 		}
 	}
@@ -150,12 +188,12 @@ func (d *Driver) swapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, er
 }
 
 func (d *Driver) swap(ctx context.Context, swap drivers.Swap) (bool, error) {
-	c := isAbsent()
+	c := isAbsent(d.now().UnixMilli())
 	if swap.Old != nil {
 		if len(swap.Old) > MaxValue {
 			return false, nil // no stored value is that large
 		}
-		c = isPresent(swap.Old)
+		c = isPresent(swap.Old, d.now().UnixMilli())
 	}
 	if swap.New == nil {
 		_, err := d.client.DeleteItem(ctx, &awsdynamodb.DeleteItemInput{
@@ -171,7 +209,7 @@ func (d *Driver) swap(ctx context.Context, swap drivers.Swap) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	done, _, err := d.put(ctx, item, c, types.ReturnValuesOnConditionCheckFailureNone)
+	done, _, err := d.put(ctx, item, c, reportNothing)
 	return done, err
 }
 

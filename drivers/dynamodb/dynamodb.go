@@ -23,8 +23,9 @@
 // # Requests
 //
 // A batch costs one request for each 100 keys that are read, and one for each 25 keys that are
-// written or deleted. An add, a swap and a lease cost one request for each key. A call sends
-// up to [Concurrency] requests at once.
+// written or deleted. An add, a swap, and what is done with a lease cost one request for each
+// key; the first process that waits for a lease costs one more. A call sends up to [Concurrency]
+// requests at once.
 //
 // DynamoDB may leave a part of a batch undone. The driver requests that part again, after
 // pauses that grow, until the context ends or twelve attempts in a row have done nothing. The
@@ -51,6 +52,12 @@
 // once. DynamoDB removes it some time later, if Time to Live is enabled. If the key has a
 // lease then, the lease is lost too, which costs one more load.
 //
+// The end of a lease, too, is a time by the clocks of the processes. If they differ by more than
+// the TTL of the lease, or if one of them is set, a key that is lent can be lent to another
+// process, and what its first holder has loaded is not stored. That costs a load. Whatever the
+// clocks say, nothing is stored that was loaded before a change of its key, and a holder that
+// has ended holds up the others for no longer than twice the TTL of its lease.
+//
 // A [Driver] cannot list keys, delete keys by prefix, or prune: DynamoDB would have to read
 // the whole table for each of these, and charges for what it reads. Clear and DeleteByTag of
 // the runtime do not need them.
@@ -63,6 +70,7 @@ import (
 	"fmt"
 	"regexp"
 	"sync/atomic"
+	"time"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -105,6 +113,7 @@ type Driver struct {
 	client   *awsdynamodb.Client
 	table    string
 	key, ttl string // attribute names
+	now      func() time.Time
 	closed   atomic.Bool
 	err      error
 }
@@ -130,6 +139,7 @@ func New(client *awsdynamodb.Client, options Options) *Driver {
 		table:  cmp.Or(options.Table, DefaultTable),
 		key:    cmp.Or(options.KeyAttribute, DefaultKeyAttribute),
 		ttl:    cmp.Or(options.TTLAttribute, DefaultTTLAttribute),
+		now:    time.Now,
 	}
 	d.err = d.check()
 	d.closed.Store(d.err != nil)
@@ -143,7 +153,10 @@ func (d *Driver) check() error {
 	if !tableName.MatchString(d.table) {
 		return fmt.Errorf("dynamodb: table %q: want 3 to 255 letters, digits, underscores, hyphens or dots", d.table)
 	}
-	taken := map[string]bool{valueAttribute: true, expiresAttribute: true, leaseAttribute: true, leaseUntilAttribute: true}
+	taken := map[string]bool{
+		valueAttribute: true, expiresAttribute: true,
+		leaseAttribute: true, leaseUntilAttribute: true, leaseSinceAttribute: true, leaseAwaitedAttribute: true,
+	}
 	for _, name := range []string{d.key, d.ttl} {
 		if len(name) > 255 {
 			return fmt.Errorf("dynamodb: attribute %q: the name has more than 255 bytes", name)

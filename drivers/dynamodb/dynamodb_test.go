@@ -88,6 +88,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"no client":          New(nil, Options{}),
 		"table":              New(client, Options{Table: "a b"}),
 		"short table":        New(client, Options{Table: "ab"}),
+		"key of a lease":     New(client, Options{KeyAttribute: "lease_awaited"}),
 		"key of the value":   New(client, Options{KeyAttribute: "value"}),
 		"ttl of the key":     New(client, Options{TTLAttribute: "key"}),
 		"attribute too long": New(client, Options{KeyAttribute: strings.Repeat("k", 256)}),
@@ -142,13 +143,16 @@ func TestLargestItem(t *testing.T) {
 			if err := d.SetMany(ctx, []drivers.Item{item}); err != nil {
 				t.Fatal(err)
 			}
-			if lent, err := d.LeaseMany(ctx, []string{key}, token, 1<<40); err != nil || !lent[0] {
-				t.Fatal(lent, err)
+			want := drivers.LeaseRequest{Token: token, TTL: 1 << 40, Await: true}
+			for _, taken := range []bool{true, false} { // the second notes that it waits
+				if lent, err := d.LeaseMany(ctx, []string{key}, want); err != nil || lent[0].Taken != taken || len(lent[0].Value) != MaxValue {
+					t.Fatal(lent[0].Taken, lent[0].Holder, len(lent[0].Value), err)
+				}
 			}
 			if got, err := d.GetMany(ctx, []string{key}); err != nil || len(got[0]) != MaxValue {
 				t.Fatal(len(got[0]), err)
 			}
-			if filled, err := d.FillMany(ctx, []drivers.Item{item}, token); err != nil || !filled[0] {
+			if filled, err := d.FillMany(ctx, []drivers.Item{item}, token); err != nil || !filled[0].Stored || !filled[0].Awaited {
 				t.Fatal(filled, err)
 			}
 		}
@@ -159,7 +163,7 @@ func TestAMissingTableIsNamed(t *testing.T) {
 	eachServer(t, func(t *testing.T, url string) {
 		d := New(dial(t, url), Options{Table: "nowhere"})
 		_, get := d.GetMany(t.Context(), []string{"a"})
-		_, lease := d.LeaseMany(t.Context(), []string{"a"}, "t", 1<<40)
+		_, lease := d.LeaseMany(t.Context(), []string{"a"}, drivers.LeaseRequest{Token: "t", TTL: 1 << 40})
 		for _, err := range []error{get, lease, d.SetMany(t.Context(), []drivers.Item{{Key: "a"}})} {
 			var missing *types.ResourceNotFoundException
 			if !errors.As(err, &missing) || !strings.Contains(err.Error(), `"nowhere": there is no such table`) {

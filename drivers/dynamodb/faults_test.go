@@ -235,8 +235,9 @@ func TestThrottledConditionalWritesAreSentAgain(t *testing.T) {
 		if done, err = d.SwapMany(ctx, []drivers.Swap{{Key: "a", Old: []byte("x")}}); err != nil || !done[0] || w.requests("DeleteItem") != 3 {
 			t.Errorf("pull: %v, %v after %d requests", done, err, w.requests("DeleteItem"))
 		}
-		if done, err = d.LeaseMany(ctx, []string{"a"}, "t", time.Second); err != nil || !done[0] || w.requests("UpdateItem") != 3 {
-			t.Errorf("lease: %v, %v after %d requests", done, err, w.requests("UpdateItem"))
+		lent, err := d.LeaseMany(ctx, []string{"a"}, drivers.LeaseRequest{Token: "t", TTL: time.Second})
+		if err != nil || !lent[0].Taken || w.requests("UpdateItem") != 3 {
+			t.Errorf("lease: %v, %v after %d requests", lent, err, w.requests("UpdateItem"))
 		}
 	})
 }
@@ -262,18 +263,19 @@ func TestALostAnswerIsAnError(t *testing.T) {
 	if err := d.SetMany(ctx, []drivers.Item{{Key: "swap", Value: []byte("x")}, {Key: "pull", Value: []byte("x")}}); err != nil {
 		t.Fatal(err)
 	}
-	if lent, err := d.LeaseMany(ctx, []string{"fill"}, "t", time.Hour); err != nil || !lent[0] {
+	want := drivers.LeaseRequest{Token: "t", TTL: time.Hour}
+	if lent, err := d.LeaseMany(ctx, []string{"fill"}, want); err != nil || !lent[0].Taken {
 		t.Fatal(lent, err)
 	}
-	for name, operation := range map[string]func() ([]bool, error){
-		"swap": func() ([]bool, error) {
+	for name, operation := range map[string]func() (any, error){
+		"swap": func() (any, error) {
 			return broken.SwapMany(ctx, []drivers.Swap{{Key: "swap", Old: []byte("x"), New: []byte("y")}})
 		},
-		"pull": func() ([]bool, error) { return broken.SwapMany(ctx, []drivers.Swap{{Key: "pull", Old: []byte("x")}}) },
-		"fill": func() ([]bool, error) {
+		"pull": func() (any, error) { return broken.SwapMany(ctx, []drivers.Swap{{Key: "pull", Old: []byte("x")}}) },
+		"fill": func() (any, error) {
 			return broken.FillMany(ctx, []drivers.Item{{Key: "fill", Value: []byte("y")}}, "t")
 		},
-		"lease": func() ([]bool, error) { return broken.LeaseMany(ctx, []string{"lease"}, "t", time.Hour) },
+		"lease": func() (any, error) { return broken.LeaseMany(ctx, []string{"lease"}, want) },
 	} {
 		if done, err := operation(); err == nil {
 			t.Errorf("%s: told %v", name, done)
@@ -310,7 +312,7 @@ func TestNoCredentialsAreAnError(t *testing.T) {
 		openTable(t, url, Options{})
 		d := New(dial(t, url, func(o *awsdynamodb.Options) { o.Credentials = aws.AnonymousCredentials{} }), Options{})
 		_, get := d.GetMany(t.Context(), []string{"a"})
-		_, lease := d.LeaseMany(t.Context(), []string{"a"}, "t", time.Hour)
+		_, lease := d.LeaseMany(t.Context(), []string{"a"}, drivers.LeaseRequest{Token: "t", TTL: time.Hour})
 		for operation, err := range map[string]error{
 			"get 1 key": get, "lease 1 key": lease, "set 1 key": d.SetMany(t.Context(), []drivers.Item{{Key: "a"}}),
 		} {

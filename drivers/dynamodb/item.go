@@ -14,10 +14,12 @@ import (
 // The attributes of a stored item. An item with expires has a value, which is empty if the
 // attribute value is absent; an item without expires has a lease only.
 const (
-	valueAttribute      = "value"
-	expiresAttribute    = "expires"     // Unix milliseconds
-	leaseAttribute      = "lease"       // the token
-	leaseUntilAttribute = "lease_until" // Unix milliseconds
+	valueAttribute        = "value"
+	expiresAttribute      = "expires"       // Unix milliseconds
+	leaseAttribute        = "lease"         // the token
+	leaseUntilAttribute   = "lease_until"   // Unix milliseconds
+	leaseSinceAttribute   = "lease_since"   // Unix milliseconds; see isFree
+	leaseAwaitedAttribute = "lease_awaited" // true if somebody waits for the end of the lease
 )
 
 // The first byte of a stored key.
@@ -64,7 +66,7 @@ func (d *Driver) item(it drivers.Item) (attributes, error) {
 	}
 	until := forever
 	if it.TTL > 0 {
-		if end := time.Now().Add(it.TTL); end.Before(forever) {
+		if end := d.now().Add(it.TTL); end.Before(forever) {
 			until = end
 		}
 	}
@@ -77,15 +79,21 @@ func (d *Driver) item(it drivers.Item) (attributes, error) {
 	return a, nil
 }
 
-// value returns the value of an item, or nil if it has none or an expired one. Attributes of
-// other types are none of this driver's: see [isAbsent].
-func (d *Driver) value(a attributes) []byte {
-	n, ok := a[expiresAttribute].(*types.AttributeValueMemberN)
+// numberOf returns a number of an item. It is exact for the milliseconds of this calendar, and
+// takes all numbers.
+func numberOf(a attributes, name string) (n float64, ok bool) {
+	member, ok := a[name].(*types.AttributeValueMemberN)
 	if !ok {
-		return nil
+		return 0, false
 	}
-	until, err := strconv.ParseFloat(n.Value, 64) // exact for the milliseconds of this calendar, and takes all numbers
-	if err != nil || until <= float64(time.Now().UnixMilli()) {
+	n, err := strconv.ParseFloat(member.Value, 64)
+	return n, err == nil
+}
+
+// value returns the value of an item, or nil if it has none or one that has expired at now, in
+// Unix milliseconds. Attributes of other types are none of this driver's: see [isAbsent].
+func value(a attributes, now int64) []byte {
+	if until, ok := numberOf(a, expiresAttribute); !ok || until <= float64(now) {
 		return nil
 	}
 	switch v := a[valueAttribute].(type) {

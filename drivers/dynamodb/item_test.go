@@ -2,6 +2,7 @@ package dynamodb
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"math"
 	"strconv"
@@ -43,14 +44,14 @@ func TestDeadlinesAreRoundedUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		expires, ttlSeconds := time.UnixMilli(numberOf(t, item[expiresAttribute])), time.Unix(numberOf(t, item["ttl"]), 0)
+		expires, ttlSeconds := time.UnixMilli(wholeNumber(t, item[expiresAttribute])), time.Unix(wholeNumber(t, item["ttl"]), 0)
 		if end := before.Add(ttl).Round(0); expires.Before(end) || ttlSeconds.Before(expires) || ttlSeconds.Sub(end) > 3*time.Second {
 			t.Errorf("ttl %s until %s: expires %s, ttl %s", ttl, end, expires, ttlSeconds)
 		}
 	}
 }
 
-func numberOf(t *testing.T, a types.AttributeValue) int64 {
+func wholeNumber(t *testing.T, a types.AttributeValue) int64 {
 	t.Helper()
 	n, ok := a.(*types.AttributeValueMemberN)
 	if !ok {
@@ -71,15 +72,22 @@ func TestLeasesDoNotEndWhatIsKeptForEver(t *testing.T) {
 		if err := d.SetMany(ctx, []drivers.Item{{Key: "ever", Value: []byte("x")}}); err != nil {
 			t.Fatal(err)
 		}
-		if lent, err := d.LeaseMany(ctx, []string{"ever", "bare"}, "t", time.Minute); err != nil || !lent[0] || !lent[1] {
-			t.Fatal(lent, err)
+		for _, absent := range []bool{true, false} {
+			lent, err := d.LeaseMany(ctx, []string{"ever", fmt.Sprint("bare", absent)}, drivers.LeaseRequest{Token: "t", TTL: time.Minute, IfAbsent: absent})
+			if err != nil || lent[0].Taken == absent || !lent[1].Taken {
+				t.Fatal(lent, err)
+			}
 		}
-		for key, want := range map[string]time.Time{"ever": forever, "bare": time.Now().Add(time.Minute)} {
+		if renewed, err := d.RenewMany(ctx, []string{"ever", "baretrue"}, "t", time.Minute); err != nil || !renewed[0] || !renewed[1] {
+			t.Fatal(renewed, err)
+		}
+		bare := time.Now().Add(time.Minute + bareTime)
+		for key, want := range map[string]time.Time{"ever": forever, "baretrue": bare, "barefalse": bare} {
 			out, err := d.client.GetItem(ctx, &awsdynamodb.GetItemInput{TableName: &d.table, Key: d.keyOf(key), ConsistentRead: aws.Bool(true)})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := time.Unix(numberOf(t, out.Item["gone_at"]), 0); got.Sub(want).Abs() > 30*time.Second {
+			if got := time.Unix(wholeNumber(t, out.Item["gone_at"]), 0); got.Sub(want).Abs() > 30*time.Second {
 				t.Errorf("%s: ends at %s, want about %s", key, got, want)
 			}
 		}
@@ -124,10 +132,13 @@ func TestForeignAttributesAreAbsentAndCanBeReplaced(t *testing.T) {
 		d := openTable(t, url, Options{Table: "foreign"})
 		ctx := t.Context()
 		for name, spoilt := range map[string]attributes{
-			"expires":       {expiresAttribute: text},
-			"value":         {expiresAttribute: number(1 << 52), valueAttribute: text},
-			"far":           {expiresAttribute: &types.AttributeValueMemberN{Value: "1e30"}, valueAttribute: text},
-			"lease":         {leaseAttribute: text, leaseUntilAttribute: text},
+			"expires": {expiresAttribute: text},
+			"value":   {expiresAttribute: number(1 << 52), valueAttribute: text},
+			"far":     {expiresAttribute: &types.AttributeValueMemberN{Value: "1e30"}, valueAttribute: text},
+			"lease":   {leaseAttribute: text, leaseUntilAttribute: text},
+			"lease's rest": {
+				leaseAttribute: binary([]byte("t")), leaseUntilAttribute: number(1), leaseSinceAttribute: text, leaseAwaitedAttribute: text,
+			},
 			"lease's until": {leaseAttribute: binary([]byte("t")), leaseUntilAttribute: text},
 		} {
 			spoil := func() {
@@ -150,19 +161,22 @@ func TestForeignAttributesAreAbsentAndCanBeReplaced(t *testing.T) {
 				t.Errorf("%s: swapped %v, %v", name, swapped, err)
 			}
 			spoil()
-			if taken, err := d.LeaseMany(ctx, []string{"k"}, "token", time.Minute); err != nil || !taken[0] {
-				t.Errorf("%s: lease %v, %v", name, taken, err)
+			for _, absent := range []bool{true, false} {
+				want := drivers.LeaseRequest{Token: "token", TTL: time.Minute, IfAbsent: absent}
+				if taken, err := d.LeaseMany(ctx, []string{"k"}, want); err != nil || !taken[0].Taken {
+					t.Errorf("%s: lease %v, %v", name, taken, err)
+				}
+				spoil()
 			}
 		}
 	})
 }
 
 func TestAnEmptyValueIsOne(t *testing.T) {
-	d := New(nil, Options{})
-	if value := d.value(attributes{leaseAttribute: binary([]byte("t"))}); value != nil {
+	if value := value(attributes{leaseAttribute: binary([]byte("t"))}, 0); value != nil {
 		t.Errorf("a lease alone: %q", value)
 	}
-	if value := d.value(attributes{expiresAttribute: number(math.MaxInt64)}); !bytes.Equal(value, []byte{}) || value == nil {
+	if value := value(attributes{expiresAttribute: number(math.MaxInt64)}, time.Now().UnixMilli()); !bytes.Equal(value, []byte{}) || value == nil {
 		t.Errorf("an empty value: %q", value)
 	}
 }

@@ -264,11 +264,11 @@ const leaseRoundCount = 50
 // leaseRounds says the number of each round whose lease it got.
 func (d *Driver) leaseRounds(ctx context.Context, token string) error {
 	for i := range leaseRoundCount {
-		lent, err := d.LeaseMany(ctx, []string{strconv.Itoa(i)}, token, time.Hour)
+		lent, err := d.LeaseMany(ctx, []string{strconv.Itoa(i)}, drivers.LeaseRequest{Token: token, TTL: time.Hour})
 		if err != nil {
 			return err
 		}
-		if lent[0] {
+		if lent[0].Taken {
 			fmt.Println(i)
 		}
 	}

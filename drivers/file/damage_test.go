@@ -71,15 +71,35 @@ func TestADamagedFileIsAbsentAndPruned(t *testing.T) {
 
 func TestADamagedLeaseIsNone(t *testing.T) {
 	d := open(t, t.TempDir(), Options{NoSync: true})
-	if lent, err := d.LeaseMany(t.Context(), []string{"a"}, "gone", time.Hour); err != nil || !lent[0] {
+	if lent, err := d.LeaseMany(t.Context(), []string{"a"}, drivers.LeaseRequest{Token: "gone", TTL: time.Hour}); err != nil || !lent[0].Taken {
 		t.Fatal(lent, err)
 	}
 	path := filepath.Join(d.dir, placeOf("a").file(leaseName))
 	if err := os.Truncate(path, 40); err != nil {
 		t.Fatal(err)
 	}
-	if lent, err := d.LeaseMany(t.Context(), []string{"a"}, "next", time.Hour); err != nil || !lent[0] {
+	if lent, err := d.LeaseMany(t.Context(), []string{"a"}, drivers.LeaseRequest{Token: "next", TTL: time.Hour}); err != nil || !lent[0].Taken {
 		t.Error(lent, err)
+	}
+}
+
+// A file that says neither that somebody waits nor that nobody does is no lease.
+func TestALeaseOfAnotherFormIsNone(t *testing.T) {
+	d := open(t, t.TempDir(), Options{NoSync: true})
+	for _, value := range []string{"", "0", "token", "2token"} {
+		set(t, d, "a", "x", 0) // makes the directory, and ends the lease
+		path := filepath.Join(d.dir, placeOf("a").file(leaseName))
+		if err := os.WriteFile(path, image("a", []byte(value), forever), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, token := range []string{"token", "oken", value + "0"} {
+			if filled, err := d.FillMany(t.Context(), []drivers.Item{{Key: "a"}}, token); err != nil || filled[0].Stored {
+				t.Errorf("%q: filled by %q: %v, %v", value, token, filled, err)
+			}
+		}
+		if lent, err := d.LeaseMany(t.Context(), []string{"a"}, drivers.LeaseRequest{Token: "t", TTL: time.Hour}); err != nil || !lent[0].Taken {
+			t.Errorf("%q: %+v, %v", value, lent, err)
+		}
 	}
 }
 
@@ -89,7 +109,7 @@ func TestPruneRemovesLeftoversAndNothingOfOthers(t *testing.T) {
 	set(t, d, "ended", "x", time.Nanosecond)
 	set(t, d, "kept", "x", time.Hour)
 	for _, key := range []string{"ended", "kept"} {
-		if lent, err := d.LeaseMany(t.Context(), []string{key}, "t", time.Nanosecond); err != nil || !lent[0] {
+		if lent, err := d.LeaseMany(t.Context(), []string{key}, drivers.LeaseRequest{Token: "t", TTL: time.Nanosecond}); err != nil || !lent[0].Taken {
 			t.Fatal(lent, err)
 		}
 	}

@@ -165,16 +165,22 @@ func shorter(err error) error {
 // load returns the value of key in a file at a time; nil if there is no such file,
 // or if it is damaged, expired or of another key.
 func load(x *directory, name, key string, now int64) ([]byte, error) {
+	value, _, err := loadUntil(x, name, key, now)
+	return value, err
+}
+
+// loadUntil is load, and returns when the value expires, too.
+func loadUntil(x *directory, name, key string, now int64) (value []byte, ends int64, err error) {
 	r, err := read(x, name)
 	if err != nil {
-		return nil, absent(err)
+		return nil, 0, absent(err)
 	}
 	defer r.Close()
 	if r.key != key || !r.live(now) {
-		return nil, nil
+		return nil, 0, nil
 	}
-	value, err := r.readValue()
-	return value, absent(err)
+	value, err = r.readValue()
+	return value, r.ends, absent(err)
 }
 
 // absent returns nil for an error that means that a file is absent or damaged.

@@ -296,7 +296,7 @@ func TestADirectoryThatAnotherProcessMakesIsNoError(t *testing.T) {
 func TestKeysThatAreTooLongAreRefused(t *testing.T) {
 	d := open(t, t.TempDir(), Options{})
 	key := strings.Repeat("k", maxKey+1)
-	_, lease := d.LeaseMany(t.Context(), []string{key}, "t", time.Hour)
+	_, lease := d.LeaseMany(t.Context(), []string{key}, drivers.LeaseRequest{Token: "t", TTL: time.Hour})
 	for _, err := range []error{lease, d.SetMany(t.Context(), []drivers.Item{{Key: key}})} {
 		if !errors.Is(err, drivers.ErrRefused) {
 			t.Errorf("error %v", err)

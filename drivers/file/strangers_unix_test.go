@@ -23,13 +23,15 @@ func every(ctx context.Context, d *Driver, key string) map[string]error {
 	_, get := d.GetMany(ctx, []string{key})
 	_, add := d.AddMany(ctx, item)
 	_, swap := d.SwapMany(ctx, []drivers.Swap{{Key: key, New: []byte("new")}})
-	_, lease := d.LeaseMany(ctx, []string{key}, "t", time.Hour)
+	_, lease := d.LeaseMany(ctx, []string{key}, drivers.LeaseRequest{Token: "t", TTL: time.Hour})
 	_, fill := d.FillMany(ctx, item, "t")
+	_, renew := d.RenewMany(ctx, []string{key}, "t", time.Hour)
+	_, release := d.ReleaseMany(ctx, []string{key}, "t")
 	_, prefix := d.DeletePrefix(ctx, key)
 	_, prune := d.Prune(ctx)
 	return map[string]error{
 		"get": get, "set": d.SetMany(ctx, item), "add": add, "swap": swap, "lease": lease, "fill": fill,
-		"release": d.ReleaseMany(ctx, []string{key}, "t"), "delete": d.DeleteMany(ctx, []string{key}),
+		"renew": renew, "release": release, "delete": d.DeleteMany(ctx, []string{key}),
 		"prefix": prefix, "scan": d.Scan(ctx, key, func([]string) error { return nil }), "prune": prune,
 	}
 }

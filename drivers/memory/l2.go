@@ -65,8 +65,9 @@ type stored struct {
 }
 
 type lease struct {
-	token string
-	ends  time.Time
+	token   string
+	ends    time.Time
+	awaited bool // somebody waits for its end
 }
 
 // itemOverhead is about how many bytes an item takes in addition to its key and value.
@@ -150,8 +151,6 @@ func failed(operation string, keys int, err error) error {
 	}
 	return fmt.Errorf("memory: %s: %w", operation, err)
 }
-
-var errToken = fmt.Errorf("%w: the token is empty", drivers.ErrRefused)
 
 func (d *L2) check(key string, value []byte, ttl time.Duration) error {
 	it := stored{key: key, value: value}

@@ -88,7 +88,7 @@ func TestL2LeasesThatHaveEndedDoNotPileUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := openL2(t, L2Options{})
 		for i := range 10 * minSweep {
-			if lent, err := d.LeaseMany(t.Context(), []string{fmt.Sprint(i)}, "t", time.Second); err != nil || !lent[0] {
+			if lent, err := d.LeaseMany(t.Context(), []string{fmt.Sprint(i)}, drivers.LeaseRequest{Token: "t", TTL: time.Second}); err != nil || !lent[0].Taken {
 				t.Fatal(lent, err)
 			}
 			time.Sleep(time.Millisecond)

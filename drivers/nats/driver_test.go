@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -88,7 +89,7 @@ func TestWrongCredentialsAreAnError(t *testing.T) {
 	d, b := New(conn, Options{}), openBus(t, conn, BusOptions{})
 	ctx := t.Context()
 	_, get := d.GetMany(ctx, []string{"a", "b"})
-	_, lease := d.LeaseMany(ctx, []string{"a"}, "t", time.Hour)
+	_, lease := d.LeaseMany(ctx, []string{"a"}, drivers.LeaseRequest{Token: "t", TTL: time.Hour})
 	for want, err := range map[string]error{
 		`nats: get 2 keys in bucket "cachegen": `:  get,
 		`nats: lease 1 key in bucket "cachegen": `: lease,
@@ -316,7 +317,7 @@ func TestAFullBucketCanBeDeletedFrom(t *testing.T) {
 			}
 		}
 	}
-	if lent, err := d.LeaseMany(ctx, []string{"1024:0"}, "t", time.Hour); err != nil || !lent[0] {
+	if lent, err := d.LeaseMany(ctx, []string{"1024:0"}, drivers.LeaseRequest{Token: "t", TTL: time.Hour}); err != nil || !lent[0].Taken {
 		t.Fatal(lent, err)
 	}
 	fill()
@@ -329,7 +330,7 @@ func TestAFullBucketCanBeDeletedFrom(t *testing.T) {
 			t.Errorf("after delete: %q, %v", values, err)
 		}
 	}
-	if filled, err := d.FillMany(ctx, []drivers.Item{{Key: "1024:0"}}, "t"); err != nil || filled[0] {
+	if filled, err := d.FillMany(ctx, []drivers.Item{{Key: "1024:0"}}, "t"); err != nil || filled[0].Stored {
 		t.Errorf("the lease outlived a delete: %v, %v", filled, err)
 	}
 	fill()
@@ -367,17 +368,21 @@ func TestLargestValue(t *testing.T) {
 		if hashed(name(key)) {
 			size -= length
 		}
-		item := drivers.Item{Key: key, Value: make([]byte, size), TTL: time.Hour}
+		item := drivers.Item{Key: key, Value: make([]byte, size), TTL: math.MaxInt64}
 		if err := d.SetMany(ctx, []drivers.Item{item}); err != nil {
 			t.Fatal(err)
 		}
-		if lent, err := d.LeaseMany(ctx, []string{key}, token, time.Hour); err != nil || !lent[0] {
-			t.Fatal(lent, err)
+		// The largest headers: the longest TTL, and somebody who waits.
+		want := drivers.LeaseRequest{Token: token, TTL: math.MaxInt64, Await: true}
+		for _, taken := range []bool{true, false} {
+			if lent, err := d.LeaseMany(ctx, []string{key}, want); err != nil || lent[0].Taken != taken || len(lent[0].Value) != size {
+				t.Fatal(len(lent), err)
+			}
 		}
 		if got, err := d.GetMany(ctx, []string{key}); err != nil || len(got[0]) != size {
 			t.Fatal(len(got[0]), err)
 		}
-		if filled, err := d.FillMany(ctx, []drivers.Item{item}, token); err != nil || !filled[0] {
+		if filled, err := d.FillMany(ctx, []drivers.Item{item}, token); err != nil || !filled[0].Stored || !filled[0].Awaited {
 			t.Fatal(filled, err)
 		}
 	}
@@ -392,13 +397,13 @@ func TestPruneLeavesNoTrace(t *testing.T) {
 	if err := d.SetMany(ctx, items); err != nil {
 		t.Fatal(err)
 	}
-	if lent, err := d.LeaseMany(ctx, []string{"ended"}, "t", time.Nanosecond); err != nil || !lent[0] {
+	if lent, err := d.LeaseMany(ctx, []string{"ended"}, drivers.LeaseRequest{Token: "t", TTL: time.Nanosecond}); err != nil || !lent[0].Taken {
 		t.Fatal(lent, err)
 	}
 	if err := d.DeleteMany(ctx, []string{"deleted", long, "lent", "never"}); err != nil {
 		t.Fatal(err)
 	}
-	if lent, err := d.LeaseMany(ctx, []string{"lent"}, "t", time.Hour); err != nil || !lent[0] {
+	if lent, err := d.LeaseMany(ctx, []string{"lent"}, drivers.LeaseRequest{Token: "t", TTL: time.Hour}); err != nil || !lent[0].Taken {
 		t.Fatal(lent, err)
 	}
 	for ended := time.Now().UnixMilli() + 2; time.Now().UnixMilli() < ended; {
@@ -413,7 +418,48 @@ func TestPruneLeavesNoTrace(t *testing.T) {
 	if err != nil || info.State.Msgs != 2 {
 		t.Errorf("%d messages are left, want those of kept and lent; %v", info.State.Msgs, err)
 	}
-	if filled, err := d.FillMany(ctx, []drivers.Item{{Key: "lent"}}, "t"); err != nil || !filled[0] {
+	if filled, err := d.FillMany(ctx, []drivers.Item{{Key: "lent"}}, "t"); err != nil || !filled[0].Stored {
 		t.Error("Prune has ended a lease", err)
+	}
+}
+
+// A process whose clock is an hour off may make others load, but nobody may hold up the others,
+// nor store what was loaded before a change.
+func TestLeasesUnderClocksThatDiffer(t *testing.T) {
+	const ttl = time.Minute
+	d := New(dial(t, servers.NATS(t)), Options{})
+	ctx := t.Context()
+	for _, offset := range []time.Duration{-time.Hour, -ttl / 2, 0, ttl / 2, time.Hour} {
+		key, now := fmt.Sprint(offset), time.Now().Add(offset)
+		if err := d.SetMany(ctx, []drivers.Item{{Key: key}}); err != nil {
+			t.Fatal(err)
+		}
+		before, err := d.load(ctx, d.bound(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before.held = held{lease: "t1", leaseSince: now.Add(-ttl).UnixMilli(), leaseUntil: now.Add(ttl).UnixMilli()}
+		if done, err := d.replace(ctx, key, before.sequence, before); !done || err != nil {
+			t.Fatal(done, err)
+		}
+		got, err := d.LeaseMany(ctx, []string{key}, drivers.LeaseRequest{Token: "t2", TTL: ttl, Await: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if differ := offset.Abs() > ttl; got[0].Taken != differ {
+			t.Errorf("%s: another takes the lease at once: %v", offset, got[0].Taken)
+		}
+		if got[0].Left > 2*ttl {
+			t.Errorf("%s: others have to wait for %s", offset, got[0].Left)
+		}
+		if err := d.DeleteMany(ctx, []string{key}); err != nil {
+			t.Fatal(err)
+		}
+		// race R44: under any clock.
+		for _, token := range []string{"t1", "t2"} {
+			if filled, err := d.FillMany(ctx, []drivers.Item{{Key: key}}, token); err != nil || filled[0].Stored {
+				t.Errorf("%s: what was loaded before a deletion is stored after it: %v, %v", offset, filled, err)
+			}
+		}
 	}
 }

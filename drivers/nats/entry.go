@@ -12,10 +12,12 @@ import (
 )
 
 const (
-	expiresHeader    = "Cachegen-Expires"     // Unix milliseconds; absent: kept forever
-	leaseHeader      = "Cachegen-Lease"       // the token, escaped
-	leaseUntilHeader = "Cachegen-Lease-Until" // Unix milliseconds
-	keyHeader        = "Cachegen-Key"         // where the name is a hash: the length of the key, which is in front of the value
+	expiresHeader    = "Cachegen-Expires"       // Unix milliseconds; absent: kept forever
+	leaseHeader      = "Cachegen-Lease"         // the token, escaped
+	leaseUntilHeader = "Cachegen-Lease-Until"   // Unix milliseconds
+	leaseSinceHeader = "Cachegen-Lease-Since"   // Unix milliseconds
+	awaitedHeader    = "Cachegen-Lease-Awaited" // 1: somebody waits for the end of the lease
+	keyHeader        = "Cachegen-Key"           // where the name is a hash: the length of the key, which is in front of the value
 
 	// The header of a key without a value, as all NATS tools set it.
 	operationHeader = "KV-Operation"
@@ -27,12 +29,26 @@ const (
 // An entry is the content of the bucket for one key: a value, a lease or both. It is one
 // message, so that every write of the key ends the lease.
 type entry struct {
-	sequence   uint64 // of the message; 0: there is no message
-	longKey    string // the key, where the name is its hash
-	value      []byte // nil: there is no value
-	expires    int64  // Unix milliseconds; 0: never
-	lease      string
-	leaseUntil int64
+	sequence uint64 // of the message; 0: there is no message
+	longKey  string // the key, where the name is its hash
+	value    []byte // nil: there is no value
+	expires  int64  // Unix milliseconds; 0: never
+	held
+}
+
+// held is what an entry has of a lease.
+type held struct {
+	lease string // the token; empty: there is none
+	// The lease counts as long as the clock of who looks at it is between since and until, in
+	// Unix milliseconds. If it is before since, the clock of the holder is ahead of it by more
+	// than the TTL, and until tells nothing.
+	leaseSince, leaseUntil int64
+	awaited                int64 // not 0: somebody waits for the end of the lease
+}
+
+// lent returns what an entry has of a lease that begins now.
+func lent(token string, ttl time.Duration, awaited int64) held {
+	return held{lease: token, leaseSince: time.Now().Add(-ttl).UnixMilli(), leaseUntil: deadline(ttl), awaited: awaited}
 }
 
 // live returns the value, or nil if it is past its TTL.
@@ -44,7 +60,9 @@ func (e *entry) live(now int64) []byte {
 }
 
 // leased reports whether the key has a lease.
-func (e *entry) leased(now int64) bool { return e.lease != "" && e.leaseUntil > now }
+func (h *held) leased(now int64) bool {
+	return h.lease != "" && h.leaseSince <= now && now < h.leaseUntil
+}
 
 // message returns the message that stores e for key.
 func (d *Driver) message(key string, e entry) *gonats.Msg {
@@ -57,7 +75,11 @@ func (d *Driver) message(key string, e entry) *gonats.Msg {
 	}
 	if e.lease != "" {
 		m.Header.Set(leaseHeader, escape(e.lease))
+		m.Header.Set(leaseSinceHeader, strconv.FormatInt(e.leaseSince, 10))
 		m.Header.Set(leaseUntilHeader, strconv.FormatInt(e.leaseUntil, 10))
+		if e.awaited != 0 {
+			m.Header.Set(awaitedHeader, "1")
+		}
 	}
 	if hashed(name) {
 		m.Header.Set(keyHeader, strconv.Itoa(len(key)))
@@ -72,7 +94,9 @@ func (d *Driver) message(key string, e entry) *gonats.Msg {
 func parse(header gonats.Header, data []byte, sequence uint64) entry {
 	e, none := entry{sequence: sequence}, entry{sequence: sequence}
 	var keyLength int64
-	for name, field := range map[string]*int64{expiresHeader: &e.expires, leaseUntilHeader: &e.leaseUntil, keyHeader: &keyLength} {
+	for name, field := range map[string]*int64{
+		expiresHeader: &e.expires, leaseSinceHeader: &e.leaseSince, leaseUntilHeader: &e.leaseUntil, awaitedHeader: &e.awaited, keyHeader: &keyLength,
+	} {
 		text := header.Get(name)
 		if text == "" {
 			continue

@@ -83,7 +83,7 @@ func TestForeignHeadersAreAbsentAndCanBeReplaced(t *testing.T) {
 	if err := d.SetMany(ctx, []drivers.Item{{Key: "there", Value: []byte("x")}}); err != nil { // makes the bucket
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{expiresHeader: "soon", leaseUntilHeader: "x", leaseHeader: "=", keyHeader: "5"} {
+	for name, text := range map[string]string{expiresHeader: "soon", leaseUntilHeader: "x", leaseSinceHeader: "x", awaitedHeader: "yes", leaseHeader: "=", keyHeader: "5"} {
 		spoil := func() {
 			t.Helper()
 			m := gonats.NewMsg(d.subject + "spoilt")
@@ -111,7 +111,7 @@ func TestForeignHeadersAreAbsentAndCanBeReplaced(t *testing.T) {
 			t.Errorf("%s: added %q, %v", name, added, err)
 		}
 		spoil()
-		if taken, err := d.LeaseMany(ctx, []string{"spoilt"}, "token", time.Minute); err != nil || !taken[0] {
+		if taken, err := d.LeaseMany(ctx, []string{"spoilt"}, drivers.LeaseRequest{Token: "token", TTL: time.Minute}); err != nil || !taken[0].Taken {
 			t.Errorf("%s: lease %v, %v", name, taken, err)
 		}
 		spoil()

@@ -24,8 +24,8 @@
 // A batch is sent without waiting for each answer, up to [Concurrency] requests at a time. An
 // operation that depends on the stored value (an add, a swap, a lease) reads the value, and
 // then writes on the condition that nobody has written in between. If somebody has, the
-// operation begins again. To take the lease of a key that has a value, the driver writes the
-// value again.
+// operation begins again. To take, renew, note as awaited or release the lease of a key that has
+// a value, the driver writes the value again.
 //
 // # Concurrency
 //
@@ -47,6 +47,12 @@
 // deleted key, until [Driver.Prune] is called: call it regularly. Prune reads the headers of
 // all entries. Scan and DeletePrefix read the headers of the entries whose keys begin with the
 // prefix up to its last ":", and of all entries that have a SHA-256 as their name.
+//
+// The end of a lease, too, is a time by the clocks of the processes. If they differ by more than
+// the TTL of the lease, or if one of them is set, a key that is lent can be lent to another
+// process, and what its first holder has loaded is not stored. That costs a load. Whatever the
+// clocks say, nothing is stored that was loaded before a change of its key, and a holder that
+// has ended holds up the others for no longer than twice the TTL of its lease.
 //
 // A call whose context has no deadline waits for each answer for up to five seconds. A write
 // whose context ends may still take effect. If the connection breaks at the moment when a

@@ -15,9 +15,10 @@ var dialect = sqltable.Dialect{
 	Numbered: true,
 	// Unlike clock_timestamp it is constant to the planner, and unlike now it advances
 	// within a transaction.
-	Now:      "floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint",
-	MaxKey:   512,
-	MaxTable: 63 - len("_expires"),
+	Now:          "floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint",
+	MaxKey:       512,
+	UpsertInWith: true,
+	MaxTable:     63 - len("_expires"),
 	// A message to the server has at most a gigabyte, and some client libraries send two
 	// characters for a byte.
 	MaxItem: 256 << 20,

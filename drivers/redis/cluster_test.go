@@ -93,8 +93,11 @@ func TestAClusterBatchIsOneRoundTripForEachNode(t *testing.T) {
 		"get":      func() error { _, err := d.GetMany(ctx, keys); return err },
 		"get some": func() error { _, err := d.GetMany(ctx, keys[:8]); return err },
 		"add":      func() error { _, err := d.AddMany(ctx, items); return err },
-		"lease":    func() error { _, err := d.LeaseMany(ctx, keys, "t", time.Hour); return err },
-		"delete":   func() error { return d.DeleteMany(ctx, keys) },
+		"lease": func() error {
+			_, err := d.LeaseMany(ctx, keys, drivers.LeaseRequest{Token: "t", TTL: time.Hour})
+			return err
+		},
+		"delete": func() error { return d.DeleteMany(ctx, keys) },
 	} {
 		for range 2 { // opens connections, and tells the servers the scripts
 			if err := do(); err != nil {
@@ -168,7 +171,7 @@ func TestASlotMovesWithItsLeases(t *testing.T) {
 	if err := d.SetMany(ctx, []drivers.Item{{Key: key, Value: []byte("x")}}); err != nil {
 		t.Fatal(err)
 	}
-	if lent, err := d.LeaseMany(ctx, []string{key}, "t", time.Hour); err != nil || !lent[0] {
+	if lent, err := d.LeaseMany(ctx, []string{key}, drivers.LeaseRequest{Token: "t", TTL: time.Hour}); err != nil || !lent[0].Taken {
 		t.Fatal(lent, err)
 	}
 	slot := int(client.ClusterKeySlot(ctx, key).Val())
@@ -218,7 +221,7 @@ func TestASlotMovesWithItsLeases(t *testing.T) {
 		func() error { return <-written },
 	)
 	filled, err := d.FillMany(ctx, []drivers.Item{{Key: key, Value: []byte("loaded")}}, "t")
-	if err != nil || !filled[0] {
+	if err != nil || !filled[0].Stored {
 		t.Fatalf("after the slot has moved: %v, %v", filled, err)
 	}
 	if got, err := d.GetMany(ctx, []string{key, "{" + key + "}other"}); err != nil || string(got[0]) != "loaded" || string(got[1]) != "y" {

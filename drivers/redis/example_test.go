@@ -88,13 +88,13 @@ func ExampleDriver_LeaseMany() {
 	defer store.Close()
 	ctx, keys, token := context.Background(), []string{"user:1"}, "unique to this load"
 
-	taken, err := store.LeaseMany(ctx, keys, token, 10*time.Second)
-	if err != nil || !taken[0] {
+	taken, err := store.LeaseMany(ctx, keys, drivers.LeaseRequest{Token: token, TTL: 10 * time.Second})
+	if err != nil || !taken[0].Taken {
 		return // another process loads the key: wait for its value
 	}
 	loaded := []byte("Ada")
 	filled, err := store.FillMany(ctx, []drivers.Item{{Key: keys[0], Value: loaded, TTL: time.Hour}}, token)
-	if err == nil && !filled[0] {
+	if err == nil && !filled[0].Stored {
 		fmt.Println("not stored: the key was changed during the load")
 	}
 }

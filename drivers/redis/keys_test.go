@@ -79,11 +79,13 @@ func TestKeysNamedLikeLeasesAreRefused(t *testing.T) {
 	_, get := d.GetMany(ctx, []string{"a", key})
 	_, add := d.AddMany(ctx, item)
 	_, swap := d.SwapMany(ctx, []drivers.Swap{{Key: key}})
-	_, lease := d.LeaseMany(ctx, []string{key}, "t", time.Hour)
+	_, lease := d.LeaseMany(ctx, []string{key}, drivers.LeaseRequest{Token: "t", TTL: time.Hour})
 	_, fill := d.FillMany(ctx, item, "t")
+	_, renew := d.RenewMany(ctx, []string{key}, "t", time.Hour)
+	_, release := d.ReleaseMany(ctx, []string{key}, "t")
 	for operation, err := range map[string]error{
 		"get": get, "add": add, "swap": swap, "lease": lease, "fill": fill, "set": d.SetMany(ctx, item),
-		"delete": d.DeleteMany(ctx, []string{key}), "release": d.ReleaseMany(ctx, []string{key}, "t"),
+		"delete": d.DeleteMany(ctx, []string{key}), "release": release, "renew": renew,
 	} {
 		if !errors.Is(err, drivers.ErrRefused) || !strings.HasPrefix(err.Error(), "redis: "+operation) {
 			t.Errorf("%s: %v", operation, err)
@@ -98,7 +100,7 @@ func TestAPrefixOfALeaseAloneDeletesNothing(t *testing.T) {
 	if err := d.SetMany(ctx, []drivers.Item{{Key: "a", Value: []byte("x")}}); err != nil {
 		t.Fatal(err)
 	}
-	if lent, err := d.LeaseMany(ctx, []string{"a"}, "t", time.Hour); err != nil || !lent[0] {
+	if lent, err := d.LeaseMany(ctx, []string{"a"}, drivers.LeaseRequest{Token: "t", TTL: time.Hour}); err != nil || !lent[0].Taken {
 		t.Fatal(lent, err)
 	}
 	for _, prefix := range []string{"a:", "a:!le", "a" + leaseMark, leaseKey("a")} {
@@ -109,7 +111,7 @@ func TestAPrefixOfALeaseAloneDeletesNothing(t *testing.T) {
 			t.Fatalf("after DeletePrefix of %q: %q, %v", prefix, got, err)
 		}
 	}
-	if filled, err := d.FillMany(ctx, []drivers.Item{{Key: "a", Value: []byte("y")}}, "t"); err != nil || !filled[0] {
+	if filled, err := d.FillMany(ctx, []drivers.Item{{Key: "a", Value: []byte("y")}}, "t"); err != nil || !filled[0].Stored {
 		t.Errorf("the lease has ended: %v, %v", filled, err)
 	}
 }

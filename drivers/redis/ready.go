@@ -13,7 +13,7 @@ import (
 
 // needed lists the commands that the driver sends. UNLINK is not among them: to a server
 // without UNLINK the driver sends DEL.
-var needed = []string{"get", "mget", "set", "del", "scan", "eval", "evalsha", "multi", "exec"}
+var needed = []string{"get", "mget", "set", "del", "scan", "eval", "evalsha", "multi", "exec", "pttl", "pexpire"}
 
 // Ready asks every server that holds keys whether the driver can use it: whether the server
 // can be reached, accepts the password of the client, supports the commands that the driver

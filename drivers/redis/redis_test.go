@@ -21,7 +21,8 @@ import (
 
 func TestMain(m *testing.M) {
 	goredis.SetLogger(silent{}) // refused connections are what some tests are about
-	goleak.VerifyTestMain(m)
+	// It looks once a second whether its client was closed.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
 type silent struct{}
@@ -40,7 +41,7 @@ func dial(t testing.TB, server *servers.RedisServer) *goredis.Client {
 const slow = 20 * time.Second
 
 // all is what the driver can do with every kind of client.
-const all = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans | drivertest.DeletesPrefixes | drivertest.ReadyChecks
+const all = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans | drivertest.DeletesPrefixes | drivertest.ReadyChecks | drivertest.TellsHistory
 
 // quick leaves the largest values to one kind of client.
 var quick = drivertest.Limits{LargestValue: 1 << 20}
@@ -167,16 +168,19 @@ func TestForeignTypeReadsAsAbsentAndCanBeReplaced(t *testing.T) {
 	}
 	// A lease of another type is none.
 	spoil(leaseKey("list"))
-	if filled, err := d.FillMany(ctx, []drivers.Item{{Key: "list", Value: []byte("y")}}, "token"); err != nil || filled[0] {
+	if filled, err := d.FillMany(ctx, []drivers.Item{{Key: "list", Value: []byte("y")}}, "token"); err != nil || filled[0].Stored {
 		t.Errorf("filled %v, %v", filled, err)
 	}
-	if err := d.ReleaseMany(ctx, []string{"list"}, "token"); err != nil {
-		t.Error(err)
+	if released, err := d.ReleaseMany(ctx, []string{"list"}, "token"); err != nil || released[0] {
+		t.Errorf("released %v, %v", released, err)
 	}
-	if taken, err := d.LeaseMany(ctx, []string{"list"}, "token", time.Minute); err != nil || !taken[0] {
+	if renewed, err := d.RenewMany(ctx, []string{"list"}, "token", time.Minute); err != nil || renewed[0] {
+		t.Errorf("renewed %v, %v", renewed, err)
+	}
+	if taken, err := d.LeaseMany(ctx, []string{"list"}, drivers.LeaseRequest{Token: "token", TTL: time.Minute}); err != nil || !taken[0].Taken {
 		t.Errorf("taken %v, %v", taken, err)
 	}
-	if taken, err := d.LeaseMany(ctx, []string{"list"}, "other", time.Minute); err != nil || taken[0] {
+	if taken, err := d.LeaseMany(ctx, []string{"list"}, drivers.LeaseRequest{Token: "other", TTL: time.Minute}); err != nil || taken[0].Taken {
 		t.Errorf("taken twice %v, %v", taken, err)
 	}
 	spoil("list")
@@ -334,9 +338,13 @@ func TestABatchIsOneRoundTrip(t *testing.T) {
 			_, err := d.SwapMany(ctx, swaps)
 			return err
 		},
-		"lease":   func() error { _, err := d.LeaseMany(ctx, keys, "t", time.Hour); return err },
+		"lease": func() error {
+			_, err := d.LeaseMany(ctx, keys, drivers.LeaseRequest{Token: "t", TTL: time.Hour})
+			return err
+		},
 		"fill":    func() error { _, err := d.FillMany(ctx, items, "t"); return err },
-		"release": func() error { return d.ReleaseMany(ctx, keys, "t") },
+		"renew":   func() error { _, err := d.RenewMany(ctx, keys, "t", time.Hour); return err },
+		"release": func() error { _, err := d.ReleaseMany(ctx, keys, "t"); return err },
 		"delete":  func() error { return d.DeleteMany(ctx, keys) },
 	} {
 		// Opens connections, whose greeting is counted too, and tells the server the script.
@@ -349,6 +357,53 @@ func TestABatchIsOneRoundTrip(t *testing.T) {
 		}
 		if n := trips.commands.Load() + trips.pipelines.Load() - before; n != 1 {
 			t.Errorf("%s took %d round trips", operation, n)
+		}
+	}
+}
+
+// What is under the name of a lease, and is none of this driver, is in nobody's way.
+func TestAForeignLeaseIsNone(t *testing.T) {
+	client := dial(t, servers.Redis(t))
+	d := New(client, Options{})
+	ctx := t.Context()
+	for what, spoil := range map[string]func(lease string) error{
+		"without an end":  func(lease string) error { return client.Set(ctx, lease, "0foreign", 0).Err() },
+		"without a flag":  func(lease string) error { return client.Set(ctx, lease, "foreign", time.Hour).Err() },
+		"empty":           func(lease string) error { return client.Set(ctx, lease, "", time.Hour).Err() },
+		"of another type": func(lease string) error { return client.RPush(ctx, lease, "0foreign").Err() },
+	} {
+		key := []string{what}
+		if err := spoil(leaseKey(what)); err != nil {
+			t.Fatal(err)
+		}
+		if filled, err := d.FillMany(ctx, []drivers.Item{{Key: what}}, "oreign"); err != nil || filled[0].Stored {
+			t.Errorf("%s: filled %v, %v", what, filled, err)
+		}
+		if lent, err := d.LeaseMany(ctx, key, drivers.LeaseRequest{Token: "t", TTL: time.Hour}); err != nil || !lent[0].Taken {
+			t.Errorf("%s: %+v, %v", what, lent, err)
+		}
+		if filled, err := d.FillMany(ctx, []drivers.Item{{Key: what}}, "t"); err != nil || !filled[0].Stored {
+			t.Errorf("%s: filled after a lease: %v, %v", what, filled, err)
+		}
+	}
+}
+
+// Who waits for a lease does not make it longer or shorter.
+func TestToAwaitALeaseKeepsItsEnd(t *testing.T) {
+	client := dial(t, servers.Redis(t))
+	d := New(client, Options{})
+	ctx, key := t.Context(), []string{"a"}
+	if lent, err := d.LeaseMany(ctx, key, drivers.LeaseRequest{Token: "t", TTL: time.Hour}); err != nil || !lent[0].Taken {
+		t.Fatal(lent, err)
+	}
+	client.PExpire(ctx, leaseKey("a"), 30*time.Minute)
+	for range 3 {
+		lent, err := d.LeaseMany(ctx, key, drivers.LeaseRequest{Token: "t2", TTL: time.Hour, Await: true})
+		if err != nil || lent[0].Holder != "t" || lent[0].Left > 30*time.Minute || lent[0].Left < 29*time.Minute {
+			t.Errorf("%+v, %v", lent, err)
+		}
+		if left := client.PTTL(ctx, leaseKey("a")).Val(); left > 30*time.Minute || left < 29*time.Minute {
+			t.Errorf("the lease ends in %s", left)
 		}
 	}
 }

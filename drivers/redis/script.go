@@ -35,6 +35,17 @@ local function held(key)
 end
 `
 
+// lent is the begin of each script that asks who has the lease. A lease is a string: 0, or 1 if
+// somebody waits for its end, and the token.
+const lent = held + `
+local function lent()
+  local lease = held(KEYS[2])
+  local awaited = lease and string.sub(lease, 1, 1)
+  if awaited ~= '0' and awaited ~= '1' then return '0', false end
+  return awaited, string.sub(lease, 2)
+end
+`
+
 var (
 	setScript = newScript(store + `return 1`)
 
@@ -50,17 +61,37 @@ if ARGV[4] == '1' then
 elseif now then return 0 end
 if ARGV[5] == '0' then redis.call('del', KEYS[1], KEYS[2]) return 1 end` + store + `return 1`)
 
-	// It deletes only what is of another type: once a script has written, even a deletion, a
-	// server that is full lets it store.
-	leaseScript = newScript(`if type(redis.pcall('get', KEYS[2])) == 'table' then redis.call('del', KEYS[2]) end
-if redis.call('set', KEYS[2], ARGV[1], 'nx', 'px', ARGV[2]) then return 1 end
-return 0`)
+	// ARGV has the token, the time in milliseconds, and whether the lease is taken only without
+	// a value, is taken from another token, is noted as awaited. A lease that has no end is none
+	// of this driver. That a full server cannot note it is no error: who waits asks again.
+	leaseScript = newScript(lent + `local value = held(KEYS[1])
+if value and ARGV[3] == '1' then return {0, value} end
+local awaited, holder = lent()
+if holder and ARGV[4] == '0' then
+  local left = redis.call('pttl', KEYS[2])
+  if left >= 0 then
+    left = math.max(left, 1)
+    if ARGV[5] == '1' and awaited == '0' then redis.pcall('set', KEYS[2], '1' .. holder, 'px', left) end
+    return {0, value, holder, left}
+  end
+end
+redis.call('set', KEYS[2], awaited .. ARGV[1], 'px', ARGV[2])
+return {1, value}`)
 
-	// ARGV[3] is the token.
-	fillScript = newScript(held + `if held(KEYS[2]) ~= ARGV[3] then return 0 end` + store + `return 1`)
+	// ARGV[3] is the token. Returns 2 if the lease was awaited.
+	fillScript = newScript(lent + `local awaited, holder = lent()
+if holder ~= ARGV[3] then return 0 end` + store + `return 1 + awaited`)
 
-	releaseScript = newScript(held + `if held(KEYS[2]) ~= ARGV[1] then return 0 end
-return redis.call('del', KEYS[2])`)
+	// ARGV[1] is the token, ARGV[2] the time in milliseconds.
+	renewScript = newScript(lent + `local _, holder = lent()
+if holder ~= ARGV[1] then return 0 end
+return redis.call('pexpire', KEYS[2], ARGV[2])`)
+
+	// ARGV[1] is the token. Returns whether the lease was awaited.
+	releaseScript = newScript(lent + `local awaited, holder = lent()
+if holder ~= ARGV[1] then return 0 end
+redis.call('del', KEYS[2])
+return tonumber(awaited)`)
 
 	// ARGV[1] is UNLINK or DEL. Returns whether there was a value.
 	deleteScript = newScript(`redis.call('del', KEYS[2])
@@ -141,18 +172,29 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// decide is run for scripts that return 0 or 1: whether they had an effect.
-func (d *Driver) decide(ctx context.Context, s *script, calls []call) ([]bool, error) {
+// numbers is run for scripts that return a number.
+func (d *Driver) numbers(ctx context.Context, s *script, calls []call) ([]int64, error) {
 	replies, err := d.run(ctx, s, calls)
 	if err != nil {
 		return nil, err
 	}
-	did := make([]bool, len(replies))
+	numbers := make([]int64, len(replies))
 	for i, reply := range replies {
-		n, err := reply.Int64()
-		if err != nil {
+		if numbers[i], err = reply.Int64(); err != nil {
 			return nil, err
 		}
+	}
+	return numbers, nil
+}
+
+// decide is run for scripts that return 0 or 1: whether they had an effect.
+func (d *Driver) decide(ctx context.Context, s *script, calls []call) ([]bool, error) {
+	numbers, err := d.numbers(ctx, s, calls)
+	if err != nil {
+		return nil, err
+	}
+	did := make([]bool, len(numbers))
+	for i, n := range numbers {
 		did[i] = n != 0
 	}
 	return did, nil

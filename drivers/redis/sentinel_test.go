@@ -59,12 +59,16 @@ func TestSentinelFailover(t *testing.T) {
 		if err := d.SetMany(ctx, items); err != nil {
 			t.Fatal(err)
 		}
-		if lent, err := d.LeaseMany(ctx, []string{"lent"}, fmt.Sprint("t", round), time.Hour); err != nil || !lent[0] {
+		if lent, err := d.LeaseMany(ctx, []string{"lent"}, drivers.LeaseRequest{Token: fmt.Sprint("t", round), TTL: time.Hour}); err != nil || !lent[0].Taken {
 			t.Fatal(lent, err)
 		}
 		// What the replica has confirmed survives.
 		if n, err := client.Wait(ctx, 1, slow).Result(); err != nil || n != 1 {
 			t.Fatalf("%d replicas, %v", n, err)
+		}
+		history, err := d.History(ctx)
+		if err != nil || history == "" {
+			t.Fatal(history, err)
 		}
 		old := server.Master(t)
 		server.Failover(t)
@@ -76,9 +80,12 @@ func TestSentinelFailover(t *testing.T) {
 			}
 			return err
 		})
+		if now, err := d.History(ctx); err != nil || now == history || now == "" {
+			t.Errorf("after the failover the history is %q, %v, it was %q", now, err, history)
+		}
 		// The lease went over to the new master, which has never seen the script.
 		filled, err := d.FillMany(ctx, []drivers.Item{{Key: "lent", Value: []byte("x")}}, fmt.Sprint("t", round))
-		if err != nil || !filled[0] {
+		if err != nil || !filled[0].Stored {
 			t.Errorf("filling what was lent before the failover: %v, %v", filled, err)
 		}
 		// On a slow machine the subscription may be lost more than once.
@@ -118,7 +125,7 @@ func TestAReadOnlyReplicaIsAnError(t *testing.T) {
 	replica := server.Servers[1]
 	d := New(dial(t, replica), Options{})
 	ctx := t.Context()
-	_, lease := d.LeaseMany(ctx, []string{"a"}, "t", time.Hour)
+	_, lease := d.LeaseMany(ctx, []string{"a"}, drivers.LeaseRequest{Token: "t", TTL: time.Hour})
 	_, prefix := d.DeletePrefix(ctx, "a")
 	for operation, err := range map[string]error{
 		"set 1 key": d.SetMany(ctx, []drivers.Item{{Key: "a"}}), "delete 1 key": d.DeleteMany(ctx, []string{"a"}), "lease 1 key": lease,

@@ -100,10 +100,10 @@ func TestTrackingDoesNotNameLeases(t *testing.T) {
 	_, e := track(t, client, "app:")
 	d := New(client, Options{})
 	ctx := t.Context()
-	if lent, err := d.LeaseMany(ctx, []string{"app:1"}, "t", time.Hour); err != nil || !lent[0] {
+	if lent, err := d.LeaseMany(ctx, []string{"app:1"}, drivers.LeaseRequest{Token: "t", TTL: time.Hour}); err != nil || !lent[0].Taken {
 		t.Fatal(lent, err)
 	}
-	if filled, err := d.FillMany(ctx, []drivers.Item{{Key: "app:1", Value: []byte("x")}}, "t"); err != nil || !filled[0] {
+	if filled, err := d.FillMany(ctx, []drivers.Item{{Key: "app:1", Value: []byte("x")}}, "t"); err != nil || !filled[0].Stored {
 		t.Fatal(filled, err)
 	}
 	e.expect(t, "changed app:1")

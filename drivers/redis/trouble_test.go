@@ -23,8 +23,10 @@ func everyOperation(t *testing.T, d *Driver) map[string]error {
 	_, get := d.GetMany(ctx, []string{"a", "b"})
 	_, add := d.AddMany(ctx, item)
 	_, swap := d.SwapMany(ctx, []drivers.Swap{{Key: "a"}})
-	_, lease := d.LeaseMany(ctx, []string{"a"}, "t", time.Hour)
+	_, lease := d.LeaseMany(ctx, []string{"a"}, drivers.LeaseRequest{Token: "t", TTL: time.Hour})
 	_, fill := d.FillMany(ctx, item, "t")
+	_, renew := d.RenewMany(ctx, []string{"a"}, "t", time.Hour)
+	_, release := d.ReleaseMany(ctx, []string{"a"}, "t")
 	_, prefix := d.DeletePrefix(ctx, "a")
 	return map[string]error{
 		"redis: get 2 keys: ":           get,
@@ -34,7 +36,8 @@ func everyOperation(t *testing.T, d *Driver) map[string]error {
 		"redis: swap 1 key: ":           swap,
 		"redis: lease 1 key: ":          lease,
 		"redis: fill 1 key: ":           fill,
-		"redis: release 1 key: ":        d.ReleaseMany(ctx, []string{"a"}, "t"),
+		"redis: renew 1 key: ":          renew,
+		"redis: release 1 key: ":        release,
 		`redis: scan for prefix "a": `:  d.Scan(ctx, "a", func([]string) error { return nil }),
 		`redis: delete prefix "a": `:    prefix,
 		"redis: not ready: ":            d.Ready(ctx),
@@ -92,7 +95,7 @@ func TestAFullServer(t *testing.T) {
 	if err := d.SetMany(ctx, old); err != nil {
 		t.Fatal(err)
 	}
-	if lent, err := d.LeaseMany(ctx, []string{"a"}, "t", time.Hour); err != nil || !lent[0] {
+	if lent, err := d.LeaseMany(ctx, []string{"a"}, drivers.LeaseRequest{Token: "t", TTL: time.Hour}); err != nil || !lent[0].Taken {
 		t.Fatal(lent, err)
 	}
 	limit := func(to string) {
@@ -101,11 +104,24 @@ func TestAFullServer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if lent, err := d.LeaseMany(ctx, []string{"held"}, drivers.LeaseRequest{Token: "t", TTL: time.Hour}); err != nil || !lent[0].Taken {
+		t.Fatal(lent, err)
+	}
 	limit("1")
+	// The server cannot note that somebody waits. Who waits is told who has the lease, and asks again.
+	if lent, err := d.LeaseMany(ctx, []string{"held"}, drivers.LeaseRequest{Token: "t2", TTL: time.Hour, Await: true}); err != nil || lent[0].Holder != "t" {
+		t.Errorf("a lease that another has: %+v, %v", lent, err)
+	}
+	if renewed, err := d.RenewMany(ctx, []string{"held"}, "t", time.Hour); err != nil || !renewed[0] {
+		t.Errorf("renew: %v, %v", renewed, err)
+	}
+	if awaited, err := d.ReleaseMany(ctx, []string{"held"}, "t"); err != nil || awaited[0] {
+		t.Errorf("release: %v, %v", awaited, err)
+	}
 	big := []drivers.Item{{Key: "a", Value: bytes.Repeat([]byte("x"), 1<<20)}}
 	_, add := d.AddMany(ctx, []drivers.Item{{Key: "new"}})
 	_, swap := d.SwapMany(ctx, []drivers.Swap{{Key: "a", Old: []byte("old"), New: []byte("new")}})
-	_, lease := d.LeaseMany(ctx, []string{"b"}, "t", time.Hour)
+	_, lease := d.LeaseMany(ctx, []string{"b"}, drivers.LeaseRequest{Token: "t", TTL: time.Hour})
 	_, fill := d.FillMany(ctx, big, "t")
 	for words, err := range map[string]error{
 		"redis: set 1 key: OOM": d.SetMany(ctx, big), "redis: set 2 keys: OOM": d.SetMany(ctx, append(big, old...)),
@@ -126,7 +142,7 @@ func TestAFullServer(t *testing.T) {
 		t.Errorf("delete prefix: %d, %v", n, err)
 	}
 	limit("0")
-	if filled, err := d.FillMany(ctx, big, "t"); err != nil || filled[0] {
+	if filled, err := d.FillMany(ctx, big, "t"); err != nil || filled[0].Stored {
 		t.Errorf("the deletion did not end the lease: %v, %v", filled, err)
 	}
 }
@@ -154,7 +170,7 @@ func TestTheDocumentedRightsSuffice(t *testing.T) {
 	admin := dial(t, server)
 	ctx := t.Context()
 	rules := []any{"acl", "setuser", "cachegen", "on", ">pw", "resetkeys", "~app:*", "resetchannels", "-@all"}
-	for _, right := range strings.Fields("+get +mget +set +del +unlink +eval +evalsha +scan +multi +exec +ping +command|info +role") {
+	for _, right := range strings.Fields("+get +mget +set +del +unlink +eval +evalsha +scan +multi +exec +pttl +pexpire +info +ping +command|info +role") {
 		rules = append(rules, right)
 	}
 	if err := admin.Do(ctx, rules...).Err(); err != nil {
@@ -164,14 +180,24 @@ func TestTheDocumentedRightsSuffice(t *testing.T) {
 	defer client.Close()
 	d := New(client, Options{})
 	item := []drivers.Item{{Key: "app:1", Value: []byte("x")}}
-	_, lease := d.LeaseMany(ctx, []string{"app:1"}, "t", time.Hour)
+	_, lease := d.LeaseMany(ctx, []string{"app:1"}, drivers.LeaseRequest{Token: "t", TTL: time.Hour})
 	filled, fill := d.FillMany(ctx, item, "t")
+	_, again := d.LeaseMany(ctx, []string{"app:1"}, drivers.LeaseRequest{Token: "t", TTL: time.Hour})
+	held, other := d.LeaseMany(ctx, []string{"app:1"}, drivers.LeaseRequest{Token: "t2", TTL: time.Hour, Await: true})
+	renewed, renew := d.RenewMany(ctx, []string{"app:1"}, "t", time.Hour)
+	awaited, release := d.ReleaseMany(ctx, []string{"app:1"}, "t")
 	got, get := d.GetMany(ctx, []string{"app:1", "app:2"})
 	n, prefix := d.DeletePrefix(ctx, "app:")
-	if err := errors.Join(d.Ready(ctx), lease, fill, get, prefix, d.SetMany(ctx, append(item, drivers.Item{Key: "app:2"})), d.DeleteMany(ctx, []string{"app:1"})); err != nil {
+	if text, err := d.History(ctx); err != nil || text == "" {
+		t.Errorf("history %q, %v", text, err)
+	}
+	if err := errors.Join(d.Ready(ctx), lease, fill, again, other, renew, release, get, prefix, d.SetMany(ctx, append(item, drivers.Item{Key: "app:2"})), d.DeleteMany(ctx, []string{"app:1"})); err != nil {
 		t.Error(err)
 	}
-	if !filled[0] || string(got[0]) != "x" || n != 1 {
+	if held[0].Holder != "t" || !renewed[0] || !awaited[0] {
+		t.Errorf("held by %q, renewed %v, awaited %v", held[0].Holder, renewed, awaited)
+	}
+	if !filled[0].Stored || string(got[0]) != "x" || n != 1 {
 		t.Errorf("filled %v, got %q, deleted %d", filled, got, n)
 	}
 	if err := d.SetMany(ctx, []drivers.Item{{Key: "other:1"}}); err == nil || !strings.HasPrefix(err.Error(), "redis: set 1 key: NOPERM") {

@@ -50,20 +50,25 @@ func (d *Driver) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, er
 	return d.table.SwapMany(ctx, swaps)
 }
 
-// LeaseMany takes leases of keys for token, and returns which of them it took. See
-// [drivers.Leaser].
-func (d *Driver) LeaseMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error) {
-	return d.table.LeaseMany(ctx, keys, token, ttl)
+// LeaseMany asks for leases of keys, and returns what it found. See [drivers.Leaser].
+func (d *Driver) LeaseMany(ctx context.Context, keys []string, want drivers.LeaseRequest) ([]drivers.Lease, error) {
+	return d.table.LeaseMany(ctx, keys, want)
 }
 
-// FillMany stores the items whose leases token has, ends these leases, and returns which items
-// it stored. See [drivers.Leaser].
-func (d *Driver) FillMany(ctx context.Context, items []drivers.Item, token string) ([]bool, error) {
+// FillMany stores the items whose leases token has, ends these leases, and returns what it did
+// with each. See [drivers.Leaser].
+func (d *Driver) FillMany(ctx context.Context, items []drivers.Item, token string) ([]drivers.Fill, error) {
 	return d.table.FillMany(ctx, items, token)
 }
 
-// ReleaseMany ends the leases of keys that token has. See [drivers.Leaser].
-func (d *Driver) ReleaseMany(ctx context.Context, keys []string, token string) error {
+// RenewMany lets the leases that token has end after ttl from now. See [drivers.Leaser].
+func (d *Driver) RenewMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error) {
+	return d.table.RenewMany(ctx, keys, token, ttl)
+}
+
+// ReleaseMany ends the leases of keys that token has, and returns which of those somebody
+// awaits. See [drivers.Leaser].
+func (d *Driver) ReleaseMany(ctx context.Context, keys []string, token string) ([]bool, error) {
 	return d.table.ReleaseMany(ctx, keys, token)
 }
 

@@ -19,6 +19,7 @@ type Proxy struct {
 	left    int    // answers to deliver before one is lost; negative: none is lost
 	between func() // called while the answer is lost
 	lost    bool
+	done    chan struct{} // closed when between has returned
 	running sync.WaitGroup
 }
 
@@ -44,15 +45,20 @@ func (p *Proxy) Addr() string { return p.listen.Addr().String() }
 func (p *Proxy) LoseAnswer(n int, between func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.left, p.between, p.lost = n, between, false
+	p.left, p.between, p.lost, p.done = n, between, false, make(chan struct{})
 }
 
-// Lost ends what LoseAnswer began, and reports whether an answer was lost.
+// Lost ends what LoseAnswer began, and reports whether an answer was lost. The function between
+// has returned then.
 func (p *Proxy) Lost() bool {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.left = -1
-	return p.lost
+	lost, done := p.lost, p.done
+	p.mu.Unlock()
+	if lost {
+		<-done
+	}
+	return lost
 }
 
 func (p *Proxy) close() {
@@ -138,8 +144,9 @@ func (p *Proxy) lose(server net.Conn) bool {
 		return false
 	}
 	p.lost = true
-	between := p.between
+	between, done := p.between, p.done
 	p.mu.Unlock()
+	defer close(done)
 	server.Close()
 	if between != nil {
 		between()

@@ -29,6 +29,9 @@ type Dialect struct {
 	// returns the rows that it changed. Instead a statement sets the column mark of the
 	// rows to the mark of the call.
 	OnDuplicateKey bool
+	// UpsertInWith: a WITH can have an upsert, and casts are written "::bytea", as PostgreSQL
+	// has it. Without, and without OnDuplicateKey, an upsert can have RETURNING.
+	UpsertInWith bool
 	// MaxStatement is a query for how many bytes a statement may have; empty if the
 	// database has no setting for it.
 	MaxStatement string

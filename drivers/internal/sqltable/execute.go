@@ -142,29 +142,28 @@ func (t *Table) prepareText(ctx context.Context, text string) (*sql.Stmt, error)
 // exec runs a statement that returns no rows and returns how many it changed.
 func (t *Table) exec(ctx context.Context, s *statement) (n int64, err error) {
 	err = t.whileBusy(ctx, func() error {
-		n, err = t.execIn(ctx, nil, s)
+		result, err := t.execIn(ctx, nil, s)
+		if err == nil {
+			n, err = result.RowsAffected()
+		}
 		return err
 	})
 	return n, err
 }
 
-// query runs a statement that changes nothing and calls row for each row. If the database is
-// busy midway, it repeats the statement and calls row again for the same rows.
+// query runs a statement and calls row for each row. If the database is busy midway, it repeats
+// the statement and calls row again for the same rows.
 func (t *Table) query(ctx context.Context, s *statement, row func(*sql.Rows) error) error {
 	return t.whileBusy(ctx, func() error { return t.queryIn(ctx, nil, s, row) })
 }
 
 // execIn runs a statement in a transaction, or without one if tx is nil.
-func (t *Table) execIn(ctx context.Context, tx *sql.Tx, s *statement) (int64, error) {
-	var result sql.Result
-	err := t.send(ctx, tx, s, func(on runner, args []any) (err error) {
+func (t *Table) execIn(ctx context.Context, tx *sql.Tx, s *statement) (result sql.Result, err error) {
+	err = t.send(ctx, tx, s, func(on runner, args []any) (err error) {
 		result, err = on.exec(ctx, args)
 		return err
 	})
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+	return result, err
 }
 
 func (t *Table) queryIn(ctx context.Context, tx *sql.Tx, s *statement, row func(*sql.Rows) error) error {
@@ -187,20 +186,22 @@ func (t *Table) queryIn(ctx context.Context, tx *sql.Tx, s *statement, row func(
 }
 
 // change runs a statement that changes rows of names under a condition, and returns the
-// names of the rows that were changed. RETURNING can be appended to the statement, and the
-// statement sets the column mark, where there is one, to mark.
-func (t *Table) change(ctx context.Context, s *statement, names [][]byte, mark int64) (map[string]bool, error) {
-	changed := make(map[string]bool, len(names))
+// names of the rows that were changed, with what they have in lease_until. RETURNING can be
+// appended to the statement, and the statement sets the column mark, where there is one, to
+// mark.
+func (t *Table) change(ctx context.Context, s *statement, names [][]byte, mark int64) (map[string]int64, error) {
+	changed := make(map[string]int64, len(names))
 	row := func(rows *sql.Rows) error {
 		var name sql.RawBytes
-		if err := rows.Scan(&name); err != nil {
+		var until int64
+		if err := rows.Scan(&name, &until); err != nil {
 			return err
 		}
-		changed[string(name)] = true
+		changed[string(name)] = until
 		return nil
 	}
 	if !t.OnDuplicateKey {
-		s.add(" RETURNING name")
+		s.add(" RETURNING name, lease_until")
 		s.once = true
 		return changed, t.whileBusy(ctx, func() error {
 			clear(changed)
@@ -209,7 +210,7 @@ func (t *Table) change(ctx context.Context, s *statement, names [][]byte, mark i
 	}
 	// The changed rows stay locked between the two statements, so their mark is still that
 	// of this call.
-	ask := t.statement("SELECT name FROM ", t.from, " WHERE name IN ").list(names).add(" AND mark = ").arg(mark)
+	ask := t.statement("SELECT name, lease_until FROM ", t.from, " WHERE name IN ").list(names).add(" AND mark = ").arg(mark)
 	return changed, t.whileBusy(ctx, func() error {
 		clear(changed)
 		// Before the transaction: preparing takes a connection of the pool, and

@@ -135,7 +135,7 @@ func (t *Table) DeletePrefix(ctx context.Context, prefix string) (int64, error) 
 // Prune implements [drivers.Pruner]. It removes a page of items at a time, so that other
 // writers are not kept waiting. Items removed by a call that then fails stay removed.
 func (t *Table) Prune(ctx context.Context) (int64, error) {
-	ended := " AND expires <= " + t.Now + " AND lease_until <= " + t.Now
+	ended := t.ended()
 	var total int64
 	for {
 		var n int64
@@ -183,6 +183,11 @@ func (t *Table) Prune(ctx context.Context) (int64, error) {
 			return total, nil
 		}
 	}
+}
+
+// ended is the condition that a row has neither a value nor a lease.
+func (t *Table) ended() string {
+	return " AND expires <= " + t.Now + " AND lease_until <= " + t.Now
 }
 
 // pruneInBackground runs until Close.

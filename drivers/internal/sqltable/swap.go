@@ -110,7 +110,7 @@ func (t *Table) replaceValues(ctx context.Context, swaps []drivers.Swap) ([]bool
 	done := make([]bool, len(swaps))
 	return done, t.groups(len(swaps), maxPairs, swapSize(swaps), func(from, to int) error {
 		group, names, mark := swaps[from:to], t.swapNames(swaps[from:to]), newMark()
-		s := t.update(names, mark, func(i int) drivers.Item {
+		s := t.update(names, mark, "0", func(i int) drivers.Item {
 			return drivers.Item{Value: group[i].New, TTL: group[i].TTL}
 		})
 		return t.changeInto(ctx, done[from:to], t.expected(s, names, group), names, mark)
@@ -179,14 +179,15 @@ func (t *Table) addAbsent(ctx context.Context, items []drivers.Item) ([]bool, er
 	})
 }
 
-// update adds the beginning of an UPDATE that sets each row to its own value.
-func (t *Table) update(names [][]byte, mark int64, item func(i int) drivers.Item) *statement {
+// update adds the beginning of an UPDATE that sets each row to its own value, and ends its
+// lease with until in lease_until.
+func (t *Table) update(names [][]byte, mark int64, until string, item func(i int) drivers.Item) *statement {
 	s := t.statement("UPDATE ", t.from, " SET ")
 	if t.OnDuplicateKey {
 		s.add("mark = ").arg(mark).add(", ")
 	}
 	s.add("value = ").choose(names, func(i int) any { return item(i).Value }, "value")
-	s.add(", lease = NULL, lease_until = 0, expires = ", t.Now, " + ")
+	s.add(", lease = NULL, lease_until = ", until, ", expires = ", t.Now, " + ")
 	return s.choose(names, func(i int) any { return lifetime(item(i).TTL) }, "expires")
 }
 
@@ -194,7 +195,7 @@ func (t *Table) update(names [][]byte, mark int64, item func(i int) drivers.Item
 func (t *Table) changeInto(ctx context.Context, done []bool, s *statement, names [][]byte, mark int64) error {
 	changed, err := t.change(ctx, s, names, mark)
 	for i, name := range names {
-		done[i] = changed[string(name)]
+		_, done[i] = changed[string(name)]
 	}
 	return err
 }

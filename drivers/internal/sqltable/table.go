@@ -9,7 +9,8 @@
 //	value        the value
 //	expires      when the value expires; 0 in a row without a value
 //	lease        the token that holds the key's lease, NULL without a lease
-//	lease_until  when the lease ends, 0 without a lease
+//	lease_until  when the lease ends, an odd time if somebody waits for that; 0, or another time
+//	             that is past, without a lease
 //	mark         a random number of the call that changed the row last; not in every dialect
 //
 // Times are those of the database's clock, in milliseconds since 1970. "Forever" is a

@@ -3,6 +3,7 @@ package wrap
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -22,15 +23,63 @@ func capability[C any](w *wrapper, operation string, keys int, query func(driver
 	return c, err
 }
 
-func (w *wrapper) LeaseMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error) {
+// LeaseMany asks again where the inner tier has found a value that cannot be decoded: it is
+// absent, and so it is no reason not to take the lease.
+func (w *wrapper) LeaseMany(ctx context.Context, keys []string, want drivers.LeaseRequest) ([]drivers.Lease, error) {
 	leaser, err := capability(w, "lease", len(keys), drivers.LeaserOf)
 	if err != nil {
 		return nil, err
 	}
-	return leaser.LeaseMany(ctx, keys, token, ttl)
+	leases, err := w.lease(ctx, leaser, keys, want)
+	if err != nil {
+		return nil, err
+	}
+	var again []string
+	var at []int
+	for i, l := range leases {
+		if want.IfAbsent && !l.Taken && l.Holder == "" && l.Value == nil {
+			again, at = append(again, keys[i]), append(at, i)
+		}
+	}
+	if len(again) == 0 {
+		return leases, nil
+	}
+	want.IfAbsent = false
+	second, err := w.lease(ctx, leaser, again, want)
+	if err != nil {
+		return nil, err
+	}
+	var filled []string // by another, in the meantime
+	for j, i := range at {
+		if leases[i] = second[j]; leases[i].Taken && leases[i].Value != nil {
+			leases[i].Taken = false
+			filled = append(filled, keys[i])
+		}
+	}
+	if len(filled) > 0 {
+		if _, err := leaser.ReleaseMany(ctx, filled, want.Token); err != nil {
+			return nil, err
+		}
+	}
+	return leases, nil
 }
 
-func (w *wrapper) FillMany(ctx context.Context, items []drivers.Item, token string) ([]bool, error) {
+// lease returns what the inner tier found, with decoded values.
+func (w *wrapper) lease(ctx context.Context, leaser drivers.Leaser, keys []string, want drivers.LeaseRequest) ([]drivers.Lease, error) {
+	leases, err := leaser.LeaseMany(ctx, keys, want)
+	if err != nil {
+		return nil, err
+	}
+	if len(leases) != len(keys) {
+		return nil, w.failed("lease", len(keys), fmt.Errorf("the tier returned %d results", len(leases)))
+	}
+	for i := range leases {
+		leases[i].Value = w.decode(keys[i], leases[i].Value)
+	}
+	return leases, nil
+}
+
+func (w *wrapper) FillMany(ctx context.Context, items []drivers.Item, token string) ([]drivers.Fill, error) {
 	leaser, err := capability(w, "fill", len(items), drivers.LeaserOf)
 	if err != nil {
 		return nil, err
@@ -42,12 +91,28 @@ func (w *wrapper) FillMany(ctx context.Context, items []drivers.Item, token stri
 	return leaser.FillMany(ctx, encoded, token)
 }
 
-func (w *wrapper) ReleaseMany(ctx context.Context, keys []string, token string) error {
+func (w *wrapper) RenewMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error) {
+	leaser, err := capability(w, "renew", len(keys), drivers.LeaserOf)
+	if err != nil {
+		return nil, err
+	}
+	return leaser.RenewMany(ctx, keys, token, ttl)
+}
+
+func (w *wrapper) ReleaseMany(ctx context.Context, keys []string, token string) ([]bool, error) {
 	leaser, err := capability(w, "release", len(keys), drivers.LeaserOf)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	return leaser.ReleaseMany(ctx, keys, token)
+}
+
+func (w *wrapper) History(ctx context.Context) (string, error) {
+	historian, err := capability(w, "history", 0, drivers.HistorianOf)
+	if err != nil {
+		return "", err
+	}
+	return historian.History(ctx)
 }
 
 func (w *wrapper) Scan(ctx context.Context, prefix string, f func(keys []string) error) error {

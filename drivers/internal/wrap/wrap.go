@@ -51,6 +51,7 @@ var (
 	_ drivers.Adder               = (*wrapper)(nil)
 	_ drivers.Swapper             = (*wrapper)(nil)
 	_ drivers.Leaser              = (*wrapper)(nil)
+	_ drivers.Historian           = (*wrapper)(nil)
 	_ drivers.Scanner             = (*wrapper)(nil)
 	_ drivers.PrefixDeleter       = (*wrapper)(nil)
 	_ drivers.Pruner              = (*wrapper)(nil)

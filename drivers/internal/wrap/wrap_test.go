@@ -62,14 +62,16 @@ func TestMethodsOfMissingCapabilitiesFail(t *testing.T) {
 	ctx := t.Context()
 	_, add := w.AddMany(ctx, []drivers.Item{{Key: "a"}})
 	_, swap := w.SwapMany(ctx, []drivers.Swap{{Key: "a"}})
-	_, lease := w.LeaseMany(ctx, []string{"a"}, "token", time.Minute)
+	_, lease := w.LeaseMany(ctx, []string{"a"}, drivers.LeaseRequest{Token: "token", TTL: time.Minute})
 	_, fill := w.FillMany(ctx, []drivers.Item{{Key: "a"}}, "token")
-	release := w.ReleaseMany(ctx, []string{"a"}, "token")
+	_, renew := w.RenewMany(ctx, []string{"a"}, "token", time.Minute)
+	_, release := w.ReleaseMany(ctx, []string{"a"}, "token")
+	_, history := w.History(ctx)
 	scan := w.Scan(ctx, "", func([]string) error { return nil })
 	_, prefix := w.DeletePrefix(ctx, "")
 	_, prune := w.Prune(ctx)
 	for want, err := range map[string]error{
-		"add 1 key": add, "swap 1 key": swap, "lease 1 key": lease, "fill 1 key": fill, "release 1 key": release,
+		"add 1 key": add, "swap 1 key": swap, "lease 1 key": lease, "fill 1 key": fill, "renew 1 key": renew, "release 1 key": release, "history": history,
 		"scan": scan, "delete a prefix": prefix, "prune": prune,
 	} {
 		if !errors.Is(err, errors.ErrUnsupported) || !strings.HasPrefix(err.Error(), "salted: "+want+": ") {
@@ -221,6 +223,55 @@ func TestAnAddBeginsAgainWhenSomebodyReplacesTheUnreadable(t *testing.T) {
 	added, err := have(drivers.AdderOf(w)).AddMany(t.Context(), []drivers.Item{{Key: "a", Value: []byte("mine")}})
 	if err != nil || string(added[0]) != "theirs" {
 		t.Errorf("add: %q, %v", added, err)
+	}
+}
+
+// LeaseMany lets somebody come first when no value is in the way of a lease.
+func (m *meddling) LeaseMany(ctx context.Context, keys []string, want drivers.LeaseRequest) ([]drivers.Lease, error) {
+	if m.times > 0 && !want.IfAbsent {
+		m.times--
+		m.with()
+	}
+	return m.L2.LeaseMany(ctx, keys, want)
+}
+
+// Otherwise nobody could store anything under the key until its TTL ends.
+func TestAnUnreadableValueIsNotInTheWayOfALease(t *testing.T) {
+	inner := &meddling{L2: newInner()}
+	w := New(inner, salted{}, Options{Name: "salted"})
+	leaser := have(drivers.LeaserOf(w))
+	ask := func(token string) []drivers.Lease {
+		t.Helper()
+		got, err := leaser.LeaseMany(t.Context(), []string{"bare", "foreign", "full"}, drivers.LeaseRequest{Token: token, TTL: time.Hour, IfAbsent: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(got[2].Value) != "x" || got[2].Taken {
+			t.Errorf("the lease of a readable value: %+v", got[2])
+		}
+		return got
+	}
+	plant(t, inner, "foreign", "foreign")
+	plant(t, w, "full", "x")
+	if got := ask("t1"); !got[0].Taken || !got[1].Taken || got[1].Value != nil {
+		t.Errorf("%+v", got)
+	}
+	if got := ask("t2"); got[0].Holder != "t1" || got[1].Holder != "t1" || got[0].Taken || got[1].Taken {
+		t.Errorf("what another has: %+v", got)
+	}
+	if filled, err := leaser.FillMany(t.Context(), []drivers.Item{{Key: "foreign", Value: []byte("mine")}}, "t1"); err != nil || !filled[0].Stored {
+		t.Errorf("fill: %v, %v", filled, err)
+	}
+	expect(t, w, "foreign", "mine")
+
+	// Another fills the key between the two requests.
+	plant(t, inner, "foreign", "foreign")
+	inner.times, inner.with = 1, func() { plant(t, w, "foreign", "theirs") }
+	if got := ask("t3"); got[1].Taken || got[1].Holder != "" || string(got[1].Value) != "theirs" {
+		t.Errorf("after another has filled: %+v", got[1])
+	}
+	if got, err := leaser.LeaseMany(t.Context(), []string{"foreign"}, drivers.LeaseRequest{Token: "t4", TTL: time.Hour}); err != nil || !got[0].Taken {
+		t.Errorf("a lease that was not taken is held by %q, %v", got[0].Holder, err)
 	}
 }
 

@@ -174,6 +174,43 @@ func TestTimeZonesDoNotMatter(t *testing.T) {
 	}
 }
 
+// Processes that wait for a load ask again and again, which may not write.
+func TestWhoWaitsForALeaseWritesNothing(t *testing.T) {
+	db := openDB(t, running.Of(t).DSN())
+	d := openStore(t, db, mysql.Options{Table: "waiting"})
+	ctx := t.Context()
+	if err := d.SetMany(ctx, []drivers.Item{{Key: "value"}}); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(want drivers.LeaseRequest) {
+		t.Helper()
+		want.TTL = time.Hour
+		if _, err := d.LeaseMany(ctx, []string{"lent", "value"}, want); err != nil {
+			t.Fatal(err)
+		}
+	}
+	written := func() (n int) {
+		t.Helper()
+		var name string
+		if err := db.QueryRow("SHOW GLOBAL STATUS LIKE 'Handler_update'").Scan(&name, &n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	ask(drivers.LeaseRequest{Token: "holder", IfAbsent: true})
+	before := written()
+	ask(drivers.LeaseRequest{Token: "first to wait", IfAbsent: true, Await: true})
+	if after := written(); after != before+1 {
+		t.Errorf("%d rows were written to note that a lease is awaited", after-before)
+	}
+	before = written()
+	ask(drivers.LeaseRequest{Token: "waits", IfAbsent: true, Await: true})
+	ask(drivers.LeaseRequest{Token: "asks", IfAbsent: true})
+	if after := written(); after != before {
+		t.Errorf("%d rows were written", after-before)
+	}
+}
+
 // Neither may read the whole table: both run while others wait.
 func TestIndexesAreUsed(t *testing.T) {
 	dsn := running.Of(t).DSN()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/drivertest/servers"
@@ -64,7 +65,7 @@ func execute(t *testing.T, db *sql.DB, statements ...string) {
 	}
 }
 
-// Neither may read the whole table: both run while others wait.
+// None may read the whole table: they run while others wait.
 func TestIndexesAreUsed(t *testing.T) {
 	db, statements := sent.Open(t, "pgx", running.Of(t).URL()+"&enable_seqscan=off") // a small table needs no index
 	d := openStore(t, db, postgres.Options{Table: "indexes"})
@@ -74,10 +75,14 @@ func TestIndexesAreUsed(t *testing.T) {
 	if err := d.Scan(t.Context(), "a", func([]string) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := d.LeaseMany(t.Context(), []string{"a"}, drivers.LeaseRequest{Token: "t", TTL: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		query, want string
 		args        []any
 	}{
+		{statements.With(t, "WITH held"), "Index Cond: (name = ", []any{[]byte("a"), []byte("t"), 1, []byte("a"), nil}},
 		{statements.With(t, "SELECT name, expires"), "Index Cond: (expires <= ", nil},
 		{statements.With(t, "SELECT name", "ORDER BY name"), "Index Cond: ((name >= ", []any{[]byte("a"), []byte("b")}},
 	} {
@@ -99,6 +104,41 @@ func TestIndexesAreUsed(t *testing.T) {
 		if !strings.Contains(strings.Join(plan, "\n"), c.want) {
 			t.Errorf("%s:\n%s", c.query, strings.Join(plan, "\n"))
 		}
+	}
+}
+
+// Processes that wait for a load ask again and again. They would wait for each other's locks, and
+// fill the table with versions of one row.
+func TestWhoWaitsForALeaseWritesNothing(t *testing.T) {
+	db := openDB(t, running.Of(t).URL())
+	d := openStore(t, db, postgres.Options{Table: "waiting"})
+	ctx := t.Context()
+	if err := d.SetMany(ctx, []drivers.Item{{Key: "value"}}); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(want drivers.LeaseRequest) {
+		t.Helper()
+		want.TTL = time.Hour
+		if _, err := d.LeaseMany(ctx, []string{"lent", "value"}, want); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask(drivers.LeaseRequest{Token: "holder", IfAbsent: true})
+	ask(drivers.LeaseRequest{Token: "first to wait", IfAbsent: true, Await: true})
+	versions := func() (text string) {
+		t.Helper()
+		// xmax changes with a lock, too.
+		err := db.QueryRow("SELECT string_agg(concat(name, ':', ctid, xmin, '/', xmax), ' ' ORDER BY name) FROM waiting").Scan(&text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	before := versions()
+	ask(drivers.LeaseRequest{Token: "waits", IfAbsent: true, Await: true})
+	ask(drivers.LeaseRequest{Token: "asks", IfAbsent: true})
+	if after := versions(); after != before {
+		t.Errorf("rows were %s and are %s", before, after)
 	}
 }
 

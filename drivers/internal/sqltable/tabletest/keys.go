@@ -31,7 +31,7 @@ func oppositeBatches(t *testing.T, b Backend) {
 			}
 			token := fmt.Sprint("t", w)
 			for range rounds {
-				_, err1 := s.LeaseMany(t.Context(), names, token, time.Hour)
+				_, err1 := s.LeaseMany(t.Context(), names, drivers.LeaseRequest{Token: token, TTL: time.Hour})
 				_, err2 := s.FillMany(t.Context(), items, token)
 				_, err3 := s.AddMany(t.Context(), items)
 				err4 := s.SetMany(t.Context(), items)
@@ -63,12 +63,24 @@ func keysNamedTwice(t *testing.T, b Backend) {
 	if err != nil || string(added[0]) != "1" || string(added[2]) != "1" {
 		t.Errorf("added %q, %v, want the first value twice", added, err)
 	}
-	leased, err := s.LeaseMany(ctx, []string{"a", "a"}, "t", time.Hour)
-	if err != nil || !leased[0] || leased[1] {
+	want := drivers.LeaseRequest{Token: "t", TTL: time.Hour}
+	leased, err := s.LeaseMany(ctx, []string{"a", "a"}, want)
+	if err != nil || !leased[0].Taken || leased[1].Taken || leased[1].Holder != "t" || string(leased[1].Value) != "1" {
 		t.Errorf("leased %v, %v", leased, err)
+	} else if leased[0].Value[0] = 'X'; string(leased[1].Value) != "1" {
+		t.Error("both values are the same memory")
+	}
+	want.Replace = true
+	leased, err = s.LeaseMany(ctx, []string{"a", "a"}, want)
+	if err != nil || !leased[0].Taken || !leased[1].Taken {
+		t.Errorf("replaced %v, %v", leased, err)
+	}
+	renewed, err := s.RenewMany(ctx, []string{"a", "a", "b"}, "t", time.Hour)
+	if err != nil || !renewed[0] || !renewed[1] || renewed[2] {
+		t.Errorf("renewed %v, %v", renewed, err)
 	}
 	filled, err := s.FillMany(ctx, items, "t")
-	if err != nil || !filled[0] || filled[1] || filled[2] {
+	if err != nil || !filled[0].Stored || filled[1].Stored || filled[2].Stored {
 		t.Errorf("filled %v, %v", filled, err)
 	}
 	swapped, err := s.SwapMany(ctx, []drivers.Swap{
@@ -147,11 +159,26 @@ func fewConnections(t *testing.T, b Backend) {
 	if done, err := s.SwapMany(ctx, []drivers.Swap{{Key: "a", Old: []byte("1"), New: []byte("2")}}); err != nil || !done[0] {
 		t.Errorf("swapped %v, %v", done, err)
 	}
-	if lent, err := s.LeaseMany(ctx, []string{"a"}, "t", time.Hour); err != nil || !lent[0] {
-		t.Errorf("lent %v, %v", lent, err)
+	want := drivers.LeaseRequest{Token: "t", TTL: time.Hour}
+	for _, keys := range [][]string{{"a"}, {"b", "c"}} {
+		if lent, err := s.LeaseMany(ctx, keys, want); err != nil || !lent[0].Taken {
+			t.Errorf("lent %v, %v", lent, err)
+		}
+		if lent, err := s.LeaseMany(ctx, keys, want); err != nil || lent[0].Holder != "t" {
+			t.Errorf("lent %v, %v", lent, err)
+		}
+		if renewed, err := s.RenewMany(ctx, keys, "t", time.Hour); err != nil || !renewed[0] {
+			t.Errorf("renewed %v, %v", renewed, err)
+		}
 	}
-	if filled, err := s.FillMany(ctx, items, "t"); err != nil || !filled[0] {
-		t.Errorf("filled %v, %v", filled, err)
+	items = append(items, drivers.Item{Key: "b"})
+	for _, items := range [][]drivers.Item{items[:1], items} {
+		if filled, err := s.FillMany(ctx, items, "t"); err != nil || !filled[len(items)-1].Stored {
+			t.Errorf("filled %v, %v", filled, err)
+		}
+	}
+	if _, err := s.ReleaseMany(ctx, []string{"b", "c"}, "t"); err != nil {
+		t.Error(err)
 	}
 }
 

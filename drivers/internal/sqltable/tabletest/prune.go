@@ -66,11 +66,12 @@ func pruneLeavesLeases(t *testing.T, b Backend) {
 	ctx := t.Context()
 	set(t, s, drivers.Item{Key: "ended", TTL: 1})
 	for token, ttl := range map[string]time.Duration{"short": 1, "long": time.Hour} {
-		if got, err := s.LeaseMany(ctx, []string{token, token + " too"}, token, ttl); err != nil || !got[0] || !got[1] {
+		got, err := s.LeaseMany(ctx, []string{token, token + " too"}, drivers.LeaseRequest{Token: token, TTL: ttl})
+		if err != nil || !got[0].Taken || !got[1].Taken {
 			t.Fatal(got, err)
 		}
 	}
-	if got, err := s.LeaseMany(ctx, []string{"ended"}, "long", time.Hour); err != nil || !got[0] {
+	if got, err := s.LeaseMany(ctx, []string{"ended"}, drivers.LeaseRequest{Token: "long", TTL: time.Hour}); err != nil || !got[0].Taken {
 		t.Fatal(got, err)
 	}
 	// Until the two short leases have ended.
@@ -86,7 +87,7 @@ func pruneLeavesLeases(t *testing.T, b Backend) {
 		}
 	}
 	filled, err := s.FillMany(ctx, []drivers.Item{{Key: "ended"}, {Key: "long"}, {Key: "long too"}}, "long")
-	if err != nil || !filled[0] || !filled[1] || !filled[2] {
+	if err != nil || !filled[0].Stored || !filled[1].Stored || !filled[2].Stored {
 		t.Errorf("filled %v, %v", filled, err)
 	}
 }

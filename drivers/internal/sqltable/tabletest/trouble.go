@@ -22,12 +22,15 @@ func everyWrite(t *testing.T, s Store) map[string]error {
 	item := []drivers.Item{{Key: "a", Value: []byte("new")}}
 	_, add := s.AddMany(ctx, []drivers.Item{{Key: "b"}})
 	_, swap := s.SwapMany(ctx, []drivers.Swap{{Key: "a", Old: []byte("old"), New: []byte("new")}})
-	_, lease := s.LeaseMany(ctx, []string{"a"}, "t", time.Hour)
+	_, lease := s.LeaseMany(ctx, []string{"a"}, drivers.LeaseRequest{Token: "t", TTL: time.Hour})
+	_, renew := s.RenewMany(ctx, []string{"a"}, "t", time.Hour)
+	_, release := s.ReleaseMany(ctx, []string{"a"}, "t")
 	_, fill := s.FillMany(ctx, item, "t")
 	_, prefix := s.DeletePrefix(ctx, "a")
 	return map[string]error{
 		"set 1 key": s.SetMany(ctx, item), "delete 1 key": s.DeleteMany(ctx, []string{"a"}),
-		"add 1 key": add, "swap 1 key": swap, "lease 1 key": lease, "fill 1 key": fill, "delete by prefix": prefix,
+		"add 1 key": add, "swap 1 key": swap, "lease 1 key": lease, "fill 1 key": fill,
+		"renew 1 key": renew, "release 1 key": release, "delete by prefix": prefix,
 	}
 }
 
