@@ -42,6 +42,7 @@ var rooms = []struct {
 	{"background", "gate"},
 	{"doubt", "clock"},
 	{"echo", "clock"},
+	{"history", "clock"},
 	{"scan", "reflectvalue"},
 	{"reflectwire", "reflectvalue"},
 	{"runtime/wire", "keytext reflectvalue reflectwire scan"},
@@ -56,7 +57,7 @@ var rooms = []struct {
 
 	// The tiers, and the other processes.
 	{"bus", "breaker budget clock emit guard runtime/event"},
-	{"remote", "background breaker budget clock doubt echo emit entry guard keytext pace pending policy runtime/event stamp"},
+	{"remote", "background breaker budget clock doubt echo emit entry guard history keytext pace pending policy runtime/event stamp"},
 	{"prune", "background clock emit entry guard remote stamp"},
 	{"memory", "bus clock entry fence flight keytext remote stamp"},
 	{"outbox", "breaker bus clock emit entry fence keytext memory pending remote runtime/event stamp"},
@@ -69,7 +70,7 @@ var rooms = []struct {
 	{"invalidate", "background budget bus clock collect emit entry fence guard keymutex memory outbox pending policy relay remote runtime/event stamp"},
 
 	// The whole.
-	{"store", "background bus emit guard invalidate load lookup memory outbox owner pending prune random relay remote runtime/event stamp"},
+	{"store", "background bus emit guard history invalidate load lookup memory outbox owner pending prune random relay remote runtime/event stamp"},
 	{"untyped", "budget collect emit entry guard invalidate keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
 	{"typed", "untyped"},
 	{"runtime", "background collect entry invalidate keytext load policy registry remote runtime/event runtime/wire store typed untyped"},
@@ -102,6 +103,7 @@ var outside = map[string]string{
 	"bus":          "drivers",
 	"entry":        "drivers",
 	"faketier":     "drivers",
+	"history":      "drivers",
 	"invalidate":   "drivers",
 	"load":         "drivers",
 	"memory":       "drivers",
