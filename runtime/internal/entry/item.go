@@ -11,6 +11,7 @@
 package entry
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,7 +49,7 @@ type Item struct {
 	// Uncopied says that the value is the loader's own, of which there is no copy: it is not
 	// kept, and one caller gets it.
 	Uncopied bool
-	packed   uint64 // identifies the bytes that the shared tier has of it; 0 if none are known
+	packed   uint64 // identifies the envelope that the shared tier has of it; 0 if none is known
 
 	verifying   sync.Mutex    // orders writers of the next four
 	epoch       atomic.Uint64 // of the stamps, when the item was last found fresh
@@ -166,8 +167,17 @@ func (it *Item) FoundAt(t int64) { it.confirmedAt.Store(t) }
 // Comparable reports whether the item can be compared with what the shared tier holds.
 func (it *Item) Comparable() bool { return it.packed != 0 }
 
-// IsPacked reports whether data, which the shared tier holds, is this item.
-func (it *Item) IsPacked(data []byte) bool { return it.packed != 0 && it.packed == identify(data) }
+// IsPacked reports whether data, which the shared tier holds, is this item, or has it among
+// its variants.
+func (it *Item) IsPacked(data []byte) bool {
+	if it.packed == 0 {
+		return false
+	}
+	if !isSeveral(data) {
+		return it.packed == identify(data)
+	}
+	return slices.ContainsFunc(variants(data), func(v []byte) bool { return it.packed == identify(v) })
+}
 
 // IsInt reports whether the item's key is scope and the integer n.
 func (it *Item) IsInt(scope string, n int64) bool {

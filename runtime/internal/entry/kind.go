@@ -207,8 +207,12 @@ func (k *Kind) Pack(it *Item) (drivers.Item, error) {
 }
 
 // Unpack makes an item of what the shared tier holds for key, and returns the bytes of
-// its value, which [Kind.Fill] decodes.
+// its value, which [Kind.Fill] decodes. Of several variants it reads the one of this cache.
 func (k *Kind) Unpack(p *policy.Policy, key string, data []byte) (*Item, []byte, error) {
+	data, err := variant(data, k.Fingerprint)
+	if err != nil {
+		return nil, nil, err
+	}
 	h, value, err := Parse(data)
 	if err != nil {
 		return nil, nil, err

@@ -20,9 +20,11 @@ import (
 // A Shared is a drivers.L2 in memory. The zero value is ready. Several stores may
 // use one, as several processes use one server.
 type Shared struct {
-	mu    sync.Mutex
-	items map[string]stored
-	down  error
+	mu      sync.Mutex
+	items   map[string]stored
+	down    error
+	history string
+	unknown bool // the history cannot be told
 	// Before, if set, runs before each operation without the lock held; an error
 	// is the operation's.
 	Before func(ctx context.Context, op string, keys []string) error

@@ -327,6 +327,39 @@ func TestWhatCannotBeReadIsTakenForAMissAndTold(t *testing.T) {
 	}
 }
 
+// race R35: what another build has stored beside an entry is neither read nor told.
+func TestOfSeveralVariantsTheOwnOneIsRead(t *testing.T) {
+	var shared faketier.Shared
+	s := storetest.New(t, store.Config{L2: &shared})
+	one, two, three := s.Kind("a.Load"), s.Kind("a.Load"), s.Kind("a.Load")
+	two.Fingerprint++
+	three.Fingerprint += 2
+	if _, err := read(t, s, one, "none"); err != nil {
+		t.Fatal(err)
+	}
+	write(t, s, s.Item(one, "k", "one", hour), one)
+	beside, _, err := two.PackBeside(s.Item(two, "k", "two", hour), shared.Keys()["k"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	set(t, s.Remote, "k", string(beside.Value))
+	for kind, want := range map[*entry.Kind]any{one: "one", two: "two"} {
+		items, err := read(t, s, kind, "k")
+		if err != nil || items[0] == nil || items[0].Value != want {
+			t.Errorf("%v, %v, want %v", items, err, want)
+		}
+	}
+	if s.Lines("unreadable") != nil || s.Lines("warn") != nil {
+		t.Errorf("%q, %q", s.Lines("unreadable"), s.Lines("warn"))
+	}
+	if items, err := read(t, s, three, "k"); err != nil || items[0] != nil {
+		t.Error(items, err)
+	}
+	if got, want := s.Lines("unreadable"), []string{"k schema: " + entry.ErrSchema.Error()}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // An entry may carry stamps that this process has not asked for: those of result tags.
 func TestTheStampsThatEntriesCarryAreReadAllAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -62,7 +62,7 @@ func (w *TagWatch) SetNumber(ctx context.Context, number []byte) {
 		w.tier.sawTags(number)
 		return
 	}
-	stored, err := w.tier.add(ctx, 1, func() []drivers.Item {
+	stored, err := w.tier.add(ctx, 1, nil, func() []drivers.Item {
 		number := binary.BigEndian.AppendUint64(nil, w.tier.Stamps.Half())
 		return []drivers.Item{{Key: w.Key(), Value: number, TTL: numberTTL}}
 	})
