@@ -19,6 +19,7 @@ package breaker
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -344,6 +345,21 @@ func (b *Breaker) Cause() (opened time.Time, err error) {
 	b.mu.Lock()
 	defer b.unlock()
 	return b.opened, b.cause
+}
+
+// Refusal returns the error of an operation that the breaker did not let through: why, and what it
+// is that has opened the breaker.
+func (b *Breaker) Refusal(why error) error {
+	opened, cause := b.Cause()
+	if cause == nil {
+		return why
+	}
+	// What opened it is no cause of this error: a timeout then is no timeout now.
+	since := time.Since(opened).Round(time.Millisecond)
+	if since == 0 {
+		return fmt.Errorf("%w, after: %v", why, cause)
+	}
+	return fmt.Errorf("%w for %v, after: %v", why, since, cause)
 }
 
 // TryNow makes the next operation a trial, whatever the pause: something else says that the

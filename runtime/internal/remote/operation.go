@@ -105,14 +105,14 @@ func (t *Tier) allow(ctx context.Context, o *operation) (ticket, held breaker.Ti
 	}
 	ticket, ok := allow()
 	if !ok {
-		return ticket, held, openError(ErrCircuitOpen, &t.breaker)
+		return ticket, held, t.breaker.Refusal(ErrCircuitOpen)
 	}
 	if ticket.Trial() || o.held == nil {
 		o.held = nil
 		return ticket, held, nil
 	}
 	if held, ok = o.held.Allow(); !ok {
-		return ticket, held, drivers.Answered(openError(errHeldBack, o.held))
+		return ticket, held, drivers.Answered(o.held.Refusal(errHeldBack))
 	}
 	return ticket, held, nil
 }

@@ -171,26 +171,12 @@ func (t *Tier) ReadLimit(fallback bool) time.Duration {
 	return t.Timeout
 }
 
-// openError is the error of an operation that a breaker did not let through.
-func openError(why error, b *breaker.Breaker) error {
-	opened, cause := b.Cause()
-	if cause == nil {
-		return why
-	}
-	// What opened it is no cause of this error: a timeout then is no timeout now.
-	since := time.Since(opened).Round(time.Millisecond)
-	if since == 0 {
-		return fmt.Errorf("%w, after: %v", why, cause)
-	}
-	return fmt.Errorf("%w for %v, after: %v", why, since, cause)
-}
-
 // Patience returns for how long a change should wait for its turn: not while the breaker is open
 // and would not let it through. Then an operation that nobody waits for may have the turn.
 func (t *Tier) Patience() time.Duration { return t.breaker.Patience() }
 
 // Away is the error of a change that had no patience.
-func (t *Tier) Away() error { return t.Fail("write", openError(ErrCircuitOpen, &t.breaker)) }
+func (t *Tier) Away() error { return t.Fail("write", t.breaker.Refusal(ErrCircuitOpen)) }
 
 // TurnLimit returns how long a write may hold its turn of the fence: a change takes three
 // operations at most (see [Tier.Expire]), each within its limit if the driver keeps to it.

@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 }
 
 // notYet are promises that the runtime does not keep yet.
-var notYet = map[record.Promise]bool{record.OwnStale: true, record.Stale: true, record.Lost: true, record.TwoLoads: true}
+var notYet = map[record.Promise]bool{record.OwnStale: true, record.Stale: true, record.Lost: true}
 
 // runs counts the runs of the test binary. Between some of them its memory is collected.
 var runs int
