@@ -176,7 +176,8 @@ func (h *Holding) take(ctx context.Context, keys []*Key, want drivers.LeaseReque
 			byToken[holder] = append(byToken[holder], keys[i].Name)
 		}
 	}
-	for token, names := range byToken {
+	for _, token := range slices.Sorted(maps.Keys(byToken)) {
+		names := byToken[token]
 		awaited, err := h.leases.remote.Release(ctx, names, token)
 		h.leases.tell(names, awaited)
 		if err != nil {
@@ -286,7 +287,8 @@ func (h *Holding) renew() {
 		return
 	}
 	defer l.work.Leave()
-	for token, uses := range byToken {
+	for _, token := range slices.Sorted(maps.Keys(byToken)) {
+		uses := byToken[token]
 		keys := make([]string, len(uses))
 		for i, u := range uses {
 			keys[i] = u.key
@@ -321,7 +323,8 @@ func (h *Holding) beginRenewal() map[string][]use {
 	}
 	byToken := make(map[string][]use)
 	var useless []string
-	for _, u := range h.uses {
+	for _, key := range slices.Sorted(maps.Keys(h.uses)) {
+		u := h.uses[key]
 		switch {
 		case u.over:
 		case u.flight.Poisoned():
@@ -461,8 +464,8 @@ func (h *Holding) release(keys ...string) {
 			byToken[u.token] = append(byToken[u.token], key)
 		}
 	}
-	for token, keys := range byToken {
-		l.giveBack(&back{token: token, keys: keys})
+	for _, token := range slices.Sorted(maps.Keys(byToken)) {
+		l.giveBack(&back{token: token, keys: byToken[token]})
 	}
 }
 
@@ -480,5 +483,5 @@ func (h *Holding) Close() {
 	if h.timer != nil {
 		h.timer.Stop()
 	}
-	h.release(slices.Collect(maps.Keys(h.uses))...)
+	h.release(slices.Sorted(maps.Keys(h.uses))...)
 }
