@@ -36,6 +36,7 @@ var rooms = []struct {
 	{"flight", ""},
 	{"pace", ""},
 	{"pending", ""},
+	{"waiters", ""},
 	{"reflectvalue", ""},
 	{"runtime/event", "keytext"},
 	{"stamp", "clock random"},
@@ -48,7 +49,7 @@ var rooms = []struct {
 
 	// What is cached, and for how long.
 	{"policy", "clock random runtime/event"},
-	{"budget", "policy"},
+	{"budget", "clock policy"},
 	{"registry", "policy"},
 	{"entry", "clock keytext policy random stamp"},
 	{"emit", "entry ratelog runtime/event"},
@@ -57,22 +58,18 @@ var rooms = []struct {
 	// The tiers, and the other processes.
 	{"bus", "breaker budget clock emit guard runtime/event"},
 	{"remote", "background breaker budget clock doubt echo emit entry guard keytext pace pending policy runtime/event stamp"},
-	{"prune", "background clock emit entry guard remote stamp"},
-	{"memory", "bus clock entry fence flight keytext remote stamp"},
-	{"outbox", "breaker bus clock emit entry fence keytext memory pending remote runtime/event stamp"},
-
-	// What is done with them.
-	{"load", "background clock emit entry fence flight keytext memory outbox pending policy remote runtime/event stamp"},
-	{"lookup", "background clock emit entry fence flight load memory remote runtime/event stamp"},
+	{"handle", "entry flight keytext policy runtime/event"},
+	{"load", "background budget clock emit entry fence flight guard handle lease memory outbox pending policy remote runtime/event stamp tagwatch"},
+	{"lookup", "background budget clock emit entry fence flight handle load memory remote runtime/event stamp"},
 	// The table that is the outbox of the program: what transactions leave there is written and read.
 	{"relay", "collect emit entry guard random runtime/event"},
 	{"invalidate", "background budget bus clock collect emit entry fence guard keymutex memory outbox pending policy relay remote runtime/event stamp"},
 
 	// The whole.
-	{"store", "background bus emit guard invalidate load lookup memory outbox owner pending prune random relay remote runtime/event stamp"},
-	{"untyped", "budget collect emit entry guard invalidate keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
+	{"store", "background bus emit guard invalidate lease load lookup memory outbox owner pending prune random relay remote runtime/event stamp tagwatch"},
+	{"untyped", "budget collect emit entry guard handle invalidate keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
 	{"typed", "untyped"},
-	{"runtime", "background collect entry invalidate keytext load policy registry remote runtime/event runtime/wire store typed untyped"},
+	{"runtime", "background collect entry handle invalidate keytext load policy registry remote runtime/event runtime/wire store typed untyped"},
 	{"runtime/gen", "budget keytext load policy runtime runtime/wire typed untyped"},
 
 	// For tests alone: no package above imports them.
@@ -89,9 +86,11 @@ var forTests = map[string]bool{"faketier": true, "storetest": true, "simulation"
 // for a server, or for a cache, is no part of it.
 var outside = map[string]string{
 	"bus":          "drivers",
+	"echo":         "drivers",
 	"entry":        "drivers",
 	"faketier":     "drivers",
 	"invalidate":   "drivers",
+	"lease":        "drivers",
 	"load":         "drivers",
 	"memory":       "drivers",
 	"outbox":       "drivers",
@@ -104,6 +103,7 @@ var outside = map[string]string{
 	"runtime/wire": "github.com/vmihailenco/msgpack/v5 github.com/vmihailenco/msgpack/v5/msgpcode",
 	"scan":         "github.com/vmihailenco/msgpack/v5/msgpcode",
 	"store":        "drivers",
+	"tagwatch":     "drivers",
 	"simulation":   "drivers drivers/memory",
 	"storetest":    "drivers drivers/memory",
 }

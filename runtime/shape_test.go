@@ -12,21 +12,24 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
 
-// A shape is which tiers a store has: a memory tier, a shared tier or both, and a bus or
-// none. What a test promises of a cache holds in every shape, unless the test names its
-// tiers itself.
+// A shape is which tiers a store has: a memory tier, a shared tier, with or without leases, or
+// both, and a bus or none. What a test promises of a cache holds in every shape, unless the test
+// names its tiers itself.
 type shape struct {
-	name        string
-	l1, l2, bus bool
+	name                string
+	l1, l2, bus, leases bool
 }
 
 var shapes = []shape{
-	{"memory", true, false, false},
-	{"memory and bus", true, false, true},
-	{"shared", false, true, false},
-	{"shared and bus", false, true, true},
-	{"both", true, true, false},
-	{"both and bus", true, true, true},
+	{name: "memory", l1: true},
+	{name: "memory and bus", l1: true, bus: true},
+	{name: "shared", l2: true, leases: true},
+	{name: "shared and bus", l2: true, bus: true, leases: true},
+	{name: "shared without leases", l2: true},
+	{name: "both", l1: true, l2: true, leases: true},
+	{name: "both and bus", l1: true, l2: true, bus: true, leases: true},
+	{name: "both without leases", l1: true, l2: true},
+	{name: "both and bus without leases", l1: true, l2: true, bus: true},
 }
 
 // tiers returns the tiers of one process, which shares them with nobody.
@@ -42,8 +45,11 @@ func (s shape) team() func() runtime.StoreOption {
 		if s.l1 {
 			options = append(options, memoryTier())
 		}
-		if s.l2 {
+		switch {
+		case s.leases:
 			options = append(options, runtime.L2(&shared))
+		case s.l2:
+			options = append(options, runtime.L2(faketier.Unleased(&shared)))
 		}
 		if s.bus {
 			options = append(options, runtime.Bus(&bus))

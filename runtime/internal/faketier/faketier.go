@@ -16,12 +16,15 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// A Shared is a drivers.L2 in memory. The zero value is ready. Several stores may
-// use one, as several processes use one server.
+// A Shared is a drivers.L2 in memory with what most drivers can: it adds, swaps and gives
+// leases. [Unleased] is one without leases. The zero value is ready. Several stores may use one,
+// as several processes use one server.
 type Shared struct {
-	mu    sync.Mutex
-	items map[string]stored
-	down  error
+	mu     sync.Mutex
+	items  map[string]stored
+	leases map[string]lease
+	tokens map[string]bool // that have asked for the lease of a key, which is added
+	down   error
 	// Before, if set, runs before each operation without the lock held; an error
 	// is the operation's.
 	Before func(ctx context.Context, op string, keys []string) error
@@ -61,7 +64,7 @@ func (s *Shared) Keys() map[string][]byte {
 	return out
 }
 
-// Put stores bytes behind the runtime's back.
+// Put stores bytes behind the runtime's back, as anybody may.
 func (s *Shared) Put(key string, value []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,6 +87,12 @@ func (s *Shared) set(it drivers.Item) {
 		v.until = time.Now().Add(it.TTL)
 	}
 	s.items[it.Key] = v
+	delete(s.leases, it.Key)
+}
+
+func (s *Shared) remove(key string) {
+	delete(s.items, key)
+	delete(s.leases, key)
 }
 
 func (s *Shared) get(key string) []byte {
@@ -141,6 +150,14 @@ func keysOf(items []drivers.Item) []string {
 	return keys
 }
 
+func swapKeys(swaps []drivers.Swap) []string {
+	keys := make([]string, len(swaps))
+	for i, w := range swaps {
+		keys[i] = w.Key
+	}
+	return keys
+}
+
 // GetMany implements drivers.L2.
 func (s *Shared) GetMany(ctx context.Context, keys []string) (values [][]byte, err error) {
 	err = s.do(ctx, "get", keys, func() {
@@ -167,7 +184,7 @@ func (s *Shared) SetMany(ctx context.Context, items []drivers.Item) error {
 func (s *Shared) DeleteMany(ctx context.Context, keys []string) error {
 	return s.do(ctx, "delete", keys, func() {
 		for _, k := range keys {
-			delete(s.items, k)
+			s.remove(k)
 		}
 	})
 }
@@ -190,11 +207,7 @@ func (s *Shared) AddMany(ctx context.Context, items []drivers.Item) (values [][]
 
 // SwapMany implements drivers.Swapper.
 func (s *Shared) SwapMany(ctx context.Context, swaps []drivers.Swap) (swapped []bool, err error) {
-	keys := make([]string, len(swaps))
-	for i, w := range swaps {
-		keys[i] = w.Key
-	}
-	err = s.do(ctx, "swap", keys, func() {
+	err = s.do(ctx, "swap", swapKeys(swaps), func() {
 		for _, w := range swaps {
 			now := s.get(w.Key)
 			same := bytes.Equal(now, w.Old) && (now == nil) == (w.Old == nil)
@@ -202,7 +215,7 @@ func (s *Shared) SwapMany(ctx context.Context, swaps []drivers.Swap) (swapped []
 			switch {
 			case !same:
 			case w.New == nil:
-				delete(s.items, w.Key)
+				s.remove(w.Key)
 			default:
 				s.set(drivers.Item{Key: w.Key, Value: w.New, TTL: w.TTL})
 			}

@@ -73,11 +73,16 @@ func TestWhatWasMissedAndWhatIsWokenIsHandedOn(t *testing.T) {
 		set(t, s, s.Kind(""), "k", "v")
 		generation := s.Stamps.Generation()
 		h.Woken([]string{"nobody waits"})
-		var woken []string
-		h.Invalidator.Woken = func(keys []string) { woken = keys }
+		woken, stop := s.Memory.Waiters.Wait([]string{"k"})
+		defer stop()
 		h.Woken([]string{"k"})
-		if !slices.Equal(woken, []string{"k"}) || s.Stamps.Generation() != generation {
-			t.Error(woken, "or that a lease has ended counts as a change")
+		select {
+		case <-woken:
+		default:
+			t.Error("who waits is not woken")
+		}
+		if s.Stamps.Generation() != generation {
+			t.Error("that a lease has ended counts as a change")
 		}
 		h.Missed()
 		if s.Stamps.Generation() != generation+1 {

@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 
+	"github.com/cachegen/cachegen/runtime/internal/budget"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
@@ -94,8 +95,14 @@ func (m *Memory) Check(ctx context.Context, it *entry.Item) Verdict {
 	return m.CheckAll(ctx, []*entry.Item{it})[0]
 }
 
-// CheckAll is [Memory.Check] for many items, whose stamps it reads at once.
+// CheckAll is [Memory.Check] for many items, whose stamps it reads at once, in the time of one
+// operation.
 func (m *Memory) CheckAll(ctx context.Context, items []*entry.Item) []Verdict {
+	return m.checkAll(ctx, clock.Mono(), items)
+}
+
+// checkAll is CheckAll whose time counts from began, unless ctx has a budget.
+func (m *Memory) checkAll(ctx context.Context, began int64, items []*entry.Item) []Verdict {
 	verdicts := make([]Verdict, len(items))
 	var cells []*stamp.Cell
 	t := clock.Now()
@@ -114,7 +121,7 @@ func (m *Memory) CheckAll(ctx context.Context, items []*entry.Item) []Verdict {
 	if len(cells) == 0 {
 		return verdicts
 	}
-	m.remote.RefreshStamps(ctx, m.remote.ReadLimit(onlyFallbacks), entry.Distinct(cells))
+	m.remote.RefreshStamps(budget.Within(ctx, began, m.remote.Timeout), m.remote.ReadLimit(onlyFallbacks), entry.Distinct(cells))
 	for i, it := range items {
 		if verdicts[i] == Unverified {
 			if verdicts[i] = m.CheckLocal(it, clock.Now()); verdicts[i] == Unverified {

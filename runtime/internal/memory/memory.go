@@ -2,7 +2,7 @@
 // worth, and keeps new ones, unless they have been invalidated on their way.
 //
 // A [Memory] owns what orders reads and changes of a key in this process: the fence, the
-// flights, and the failures that are remembered in place of values. The locks are the
+// flights, who waits for another process, and the failures that are remembered in place of values. The locks are the
 // fence's stripes, for a key's place in memory and for what happens around it, and inside
 // them the flights' shards and the mutex of the failures. Another mutex guards the rounds in
 // which items are confirmed, and is held with none of these. None is held while the shared
@@ -26,6 +26,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/flight"
 	"github.com/cachegen/cachegen/runtime/internal/remote"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
+	"github.com/cachegen/cachegen/runtime/internal/waiters"
 )
 
 // A Flight is one load of one key.
@@ -42,6 +43,7 @@ type Memory struct {
 	clock  clock.Coarse
 
 	Flights  *flight.Group[*entry.Item]
+	Waiters  waiters.Waiters // for leases of keys that other processes have
 	remote   *remote.Tier
 	bus      *bus.Conn
 	trust    time.Duration

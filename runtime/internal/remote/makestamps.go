@@ -35,19 +35,16 @@ func (t *Tier) MakeStamps(ctx context.Context, cells []*stamp.Cell, life time.Du
 		for _, c := range absent(cells) {
 			t.Stamps.Doubt(c)
 		}
+	} else if err := t.makeAbsent(ctx, cells, life); err != nil && !Refused(err) {
+		// Without a look at what is there: an add returns that. A full server can still be read.
+		return err
 	}
 	for range stampAttempts {
 		if _, err := t.current(ctx, t.Timeout, cells, nil); err != nil {
 			return err
 		}
-		if missing := absent(cells); len(missing) > 0 {
-			if err := t.make(ctx, missing, life); err != nil {
-				for _, c := range missing { // nobody has one, as far as that is known
-					_, trustUntil, _ := c.Current()
-					t.Stamps.Provide(c, trustUntil)
-				}
-				return err
-			}
+		if err := t.makeAbsent(ctx, cells, life); err != nil {
+			return err
 		}
 		short := t.endingBefore(cells, clock.Add(clock.Wall(), life))
 		if len(short) > 0 {
@@ -65,6 +62,35 @@ func (t *Tier) MakeStamps(ctx context.Context, cells []*stamp.Cell, life time.Du
 	return nil
 }
 
+// StampsMade reports whether [Tier.MakeStamps] would have nothing to do, as far as this process
+// knows.
+func (t *Tier) StampsMade(cells []*stamp.Cell, life time.Duration) bool {
+	at := clock.Now()
+	for _, c := range cells {
+		if _, trustUntil, ok := c.Current(); !ok || at >= trustUntil {
+			return false
+		}
+	}
+	return len(t.endingBefore(cells, clock.Add(clock.Wall(), life))) == 0
+}
+
+// makeAbsent makes those stamps of cells that are absent, as far as this process knows. When it
+// returns an error, they have got one that only this process knows.
+func (t *Tier) makeAbsent(ctx context.Context, cells []*stamp.Cell, life time.Duration) error {
+	missing := absent(cells)
+	if len(missing) == 0 {
+		return nil
+	}
+	err := t.make(ctx, missing, life)
+	if err != nil {
+		for _, c := range missing {
+			_, trustUntil, _ := c.Current()
+			t.Stamps.Provide(c, trustUntil)
+		}
+	}
+	return err
+}
+
 // make stores stamps for cells, unless there are any by now, and learns what is stored.
 func (t *Tier) make(ctx context.Context, cells []*stamp.Cell, life time.Duration) error {
 	since := t.Stamps.Moment() // before they are stored
@@ -72,7 +98,7 @@ func (t *Tier) make(ctx context.Context, cells []*stamp.Cell, life time.Duration
 		return t.Fail("add", errPending)
 	}
 	var items []drivers.Item
-	stored, err := t.add(ctx, len(cells), func() []drivers.Item {
+	stored, err := t.Add(ctx, len(cells), func() []drivers.Item {
 		items = make([]drivers.Item, len(cells))
 		for i, c := range cells {
 			items[i] = t.newStamp(c.Name, life)

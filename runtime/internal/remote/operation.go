@@ -12,6 +12,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/budget"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/guard"
+	"github.com/cachegen/cachegen/runtime/internal/pace"
 )
 
 // An operation is one call of the driver, as the circuit breaker sees it.
@@ -130,23 +131,34 @@ func (t *Tier) getBy(ctx context.Context, o operation, keys []string) (values []
 		return make([][]byte, len(keys)), nil
 	}
 	o.name, o.again = "read", true
-	err = t.pace.reads.Each(ctx, len(keys), o.limit, nil, func(from, to int) error {
+	return each(ctx, t, &t.pace.reads, o, len(keys), nil, func(ctx context.Context, from, to int) ([][]byte, error) {
+		return t.Driver.GetMany(ctx, keys[from:to])
+	})
+}
+
+// each runs an operation on n keys, some at a time, and returns the results of those that it is
+// sure of. size returns the bytes of a key's value, nil if they do not count.
+func each[R any](ctx context.Context, t *Tier, p *pace.Pace, o operation, n int, size func(int) int, do func(ctx context.Context, from, to int) ([]R, error)) (all []R, err error) {
+	err = p.Each(ctx, n, o.limit, size, func(from, to int) error {
+		if from > 0 {
+			budget.Answered(ctx)
+		}
 		o := o
 		o.keys = to - from
 		return t.run(ctx, o, func(ctx context.Context) error {
-			some, err := t.Driver.GetMany(ctx, keys[from:to])
+			some, err := do(ctx, from, to)
 			if err := counted(err, len(some), to-from); err != nil {
 				return err
 			}
-			if len(some) == len(keys) {
-				values = some
+			if from == 0 {
+				all = some
 			} else {
-				values = append(values[:from], some...)
+				all = append(all, some...)
 			}
 			return nil
 		})
 	})
-	return values, err
+	return all, err
 }
 
 // Set stores items that callers have given. Those of a write that fails and may still take
@@ -168,7 +180,7 @@ func (t *Tier) set(ctx context.Context, o operation, items []drivers.Item) error
 	return t.pace.writes.Each(ctx, len(items), o.limit, size, func(from, to int) error {
 		o, some := o, items[from:to]
 		o.keys = len(some)
-		t.noteItems(some)
+		t.written.NoteItems(some)
 		err := t.run(ctx, o, func(ctx context.Context) error { return t.Driver.SetMany(ctx, some) })
 		t.markInDoubt(some, err)
 		return err
@@ -179,20 +191,20 @@ func (t *Tier) set(ctx context.Context, o operation, items []drivers.Item) error
 func (t *Tier) Delete(ctx context.Context, keys []string) error {
 	return t.pace.writes.Each(ctx, len(keys), t.Timeout, nil, func(from, to int) error {
 		o := operation{name: "delete", keys: to - from, limit: t.Timeout, urgent: true, again: true}
-		t.noteDeleted(keys[from:to])
+		t.written.NoteDeleted(keys[from:to])
 		return t.run(ctx, o, func(ctx context.Context) error { return t.Driver.DeleteMany(ctx, keys[from:to]) })
 	})
 }
 
-// add stores new stamps where none are, and returns what is stored then. Each time that it
+// Add stores new stamps where none are, and returns what is stored then. Each time that it
 // is tried they are others: what was sent and seems lost may come late, and must not be valid
 // again then. On a tier that cannot do both at once, the last of several processes wins, and
 // what the others have stored meanwhile is loaded again.
-func (t *Tier) add(ctx context.Context, n int, stamps func() []drivers.Item) (stored [][]byte, err error) {
+func (t *Tier) Add(ctx context.Context, n int, stamps func() []drivers.Item) (stored [][]byte, err error) {
 	o := operation{name: "add", keys: n, limit: t.Timeout, held: &t.refused.writes, again: true}
 	err = t.run(ctx, o, func(ctx context.Context) (err error) {
 		items := stamps()
-		t.noteItems(items)
+		t.written.NoteItems(items)
 		if t.adder != nil {
 			stored, err = t.adder.AddMany(ctx, items)
 			return counted(err, len(stored), len(items))
@@ -217,7 +229,7 @@ func (t *Tier) swap(ctx context.Context, swaps []drivers.Swap) (swapped []bool, 
 
 func (t *Tier) swapBy(ctx context.Context, o operation, swaps []drivers.Swap) (swapped []bool, err error) {
 	o.name, o.keys, o.limit = "swap", len(swaps), t.Timeout
-	t.noteSwaps(swaps)
+	t.written.NoteSwaps(swaps)
 	err = t.run(ctx, o, func(ctx context.Context) (err error) {
 		swapped, err = t.swapper.SwapMany(ctx, swaps)
 		return counted(err, len(swapped), len(swaps))

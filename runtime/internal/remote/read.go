@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime/event"
+	"github.com/cachegen/cachegen/runtime/internal/budget"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
@@ -74,8 +75,11 @@ func (t *Tier) readInChunks(ctx context.Context, limit time.Duration, k *entry.K
 	items, data = make([]*entry.Item, len(keys)), make([][]byte, len(keys)+len(extra))
 	for from := 0; from < len(keys); {
 		to := from + t.ReadChunk(len(keys)-from, p.BatchMax)
-		if err := ctx.Err(); err != nil && from > 0 {
-			return items, data, err
+		if from > 0 {
+			if err := ctx.Err(); err != nil {
+				return items, data, err
+			}
+			budget.Answered(ctx)
 		}
 		someItems, some, err := t.ReadEntries(ctx, limit, k, p, keys[from:to], cells, extra...)
 		copy(items[from:], someItems)

@@ -169,7 +169,7 @@ func TestAStampThatChangesAllTheTimeIsNotReadForEver(t *testing.T) {
 	cell := s.Stamps.Cell("t:x")
 	reads := 0
 	shared.After = func(op string, _ []string) {
-		if op == "get" {
+		if op == "get" || op == "add" {
 			reads++
 			s.Stamps.Announce("t:x")
 		}
@@ -225,13 +225,14 @@ func TestTwoProcessesThatMakeOneStampAgree(t *testing.T) {
 	here, there := storetest.New(t, store.Config{L2: &shared}), storetest.New(t, store.Config{L2: &shared})
 	a, b := here.Stamps.Cell("t:x"), there.Stamps.Cell("t:x")
 	once := false
-	shared.After = func(op string, _ []string) {
-		if op == "get" && !once { // here has found nothing, and there is faster
+	shared.Before = func(_ context.Context, op string, _ []string) error {
+		if op == "add" && !once { // here knows of none, and there is faster
 			once = true
 			if err := there.Remote.MakeStamps(t.Context(), []*stamp.Cell{b}, time.Hour); err != nil {
 				t.Error(err)
 			}
 		}
+		return nil
 	}
 	if err := here.Remote.MakeStamps(t.Context(), []*stamp.Cell{a}, time.Hour); err != nil {
 		t.Fatal(err)

@@ -16,7 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"sync/atomic"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -69,21 +68,22 @@ type Tier struct {
 	Config
 	adder   drivers.Adder   // nil if the driver cannot add
 	swapper drivers.Swapper // nil if the driver cannot compare and swap
+	leaser  drivers.Leaser  // nil if the driver gives no leases
 	breaker breaker.Breaker
 	pace    struct{ reads, writes pace.Pace }
 	refused struct{ reads, writes breaker.Breaker } // what the server does not let us do
 	inDoubt doubt.Keys
-	// lastTags is the number of tag changes that was read last; nil if none was.
-	lastTags atomic.Pointer[[]byte]
-	due      stamp.Due    // to be read again in the background
-	written  echo.Written // remembered while the bus watches the tier
+	due     stamp.Due    // to be read again in the background
+	written echo.Written // remembered while the bus watches the tier
 }
 
 // New returns a Tier.
 func New(c Config) *Tier {
 	t := &Tier{Config: c}
+	t.written.Watched = c.Watched
 	t.adder, _ = drivers.AdderOf(c.Driver)
 	t.swapper, _ = drivers.SwapperOf(c.Driver)
+	t.leaser, _ = drivers.LeaserOf(c.Driver)
 	t.breaker.Limit = c.Timeout - budget.ForBus(c.Timeout) // what a write has
 	for b, only := range t.breakers() {
 		b.Failures = failuresToOpen

@@ -22,6 +22,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/guard"
 	"github.com/cachegen/cachegen/runtime/internal/invalidate"
+	"github.com/cachegen/cachegen/runtime/internal/lease"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/lookup"
 	"github.com/cachegen/cachegen/runtime/internal/memory"
@@ -32,6 +33,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/relay"
 	"github.com/cachegen/cachegen/runtime/internal/remote"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
+	"github.com/cachegen/cachegen/runtime/internal/tagwatch"
 )
 
 // A Config is what a store is made of. What the fields mean is documented at the options of
@@ -147,6 +149,7 @@ type Store struct {
 	Pruner     *prune.Pruner
 	Invalidate *invalidate.Invalidator
 
+	leases *lease.Leases
 	config Config
 }
 
@@ -178,10 +181,15 @@ func New(c Config) (*Store, error) {
 		Stamps: s.Stamps, Remote: s.Remote, Bus: s.Bus, StampTrust: c.StampTrust,
 	})
 	s.Outbox = outbox.New(s.Work.Context, queue, s.Stamps, s.Remote, s.Memory, s.Bus, s.Emit)
+	s.leases = lease.New(s.Remote, &s.Memory.Waiters, s.Work, s.Emit, s.Random)
+	s.leases.Filled = s.Bus.PublishFilled
+	if s.Remote.Exists() && !s.leases.On() {
+		s.Emit.Info("the shared tier gives no leases: each process loads for itself, and a load may store what another process has just deleted")
+	}
 	s.Lookups = &lookup.Lookups{
 		Memory: s.Memory, Remote: s.Remote, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit,
 		Load: &load.Loader{
-			Memory: s.Memory, Remote: s.Remote, Outbox: s.Outbox, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit,
+			Memory: s.Memory, Remote: s.Remote, Outbox: s.Outbox, Stamps: s.Stamps, Tags: &tagwatch.Tags{Remote: s.Remote}, Leases: s.leases, Work: s.Work, Emit: s.Emit,
 			MaxLoadTime: c.MaxLoadTime, Panicked: c.Errors.Panic,
 		},
 	}
@@ -200,6 +208,7 @@ func New(c Config) (*Store, error) {
 	s.Bus.OnTaken(s.Outbox.Wake)
 	if err := s.Bus.Join(invalidate.Handler{Invalidator: s.Invalidate}); err != nil {
 		s.Work.Cancel()
+		s.leases.Stop()
 		s.Memory.Stop()
 		return nil, errors.Join(fmt.Errorf("join the bus: %w", err), c.release())
 	}
