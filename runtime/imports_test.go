@@ -58,6 +58,13 @@ var rooms = []struct {
 	// The tiers, and the other processes.
 	{"bus", "breaker budget clock emit guard runtime/event"},
 	{"remote", "background breaker budget clock doubt echo emit entry guard keytext pace pending policy runtime/event stamp"},
+	{"prune", "background clock emit entry guard remote stamp"},
+	{"tagwatch", "entry remote"},
+	{"memory", "budget bus clock entry fence flight keytext remote stamp waiters"},
+	{"lease", "background budget clock emit flight random remote waiters"},
+	{"outbox", "breaker bus clock emit entry fence keytext memory pending remote runtime/event stamp"},
+
+	// What is done with them.
 	{"handle", "entry flight keytext policy runtime/event"},
 	{"load", "background budget clock emit entry fence flight guard handle lease memory outbox pending policy remote runtime/event stamp tagwatch"},
 	{"lookup", "background budget clock emit entry fence flight handle load memory remote runtime/event stamp"},
