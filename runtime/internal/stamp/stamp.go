@@ -160,9 +160,9 @@ type Table struct {
 	changed [stripes]atomic.Uint64
 }
 
-// NewTable returns an empty table whose new stamps are made of random's numbers.
-func NewTable(random random.Source) *Table {
-	t := &Table{random: random, seed: maphash.MakeSeed()}
+// NewTable returns an empty table whose new stamps are made of a source's numbers.
+func NewTable(source random.Source) *Table {
+	t := &Table{random: source, seed: random.HashSeed()}
 	for i := range t.shards {
 		t.shards[i].cells = make(map[string]weak.Pointer[Cell])
 	}

@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"log/slog"
 	"strings"
@@ -177,7 +176,7 @@ func New(c Config) (*Store, error) {
 		Closed:  func() { s.Outbox.Wake() },
 	})
 	s.Memory = memory.New(memory.Config{
-		Driver: c.L1, Prefix: c.Prefix, Seed: maphash.MakeSeed(),
+		Driver: c.L1, Prefix: c.Prefix, Seed: random.HashSeed(),
 		Stamps: s.Stamps, Remote: s.Remote, Bus: s.Bus, StampTrust: c.StampTrust,
 	})
 	s.Outbox = outbox.New(s.Work.Context, queue, s.Stamps, s.Remote, s.Memory, s.Bus, s.Emit)

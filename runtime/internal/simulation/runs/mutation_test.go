@@ -1,0 +1,50 @@
+package runs
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/cachegen/cachegen/runtime/internal/simulation/processes"
+	"github.com/cachegen/cachegen/runtime/internal/simulation/record"
+	"github.com/cachegen/cachegen/runtime/internal/simulation/seeds"
+)
+
+// mostSeeds is how many seeds may be needed to find a mutation.
+const mostSeeds = 2000
+
+// search runs seeds until one breaks a promise, and returns how many it took; 0 if none does.
+func search(t *testing.T, m processes.Mutation, allowed fault, promises ...record.Promise) (taken uint64, res result) {
+	for seed := range uint64(mostSeeds / seeds.Slower) {
+		res := runPlan(t, newPlan(seed, allowed), m, nil, false)
+		if slices.ContainsFunc(res.found, func(v record.Violation) bool { return slices.Contains(promises, v.Promise) }) {
+			return seed + 1, res
+		}
+	}
+	return 0, res
+}
+
+// What is known to be wrong is found, so the simulation would find it if it came back.
+func TestWhatTheRuntimeDoesNotPromiseYetIsFound(t *testing.T) {
+	for name, test := range map[string]struct {
+		allowed  fault
+		promises []record.Promise
+	}{
+		"a load of another process fills after a delete": {0, []record.Promise{record.OwnStale, record.Stale}}, // race R44
+		"each process loads a key":                       {0, []record.Promise{record.TwoLoads}},
+	} {
+		if taken, _ := search(t, processes.NoMutation, test.allowed, test.promises...); taken == 0 {
+			t.Errorf("%s: not found in %d seeds", name, mostSeeds/seeds.Slower)
+		} else {
+			t.Logf("%s: found after %d seeds", name, taken)
+		}
+	}
+}
+
+// A transaction that invalidates before it commits leaves the old row in the cache.
+func TestAMutationOfAClientIsFound(t *testing.T) {
+	taken, _ := search(t, processes.InvalidatesBeforeCommit, loadsFail, record.OwnStale)
+	if taken == 0 {
+		t.Fatalf("not found in %d seeds", mostSeeds/seeds.Slower)
+	}
+	t.Logf("found after %d seeds", taken)
+}
