@@ -6,8 +6,8 @@ import (
 	"reflect"
 )
 
-// A Wrapper is a driver in front of another driver of the same role D, which is [L1], [L2] or
-// [Bus]. A [Listener] in front of another Listener is a Wrapper too. A Wrapper declares the
+// A Wrapper is a driver in front of another driver of the same role D, which is [L1], [L2],
+// [Bus] or [Outbox]. A [Listener] in front of another Listener is a Wrapper too. A Wrapper declares the
 // methods of each capability that it supports, and each of these methods asks the driver
 // behind for the capability:
 //
@@ -77,6 +77,8 @@ func all[C any](driver any) (found []C, missing error) {
 		case Wrapper[L1]:
 			driver = wrapper.Unwrap()
 		case Wrapper[Bus]:
+			driver = wrapper.Unwrap()
+		case Wrapper[Outbox]:
 			driver = wrapper.Unwrap()
 		default:
 			return found, nil

@@ -1,9 +1,10 @@
 // Package drivers defines the interfaces between the runtime and its drivers. A driver stores
 // values somewhere, such as in Redis, or carries messages between processes.
 //
-// A driver has one of three roles, and each role is a small interface: [L1], a tier in the
-// memory of one process; [L2], a tier that several processes share; and [Bus], which carries
-// messages between processes.
+// A driver has one of four roles, and each role is a small interface: [L1], a tier in the
+// memory of one process; [L2], a tier that several processes share; [Bus], which carries
+// messages between processes; and [Outbox], a table in which transactions of a program leave
+// what is to be removed from the cache when they are committed.
 //
 // Some drivers can do more than their role asks for. Such an ability is called a capability.
 // It is optional, and is an interface of its own. Whether a driver has a capability is asked
@@ -19,6 +20,7 @@
 //	L2        Pruner          PrunerOf          remove expired items
 //	L1        Ranger          RangerOf          list the items in memory
 //	Bus       MessageLimiter  MessageLimiterOf  say how large a message may be
+//	Outbox    OutboxNotifier  OutboxNotifierOf  tell of commits at once
 //	Listener  KeyListener     KeyListenerOf     be told of keys that change from outside
 //	Listener  LossListener    LossListenerOf    be told since when messages may be lost
 //	any       Checker         CheckerOf         report unusable options
@@ -39,7 +41,7 @@ package drivers
 
 import "errors"
 
-// ErrClosed is wrapped by the errors of an [L2] or a [Bus] that has been closed, or that
+// ErrClosed is wrapped by the errors of an [L2], a [Bus] or an [Outbox] that has been closed, or that
 // cannot be used because of its options (see [Checker]).
 var ErrClosed = errors.New("cachegen: the driver is closed")
 

@@ -170,6 +170,9 @@ func TestTheTestsKnowEveryCapability(t *testing.T) {
 	if got, want := queries(t, "Listener"), []string{"KeyListenerOf", "LossListenerOf"}; !slices.Equal(got, want) {
 		t.Errorf("capabilities of a Listener: tested are %v, package drivers has %v", want, got)
 	}
+	if got, want := queries(t, "Outbox"), []string{"OutboxNotifierOf"}; !slices.Equal(got, want) {
+		t.Errorf("capabilities of an Outbox: tested are %v, package drivers has %v", want, got)
+	}
 	if got, want := queries(t, "Bus"), []string{"MessageLimiterOf"}; !slices.Equal(got, want) {
 		t.Errorf("capabilities of a Bus: tested are %v, package drivers has %v", want, got)
 	}

@@ -221,6 +221,36 @@ func TestForeignMessagesAreIgnored(t *testing.T) {
 	})
 }
 
+// What a process cannot read may have been an invalidation: that of one that speaks another
+// version, during a deploy. So nothing is served unasked that was there before.
+func TestAMessageOfAnotherVersionLeavesNothingConfirmed(t *testing.T) {
+	mayTell(t, "message cannot be read")
+	bubble(t, func(t *testing.T) {
+		var bus faketier.Bus
+		var shared faketier.Shared
+		_, c := process(t, &shared, &bus)
+		for k := range 2 {
+			if err := c.Set(t.Context(), k, 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for key := range shared.Keys() { // deleted by somebody whose message says so in version 1
+			if strings.HasSuffix(key, ":0") {
+				shared.Evict(key)
+			}
+		}
+		if err := bus.Publish(t.Context(), "cachegen:!bus", []byte("\x01\x00\x00\x00\x00\x00\x00\x00\x01\x01\x00")); err != nil {
+			t.Fatal(err)
+		}
+		var src source
+		src.value.Store(2)
+		for k, now := range []int{2, 1} {
+			got, err := c.GetOrSet(t.Context(), k, src.load)
+			want(t, got, err, now)
+		}
+	})
+}
+
 func TestTheSharedTierBeingAwayIsNoOutage(t *testing.T) {
 	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
@@ -337,8 +367,8 @@ func TestAMessageOfForeignNamesIsHarmless(t *testing.T) {
 		var broker faketier.Bus
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&faketier.Shared{}), runtime.Bus(&broker), runtime.Prefix("app")))
 		_ = c.Set(t.Context(), 7, 1)
-		for kind := bus.Drop; kind <= bus.ExpireStamp; kind++ {
-			m := bus.Message{Origin: 1, Kind: kind, Names: []string{"", "ap", "app:", "app:@", "other:7"}}
+		for kind := bus.Drop; kind <= bus.Filled; kind++ {
+			m := bus.Message{Origin: 1, Changes: []bus.Change{{Kind: kind, Names: []string{"", "ap", "app:", "app:@", "other:7"}}}}
 			if err := broker.Publish(t.Context(), "cachegen:app:!bus", bus.Append(nil, &m)); err != nil {
 				t.Fatal(err)
 			}

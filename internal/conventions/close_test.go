@@ -71,6 +71,10 @@ func TestADriverThatCannotBeUsedCanBeClosed(t *testing.T) {
 		"postgres":      postgres.New(nil, postgres.Options{PruneEvery: 1}),
 		"compress":      compress.New(nil, compress.Options{}),
 		"seal":          seal.New(nil, seal.Options{}),
+
+		"sqlite, outbox":   sqlite.NewOutbox(nil, sqlite.OutboxOptions{}),
+		"mysql, outbox":    mysql.NewOutbox(nil, mysql.OutboxOptions{Table: "a b"}),
+		"postgres, outbox": postgres.NewOutbox(nil, postgres.OutboxOptions{BusyTimeout: -1}),
 	} {
 		checker, ok := drivers.CheckerOf(driver)
 		if !ok || checker.Err() == nil {

@@ -76,8 +76,8 @@ type Invalidation struct {
 // A Message is a message on the bus.
 type Message struct {
 	Store   string
-	Kind    string   // drop, expire, delete stamp, expire stamp, changed
-	Targets []string // keys or stamps; not to be changed
+	Kind    string   // drop, expire, delete stamp, expire stamp, suspect, changed
+	Targets []string // keys or stamps, none for suspect; not to be changed
 	Err     error    // why it could not be published
 }
 

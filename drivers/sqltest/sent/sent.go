@@ -70,8 +70,8 @@ func (c *connector) Connect(context.Context) (driver.Conn, error) {
 
 func (c *connector) Driver() driver.Driver { return c.driver }
 
-// recording has nothing but what a connection must have. So database/sql prepares every
-// statement, and Prepare sees them all.
+// recording has nothing but what a connection must have, and what transactions need. So
+// database/sql prepares every statement, and Prepare sees them all.
 type recording struct {
 	driver.Conn
 	statements *Statements
@@ -82,4 +82,9 @@ func (r recording) Prepare(text string) (driver.Stmt, error) {
 	r.statements.texts = append(r.statements.texts, text)
 	r.statements.mu.Unlock()
 	return r.Conn.Prepare(text)
+}
+
+// BeginTx implements driver.ConnBeginTx: a connection without it has no isolation levels.
+func (r recording) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
+	return r.Conn.(driver.ConnBeginTx).BeginTx(ctx, options)
 }

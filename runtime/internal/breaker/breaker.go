@@ -128,6 +128,9 @@ type patient struct{}
 // short time is found soon, also one that let every call wait for its limit.
 func Patient(ctx context.Context) context.Context { return context.WithValue(ctx, patient{}, true) }
 
+// IsPatient reports whether ctx is of operations that nobody waits for.
+func IsPatient(ctx context.Context) bool { return ctx.Value(patient{}) != nil }
+
 // AllowUrgent is Allow for an urgent operation. While b is open it may be a trial: once
 // the last failure is as long ago as [Breaker.urgentPause] says, and no trial is running.
 // It waits for a trial that has begun just now, until a tenth of Limit after its beginning:
@@ -182,7 +185,7 @@ func (b *Breaker) tryUrgent(ctx context.Context) (t Ticket, ok bool, ended <-cha
 	switch {
 	case b.state == Closed:
 		return b.ticket(), true, nil, 0
-	case b.trial == 0 && !b.ready && time.Since(b.lastFailed) < b.urgentPause() && ctx.Value(patient{}) == nil:
+	case b.trial == 0 && !b.ready && time.Since(b.lastFailed) < b.urgentPause() && !IsPatient(ctx):
 		return Ticket{}, false, nil, 0
 	case b.trial == 0:
 		t := b.try()

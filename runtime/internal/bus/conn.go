@@ -19,7 +19,6 @@ package bus
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,8 +39,13 @@ type Handler interface {
 	Connected()
 	// Disconnected says that messages may be lost from now on.
 	Disconnected()
-	// Received is a message of another process.
-	Received(Message)
+	// Missed says that something was said that this process has not heard or cannot read,
+	// although messages arrive.
+	Missed()
+	// Received is what another process has changed.
+	Received(Change)
+	// Woken says that the leases of keys have ended in another process.
+	Woken(keys []string)
 	// Changed names keys of the shared tier that somebody has changed, this process
 	// included, on a bus that watches the tier itself.
 	Changed(keys []string)
@@ -59,6 +63,12 @@ type Conn struct {
 	handler Handler
 	leave   func()
 	breaker breaker.Breaker
+	sender  sender
+	made    int64 // when the connection was made: its messages say how long after that they are sent
+
+	ctx     context.Context // ends when the channel is left
+	cancel  context.CancelFunc
+	running sync.WaitGroup // goroutines; begun while ctx lasts
 
 	watched      atomic.Bool  // the bus reports keys that change
 	disconnected atomic.Int64 // since when; 0 while connected
@@ -71,8 +81,9 @@ type Conn struct {
 // They share keys, too. Each message is given timeout. origin tells stores apart. A bus that
 // can tell reports within silence that nothing arrives any more.
 func New(b drivers.Bus, e *emit.Emitter, prefix string, origin uint64, timeout, silence time.Duration) *Conn {
-	c := &Conn{bus: b, emit: e, prefix: prefix, origin: origin, timeout: timeout, silence: silence, connected: make(chan struct{})}
-	c.disconnected.Store(clock.Now())
+	c := &Conn{bus: b, emit: e, prefix: prefix, origin: origin, timeout: timeout, silence: silence, made: clock.Now(), connected: make(chan struct{})}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.disconnected.Store(c.made)
 	c.breaker.Failures, c.breaker.Limit = 1, budget.ForBus(timeout) // what a write has that the tier keeps waiting
 	c.breaker.PauseFor(pause)
 	return c
@@ -106,11 +117,29 @@ func (c *Conn) Join(h Handler) error {
 	})
 }
 
-// Leave leaves the channel: the handler is called no more.
+// Leave leaves the channel: the handler is called no more, and what the connection itself has
+// running has ended.
 func (c *Conn) Leave() {
-	if c != nil {
-		c.leave()
+	if c == nil {
+		return
 	}
+	c.mu.Lock()
+	c.cancel()
+	c.mu.Unlock()
+	c.leave()
+	c.running.Wait()
+}
+
+// begin counts a goroutine in that is about to begin. It reports false when the channel was
+// left: then it must not.
+func (c *Conn) begin() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx.Err() != nil {
+		return false
+	}
+	c.running.Add(1)
+	return true
 }
 
 // TryNow makes the next message one that tries, whatever has failed before.
@@ -121,72 +150,6 @@ func (c *Conn) TryNow() {
 }
 
 func (c *Conn) channel() string { return "cachegen:" + c.prefix + "!bus" }
-
-// Publish tells the other processes that names have changed, in as many messages as the bus
-// needs for them, within the time that is left of a write. It returns those that the others have not been told of, with the error. After
-// a failure it may fail without trying.
-func (c *Conn) Publish(ctx context.Context, kind Kind, names []string) (open []string, err error) {
-	if c == nil {
-		return nil, nil
-	}
-	limit := maxMessage
-	if l, ok := drivers.MessageLimiterOf(c.bus); ok {
-		limit = min(limit, l.MaxMessage())
-	}
-	for open = names; len(open) > 0; {
-		n := fit(open, limit)
-		if err := c.publish(ctx, kind, open[:n]); err != nil {
-			return open, err
-		}
-		open = open[n:]
-	}
-	return nil, nil
-}
-
-// publish publishes one message.
-func (c *Conn) publish(ctx context.Context, kind Kind, names []string) error {
-	limit := min(c.timeout, budget.Left(ctx))
-	if limit <= 0 {
-		return fmt.Errorf("publish to the bus: %w", budget.ErrSpent)
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	ticket, ok := c.breaker.AllowUrgent(ctx)
-	if !ok {
-		_, cause := c.breaker.Cause()
-		return fmt.Errorf("publish to the bus: %w: %v", errNotTaken, cause)
-	}
-	m := Message{Origin: c.origin, Kind: kind, Names: names}
-	err := c.try(ctx, Append(nil, &m))
-	c.breaker.Report(ticket, outcome(err), err)
-	if err != nil {
-		err = fmt.Errorf("publish to the bus: %w", err)
-	}
-	emit.Event(c.emit, c.emit.Hooks().Published, event.Message{Store: c.emit.Store, Kind: kind.String(), Targets: names, Err: err})
-	return err
-}
-
-// try publishes a message. A connection that was cut is tried once more: a message that
-// arrives twice does no harm.
-func (c *Conn) try(ctx context.Context, message []byte) error {
-	began := time.Now()
-	publish := func() error { return c.bus.Publish(ctx, c.channel(), message) }
-	err := guard.Call(publish)
-	if err != nil && ctx.Err() == nil && outcome(err) == breaker.Failure && !errors.Is(err, drivers.ErrClosed) && !errors.Is(err, guard.ErrPanic) && time.Since(began) < c.timeout/2 {
-		err = guard.Call(publish)
-	}
-	return err
-}
-
-func outcome(err error) breaker.Outcome {
-	switch {
-	case err == nil:
-		return breaker.Success
-	case errors.Is(err, drivers.ErrRefused), errors.Is(err, drivers.ErrAnswered): // it costs no time
-		return breaker.Unknown
-	}
-	return breaker.Failure
-}
 
 // DisconnectedSince returns since when messages of others may be lost; 0 while they
 // arrive.
@@ -264,13 +227,28 @@ func (l *listener) Message(b []byte) {
 	m, err := Parse(b)
 	if err != nil {
 		c.emit.Warn("bus: message cannot be read", err)
+		c.handler.Missed()
 		return
 	}
 	if m.Origin == c.origin {
 		return
 	}
-	emit.Event(c.emit, c.emit.Hooks().Received, event.Message{Store: c.emit.Store, Kind: m.Kind.String(), Targets: m.Names})
-	c.handler.Received(m)
+	for _, change := range m.Changes {
+		c.received(change)
+	}
+}
+
+func (c *Conn) received(change Change) {
+	if change.Kind == Filled {
+		c.handler.Woken(change.Names)
+		return
+	}
+	emit.Event(c.emit, c.emit.Hooks().Received, event.Message{Store: c.emit.Store, Kind: change.Kind.String(), Targets: change.Names})
+	if change.Kind == Suspect {
+		c.handler.Missed()
+		return
+	}
+	c.handler.Received(change)
 }
 
 // KeyPrefix implements drivers.KeyListener.

@@ -18,10 +18,12 @@ import (
 
 type recorder struct{ calls []string }
 
-func (r *recorder) Connected()         { r.calls = append(r.calls, "connected") }
-func (r *recorder) Disconnected()      { r.calls = append(r.calls, "disconnected") }
-func (r *recorder) Received(m Message) { r.calls = append(r.calls, m.Kind.String()+" "+m.Names[0]) }
-func (r *recorder) Changed([]string)   { r.calls = append(r.calls, "changed") }
+func (r *recorder) Connected()          { r.calls = append(r.calls, "connected") }
+func (r *recorder) Disconnected()       { r.calls = append(r.calls, "disconnected") }
+func (r *recorder) Missed()             { r.calls = append(r.calls, "missed") }
+func (r *recorder) Received(c Change)   { r.calls = append(r.calls, c.Kind.String()+" "+c.Names[0]) }
+func (r *recorder) Woken(keys []string) { r.calls = append(r.calls, "woken "+keys[0]) }
+func (r *recorder) Changed([]string)    { r.calls = append(r.calls, "changed") }
 
 func join(t *testing.T, b *faketier.Bus, origin uint64) (*Conn, *recorder) {
 	r := &recorder{}

@@ -25,8 +25,18 @@ func (h Handler) Connected() {
 // Disconnected has every item looked at anew, so that it finds its new limit.
 func (h Handler) Disconnected() { h.Memory.Recheck() }
 
+// Missed leaves nothing confirmed: any of it may have changed.
+func (h Handler) Missed() { h.Memory.Unconfirm() }
+
+// Woken tells those who wait for a lease that it has ended.
+func (h Handler) Woken(keys []string) {
+	if h.Invalidator.Woken != nil {
+		h.Invalidator.Woken(keys)
+	}
+}
+
 // Received takes over what another process has changed.
-func (h Handler) Received(m bus.Message) {
+func (h Handler) Received(m bus.Change) {
 	if h.Remote.Exists() && (m.Kind == bus.Drop || m.Kind == bus.Expire) {
 		h.Outbox.RedeleteLater(m.Names) // what this process has written too late
 	}

@@ -24,14 +24,14 @@ func TestWhatIsHeardIsTakenOverInEveryShapeOfStore(t *testing.T) {
 		kind := s.Kind("")
 		h := invalidate.Handler{Invalidator: s.Invalidate}
 		for name, test := range map[string]struct {
-			m      bus.Message
+			m      bus.Change
 			memory memory.Verdict // of what is there then
 		}{
-			"drop":         {bus.Message{Kind: bus.Drop, Names: []string{"other", "k"}}, memory.Invalid},
-			"expire":       {bus.Message{Kind: bus.Expire, Names: []string{"k"}}, memory.Stale},
-			"delete stamp": {bus.Message{Kind: bus.DeleteStamp, Names: []string{"t:x"}}, memory.Invalid},
-			"expire stamp": {bus.Message{Kind: bus.ExpireStamp, Names: []string{"t:never", "t:x"}}, memory.Stale},
-			"of another":   {bus.Message{Kind: bus.Drop, Names: []string{"other"}}, memory.Fresh},
+			"drop":         {bus.Change{Kind: bus.Drop, Names: []string{"other", "k"}}, memory.Invalid},
+			"expire":       {bus.Change{Kind: bus.Expire, Names: []string{"k"}}, memory.Stale},
+			"delete stamp": {bus.Change{Kind: bus.DeleteStamp, Names: []string{"t:x"}}, memory.Invalid},
+			"expire stamp": {bus.Change{Kind: bus.ExpireStamp, Names: []string{"t:never", "t:x"}}, memory.Stale},
+			"of another":   {bus.Change{Kind: bus.Drop, Names: []string{"other"}}, memory.Fresh},
 		} {
 			set(t, s, kind, "k", "v", "x")
 			f := s.Memory.Flights.Join("k", false, new(flight.Batch), s.Stamps.Epoch).Flight
@@ -65,6 +65,27 @@ func TestWhatIsHeardIsTakenOverInEveryShapeOfStore(t *testing.T) {
 	})
 }
 
+// What may have been said and was not heard may concern anything. And that leases have ended
+// concerns those who wait for them alone.
+func TestWhatWasMissedAndWhatIsWokenIsHandedOn(t *testing.T) {
+	shapes(t, func(t *testing.T, s *storetest.Store) {
+		h := invalidate.Handler{Invalidator: s.Invalidate}
+		set(t, s, s.Kind(""), "k", "v")
+		generation := s.Stamps.Generation()
+		h.Woken([]string{"nobody waits"})
+		var woken []string
+		h.Invalidator.Woken = func(keys []string) { woken = keys }
+		h.Woken([]string{"k"})
+		if !slices.Equal(woken, []string{"k"}) || s.Stamps.Generation() != generation {
+			t.Error(woken, "or that a lease has ended counts as a change")
+		}
+		h.Missed()
+		if s.Stamps.Generation() != generation+1 {
+			t.Error("confirmed although something was missed")
+		}
+	})
+}
+
 // A message that comes late or twice does no harm: the shared tier is asked, not believed
 // to have what somebody says.
 func TestAMessageThatComesTwiceOrLateDoesNoHarm(t *testing.T) {
@@ -75,7 +96,7 @@ func TestAMessageThatComesTwiceOrLateDoesNoHarm(t *testing.T) {
 	set(t, s, kind, "k", "v", "x")
 	for range 2 {
 		for _, kindOf := range []bus.Kind{bus.DeleteStamp, bus.ExpireStamp, bus.Drop} { // nothing has happened in the shared tier
-			h.Received(bus.Message{Kind: kindOf, Names: []string{"t:x", "k"}})
+			h.Received(bus.Change{Kind: kindOf, Names: []string{"t:x", "k"}})
 		}
 		if value, stale := get(t, s, kind, "k"); value != "v" || stale {
 			t.Errorf("%v, stale %v: what the shared tier has is lost", value, stale)
@@ -121,7 +142,7 @@ func TestAWriteInDoubtThatAnotherProcessInvalidatesIsDeletedOnceMore(t *testing.
 		shared.Down(errDown)
 		_ = s.Remote.Set(t.Context(), []drivers.Item{{Key: "k"}})
 		shared.Down(nil)
-		invalidate.Handler{Invalidator: s.Invalidate}.Received(bus.Message{Kind: bus.Drop, Names: []string{"k", "other"}})
+		invalidate.Handler{Invalidator: s.Invalidate}.Received(bus.Change{Kind: bus.Drop, Names: []string{"k", "other"}})
 		if s.Outbox.Len() != 1 || !s.Remote.KeyBlocked("k") {
 			t.Error(s.Outbox.Len(), "are pending")
 		}
