@@ -94,8 +94,8 @@ func (d *Driver) DeletePrefix(ctx context.Context, prefix string) (int64, error)
 func (d *Driver) Prune(ctx context.Context) (int64, error) { return d.table.Prune(ctx) }
 
 // History returns a text that names the server and the history of its data: the server's UUID (in
-// MariaDB its host, port and server id), and when it was started. If the server does not tell when
-// it was started, a restart is not noticed.
+// MariaDB its host, port and server id), and the second in which it was started. If the server
+// does not tell when it was started, a restart is not noticed.
 //
 // The driver asks when an operation has failed since it asked last, and after a second, but only
 // when History is called. So a server that was started anew, or another one that has taken its
