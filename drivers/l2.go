@@ -185,7 +185,8 @@ type Historian interface {
 	// History returns a text that names the history of the tier's content. It is another text
 	// whenever the content may have gone back, and it may be another one although it has not.
 	// All processes that see the same content get the same text: what one of them has done about
-	// a text, the others need not do.
+	// a text, the others need not do. An empty text says that the tier cannot tell now, such as
+	// one that lacks a right: the caller then has to do as without this capability.
 	//
 	// The runtime calls History after each operation whose answer it is about to believe, so
 	// History must be cheap: it asks the server only if there is a reason, such as a connection

@@ -22,6 +22,16 @@ func BenchmarkHitInt(b *testing.B) {
 	}
 }
 
+// A transaction somewhere in the process costs each hit a look into its context.
+func BenchmarkHitIntBesideATransaction(b *testing.B) {
+	c := benchCache(b, "user:")
+	_, collected := runtime.Collect(context.Background())
+	defer collected.Rollback()
+	for b.Loop() {
+		hitInt(b, c)
+	}
+}
+
 func BenchmarkHitText(b *testing.B) {
 	c := benchCache(b, "user:")
 	for b.Loop() {
@@ -29,8 +39,18 @@ func BenchmarkHitText(b *testing.B) {
 	}
 }
 
+// benchContext is that of a request, with some values.
+var benchContext = func() context.Context {
+	type key int
+	ctx := context.Background()
+	for i := range 5 {
+		ctx = context.WithValue(ctx, key(i), i)
+	}
+	return ctx
+}()
+
 func hitInt(b testing.TB, c *runtime.Cache[benchKey, *benchUser]) {
-	if _, ok := gen.HitInt(c, 77); !ok {
+	if _, ok := gen.HitInt(benchContext, c, 77); !ok {
 		b.Fatal("miss")
 	}
 }
@@ -38,7 +58,7 @@ func hitInt(b testing.TB, c *runtime.Cache[benchKey, *benchUser]) {
 func hitText(b testing.TB, c *runtime.Cache[benchKey, *benchUser]) {
 	var buf gen.KeyBuffer
 	text := strconv.AppendInt(append(buf[:0], "user:"...), 77, 10)
-	if _, ok := gen.Hit(c, text); !ok {
+	if _, ok := gen.Hit(benchContext, c, text); !ok {
 		b.Fatal("miss")
 	}
 }

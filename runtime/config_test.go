@@ -253,7 +253,7 @@ func TestAnUnboundCacheSaysSo(t *testing.T) {
 				t.Errorf("got %v, want ErrNotBound", err)
 			}
 		}
-		if _, ok := gen.HitInt(c, 1); ok {
+		if _, ok := gen.HitInt(t.Context(), c, 1); ok {
 			t.Error("a hit without a store")
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/cachegen/cachegen/runtime/internal/background"
+	"github.com/cachegen/cachegen/runtime/internal/collect"
 	"github.com/cachegen/cachegen/runtime/internal/keytext"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/remote"
@@ -19,6 +20,9 @@ var (
 	ErrNotBound = untyped.ErrNotBound
 	// ErrClosed is returned by a store that has been closed, and by its caches.
 	ErrClosed = background.ErrClosed
+	// ErrCollectDone is returned by [Collected.Commit] and [Collected.Unclear] if what was
+	// collected has been committed or rolled back before.
+	ErrCollectDone = collect.ErrDone
 	// ErrUnknownStore is returned if a directive or [Stores.Use] names a store that the Stores
 	// do not have, and by [NewCache] without a store.
 	ErrUnknownStore = errors.New("cachegen: unknown store")
@@ -110,7 +114,8 @@ func (e *PartialError) Unwrap() error { return e.Err }
 // is lost.
 type InvalidationError struct {
 	// Function is the annotated function that has done its work, as [Stores.Functions] names
-	// cached ones. It is empty if a program has called a method of the cache itself.
+	// cached ones. It is empty if a program has called a method of the cache itself. Of
+	// [Collected.Commit] it may be several, separated by commas.
 	Function string
 	Op       string   // delete, expire, set, pull, delete by tag, expire by tag, invalidate, clear, close
 	Store    string   // name of the store

@@ -239,10 +239,10 @@ func TestCachingIsSwitchedOffAndOnWhileRunning(t *testing.T) {
 				src.value.Store(2)
 				read(2, 2)
 				read(2, 3)
-				if _, ok := gen.HitInt(c, 7); ok {
+				if _, ok := gen.HitInt(t.Context(), c, 7); ok {
 					t.Error("a hit")
 				}
-				if _, ok := gen.Hit(c, []byte("7")); ok {
+				if _, ok := gen.Hit(t.Context(), c, []byte("7")); ok {
 					t.Error("a hit")
 				}
 				if ok, err := c.Has(t.Context(), 7); ok || err != nil {

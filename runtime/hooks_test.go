@@ -320,10 +320,10 @@ func TestUsedHooksAllocateNothingOnAHit(t *testing.T) {
 	}
 	text := []byte("user:7")
 	if n := testing.AllocsPerRun(100, func() {
-		if _, ok := gen.Hit(c, text); !ok {
+		if _, ok := gen.Hit(t.Context(), c, text); !ok {
 			t.Fatal("miss")
 		}
-		if _, ok := gen.HitInt(c, 7); !ok {
+		if _, ok := gen.HitInt(t.Context(), c, 7); !ok {
 			t.Fatal("miss")
 		}
 	}); n != 0 || hits < 200 {

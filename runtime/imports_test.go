@@ -52,6 +52,7 @@ var rooms = []struct {
 	{"registry", "policy"},
 	{"entry", "clock keytext policy random stamp"},
 	{"emit", "entry ratelog runtime/event"},
+	{"collect", "budget entry guard"}, // what is held until a transaction ends is one write, of entries
 
 	// The tiers, and the other processes.
 	{"bus", "breaker budget clock emit guard runtime/event"},
@@ -63,13 +64,15 @@ var rooms = []struct {
 	// What is done with them.
 	{"load", "background clock emit entry fence flight keytext memory outbox pending policy remote runtime/event stamp"},
 	{"lookup", "background clock emit entry fence flight load memory remote runtime/event stamp"},
-	{"invalidate", "background budget bus clock emit entry fence keymutex memory outbox pending policy remote runtime/event stamp"},
+	// The table that is the outbox of the program: what transactions leave there is written and read.
+	{"relay", "collect emit entry guard random runtime/event"},
+	{"invalidate", "background budget bus clock collect emit entry fence guard keymutex memory outbox pending policy relay remote runtime/event stamp"},
 
 	// The whole.
-	{"store", "background bus emit guard invalidate load lookup memory outbox owner pending prune random remote runtime/event stamp"},
-	{"untyped", "budget emit entry invalidate keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
+	{"store", "background bus emit guard invalidate load lookup memory outbox owner pending prune random relay remote runtime/event stamp"},
+	{"untyped", "budget collect emit entry guard invalidate keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
 	{"typed", "untyped"},
-	{"runtime", "background entry invalidate keytext load policy registry remote runtime/event runtime/wire store typed untyped"},
+	{"runtime", "background collect entry invalidate keytext load policy registry remote runtime/event runtime/wire store typed untyped"},
 	{"runtime/gen", "budget keytext load policy runtime runtime/wire typed untyped"},
 
 	// For tests alone: no package above imports them.
@@ -95,6 +98,7 @@ var outside = map[string]string{
 	"prune":        "drivers",
 	"reflectvalue": "github.com/vmihailenco/msgpack/v5", // names its interfaces
 	"reflectwire":  "github.com/vmihailenco/msgpack/v5", // as well
+	"relay":        "drivers",
 	"remote":       "drivers",
 	"runtime":      "drivers",
 	"runtime/wire": "github.com/vmihailenco/msgpack/v5 github.com/vmihailenco/msgpack/v5/msgpcode",

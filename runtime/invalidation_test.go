@@ -49,6 +49,13 @@ var setups = map[string]func() []runtime.StoreOption{
 // everyChange runs f for each way to invalidate on each setup. The tag of the
 // cache's entries is told by the key or, with result, by the value.
 func everyChange(t *testing.T, result bool, f func(t *testing.T, c *runtime.Cache[int, int], change func() error)) {
+	everyChangeWith(t, result, func(t *testing.T, c *runtime.Cache[int, int], change func(context.Context) error) {
+		f(t, c, func() error { return change(t.Context()) })
+	})
+}
+
+// everyChangeWith is everyChange for a test that has a context of its own for the change.
+func everyChangeWith(t *testing.T, result bool, f func(t *testing.T, c *runtime.Cache[int, int], change func(context.Context) error)) {
 	for setup, options := range setups {
 		for name, change := range changes {
 			t.Run(setup+"/"+name, func(t *testing.T) {
@@ -68,7 +75,7 @@ func everyChange(t *testing.T, result bool, f func(t *testing.T, c *runtime.Cach
 					if err != nil {
 						t.Fatal(err)
 					}
-					f(t, c, func() error { return change(t.Context(), s, c) })
+					f(t, c, func(ctx context.Context) error { return change(ctx, s, c) })
 				})
 			})
 		}

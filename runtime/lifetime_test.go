@@ -133,11 +133,11 @@ func TestL1TTLLooksAtTheSharedTierAgain(t *testing.T) {
 		time.Sleep(10*time.Second - time.Nanosecond)
 		read(1)
 		gets := shared.Calls("get")
-		if _, ok := gen.Hit(b, []byte("7")); !ok || shared.Calls("get") != gets {
+		if _, ok := gen.Hit(t.Context(), b, []byte("7")); !ok || shared.Calls("get") != gets {
 			t.Error("no hit in memory within the L1TTL")
 		}
 		time.Sleep(time.Nanosecond)
-		if _, ok := gen.Hit(b, []byte("7")); ok {
+		if _, ok := gen.Hit(t.Context(), b, []byte("7")); ok {
 			t.Error("a hit in memory after the L1TTL")
 		}
 		read(2)

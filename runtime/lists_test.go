@@ -358,7 +358,7 @@ func TestABadKeyAmongGoodOnes(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if _, ok := gen.HitInt(&unbound, 1); ok {
+		if _, ok := gen.HitInt(t.Context(), &unbound, 1); ok {
 			t.Error("a hit of nothing")
 		}
 	})

@@ -18,6 +18,7 @@ const (
 	DefaultMaxLoadTime              = 5 * time.Minute
 	DefaultL2Timeout                = time.Second
 	DefaultStampTrust               = 3 * time.Second
+	DefaultOutboxPoll               = 2 * time.Second
 	DefaultMaxBackground            = 256
 	DefaultL2CircuitBreakerDuration = 5 * time.Second
 )

@@ -63,7 +63,7 @@ func TestTheFastPathLeavesAValueThatIsDueToGetOrSet(t *testing.T) {
 		}
 		hits := func(wanted bool) {
 			t.Helper()
-			if _, ok := gen.Hit(c, []byte("7")); ok != wanted {
+			if _, ok := gen.Hit(t.Context(), c, []byte("7")); ok != wanted {
 				t.Errorf("after %v: a hit is %v, want %v", time.Now(), ok, wanted)
 			}
 		}
@@ -126,7 +126,7 @@ func TestARefreshThatFailsBacksOffAndTheValueStays(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		get(1, 2)
 		get(1, 2)
-		if _, ok := gen.Hit(c, []byte("7")); ok != in.l1 {
+		if _, ok := gen.Hit(t.Context(), c, []byte("7")); ok != in.l1 {
 			t.Error("no fast hit while the refresh backs off")
 		}
 		time.Sleep(10*time.Second - time.Nanosecond)

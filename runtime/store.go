@@ -38,7 +38,7 @@ type Store struct {
 func NewStore(name string, options ...StoreOption) (*Store, error) {
 	c := storeConfig{Config: store.Config{
 		Name: name, MaxLoadTime: DefaultMaxLoadTime, L2Timeout: DefaultL2Timeout, StampTrust: DefaultStampTrust,
-		BreakFor: DefaultL2CircuitBreakerDuration, Background: DefaultMaxBackground, Errors: publicErrors,
+		OutboxPoll: DefaultOutboxPoll, BreakFor: DefaultL2CircuitBreakerDuration, Background: DefaultMaxBackground, Errors: publicErrors,
 	}}
 	for _, o := range options {
 		if c.Refuse(o == nil, "one of its options"); o != nil {

@@ -76,6 +76,39 @@ func Bus(bus drivers.Bus) StoreOption {
 	}}
 }
 
+// Outbox gives the store an outbox: a table in the database of the program. What a transaction
+// changes in the store ([Collect]) is written into the table in that transaction, so that it is
+// carried out if the transaction was committed, also if the process dies at that moment: any process
+// that has a store of the same name and [Prefix], with this outbox, does it. The process that has
+// committed carries it out at once, as without an outbox, and does not wait for the table. All
+// stores whose data are in one database have one outbox: give it to each of them.
+//
+// Functions of package transaction write into the outbox; a program that begins and commits
+// transactions by itself calls [Collected.WriteOutbox]. What is changed outside of a transaction is
+// not in the outbox.
+//
+// Something may be carried out twice, which costs a load. An entry of the table that cannot be
+// carried out is kept, tried again, and logged; hooks are told of it. [NewStore] refuses nil, and a
+// second Outbox. The outbox belongs to the store, as its tiers do; close its database after the
+// store.
+func Outbox(outbox drivers.Outbox) StoreOption {
+	return storeOption{name: "Outbox", apply: func(c *storeConfig) {
+		c.Replace(c.Outbox, "Outbox")
+		c.Outbox = outbox
+		c.Refuse(outbox == nil, "Outbox")
+	}}
+}
+
+// OutboxPoll is about how often a process looks into its [Outbox] for what others have left, and
+// how long what a process has committed is left to that process. So if a process dies, what it has
+// not carried out is carried out by others within two to three times d. If the driver tells of
+// commits, as that of package pgxbus does, a process looks when it is told, and otherwise a tenth as
+// often. While the database is away, it looks less and less often, down to once in 30 s. The default
+// is 2 s. [NewStore] refuses zero and less.
+func OutboxPoll(d time.Duration) StoreOption {
+	return storeOption{name: "OutboxPoll", apply: func(c *storeConfig) { c.OutboxPoll = d }}
+}
+
 // Prefix is what every key of the store begins with in its shared tier; a colon follows the
 // prefix. Stores that share their entries, such as those of several processes of one program,
 // have the same prefix; stores of different programs on one server have different ones. A prefix

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"github.com/cachegen/cachegen/runtime/internal/collect"
 	"github.com/cachegen/cachegen/runtime/internal/store"
 	"github.com/cachegen/cachegen/runtime/internal/untyped"
 )
@@ -39,6 +40,13 @@ func (n *Namespace) must() *Namespace {
 		panic("cachegen: zero Namespace: make it with Store.Namespace")
 	}
 	return n
+}
+
+func (c *Collected) must() *collect.Collected {
+	if c == nil || c.collected == nil {
+		panic("cachegen: nil or zero Collected: make it with runtime.Collect")
+	}
+	return c.collected
 }
 
 func (c *Cache[K, V]) must() *untyped.Cache {

@@ -56,6 +56,8 @@ func TestWhatNobodyHasMadePanicsWithASentence(t *testing.T) {
 		{&runtime.Store{}, "cachegen: zero Store: make it with runtime.NewStore or OpenStore"},
 		{&runtime.Namespace{}, "cachegen: zero Namespace: make it with Store.Namespace"},
 		{(*runtime.Namespace)(nil), "cachegen: nil Namespace: make it with Store.Namespace"},
+		{&runtime.Collected{}, "cachegen: nil or zero Collected: make it with runtime.Collect"},
+		{(*runtime.Collected)(nil), "cachegen: nil or zero Collected: make it with runtime.Collect"},
 		{(*runtime.Cache[int, int])(nil), "cachegen: nil Cache: make it with runtime.NewCache, or with the constructor of generated code"},
 	} {
 		methods := methodsOf(test.of)

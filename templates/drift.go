@@ -6,7 +6,7 @@ import "github.com/dave/jennifer/jen"
 func (e *emitter) handshake() {
 	e.declare(`This file was written for this version of the runtime. If the next line does
 		not compile, run "go generate" with the cachegen command of the runtime's module version.`,
-		jen.Const().Id("_").Op("=").Add(gen("Generated4")))
+		jen.Const().Id("_").Op("=").Add(gen("Generated5")))
 }
 
 // An assertion is the signature that a generated function was written for.

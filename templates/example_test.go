@@ -39,7 +39,7 @@ func ExampleRender() {
 	// // This file was written for this version of the runtime. If the next line does
 	// // not compile, run "go generate" with the cachegen command of the runtime's
 	// // module version.
-	// const _ = gen.Generated4
+	// const _ = gen.Generated5
 	//
 	// // TeamTag is the tag team:{teamID}.
 	// func TeamTag(teamID int64) runtime.Tag {

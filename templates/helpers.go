@@ -112,7 +112,7 @@ func (e *emitter) getOrSet(c *Cache) {
 	if c.fastInt() {
 		number := textValue{expr: c.Key.Fields[0].Source, typ: c.Key.Fields[0].Type, form: Int}
 		body = append(body, jen.If(jen.Len(jen.Id(opts)).Op("==").Lit(0)).Block(
-			jen.If(jen.List(jen.Id(c.ValueName), jen.Id(ok)).Op(":=").Add(gen("HitInt")).Call(c.handle(), number.as("int64")), jen.Id(ok)).
+			jen.If(jen.List(jen.Id(c.ValueName), jen.Id(ok)).Op(":=").Add(gen("HitInt")).Call(jen.Id(c.Context), c.handle(), number.as("int64")), jen.Id(ok)).
 				Block(c.hit())))
 	} else {
 		variable := scope.local("key", "cacheKey")
@@ -171,7 +171,7 @@ func (c *Cache) load(scope scope, key jen.Code, opts string) []jen.Code {
 // hitByText renders the lookup by the key's text, in a buffer on the stack.
 func hitByText(c *Cache, scope scope, key, ok string) []jen.Code {
 	buf, text := scope.local("buf"), scope.local("text")
-	hit := jen.If(jen.List(jen.Id(c.ValueName), jen.Id(ok)).Op(":=").Add(gen("Hit")).Call(c.handle(), jen.Id(text)), jen.Id(ok)).
+	hit := jen.If(jen.List(jen.Id(c.ValueName), jen.Id(ok)).Op(":=").Add(gen("Hit")).Call(jen.Id(c.Context), c.handle(), jen.Id(text)), jen.Id(ok)).
 		Block(c.hit())
 	appended := jen.Id(key).Dot("AppendText").Call(jen.Id(buf).Index(jen.Op(":").Lit(0)))
 	if !c.Key.fallible() {

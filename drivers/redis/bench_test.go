@@ -89,3 +89,18 @@ func BenchmarkSet100(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkHistory is what a read pays for the question whether its answer can be believed.
+func BenchmarkHistory(b *testing.B) {
+	d := New(dial(b, servers.Redis(b)), Options{})
+	ctx := b.Context()
+	if _, err := d.History(ctx); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := d.History(ctx); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -20,7 +20,7 @@ const maxQueued = 1 << 16
 func (d *Driver) execute(ctx context.Context, cmds []goredis.Cmder) error {
 	// go-redis does not watch the context while it waits for a reply. An abandoned
 	// pipeline ends with the client's timeouts; the ended context stops its retries.
-	return within.Do(ctx, func() error {
+	err := within.Do(ctx, func() error {
 		if len(cmds) == 1 {
 			return transport(d.client.Process(ctx, cmds[0]))
 		}
@@ -31,6 +31,19 @@ func (d *Driver) execute(ctx context.Context, cmds []goredis.Cmder) error {
 		_, err := pipe.Exec(ctx)
 		return transport(err)
 	})
+	if err != nil {
+		d.lookForMasters(ctx)
+	}
+	return err
+}
+
+// lookForMasters lets the client of a Cluster ask, in the background, which masters there are. By
+// itself it asks when a server names another one, or after a minute: for so long it would send
+// commands to a master that has died, and not to the one that has taken its place.
+func (d *Driver) lookForMasters(ctx context.Context) {
+	if c, ok := d.client.(interface{ ReloadState(context.Context) }); ok {
+		c.ReloadState(ctx)
+	}
 }
 
 // executeShared is execute through the automatic pipeline, for commands that can be sent
@@ -46,6 +59,7 @@ func (d *Driver) executeShared(ctx context.Context, cmds []goredis.Cmder) error 
 	}
 	for _, f := range futures {
 		if err := transport(f.WaitContext(ctx)); err != nil {
+			d.lookForMasters(ctx)
 			return err
 		}
 	}

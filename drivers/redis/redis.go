@@ -26,6 +26,7 @@
 //
 //	+get +mget +set +del +unlink +eval +evalsha +scan    for the tier
 //	+multi +exec +pttl +pexpire                          for the tier
+//	+info +cluster|myid                                  for History
 //	+ping +command|info +role                            for Ready
 //	+publish +subscribe +ping                            for the bus
 //	+client|id +client|tracking                          for BusOptions.Tracking
@@ -46,6 +47,23 @@
 // scripts. They are sent by their checksum (EVALSHA), and as text to a server that does not
 // know the script. On a single server SetMany of several items is a transaction. Only reads,
 // and deletions on a single server, are plain commands.
+//
+// # Servers that lose what they had
+//
+// Redis replicates in the background, and saves its data now and then. So a failover of Sentinel
+// or of a Cluster, and a restart, can lose the last writes before it, deletions included: values
+// that were deleted are there again. A [Driver] is a [drivers.Historian]. It notices this before
+// the first answer of the new server is believed, and the store then treats as invalid what was
+// stored before. See [Driver.History].
+//
+// A restart that has lost nothing is not told apart. Neither is a Cluster that gets or loses a
+// master. While a master of a Cluster is away, a process that has just started does not use the
+// shared tier, because it cannot ask all masters; the others use the rest of the Cluster.
+//
+// Some things are not noticed. FLUSHALL and the eviction of keys lose data, which costs loads, and
+// bring nothing back. DEBUG RELOAD NOSAVE and the like bring back an older state without a
+// restart. Of two processes that are connected to different masters, as in a network that is cut
+// in two, each sees its own.
 //
 // # Changes from outside
 //
@@ -79,9 +97,9 @@
 // ReadOnly, RouteByLatency and RouteRandomly off. A client with a cache of its own
 // (ClientSideCacheConfig) can miss them too, and [New] refuses such a client.
 //
-// Redis replicates in the background. A failover of Sentinel or of a Cluster can lose the last
-// writes before it, deletions included. A Ring uses other servers while one is down; when that
-// one is back, its old values are served again.
+// A Ring uses other servers while one is down. When that one is back, it has values that were
+// changed on the others meanwhile. [Driver.History] is another text then, in each process that has
+// noticed that the server was down.
 //
 // A server that evicts keys (maxmemory-policy) costs loads, never correctness. A server that
 // is full and does not evict fails writes with OOM, while reads and deletions go on.
@@ -109,11 +127,12 @@ type Options struct {
 }
 
 // A Driver is a shared tier on Redis. It has the capabilities [drivers.Adder],
-// [drivers.Swapper], [drivers.Leaser], [drivers.Scanner], [drivers.PrefixDeleter],
-// [drivers.Checker] and [drivers.ReadyChecker].
+// [drivers.Swapper], [drivers.Leaser], [drivers.Historian], [drivers.Scanner],
+// [drivers.PrefixDeleter], [drivers.Checker] and [drivers.ReadyChecker].
 //
-// A Driver opens no connection itself, and does not close the client. The first read starts
-// the automatic pipeline of the client, which ends when the client is closed.
+// A Driver does not close the client. The first read starts the automatic pipeline of the client,
+// which ends when the client is closed. [Driver.History] opens a connection with the options of
+// the client, and closes it when it has its answer.
 type Driver struct {
 	client  goredis.UniversalClient
 	oneNode bool // one command may name keys of any slot
@@ -126,6 +145,7 @@ type Driver struct {
 	pipeline   *goredis.AutoPipeliner
 
 	noUnlink atomic.Bool // the server does not support UNLINK
+	history  *history
 }
 
 var (
@@ -137,6 +157,7 @@ var (
 	_ drivers.PrefixDeleter = (*Driver)(nil)
 	_ drivers.Checker       = (*Driver)(nil)
 	_ drivers.ReadyChecker  = (*Driver)(nil)
+	_ drivers.Historian     = (*Driver)(nil)
 )
 
 var (
@@ -145,7 +166,8 @@ var (
 	errEmptyKey = fmt.Errorf("%w: a Ring cannot store an empty key", drivers.ErrRefused)
 )
 
-// New returns a shared tier on client. New does not connect. client stays open when the driver
+// New returns a shared tier on client. New does not connect. It adds a hook to client, which
+// stays there, and by which it learns of new connections. client stays open when the driver
 // is closed; close client after the driver.
 //
 // If client is nil, or has a cache of its own, the driver cannot be used: every operation
@@ -169,6 +191,9 @@ func New(client goredis.UniversalClient, options Options) *Driver {
 		d.shared = false // a Ring has no automatic pipeline
 	}
 	d.closed.Store(d.err != nil)
+	if d.err == nil {
+		d.history = newHistory(client)
+	}
 	return d
 }
 
@@ -190,6 +215,9 @@ func (d *Driver) Err() error {
 // client stays open. See [drivers.L2].
 func (d *Driver) Close() error {
 	d.closed.Store(true)
+	if d.history != nil {
+		d.history.end()
+	}
 	return nil
 }
 

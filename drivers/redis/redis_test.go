@@ -21,7 +21,8 @@ import (
 
 func TestMain(m *testing.M) {
 	goredis.SetLogger(silent{}) // refused connections are what some tests are about
-	goleak.VerifyTestMain(m)
+	// It looks once a second whether its client was closed.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
 type silent struct{}
@@ -40,7 +41,7 @@ func dial(t testing.TB, server *servers.RedisServer) *goredis.Client {
 const slow = 20 * time.Second
 
 // all is what the driver can do with every kind of client.
-const all = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans | drivertest.DeletesPrefixes | drivertest.ReadyChecks
+const all = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans | drivertest.DeletesPrefixes | drivertest.ReadyChecks | drivertest.TellsHistory
 
 // quick leaves the largest values to one kind of client.
 var quick = drivertest.Limits{LargestValue: 1 << 20}

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -125,10 +126,12 @@ func masters(ctx context.Context, client goredis.UniversalClient) ([]*goredis.Cl
 		return nil, fmt.Errorf("a client of type %T has no method that lists its servers", client)
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("the client has no servers")
+		return nil, errNoServers
 	}
 	return all, nil
 }
+
+var errNoServers = errors.New("the client has no servers")
 
 // quoted returns prefix in quotes, shortened to 80 bytes.
 func quoted(prefix string) string {

@@ -66,6 +66,10 @@ func TestSentinelFailover(t *testing.T) {
 		if n, err := client.Wait(ctx, 1, slow).Result(); err != nil || n != 1 {
 			t.Fatalf("%d replicas, %v", n, err)
 		}
+		history, err := d.History(ctx)
+		if err != nil || history == "" {
+			t.Fatal(history, err)
+		}
 		old := server.Master(t)
 		server.Failover(t)
 		eventually("writing after the failover", func() error { return d.SetMany(ctx, items[:1]) })
@@ -76,6 +80,9 @@ func TestSentinelFailover(t *testing.T) {
 			}
 			return err
 		})
+		if now, err := d.History(ctx); err != nil || now == history || now == "" {
+			t.Errorf("after the failover the history is %q, %v, it was %q", now, err, history)
+		}
 		// The lease went over to the new master, which has never seen the script.
 		filled, err := d.FillMany(ctx, []drivers.Item{{Key: "lent", Value: []byte("x")}}, fmt.Sprint("t", round))
 		if err != nil || !filled[0].Stored {

@@ -170,7 +170,7 @@ func TestTheDocumentedRightsSuffice(t *testing.T) {
 	admin := dial(t, server)
 	ctx := t.Context()
 	rules := []any{"acl", "setuser", "cachegen", "on", ">pw", "resetkeys", "~app:*", "resetchannels", "-@all"}
-	for _, right := range strings.Fields("+get +mget +set +del +unlink +eval +evalsha +scan +multi +exec +pttl +pexpire +ping +command|info +role") {
+	for _, right := range strings.Fields("+get +mget +set +del +unlink +eval +evalsha +scan +multi +exec +pttl +pexpire +info +ping +command|info +role") {
 		rules = append(rules, right)
 	}
 	if err := admin.Do(ctx, rules...).Err(); err != nil {
@@ -188,6 +188,9 @@ func TestTheDocumentedRightsSuffice(t *testing.T) {
 	awaited, release := d.ReleaseMany(ctx, []string{"app:1"}, "t")
 	got, get := d.GetMany(ctx, []string{"app:1", "app:2"})
 	n, prefix := d.DeletePrefix(ctx, "app:")
+	if text, err := d.History(ctx); err != nil || text == "" {
+		t.Errorf("history %q, %v", text, err)
+	}
 	if err := errors.Join(d.Ready(ctx), lease, fill, again, other, renew, release, get, prefix, d.SetMany(ctx, append(item, drivers.Item{Key: "app:2"})), d.DeleteMany(ctx, []string{"app:1"})); err != nil {
 		t.Error(err)
 	}

@@ -14,7 +14,7 @@ import (
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = gen.Generated4
+const _ = gen.Generated5
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -78,7 +78,7 @@ func GetOrSetSettings(ctx context.Context, name string, opts ...runtime.CallOpti
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if settings, ok := gen.Hit(settingsCache, text); ok {
+		if settings, ok := gen.Hit(ctx, settingsCache, text); ok {
 			return settings, nil
 		}
 	}

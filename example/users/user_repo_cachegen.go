@@ -15,7 +15,7 @@ import (
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = gen.Generated4
+const _ = gen.Generated5
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -172,7 +172,7 @@ func (c *CachedUserRepo) FindUser(ctx context.Context, id int64) (*User, error) 
 // Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedUserRepo) GetOrSetUser(ctx context.Context, id int64, opts ...runtime.CallOption) (*User, error) {
 	if len(opts) == 0 {
-		if user, ok := gen.HitInt(c.User, id); ok {
+		if user, ok := gen.HitInt(ctx, c.User, id); ok {
 			return copyUserValue(user), nil
 		}
 	}
@@ -225,7 +225,7 @@ func (c *CachedUserRepo) FindTeam(ctx context.Context, id int64) (*Team, error) 
 // Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedUserRepo) GetOrSetTeam(ctx context.Context, id int64, opts ...runtime.CallOption) (*Team, error) {
 	if len(opts) == 0 {
-		if team, ok := gen.HitInt(c.Team, id); ok {
+		if team, ok := gen.HitInt(ctx, c.Team, id); ok {
 			return copyTeamValue(team), nil
 		}
 	}

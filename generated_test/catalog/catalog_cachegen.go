@@ -16,7 +16,7 @@ import (
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = gen.Generated4
+const _ = gen.Generated5
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -301,7 +301,7 @@ func (c *CachedProducts) FindProduct(ctx context.Context, id ProductID) (product
 // directive for this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedProducts) GetOrSetProduct(ctx context.Context, id ProductID, opts ...runtime.CallOption) (product *Product, err error) {
 	if len(opts) == 0 {
-		if product, ok := gen.HitInt(c.Product, int64(id)); ok {
+		if product, ok := gen.HitInt(ctx, c.Product, int64(id)); ok {
 			return product, nil
 		}
 	}
@@ -359,7 +359,7 @@ func (c *CachedProducts) GetOrSetPrice(ctx context.Context, id ProductID, locale
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if cents, ok := gen.Hit(c.Price, text); ok {
+		if cents, ok := gen.Hit(ctx, c.Price, text); ok {
 			return cents, nil
 		}
 	}
@@ -418,7 +418,7 @@ func (c *CachedProducts) GetOrSetProductByName(ctx context.Context, name string,
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if product, ok := gen.Hit(c.ProductByName, text); ok {
+		if product, ok := gen.Hit(ctx, c.ProductByName, text); ok {
 			return product, nil
 		}
 	}
@@ -480,7 +480,7 @@ func (c *CachedProducts) GetOrSetListing(ctx context.Context, filter Filter, opt
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if names, ok := gen.Hit(c.Listing, text); ok {
+		if names, ok := gen.Hit(ctx, c.Listing, text); ok {
 			return copyStringSliceValue(names), nil
 		}
 	}
@@ -630,7 +630,7 @@ func getOrSetCountry(ctx context.Context, addr netip.Addr, trace string, opts ..
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		if text, err := key.AppendText(buf[:0]); err == nil {
-			if value, ok := gen.Hit(countryCache, text); ok {
+			if value, ok := gen.Hit(ctx, countryCache, text); ok {
 				return value, nil
 			}
 		}

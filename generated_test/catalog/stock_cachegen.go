@@ -15,7 +15,7 @@ import (
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = gen.Generated4
+const _ = gen.Generated5
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -320,7 +320,7 @@ func (c *CachedWarehouses) GetOrSetStock(ctx context.Context, warehouse string, 
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if stock, ok := gen.Hit(c.Stock, text); ok {
+		if stock, ok := gen.Hit(ctx, c.Stock, text); ok {
 			return copyStockValue(stock), nil
 		}
 	}
@@ -379,7 +379,7 @@ func (c *CachedWarehouses) GetOrSetRate(ctx context.Context, list string, curren
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if rate, ok := gen.Hit(c.Rate, text); ok {
+		if rate, ok := gen.Hit(ctx, c.Rate, text); ok {
 			return rate, nil
 		}
 	}
@@ -434,7 +434,7 @@ func (c *CachedWarehouses) LoadLabel(ctx context.Context, id ProductID) (label L
 // directive for this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedWarehouses) GetOrSetLabel(ctx context.Context, id ProductID, opts ...runtime.CallOption) (label Label, err error) {
 	if len(opts) == 0 {
-		if label, ok := gen.HitInt(c.Label, int64(id)); ok {
+		if label, ok := gen.HitInt(ctx, c.Label, int64(id)); ok {
 			return label, nil
 		}
 	}
@@ -492,7 +492,7 @@ func (c *CachedWarehouses) GetOrSetPartner(ctx context.Context, name string, opt
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if pieces, ok := gen.Hit(c.Partner, text); ok {
+		if pieces, ok := gen.Hit(ctx, c.Partner, text); ok {
 			return pieces, nil
 		}
 	}
@@ -551,7 +551,7 @@ func (c *CachedWarehouses) GetOrSetReport(ctx context.Context, warehouse string,
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if pieces, ok := gen.Hit(c.Report, text); ok {
+		if pieces, ok := gen.Hit(ctx, c.Report, text); ok {
 			return pieces, nil
 		}
 	}
@@ -749,7 +749,7 @@ func GetOrSetWeight(ctx context.Context, sku SKU, opts ...runtime.CallOption) (i
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if weight, ok := gen.Hit(weightCache, text); ok {
+		if weight, ok := gen.Hit(ctx, weightCache, text); ok {
 			return weight, nil
 		}
 	}

@@ -20,7 +20,7 @@ import (
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = gen.Generated4
+const _ = gen.Generated5
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -195,7 +195,7 @@ func BindCaches(stores runtime.Stores) error {
 // is [runtime.ErrNotBound].
 func GetOrSetRecord(ctx context.Context, id int64, opts ...runtime.CallOption) (*Record, error) {
 	if len(opts) == 0 {
-		if record, ok := gen.HitInt(recordCache, id); ok {
+		if record, ok := gen.HitInt(ctx, recordCache, id); ok {
 			return copyRecordValue(record), nil
 		}
 	}
@@ -245,7 +245,7 @@ func PullCachedRecord(ctx context.Context, id int64) (record *Record, ok bool, e
 // [runtime.ErrNotBound].
 func GetOrSetPage(ctx context.Context, id int64, opts ...runtime.CallOption) (*Page, error) {
 	if len(opts) == 0 {
-		if page, ok := gen.HitInt(pageCache, id); ok {
+		if page, ok := gen.HitInt(ctx, pageCache, id); ok {
 			return copyPageValue(page), nil
 		}
 	}
@@ -294,7 +294,7 @@ func PullCachedPage(ctx context.Context, id int64) (page *Page, ok bool, err err
 // is [runtime.ErrNotBound].
 func GetOrSetPageShared(ctx context.Context, id int64, opts ...runtime.CallOption) (*Page, error) {
 	if len(opts) == 0 {
-		if page, ok := gen.HitInt(pageSharedCache, id); ok {
+		if page, ok := gen.HitInt(ctx, pageSharedCache, id); ok {
 			return page, nil
 		}
 	}
@@ -345,7 +345,7 @@ func PullCachedPageShared(ctx context.Context, id int64) (page *Page, ok bool, e
 // is [runtime.ErrNotBound].
 func GetOrSetPlain(ctx context.Context, id int64, opts ...runtime.CallOption) (Plain, error) {
 	if len(opts) == 0 {
-		if plain, ok := gen.HitInt(plainCache, id); ok {
+		if plain, ok := gen.HitInt(ctx, plainCache, id); ok {
 			return plain, nil
 		}
 	}

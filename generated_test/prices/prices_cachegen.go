@@ -15,7 +15,7 @@ import (
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = gen.Generated4
+const _ = gen.Generated5
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -346,7 +346,7 @@ func (c *CachedBoard) GetOrSetQuote(ctx context.Context, symbol Symbol, opts ...
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if quote, ok := gen.Hit(c.Quote, text); ok {
+		if quote, ok := gen.Hit(ctx, c.Quote, text); ok {
 			return quote, nil
 		}
 	}
@@ -404,7 +404,7 @@ func (c *CachedBoard) GetOrSetAbove(ctx context.Context, price Decimal, opts ...
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		if text, err := key.AppendText(buf[:0]); err == nil {
-			if symbols, ok := gen.Hit(c.Above, text); ok {
+			if symbols, ok := gen.Hit(ctx, c.Above, text); ok {
 				return symbols, nil
 			}
 		}
@@ -462,7 +462,7 @@ func (c *CachedBoard) GetOrSetLast(ctx context.Context, symbol Symbol, opts ...r
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if last, ok := gen.Hit(c.Last, text); ok {
+		if last, ok := gen.Hit(ctx, c.Last, text); ok {
 			return last, nil
 		}
 	}
@@ -519,7 +519,7 @@ func (c *CachedBoard) GetOrSetTimes(ctx context.Context, symbol Symbol, opts ...
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if times, ok := gen.Hit(c.Times, text); ok {
+		if times, ok := gen.Hit(ctx, c.Times, text); ok {
 			return times, nil
 		}
 	}
@@ -577,7 +577,7 @@ func (c *CachedDesk) GetOrSetDraft(ctx context.Context, symbol Symbol, opts ...r
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if quote, ok := gen.Hit(c.Draft, text); ok {
+		if quote, ok := gen.Hit(ctx, c.Draft, text); ok {
 			return copyQuote2Value(quote), nil
 		}
 	}
@@ -635,7 +635,7 @@ func (c *CachedDesk) GetOrSetQuote(ctx context.Context, symbol Symbol, opts ...r
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if quote, ok := gen.Hit(c.quoteCache, text); ok {
+		if quote, ok := gen.Hit(ctx, c.quoteCache, text); ok {
 			return quote, nil
 		}
 	}
@@ -658,7 +658,7 @@ func (c *CachedDesk) GetOrSetAbove(ctx context.Context, price Decimal, opts ...r
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		if text, err := key.AppendText(buf[:0]); err == nil {
-			if symbols, ok := gen.Hit(c.aboveCache, text); ok {
+			if symbols, ok := gen.Hit(ctx, c.aboveCache, text); ok {
 				return symbols, nil
 			}
 		}
@@ -681,7 +681,7 @@ func (c *CachedDesk) GetOrSetLast(ctx context.Context, symbol Symbol, opts ...ru
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if last, ok := gen.Hit(c.lastCache, text); ok {
+		if last, ok := gen.Hit(ctx, c.lastCache, text); ok {
 			return last, nil
 		}
 	}
@@ -704,7 +704,7 @@ func (c *CachedDesk) GetOrSetTimes(ctx context.Context, symbol Symbol, opts ...r
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if times, ok := gen.Hit(c.timesCache, text); ok {
+		if times, ok := gen.Hit(ctx, c.timesCache, text); ok {
 			return times, nil
 		}
 	}

@@ -15,7 +15,7 @@ import (
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = gen.Generated4
+const _ = gen.Generated5
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -202,7 +202,7 @@ func (c *CachedBase) FindOrder(ctx context.Context, id int64) (order Order, ok b
 // Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedBase) GetOrSetOrder(ctx context.Context, id int64, opts ...runtime.CallOption) (order Order, ok bool, err error) {
 	if len(opts) == 0 {
-		if order, hit := gen.HitInt(c.Order, id); hit {
+		if order, hit := gen.HitInt(ctx, c.Order, id); hit {
 			return copyOrderValue(order), true, nil
 		}
 	}
@@ -260,7 +260,7 @@ func (c *CachedShop) GetOrSetLines(ctx context.Context, id int64, opts ...runtim
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if lines, ok := gen.Hit(c.Lines, text); ok {
+		if lines, ok := gen.Hit(ctx, c.Lines, text); ok {
 			return copyStringSliceValue(lines), nil
 		}
 	}
@@ -314,7 +314,7 @@ func (c *CachedShop) FindOrder(ctx context.Context, id int64) (order Order, ok b
 // Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedShop) GetOrSetOrder(ctx context.Context, id int64, opts ...runtime.CallOption) (order Order, ok bool, err error) {
 	if len(opts) == 0 {
-		if order, hit := gen.HitInt(c.orderCache, id); hit {
+		if order, hit := gen.HitInt(ctx, c.orderCache, id); hit {
 			return order, true, nil
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = gen.Generated4
+const _ = gen.Generated5
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -197,7 +197,7 @@ func GetOrSetConverted[N Number](ctx context.Context, text string, opts ...runti
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text2, _ := key.AppendText(buf[:0])
-		if converted, ok := gen.Hit(convertedCache[N](), text2); ok {
+		if converted, ok := gen.Hit(ctx, convertedCache[N](), text2); ok {
 			return converted, nil
 		}
 	}
@@ -250,7 +250,7 @@ func GetOrSetPair[A ID, B ID](ctx context.Context, a A, b B, opts ...runtime.Cal
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if page, ok := gen.Hit(pairCache[A, B](), text); ok {
+		if page, ok := gen.Hit(ctx, pairCache[A, B](), text); ok {
 			return copyPageStringValue(page), nil
 		}
 	}
@@ -302,7 +302,7 @@ func getOrSetCount(ctx context.Context, of Alias, opts ...runtime.CallOption) (n
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if n, ok := gen.Hit(countCache, text); ok {
+		if n, ok := gen.Hit(ctx, countCache, text); ok {
 			return n, nil
 		}
 	}

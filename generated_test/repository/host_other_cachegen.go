@@ -16,7 +16,7 @@ import (
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = gen.Generated4
+const _ = gen.Generated5
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -102,7 +102,7 @@ func (c *CachedHost) GetOrSetSystem(ctx context.Context, verbose bool, opts ...r
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if system, ok := gen.Hit(c.System, text); ok {
+		if system, ok := gen.Hit(ctx, c.System, text); ok {
 			return system, nil
 		}
 	}

@@ -15,7 +15,7 @@ import (
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = gen.Generated4
+const _ = gen.Generated5
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -242,7 +242,7 @@ func (c *CachedDirectory) GetOrSetUser(ctx context.Context, name Alias, opts ...
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if user, ok := gen.Hit(c.User, text); ok {
+		if user, ok := gen.Hit(ctx, c.User, text); ok {
 			return copyUserValue(user), nil
 		}
 	}
@@ -299,7 +299,7 @@ func (c *CachedDirectory) GetOrSetInitials(ctx context.Context, name UserName, o
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if initials, ok := gen.Hit(c.Initials, text); ok {
+		if initials, ok := gen.Hit(ctx, c.Initials, text); ok {
 			return copyRuneSliceValue(initials), nil
 		}
 	}
@@ -355,7 +355,7 @@ func (c *cachedArchive) readPage(ctx context.Context, number int) (page UserPage
 // directive for this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *cachedArchive) getOrSetArchived(ctx context.Context, number int, opts ...runtime.CallOption) (page UserPage, err error) {
 	if len(opts) == 0 {
-		if page, ok := gen.HitInt(c.archived, int64(number)); ok {
+		if page, ok := gen.HitInt(ctx, c.archived, int64(number)); ok {
 			return copyPageUserValue(page), nil
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = gen.Generated4
+const _ = gen.Generated5
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -168,7 +168,7 @@ func (c *CachedRepo[K, V]) GetOrSetRow(ctx context.Context, id K, opts ...runtim
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if row, ok := gen.Hit(c.Row, text); ok {
+		if row, ok := gen.Hit(ctx, c.Row, text); ok {
 			return row, nil
 		}
 	}
@@ -224,7 +224,7 @@ func (c *CachedRepo[K, V]) GetOrSetPage(ctx context.Context, number, size int, o
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if page, ok := gen.Hit(c.Page, text); ok {
+		if page, ok := gen.Hit(ctx, c.Page, text); ok {
 			return page, nil
 		}
 	}

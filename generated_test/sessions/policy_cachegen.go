@@ -14,7 +14,7 @@ import (
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = gen.Generated4
+const _ = gen.Generated5
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -81,7 +81,7 @@ func GetOrSetPolicy(ctx context.Context, name PolicyName, opts ...runtime.CallOp
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if policy, ok := gen.Hit(policyCache, text); ok {
+		if policy, ok := gen.Hit(ctx, policyCache, text); ok {
 			return policy, nil
 		}
 	}

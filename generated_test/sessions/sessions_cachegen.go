@@ -15,7 +15,7 @@ import (
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = gen.Generated4
+const _ = gen.Generated5
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -244,7 +244,7 @@ func (c *CachedSessions) GetOrSetSession(ctx context.Context, token Token, opts 
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if session, hit := gen.Hit(c.Session, text); hit {
+		if session, hit := gen.Hit(ctx, c.Session, text); hit {
 			return copySessionValue(session), true, nil
 		}
 	}
@@ -303,7 +303,7 @@ func (c *CachedSessions) GetOrSetCount(ctx context.Context, user UserID, realm R
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		if text, err := key.AppendText(buf[:0]); err == nil {
-			if n, ok := gen.Hit(c.Count, text); ok {
+			if n, ok := gen.Hit(ctx, c.Count, text); ok {
 				return n, nil
 			}
 		}
@@ -363,7 +363,7 @@ func (c *CachedSessions) GetOrSetDevice(ctx context.Context, device DeviceID, op
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		if text, err := key.AppendText(buf[:0]); err == nil {
-			if scopes, hit := gen.Hit(c.Device, text); hit {
+			if scopes, hit := gen.Hit(ctx, c.Device, text); hit {
 				return scopes, true, nil
 			}
 		}

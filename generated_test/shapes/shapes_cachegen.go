@@ -20,7 +20,7 @@ import (
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = gen.Generated4
+const _ = gen.Generated5
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -689,7 +689,7 @@ func BindCaches(stores runtime.Stores) error {
 // is [runtime.ErrNotBound].
 func GetOrSetEverything(ctx context.Context, id int, opts ...runtime.CallOption) (*Everything, error) {
 	if len(opts) == 0 {
-		if everything, ok := gen.HitInt(everythingCache, int64(id)); ok {
+		if everything, ok := gen.HitInt(ctx, everythingCache, int64(id)); ok {
 			return copyEverythingValue(everything), nil
 		}
 	}
@@ -740,7 +740,7 @@ func PullCachedEverything(ctx context.Context, id int) (everything *Everything, 
 // is [runtime.ErrNotBound].
 func GetOrSetContainers(ctx context.Context, id int, opts ...runtime.CallOption) (Containers, error) {
 	if len(opts) == 0 {
-		if containers, ok := gen.HitInt(containersCache, int64(id)); ok {
+		if containers, ok := gen.HitInt(ctx, containersCache, int64(id)); ok {
 			return copyContainersValue(containers), nil
 		}
 	}
@@ -791,7 +791,7 @@ func PullCachedContainers(ctx context.Context, id int) (containers Containers, o
 // [runtime.ErrNotBound].
 func GetOrSetNode(ctx context.Context, id int, opts ...runtime.CallOption) (*Node, error) {
 	if len(opts) == 0 {
-		if node, ok := gen.HitInt(nodeCache, int64(id)); ok {
+		if node, ok := gen.HitInt(ctx, nodeCache, int64(id)); ok {
 			return copyNodeValue(node), nil
 		}
 	}
@@ -840,7 +840,7 @@ func PullCachedNode(ctx context.Context, id int) (node *Node, ok bool, err error
 // [runtime.ErrNotBound].
 func GetOrSetTree(ctx context.Context, id int, opts ...runtime.CallOption) (Tree, error) {
 	if len(opts) == 0 {
-		if tree, ok := gen.HitInt(treeCache, int64(id)); ok {
+		if tree, ok := gen.HitInt(ctx, treeCache, int64(id)); ok {
 			return copyTreeValue(tree), nil
 		}
 	}
@@ -889,7 +889,7 @@ func PullCachedTree(ctx context.Context, id int) (tree Tree, ok bool, err error)
 // [runtime.ErrNotBound].
 func GetOrSetList(ctx context.Context, id int, opts ...runtime.CallOption) (List, error) {
 	if len(opts) == 0 {
-		if list, ok := gen.HitInt(listCache, int64(id)); ok {
+		if list, ok := gen.HitInt(ctx, listCache, int64(id)); ok {
 			return copyListValue(list), nil
 		}
 	}
@@ -938,7 +938,7 @@ func PullCachedList(ctx context.Context, id int) (list List, ok bool, err error)
 // [runtime.ErrNotBound].
 func GetOrSetPage(ctx context.Context, id int, opts ...runtime.CallOption) (Page[Item], error) {
 	if len(opts) == 0 {
-		if page, ok := gen.HitInt(pageCache, int64(id)); ok {
+		if page, ok := gen.HitInt(ctx, pageCache, int64(id)); ok {
 			return copyPageItemValue(page), nil
 		}
 	}
@@ -987,7 +987,7 @@ func PullCachedPage(ctx context.Context, id int) (page Page[Item], ok bool, err 
 // is [runtime.ErrNotBound].
 func GetOrSetEmbedding(ctx context.Context, id int, opts ...runtime.CallOption) (*Embedding, error) {
 	if len(opts) == 0 {
-		if embedding, ok := gen.HitInt(embeddingCache, int64(id)); ok {
+		if embedding, ok := gen.HitInt(ctx, embeddingCache, int64(id)); ok {
 			return copyEmbeddingValue(embedding), nil
 		}
 	}
@@ -1038,7 +1038,7 @@ func PullCachedEmbedding(ctx context.Context, id int) (embedding *Embedding, ok 
 // is [runtime.ErrNotBound].
 func GetOrSetShadowing(ctx context.Context, id int, opts ...runtime.CallOption) (*Shadowing, error) {
 	if len(opts) == 0 {
-		if shadowing, ok := gen.HitInt(shadowingCache, int64(id)); ok {
+		if shadowing, ok := gen.HitInt(ctx, shadowingCache, int64(id)); ok {
 			return copyShadowingValue(shadowing), nil
 		}
 	}
@@ -1089,7 +1089,7 @@ func PullCachedShadowing(ctx context.Context, id int) (shadowing *Shadowing, ok 
 // [runtime.ErrNotBound].
 func GetOrSetTagged(ctx context.Context, id int, opts ...runtime.CallOption) ([]Tagged, error) {
 	if len(opts) == 0 {
-		if taggeds, ok := gen.HitInt(taggedCache, int64(id)); ok {
+		if taggeds, ok := gen.HitInt(ctx, taggedCache, int64(id)); ok {
 			return copyTaggedSliceValue(taggeds), nil
 		}
 	}
@@ -1139,7 +1139,7 @@ func PullCachedTagged(ctx context.Context, id int) (taggeds []Tagged, ok bool, e
 // [runtime.ErrNotBound].
 func GetOrSetSparse(ctx context.Context, id int, opts ...runtime.CallOption) (map[string]*Sparse, error) {
 	if len(opts) == 0 {
-		if sparse, ok := gen.HitInt(sparseCache, int64(id)); ok {
+		if sparse, ok := gen.HitInt(ctx, sparseCache, int64(id)); ok {
 			return copySparseByStringValue(sparse), nil
 		}
 	}
@@ -1189,7 +1189,7 @@ func PullCachedSparse(ctx context.Context, id int) (sparse map[string]*Sparse, o
 // is [runtime.ErrNotBound].
 func GetOrSetMarshaling(ctx context.Context, id int, opts ...runtime.CallOption) (*Marshaling, error) {
 	if len(opts) == 0 {
-		if marshaling, ok := gen.HitInt(marshalingCache, int64(id)); ok {
+		if marshaling, ok := gen.HitInt(ctx, marshalingCache, int64(id)); ok {
 			return copyMarshalingValue(marshaling), nil
 		}
 	}
@@ -1240,7 +1240,7 @@ func PullCachedMarshaling(ctx context.Context, id int) (marshaling *Marshaling, 
 // is [runtime.ErrNotBound].
 func GetOrSetForeign(ctx context.Context, id int, opts ...runtime.CallOption) (*Foreign, error) {
 	if len(opts) == 0 {
-		if foreign, ok := gen.HitInt(foreignCache, int64(id)); ok {
+		if foreign, ok := gen.HitInt(ctx, foreignCache, int64(id)); ok {
 			return copyForeignValue(foreign), nil
 		}
 	}
@@ -1290,7 +1290,7 @@ func PullCachedForeign(ctx context.Context, id int) (foreign *Foreign, ok bool, 
 // is [runtime.ErrNotBound].
 func GetOrSetGuarded(ctx context.Context, id int, opts ...runtime.CallOption) (*Guarded, error) {
 	if len(opts) == 0 {
-		if guarded, ok := gen.HitInt(guardedCache, int64(id)); ok {
+		if guarded, ok := gen.HitInt(ctx, guardedCache, int64(id)); ok {
 			return guarded, nil
 		}
 	}
@@ -1340,7 +1340,7 @@ func PullCachedGuarded(ctx context.Context, id int) (guarded *Guarded, ok bool, 
 // is [runtime.ErrNotBound].
 func GetOrSetShadows(ctx context.Context, id int, opts ...runtime.CallOption) (Shadows, error) {
 	if len(opts) == 0 {
-		if shadows, ok := gen.HitInt(shadowsCache, int64(id)); ok {
+		if shadows, ok := gen.HitInt(ctx, shadowsCache, int64(id)); ok {
 			return copyShadowsValue(shadows), nil
 		}
 	}
@@ -1390,7 +1390,7 @@ func PullCachedShadows(ctx context.Context, id int) (shadows Shadows, ok bool, e
 // [runtime.ErrNotBound].
 func GetOrSetTime(ctx context.Context, id int, opts ...runtime.CallOption) (time.Time, error) {
 	if len(opts) == 0 {
-		if value, ok := gen.HitInt(timeCache, int64(id)); ok {
+		if value, ok := gen.HitInt(ctx, timeCache, int64(id)); ok {
 			return value, nil
 		}
 	}
@@ -1439,7 +1439,7 @@ func PullCachedTime(ctx context.Context, id int) (value time.Time, ok bool, err 
 // [runtime.ErrNotBound].
 func GetOrSetCount(ctx context.Context, id int, opts ...runtime.CallOption) (uint16, error) {
 	if len(opts) == 0 {
-		if count, ok := gen.HitInt(countCache, int64(id)); ok {
+		if count, ok := gen.HitInt(ctx, countCache, int64(id)); ok {
 			return count, nil
 		}
 	}
@@ -1489,7 +1489,7 @@ func PullCachedCount(ctx context.Context, id int) (count uint16, ok bool, err er
 // [runtime.ErrNotBound].
 func GetOrSetLabels(ctx context.Context, id int, opts ...runtime.CallOption) (struct{ Labels []string }, error) {
 	if len(opts) == 0 {
-		if labels, ok := gen.HitInt(labelsCache, int64(id)); ok {
+		if labels, ok := gen.HitInt(ctx, labelsCache, int64(id)); ok {
 			return copyStructValue(labels), nil
 		}
 	}

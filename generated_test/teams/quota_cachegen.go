@@ -15,7 +15,7 @@ import (
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = gen.Generated4
+const _ = gen.Generated5
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -94,7 +94,7 @@ func BindCaches(stores runtime.Stores) error {
 // [runtime.ErrNotBound].
 func GetOrSetQuota(ctx context.Context, teamID int64, opts ...runtime.CallOption) (Quota, error) {
 	if len(opts) == 0 {
-		if quota, ok := gen.HitInt(quotaCache, teamID); ok {
+		if quota, ok := gen.HitInt(ctx, quotaCache, teamID); ok {
 			return quota, nil
 		}
 	}

@@ -16,7 +16,7 @@ import (
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = gen.Generated4
+const _ = gen.Generated5
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -219,7 +219,7 @@ func (c *CachedUserRepo) FindUser(ctx context.Context, id int64) (user *User, er
 // Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedUserRepo) GetOrSetUser(ctx context.Context, id int64, opts ...runtime.CallOption) (user *User, err error) {
 	if len(opts) == 0 {
-		if user, ok := gen.HitInt(c.User, id); ok {
+		if user, ok := gen.HitInt(ctx, c.User, id); ok {
 			return copyUserValue(user), nil
 		}
 	}
@@ -277,7 +277,7 @@ func (c *CachedUserRepo) GetOrSetUserByEmail(ctx context.Context, email, reason 
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if user, ok := gen.Hit(c.UserByEmail, text); ok {
+		if user, ok := gen.Hit(ctx, c.UserByEmail, text); ok {
 			return copyUserValue(user), nil
 		}
 	}
@@ -334,7 +334,7 @@ func (c *CachedUserRepo) ListMembers(ctx context.Context, teamID int64) (members
 // directive for this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedUserRepo) GetOrSetMembers(ctx context.Context, teamID int64, opts ...runtime.CallOption) (members []User, err error) {
 	if len(opts) == 0 {
-		if members, ok := gen.HitInt(c.Members, teamID); ok {
+		if members, ok := gen.HitInt(ctx, c.Members, teamID); ok {
 			return copyUserSliceValue(members), nil
 		}
 	}

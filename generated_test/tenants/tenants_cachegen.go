@@ -15,7 +15,7 @@ import (
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = gen.Generated4
+const _ = gen.Generated5
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -596,7 +596,7 @@ func (c *CachedAccounts) FindAccount(ctx context.Context, id int64) (Account, er
 // directive for this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedAccounts) GetOrSetAccount(ctx context.Context, id int64, opts ...runtime.CallOption) (Account, error) {
 	if len(opts) == 0 {
-		if account, ok := gen.HitInt(c.Account, id); ok {
+		if account, ok := gen.HitInt(ctx, c.Account, id); ok {
 			return account, nil
 		}
 	}
@@ -654,7 +654,7 @@ func (c *CachedShard) GetOrSetRow(ctx context.Context, id int64, opts ...runtime
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if row, ok := gen.Hit(c.Row, text); ok {
+		if row, ok := gen.Hit(ctx, c.Row, text); ok {
 			return row, nil
 		}
 	}
@@ -707,7 +707,7 @@ func (c *CachedSession) FindText(id int64) (string, error) {
 // Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedSession) GetOrSetText(ctx context.Context, id int64, opts ...runtime.CallOption) (string, error) {
 	if len(opts) == 0 {
-		if text, ok := gen.HitInt(c.Text, id); ok {
+		if text, ok := gen.HitInt(ctx, c.Text, id); ok {
 			return text, nil
 		}
 	}
@@ -760,7 +760,7 @@ func (c *CachedVisit) FindLine(id int64) (string, error) {
 // Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedVisit) GetOrSetLine(ctx context.Context, id int64, opts ...runtime.CallOption) (string, error) {
 	if len(opts) == 0 {
-		if line, ok := gen.HitInt(c.Line, id); ok {
+		if line, ok := gen.HitInt(ctx, c.Line, id); ok {
 			return line, nil
 		}
 	}
@@ -813,7 +813,7 @@ func (c *CachedTable[R]) FindEntry(id int64) (R, error) {
 // Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedTable[R]) GetOrSetEntry(ctx context.Context, id int64, opts ...runtime.CallOption) (R, error) {
 	if len(opts) == 0 {
-		if entry, ok := gen.HitInt(c.Entry, id); ok {
+		if entry, ok := gen.HitInt(ctx, c.Entry, id); ok {
 			return entry, nil
 		}
 	}
@@ -871,7 +871,7 @@ func (c *CachedRates) GetOrSetRate(ctx context.Context, currency string, opts ..
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if rate, ok := gen.Hit(c.Rate, text); ok {
+		if rate, ok := gen.Hit(ctx, c.Rate, text); ok {
 			return rate, nil
 		}
 	}
@@ -924,7 +924,7 @@ func (c *CachedRegion) FindPlace(id int64) (string, error) {
 // Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedRegion) GetOrSetPlace(ctx context.Context, id int64, opts ...runtime.CallOption) (string, error) {
 	if len(opts) == 0 {
-		if place, ok := gen.HitInt(c.Place, id); ok {
+		if place, ok := gen.HitInt(ctx, c.Place, id); ok {
 			return place, nil
 		}
 	}
@@ -982,7 +982,7 @@ func (c *CachedHub) GetOrSetLabel(ctx context.Context, id int64, opts ...runtime
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if label, ok := gen.Hit(c.Label, text); ok {
+		if label, ok := gen.Hit(ctx, c.Label, text); ok {
 			return label, nil
 		}
 	}
@@ -1036,7 +1036,7 @@ func (c *CachedHub) FindPlace(id int64) (string, error) {
 // Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedHub) GetOrSetPlace(ctx context.Context, id int64, opts ...runtime.CallOption) (string, error) {
 	if len(opts) == 0 {
-		if place, ok := gen.HitInt(c.placeCache, id); ok {
+		if place, ok := gen.HitInt(ctx, c.placeCache, id); ok {
 			return place, nil
 		}
 	}

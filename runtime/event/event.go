@@ -109,6 +109,16 @@ type Pending struct {
 	Err     error // of the last try; nil if it succeeded
 }
 
+// Outbox says what became of entries of the outbox that were taken because the process that has
+// written them had not carried them out.
+type Outbox struct {
+	Store    string
+	Entries  int
+	Attempts int           // how often one of them has been taken, this time included
+	Age      time.Duration // how long ago one of them was written
+	Err      error         // nil if they were carried out; otherwise they are kept
+}
+
 // A Refusal is a value that a tier does not keep, because of what the value is or how it was
 // loaded.
 type Refusal struct {

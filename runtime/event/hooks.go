@@ -43,6 +43,9 @@ type Hooks struct {
 	// Pending is called when invalidations that have not reached the shared tier or the other
 	// processes are queued, carried out, or given up.
 	Pending func(Pending)
+	// Outbox is called when entries of the outbox were taken that another process has left, or
+	// that this process could not carry out when it had committed.
+	Outbox func(Outbox)
 	// Unreadable is called for an entry of the shared tier that cannot be read, which counts as
 	// a miss.
 	Unreadable func(Unreadable)
@@ -58,7 +61,7 @@ func Join(first, second Hooks) Hooks {
 		Deleted: both(first.Deleted, second.Deleted), Expired: both(first.Expired, second.Expired), Cleared: both(first.Cleared, second.Cleared),
 		Published: both(first.Published, second.Published), Received: both(first.Received, second.Received),
 		Operation: both(first.Operation, second.Operation), Breaker: both(first.Breaker, second.Breaker),
-		Pending: both(first.Pending, second.Pending), Unreadable: both(first.Unreadable, second.Unreadable),
+		Pending: both(first.Pending, second.Pending), Outbox: both(first.Outbox, second.Outbox), Unreadable: both(first.Unreadable, second.Unreadable),
 	}
 }
 

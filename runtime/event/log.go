@@ -67,6 +67,9 @@ func LogHooks(logger *slog.Logger, level slog.Level) Hooks {
 		Pending: func(e Pending) {
 			log(e.Err, "pending invalidations", slog.String("store", e.Store), slog.Int("pending", e.Pending))
 		},
+		Outbox: func(e Outbox) {
+			log(e.Err, "entries of the outbox", slog.String("store", e.Store), slog.Int("entries", e.Entries), slog.Int("attempts", e.Attempts), slog.Duration("age", e.Age))
+		},
 		Unreadable: func(e Unreadable) {
 			log(e.Err, "entry is unreadable", slog.String("store", e.Store), slog.String("cache", e.Cache), slog.String("key", keytext.Show(e.Key)), slog.Bool("schema", e.Schema))
 		},

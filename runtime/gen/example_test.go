@@ -11,7 +11,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/gen"
 )
 
-const _ = gen.Generated4
+const _ = gen.Generated5
 
 // A userKey is what the generator makes of the key user:{id}.
 type userKey struct{ ID int64 }
@@ -53,7 +53,7 @@ func Example() {
 	}
 
 	getOrSetUser := func(ctx context.Context, id int64) (string, error) {
-		if user, ok := gen.HitInt(users, id); ok {
+		if user, ok := gen.HitInt(ctx, users, id); ok {
 			return user, nil
 		}
 		return users.GetOrSet(ctx, userKey{ID: id}, func(context.Context) (string, error) {

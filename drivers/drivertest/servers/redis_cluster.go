@@ -9,9 +9,11 @@ import (
 	"testing"
 )
 
-// A RedisClusterServers is a Redis Cluster of three masters without replicas.
+// A RedisClusterServers is a Redis Cluster of three masters, without replicas until some are
+// added.
 type RedisClusterServers struct {
 	Masters []*RedisServer
+	added   int
 }
 
 // RedisCluster starts a Cluster for the duration of the test and waits until it
@@ -21,18 +23,68 @@ func RedisCluster(t testing.TB, args ...string) *RedisClusterServers {
 	requireBinary(t, redisProgram(), redisInstall)
 	c := new(RedisClusterServers)
 	for range 3 {
-		s := newRedis(t.TempDir(), append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", "5000"}, args...)...)
-		s.free = freePortPair
-		if err := s.start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(s.Stop)
-		c.Masters = append(c.Masters, s)
+		c.Masters = append(c.Masters, newClusterRedis(t, args...))
 	}
 	if err := c.form(); err != nil {
 		t.Fatalf("redis cluster: %v", err)
 	}
 	return c
+}
+
+func newClusterRedis(t testing.TB, args ...string) *RedisServer {
+	t.Helper()
+	s := newRedis(t.TempDir(), append([]string{
+		"--cluster-enabled", "yes", "--cluster-node-timeout", "5000",
+		"--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0",
+	}, args...)...)
+	s.free = freePortPair
+	if err := s.start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// AddMaster adds a server that has no slots, with further arguments of its command line.
+func (c *RedisClusterServers) AddMaster(t testing.TB, args ...string) *RedisServer {
+	t.Helper()
+	s := newClusterRedis(t, args...)
+	if _, err := exchange(s.Addr(), "CLUSTER MEET 127.0.0.1 "+c.Masters[0].port+"\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	c.added++
+	c.Await(t)
+	if err := await(s.Addr(), "CLUSTER INFO", "cluster_state:ok", fmt.Sprint("cluster_known_nodes:", len(c.Masters)+c.added)); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// AddReplica adds a server that is a replica of master, one of c.Masters, and waits until it has
+// what the master has.
+func (c *RedisClusterServers) AddReplica(t testing.TB, master *RedisServer, args ...string) *RedisServer {
+	t.Helper()
+	s := c.AddMaster(t, args...)
+	id, err := info(master.Addr(), "CLUSTER MYID")
+	if err == nil {
+		err = await(s.Addr(), "CLUSTER NODES", strings.TrimSpace(id)+" ")
+	}
+	if err == nil {
+		_, err = exchange(s.Addr(), "CLUSTER REPLICATE "+strings.TrimSpace(id)+"\r\n")
+	}
+	if err == nil {
+		err = await(s.Addr(), "INFO replication", "role:slave", "master_link_status:up")
+	}
+	// The others have to know it as a replica before a failover can happen.
+	for _, other := range c.Masters {
+		if err == nil {
+			err = await(other.Addr(), "CLUSTER NODES", ":"+s.port+"@", " slave "+strings.TrimSpace(id))
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // Addrs returns the addresses of the masters.
@@ -113,7 +165,7 @@ func (c *RedisClusterServers) form() error {
 
 func (c *RedisClusterServers) await() error {
 	for _, s := range c.Masters {
-		err := await(s.Addr(), "CLUSTER INFO", "cluster_state:ok", fmt.Sprint("cluster_known_nodes:", len(c.Masters)))
+		err := await(s.Addr(), "CLUSTER INFO", "cluster_state:ok", fmt.Sprint("cluster_known_nodes:", len(c.Masters)+c.added))
 		if err != nil {
 			return err
 		}

@@ -15,7 +15,7 @@ import (
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = gen.Generated4
+const _ = gen.Generated5
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -119,7 +119,7 @@ func (c *CachedDesk) LoadInvoice(ctx context.Context, teamID int64) (Invoice, er
 // directive for this call. Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedDesk) GetOrSetInvoice(ctx context.Context, teamID int64, opts ...runtime.CallOption) (Invoice, error) {
 	if len(opts) == 0 {
-		if invoice, ok := gen.HitInt(c.Invoice, teamID); ok {
+		if invoice, ok := gen.HitInt(ctx, c.Invoice, teamID); ok {
 			return invoice, nil
 		}
 	}

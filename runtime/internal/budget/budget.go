@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/cachegen/cachegen/runtime/internal/policy"
@@ -57,10 +58,32 @@ func Begin(ctx context.Context, w Write) context.Context {
 	return context.WithValue(ctx, writeKey{}, began{w, time.Now()})
 }
 
+// Again returns a context of the same write whose time begins now: what came before has been
+// answered, and what is left is more than fits into one operation.
+func Again(ctx context.Context) context.Context {
+	return context.WithValue(ctx, writeKey{}, began{Of(ctx), time.Now()})
+}
+
 // Of returns the write that ctx is of; a zero one if it is of none.
 func Of(ctx context.Context) Write {
 	w, _ := ctx.Value(writeKey{}).(began)
 	return w.Write
+}
+
+type missedKey struct{}
+
+// Noting returns a context in which it is noted that a change has not reached somebody ([Missed]),
+// whether its caller gets an error or not. missed reports whether that was so.
+func Noting(ctx context.Context) (_ context.Context, missed func() bool) {
+	note := new(atomic.Bool)
+	return context.WithValue(ctx, missedKey{}, note), note.Load
+}
+
+// Missed notes that a change has not reached somebody.
+func Missed(ctx context.Context) {
+	if note, ok := ctx.Value(missedKey{}).(*atomic.Bool); ok {
+		note.Store(true)
+	}
 }
 
 // operations are those of one change, and when their time began.

@@ -42,6 +42,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/outbox"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
+	"github.com/cachegen/cachegen/runtime/internal/relay"
 	"github.com/cachegen/cachegen/runtime/internal/remote"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
@@ -55,6 +56,7 @@ type Invalidator struct {
 	Stamps *stamp.Table
 	Work   *background.Work
 	Emit   *emit.Emitter
+	Relay  *relay.Member // nil without an outbox in the database of the program
 	// Fail makes the error of a change that did not reach everyone. function is the one of the
 	// program that has changed the source, if that is known.
 	Fail func(function, op string, targets []string, err error) error
@@ -228,19 +230,25 @@ func (v *Invalidator) result(ctx context.Context, op string, targets []string, e
 	if err == nil {
 		return nil
 	}
+	budget.Missed(ctx)
 	if v.Outbox.Len() > 0 {
 		v.Outbox.Emit(err)
 	}
 	return v.Fail(budget.Of(ctx).Function, op, targets, err)
 }
 
+// logs reports whether that somebody was not reached is logged in place of an error.
+func (m Mode) logs(ctx context.Context) bool {
+	if of := budget.Of(ctx).Errors; of.Given {
+		return of.Value == policy.Log
+	}
+	return m.Log
+}
+
 // report returns the error of a change, unless it is to be logged and says only that the shared
 // tier or the bus was not reached. What a driver refuses is returned, and what comes after Close.
 func (v *Invalidator) report(ctx context.Context, m Mode, err error) error {
-	if of := budget.Of(ctx).Errors; of.Given {
-		m.Log = of.Value == policy.Log
-	}
-	if !m.Log || err == nil || errors.Is(err, background.ErrClosed) || errors.Is(err, drivers.ErrClosed) || errors.Is(err, drivers.ErrRefused) {
+	if !m.logs(ctx) || err == nil || errors.Is(err, background.ErrClosed) || errors.Is(err, drivers.ErrClosed) || errors.Is(err, drivers.ErrRefused) {
 		return err
 	}
 	v.Emit.Warn("an invalidation has not reached everyone and is tried again", err)
@@ -249,6 +257,10 @@ func (v *Invalidator) report(ctx context.Context, m Mode, err error) error {
 
 // Delete deletes keys everywhere.
 func (v *Invalidator) Delete(ctx context.Context, keys []string, m Mode) error {
+	ctx, held := v.holdInvalidation(ctx, keys, nil, false, m)
+	if held {
+		return nil
+	}
 	err := v.apply(ctx, v.deletion("delete", keys, m))
 	v.emitKeys(v.Emit.Hooks().Deleted, keys, nil, err)
 	return v.report(ctx, m, err)
@@ -264,6 +276,10 @@ func (v *Invalidator) deletion(op string, keys []string, m Mode) *change {
 
 // Expire makes keys stale everywhere, and keeps their values for the grace that they have.
 func (v *Invalidator) Expire(ctx context.Context, keys []string, m Mode) error {
+	ctx, held := v.holdInvalidation(ctx, keys, nil, true, m)
+	if held {
+		return nil
+	}
 	err := v.apply(ctx, &change{
 		op: "expire", kind: bus.Expire, keys: keys, silent: m.Silent,
 		remote: func(ctx context.Context, keys []string) (bool, error) { return all(v.Remote.Expire(ctx, keys)) },
@@ -283,21 +299,26 @@ func (v *Invalidator) Invalidate(ctx context.Context, keys, tags []string, m Mod
 	case len(keys) == 0:
 		return v.DeleteByTag(ctx, tags, m)
 	}
-	err := v.deleteBoth(ctx, keys, tags, m)
+	ctx, held := v.holdInvalidation(ctx, keys, tags, false, m)
+	if held {
+		return nil
+	}
+	err := v.deleteBoth(ctx, keys, entry.TagStamps(tags), m)
 	v.emitKeys(v.Emit.Hooks().Deleted, keys, tags, err)
 	return v.report(ctx, m, err)
 }
 
-func (v *Invalidator) deleteBoth(ctx context.Context, keys, tags []string, m Mode) error {
+// deleteBoth deletes keys and the entries under stamps.
+func (v *Invalidator) deleteBoth(ctx context.Context, keys, stamps []string, m Mode) error {
 	if !v.Work.Enter() {
 		return background.ErrClosed
 	}
 	defer v.Work.Leave()
 	tier, rest := v.start(ctx, true)
-	r := v.announce(entry.TagStamps(tags), false)
+	r := v.announce(stamps, false)
 	c := v.deletion("invalidate", keys, m)
 	c.remote = func(ctx context.Context, keys []string) (bool, error) {
-		if r.counted {
+		if r.counted || !slices.ContainsFunc(stamps, entry.IsTagStamp) {
 			return all(v.Remote.Delete(ctx, keys))
 		}
 		err := v.Remote.DeleteCounted(ctx, keys)
@@ -306,7 +327,7 @@ func (v *Invalidator) deleteBoth(ctx context.Context, keys, tags []string, m Mod
 	}
 	errKeys := v.applyChunks(ctx, tier, c)
 	errTags := v.rotate(ctx, tier, r)
-	return v.result(ctx, c.op, slices.Concat(keys, describeTags(tags)), errKeys, errTags, v.publish(rest, c), v.publishStamps(rest, r))
+	return v.result(ctx, c.op, slices.Concat(keys, describe(stamps)), errKeys, errTags, v.publish(rest, c), v.publishStamps(rest, r))
 }
 
 func (v *Invalidator) emitKeys(hook func(event.Invalidation), keys, tags []string, err error) {

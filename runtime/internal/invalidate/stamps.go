@@ -28,16 +28,29 @@ func (v *Invalidator) ExpireByTag(ctx context.Context, tags []string, m Mode) er
 }
 
 func (v *Invalidator) byTag(ctx context.Context, op string, hook func(event.Invalidation), tags []string, expire bool, m Mode) error {
+	ctx, held := v.holdInvalidation(ctx, nil, tags, expire, m)
+	if held {
+		return nil
+	}
 	tags = entry.Distinct(tags)
-	err := v.rotateStamps(ctx, op, describeTags(tags), entry.TagStamps(tags), expire)
+	err := v.rotateStamps(ctx, op, entry.TagStamps(tags), expire)
 	v.emitKeys(hook, nil, tags, err)
 	return v.report(ctx, m, err)
 }
 
 // Clear deletes the entries of a cache, a namespace or the store.
 func (v *Invalidator) Clear(ctx context.Context, c entry.Cache, m Mode) error {
-	stamp := c.Stamp()
-	err := v.rotateStamps(ctx, "clear", []string{entry.DescribeStamp(stamp)}, []string{stamp}, false)
+	ctx, held := v.holdClear(ctx, c, m)
+	if held {
+		return nil
+	}
+	err := v.rotateStamps(ctx, "clear", []string{c.Stamp()}, false)
+	v.emitCleared(c, err)
+	return v.report(ctx, m, err)
+}
+
+// emitCleared tells of a clear, and has removed what nobody can read any more.
+func (v *Invalidator) emitCleared(c entry.Cache, err error) {
 	if err == nil && v.Cleared != nil {
 		v.Cleared(strings.TrimSuffix(c.KeyPrefix(v.Remote.Prefix), ":"))
 	}
@@ -46,7 +59,6 @@ func (v *Invalidator) Clear(ctx context.Context, c entry.Cache, m Mode) error {
 			Store: v.Emit.Store, Namespace: strings.Join(c.Namespace, "/"), Cache: c.Name, Err: err,
 		})
 	}
-	return v.report(ctx, m, err)
 }
 
 // A rotation is a change of stamps, which invalidates all entries under them.
@@ -59,17 +71,17 @@ type rotation struct {
 
 func (r *rotation) target(name string) pending.Target { return outbox.StampTarget(name, r.expire) }
 
-// describeTags returns how errors call tags, so that one tells them from keys.
-func describeTags(tags []string) []string {
-	described := entry.TagStamps(tags)
-	for i, name := range described {
+// describe returns how errors call stamps, so that one tells them from keys.
+func describe(stamps []string) []string {
+	described := make([]string, len(stamps))
+	for i, name := range stamps {
 		described[i] = entry.DescribeStamp(name)
 	}
 	return described
 }
 
-// rotateStamps changes the stamps of names. targets is how errors call them.
-func (v *Invalidator) rotateStamps(ctx context.Context, op string, targets, names []string, expire bool) error {
+// rotateStamps changes the stamps of names.
+func (v *Invalidator) rotateStamps(ctx context.Context, op string, names []string, expire bool) error {
 	if len(names) == 0 {
 		return nil
 	}
@@ -80,7 +92,7 @@ func (v *Invalidator) rotateStamps(ctx context.Context, op string, targets, name
 	tier, rest := v.start(ctx, true)
 	r := v.announce(names, expire)
 	err := v.rotate(ctx, tier, r)
-	return v.result(ctx, op, targets, err, v.publishStamps(rest, r))
+	return v.result(ctx, op, describe(names), err, v.publishStamps(rest, r))
 }
 
 // announce begins a change of stamps: what is loaded from here on may be stored, what was

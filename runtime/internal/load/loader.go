@@ -55,6 +55,9 @@ type Request struct {
 	ForceFresh bool
 	Many       bool // the caller does without the keys that a loader does not return
 	Load       Func
+	// Refuse reports whether a read that does not load must not return an item. Nil: it may
+	// return all.
+	Refuse func(*entry.Item) bool
 }
 
 // A Query is one key that a call asks for.

@@ -104,7 +104,7 @@ func (l *Lookups) finishRead(ctx context.Context, rq *load.Request, r *read) (va
 	if it == nil && l.Load.Usable(ctx, r.stale) {
 		it, stale = r.stale.Item, true
 	}
-	if it == nil {
+	if it == nil || rq.Refuse != nil && rq.Refuse(it) {
 		l.Emit.Miss(rq.Kind.Cache, r.Key)
 		return nil, false
 	}

@@ -38,6 +38,9 @@ func (s *Store) Close(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("cachegen: close store %s: calls and loads still running: %d: %w", s.Name, n, ctx.Err()))
 		}
 	}
+	if s.Invalidate.Relay != nil {
+		s.Invalidate.Relay.Leave(ctx)
+	}
 	if lost, err := s.Outbox.Drain(ctx); len(lost) > 0 {
 		errs = append(errs, s.config.Errors.Invalidation("", s.Name, "close", lost, err))
 	}
@@ -97,6 +100,9 @@ func (c *Config) drivers() (all []io.Closer) {
 	all = append(all, c.Replaced...)
 	if c.Bus != nil {
 		all = append(all, c.Bus)
+	}
+	if c.Outbox != nil {
+		all = append(all, c.Outbox)
 	}
 	if c.L1 != nil {
 		all = append(all, c.L1)

@@ -159,7 +159,7 @@ type (
 // Kind: what was handed over belongs to nobody after a failure.
 func TestAStoreThatIsNotMadeClosesWhatItWasToHave(t *testing.T) {
 	l1, l2, bus := &owned{}, &owned{}, &owned{err: errDown}
-	c := store.Config{Name: "test", L1: ownedL1{l1}, L2: ownedL2{l2}, Bus: ownedBus{bus}, MaxLoadTime: 1, L2Timeout: 1, StampTrust: 1}
+	c := store.Config{Name: "test", L1: ownedL1{l1}, L2: ownedL2{l2}, Bus: ownedBus{bus}, MaxLoadTime: 1, L2Timeout: 1, StampTrust: 1, OutboxPoll: 1}
 	if _, err := store.New(c); !errors.Is(err, errDown) {
 		t.Fatal(err)
 	}

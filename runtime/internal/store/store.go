@@ -29,6 +29,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/pending"
 	"github.com/cachegen/cachegen/runtime/internal/prune"
 	"github.com/cachegen/cachegen/runtime/internal/random"
+	"github.com/cachegen/cachegen/runtime/internal/relay"
 	"github.com/cachegen/cachegen/runtime/internal/remote"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
@@ -41,6 +42,7 @@ type Config struct {
 	L1            drivers.L1
 	L2            drivers.L2
 	Bus           drivers.Bus
+	Outbox        drivers.Outbox
 	Logger        *slog.Logger
 	Hooks         event.Hooks
 	MaxLoadTime   time.Duration
@@ -48,6 +50,7 @@ type Config struct {
 	L2SoftTimeout time.Duration
 	BreakFor      time.Duration
 	StampTrust    time.Duration
+	OutboxPoll    time.Duration
 	Background    int
 	Errors        Errors
 	Twice         []string    // options that may be given once
@@ -104,10 +107,14 @@ func (c *Config) Check() error {
 		return fmt.Errorf("L2SoftTimeout %v is above L2Timeout %v", c.L2SoftTimeout, c.L2Timeout)
 	case c.StampTrust <= 0:
 		return fmt.Errorf("StampTrust %v is not positive", c.StampTrust)
+	case c.OutboxPoll <= 0:
+		return fmt.Errorf("OutboxPoll %v is not positive", c.OutboxPoll)
+	case c.Outbox != nil && len(c.Prefix)+1+len(c.Name) > relay.MaxName:
+		return fmt.Errorf("name and prefix have more than %d bytes, which a store with an Outbox cannot have", relay.MaxName-1)
 	case c.Background < 0:
 		return fmt.Errorf("MaxBackground %d is negative", c.Background)
 	}
-	for _, driver := range []any{c.L1, c.L2, c.Bus} {
+	for _, driver := range []any{c.L1, c.L2, c.Bus, c.Outbox} {
 		if checker, ok := drivers.CheckerOf(driver); ok {
 			if err := guard.Call(checker.Err); err != nil {
 				return err
@@ -187,6 +194,7 @@ func New(c Config) (*Store, error) {
 		Cleared: s.Pruner.Behind,
 	}
 	if s.Bus == nil {
+		s.joinRelay()
 		return s, nil
 	}
 	s.Bus.OnTaken(s.Outbox.Wake)
@@ -195,7 +203,20 @@ func New(c Config) (*Store, error) {
 		s.Memory.Stop()
 		return nil, errors.Join(fmt.Errorf("join the bus: %w", err), c.release())
 	}
+	s.joinRelay()
 	return s, nil
+}
+
+// joinRelay begins to carry out what transactions have left for the store. It is the last thing,
+// because entries are carried out from then on.
+func (s *Store) joinRelay() {
+	if s.config.Outbox == nil {
+		return
+	}
+	s.Invalidate.Relay = relay.Join(relay.Config{
+		Driver: s.config.Outbox, Prefix: s.Prefix, Poll: s.config.OutboxPoll, Timeout: s.config.L2Timeout,
+		Random: s.Random, Emit: s.Emit, CarryOut: s.Invalidate.CarryOut,
+	})
 }
 
 // Ready asks the shared tier whether it has all that it needs, and waits for the bus.

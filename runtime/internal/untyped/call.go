@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"github.com/cachegen/cachegen/runtime/internal/collect"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/load"
@@ -29,6 +30,9 @@ func (c *Cache) GetOrSet(ctx context.Context, key any, loader Loader, call *poli
 	}
 	if b.Function.Disabled.Load() {
 		return loader(load.WithoutLoad(ctx))
+	}
+	if collect.Of(ctx) != nil {
+		return c.getOrLoad(ctx, b, full, loader, call)
 	}
 	rq := load.Request{
 		Kind: b.Kind, Policy: b.policyOf(call), ForceFresh: call != nil && call.ForceFresh,
@@ -111,12 +115,20 @@ func (b *Binding) get(ctx context.Context, queries []load.Query, call *policy.Ca
 	if b.Function.Disabled.Load() {
 		return make([]*entry.Item, len(queries)), nil
 	}
-	// What memory keeps of the shared tier's entries follows the cache's own policy: a read
-	// that does not load does not change it.
-	rq := load.Request{Kind: b.Kind, Policy: b.policyOf(nil)}
+	allowStale := call != nil && call.AllowStale
+	if tx := collect.Of(ctx); tx != nil {
+		return b.getInside(ctx, tx, queries, call, allowStale, false)
+	}
+	return b.Lookups.Get(ctx, b.reading(call), queries, allowStale)
+}
+
+// reading returns the request of a read that does not load. What memory keeps of the shared tier's
+// entries follows the cache's own policy: such a read does not change it.
+func (b *Binding) reading(call *policy.Call) *load.Request {
+	rq := &load.Request{Kind: b.Kind, Policy: b.policyOf(nil)}
 	p := b.policyOf(call)
 	rq.Policy.SuppressL2Errors, rq.Policy.BatchMax = p.SuppressL2Errors, p.BatchMax
-	return b.Lookups.Get(ctx, &rq, queries, call != nil && call.AllowStale)
+	return rq
 }
 
 // Has reports whether a fresh value of key is cached.
@@ -156,6 +168,9 @@ func (c *Cache) Pull(ctx context.Context, key any) (v any, ok bool, err error) {
 	b, full, err := c.at(key)
 	if err != nil || b.Function.Disabled.Load() {
 		return nil, false, err
+	}
+	if collect.Of(ctx) != nil {
+		return c.pullInside(ctx, b, full)
 	}
 	p := b.policyOf(nil)
 	it, err := b.Invalidate.Pull(ctx, b.Kind, &p, full)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/cachegen/cachegen/runtime/internal/collect"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
@@ -36,7 +38,7 @@ func (c *Cache) GetMany(ctx context.Context, keys []any, call *policy.Call) (*Ma
 	if err != nil {
 		return nil, err
 	}
-	m := c.fromMemory(b, keys, false)
+	m := c.fromMemory(b, keys, collect.Of(ctx) != nil)
 	if len(m.queries) == 0 {
 		return m, m.err()
 	}
@@ -63,13 +65,17 @@ func (c *Cache) GetOrSetMany(ctx context.Context, keys []any, loader ManyLoader,
 	if err := c.checkCall(policy.GetOrSetMany, call); err != nil {
 		return nil, err
 	}
-	force := call != nil && call.ForceFresh
-	m := c.fromMemory(b, keys, force)
+	force, inside := call != nil && call.ForceFresh, collect.Of(ctx) != nil
+	m := c.fromMemory(b, keys, force || inside)
 	if len(m.queries) == 0 {
 		return m, m.err()
 	}
-	if b.Function.Disabled.Load() {
-		m.loadWithoutCache(ctx, b, m.open, loader)
+	switch {
+	case b.Function.Disabled.Load():
+		m.loadWithoutCache(ctx, b, m.open, loader, call)
+		return m, m.err()
+	case inside:
+		c.getOrLoadMany(ctx, b, m, loader, call)
 		return m, m.err()
 	}
 	for i, key := range m.open {
@@ -101,7 +107,7 @@ func (c *Cache) GetOrSetMany(ctx context.Context, keys []any, loader ManyLoader,
 		}
 	}
 	if len(foreign) > 0 { // another cache keeps another type under these keys, or another caller has got the value
-		m.loadWithoutCache(ctx, b, foreign, loader)
+		m.loadWithoutCache(ctx, b, foreign, loader, call)
 	}
 	return m, m.err()
 }
@@ -144,9 +150,9 @@ func (c *Cache) addReturned(b *Binding, m *Many, key any, err error) bool {
 	return true
 }
 
-// fromMemory begins a call for keys with those that memory has fresh values of, unless it
-// is to load them all.
-func (c *Cache) fromMemory(b *Binding, keys []any, force bool) *Many {
+// fromMemory begins a call for keys with those that memory has fresh values of, unless that is
+// not to be asked.
+func (c *Cache) fromMemory(b *Binding, keys []any, unasked bool) *Many {
 	m := &Many{}
 	seen := make(map[any]struct{}, len(keys))
 	var room [128]byte
@@ -160,7 +166,7 @@ func (c *Cache) fromMemory(b *Binding, keys []any, force bool) *Many {
 			m.failed(err)
 			continue
 		}
-		if !force {
+		if !unasked {
 			if it := b.hit(full[len(b.Kind.Prefix):]); it != nil && c.definition.Fits(it.Value) {
 				if it.Presence == entry.Present {
 					m.add(key, b.Kind.Own(it.Value))
@@ -179,12 +185,18 @@ func (c *Cache) fromMemory(b *Binding, keys []any, force bool) *Many {
 func (m *Many) add(key, value any) { m.Found, m.Values = append(m.Found, key), append(m.Values, value) }
 
 // loadWithoutCache loads keys without the cache.
-func (m *Many) loadWithoutCache(ctx context.Context, b *Binding, keys []any, loader ManyLoader) {
-	values, err := loader(load.WithoutLoad(ctx), keys)
-	m.failed(err)
-	for _, key := range keys {
-		if v, ok := values(key); ok {
-			m.add(key, v)
+func (m *Many) loadWithoutCache(ctx context.Context, b *Binding, keys []any, loader ManyLoader, call *policy.Call) {
+	size := b.policyOf(call).BatchMax
+	if size <= 0 {
+		size = max(len(keys), 1)
+	}
+	for some := range slices.Chunk(keys, size) {
+		values, err := loader(load.WithoutLoad(ctx), some)
+		m.failed(err)
+		for _, key := range some {
+			if v, ok := values(key); ok {
+				m.add(key, v)
+			}
 		}
 	}
 }

@@ -3,10 +3,10 @@ package untyped
 import (
 	"context"
 	"errors"
-	"sync"
 
 	"github.com/cachegen/cachegen/runtime/internal/budget"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/guard"
 	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/store"
 )
@@ -46,7 +46,7 @@ func Write(ctx context.Context, w budget.Write, targets []Target) error {
 	for i, l := range wr.lanes {
 		lanes[i] = func() error { return wr.run(l) }
 	}
-	return errors.Join(append(wr.errs, together(lanes))...)
+	return errors.Join(append(wr.errs, guard.Together(lanes))...)
 }
 
 // A writing is a call of [Write].
@@ -147,28 +147,5 @@ func (w *writing) run(l *lane) error {
 			first = append(first, func() error { return v.ExpireByTag(w.ctx, in.tags, in.mode) })
 		}
 	}
-	return errors.Join(together(append(first, l.first...)), together(l.then))
-}
-
-// together calls functions at the same time and joins their errors. If one panics, so does
-// together, when all have ended.
-func together(do []func() error) error {
-	if len(do) == 1 {
-		return do[0]()
-	}
-	errs, panics := make([]error, len(do)), make([]any, len(do))
-	var all sync.WaitGroup
-	for i, f := range do {
-		all.Go(func() {
-			defer func() { panics[i] = recover() }()
-			errs[i] = f()
-		})
-	}
-	all.Wait()
-	for _, p := range panics {
-		if p != nil {
-			panic(p)
-		}
-	}
-	return errors.Join(errs...)
+	return errors.Join(guard.Together(append(first, l.first...)), guard.Together(l.then))
 }

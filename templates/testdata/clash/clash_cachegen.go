@@ -17,7 +17,7 @@ import (
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = gen.Generated4
+const _ = gen.Generated5
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -96,7 +96,7 @@ func GetOrSetLookup(ctx context.Context, kind pkgerrors.Kind, at stdtime.Month, 
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if lookup, ok := gen.Hit(lookupCache, text); ok {
+		if lookup, ok := gen.Hit(ctx, lookupCache, text); ok {
 			return lookup, nil
 		}
 	}

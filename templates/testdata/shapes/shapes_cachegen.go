@@ -15,7 +15,7 @@ import (
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = gen.Generated4
+const _ = gen.Generated5
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -379,7 +379,7 @@ func (c *CachedRepo) GetOrSetAccounts(ctx context.Context, filter Filter, key Sl
 	if len(callOpts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := cacheKey.AppendText(buf[:0])
-		if accounts, hit := gen.Hit(c.Accounts, text); hit {
+		if accounts, hit := gen.Hit(ctx, c.Accounts, text); hit {
 			return accounts, nil
 		}
 	}
@@ -443,7 +443,7 @@ func (c *CachedRepo) GetOrSetHost(ctx context.Context, addr netip.Addr, opts ...
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		if text, err := key.AppendText(buf[:0]); err == nil {
-			if host, ok := gen.Hit(c.Host, text); ok {
+			if host, ok := gen.Hit(ctx, c.Host, text); ok {
 				return host, nil
 			}
 		}
@@ -511,7 +511,7 @@ func (c *CachedRepo) findLimit(ctx context.Context, team TeamID, visit func(map[
 // Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedRepo) getOrSetLimit(ctx context.Context, team TeamID, visit func(map[string]int) error, shape struct{ A, B int }, opts ...runtime.CallOption) (int, error) {
 	if len(opts) == 0 {
-		if limit, ok := gen.HitInt(c.limit, int64(team)); ok {
+		if limit, ok := gen.HitInt(ctx, c.limit, int64(team)); ok {
 			return limit, nil
 		}
 	}
@@ -567,7 +567,7 @@ func (c *CachedRepo) GetOrSetSettings(ctx context.Context, opts ...runtime.CallO
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if settings, ok := gen.Hit(c.SettingsEntry, text); ok {
+		if settings, ok := gen.Hit(ctx, c.SettingsEntry, text); ok {
 			return settings, nil
 		}
 	}
@@ -624,7 +624,7 @@ func (c *CachedRepo) GetOrSetBare(ctx context.Context, n int, opts ...runtime.Ca
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if bare, ok := gen.Hit(c.BareText, text); ok {
+		if bare, ok := gen.Hit(ctx, c.BareText, text); ok {
 			return bare, nil
 		}
 	}
@@ -676,7 +676,7 @@ func (c *CachedRepo) Promote(ctx context.Context, id int64) (*Account, error) {
 // Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedRepo) GetOrSetPromoted(ctx context.Context, id int64, opts ...runtime.CallOption) (*Account, error) {
 	if len(opts) == 0 {
-		if account, ok := gen.HitInt(c.Promoted, id); ok {
+		if account, ok := gen.HitInt(ctx, c.Promoted, id); ok {
 			return account, nil
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = gen.Generated4
+const _ = gen.Generated5
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -119,7 +119,7 @@ func (c *CachedUserRepo) FindUser(ctx context.Context, id int64) (*User, error) 
 // Errors are those of [runtime.Cache.GetOrSet].
 func (c *CachedUserRepo) GetOrSetUser(ctx context.Context, id int64, opts ...runtime.CallOption) (*User, error) {
 	if len(opts) == 0 {
-		if user, ok := gen.HitInt(c.User, id); ok {
+		if user, ok := gen.HitInt(ctx, c.User, id); ok {
 			return user, nil
 		}
 	}
@@ -258,7 +258,7 @@ func GetOrSetConfig(ctx context.Context, name string, opts ...runtime.CallOption
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if config, ok := gen.Hit(configCache, text); ok {
+		if config, ok := gen.Hit(ctx, configCache, text); ok {
 			return config, nil
 		}
 	}

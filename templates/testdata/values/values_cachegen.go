@@ -12,7 +12,7 @@ import (
 // This file was written for this version of the runtime. If the next line does
 // not compile, run "go generate" with the cachegen command of the runtime's
 // module version.
-const _ = gen.Generated4
+const _ = gen.Generated5
 
 // The signatures that the code below was written for. If one of these lines
 // does not compile, the function has changed: run "go generate" again.
@@ -164,7 +164,7 @@ func (c *CachedRates) GetOrSetRate(ctx context.Context, currency string, opts ..
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if rate, ok := gen.Hit(c.Rate, text); ok {
+		if rate, ok := gen.Hit(ctx, c.Rate, text); ok {
 			return rate, nil
 		}
 	}
@@ -324,7 +324,7 @@ func getOrSetDay(ctx context.Context, day string, opts ...runtime.CallOption) (i
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if total, ok := gen.Hit(dayCache, text); ok {
+		if total, ok := gen.Hit(ctx, dayCache, text); ok {
 			return total, nil
 		}
 	}
@@ -375,7 +375,7 @@ func GetOrSetCountDays(ctx context.Context, opts ...runtime.CallOption) (int, er
 	if len(opts) == 0 {
 		var buf gen.KeyBuffer
 		text, _ := key.AppendText(buf[:0])
-		if days, ok := gen.Hit(countDaysCache, text); ok {
+		if days, ok := gen.Hit(ctx, countDaysCache, text); ok {
 			return days, nil
 		}
 	}
