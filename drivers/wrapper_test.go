@@ -82,7 +82,6 @@ func (historian) History(context.Context) (string, error) { return "the only one
 type everything struct {
 	*memory.L2
 	ready
-	historian
 }
 
 func newEverything() everything {

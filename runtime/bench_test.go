@@ -6,8 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime"
 	"github.com/cachegen/cachegen/runtime/gen"
+	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
 
 type benchUser struct {
@@ -93,5 +95,26 @@ func TestAHitAllocatesNothing(t *testing.T) {
 		if n := testing.AllocsPerRun(1000, func() { hit(t, c) }); n != 0 {
 			t.Errorf("%s key: %v allocations a hit, want none", name, n)
 		}
+	}
+}
+
+// BenchmarkL2Hit is a read by a store without memory, from a tier in the memory of the process
+// that tells its history, or does not.
+func BenchmarkL2Hit(b *testing.B) {
+	for name, tier := range map[string]func(*faketier.Shared) drivers.L2{
+		"told": func(shared *faketier.Shared) drivers.L2 { return shared }, "untold": faketier.Untold,
+	} {
+		b.Run(name, func(b *testing.B) {
+			c := newCache[int, *benchUser](b, newStore(b, runtime.L2(tier(new(faketier.Shared))), runtime.TTL(time.Hour), runtime.StampTrust(time.Hour)))
+			if err := c.Set(b.Context(), 7, &benchUser{7, "Ada"}); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, ok, err := c.Get(b.Context(), 7); !ok || err != nil {
+					b.Fatal(ok, err)
+				}
+			}
+		})
 	}
 }

@@ -43,6 +43,7 @@ var rooms = []struct {
 	{"background", "gate"},
 	{"doubt", "clock"},
 	{"echo", "clock"},
+	{"history", "clock"},
 	{"scan", "reflectvalue"},
 	{"reflectwire", "reflectvalue"},
 	{"runtime/wire", "keytext reflectvalue reflectwire scan"},
@@ -57,7 +58,7 @@ var rooms = []struct {
 
 	// The tiers, and the other processes.
 	{"bus", "breaker budget clock emit guard runtime/event"},
-	{"remote", "background breaker budget clock doubt echo emit entry guard keytext pace pending policy runtime/event stamp"},
+	{"remote", "background breaker budget clock doubt echo emit entry guard history keytext pace pending policy runtime/event stamp"},
 	{"prune", "background clock emit entry guard remote stamp"},
 	{"tagwatch", "entry remote"},
 	{"memory", "budget bus clock entry fence flight keytext remote stamp waiters"},
@@ -73,7 +74,7 @@ var rooms = []struct {
 	{"invalidate", "background budget bus clock collect emit entry fence guard keymutex memory outbox pending policy relay remote runtime/event stamp"},
 
 	// The whole.
-	{"store", "background bus emit guard invalidate lease load lookup memory outbox owner pending prune random relay remote runtime/event stamp tagwatch"},
+	{"store", "background bus emit guard history invalidate lease load lookup memory outbox owner pending prune random relay remote runtime/event stamp tagwatch"},
 	{"untyped", "budget collect emit entry guard handle invalidate keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
 	{"typed", "untyped"},
 	{"runtime", "background collect entry handle invalidate keytext load policy registry remote runtime/event runtime/wire store typed untyped"},
@@ -107,6 +108,7 @@ var outside = map[string]string{
 	"echo":         "drivers",
 	"entry":        "drivers",
 	"faketier":     "drivers",
+	"history":      "drivers",
 	"invalidate":   "drivers",
 	"lease":        "drivers",
 	"load":         "drivers",

@@ -20,11 +20,13 @@ import (
 // leases. [Unleased] is one without leases. The zero value is ready. Several stores may use one,
 // as several processes use one server.
 type Shared struct {
-	mu     sync.Mutex
-	items  map[string]stored
-	leases map[string]lease
-	tokens map[string]bool // that have asked for the lease of a key, which is added
-	down   error
+	mu      sync.Mutex
+	items   map[string]stored
+	leases  map[string]lease
+	tokens  map[string]bool // that have asked for the lease of a key, which is added
+	down    error
+	history string
+	unknown bool // the history cannot be told
 	// Before, if set, runs before each operation without the lock held; an error
 	// is the operation's.
 	Before func(ctx context.Context, op string, keys []string) error

@@ -156,7 +156,7 @@ func (p *Pruner) some(ctx context.Context, keys []string) (removed int64, err er
 	for i, s := range all {
 		swaps[i] = drivers.Swap{Key: s.key, Old: s.data}
 	}
-	swapped, err := p.Remote.DeleteUnchanged(ctx, swaps)
+	swapped, err := p.Remote.Swap(ctx, swaps)
 	for _, ok := range swapped {
 		if ok {
 			removed++

@@ -30,9 +30,9 @@ func (t *Tier) CompareAndDelete(ctx context.Context, key string, value []byte) (
 // CanSwap reports whether the tier can compare and swap.
 func (t *Tier) CanSwap() bool { return t.canSwap() }
 
-// DeleteUnchanged carries out swaps that remove what nobody can read any more. It is called
+// Swap carries out swaps that invalidate nothing: nobody has to make up for one that fails. It is called
 // if the tier can swap.
-func (t *Tier) DeleteUnchanged(ctx context.Context, swaps []drivers.Swap) (deleted []bool, err error) {
+func (t *Tier) Swap(ctx context.Context, swaps []drivers.Swap) (swapped []bool, err error) {
 	return t.swapBy(ctx, operation{}, swaps)
 }
 

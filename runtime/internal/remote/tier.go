@@ -27,6 +27,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/doubt"
 	"github.com/cachegen/cachegen/runtime/internal/echo"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
+	"github.com/cachegen/cachegen/runtime/internal/history"
 	"github.com/cachegen/cachegen/runtime/internal/pace"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
@@ -60,6 +61,10 @@ type Config struct {
 	Watched func() bool
 	// Closed is called when the breaker closes.
 	Closed func()
+	// History is asked whether answers may be believed; nil: they may. Counter is read with the
+	// store's stamp while the driver does not tell its history; nil: nothing is.
+	History *history.Watch
+	Counter *history.Counter
 }
 
 // A Tier is the shared tier of a store. Without a driver, reads find nothing, changes do
@@ -84,6 +89,9 @@ func New(c Config) *Tier {
 	t.adder, _ = drivers.AdderOf(c.Driver)
 	t.swapper, _ = drivers.SwapperOf(c.Driver)
 	t.leaser, _ = drivers.LeaserOf(c.Driver)
+	if t.History == nil {
+		t.History = new(history.Watch)
+	}
 	t.breaker.Limit = c.Timeout - budget.ForBus(c.Timeout) // what a write has
 	for b, only := range t.breakers() {
 		b.Failures = failuresToOpen

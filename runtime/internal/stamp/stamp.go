@@ -39,25 +39,40 @@ type Record struct {
 	// it: not before the last entry that carries it. Whoever stores one that lives longer
 	// writes a later Until.
 	Until int64
+	// History stands for the history of the tier in which a stamp of the store was made. Zero:
+	// the stamp says nothing of it.
+	History uint64
 }
 
-const recordSize = 3 * 8
+const (
+	recordSize      = 3 * 8
+	withHistorySize = recordSize + 8
+)
 
 // Bytes returns the bytes of a record. Both halves lie in one, so that none can be lost
 // without the other: an entry that was expired would be fresh again.
 func (r Record) Bytes() []byte {
-	b := binary.BigEndian.AppendUint64(make([]byte, 0, recordSize), r.Delete)
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, withHistorySize), r.Delete)
 	b = binary.BigEndian.AppendUint64(b, r.Expire)
-	return binary.BigEndian.AppendUint64(b, uint64(r.Until))
+	b = binary.BigEndian.AppendUint64(b, uint64(r.Until))
+	if r.History != 0 {
+		b = binary.BigEndian.AppendUint64(b, r.History)
+	}
+	return b
 }
 
 // Parse is the inverse of [Record.Bytes]. It returns false for anything else.
 func Parse(b []byte) (r Record, ok bool) {
-	if len(b) != recordSize {
+	if len(b) != recordSize && len(b) != withHistorySize {
 		return Record{}, false
 	}
 	r.Delete, r.Expire = binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])
 	r.Until = int64(binary.BigEndian.Uint64(b[16:]))
+	if len(b) == withHistorySize {
+		if r.History = binary.BigEndian.Uint64(b[recordSize:]); r.History == 0 { // which is written without
+			return Record{}, false
+		}
+	}
 	return r, r.Delete != 0 && r.Expire != 0
 }
 
@@ -113,11 +128,17 @@ func (c *Cell) Current() (v Value, trustUntil int64, ok bool) {
 // Kept returns until when the shared tier keeps v, as far as this process knows. ok is
 // false if v is not the present stamp, or is not from there.
 func (c *Cell) Kept(v Value) (until int64, ok bool) {
+	r, ok := c.Stored(v)
+	return r.Until, ok
+}
+
+// Stored returns the record by which the shared tier has v, as Kept.
+func (c *Cell) Stored(v Value) (r Record, ok bool) {
 	s := c.state.Load()
 	if s == nil || s.Value != v || s.made || s.provided {
-		return 0, false
+		return Record{}, false
 	}
-	return s.Until, true
+	return s.Record, true
 }
 
 // Provided reports whether c has v by [Table.Provide]. Then only this process knows it.

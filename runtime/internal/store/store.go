@@ -168,12 +168,14 @@ func New(c Config) (*Store, error) {
 		s.Bus = bus.New(c.Bus, s.Emit, c.Prefix, s.Random(), c.L2Timeout, c.StampTrust)
 	}
 	queue := new(pending.Queue)
+	watch, counter := s.watchHistory(c.L2)
 	s.Remote = remote.New(remote.Config{
 		Driver: c.L2, Prefix: c.Prefix, Timeout: c.L2Timeout, SoftTimeout: c.L2SoftTimeout, StampTrust: c.StampTrust, BreakFor: c.BreakFor,
 		Stamps: s.Stamps, Pending: queue, Work: s.Work, Emit: s.Emit,
 		Fail:    func(op string, err error) error { return c.Errors.L2(c.Name, op, err) },
 		Watched: s.Bus.Watched,
 		Closed:  func() { s.Outbox.Wake() },
+		History: watch, Counter: counter,
 	})
 	s.Memory = memory.New(memory.Config{
 		Driver: c.L1, Prefix: c.Prefix, Seed: random.HashSeed(),

@@ -71,7 +71,7 @@ func (w *Watch) SetNumber(ctx context.Context, number []byte) {
 		w.tags.saw(number)
 		return
 	}
-	stored, err := w.tags.Remote.Add(ctx, 1, func() []drivers.Item {
+	stored, err := w.tags.Remote.Add(ctx, 1, nil, func() []drivers.Item {
 		number := binary.BigEndian.AppendUint64(nil, w.tags.Remote.Stamps.Half())
 		return []drivers.Item{{Key: w.Key(), Value: number, TTL: numberTTL}}
 	})

@@ -255,12 +255,16 @@ func common(a, b []int) (row int, ok bool) {
 	return 0, false
 }
 
-// changedSince reports whether a row was changed while one of two loads was under way, or the
-// clients that asked for them.
+// changedSince reports whether a row was changed, or one of the processes has heard that it was,
+// while one of two loads was under way, or the clients that asked for them.
 func (r *Run) changedSince(row int, a, b *Load) bool {
 	since := min(a.Op.Began.Step, b.Op.Began.Step)
 	return slices.ContainsFunc(r.Ops, func(i *Op) bool {
 		_, touches := i.Needs[row]
-		return touches && i.Ended.Step > since && i.Began.Before(b.Ended)
+		if !touches || !i.Began.Before(b.Ended) {
+			return false
+		}
+		late := func(t Telling) bool { return !t.Heard || t.Step >= since }
+		return i.Ended.Step > since || slices.ContainsFunc(i.Told[a.Process], late) || slices.ContainsFunc(i.Told[b.Process], late)
 	})
 }

@@ -48,3 +48,23 @@ func TestAMutationOfAClientIsFound(t *testing.T) {
 	}
 	t.Logf("found after %d seeds", taken)
 }
+
+// A mutation is found by a seed that breaks a promise with it, and none without it.
+func TestEachMutationIsFound(t *testing.T) {
+	if len(notYet) > 0 {
+		t.Skip("the runtime does not keep all promises yet")
+	}
+	for _, m := range processes.Mutations() {
+		found := false
+		for seed := uint64(0); seed < mostSeeds/seeds.Slower && !found; seed++ {
+			res := runPlan(t, newPlan(seed, allFaults), m, nil, false)
+			found = len(res.found) > 0 && len(runPlan(t, newPlan(seed, allFaults), processes.NoMutation, nil, false).found) == 0
+			if found {
+				t.Logf("%v: found after %d seeds: %v", m, seed+1, res.found[0].Promise)
+			}
+		}
+		if !found {
+			t.Errorf("%v: not found in %d seeds", m, mostSeeds/seeds.Slower)
+		}
+	}
+}
