@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cachegen/cachegen/runtime"
 	"github.com/cachegen/cachegen/runtime/event"
@@ -56,6 +57,14 @@ func (s shape) team() func() runtime.StoreOption {
 		}
 		return runtime.All(options...)
 	}
+}
+
+// years returns n years, and n hours with a bus: its heartbeats of years would take minutes.
+func (s shape) years(n int) time.Duration {
+	if s.bus {
+		return time.Duration(n) * time.Hour
+	}
+	return time.Duration(n) * 365 * 24 * time.Hour
 }
 
 // inEveryShape runs f once for each shape, in virtual time.
@@ -129,6 +138,9 @@ func isAsked(test, complaint string) bool {
 	}
 }
 
+// silence is what a store tells when it was kept from hearing its bus, as a busy machine does.
+const silence = "bus: messages may have been missed, what memory has is confirmed before it is served"
+
 // complaints is a log handler, and hooks, that remember what a store tells only if
 // something has failed. What a loader returns is no failure of the store.
 type complaints struct {
@@ -150,6 +162,9 @@ func (c *complaints) WithAttrs([]slog.Attr) slog.Handler { return c }
 func (c *complaints) WithGroup(string) slog.Handler      { return c }
 
 func (c *complaints) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == silence && r.Time.Year() > 2000 { // in virtual time, which begins in 2000, nobody waits for the machine
+		return nil
+	}
 	line := "log " + r.Message
 	r.Attrs(func(a slog.Attr) bool {
 		line += " " + a.String()

@@ -55,7 +55,7 @@ type Item struct {
 	epoch       atomic.Uint64 // of the stamps, when the item was last found fresh
 	goodUntil   atomic.Int64  // until when, on a coarse clock, it need not be looked at again
 	generation  atomic.Uint64 // of the stamps, when the item was obtained or confirmed
-	confirmedAt atomic.Int64  // when the shared tier was last known to hold it
+	confirmedAt atomic.Int64  // see ConfirmedAt
 	retryAt     atomic.Int64  // its loader has just failed, and is not called before
 	given       atomic.Bool   // a caller has got the value, which is Uncopied
 }
@@ -157,8 +157,12 @@ func (it *Item) Confirm(generation uint64, at int64) {
 // confirmed.
 func (it *Item) Generation() uint64 { return it.generation.Load() }
 
-// ConfirmedAt returns when the item was obtained or last confirmed.
-func (it *Item) ConfirmedAt() int64 { return max(it.ObtainedAt, it.confirmedAt.Load()) }
+// ConfirmedAt returns since when changes may be unknown to the item: when its load began, or
+// when the read of the shared tier began that found it or confirmed it last.
+func (it *Item) ConfirmedAt() int64 { return it.confirmedAt.Load() }
+
+// FoundAt says that the item, which no tier has yet, is of a read that began at a time.
+func (it *Item) FoundAt(t int64) { it.confirmedAt.Store(t) }
 
 // Comparable reports whether the item can be compared with what the shared tier holds.
 func (it *Item) Comparable() bool { return it.packed != 0 }

@@ -172,6 +172,7 @@ func (k *Kind) New(key string, value any, presence Presence, p *policy.Policy, s
 		it.RefreshAt = p.RefreshAt(t, fresh)
 	}
 	it.generation.Store(k.Stamps.Generation())
+	it.FoundAt(min(t, clock.FromWall(started)))
 	it.splitKey()
 	return it
 }
@@ -224,6 +225,7 @@ func (k *Kind) Unpack(p *policy.Policy, key string, data []byte) (*Item, []byte,
 	}
 	it.packed = identify(data)
 	it.generation.Store(k.Stamps.Generation())
+	it.FoundAt(t)
 	understood := true
 	switch it.Presence {
 	case NotFound:

@@ -6,6 +6,7 @@ package faketier
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -237,8 +238,26 @@ type Bus struct {
 	next      int
 	cut       bool
 	muted     time.Time // since when nobody hears anything; zero while they do
-	// Hold, if set, keeps messages back instead of delivering them.
+	// Hold, if set, keeps messages back instead of delivering them. It is not asked about
+	// heartbeats, which come and go by themselves.
 	Hold func(message []byte) bool
+}
+
+// IsHeartbeat reports whether a message says only that its sender is there: behind the version,
+// the origin and four numbers there is nothing.
+func IsHeartbeat(message []byte) bool {
+	if len(message) < 9 || message[0] != 2 {
+		return false
+	}
+	message = message[9:]
+	for range 4 {
+		_, n := binary.Uvarint(message)
+		if n <= 0 {
+			return false
+		}
+		message = message[n:]
+	}
+	return len(message) == 0
 }
 
 type subscription struct {
@@ -290,7 +309,7 @@ func (b *Bus) Cut(cut bool) {
 
 // Publish implements drivers.Bus.
 func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error {
-	if b.Hold != nil && b.Hold(message) {
+	if b.Hold != nil && !IsHeartbeat(message) && b.Hold(message) {
 		return nil
 	}
 	b.mu.Lock()

@@ -190,3 +190,20 @@ func TestAKeyThatSomebodyHasChangedByHandIsDropped(t *testing.T) {
 		t.Errorf("%q", s.Lines("received"))
 	}
 }
+
+// What a message of another process costs the one that hears it: of one key that memory has not.
+func BenchmarkAMessageOfOneKey(b *testing.B) {
+	var broker faketier.Bus
+	storetest.New(b, store.Config{L1: storetest.L1(), L2: &faketier.Shared{}, Bus: &broker, StampTrust: time.Hour})
+	m := bus.Message{Origin: 7, Changes: []bus.Change{{Kind: bus.Drop, Names: []string{"app:@users@User:user:1234567"}}}}
+	buf := bus.Append(nil, &m)
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Last = m.Number
+		m.Number++
+		m.Sent += time.Microsecond
+		buf = bus.Append(buf[:0], &m)
+		_ = broker.Publish(b.Context(), "cachegen:!bus", buf)
+	}
+	b.ReportMetric(float64(len(buf)), "B/message")
+}

@@ -48,8 +48,8 @@ func (m *Memory) CheckLocal(it *entry.Item, t int64) Verdict {
 		}
 		good = min(good, trustUntil)
 	}
-	connected := m.trustedUntil(it)
-	good = min(good, connected, it.RecheckAt, it.DueAt())
+	heard := m.bus.TrustedUntil(it.ConfirmedAt())
+	good = min(good, heard, it.RecheckAt, it.DueAt())
 	switch {
 	case verdict == Unverified:
 		return Unverified
@@ -58,7 +58,7 @@ func (m *Memory) CheckLocal(it *entry.Item, t int64) Verdict {
 	case verdict == Stale && !it.HasGrace():
 		return Invalid
 	}
-	if it.Generation() != m.stamps.Generation() || t >= connected || verdict == Fresh && t >= it.RecheckAt {
+	if it.Generation() != m.stamps.Generation() || t >= heard || verdict == Fresh && t >= it.RecheckAt {
 		return Unconfirmed
 	}
 	if verdict == Fresh && it.Presence != entry.NotFound { // for which the fast path has no error
@@ -67,20 +67,10 @@ func (m *Memory) CheckLocal(it *entry.Item, t int64) Verdict {
 	return verdict
 }
 
-// trustedUntil returns until when an item may be served although messages about it may
-// be missed, because the bus is disconnected.
-func (m *Memory) trustedUntil(it *entry.Item) int64 {
-	since := m.bus.DisconnectedSince()
-	if since == 0 {
-		return clock.Never
-	}
-	return clock.Add(max(since, it.ConfirmedAt()), m.trust)
-}
-
 // heard reports whether no message about an item can have been missed at t, or that may
 // still be neglected.
 func (m *Memory) heard(it *entry.Item, t int64) bool {
-	return it.Generation() == m.stamps.Generation() && t < m.trustedUntil(it)
+	return it.Generation() == m.stamps.Generation() && t < m.bus.TrustedUntil(it.ConfirmedAt())
 }
 
 // Check says what an item is worth now, reading stamps from the shared tier if it has to.

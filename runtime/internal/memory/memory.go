@@ -15,7 +15,6 @@ package memory
 import (
 	"errors"
 	"hash/maphash"
-	"time"
 	"unsafe"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -46,7 +45,6 @@ type Memory struct {
 	Waiters  waiters.Waiters // for leases of keys that other processes have
 	remote   *remote.Tier
 	bus      *bus.Conn
-	trust    time.Duration
 	failures failures
 	backOffs backOffs
 	rounds   rounds
@@ -55,20 +53,19 @@ type Memory struct {
 
 // A Config is what a Memory is made of.
 type Config struct {
-	Driver     drivers.L1
-	Prefix     string // of all keys of the store
-	Seed       maphash.Seed
-	Stamps     *stamp.Table
-	Remote     *remote.Tier
-	Bus        *bus.Conn     // nil without a bus
-	StampTrust time.Duration // how long entries are served while the bus is disconnected
+	Driver drivers.L1
+	Prefix string // of all keys of the store
+	Seed   maphash.Seed
+	Stamps *stamp.Table
+	Remote *remote.Tier
+	Bus    *bus.Conn // nil without a bus
 }
 
 // New returns a Memory.
 func New(c Config) *Memory {
 	return &Memory{
 		Driver: c.Driver, Flights: flight.NewGroup[*entry.Item](),
-		hasher: hasher{c.Seed, c.Prefix}, stamps: c.Stamps, remote: c.Remote, bus: c.Bus, trust: c.StampTrust,
+		hasher: hasher{c.Seed, c.Prefix}, stamps: c.Stamps, remote: c.Remote, bus: c.Bus,
 	}
 }
 

@@ -60,9 +60,15 @@ func (t *Tier) ReadEntries(ctx context.Context, limit time.Duration, k *entry.Ki
 	if first := t.ReadChunk(n, p.BatchMax); first < n {
 		return t.readInChunks(ctx, limit, k, p, keys, cells, extra)
 	}
+	began := clock.Now() // a process may be stopped between the answer and what becomes of it
 	data, err = t.Read(ctx, limit, append(keys[:n:n], extra...), cells)
 	if err == nil {
 		items, err = t.DecodeEntries(ctx, k, p, keys, data[:n])
+	}
+	for _, it := range items {
+		if it != nil {
+			it.FoundAt(began)
+		}
 	}
 	if err != nil {
 		return make([]*entry.Item, n), make([][]byte, n+len(extra)), err

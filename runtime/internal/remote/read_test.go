@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 	"github.com/cachegen/cachegen/runtime/internal/invalidate"
@@ -61,6 +62,35 @@ func TestEntriesAndTheStampsThatCheckThemAreReadInOneRoundTrip(t *testing.T) {
 	if v, _, ok := cell.Current(); ok || len(shared.Keys()) != 1 {
 		t.Errorf("a read has made the stamp %v: %q", v, shared.Keys())
 	}
+}
+
+// race R47: a process may be stopped between the answer of the tier and what becomes of it. What
+// was read, and its stamps, are as old as the begin of the read.
+func TestWhatIsReadIsAsOldAsTheBeginOfTheRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var shared faketier.Shared
+		s := storetest.New(t, store.Config{L2: &shared, StampTrust: time.Minute})
+		kind := s.Kind("")
+		if err := s.Remote.MakeStamps(t.Context(), kind.Required, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		packed, err := kind.Pack(s.Item(kind, "k", "v", hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared.Put("k", packed.Value)
+		time.Sleep(time.Hour) // the stamps are not trusted any more
+		shared.After = func(string, []string) { time.Sleep(500 * time.Millisecond) }
+		began := clock.Now()
+		items, _, err := s.Remote.ReadEntries(t.Context(), time.Second, kind, &hour, []string{"k"}, kind.Required)
+		shared.After = nil
+		if err != nil || items[0] == nil || items[0].ConfirmedAt() != began {
+			t.Errorf("%v, %v", items, err)
+		}
+		if _, trustUntil, _ := kind.Required[0].Current(); trustUntil != began+int64(time.Minute) {
+			t.Errorf("its stamp is trusted for %v too long", time.Duration(trustUntil-began)-time.Minute)
+		}
+	})
 }
 
 func TestARemovedKeyIsAbsentWhileItsInvalidationIsPending(t *testing.T) {

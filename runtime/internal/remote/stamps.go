@@ -132,7 +132,7 @@ func (t *Tier) learn(cells []*stamp.Cell, values [][]byte, since stamp.Moment, i
 			r = stamp.Record{}
 		}
 		switch {
-		case !t.Stamps.Learn(c, r, t.TrustUntil(), since):
+		case !t.Stamps.Learn(c, r, clock.Add(since.At(), t.StampTrust), since):
 			all = false
 		case isStore(c) && !before:
 			t.History.Settle(in)

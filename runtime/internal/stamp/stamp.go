@@ -305,10 +305,17 @@ func (t *Table) set(c *Cell, s *state) {
 }
 
 // A Moment is when a read of the shared tier begins.
-type Moment struct{ epoch, known uint64 }
+type Moment struct {
+	epoch, known uint64
+	at           int64
+}
 
 // Moment returns the present one.
-func (t *Table) Moment() Moment { return Moment{epoch: t.Epoch(), known: t.Known()} }
+func (t *Table) Moment() Moment { return Moment{epoch: t.Epoch(), known: t.Known(), at: clock.Now()} }
+
+// At returns when it was, on [clock.Now]. What was read is trusted from then on: a process may
+// be stopped while it reads.
+func (m Moment) At() int64 { return m.at }
 
 // Learn installs a stamp that was read from the shared tier, or with a zero record that
 // there is none, unless name has changed since the read began, another read has found another

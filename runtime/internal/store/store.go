@@ -179,7 +179,7 @@ func New(c Config) (*Store, error) {
 	})
 	s.Memory = memory.New(memory.Config{
 		Driver: c.L1, Prefix: c.Prefix, Seed: random.HashSeed(),
-		Stamps: s.Stamps, Remote: s.Remote, Bus: s.Bus, StampTrust: c.StampTrust,
+		Stamps: s.Stamps, Remote: s.Remote, Bus: s.Bus,
 	})
 	s.Outbox = outbox.New(s.Work.Context, queue, s.Stamps, s.Remote, s.Memory, s.Bus, s.Emit)
 	s.leases = lease.New(s.Remote, &s.Memory.Waiters, s.Work, s.Emit, s.Random)
