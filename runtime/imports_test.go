@@ -135,7 +135,7 @@ var outside = map[string]string{
 
 // mostLines is how many lines of code a package may have before it is two. Comments do not count:
 // nobody is to write fewer of them.
-const mostLines = 1200
+const mostLines = 1250
 
 // A listedPackage is what go list tells of a package. Test files are not in it.
 type listedPackage struct {

@@ -316,7 +316,7 @@ func (f *leasing) callers(ctx context.Context, each int, load func(node int) fun
 	return values, errs
 }
 
-// One cold key, many callers in many leasing: one load. So it is when the one who loads first
+// One cold key, many callers in many processes: one load. So it is when the one who loads first
 // fails in any way: the next takes over.
 func TestAColdKeyIsLoadedOnceByAllProcesses(t *testing.T) {
 	const leasing, each = 8, 50
@@ -537,7 +537,7 @@ func TestAStaleValueIsServedWhileAnotherProcessLoads(t *testing.T) {
 	}
 }
 
-// Of two leasing that are asked for a new load at the same time, each has one, and what stays
+// Of two processes that are asked for a new load at the same time, each has one, and what stays
 // is what was loaded last, or nothing: never what was there before.
 func TestTwoProcessesForceALoadAtOnce(t *testing.T) {
 	for _, late := range []int{0, 1} { // whose load ends last
@@ -622,7 +622,7 @@ func TestAnotherBuildIsNotWaitedFor(t *testing.T) {
 }
 
 // Of many keys, those that nobody else loads are loaded in one call and stored. Only then are the
-// others waited for, so that two leasing that want the same keys never wait for each other.
+// others waited for, so that two processes that want the same keys never wait for each other.
 func TestABatchWaitsOnlyWhenItHoldsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newLeasing(t, 2, false)
