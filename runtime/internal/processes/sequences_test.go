@@ -245,38 +245,3 @@ func TestOneLoadInAllProcesses(t *testing.T) {
 		})
 	}
 }
-
-// race R35: two builds, whose types differ, share the keys. Each loads what it has not loaded.
-func TestTwoBuilds(t *testing.T) {
-	for name, without := range map[string]bool{"memory": false, "no memory": true} {
-		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
-			s, _ := redisSystem(t)
-			tm := start(t, s, 4, func(c *config) { c.Build, c.NoMemory = c.Process%2, without })
-			const rounds, some = 20, 12
-			for range rounds {
-				for p := range tm.members {
-					for row := range some {
-						tm.newest(t, p, row)
-					}
-				}
-			}
-			loads := 0
-			for row := range some {
-				loads += tm.db.loadsOf(row)
-			}
-			t.Logf("%d loads of %d rows in %d reads", loads, some, rounds*some*len(tm.members))
-			if loads > 3*some { // one a build, and a few that could not fill
-				t.Errorf("%d loads of %d rows by two builds", loads, some)
-			}
-			for row := range some {
-				tm.deleted(t, row%4, row)
-			}
-			time.Sleep(200 * time.Millisecond)
-			for p := range tm.members {
-				for row := range some {
-					tm.newest(t, p, row)
-				}
-			}
-		})
-	}
-}
