@@ -16,9 +16,9 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
 
-// peers are several processes that share a tier, each with a connection and a memory of its own,
+// A leasing is several processes that share a tier, each with a connection and a memory of its own,
 // and one source.
-type peers struct {
+type leasing struct {
 	tier  faketier.Shared
 	bus   faketier.Bus
 	conns []*faketier.Conn
@@ -28,17 +28,17 @@ type peers struct {
 	takes atomic.Int64 // how long a load takes
 }
 
-// newPeers returns so many processes. Deaf ones have no bus: nobody tells them anything.
-func newPeers(t *testing.T, n int, deaf bool, options ...runtime.StoreOption) *peers {
+// newLeasing returns so many processes. Deaf ones have no bus: nobody tells them anything.
+func newLeasing(t *testing.T, n int, deaf bool, options ...runtime.StoreOption) *leasing {
 	t.Helper()
-	f := &peers{}
+	f := &leasing{}
 	for range n {
 		f.join(t, deaf, options...)
 	}
 	return f
 }
 
-func (f *peers) join(t *testing.T, deaf bool, options ...runtime.StoreOption) *runtime.Cache[int, int] {
+func (f *leasing) join(t *testing.T, deaf bool, options ...runtime.StoreOption) *runtime.Cache[int, int] {
 	t.Helper()
 	conn := &faketier.Conn{Tier: &f.tier}
 	o := append([]runtime.StoreOption{memoryTier(), runtime.L2(conn), runtime.TTL(time.Hour)}, options...)
@@ -51,7 +51,7 @@ func (f *peers) join(t *testing.T, deaf bool, options ...runtime.StoreOption) *r
 }
 
 // load is the loader of all of them.
-func (f *peers) load(ctx context.Context) (int, error) {
+func (f *leasing) load(ctx context.Context) (int, error) {
 	f.loads.Add(1)
 	v := int(f.row.Load())
 	select {
@@ -63,7 +63,7 @@ func (f *peers) load(ctx context.Context) (int, error) {
 }
 
 // get reads row 7, which has the tag x, in a process.
-func (f *peers) get(t *testing.T, node, want int) {
+func (f *leasing) get(t *testing.T, node, want int) {
 	t.Helper()
 	if got, err := f.nodes[node].GetOrSet(t.Context(), 7, f.load, runtime.Tags("x")); err != nil || got != want {
 		t.Errorf("process %d: got %d, %v, want %d", node, got, err, want)
@@ -74,7 +74,7 @@ func (f *peers) get(t *testing.T, node, want int) {
 const row7 = adHocKeys + "7"
 
 // idle checks that nobody has the lease of row 7.
-func (f *peers) idle(t *testing.T) {
+func (f *leasing) idle(t *testing.T) {
 	t.Helper()
 	synctest.Wait()
 	if token, until := f.tier.Leased(row7); token != "" {
@@ -112,7 +112,7 @@ func TestALateFillOfAnotherProcessIsRefused(t *testing.T) {
 			for _, before := range []string{"nothing", "a value that is over", "a value that is invalid"} {
 				t.Run(strings.Join([]string{name, map[bool]string{false: "heard", true: "deaf"}[deaf], before}, "/"), func(t *testing.T) {
 					bubble(t, func(t *testing.T) {
-						f := newPeers(t, 2, deaf)
+						f := newLeasing(t, 2, deaf)
 						switch before {
 						case "a value that is over":
 							_ = f.nodes[0].Set(t.Context(), 7, 99, runtime.TTL(time.Second), runtime.Grace(time.Second))
@@ -154,7 +154,7 @@ func TestAFillThatIsOvertakenIsRefused(t *testing.T) {
 	for name, invalidate := range invalidations {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				f := newPeers(t, 2, false)
+				f := newLeasing(t, 2, false)
 				f.row.Store(1)
 				f.conns[1].Before = func(_ context.Context, op string, _ []string) error {
 					if op == "fill" {
@@ -179,7 +179,7 @@ func TestAFillThatIsOvertakenIsRefused(t *testing.T) {
 func TestAProcessThatStoodStillInItsLoadStoresNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		mayTell(t, theSharedTierFails...)
-		f := newPeers(t, 2, true)
+		f := newLeasing(t, 2, true)
 		f.row.Store(1)
 		goOn := make(chan struct{})
 		f.conns[1].Before = func(_ context.Context, op string, _ []string) error {
@@ -217,7 +217,7 @@ func TestALeaseWhoseAnswerIsLostIsGivenBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				mayTell(t, theSharedTierFails...)
-				f := newPeers(t, 2, false)
+				f := newLeasing(t, 2, false)
 				f.row.Store(1)
 				f.conns[1].After = func(ctx context.Context, op string, _ []string) error {
 					if op == "lease" {
@@ -251,7 +251,7 @@ func TestALeaseThatComesLateIsGivenBack(t *testing.T) {
 		t.Run(late.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				mayTell(t, theSharedTierFails...)
-				f := newPeers(t, 2, false)
+				f := newLeasing(t, 2, false)
 				f.row.Store(1)
 				f.conns[1].Late = func(op string, _ []string) time.Duration {
 					if op == "lease" {
@@ -290,7 +290,7 @@ func TestALeaseThatComesLateIsGivenBack(t *testing.T) {
 }
 
 // callers reads row 7 with so many callers in each process at once, and returns what they got.
-func (f *peers) callers(ctx context.Context, each int, load func(node int) func(context.Context) (int, error)) (values []int, errs []error) {
+func (f *leasing) callers(ctx context.Context, each int, load func(node int) func(context.Context) (int, error)) (values []int, errs []error) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for node := range f.nodes {
@@ -319,7 +319,7 @@ func (f *peers) callers(ctx context.Context, each int, load func(node int) func(
 // One cold key, many callers in many processes: one load. So it is when the one who loads first
 // fails in any way: the next takes over.
 func TestAColdKeyIsLoadedOnceByAllProcesses(t *testing.T) {
-	const processes, each = 8, 50
+	const leasing, each = 8, 50
 	for name, test := range map[string]struct {
 		first  func(ctx context.Context) (int, error) // what the first load does, in place of returning the row
 		failed int                                    // callers who get an error: those of one process
@@ -336,7 +336,7 @@ func TestAColdKeyIsLoadedOnceByAllProcesses(t *testing.T) {
 		for _, deaf := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
-					f := newPeers(t, processes, deaf, runtime.MaxLoadTime(time.Minute))
+					f := newLeasing(t, leasing, deaf, runtime.MaxLoadTime(time.Minute))
 					f.row.Store(1)
 					f.takes.Store(int64(time.Second))
 					var first atomic.Bool
@@ -363,7 +363,7 @@ func TestAColdKeyIsLoadedOnceByAllProcesses(t *testing.T) {
 					if len(errs) != test.failed {
 						t.Errorf("%d callers have failed, want %d: %v", len(errs), test.failed, errs[:min(len(errs), 3)])
 					}
-					if ok := processes*each - test.failed; len(slices.DeleteFunc(values, func(v int) bool { return v != 1 })) < ok {
+					if ok := leasing*each - test.failed; len(slices.DeleteFunc(values, func(v int) bool { return v != 1 })) < ok {
 						t.Errorf("not all others have got the row")
 					}
 					time.Sleep(10 * time.Minute)
@@ -378,7 +378,7 @@ func TestAColdKeyIsLoadedOnceByAllProcesses(t *testing.T) {
 func TestAProcessThatDiesInItsLoadBlocksItsKeyForAShortWhile(t *testing.T) {
 	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
-		f := newPeers(t, 2, false)
+		f := newLeasing(t, 2, false)
 		f.row.Store(1)
 		dead := make(chan struct{})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -405,7 +405,7 @@ func TestAProcessThatDiesInItsLoadBlocksItsKeyForAShortWhile(t *testing.T) {
 // to get it.
 func TestALeaseIsRenewedWhileItsLoadRuns(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		f := newPeers(t, 1, false)
+		f := newLeasing(t, 1, false)
 		f.takes.Store(int64(time.Minute))
 		go f.get(t, 0, 0)
 		for range 600 {
@@ -448,7 +448,7 @@ func TestALoadOfAnotherProcessIsWaitedForWithALimit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				f := newPeers(t, 1, false)
+				f := newLeasing(t, 1, false)
 				f.join(t, false, o...)
 				f.row.Store(1)
 				f.takes.Store(int64(time.Minute))
@@ -491,7 +491,7 @@ func TestAStaleValueIsServedWhileAnotherProcessLoads(t *testing.T) {
 	for _, soft := range []time.Duration{0, time.Second} {
 		t.Run(soft.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				f := newPeers(t, 8, false, runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(soft))
+				f := newLeasing(t, 8, false, runtime.TTL(time.Minute), runtime.Grace(time.Hour), runtime.Timeout(soft))
 				f.row.Store(1)
 				for node := range f.nodes {
 					f.get(t, node, 1)
@@ -542,7 +542,7 @@ func TestAStaleValueIsServedWhileAnotherProcessLoads(t *testing.T) {
 func TestTwoProcessesForceALoadAtOnce(t *testing.T) {
 	for _, late := range []int{0, 1} { // whose load ends last
 		bubble(t, func(t *testing.T) {
-			f := newPeers(t, 2, false)
+			f := newLeasing(t, 2, false)
 			f.row.Store(1)
 			f.get(t, 0, 1)
 			f.get(t, 1, 1)
@@ -575,7 +575,7 @@ func TestTwoProcessesForceALoadAtOnce(t *testing.T) {
 // refused.
 func TestAForcedLoadTakesTheLease(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		f := newPeers(t, 2, true)
+		f := newLeasing(t, 2, true)
 		f.row.Store(1)
 		f.takes.Store(int64(10 * time.Second))
 		done := make(chan struct{})
@@ -602,7 +602,7 @@ func TestAForcedLoadTakesTheLease(t *testing.T) {
 func TestAnotherBuildIsNotWaitedFor(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		mayTell(t, "shape", "unreadable")
-		f := newPeers(t, 1, false)
+		f := newLeasing(t, 1, false)
 		other := newCache[int, string](t, newStore(t, runtime.L2(&faketier.Conn{Tier: &f.tier}), runtime.TTL(time.Hour)))
 		f.takes.Store(int64(10 * time.Second))
 		var all sync.WaitGroup
@@ -625,7 +625,7 @@ func TestAnotherBuildIsNotWaitedFor(t *testing.T) {
 // others waited for, so that two processes that want the same keys never wait for each other.
 func TestABatchWaitsOnlyWhenItHoldsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		f := newPeers(t, 2, false)
+		f := newLeasing(t, 2, false)
 		var calls [2][][]int
 		var mu sync.Mutex
 		loader := func(node int, takes time.Duration) func(context.Context, []int) (map[int]int, error) {
@@ -675,7 +675,7 @@ func TestABatchWaitsOnlyWhenItHoldsNothing(t *testing.T) {
 func TestLoadersThatWaitForEachOtherAcrossProcessesDoNotHang(t *testing.T) {
 	for _, others := range []bool{false, true} { // callers outside of the loaders lead the flights that these join
 		bubble(t, func(t *testing.T) {
-			f := newPeers(t, 2, false)
+			f := newLeasing(t, 2, false)
 			var all sync.WaitGroup
 			read := func(node, key, inner int) {
 				_, _ = f.nodes[node].GetOrSet(t.Context(), key, func(ctx context.Context) (int, error) {
@@ -705,7 +705,7 @@ func TestLoadersThatWaitForEachOtherAcrossProcessesDoNotHang(t *testing.T) {
 // other work, and cuts it short when its own time is over. Nothing is left behind.
 func TestCloseWhileAnotherProcessIsWaitedFor(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		f := newPeers(t, 1, false)
+		f := newLeasing(t, 1, false)
 		s, err := runtime.NewStore("s", memoryTier(), runtime.L2(&f.tier), runtime.Bus(&f.bus), runtime.Logger(silent))
 		if err != nil {
 			t.Fatal(err)
@@ -786,7 +786,7 @@ func TestCloseGivesLeasesBack(t *testing.T) {
 // ends stores.
 func TestLoadsBesideEachOtherShareALease(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		f := newPeers(t, 2, false, runtime.LockTimeout(time.Second))
+		f := newLeasing(t, 2, false, runtime.LockTimeout(time.Second))
 		var running, most atomic.Int64
 		hang := make(chan struct{})
 		load := func(context.Context) (int, error) {
@@ -822,7 +822,7 @@ func TestLoadsBesideEachOtherShareALease(t *testing.T) {
 func TestWhoWaitsForAnotherProcessGetsAValueAlthoughTheKeyChangesAllTheTime(t *testing.T) {
 	for _, deaf := range []bool{false, true} {
 		bubble(t, func(t *testing.T) {
-			f := newPeers(t, 4, deaf)
+			f := newLeasing(t, 4, deaf)
 			f.takes.Store(int64(time.Second))
 			ended := make(chan struct{})
 			var all sync.WaitGroup

@@ -3,8 +3,10 @@ package drivertest
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -129,6 +131,7 @@ func l2Leaser(run func(string, func(*testing.T, l2))) {
 	lease("TheSameKeyTwice", leaseTwice)
 	lease("Renew", leaseRenew)
 	lease("OneWinner", leaseOneWinner)
+	lease("ManyCallersOfOneKey", leaseManyCallers)
 	lease("FillAgainstWrites", leaseAgainstWrites)
 	lease("FillAgainstReplace", leaseAgainstReplace)
 	lease("RenewAgainstChanges", leaseRenewAgainstChanges)
@@ -359,6 +362,48 @@ func leaseRefused(t *testing.T, s leasing) {
 		mustFail(t, "ReleaseMany with "+what, err, drivers.ErrRefused)
 	}
 	s.lease("t", []bool{true, true}, keys...)
+}
+
+// leaseManyCallers: when a key that everybody wants is cold, one caller loads it, and all others
+// know whom they wait for.
+func leaseManyCallers(t *testing.T, s leasing) {
+	const processes, atOnce = 8, 8 // more at once would need more connections than some servers have
+	callers := s.limit.batch(2000)
+	handles := s.handles(processes)
+	key := s.key("cold")
+	found := make([]drivers.Lease, callers)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for i := range processes * atOnce {
+		leaser := mustHave(drivers.LeaserOf(handles[i%processes]))
+		wg.Go(func() {
+			for c := int(next.Add(1)) - 1; c < callers; c = int(next.Add(1)) - 1 {
+				got, err := leaser.LeaseMany(s.ctx, []string{key}, drivers.LeaseRequest{Token: fmt.Sprint("t", c), TTL: time.Hour, IfAbsent: true, Await: true})
+				if err != nil || len(got) != 1 {
+					t.Errorf("LeaseMany: %v, %v", got, err)
+					return
+				}
+				found[c] = got[0]
+			}
+		})
+	}
+	wg.Wait()
+	if t.Failed() {
+		return
+	}
+	winner := slices.IndexFunc(found, func(l drivers.Lease) bool { return l.Taken })
+	if winner < 0 {
+		t.Fatal("nobody got the lease")
+	}
+	token := fmt.Sprint("t", winner)
+	for c, l := range found {
+		if c != winner && (l.Taken || l.Holder != token || l.Left <= 0) {
+			t.Fatalf("caller %d: taken %v, held by %s for %s, and caller %d has the lease", c, l.Taken, brief(l.Holder), l.Left, winner)
+		}
+	}
+	if awaited := s.fill(token, yes, drivers.Item{Key: key, Value: []byte("x")}); !awaited[0] {
+		t.Error("the fill is told that nobody waits")
+	}
 }
 
 // leaseOneWinner: of many concurrent callers, one gets the lease of a key.

@@ -55,10 +55,14 @@ func checkLease(ttl time.Duration) error {
 	return nil
 }
 
+// maxTries is how often the lease of a key is asked for that is changed each time. More than a few
+// times in a row can have no other reason than a server that does not do what it should.
+const maxTries = 100
+
 // lease tries until it has taken the lease or found why it cannot: the reason can be gone by
 // the time of a read, or before it is noted that the lease is awaited.
 func (d *Driver) lease(ctx context.Context, key string, want drivers.LeaseRequest) (drivers.Lease, error) {
-	for {
+	for range maxTries {
 		now := d.now()
 		taken, item, err := d.take(ctx, key, want, now)
 		if err != nil || taken {
@@ -81,6 +85,7 @@ func (d *Driver) lease(ctx context.Context, key string, want drivers.LeaseReques
 			return found, err
 		}
 	}
+	return drivers.Lease{}, fmt.Errorf("the lease of key %s was changed in the midst of each of %d requests", brief(key), maxTries)
 }
 
 // take takes the lease of a key if the request allows it. It returns the item from before, if the

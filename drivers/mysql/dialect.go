@@ -26,10 +26,34 @@ var dialect = sqltable.Dialect{
 	Fit: map[string]*regexp.Regexp{
 		"name": regexp.MustCompile(`^varbinary\(544\) NO PRI `), "rest": long, "value": long, "lease": long,
 	},
+	Identity: []string{
+		identity("@@server_uuid", "performance_schema"),                                 // MySQL
+		identity("@@hostname, @@port, @@server_id", "information_schema.global_status"), // MariaDB
+		"SELECT CONCAT_WS(' ', @@hostname, @@port, @@server_id)",
+	},
+	Untold:   untold,
 	Busy:     busy,
 	Cut:      cut,
 	Answered: answered,
 	TooLarge: tooLarge,
+}
+
+// identity is a query for what changes when a server is started, or another one takes its place.
+// The time of the start is exact: both times that it is made of are those of the statement's
+// begin, in whole seconds.
+func identity(names, status string) string {
+	return "SELECT CONCAT_WS(' ', " + names + ", UNIX_TIMESTAMP() - CAST(VARIABLE_VALUE AS SIGNED)) FROM " +
+		status + " WHERE VARIABLE_NAME = 'Uptime'"
+}
+
+// untold reports a missing variable (1193), table (1109, 1146, 3167), column (1054) or database
+// (1049), or a missing right (1044, 1142, 1143, 1227).
+func untold(err error) bool {
+	switch code(err) {
+	case "1193", "1109", "1146", "3167", "1054", "1049", "1044", "1142", "1143", "1227":
+		return true
+	}
+	return false
 }
 
 func schema(table string) []string {

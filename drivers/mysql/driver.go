@@ -13,12 +13,15 @@ import (
 // documentation does not show methods that are promoted from an internal package.
 
 // A Driver is a shared tier in a table. It has the capabilities [drivers.Adder],
-// [drivers.Swapper], [drivers.Leaser], [drivers.Scanner], [drivers.PrefixDeleter],
-// [drivers.Pruner] and [drivers.Checker]. Its methods may be called by many goroutines at
-// once.
+// [drivers.Swapper], [drivers.Leaser], [drivers.Historian], [drivers.Scanner],
+// [drivers.PrefixDeleter], [drivers.Pruner] and [drivers.Checker]. Its methods may be called by
+// many goroutines at once.
 type Driver struct{ table *sqltable.Table }
 
-var _ sqltable.Store = (*Driver)(nil)
+var (
+	_ sqltable.Store    = (*Driver)(nil)
+	_ drivers.Historian = (*Driver)(nil)
+)
 
 // GetMany returns the values of keys in their order, nil where a key is absent. See
 // [drivers.L2].
@@ -89,6 +92,17 @@ func (d *Driver) DeletePrefix(ctx context.Context, prefix string) (int64, error)
 // hundred items at a time, so that other writers need not wait long. If it fails, what it has
 // removed by then stays removed. See [drivers.Pruner].
 func (d *Driver) Prune(ctx context.Context) (int64, error) { return d.table.Prune(ctx) }
+
+// History returns a text that names the server and the history of its data: the server's UUID (in
+// MariaDB its host, port and server id), and the second in which it was started. If the server
+// does not tell when it was started, a restart is not noticed.
+//
+// The driver asks when an operation has failed since it asked last, and after a second, but only
+// when History is called. So a server that was started anew, or another one that has taken its
+// place, is noticed at once if an operation has failed meanwhile, and after a second at the
+// latest. A database that is replaced on a running server, as by a restore of a dump, is not
+// noticed. See [drivers.Historian].
+func (d *Driver) History(ctx context.Context) (string, error) { return d.table.History(ctx) }
 
 // Err returns why the driver cannot be used, or nil. See [drivers.Checker].
 func (d *Driver) Err() error {

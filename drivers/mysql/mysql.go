@@ -27,9 +27,10 @@
 // once, but its row takes space until [Driver.Prune] is called or its key is written. With
 // Options.PruneEvery the driver calls Prune in the background.
 //
-// MySQL has no statement that says which rows it has changed. So an add, a swap and a lease
-// are one statement and one query for the changed rows, in one transaction. A swap that
-// removes a key is a statement of its own.
+// MySQL has no statement that says which rows it has changed. So an add, a swap, and a fill of
+// several keys are one statement and one query for the changed rows, in one transaction. To take
+// a lease is one statement and one query, without a transaction. A fill of one key, and a swap
+// that removes a key, are a statement of their own.
 //
 // A *sql.DB keeps two idle connections by default, so that a busy program spends most of its
 // time on connecting. Set SetMaxIdleConns to about the number of connections that are in use.
@@ -102,5 +103,6 @@ func New(db *sql.DB, options Options) *Driver {
 //
 // An index cannot hold a key of more than 512 bytes. Of such a key the column name holds the
 // first 512 bytes and the SHA-256 of the whole key, and the column rest holds what follows the
-// 512 bytes. The column mark holds a random number of the call that has changed the row last.
+// 512 bytes. The column mark holds a random number of the call that has changed the row last. The
+// time in the column lease_until is odd if somebody waits for the end of the lease.
 func Schema(table string) []string { return dialect.Schema(cmp.Or(table, DefaultTable)) }

@@ -28,10 +28,38 @@ var dialect = sqltable.Dialect{
 	Fit:     map[string]*regexp.Regexp{"name": binary, "rest": binary, "value": binary, "lease": binary},
 	// Two sessions that execute CREATE … IF NOT EXISTS at the same time can both fail.
 	CreateLock: "SELECT pg_advisory_xact_lock(7234017283807667300)",
-	Busy:       busy,
-	Cut:        cut,
-	Answered:   answered,
-	TooLarge:   tooLarge,
+	Identity: []string{
+		identity("(SELECT system_identifier FROM pg_control_system()), ", timeline),
+		identity("", timeline),
+		identity("", "pg_is_in_recovery()"), // before PostgreSQL 10
+	},
+	Untold:   untold,
+	Busy:     busy,
+	Cut:      cut,
+	Answered: answered,
+	TooLarge: tooLarge,
+}
+
+// identity is a query for what changes when a server is started, or another one takes its place.
+//
+// A server that does not wait for the disk can lose commits without a new start, when one of its
+// processes has crashed. Its statistics begin anew then. They may do so for other reasons, and are
+// asked for only if that can happen.
+func identity(system, history string) string {
+	return "SELECT concat_ws(' ', " + system + "floor(extract(epoch FROM pg_postmaster_start_time()) * 1000)::bigint, " + history + `,
+	CASE WHEN current_setting('synchronous_commit') = 'off'
+	THEN (SELECT floor(extract(epoch FROM stats_reset) * 1000)::bigint FROM pg_stat_bgwriter) END)`
+}
+
+// timeline changes when a standby becomes the primary, at once: that of the last checkpoint, which
+// pg_control_checkpoint has, changes later.
+const timeline = "CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END"
+
+// untold reports a missing right (42501), function (42883), table (42P01) or column (42703), or
+// what the server does not do (class 0A) or not now (class 55).
+func untold(err error) bool {
+	s := state(err)
+	return strings.HasPrefix(s, "42") || strings.HasPrefix(s, "0A") || strings.HasPrefix(s, "55")
 }
 
 func schema(table string) []string {

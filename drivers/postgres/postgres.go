@@ -106,5 +106,6 @@ func New(db *sql.DB, options Options) *Driver {
 //
 // An index cannot hold a key of more than 512 bytes. Of such a key the column name holds the
 // first 512 bytes and the SHA-256 of the whole key, and the column rest holds what follows the
-// 512 bytes.
+// 512 bytes. The time in the column lease_until is odd if somebody waits for the end of the
+// lease.
 func Schema(table string) []string { return dialect.Schema(cmp.Or(table, DefaultTable)) }

@@ -91,5 +91,6 @@ func New(db *sql.DB, options Options) *Driver {
 // [DefaultTable] if empty.
 //
 // Times in the table are milliseconds since 1970. An item that is kept forever has a time in
-// the far future.
+// the far future. The time in the column lease_until is odd if somebody waits for the end of the
+// lease.
 func Schema(table string) []string { return dialect.Schema(cmp.Or(table, DefaultTable)) }

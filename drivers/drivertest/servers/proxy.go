@@ -10,10 +10,10 @@ import (
 // A Proxy stands between clients and a server. It can lose an answer: the server has carried
 // out what it was asked, and the connection breaks before the client is told.
 type Proxy struct {
-	server string
 	listen net.Listener
 
 	mu      sync.Mutex // guards what follows
+	server  string
 	conns   map[net.Conn]bool
 	closed  bool
 	left    int    // answers to deliver before one is lost; negative: none is lost
@@ -46,6 +46,17 @@ func (p *Proxy) LoseAnswer(n int, between func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.left, p.between, p.lost, p.done = n, between, false, make(chan struct{})
+}
+
+// Redirect ends all connections and leads new ones to the server at another address, as at a
+// failover.
+func (p *Proxy) Redirect(server string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.server = server
+	for c := range p.conns {
+		c.Close()
+	}
 }
 
 // Lost ends what LoseAnswer began, and reports whether an answer was lost. The function between
@@ -106,7 +117,10 @@ func (p *Proxy) accept() {
 
 func (p *Proxy) serve(client net.Conn) {
 	defer p.forget(client)
-	server, err := net.Dial("tcp", p.server)
+	p.mu.Lock()
+	address := p.server
+	p.mu.Unlock()
+	server, err := net.Dial("tcp", address)
 	if err != nil || !p.keep(server) {
 		return
 	}

@@ -50,6 +50,12 @@ type Dialect struct {
 	// CreateLock, if not empty, is executed before the statements of Schema, in the same
 	// transaction.
 	CreateLock string
+	// Identity are queries for a text that names the server and the history of its data, from
+	// the best to one that every server answers. There are none if the tier cannot tell.
+	Identity []string
+	// Untold reports that the server does not have what an Identity asks for, or does not tell
+	// it to this user.
+	Untold func(error) bool
 	// Busy reports that a statement had no effect and can be repeated.
 	Busy func(error) bool
 	// Cut reports that the server has ended the connection and has not executed the

@@ -26,18 +26,21 @@ func (t *Table) execute(ctx context.Context, operation string, keys int, f func(
 	if t.closed.Load() {
 		err = drivers.ErrClosed
 	}
-	if err == nil {
-		err = within.Do(ctx, func() error {
-			if err := t.prepare(ctx); err != nil {
-				return err
-			}
-			return f()
-		})
+	if err != nil {
+		return t.failed(operation, keys, t.classified(ctx, err))
 	}
+	err = within.Do(ctx, func() error {
+		if err := t.prepare(ctx); err != nil {
+			return err
+		}
+		return f()
+	})
 	if err == nil {
 		return nil
 	}
-	return t.failed(operation, keys, t.classified(ctx, err))
+	err = t.classified(ctx, err)
+	t.history.failure(err)
+	return t.failed(operation, keys, err)
 }
 
 // classified says of err what the callers of a driver have to know.
@@ -82,6 +85,7 @@ func (t *Table) whileBusy(ctx context.Context, f func() error) error {
 		err := f()
 		if err != nil && dead >= 0 && ctx.Err() == nil && t.Cut != nil && t.Cut(err) {
 			dead--
+			t.history.failure(err) // the server may be another one now
 			continue
 		}
 		if err == nil || !t.Busy(err) {

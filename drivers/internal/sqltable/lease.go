@@ -25,9 +25,12 @@ func (t *Table) LeaseMany(ctx context.Context, keys []string, want drivers.Lease
 		}
 		// In one order, so that calls with the same keys do not wait for each other in a circle.
 		todo := slices.Compact(slices.Sorted(slices.Values(keys)))
-		for len(todo) > 0 {
+		for round := 0; len(todo) > 0; round++ {
 			if err := ctx.Err(); err != nil {
 				return err
+			}
+			if round == maxRounds {
+				return fmt.Errorf("%d keys were changed in the midst of each of %d requests", len(todo), round)
 			}
 			size := func(i int) int { return len(todo[i]) + len(want.Token) + overhead }
 			err := t.groups(len(todo), maxItems, size, func(from, to int) error {
@@ -54,6 +57,10 @@ func (t *Table) LeaseMany(ctx context.Context, keys []string, want drivers.Lease
 	}
 	return leases, nil
 }
+
+// maxRounds is how often LeaseMany asks at most for what is changed each time. More than a few
+// times in a row can have no other reason than a table that does not do what it should.
+const maxRounds = 100
 
 // again returns what a second request would find that follows on one that has found first.
 func again(first drivers.Lease, want drivers.LeaseRequest) drivers.Lease {

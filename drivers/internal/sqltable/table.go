@@ -82,6 +82,8 @@ type Table struct {
 	mu         sync.Mutex // guards statements
 	statements map[string]*sql.Stmt
 
+	history history // has a lock of its own
+
 	background context.Context // ends with Close
 	stop       context.CancelFunc
 	pruning    sync.WaitGroup
@@ -157,6 +159,7 @@ func (t *Table) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	err := within.Do(ctx, func() error {
+		t.history.end()
 		var errs []error
 		for _, statement := range statements {
 			errs = append(errs, statement.Close())

@@ -47,7 +47,7 @@ func openStore(t testing.TB, db *sql.DB, options mysql.Options) *mysql.Driver {
 }
 
 const everything = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans |
-	drivertest.DeletesPrefixes | drivertest.Prunes
+	drivertest.DeletesPrefixes | drivertest.Prunes | drivertest.TellsHistory
 
 // The largest values are sent once, not in each way to use a server.
 var (

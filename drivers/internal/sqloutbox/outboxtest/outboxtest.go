@@ -158,7 +158,7 @@ func optionsAreChecked(t *testing.T, b Backend) {
 		}
 		o.Close()
 	}
-	for _, table := range []string{"o_names", "_o_Names2", "order", "select"} {
+	for _, table := range []string{"o_names", "_o_Names2", "group", "where"} {
 		o := b.open(t, db, sqloutbox.Options{Table: table})
 		appendOne(t, o, db, table)
 		expect(t, o, table)

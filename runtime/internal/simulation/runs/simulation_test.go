@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"runtime"
+	goruntime "runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -26,7 +26,7 @@ import (
 func TestMain(m *testing.M) {
 	random.ReplaceHashSeed(processes.HashSeed())
 	debug.SetGCPercent(-1)
-	runtime.GOMAXPROCS(1)
+	goruntime.GOMAXPROCS(1)
 	code := m.Run()
 	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
@@ -46,7 +46,7 @@ const collectEach = 64
 // runPlan runs a plan, or picks of it.
 func runPlan(t *testing.T, p *plan, m processes.Mutation, picks []steps.Pick, tells bool) result {
 	if runs++; runs%collectEach == 0 {
-		runtime.GC()
+		goruntime.GC()
 	}
 	return simulate(t, p, m, picks, tells)
 }
