@@ -123,6 +123,12 @@ func ErrorTTL(d time.Duration) Option {
 // begins a second load beside the first; other callers who have waited too long share the second
 // load. At most 4 loads of one key run at a time; callers who need one more wait until one of
 // the four ends. The value of the load that ends first is kept. Zero, the default, is no limit.
+//
+// LockTimeout is also how long a process waits for another process that loads the key, where the
+// shared tier gives leases. Then it serves the stale value if there is one, or loads for itself
+// and keeps the value in memory only; a caller waits for that load as for one that has just begun.
+// With zero a process waits as long as the other one renews its lease, which it does while its
+// loader runs, until the [MaxLoadTime]. A [HardTimeout] is a limit here, too.
 func LockTimeout(d time.Duration) Option {
 	return option(func(o *policy.Options) { o.LockTimeout = policy.Some(d) })
 }

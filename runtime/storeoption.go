@@ -154,7 +154,8 @@ func MaxBackground(n int) StoreOption {
 }
 
 // L2Timeout is the longest time for one operation on the shared tier, and for one message to the
-// bus. A write or an invalidation has one L2Timeout for all that it does: the wait for earlier
+// bus. A read has one L2Timeout for all that it does in the tier before its loader, and another for
+// all that it does after it. A write or an invalidation has one L2Timeout for all that it does: the wait for earlier
 // writes of its keys, its operations, and its messages, for which a quarter of the time is kept.
 // If a write has more keys than fit into one operation, the time begins again whenever the tier
 // has answered. The default is 1 s. [NewStore] refuses zero and less.
