@@ -847,3 +847,73 @@ func TestWhoWaitsForAnotherProcessGetsAValueAlthoughTheKeyChangesAllTheTime(t *t
 		})
 	}
 }
+
+// race R44: a value that memory alone has is pulled while another process loads the key: what that
+// stores would be pulled a second time.
+func TestAPullEndsTheLeaseOfAKeyWithoutAValue(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newLeasing(t, 2, true)
+		f.row.Store(1)
+		if err := f.nodes[0].Set(t.Context(), 7, 1, runtime.SkipL2Write(true)); err != nil {
+			t.Fatal(err)
+		}
+		f.takes.Store(int64(time.Second))
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			f.get(t, 1, 1)
+		}()
+		synctest.Wait()
+		v, ok, err := f.nodes[0].Pull(t.Context(), 7)
+		if want(t, v, err, 1); !ok {
+			t.Error("nothing is pulled")
+		}
+		<-done
+		if _, ok := f.tier.Keys()[row7]; ok {
+			t.Error("stored after it was pulled")
+		}
+		f.idle(t)
+	})
+}
+
+// A key is invalidated while many processes wait for one that loads it: they share one load more.
+func TestAnInvalidationCostsAllWhoWaitOneLoadMore(t *testing.T) {
+	for _, deaf := range []bool{false, true} {
+		bubble(t, func(t *testing.T) {
+			f := newLeasing(t, 8, deaf)
+			f.takes.Store(int64(time.Second))
+			time.AfterFunc(500*time.Millisecond, func() { _ = f.nodes[0].Delete(t.Context(), 7) })
+			f.callers(t.Context(), 10, func(int) func(context.Context) (int, error) { return f.load })
+			if n := f.loads.Load(); n != 2 {
+				t.Errorf("%d loads", n)
+			}
+		})
+	}
+}
+
+// The callers of a load that waits for another process may have less patience than the one who has
+// begun it: it waits no longer then, and they wait for it.
+func TestAnImpatientCallerHurriesALoadThatWaits(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newLeasing(t, 2, false)
+		f.takes.Store(int64(time.Minute))
+		go f.get(t, 0, 0)
+		synctest.Wait()
+		f.takes.Store(int64(2 * time.Second))
+		began := time.Now()
+		var all sync.WaitGroup
+		all.Go(func() { f.get(t, 1, 0) })
+		synctest.Wait()
+		for range 10 {
+			all.Go(func() {
+				v, err := f.nodes[1].GetOrSet(t.Context(), 7, f.load, runtime.LockTimeout(3*time.Second))
+				want(t, v, err, 0)
+			})
+		}
+		all.Wait()
+		if took := time.Since(began); took != 5*time.Second || f.loads.Load() != 2 {
+			t.Errorf("after %v, %d loads", took, f.loads.Load())
+		}
+		time.Sleep(time.Minute)
+	})
+}
