@@ -7,7 +7,9 @@ import (
 
 // A Bus carries small messages between processes. A message reaches the processes that are
 // subscribed at that moment; it is not stored for others. A message can be lost. It can arrive
-// twice, if a connection breaks while the message is published.
+// twice, if a connection breaks while the message is published. The messages of one publisher
+// arrive in the order in which they were published. A bus that keeps one order for those of all
+// publishers lets a store that hears its own message know that it has heard all before.
 //
 // The methods of a Bus are called by many goroutines at once.
 type Bus interface {

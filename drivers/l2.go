@@ -184,9 +184,16 @@ type Fill struct {
 type Historian interface {
 	// History returns a text that names the history of the tier's content. It is another text
 	// whenever the content may have gone back, and it may be another one although it has not.
-	// All processes that see the same content get the same text: what one of them has done about
-	// a text, the others need not do. An empty text says that the tier cannot tell now, such as
-	// one that lacks a right: the caller then has to do as without this capability.
+	// A tier whose content never goes back has one text for ever.
+	//
+	// All processes that see the same content get the same text, whatever their version of the
+	// driver: what one of them has done about a text, the others need not do. An empty text says
+	// that the tier cannot tell now, such as one that lacks a right: the caller then has to do as
+	// without this capability.
+	//
+	// What another text costs: nothing that was stored before is used any more, by any process,
+	// and each value is loaded once more. So a driver that can tell that nothing was lost keeps
+	// the text.
 	//
 	// The runtime calls History after each operation whose answer it is about to believe, so
 	// History must be cheap: it asks the server only if there is a reason, such as a connection

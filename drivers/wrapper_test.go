@@ -73,16 +73,11 @@ type ready struct{}
 
 func (ready) Ready(context.Context) error { return nil }
 
-type historian struct{}
-
-func (historian) History(context.Context) (string, error) { return "the only one", nil }
-
 // everything is an L2 with all capabilities. What it lacks fails
 // TestTheTestsKnowEveryCapability.
 type everything struct {
 	*memory.L2
 	ready
-	historian
 }
 
 func newEverything() everything {

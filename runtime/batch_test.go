@@ -69,7 +69,7 @@ func TestBatchMaxBoundsHowManyKeysALoaderAndTheTierAreAskedFor(t *testing.T) {
 		}
 		wantKeys(t, got, 1, 2, 3, 4, 5)
 		wantAsked(t, &b, []int{1, 2}, []int{3, 4}, []int{5})
-		if r, w := shared.Calls("get"), shared.Calls("set"); r != 3 || w != 3 {
+		if r, w := shared.Calls("get"), shared.Calls("fill"); r != 3 || w != 3 {
 			t.Errorf("%d reads and %d writes of the shared tier, want three of each", r, w)
 		}
 		got, err = c.GetOrSetMany(t.Context(), []int{1, 6}, b.load, runtime.BatchMax(0))

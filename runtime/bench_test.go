@@ -6,8 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime"
 	"github.com/cachegen/cachegen/runtime/gen"
+	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
 
 type benchUser struct {
@@ -19,6 +21,16 @@ func BenchmarkHitInt(b *testing.B) {
 	c := benchCache(b, "user:")
 	for b.Loop() {
 		hitInt(b, c)
+	}
+}
+
+// With a bus, what is good is good for as long as the process is known to hear.
+func BenchmarkHitIntWithABus(b *testing.B) {
+	c := benchCache(b, "user:", runtime.Bus(&faketier.Bus{}))
+	for b.Loop() {
+		if _, ok := gen.HitInt(context.Background(), c, 77); !ok { // a machine that is busy has let no heartbeat through
+			_ = c.Set(context.Background(), 77, &benchUser{ID: 77})
+		}
 	}
 }
 
@@ -69,8 +81,8 @@ func (k benchKey) AppendText(b []byte) ([]byte, error) {
 	return strconv.AppendInt(append(b, "user:"...), int64(k), 10), nil
 }
 
-func benchCache(b testing.TB, prefix string) *runtime.Cache[benchKey, *benchUser] {
-	stores, err := runtime.NewStores(newStore(b, memoryTier(), runtime.TTL(time.Hour)))
+func benchCache(b testing.TB, prefix string, options ...runtime.StoreOption) *runtime.Cache[benchKey, *benchUser] {
+	stores, err := runtime.NewStores(newStore(b, append(options, memoryTier(), runtime.TTL(time.Hour))...))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -93,5 +105,26 @@ func TestAHitAllocatesNothing(t *testing.T) {
 		if n := testing.AllocsPerRun(1000, func() { hit(t, c) }); n != 0 {
 			t.Errorf("%s key: %v allocations a hit, want none", name, n)
 		}
+	}
+}
+
+// BenchmarkL2Hit is a read by a store without memory, from a tier in the memory of the process
+// that tells its history, or does not.
+func BenchmarkL2Hit(b *testing.B) {
+	for name, tier := range map[string]func(*faketier.Shared) drivers.L2{
+		"told": func(shared *faketier.Shared) drivers.L2 { return shared }, "untold": faketier.Untold,
+	} {
+		b.Run(name, func(b *testing.B) {
+			c := newCache[int, *benchUser](b, newStore(b, runtime.L2(tier(new(faketier.Shared))), runtime.TTL(time.Hour), runtime.StampTrust(time.Hour)))
+			if err := c.Set(b.Context(), 7, &benchUser{7, "Ada"}); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, ok, err := c.Get(b.Context(), 7); !ok || err != nil {
+					b.Fatal(ok, err)
+				}
+			}
+		})
 	}
 }

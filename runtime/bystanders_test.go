@@ -38,7 +38,7 @@ func loadAll(_ context.Context, missing []int) (map[int]int, error) {
 func TestFillsOfDifferentKeysDoNotWaitForEachOther(t *testing.T) {
 	for _, size := range []int{1, 100} {
 		bubble(t, func(t *testing.T) {
-			c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(tierWithSlow("set", 50*time.Millisecond))))
+			c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(tierWithSlow("fill", 50*time.Millisecond))))
 			start := time.Now()
 			var callers sync.WaitGroup
 			for i := range 3200 / size {

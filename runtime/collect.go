@@ -61,8 +61,8 @@ func Collect(ctx context.Context) (context.Context, *Collected) {
 
 // WriteOutbox writes what was collected into the outboxes of its stores ([Outbox]), so that it is
 // carried out although the process dies after the commit. Call it last in the transaction, before
-// the database commits; functions of package transaction do. exec executes a statement, which has
-// no parameters, in the transaction. It must be one of the database that has the outbox.
+// the database commits. exec executes a statement, which has no parameters, in the transaction. It
+// must be one of the database that has the outbox.
 //
 //	err = collected.WriteOutbox(ctx, func(ctx context.Context, statement string) error {
 //		_, err := tx.ExecContext(ctx, statement)

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime/event"
-	"github.com/cachegen/cachegen/runtime/internal/load"
+	"github.com/cachegen/cachegen/runtime/internal/handle"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 )
 
@@ -14,7 +14,7 @@ import (
 // the Entry holds for this load only, and has no effect once the loader has returned. The
 // methods of an Entry may be called by several goroutines. The methods of a nil Entry do
 // nothing.
-type Entry struct{ handle *load.Handle }
+type Entry struct{ handle *handle.Handle }
 
 // EntryOf returns the entry whose value a loader loads. ctx is the context that the loader was
 // called with, or a context made of it. Outside of a load, for a nil ctx, and while the caching
@@ -25,14 +25,14 @@ type Entry struct{ handle *load.Handle }
 // entry. If that function is cached itself, it has an entry of its own. A loader of many keys
 // has one entry for all of them; its [Entry.Stale] returns nil.
 func EntryOf(ctx context.Context) *Entry {
-	if h := load.HandleOf(ctx); h != nil {
+	if h := handle.Of(ctx); h != nil {
 		return &Entry{h}
 	}
 	return nil
 }
 
 // load returns the handle; nil for a nil Entry.
-func (e *Entry) load() *load.Handle {
+func (e *Entry) load() *handle.Handle {
 	if e == nil {
 		return nil
 	}

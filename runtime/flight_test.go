@@ -275,11 +275,11 @@ func TestCloseDrains(t *testing.T) {
 		got, err := c.GetOrSet(t.Context(), "k", func(context.Context) (int, error) { time.Sleep(time.Second); return 2, nil })
 		want(t, got, err, 1)
 		synctest.Wait()
-		sets := shared.Calls("set")
+		fills := shared.Calls("fill")
 		if err := s.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if shared.Calls("set") != sets+1 {
+		if shared.Calls("fill") != fills+1 {
 			t.Error("the load under way was not stored")
 		}
 		if _, err := c.GetOrSet(t.Context(), "k", func(context.Context) (int, error) { return 3, nil }); !errors.Is(err, runtime.ErrClosed) {

@@ -36,19 +36,21 @@ var rooms = []struct {
 	{"flight", ""},
 	{"pace", ""},
 	{"pending", ""},
+	{"waiters", ""},
 	{"reflectvalue", ""},
 	{"runtime/event", "keytext"},
 	{"stamp", "clock random"},
 	{"background", "gate"},
 	{"doubt", "clock"},
 	{"echo", "clock"},
+	{"history", "clock"},
 	{"scan", "reflectvalue"},
 	{"reflectwire", "reflectvalue"},
 	{"runtime/wire", "keytext reflectvalue reflectwire scan"},
 
 	// What is cached, and for how long.
 	{"policy", "clock random runtime/event"},
-	{"budget", "policy"},
+	{"budget", "clock policy"},
 	{"registry", "policy"},
 	{"entry", "clock keytext policy random stamp"},
 	{"emit", "entry ratelog runtime/event"},
@@ -56,42 +58,59 @@ var rooms = []struct {
 
 	// The tiers, and the other processes.
 	{"bus", "breaker budget clock emit guard runtime/event"},
-	{"remote", "background breaker budget clock doubt echo emit entry guard keytext pace pending policy runtime/event stamp"},
-	{"prune", "background emit entry guard remote stamp"},
-	{"memory", "bus clock entry fence flight keytext remote stamp"},
+	{"remote", "background breaker budget clock doubt echo emit entry guard history keytext pace pending policy runtime/event stamp"},
+	{"prune", "background clock emit entry guard remote stamp"},
+	{"tagwatch", "entry remote"},
+	{"memory", "budget bus clock entry fence flight keytext remote stamp waiters"},
+	{"lease", "background budget clock emit flight random remote waiters"},
 	{"outbox", "breaker bus clock emit entry fence keytext memory pending remote runtime/event stamp"},
 
 	// What is done with them.
-	{"load", "background clock emit entry fence flight keytext memory outbox pending policy remote runtime/event stamp"},
-	{"lookup", "background clock emit entry fence flight load memory remote runtime/event stamp"},
+	{"handle", "entry flight keytext policy runtime/event"},
+	{"load", "background budget clock emit entry fence flight guard handle lease memory outbox pending policy remote runtime/event stamp tagwatch"},
+	{"lookup", "background budget clock emit entry fence flight handle load memory remote runtime/event stamp"},
 	// The table that is the outbox of the program: what transactions leave there is written and read.
 	{"relay", "collect emit entry guard random runtime/event"},
 	{"invalidate", "background budget bus clock collect emit entry fence guard keymutex memory outbox pending policy relay remote runtime/event stamp"},
 
 	// The whole.
-	{"store", "background bus emit guard invalidate load lookup memory outbox owner pending prune random relay remote runtime/event stamp"},
-	{"untyped", "budget collect emit entry guard invalidate keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
+	{"store", "background bus emit guard history invalidate lease load lookup memory outbox owner pending prune random relay remote runtime/event stamp tagwatch"},
+	{"untyped", "budget collect emit entry guard handle invalidate keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
 	{"typed", "untyped"},
-	{"runtime", "background collect entry invalidate keytext load policy registry remote runtime/event runtime/wire store typed untyped"},
+	{"runtime", "background collect entry handle invalidate keytext load policy registry remote runtime/event runtime/wire store typed untyped"},
 	{"runtime/gen", "budget keytext load policy runtime runtime/wire typed untyped"},
+
+	{"runtime/transaction", "collect runtime"}, // a part of a transaction waits for the whole, which Collect does not tell
 
 	// For tests alone: no package above imports them.
 	{"faketier", ""},
 	{"storetest", "entry load policy runtime/event store"},
 	{"simulation/history", ""},
 	{"simulation", "entry faketier random runtime runtime/gen simulation/history"},
+	{"simulation/seeds", ""},
+	{"simulation/steps", ""},
+	{"simulation/servers", "bus clock entry runtime stamp"},
+	{"simulation/record", "runtime"},
+	{"simulation/processes", "entry memory random remote runtime runtime/event runtime/gen simulation/record simulation/servers simulation/steps stamp"},
+	{"simulation/runs", "clock simulation/processes simulation/record simulation/steps"},
 }
 
 // forTests are the packages that only tests import.
-var forTests = map[string]bool{"faketier": true, "storetest": true, "simulation": true, "simulation/history": true}
+var forTests = map[string]bool{
+	"faketier": true, "storetest": true, "simulation": true, "simulation/history": true,
+	"simulation/seeds": true, "simulation/steps": true, "simulation/servers": true, "simulation/record": true, "simulation/processes": true, "simulation/runs": true,
+}
 
 // outside are the packages from elsewhere that the runtime may import, by room. A driver
 // for a server, or for a cache, is no part of it.
 var outside = map[string]string{
 	"bus":          "drivers",
+	"echo":         "drivers",
 	"entry":        "drivers",
 	"faketier":     "drivers",
+	"history":      "drivers",
 	"invalidate":   "drivers",
+	"lease":        "drivers",
 	"load":         "drivers",
 	"memory":       "drivers",
 	"outbox":       "drivers",
@@ -104,13 +123,19 @@ var outside = map[string]string{
 	"runtime/wire": "github.com/vmihailenco/msgpack/v5 github.com/vmihailenco/msgpack/v5/msgpcode",
 	"scan":         "github.com/vmihailenco/msgpack/v5/msgpcode",
 	"store":        "drivers",
+	"tagwatch":     "drivers",
 	"simulation":   "drivers drivers/memory",
-	"storetest":    "drivers drivers/memory",
+
+	"simulation/processes": "drivers",
+	"simulation/runs":      "drivers",
+	"simulation/servers":   "drivers",
+
+	"storetest": "drivers drivers/memory",
 }
 
 // mostLines is how many lines of code a package may have before it is two. Comments do not count:
 // nobody is to write fewer of them.
-const mostLines = 1200
+const mostLines = 1250
 
 // A listedPackage is what go list tells of a package. Test files are not in it.
 type listedPackage struct {

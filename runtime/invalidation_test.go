@@ -35,11 +35,17 @@ var changes = map[string]func(context.Context, *runtime.Store, *runtime.Cache[in
 var setups = map[string]func() []runtime.StoreOption{
 	"L1": func() []runtime.StoreOption { return []runtime.StoreOption{memoryTier()} },
 	"L2": func() []runtime.StoreOption { return []runtime.StoreOption{runtime.L2(&faketier.Shared{})} },
+	"L2 without leases": func() []runtime.StoreOption {
+		return []runtime.StoreOption{runtime.L2(faketier.Unleased(&faketier.Shared{}))}
+	},
 	"L1+L2": func() []runtime.StoreOption {
 		return []runtime.StoreOption{memoryTier(), runtime.L2(&faketier.Shared{})}
 	},
 	"L1+bus": func() []runtime.StoreOption {
 		return []runtime.StoreOption{memoryTier(), runtime.Bus(&faketier.Bus{})}
+	},
+	"all without leases": func() []runtime.StoreOption {
+		return []runtime.StoreOption{memoryTier(), runtime.L2(faketier.Unleased(&faketier.Shared{})), runtime.Bus(&faketier.Bus{})}
 	},
 	"all": func() []runtime.StoreOption {
 		return []runtime.StoreOption{memoryTier(), runtime.L2(&faketier.Shared{}), runtime.Bus(&faketier.Bus{}), runtime.Prefix("app")}

@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
@@ -121,6 +122,60 @@ func TestPruneRemovesWhatIsInvalidByItsStamps(t *testing.T) {
 		for _, key := range []string{"app:inner:@!values:other", "@!values:z", "app:x", "app:%40!values:x", "y"} {
 			if _, there := shared.Keys()[key]; !there {
 				t.Errorf("%s of another store is gone", key)
+			}
+		}
+	})
+}
+
+// variants returns the bytes of a key that holds several entries.
+func variants(envelopes ...[]byte) []byte {
+	b := []byte{0xCA, 0x6E, 2}
+	for _, e := range envelopes {
+		b = append(binary.BigEndian.AppendUint32(b, uint32(len(e))), e...)
+	}
+	return b
+}
+
+// A key goes if nobody can read any of the entries that several builds have there.
+func TestPruneJudgesTheEntriesOfAllBuilds(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var shared faketier.Shared
+		tier := listed{Shared: &shared}
+		s, other := newStore(t, runtime.L2(tier), runtime.Prefix("app")), newStore(t, runtime.L2(tier), runtime.Prefix("app"))
+		a, b := newCache[string, shapeOne](t, s), newCache[string, shapeTwo](t, other)
+		entries := func(ttl time.Duration, tagA, tagB runtime.Tag) []byte {
+			if err := a.Set(t.Context(), "k", shapeOne{"a"}, runtime.TTL(ttl), runtime.Tags(tagA)); err != nil {
+				t.Fatal(err)
+			}
+			one := shared.Keys()["app:@!values:k"]
+			if err := b.Set(t.Context(), "k", shapeTwo{"b", 1}, runtime.TTL(runtime.Forever), runtime.Tags(tagB)); err != nil {
+				t.Fatal(err)
+			}
+			return variants(one, shared.Keys()["app:@!values:k"])
+		}
+		of := map[string][]byte{
+			"both":    entries(time.Hour, "kept", "kept"),
+			"first":   entries(time.Hour, "kept", "gone"),
+			"second":  entries(time.Hour, "gone", "kept"),
+			"none":    entries(time.Hour, "gone", "gone"),
+			"over":    entries(time.Minute, "kept", "gone"),
+			"broken":  append(entries(time.Hour, "gone", "gone"), 0),
+			"foreign": variants(entries(time.Hour, "gone", "gone")[7:]),
+		}
+		for key, data := range of {
+			shared.Put("app:@!values:"+key, data)
+		}
+		shared.Evict("app:@!values:k")
+		if err := s.DeleteByTag(t.Context(), "gone"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		if n, err := s.Prune(t.Context()); n != 2 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+		for key := range of {
+			if _, there := shared.Keys()["app:@!values:"+key]; there != (key != "none" && key != "over") {
+				t.Errorf("%s: %v", key, there)
 			}
 		}
 	})

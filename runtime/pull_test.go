@@ -137,7 +137,7 @@ func TestPullTakesWhatWasNotWritten(t *testing.T) {
 		var shared faketier.Shared
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared)))
 		shared.Before = func(_ context.Context, op string, keys []string) error {
-			if op == "set" && keys[0] == adHocKeys+"7" {
+			if op == "fill" && keys[0] == adHocKeys+"7" {
 				return drivers.ErrRefused
 			}
 			return nil

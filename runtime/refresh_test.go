@@ -301,7 +301,7 @@ func TestWhatIsFreshForEverIsRefreshedAfterADurationOnly(t *testing.T) {
 			c.GetOrSet(t.Context(), 1, timed.load, runtime.RefreshAfter(time.Hour))
 			c.GetOrSet(t.Context(), 2, part.load, runtime.RefreshPercent(1))
 			synctest.Wait()
-			time.Sleep(10 * 365 * 24 * time.Hour)
+			time.Sleep(in.years(10))
 		}
 		wantLoads(t, &timed, 2)
 		wantLoads(t, &part, 1)

@@ -104,7 +104,7 @@ func TestAResultTagIsNotTrustedBecauseAnotherLoadHasReadItsStamp(t *testing.T) {
 		c := openResultTagged(t, here)
 		var again atomic.Bool
 		shared.Before = func(_ context.Context, op string, keys []string) error {
-			if op == "get" && keys[0] == "!s:t:team:1" && !again.Swap(true) {
+			if op == "add" && keys[0] == "!s:t:team:1" && !again.Swap(true) {
 				time.Sleep(time.Second / 2)
 				return errors.New("the connection was lost")
 			}

@@ -83,9 +83,9 @@ func Bus(bus drivers.Bus) StoreOption {
 // committed carries it out at once, as without an outbox, and does not wait for the table. All
 // stores whose data are in one database have one outbox: give it to each of them.
 //
-// Functions of package transaction write into the outbox; a program that begins and commits
-// transactions by itself calls [Collected.WriteOutbox]. What is changed outside of a transaction is
-// not in the outbox.
+// The program writes into the outbox with [Collected.WriteOutbox], before it commits. Functions of
+// package transaction do not do that yet. What is changed outside of a transaction is not in the
+// outbox.
 //
 // Something may be carried out twice, which costs a load. An entry of the table that cannot be
 // carried out is kept, tried again, and logged; hooks are told of it. [NewStore] refuses nil, and a
@@ -194,9 +194,15 @@ func Hooks(h event.Hooks) StoreOption {
 // without a bus, an entry whose tag another process has invalidated is served for up to twice
 // StampTrust.
 //
-// With a bus, messages tell a process of invalidations at once. Messages can be lost: therefore
-// a process that has heard nothing from the bus for StampTrust asks the shared tier about each
-// entry in memory before it serves the entry.
+// With a bus, messages tell a process of invalidations at once. A message can be lost, and a
+// process can be stopped, or hear nothing without knowing it. Therefore stores send heartbeats,
+// about one an interval for all processes together, and a process that has heard nothing for
+// StampTrust asks the shared tier, or without one the loader, about each entry in memory before
+// it serves the entry. So whatever becomes of a message, a process serves an entry that another
+// process has invalidated, by key or by tag, for at most StampTrust and two intervals after that
+// call has returned nil: 5 s with the default. The interval is a third of StampTrust, and at most
+// a second. What is not within that bound, such as a shared tier that does not answer, is listed
+// in ARCHITECTURE.md, "What is promised".
 //
 // A shorter StampTrust costs more reads of the shared tier; one read is for all entries of a
 // tag. The default is 3 s. With a bus, less than 300 ms counts as 300 ms. [NewStore] refuses

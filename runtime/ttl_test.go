@@ -40,7 +40,7 @@ func TestForeverDoesNotEnd(t *testing.T) {
 		if _, err := c.GetOrSetForever(ctx, "k", src.load); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(20 * 365 * 24 * time.Hour)
+		time.Sleep(in.years(20))
 		if _, err := c.GetOrSet(ctx, "k", src.load); err != nil {
 			t.Fatal(err)
 		}

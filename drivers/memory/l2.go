@@ -26,7 +26,7 @@ type L2Options struct {
 
 // An L2 is a shared tier in the memory of one process. It has the capabilities
 // [drivers.Adder], [drivers.Swapper], [drivers.Leaser], [drivers.Scanner],
-// [drivers.PrefixDeleter], [drivers.Pruner] and [drivers.Checker]. It is for tests, and for
+// [drivers.PrefixDeleter], [drivers.Pruner], [drivers.Historian] and [drivers.Checker]. It is for tests, and for
 // programs of one process that start with a warm cache: see [L2.Snapshot].
 //
 // An L2 keeps copies of the values, encoded, which take memory beside the memory tier. One

@@ -3,8 +3,14 @@ package redis
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
+
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/drivertest/servers"
@@ -103,4 +109,45 @@ func BenchmarkHistory(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkFanOut is what a message costs the server, for each of a thousand subscribers: in a
+// large fleet that is what comes to an end first.
+func BenchmarkFanOut(b *testing.B) {
+	const subscribers = 1000
+	server := servers.Redis(b)
+	client := dial(b, server)
+	for range subscribers {
+		conn, err := net.Dial("tcp", server.Addr())
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprint(conn, "SUBSCRIBE cachegen:app:!bus\r\n")
+		go func() { _, _ = io.Copy(io.Discard, conn) }()
+	}
+	ctx, message := b.Context(), bytes.Repeat([]byte("m"), 55)
+	for client.Publish(ctx, "cachegen:app:!bus", message).Val() < subscribers {
+		time.Sleep(10 * time.Millisecond)
+	}
+	before := cpuOf(b, client)
+	for b.Loop() {
+		client.Publish(ctx, "cachegen:app:!bus", message)
+	}
+	b.ReportMetric((cpuOf(b, client)-before)*1e6/float64(b.N*subscribers), "us-of-server/delivery")
+}
+
+// cpuOf returns how many seconds a server has worked.
+func cpuOf(b *testing.B, client goredis.UniversalClient) (seconds float64) {
+	b.Helper()
+	for line := range strings.Lines(client.Info(b.Context(), "cpu").Val()) {
+		if name, value, _ := strings.Cut(strings.TrimSpace(line), ":"); name == "used_cpu_user" || name == "used_cpu_sys" {
+			part, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			seconds += part
+		}
+	}
+	return seconds
 }

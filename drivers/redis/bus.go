@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -44,16 +45,28 @@ type BusOptions struct {
 	// While a server that holds keys cannot be tracked, the subscription is disconnected: the
 	// listener is told Down. A server that joins a Cluster is tracked within five seconds.
 	Tracking bool
+	// NoSharding publishes to all nodes of a Cluster, with PUBLISH. Without NoSharding a message
+	// goes to the nodes of one shard, with SPUBLISH, if the servers support it (Redis 7 and
+	// later). Buses with and without NoSharding hear each other.
+	//
+	// Set NoSharding in all processes while some of the servers of a Cluster are older than
+	// Redis 7 and others are not: an older replica does not get what its master's successor is
+	// sent.
+	NoSharding bool
 }
 
-// A Bus is a [drivers.Bus] that uses PUBLISH and SUBSCRIBE. Each subscription has a connection
-// of its own, and a goroutine that connects again when the connection is lost, after pauses of
-// up to two seconds.
+// A Bus is a [drivers.Bus] that uses PUBLISH and SUBSCRIBE, and SPUBLISH and SSUBSCRIBE on a
+// Cluster. Each subscription has a connection of its own, and a goroutine that connects again when
+// the connection is lost, after pauses of up to two seconds.
 type Bus struct {
-	client goredis.UniversalClient
-	ping   time.Duration
-	track  bool
-	all    *subscriptions.Set
+	client  goredis.UniversalClient
+	ping    time.Duration
+	track   bool
+	cluster bool // subscriptions listen to their shard, too
+	shard   bool // messages are published to one shard
+	all     *subscriptions.Set
+
+	unsharded atomic.Int64 // until when PUBLISH is used in place of SPUBLISH, in Unix nanoseconds
 }
 
 var (
@@ -75,6 +88,9 @@ func NewBus(client goredis.UniversalClient, options BusOptions) *Bus {
 		err = errNoClient
 	case b.ping < 0:
 		err = fmt.Errorf("redis: PingInterval is %s, must not be negative", b.ping)
+	default:
+		b.cluster = isCluster(client)
+		b.shard = b.cluster && !options.NoSharding
 	}
 	b.all = subscriptions.New("redis", err)
 	return b
@@ -88,25 +104,54 @@ func (b *Bus) Err() error {
 	return b.all.Err()
 }
 
+// isCluster reports whether the servers are a Cluster. Other servers know nothing of shards, and
+// other kinds of clients, which do not use them, may be connected to the same ones.
+func isCluster(client goredis.UniversalClient) bool {
+	c, ok := client.(interface {
+		Options() *goredis.ClusterOptions
+	})
+	return ok && c.Options().ClusterSlots == nil
+}
+
+// unshardedFor is how long PUBLISH is used after a server has not accepted SPUBLISH.
+const unshardedFor = time.Minute
+
 // Publish sends message to all subscribers of channel. The result does not say whether there
 // are any. See [drivers.Bus].
 func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error {
 	return b.all.Publish(ctx, channel, func() error {
-		// A copy, because the call may return before the client has sent the message.
-		cmd := goredis.NewIntCmd(ctx, "publish", channel, bytes.Clone(message))
-		// In a Cluster through the node that the channel's subscribers use: messages that
-		// go through different nodes arrive in any order.
-		cmd.SetFirstKeyPos(1)
-		return classified(within.Do(ctx, func() error { return b.client.Process(ctx, cmd) }))
+		message = bytes.Clone(message) // the call may return before the client has sent it
+		if !b.shard || time.Now().UnixNano() < b.unsharded.Load() {
+			return b.send(ctx, "publish", channel, message)
+		}
+		err := b.send(ctx, "spublish", channel, message)
+		if unknownCommand(err) || goredis.HasErrorPrefix(err, "NOPERM") {
+			b.unsharded.Store(time.Now().Add(unshardedFor).UnixNano())
+			err = b.send(ctx, "publish", channel, message)
+		}
+		return err
 	})
+}
+
+func (b *Bus) send(ctx context.Context, command, channel string, message []byte) error {
+	cmd := goredis.NewIntCmd(ctx, command, channel, message)
+	// In a Cluster through the node that the channel's subscribers use: messages that go through
+	// different nodes arrive in any order.
+	cmd.SetFirstKeyPos(1)
+	err := within.Do(ctx, func() error { return b.client.Process(ctx, cmd) })
+	if err != nil && transport(err) != nil {
+		lookForMasters(ctx, b.client)
+	}
+	return classified(err)
 }
 
 // Subscribe delivers the messages of channel to l until unsubscribe is called or the bus is
 // closed. See [drivers.Bus].
 func (b *Bus) Subscribe(channel string, l drivers.Listener) (unsubscribe func(), err error) {
-	s := &subscription{client: b.client, channel: channel, listener: l, ping: subscriptions.Interval(l, b.ping), take: func(m *goredis.Message) {
-		l.Message([]byte(m.Payload))
-	}}
+	s := &subscription{
+		client: b.client, channel: channel, cluster: b.cluster, listener: l, ping: subscriptions.Interval(l, b.ping),
+		take: func(m *goredis.Message) { l.Message([]byte(m.Payload)) },
+	}
 	run := s.run
 	if keys, ok := drivers.KeyListenerOf(l); ok && b.track {
 		run = tracked(s, keys)

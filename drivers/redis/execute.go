@@ -32,7 +32,7 @@ func (d *Driver) execute(ctx context.Context, cmds []goredis.Cmder) error {
 		return transport(err)
 	})
 	if err != nil {
-		d.lookForMasters(ctx)
+		lookForMasters(ctx, d.client)
 	}
 	return err
 }
@@ -40,8 +40,8 @@ func (d *Driver) execute(ctx context.Context, cmds []goredis.Cmder) error {
 // lookForMasters lets the client of a Cluster ask, in the background, which masters there are. By
 // itself it asks when a server names another one, or after a minute: for so long it would send
 // commands to a master that has died, and not to the one that has taken its place.
-func (d *Driver) lookForMasters(ctx context.Context) {
-	if c, ok := d.client.(interface{ ReloadState(context.Context) }); ok {
+func lookForMasters(ctx context.Context, client goredis.UniversalClient) {
+	if c, ok := client.(interface{ ReloadState(context.Context) }); ok {
 		c.ReloadState(ctx)
 	}
 }
@@ -59,7 +59,7 @@ func (d *Driver) executeShared(ctx context.Context, cmds []goredis.Cmder) error 
 	}
 	for _, f := range futures {
 		if err := transport(f.WaitContext(ctx)); err != nil {
-			d.lookForMasters(ctx)
+			lookForMasters(ctx, d.client)
 			return err
 		}
 	}

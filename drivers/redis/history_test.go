@@ -220,16 +220,25 @@ func TestAHistoryWithoutAReasonIsFree(t *testing.T) {
 	}
 }
 
-// A switch leads new connections to one of several servers, as a name, a service of
+// A lead leads new connections to one of several servers, as a name, a service of
 // Kubernetes or a load balancer does.
 type lead struct {
-	to atomic.Pointer[servers.RedisServer]
+	to    atomic.Pointer[servers.RedisServer]
+	dials sync.Map // address → *atomic.Int64
+}
+
+// led returns how many connections were made to a server.
+func (l *lead) led(addr string) *atomic.Int64 {
+	n, _ := l.dials.LoadOrStore(addr, new(atomic.Int64))
+	return n.(*atomic.Int64)
 }
 
 func (l *lead) client(t *testing.T, o goredis.Options) *goredis.Client {
 	o.Addr, o.ReadTimeout, o.WriteTimeout = "cache:6379", slow, slow
 	o.Dialer = func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, l.to.Load().Addr())
+		addr := l.to.Load().Addr()
+		defer l.led(addr).Add(1)
+		return new(net.Dialer).DialContext(ctx, network, addr)
 	}
 	client := goredis.NewClient(&o)
 	t.Cleanup(func() { client.Close() })
@@ -279,17 +288,24 @@ func TestAQuestionFromBeforeIsNotBelieved(t *testing.T) {
 	asked := make(chan error, 1)
 	go func() { _, err := p.History(t.Context()); asked <- err }()
 	p.eventually("asking the first server", func() error {
-		p.Driver.history.mu.Lock()
-		defer p.Driver.history.mu.Unlock()
-		if p.Driver.history.asking == nil || p.client.PoolStats().TotalConns > 0 {
+		if l.led(one.Addr()).Load() == 0 {
 			return errors.New("not yet")
 		}
 		return nil
 	})
 	l.to.Store(two)
 	p.reads("a")
-	time.AfterFunc(50*time.Millisecond, func() { one.Resume(t) })
-	if got := p.told(); got != want {
+	told := make(chan string, 1)
+	go func() {
+		text, err := p.History(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		told <- text
+	}()
+	<-time.After(50 * time.Millisecond) // the caller waits for the first question now
+	one.Resume(t)
+	if got := <-told; got != want {
 		t.Errorf("after an answer of the second server: history %q, want %q", got, want)
 	}
 	if err := <-asked; err != nil {
@@ -465,7 +481,8 @@ func TestCallersShareAQuestion(t *testing.T) {
 			}
 		})
 	}
-	time.AfterFunc(200*time.Millisecond, func() { server.Resume(t) })
+	<-time.After(200 * time.Millisecond) // half of the callers have given up
+	server.Resume(t)
 	wg.Wait()
 	// A question is two commands. Who comes after the answer has no reason to ask.
 	if n := questions(t, root) - asked; n > 2 {

@@ -29,6 +29,7 @@
 //	+info +cluster|myid                                  for History
 //	+ping +command|info +role                            for Ready
 //	+publish +subscribe +ping                            for the bus
+//	+spublish +ssubscribe                                for the bus on a Cluster
 //	+client|id +client|tracking                          for BusOptions.Tracking
 //
 // and the bus needs the right to its channels. The channel of a store is "cachegen:", then the
@@ -64,6 +65,19 @@
 // bring nothing back. DEBUG RELOAD NOSAVE and the like bring back an older state without a
 // restart. Of two processes that are connected to different masters, as in a network that is cut
 // in two, each sees its own.
+//
+// # Messages in a Cluster
+//
+// On a Cluster of Redis 7 or later a [Bus] publishes in the shard of the channel, with SPUBLISH, so
+// that a message does not go to every node. A subscription listens to the channel of the shard and
+// to the channel of the same name that all nodes have. So it hears each bus of this package, also
+// one that publishes to all nodes: because of [BusOptions].NoSharding, because its user has no
+// right to SPUBLISH, or because the server does not know it. A user that has no right to
+// SSUBSCRIBE cannot hear all, and so its subscription stays disconnected, with the error.
+//
+// A channel moves to another node when its slot does, or with a failover. The subscription is then
+// disconnected, and connects to the node that has the channel. Like each message of the package, one
+// that is published meanwhile may be lost, and the listener is told since when.
 //
 // # Changes from outside
 //

@@ -18,13 +18,19 @@ import (
 var (
 	errSilent   = errors.New("the server did not answer")
 	errReplaced = errors.New("the connection was lost and replaced by another")
+	errMoved    = errors.New("another server has the channel now")
 )
+
+// moveTime is how long the nodes of a Cluster may take, or a little longer, until all of them know
+// that a slot has another node.
+const moveTime = 5 * time.Second
 
 // A subscription delivers the messages of one channel to its listener, and reports whether
 // the channel is connected.
 type subscription struct {
 	client  goredis.UniversalClient
 	channel string
+	cluster bool // the channel is also one of a shard
 	ping    time.Duration
 	take    func(*goredis.Message) // delivers a message to the listener
 
@@ -53,7 +59,10 @@ const (
 func (s *subscription) run(ctx context.Context) {
 	s.began = time.Now()
 	_ = within.Do(ctx, func() error {
-		subscriptions.Keep(ctx, s.session, func(err error) { s.lost(ctx, err) })
+		subscriptions.Keep(ctx, s.session, func(err error) {
+			s.lost(ctx, err)
+			lookForMasters(ctx, s.client)
+		})
 		return nil
 	})
 	s.mu.Lock() // waits for a call of the listener that is under way
@@ -85,6 +94,7 @@ func (s *subscription) session(parent context.Context) error {
 			s.lost(parent, err)
 		}
 	})
+	var h handshake
 	for {
 		// Without a read timeout, which could end within a message and lose the position
 		// in the stream. The watcher decides when the server has not answered for too long.
@@ -92,32 +102,73 @@ func (s *subscription) session(parent context.Context) error {
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
 		}
+		if h.half && unknownCommand(err) {
+			err = nil // it has no channels of shards, and nobody can publish on one
+			received = &goredis.Subscription{Kind: "ssubscribe"}
+		}
+		if err == nil {
+			heard.Add(1)
+			err = s.received(ctx, received, &h)
+		}
 		if err != nil {
 			return fmt.Errorf("redis: subscription to %q: %w", s.channel, err)
-		}
-		heard.Add(1)
-		before := s.heardAt()
-		s.heard.Store(int64(time.Since(s.began)))
-		switch m := received.(type) {
-		case *goredis.Subscription:
-			if m.Kind == "subscribe" {
-				s.confirmed(ctx, before)
-			}
-		case *goredis.Message:
-			s.deliver(ctx, m)
 		}
 	}
 }
 
+// A handshake is how far a new connection to a node of a Cluster is: it confirms the channel that
+// all nodes have, and then that of the shard. Until then messages can be missed.
+type handshake struct {
+	half   bool
+	before time.Time // when the server was heard last before the connection
+}
+
+// received handles what came over a connection.
+func (s *subscription) received(ctx context.Context, received any, h *handshake) error {
+	last, kind := s.heardAt(), ""
+	if sub, ok := received.(*goredis.Subscription); ok {
+		kind = sub.Kind
+	}
+	switch {
+	case kind == "subscribe" && s.cluster:
+		h.half, h.before = true, last
+	case kind == "ssubscribe":
+		h.half, last = false, h.before
+	}
+	if !h.half {
+		s.heard.Store(int64(time.Since(s.began)))
+	}
+	switch {
+	case kind == "sunsubscribe":
+		return errMoved
+	case kind != "" && !h.half:
+		s.confirmed(ctx, last)
+	}
+	if m, ok := received.(*goredis.Message); ok {
+		s.deliver(ctx, m)
+	}
+	return nil
+}
+
 // subscribe ignores that connecting may fail: Receive tries again then and returns the
 // error. The client panics for a Ring without a live shard.
+//
+// In a Cluster it subscribes to two channels of the same name over one connection: that of the
+// shard, and the one that all nodes have, on which other processes may publish.
 func (s *subscription) subscribe(ctx context.Context) (pubsub *goredis.PubSub, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("redis: subscribe to %q: %v", s.channel, p)
 		}
 	}()
-	return s.client.Subscribe(ctx, s.channel), nil
+	pubsub = s.client.Subscribe(ctx, s.channel)
+	if s.cluster {
+		if err := pubsub.SSubscribe(ctx, s.channel); err != nil {
+			pubsub.Close()
+			return nil, fmt.Errorf("redis: subscribe to %q: %w", s.channel, err)
+		}
+	}
+	return pubsub, nil
 }
 
 // watch pings the server, and returns an error when nothing was received for two
@@ -179,7 +230,12 @@ func (s *subscription) lost(ctx context.Context, err error) {
 	defer s.mu.Unlock()
 	if ctx.Err() == nil && s.state != down {
 		s.state = down
-		subscriptions.Down(s.listener, s.heardAt(), err)
+		heard := s.heardAt()
+		if errors.Is(err, errMoved) {
+			// The other server may have had the channel before this one knew.
+			heard = heard.Add(-moveTime)
+		}
+		subscriptions.Down(s.listener, heard, err)
 	}
 }
 

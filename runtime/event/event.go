@@ -84,7 +84,7 @@ type Message struct {
 // An Operation is a call of the driver of the shared tier.
 type Operation struct {
 	Store string
-	Op    string // read, write, delete, add, swap
+	Op    string // read, write, delete, add, swap, lease, fill, renew, release
 	Keys  int    // how many, those of stamps included
 	Took  time.Duration
 	// Cancelled says that no caller waited for the end of the operation any more. The operation

@@ -1,6 +1,8 @@
 // Package budget bounds the time of a write: of all that one call changes, in however many
 // keys, tags, caches and operations. Who writes has usually changed a database already and
-// waits: for one time limit, not for one after the other.
+// waits: for one time limit, not for one after the other. And it bounds the time of a read:
+// what a call does in the shared tier before its loader has one limit, and what it does after
+// it another ([Read]).
 //
 // A budget is in the context of the operations. It is a time at which they end, and not the
 // context's own deadline, since an operation that its caller gives up says nothing about the
@@ -16,11 +18,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 )
 
-// ErrSpent is why an operation was not tried: those before it have taken the time of the write.
-var ErrSpent = fmt.Errorf("not tried, the time of the write is over: %w", context.DeadlineExceeded)
+// ErrSpent is why an operation was not tried: those before it have taken the time of the call.
+var ErrSpent = fmt.Errorf("not tried, the time for it is over: %w", context.DeadlineExceeded)
 
 // Spent reports whether err says that an operation was not tried for want of time.
 func Spent(err error) bool { return errors.Is(err, ErrSpent) }
@@ -115,14 +118,57 @@ func Renew(ctx context.Context) {
 	}
 }
 
+// A reading is the context of what a read does in the shared tier. It is an end by itself, so
+// that it is one allocation. Operations of one reading may run at the same time.
+type reading struct {
+	context.Context
+	limit time.Duration
+	began atomic.Int64 // of clock.Mono
+}
+
+// Value implements context.Context.
+func (r *reading) Value(key any) any {
+	if key == (endKey{}) {
+		return r
+	}
+	return r.Context.Value(key)
+}
+
+// Read returns a context for operations of a read. They end when limit is over since a time of
+// [clock.Mono].
+func Read(ctx context.Context, began int64, limit time.Duration) context.Context {
+	r := &reading{Context: ctx, limit: limit}
+	r.began.Store(began)
+	return r
+}
+
+// Within is [Read] for operations that may be a part of something else: where ctx has a budget
+// already, it is that.
+func Within(ctx context.Context, began int64, limit time.Duration) context.Context {
+	if ctx.Value(endKey{}) != nil {
+		return ctx
+	}
+	return Read(ctx, began, limit)
+}
+
+// Answered lets the time of a read count from now: the server has answered, and there is more
+// than fits into one operation. Of the context of a write it changes nothing: see [Renew].
+func Answered(ctx context.Context) {
+	if r, ok := ctx.Value(endKey{}).(*reading); ok {
+		r.began.Store(clock.Mono())
+	}
+}
+
 // Left returns how much time is left for an operation. Where there is no budget, that is the
 // longest duration; it is not negative.
 func Left(ctx context.Context) time.Duration {
-	e, ok := ctx.Value(endKey{}).(end)
-	if !ok {
-		return math.MaxInt64
+	switch e := ctx.Value(endKey{}).(type) {
+	case end:
+		return max(time.Until(e.of.began.Add(e.after)), 0)
+	case *reading:
+		return max(e.limit-clock.Span(e.began.Load(), clock.Mono()), 0)
 	}
-	return max(time.Until(e.of.began.Add(e.after)), 0)
+	return math.MaxInt64
 }
 
 // Join is errors.Join without the errors of what was not tried, if anything else has failed:

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/cachegen/cachegen/runtime/internal/clock"
 )
 
 func TestTheOperationsOfAWriteShareItsTime(t *testing.T) {
@@ -72,5 +74,53 @@ func TestWhatHadNoTimeIsNotToldBesideWhatHasFailed(t *testing.T) {
 		if got != test.want {
 			t.Errorf("%q: %q", test.errs, got)
 		}
+	}
+}
+
+func TestTheOperationsOfAReadShareItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := clock.Mono()
+		time.Sleep(300 * time.Millisecond)
+		ctx, cancel := context.WithCancel(Read(t.Context(), began, time.Second))
+		if Left(ctx) != 700*time.Millisecond || Within(ctx, clock.Mono(), time.Hour) != ctx {
+			t.Error(Left(ctx))
+		}
+		Answered(ctx)
+		if Left(ctx) != time.Second {
+			t.Error(Left(ctx))
+		}
+		time.Sleep(2 * time.Second)
+		if Left(ctx) != 0 {
+			t.Error(Left(ctx))
+		}
+		cancel()
+		if !errors.Is(ctx.Err(), context.Canceled) {
+			t.Error(ctx.Err())
+		}
+	})
+}
+
+func TestAReadWithoutABudgetBeginsNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := Within(t.Context(), clock.Mono(), time.Second)
+		if Left(ctx) != time.Second {
+			t.Error(Left(ctx))
+		}
+		tier, _ := Start(t.Context(), time.Second, 0)
+		time.Sleep(100 * time.Millisecond)
+		Answered(tier) // of a write: that is for whoever writes to say
+		if Within(tier, clock.Mono(), time.Hour) != tier || Left(tier) != 900*time.Millisecond {
+			t.Error(Left(tier))
+		}
+	})
+}
+
+func TestABudgetOfAReadIsOneAllocation(t *testing.T) {
+	ctx := t.Context()
+	began := clock.Mono()
+	var left time.Duration
+	n := testing.AllocsPerRun(100, func() { left += Left(Read(ctx, began, time.Hour)) })
+	if n > 1 {
+		t.Errorf("%v allocations", n)
 	}
 }

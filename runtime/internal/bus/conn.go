@@ -2,18 +2,22 @@
 // this process has changed, and hands on what others have.
 //
 // Messages say what changed, never the new value: one that comes late or twice does no
-// harm. Messages get lost while a process is disconnected. So the handler is told when
-// the connection is back, and [Conn.DisconnectedSince] says since when it is gone.
+// harm. One that is lost would: so each has a number, and a store that has said something says
+// twice more how far it has come. The handler is told when a message was missed, and when the
+// connection is back. And memory is served for a while after the last moment until which all is
+// known to have arrived, and no longer, whatever the reason: see [Conn.TrustedUntil].
 //
 // A publication that fails would keep its caller waiting, and every caller after it while
 // the server hangs. So a bus has a circuit breaker, which one failure opens: see
 // [breaker.Breaker.AllowUrgent]. It closes when the bus takes a message, and the next
 // message tries when the connection is back.
 //
-// The driver calls a Conn one call at a time. The connection state is read without a
-// lock; the mutex guards the channel that those who wait for a connection wait on. The
-// package knows nothing of entries, tiers or stamps, and calls its handler with no lock
-// held.
+// The driver calls a Conn one call at a time. A mutex guards the channel that those who wait
+// for a connection wait on, another what waits to be published, and another what is known of
+// the others; of these, the last is locked inside the second. What memory asks is read without a
+// lock. A store has one timer here, which fires about once an interval of heartbeats; goroutines
+// run while something is published. The package knows nothing of entries, tiers or stamps, and
+// calls its handler with no lock held.
 package bus
 
 import (
@@ -32,12 +36,14 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/guard"
 )
 
-// A Handler is told what happens on the bus, one call at a time, in order.
+// A Handler is told what happens on the bus, one call at a time, in order; but Missed may be
+// called beside the others.
 type Handler interface {
 	// Connected says that messages of others arrive from now on. Some may have been
-	// missed before. It is called before DisconnectedSince says so.
+	// missed before. It is called before the time counts from now.
 	Connected()
-	// Disconnected says that messages may be lost from now on.
+	// Disconnected says that messages may be lost from now on, or that they may have been for a
+	// while: [Conn.TrustedUntil] may be earlier.
 	Disconnected()
 	// Missed says that something was said that this process has not heard or cannot read,
 	// although messages arrive.
@@ -59,31 +65,30 @@ type Conn struct {
 	prefix  string
 	origin  uint64
 	timeout time.Duration
-	silence time.Duration
 	handler Handler
 	leave   func()
 	breaker breaker.Breaker
 	sender  sender
+	hearing hearing
 	made    int64 // when the connection was made: its messages say how long after that they are sent
 
 	ctx     context.Context // ends when the channel is left
 	cancel  context.CancelFunc
 	running sync.WaitGroup // goroutines; begun while ctx lasts
 
-	watched      atomic.Bool  // the bus reports keys that change
-	disconnected atomic.Int64 // since when; 0 while connected
+	watched atomic.Bool // the bus reports keys that change
 
 	mu        sync.Mutex
 	connected chan struct{} // closed while connected
 }
 
 // New returns a connection, not joined yet, to the channel of all stores with a prefix.
-// They share keys, too. Each message is given timeout. origin tells stores apart. A bus that
-// can tell reports within silence that nothing arrives any more.
-func New(b drivers.Bus, e *emit.Emitter, prefix string, origin uint64, timeout, silence time.Duration) *Conn {
-	c := &Conn{bus: b, emit: e, prefix: prefix, origin: origin, timeout: timeout, silence: silence, made: clock.Now(), connected: make(chan struct{})}
+// They share keys, too. Each message is given timeout. origin tells stores apart. What memory
+// has is served for trust after the last moment until which all is known to have arrived.
+func New(b drivers.Bus, e *emit.Emitter, prefix string, origin uint64, timeout, trust time.Duration) *Conn {
+	c := &Conn{bus: b, emit: e, prefix: prefix, origin: origin, timeout: timeout, made: clock.Now(), connected: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.disconnected.Store(c.made)
+	c.hearing.start(trust, origin, c.made, c.beat)
 	c.breaker.Failures, c.breaker.Limit = 1, budget.ForBus(timeout) // what a write has that the tier keeps waiting
 	c.breaker.PauseFor(pause)
 	return c
@@ -126,6 +131,7 @@ func (c *Conn) Leave() {
 	c.mu.Lock()
 	c.cancel()
 	c.mu.Unlock()
+	c.hearing.stop()
 	c.leave()
 	c.running.Wait()
 }
@@ -151,13 +157,14 @@ func (c *Conn) TryNow() {
 
 func (c *Conn) channel() string { return "cachegen:" + c.prefix + "!bus" }
 
-// DisconnectedSince returns since when messages of others may be lost; 0 while they
-// arrive.
-func (c *Conn) DisconnectedSince() int64 {
+// TrustedUntil returns until when what was right at a time, as far as the shared tier or the
+// source knew, may be served without asking: all that was said about it since has arrived, or
+// has been missed for less than StampTrust.
+func (c *Conn) TrustedUntil(at int64) int64 {
 	if c == nil {
-		return 0
+		return clock.Never
 	}
-	return c.disconnected.Load()
+	return clock.Add(max(at, c.hearing.heard.Load()), c.hearing.trust)
 }
 
 // Watched reports whether the bus reports keys of the shared tier that change.
@@ -186,9 +193,10 @@ type listener Conn
 // Up implements drivers.Listener.
 func (l *listener) Up() {
 	c := (*Conn)(l)
+	t := clock.Now()
 	c.breaker.TryNow()
 	c.handler.Connected()
-	c.disconnected.Store(0)
+	c.hearing.connected(t)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	select {
@@ -202,7 +210,7 @@ func (l *listener) Up() {
 func (l *listener) Down(err error) { l.DownSince(time.Now(), err) }
 
 // MaxSilence implements drivers.LossListener.
-func (l *listener) MaxSilence() time.Duration { return l.silence }
+func (l *listener) MaxSilence() time.Duration { return l.hearing.trust }
 
 // DownSince implements drivers.LossListener.
 func (l *listener) DownSince(heard time.Time, err error) {
@@ -210,7 +218,7 @@ func (l *listener) DownSince(heard time.Time, err error) {
 	if err != nil {
 		c.emit.Warn("bus: disconnected", err)
 	}
-	c.disconnected.CompareAndSwap(0, clock.Now()-int64(max(0, time.Since(heard))))
+	c.hearing.lost(clock.Now() - int64(max(0, time.Since(heard))))
 	c.mu.Lock()
 	select {
 	case <-c.connected:
@@ -227,14 +235,45 @@ func (l *listener) Message(b []byte) {
 	m, err := Parse(b)
 	if err != nil {
 		c.emit.Warn("bus: message cannot be read", err)
-		c.handler.Missed()
+		c.missed(nil)
 		return
 	}
-	if m.Origin == c.origin {
-		return
+	own := m.Origin == c.origin
+	sent := c.sentAt(&m)
+	if err := c.hearing.arrives(&m, own, sent); err != nil {
+		c.missed(err)
 	}
 	for _, change := range m.Changes {
-		c.received(change)
+		if !own {
+			c.received(change)
+		}
+	}
+	c.hearing.carriedOut(own, sent)
+}
+
+var (
+	errMissed  = errors.New("a message of another process has not arrived")
+	errSilence = errors.New("nothing has arrived for so long that messages may be lost")
+	errSuspect = errors.New("another process has changed what it cannot name")
+)
+
+// missed makes up for what may have been missed: at once, or, if that has just been done, a
+// little later once for all that is found out until then. It says why, if that is not nil.
+func (c *Conn) missed(err error) {
+	now, later := c.hearing.makeUp()
+	switch {
+	case now:
+		if err != nil {
+			c.emit.Warn("bus: messages may have been missed, what memory has is confirmed before it is served", err)
+		}
+		c.handler.Missed()
+	case later > 0:
+		time.AfterFunc(later, func() {
+			if c.begin() {
+				defer c.running.Done()
+				c.missed(err)
+			}
+		})
 	}
 }
 
@@ -245,10 +284,22 @@ func (c *Conn) received(change Change) {
 	}
 	emit.Event(c.emit, c.emit.Hooks().Received, event.Message{Store: c.emit.Store, Kind: change.Kind.String(), Targets: change.Names})
 	if change.Kind == Suspect {
-		c.handler.Missed()
+		c.missed(errSuspect)
 		return
 	}
 	c.handler.Received(change)
+}
+
+// beat sends a heartbeat if one is due. What becomes of it is heard, or not.
+func (c *Conn) beat() {
+	if !c.begin() {
+		return
+	}
+	defer c.running.Done()
+	if c.hearing.beat() {
+		_ = c.tell(nil)
+	}
+	c.hearing.again()
 }
 
 // KeyPrefix implements drivers.KeyListener.

@@ -76,11 +76,11 @@ type Message struct {
 // maxAgo is the longest time that is told.
 const maxAgo = math.MaxInt32 * time.Millisecond
 
-// Append appends m to b. Sent and Ago lose what is below a millisecond.
+// Append appends m to b. Ago loses what is below a millisecond.
 func Append(b []byte, m *Message) []byte {
 	b = append(b, version)
 	b = binary.BigEndian.AppendUint64(b, m.Origin)
-	b = binary.AppendUvarint(b, uint64(max(m.Sent, 0)/time.Millisecond))
+	b = binary.AppendUvarint(b, uint64(max(m.Sent, 0)))
 	b = binary.AppendUvarint(b, m.Number)
 	b = binary.AppendUvarint(b, m.Number-m.Last)
 	b = binary.AppendUvarint(b, uint64(min(max(m.Ago, 0), maxAgo)/time.Millisecond))
@@ -124,14 +124,15 @@ func Parse(b []byte) (Message, error) {
 	}
 	r := reader{b: b[9:]}
 	m := Message{Origin: binary.BigEndian.Uint64(b[1:])}
-	m.Sent = r.span()
+	m.Sent = time.Duration(r.uvarint())
 	m.Number = r.uvarint()
 	back := r.uvarint()
 	m.Last = m.Number - back
-	m.Ago = r.span()
-	if back > m.Number || m.Ago > maxAgo {
+	ago := r.uvarint()
+	if m.Sent < 0 || back > m.Number || ago > uint64(maxAgo/time.Millisecond) {
 		return Message{}, ErrUnreadable
 	}
+	m.Ago = time.Duration(ago) * time.Millisecond
 	for len(r.b) > 0 {
 		m.Changes = append(m.Changes, r.change())
 	}
@@ -159,16 +160,6 @@ func (r *reader) uvarint() uint64 {
 	}
 	r.b = r.b[n:]
 	return v
-}
-
-// span reads a number of milliseconds.
-func (r *reader) span() time.Duration {
-	ms := r.uvarint()
-	if ms > math.MaxInt64/uint64(time.Millisecond) {
-		r.fail()
-		return 0
-	}
-	return time.Duration(ms) * time.Millisecond
 }
 
 func (r *reader) change() (c Change) {

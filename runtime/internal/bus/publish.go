@@ -272,7 +272,7 @@ func (c *Conn) message(changes []Change) *Message {
 	s := &c.sender
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := &Message{Origin: c.origin, Sent: clock.Span(c.made, clock.Now()), Number: s.taken, Last: s.taken, Changes: changes}
+	m := &Message{Origin: c.origin, Sent: time.Duration(clock.Now() - c.made), Number: s.taken, Last: s.taken, Changes: changes}
 	if s.taken > 0 {
 		m.Ago = clock.Span(s.takenAt, clock.Mono())
 	}
@@ -284,7 +284,11 @@ func (c *Conn) took(m *Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.taken, s.takenAt = m.Number, clock.Mono()
+	c.hearing.tookCounted(c.sentAt(m))
 }
+
+// sentAt returns when an own message was sent.
+func (c *Conn) sentAt(m *Message) int64 { return clock.Add(c.made, m.Sent) }
 
 // try publishes a message. A connection that was cut is tried once more: a message that
 // arrives twice does no harm.

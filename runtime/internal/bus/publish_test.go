@@ -41,6 +41,9 @@ func (s *slow) MaxMessage() int {
 
 func (s *slow) Publish(ctx context.Context, channel string, message []byte) error {
 	m, err := Parse(message)
+	if err == nil && len(m.Changes) == 0 { // a heartbeat is not what these tests are about
+		return s.Bus.Publish(ctx, channel, message)
+	}
 	if err != nil || len(message) > s.MaxMessage() {
 		return fmt.Errorf("%w: %d bytes: %w", drivers.ErrRefused, len(message), err)
 	}
@@ -116,7 +119,7 @@ func TestABurstGoesOutInFewMessages(t *testing.T) {
 		if b.at[0] != began {
 			t.Error("the first one waited")
 		}
-		time.Sleep(time.Second)
+		after(time.Second)
 		began = time.Now()
 		if _, err := c.Publish(t.Context(), Drop, []string{"app:alone"}); err != nil || b.at[2] != began {
 			t.Error("one that is alone waited", err)
@@ -258,34 +261,38 @@ func TestAMessageThatFailedLeavesNoHole(t *testing.T) {
 // A name that no message can carry is not lost in silence, and keeps nothing else from being
 // said.
 func TestANameThatTheBusCannotCarryMakesTheOthersSuspectEverything(t *testing.T) {
-	b := &slow{most: 200}
-	one := joinSlow(t, b)
-	two, heard := join(t, &b.Bus, 2)
-	defer two.Leave()
-	long := strings.Repeat("x", 200)
-	if open, err := one.Publish(t.Context(), Drop, []string{"a", long, long, "b"}); err != nil || len(open) != 0 {
-		t.Error(open, err)
-	}
-	if want := []string{"connected", "drop a", "missed", "drop b"}; !slices.Equal(heard.calls, want) {
-		t.Error(heard.calls)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		b := &slow{most: 200}
+		one := joinSlow(t, b)
+		_, heard := join(t, &b.Bus, 2)
+		long := strings.Repeat("x", 200)
+		if open, err := one.Publish(t.Context(), Drop, []string{"a", long, long, "b"}); err != nil || len(open) != 0 {
+			t.Error(open, err)
+		}
+		if got, want := heard.take(), []string{"connected", "drop a", "missed", "drop b"}; !slices.Equal(got, want) {
+			t.Error(got)
+		}
+	})
 }
 
 // What cannot be read may have been a change: of a process that speaks another version, for
 // example.
 func TestWhatCannotBeReadCountsAsMissed(t *testing.T) {
-	var b faketier.Bus
-	_, heard := join(t, &b, 1)
-	first := []byte{1, 0, 0, 0, 0, 0, 0, 0, 9, byte(Drop), 1, 1, 'k'} // of version 1
-	for _, m := range [][]byte{first, {3}, nil} {
-		heard.calls = nil
-		if err := b.Publish(t.Context(), "cachegen:app:!bus", m); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		var b faketier.Bus
+		_, heard := join(t, &b, 1)
+		first := []byte{1, 0, 0, 0, 0, 0, 0, 0, 9, byte(Drop), 1, 1, 'k'} // of version 1
+		for _, m := range [][]byte{first, {3}, nil} {
+			heard.take()
+			if err := b.Publish(t.Context(), "cachegen:app:!bus", m); err != nil {
+				t.Fatal(err)
+			}
+			if got := heard.take(); !slices.Equal(got, []string{"missed"}) {
+				t.Errorf("%v: %q", m, got)
+			}
+			after(gapsApart)
 		}
-		if !slices.Equal(heard.calls, []string{"missed"}) {
-			t.Errorf("%v: %q", m, heard.calls)
-		}
-	}
+	})
 }
 
 // A wake-up tells others that leases have ended, and is nothing else: hooks are not told, it
@@ -315,8 +322,8 @@ func TestAWakeUpIsHeardAndIsNoChange(t *testing.T) {
 				t.Errorf("it counts: %d after %d", m.Number, m.Last)
 			}
 		}
-		if len(b.messages) > 2 || n != 100 || !slices.Equal(heard.calls[:2], []string{"connected", "woken k0"}) {
-			t.Errorf("%d keys in %d messages, %q", n, len(b.messages), heard.calls)
+		if got := heard.take(); len(b.messages) > 2 || n != 100 || !slices.Equal(got[:2], []string{"connected", "woken k0"}) {
+			t.Errorf("%d keys in %d messages, %q", n, len(b.messages), got)
 		}
 		b.fails = func(Message) error { return errors.New("not taken") }
 		b.messages = nil

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 )
 
@@ -23,8 +24,11 @@ const (
 	most   = 10_000
 )
 
-// Written is what a process has written lately. The zero Written is ready.
+// Written is what a process has written lately. The zero Written remembers nothing.
 type Written struct {
+	// Watched reports whether somebody reports what is written. Otherwise nothing is remembered.
+	Watched func() bool
+
 	mu     sync.Mutex
 	seed   maphash.Seed
 	latest map[string]uint64 // what a key was to hold; 0: nothing
@@ -32,8 +36,37 @@ type Written struct {
 	turned int64             // on [clock.Mono]
 }
 
-// Note remembers what is about to be written: a value, or that there is to be none.
-func (w *Written) Note(key string, value []byte, present bool) {
+// NoteItems remembers items that are about to be written.
+func (w *Written) NoteItems(items []drivers.Item) {
+	if w.watched() {
+		for _, it := range items {
+			w.note(it.Key, it.Value, true)
+		}
+	}
+}
+
+// NoteDeleted remembers keys that are about to be deleted.
+func (w *Written) NoteDeleted(keys []string) {
+	if w.watched() {
+		for _, key := range keys {
+			w.note(key, nil, false)
+		}
+	}
+}
+
+// NoteSwaps remembers swaps that are about to be carried out.
+func (w *Written) NoteSwaps(swaps []drivers.Swap) {
+	if w.watched() {
+		for _, s := range swaps {
+			w.note(s.Key, s.New, s.New != nil)
+		}
+	}
+}
+
+func (w *Written) watched() bool { return w.Watched != nil && w.Watched() }
+
+// note remembers what is about to be written: a value, or that there is to be none.
+func (w *Written) note(key string, value []byte, present bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if at := clock.Mono(); w.latest == nil || len(w.latest) >= most || at-w.turned >= int64(lately) {

@@ -16,7 +16,7 @@ func TestWhatWasWrittenIsToldFromAnythingElse(t *testing.T) {
 	if _, ok := w.Last("k"); ok || w.Own("k", nil, 0) {
 		t.Error("something was written")
 	}
-	w.Note("k", []byte("a"), true)
+	w.note("k", []byte("a"), true)
 	a, _ := w.Last("k")
 	for found, own := range map[string]bool{"a": true, "b": false, "": false} {
 		if w.Own("k", []byte(found), a) != own {
@@ -26,15 +26,15 @@ func TestWhatWasWrittenIsToldFromAnythingElse(t *testing.T) {
 	if w.Own("k", nil, a) || w.Own("other", []byte("a"), a) {
 		t.Error("nothing, or another key's, is taken for it")
 	}
-	w.Note("k", []byte("b"), true) // while it was read
+	w.note("k", []byte("b"), true) // while it was read
 	if !w.Own("k", []byte("a"), a) || !w.Own("k", []byte("b"), a) || w.Own("k", []byte("c"), a) {
 		t.Error("what was written meanwhile")
 	}
-	w.Note("k", nil, true)
+	w.note("k", nil, true)
 	if last, _ := w.Last("k"); !w.Own("k", []byte{}, last) || w.Own("k", nil, last) {
 		t.Error("a value that is empty is none")
 	}
-	w.Note("k", nil, false)
+	w.note("k", nil, false)
 	if last, _ := w.Last("k"); w.Own("k", []byte{}, last) || !w.Own("k", nil, last) {
 		t.Error("none is a value that is empty")
 	}
@@ -44,17 +44,17 @@ func TestWhatIsRememberedIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w Written
 		is := func(key string) bool { _, ok := w.Last(key); return ok }
-		w.Note("k", nil, false)
+		w.note("k", nil, false)
 		for i := range 2*most + 1 {
-			w.Note(fmt.Sprint(i), nil, false)
+			w.note(fmt.Sprint(i), nil, false)
 		}
 		if is("k") || !is(fmt.Sprint(2*most)) || len(w.latest)+len(w.before) > 2*most {
 			t.Error("the wrong ones are remembered")
 		}
 		time.Sleep(lately)
-		w.Note("new", nil, false)
+		w.note("new", nil, false)
 		time.Sleep(lately)
-		w.Note("newer", nil, false)
+		w.note("newer", nil, false)
 		if is(fmt.Sprint(2*most)) || !is("new") {
 			t.Error("not for a while")
 		}

@@ -56,6 +56,9 @@ func (e *Emitter) Warn(text string, err error, attrs ...any) {
 	e.log.Load().Warn("cachegen: "+text, attrs...)
 }
 
+// Info logs what somebody may want to know who runs the program, and need not do anything about.
+func (e *Emitter) Info(text string) { e.log.Load().Info("cachegen: " + text) }
+
 // Event calls a hook if there is one.
 func Event[E any](e *Emitter, hook func(E), ev E) {
 	if hook == nil {

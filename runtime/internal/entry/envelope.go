@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"slices"
 
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
@@ -168,5 +169,5 @@ func Parse(data []byte) (h Header, value []byte, err error) {
 		h.Stamps[i].Expire = binary.BigEndian.Uint64(rest[8:])
 		rest = rest[stampBytes:]
 	}
-	return h, rest, nil
+	return h, slices.Clip(rest), nil // a codec that appends to it must not write over what follows
 }

@@ -6,7 +6,8 @@ import (
 )
 
 // ExpiredValues returns what the values of keys in the shared tier are to be replaced with, so
-// that the entries are stale.
+// that the entries are stale: all variants of each. A key of which nothing may be served as a
+// stale value is removed.
 func ExpiredValues(keys []string, values [][]byte) (swaps []drivers.Swap) {
 	at := clock.Wall()
 	for i, data := range values {
@@ -14,8 +15,16 @@ func ExpiredValues(keys []string, values [][]byte) (swaps []drivers.Swap) {
 			continue
 		}
 		swap := drivers.Swap{Key: keys[i], Old: data}
-		if h, value, err := Parse(data); err == nil && h.Expire(at) {
-			swap.New, swap.TTL = Append(nil, &h, value), Lifetime(at, h.StaleUntil)
+		var left [][]byte
+		var until int64
+		for _, v := range variants(data) {
+			if h, value, err := Parse(v); err == nil && h.Expire(at) {
+				left = append(left, Append(nil, &h, value))
+				until = max(until, h.StaleUntil)
+			}
+		}
+		if left != nil {
+			swap.New, swap.TTL = join(left), Lifetime(at, until)
 		}
 		swaps = append(swaps, swap)
 	}

@@ -11,6 +11,7 @@
 package entry
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,13 +49,13 @@ type Item struct {
 	// Uncopied says that the value is the loader's own, of which there is no copy: it is not
 	// kept, and one caller gets it.
 	Uncopied bool
-	packed   uint64 // identifies the bytes that the shared tier has of it; 0 if none are known
+	packed   uint64 // identifies the envelope that the shared tier has of it; 0 if none is known
 
 	verifying   sync.Mutex    // orders writers of the next four
 	epoch       atomic.Uint64 // of the stamps, when the item was last found fresh
 	goodUntil   atomic.Int64  // until when, on a coarse clock, it need not be looked at again
 	generation  atomic.Uint64 // of the stamps, when the item was obtained or confirmed
-	confirmedAt atomic.Int64  // when the shared tier was last known to hold it
+	confirmedAt atomic.Int64  // see ConfirmedAt
 	retryAt     atomic.Int64  // its loader has just failed, and is not called before
 	given       atomic.Bool   // a caller has got the value, which is Uncopied
 }
@@ -156,14 +157,27 @@ func (it *Item) Confirm(generation uint64, at int64) {
 // confirmed.
 func (it *Item) Generation() uint64 { return it.generation.Load() }
 
-// ConfirmedAt returns when the item was obtained or last confirmed.
-func (it *Item) ConfirmedAt() int64 { return max(it.ObtainedAt, it.confirmedAt.Load()) }
+// ConfirmedAt returns since when changes may be unknown to the item: when its load began, or
+// when the read of the shared tier began that found it or confirmed it last.
+func (it *Item) ConfirmedAt() int64 { return it.confirmedAt.Load() }
+
+// FoundAt says that the item, which no tier has yet, is of a read that began at a time.
+func (it *Item) FoundAt(t int64) { it.confirmedAt.Store(t) }
 
 // Comparable reports whether the item can be compared with what the shared tier holds.
 func (it *Item) Comparable() bool { return it.packed != 0 }
 
-// IsPacked reports whether data, which the shared tier holds, is this item.
-func (it *Item) IsPacked(data []byte) bool { return it.packed != 0 && it.packed == identify(data) }
+// IsPacked reports whether data, which the shared tier holds, is this item, or has it among
+// its variants.
+func (it *Item) IsPacked(data []byte) bool {
+	if it.packed == 0 {
+		return false
+	}
+	if !isSeveral(data) {
+		return it.packed == identify(data)
+	}
+	return slices.ContainsFunc(variants(data), func(v []byte) bool { return it.packed == identify(v) })
+}
 
 // IsInt reports whether the item's key is scope and the integer n.
 func (it *Item) IsInt(scope string, n int64) bool {

@@ -172,6 +172,7 @@ func (k *Kind) New(key string, value any, presence Presence, p *policy.Policy, s
 		it.RefreshAt = p.RefreshAt(t, fresh)
 	}
 	it.generation.Store(k.Stamps.Generation())
+	it.FoundAt(min(t, clock.FromWall(started)))
 	it.splitKey()
 	return it
 }
@@ -206,8 +207,12 @@ func (k *Kind) Pack(it *Item) (drivers.Item, error) {
 }
 
 // Unpack makes an item of what the shared tier holds for key, and returns the bytes of
-// its value, which [Kind.Fill] decodes.
+// its value, which [Kind.Fill] decodes. Of several variants it reads the one of this cache.
 func (k *Kind) Unpack(p *policy.Policy, key string, data []byte) (*Item, []byte, error) {
+	data, err := variant(data, k.Fingerprint)
+	if err != nil {
+		return nil, nil, err
+	}
 	h, value, err := Parse(data)
 	if err != nil {
 		return nil, nil, err
@@ -220,6 +225,7 @@ func (k *Kind) Unpack(p *policy.Policy, key string, data []byte) (*Item, []byte,
 	}
 	it.packed = identify(data)
 	it.generation.Store(k.Stamps.Generation())
+	it.FoundAt(t)
 	understood := true
 	switch it.Presence {
 	case NotFound:

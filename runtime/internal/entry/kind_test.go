@@ -72,6 +72,31 @@ func TestWhatIsPackedIsUnpackedAsItWas(t *testing.T) {
 }
 
 // race R34: that there is no value has a TTL of its own, no grace, and no value.
+// race R47: what a value says of its source is as old as the begin of its load, or of the read
+// that found it, however long that took.
+func TestAnItemIsConfirmedAsOfWhenItWasAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKind(true)
+		p := policy.Policy{TTL: time.Hour}
+		began, wall := clock.Now(), clock.Wall()
+		time.Sleep(5 * time.Second)
+		it := k.New("user:7", "value", Present, &p, wall, Refs(k.Cells(nil)))
+		if it.ConfirmedAt() != began || it.ObtainedAt != clock.Now() || it.FreshUntil != clock.Add(clock.Now(), time.Hour) {
+			t.Errorf("confirmed %v, obtained %v ago", clock.Now()-it.ConfirmedAt(), clock.Now()-it.ObtainedAt)
+		}
+		for name, copied := range map[string]*Item{"kept": k.Kept(it), "expired": it.ExpiredCopy(clock.Now())} {
+			if copied != nil && copied.ConfirmedAt() != began {
+				t.Errorf("a copy that is %s is confirmed %v later", name, copied.ConfirmedAt()-began)
+			}
+		}
+		it.FoundAt(began - 1)
+		it.Confirm(0, began-2)
+		if it.ConfirmedAt() != began-1 {
+			t.Error("confirmed earlier than before")
+		}
+	})
+}
+
 func TestThatThereIsNoValueIsKeptForItsOwnTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k, now := newKind(true), clock.Now()

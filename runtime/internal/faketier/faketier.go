@@ -6,6 +6,7 @@ package faketier
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -16,12 +17,17 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 )
 
-// A Shared is a drivers.L2 in memory. The zero value is ready. Several stores may
-// use one, as several processes use one server.
+// A Shared is a drivers.L2 in memory with what most drivers can: it adds, swaps and gives
+// leases. [Unleased] is one without leases. The zero value is ready. Several stores may use one,
+// as several processes use one server.
 type Shared struct {
-	mu    sync.Mutex
-	items map[string]stored
-	down  error
+	mu      sync.Mutex
+	items   map[string]stored
+	leases  map[string]lease
+	tokens  map[string]bool // that have asked for the lease of a key, which is added
+	down    error
+	history string
+	unknown bool // the history cannot be told
 	// Before, if set, runs before each operation without the lock held; an error
 	// is the operation's.
 	Before func(ctx context.Context, op string, keys []string) error
@@ -61,7 +67,7 @@ func (s *Shared) Keys() map[string][]byte {
 	return out
 }
 
-// Put stores bytes behind the runtime's back.
+// Put stores bytes behind the runtime's back, as anybody may.
 func (s *Shared) Put(key string, value []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,6 +90,12 @@ func (s *Shared) set(it drivers.Item) {
 		v.until = time.Now().Add(it.TTL)
 	}
 	s.items[it.Key] = v
+	delete(s.leases, it.Key)
+}
+
+func (s *Shared) remove(key string) {
+	delete(s.items, key)
+	delete(s.leases, key)
 }
 
 func (s *Shared) get(key string) []byte {
@@ -141,6 +153,14 @@ func keysOf(items []drivers.Item) []string {
 	return keys
 }
 
+func swapKeys(swaps []drivers.Swap) []string {
+	keys := make([]string, len(swaps))
+	for i, w := range swaps {
+		keys[i] = w.Key
+	}
+	return keys
+}
+
 // GetMany implements drivers.L2.
 func (s *Shared) GetMany(ctx context.Context, keys []string) (values [][]byte, err error) {
 	err = s.do(ctx, "get", keys, func() {
@@ -167,7 +187,7 @@ func (s *Shared) SetMany(ctx context.Context, items []drivers.Item) error {
 func (s *Shared) DeleteMany(ctx context.Context, keys []string) error {
 	return s.do(ctx, "delete", keys, func() {
 		for _, k := range keys {
-			delete(s.items, k)
+			s.remove(k)
 		}
 	})
 }
@@ -190,11 +210,7 @@ func (s *Shared) AddMany(ctx context.Context, items []drivers.Item) (values [][]
 
 // SwapMany implements drivers.Swapper.
 func (s *Shared) SwapMany(ctx context.Context, swaps []drivers.Swap) (swapped []bool, err error) {
-	keys := make([]string, len(swaps))
-	for i, w := range swaps {
-		keys[i] = w.Key
-	}
-	err = s.do(ctx, "swap", keys, func() {
+	err = s.do(ctx, "swap", swapKeys(swaps), func() {
 		for _, w := range swaps {
 			now := s.get(w.Key)
 			same := bytes.Equal(now, w.Old) && (now == nil) == (w.Old == nil)
@@ -202,7 +218,7 @@ func (s *Shared) SwapMany(ctx context.Context, swaps []drivers.Swap) (swapped []
 			switch {
 			case !same:
 			case w.New == nil:
-				delete(s.items, w.Key)
+				s.remove(w.Key)
 			default:
 				s.set(drivers.Item{Key: w.Key, Value: w.New, TTL: w.TTL})
 			}
@@ -222,8 +238,26 @@ type Bus struct {
 	next      int
 	cut       bool
 	muted     time.Time // since when nobody hears anything; zero while they do
-	// Hold, if set, keeps messages back instead of delivering them.
+	// Hold, if set, keeps messages back instead of delivering them. It is not asked about
+	// heartbeats, which come and go by themselves.
 	Hold func(message []byte) bool
+}
+
+// IsHeartbeat reports whether a message says only that its sender is there: behind the version,
+// the origin and four numbers there is nothing.
+func IsHeartbeat(message []byte) bool {
+	if len(message) < 9 || message[0] != 2 {
+		return false
+	}
+	message = message[9:]
+	for range 4 {
+		_, n := binary.Uvarint(message)
+		if n <= 0 {
+			return false
+		}
+		message = message[n:]
+	}
+	return len(message) == 0
 }
 
 type subscription struct {
@@ -275,7 +309,7 @@ func (b *Bus) Cut(cut bool) {
 
 // Publish implements drivers.Bus.
 func (b *Bus) Publish(ctx context.Context, channel string, message []byte) error {
-	if b.Hold != nil && b.Hold(message) {
+	if b.Hold != nil && !IsHeartbeat(message) && b.Hold(message) {
 		return nil
 	}
 	b.mu.Lock()

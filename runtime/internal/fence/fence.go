@@ -191,6 +191,22 @@ func unlockAll(f *Fence, at []uint64) {
 	}
 }
 
+// OrderFill is for a write of loaded values which the shared tier itself refuses where a key has
+// been changed since its load began. Nobody has to wait for such a write, nor it for others. It
+// returns when the write began, among the changes of its keys. may is called as by BeginFill:
+// a write that begins while a change is under way would seem to make up for that, if it fails.
+func (f *Fence) OrderFill(hashes []uint64, may func(i int) bool) Order {
+	at := lockAll(f, hashes)
+	defer unlockAll(f, at)
+	order := f.NextOrder()
+	for i, h := range hashes {
+		if q := f.of(h).queues[h]; q == nil || q.changes == 0 {
+			may(i)
+		}
+	}
+	return order
+}
+
 // BeginChange advances hashes and begins an invalidation of them. It returns how often each
 // has been advanced since others began to write it. If [Fence.Advance] finds the same count
 // while the turn lasts, nothing else has advanced the key since.

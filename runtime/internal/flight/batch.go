@@ -3,6 +3,7 @@ package flight
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // A Batch is the flights that one load serves: one for each key that it loads. The
@@ -16,7 +17,11 @@ type Batch struct {
 	background bool       // some flights go on although nobody waits
 	refused    bool       // some were to, and may not
 	cancel     context.CancelCauseFunc
-	acquire    func() bool // see OnDetach
+	acquire    func() bool   // see OnDetach
+	hurry      chan struct{} // closed when the load is to wait no longer; nil if it has not waited
+	hurried    bool          // hurry is closed
+	awaits     bool          // the load waits for somebody else's
+	resumed    time.Time     // when it has last ceased to wait
 }
 
 // OnDetach says what has to allow the load to go on in the background. Without it, it may
@@ -37,6 +42,40 @@ func (b *Batch) OnAbandoned(cancel context.CancelCauseFunc) (stop func()) {
 		defer b.mu.Unlock()
 		b.cancel = nil
 	}
+}
+
+// Await says that the load waits for somebody else to load its keys, until [Batch.Resume]. The
+// channel is closed when it is to wait no longer: see [Flight.Hurry].
+func (b *Batch) Await() (hurry <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.awaits = true
+	if b.hurry == nil {
+		b.hurry = make(chan struct{})
+	}
+	return b.hurry
+}
+
+// Resume says that the load does not wait any more.
+func (b *Batch) Resume() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.awaits, b.resumed = false, time.Now()
+}
+
+// hasten has the load wait no longer, now or later, if it waits. It returns since when it does
+// not.
+func (b *Batch) hasten() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.awaits {
+		return b.resumed
+	}
+	if !b.hurried {
+		b.hurried = true
+		close(b.hurry)
+	}
+	return time.Now()
 }
 
 // Background reports whether the load goes on when nobody waits.

@@ -374,6 +374,11 @@ func (f *Flight[T]) Finish(result T, err error, running bool) bool {
 	return true
 }
 
+// Hurry has a load wait no longer that waits for somebody else's load: a caller has waited too
+// long for that. It returns since when the load does not wait any more, which is now if it has
+// waited; the zero time if it never has.
+func (f *Flight[T]) Hurry() (since time.Time) { return f.batch.hasten() }
+
 // Offer gives those who wait a fallback while the load goes on. The leader calls it at
 // most once.
 func (f *Flight[T]) Offer(fallback T) {

@@ -33,6 +33,25 @@ func (g *Gate) EnterAgain() {
 	g.n++
 }
 
+// EnterUnlessDone is Enter for what other work leaves to be done: it may begin although the gate
+// has been closed meanwhile, as long as any work is under way.
+func (g *Gate) EnterUnlessDone() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed && g.n == 0 {
+		return false
+	}
+	g.n++
+	return true
+}
+
+// Closed reports whether the gate has been closed.
+func (g *Gate) Closed() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.closed
+}
+
 // Leave ends work.
 func (g *Gate) Leave() {
 	g.mu.Lock()

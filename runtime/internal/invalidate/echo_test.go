@@ -62,7 +62,8 @@ func (b *watchingBus) report() {
 func watched(t *testing.T, delay time.Duration) (*storetest.Store, *faketier.Shared, *watchingBus) {
 	shared, bus := &faketier.Shared{}, &watchingBus{delay: delay}
 	shared.After = func(op string, keys []string) {
-		if op != "get" {
+		switch op {
+		case "set", "delete", "add", "swap", "fill": // leases are no values
 			bus.change(keys...)
 		}
 	}

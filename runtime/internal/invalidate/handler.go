@@ -29,11 +29,7 @@ func (h Handler) Disconnected() { h.Memory.Recheck() }
 func (h Handler) Missed() { h.Memory.Unconfirm() }
 
 // Woken tells those who wait for a lease that it has ended.
-func (h Handler) Woken(keys []string) {
-	if h.Invalidator.Woken != nil {
-		h.Invalidator.Woken(keys)
-	}
-}
+func (h Handler) Woken(keys []string) { h.Memory.Waiters.Wake(keys...) }
 
 // Received takes over what another process has changed.
 func (h Handler) Received(m bus.Change) {

@@ -62,9 +62,6 @@ type Invalidator struct {
 	Fail func(function, op string, targets []string, err error) error
 	// Cleared is called when the entries whose keys begin with a prefix were cleared.
 	Cleared func(prefix string)
-	// Woken, if it is there, is told of keys whose leases have ended in other processes. It
-	// returns at once.
-	Woken func(keys []string)
 
 	pulls   keymutex.Mutexes
 	reports reports

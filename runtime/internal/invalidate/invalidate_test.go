@@ -73,7 +73,7 @@ func get(t *testing.T, s *storetest.Store, kind *entry.Kind, key string) (value 
 	if items[0] == nil {
 		return nil, false
 	}
-	return items[0].Value, s.Memory.Check(t.Context(), items[0]) == memory.Stale
+	return items[0].Value, s.Memory.Check(t.Context(), items[0]) != memory.Fresh
 }
 
 func set(t *testing.T, s *storetest.Store, kind *entry.Kind, key, value string, tags ...string) {

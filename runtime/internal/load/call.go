@@ -9,6 +9,8 @@ import (
 	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
+	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/handle"
 )
 
 // callLoader calls the loader, several times if it is to be asked for so many keys only at
@@ -46,28 +48,24 @@ func (l *Loader) callLoader(ctx context.Context, cancel context.CancelCauseFunc,
 
 // callOnce calls the loader for keys.
 func (l *Loader) callOnce(ctx context.Context, ld *Load, keys []*Key) {
-	h := &Handle{loader: l, copy: ld.Request.Kind.Copy, batch: &ld.Batch}
-	if !ld.Refresh {
-		h.parent = handleOf(ctx)
-	}
+	var stale func() (*entry.Item, event.Reason)
 	if len(keys) == 1 {
-		h.key = keys[0]
+		stale = keys[0].stale
 	}
-	for _, k := range keys {
-		k.said.handle = h
-	}
+	ctx, h := handle.New(ctx, &ld.Batch, !ld.Refresh, ld.Request.Kind.Copy, stale)
 	began := time.Now()
-	err := l.guarded(context.WithValue(ctx, handleKey{}, h), ld, keys)
-	if wrong := h.end(ld.Request.Kind.Cache); wrong != nil {
-		l.Emit.Warn("a loader has given options that are wrong, nothing is kept", wrong, "cache", ld.Request.Kind.Cache)
+	err := l.guarded(ctx, ld, keys)
+	said := h.End(ld.Request.Kind.Cache)
+	if said.Wrong != nil {
+		l.Emit.Warn("a loader has given options that are wrong, nothing is kept", said.Wrong, "cache", ld.Request.Kind.Cache)
 	}
 	t := clock.Now()
 	for _, k := range keys {
-		k.said.at = t
+		k.said.at, k.said.handle = t, said
 	}
-	all := err == nil && h.failure != nil
+	all := err == nil && said.Failure != nil
 	if all {
-		err = h.failure
+		err = said.Failure
 	}
 	if err != nil {
 		for _, k := range keys {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/background"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
@@ -16,13 +17,13 @@ import (
 // what the tiers are to keep.
 func (l *Loader) decide(rq *Request, k *Key, started int64) {
 	h, kind := k.said.handle, rq.Kind
-	p := rq.Policy.Apply(h.given.Options)
-	kind.Learn(len(h.given.Tags))
+	p := rq.Policy.Apply(h.Given.Options)
+	kind.Learn(len(h.Given.Tags))
 	k.plan.localOnly = p.SkipL2Write
-	if h.notModified != nil {
-		k.result = Result{Item: kind.Renew(h.notModified, &p, started, k.stamps)}
+	if h.NotModified != nil {
+		k.result = Result{Item: kind.Renew(h.NotModified, &p, started, k.stamps)}
 		k.result.Item.FlightID = k.flight.ID
-		k.plan.keep = p.TTL > 0 && !h.skip
+		k.plan.keep = p.TTL > 0 && !h.Skip
 		return
 	}
 	presence, none, ok := k.said.presence(kind, rq.Many, p.NotFoundTTL > 0)
@@ -39,12 +40,12 @@ func (l *Loader) decide(rq *Request, k *Key, started int64) {
 		l.Emit.Refused(kind, k.Key, 0, err)
 		k.result = Result{Item: kind.Uncopied(k.Key, k.said.value, &p, started, k.stamps)}
 		k.result.Item.FlightID = k.flight.ID
-		k.plan.drop = !h.skip
+		k.plan.drop = !h.Skip
 		return
 	}
 	k.result = Result{kind.New(k.Key, value, presence, &p, started, k.stamps), none}
 	k.result.Item.FlightID = k.flight.ID
-	if h.skip {
+	if h.Skip {
 		return
 	}
 	k.plan.keep = ttl > 0
@@ -86,8 +87,8 @@ func (l *Loader) fail(ctx context.Context, ld *Load, keys []*Key, err error) {
 		p := &ld.Request.Policy
 		wrong := false
 		if k.said.handle != nil {
-			wrong = k.said.handle.wrong != nil
-			changed := ld.Request.Policy.Apply(k.said.handle.given.Options)
+			wrong = k.said.handle.Wrong != nil
+			changed := ld.Request.Policy.Apply(k.said.handle.Given.Options)
 			p = &changed
 		}
 		if f := k.fallback; l.Usable(context.WithoutCancel(ctx), f) {
@@ -119,4 +120,33 @@ func (l *Loader) rememberFailure(k *Key, p *policy.Policy, stamps []entry.StampR
 	failure := memory.NewFailure(k.Key, err, at, clock.Add(at, p.ErrorTTL), stamps)
 	l.Memory.RememberFailure(k.Hash, k.flight, failure)
 	return failure
+}
+
+// stale returns what is served if the load of a key fails, if that is a value, and why it is being
+// loaded all the same.
+func (k *Key) stale() (*entry.Item, event.Reason) {
+	if k.fallback.Item == nil || k.fallback.Item.Presence != entry.Present {
+		return nil, event.NoValue
+	}
+	return k.fallback.Item, k.fallback.reason()
+}
+
+// reason says why a key with a fallback is being loaded.
+func (f Fallback) reason() event.Reason {
+	it, t := f.Item, clock.Now()
+	if it.Expired {
+		return event.Invalidated
+	}
+	for _, ref := range it.Stamps {
+		if current, _, ok := ref.Cell.Current(); !ok || current != ref.Value {
+			return event.Invalidated
+		}
+	}
+	switch {
+	case f.Unconfirmed:
+		return event.Unconfirmed
+	case t < it.FreshUntil:
+		return event.Due
+	}
+	return event.Elapsed
 }

@@ -15,6 +15,10 @@ var (
 	// ErrNotLoaded says that a loader of many keys has not returned this one.
 	ErrNotLoaded = errors.New("not among the keys that the loader returned")
 
+	// ErrAgain says that a flight has ended without a result although its load has not failed: who
+	// has waited for it looks again.
+	ErrAgain = errors.New("cachegen: the key was not loaded, look again")
+
 	errNoPlace = errors.New("no place is left for the function (see MaxBackground)")
 )
 

@@ -15,6 +15,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 	"github.com/cachegen/cachegen/runtime/internal/flight"
+	"github.com/cachegen/cachegen/runtime/internal/handle"
 	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
@@ -23,9 +24,9 @@ import (
 )
 
 // with returns a loader that has a say in what becomes of its value v.
-func with(say func(*load.Handle)) load.Func {
+func with(say func(*handle.Handle)) load.Func {
 	return func(ctx context.Context, keys []*load.Key) error {
-		say(load.HandleOf(ctx))
+		say(handle.Of(ctx))
 		return storetest.Returns("v")(ctx, keys)
 	}
 }
@@ -34,7 +35,7 @@ func TestALoaderChangesWhatBecomesOfItsValue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := storetest.New(t, store.Config{L1: storetest.L1()})
 		rq := load.Request{Kind: s.Kind(""), Policy: hour}
-		rq.Load = with(func(h *load.Handle) {
+		rq.Load = with(func(h *handle.Handle) {
 			h.Change(func(c *policy.Call) { c.TTL = policy.Some(time.Minute) })
 			h.Change(func(c *policy.Call) { c.Tags = append(c.Tags, "x") })
 		})
@@ -45,15 +46,15 @@ func TestALoaderChangesWhatBecomesOfItsValue(t *testing.T) {
 		if it.FreshUntil != clock.Now()+int64(time.Minute) || !rq.Kind.SetsTags.Load() || !entry.Carries(it.Stamps, s.Stamps.Cell("t:x")) {
 			t.Errorf("%+v", it)
 		}
-		rq.Load = with(func(h *load.Handle) { h.Skip() })
+		rq.Load = with(func(h *handle.Handle) { h.Skip() })
 		if v, err := begin(t.Context(), s, rq, "skipped").result(); v != "v" || err != nil || find(s, "skipped") != nil {
 			t.Error(v, err)
 		}
-		rq.Load = with(func(h *load.Handle) { h.Fail(nil) })
+		rq.Load = with(func(h *handle.Handle) { h.Fail(nil) })
 		if v, err := begin(t.Context(), s, rq, "fine").result(); v != "v" || err != nil || find(s, "fine") == nil {
 			t.Error(v, err)
 		}
-		rq.Load = with(func(h *load.Handle) {
+		rq.Load = with(func(h *handle.Handle) {
 			h.Change(func(c *policy.Call) { c.ErrorTTL, c.Tags = policy.Some(time.Minute), []string{"x"} })
 			h.Fail(errDown)
 		})
@@ -63,7 +64,7 @@ func TestALoaderChangesWhatBecomesOfItsValue(t *testing.T) {
 		if err := s.Invalidate.DeleteByTag(t.Context(), []string{"x"}, invalidate.Mode{}); err != nil || s.Memory.Failed(t.Context(), "failed") != nil {
 			t.Error("the failure does not have its tags:", err)
 		}
-		rq.Load = with(func(h *load.Handle) {
+		rq.Load = with(func(h *handle.Handle) {
 			h.Change(func(c *policy.Call) { c.ErrorTTL, c.Tags = policy.Some(time.Minute), []string{"x"} })
 			_ = s.Invalidate.DeleteByTag(t.Context(), []string{"x"}, invalidate.Mode{})
 			h.Fail(errDown)
@@ -77,8 +78,8 @@ func TestALoaderChangesWhatBecomesOfItsValue(t *testing.T) {
 func TestAHandleTakesNothingOnceItsLoaderHasReturned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := storetest.New(t, store.Config{L1: storetest.L1()})
-		var h *load.Handle
-		rq := load.Request{Kind: s.Kind(""), Policy: hour, Load: with(func(now *load.Handle) { h = now })}
+		var h *handle.Handle
+		rq := load.Request{Kind: s.Kind(""), Policy: hour, Load: with(func(now *handle.Handle) { h = now })}
 		_, _ = begin(t.Context(), s, rq, "k").result()
 		h.Change(func(*policy.Call) { t.Error("it was changed") })
 		h.Skip()
@@ -86,7 +87,7 @@ func TestAHandleTakesNothingOnceItsLoaderHasReturned(t *testing.T) {
 		if _, why := h.Stale(); why != event.NoValue || h.NotModified() {
 			t.Error(why)
 		}
-		var none *load.Handle
+		var none *handle.Handle
 		none.Change(func(*policy.Call) { t.Error("a nil handle was changed") })
 		none.Skip()
 		none.Fail(errDown)
@@ -120,7 +121,7 @@ func TestALoaderIsToldWhyItsValueIsLoadedAgain(t *testing.T) {
 				kind := s.Kind("")
 				kind.Copy = func(v any) any { return "copy of " + v.(string) }
 				old := test.stale(s, s.Item(kind, "k", "old", hour, "x"))
-				rq := load.Request{Kind: kind, Policy: hour, ForceFresh: true, Load: with(func(h *load.Handle) {
+				rq := load.Request{Kind: kind, Policy: hour, ForceFresh: true, Load: with(func(h *handle.Handle) {
 					v, why := h.Stale()
 					if why != test.why || (v == "copy of old") != (why != event.NoValue) {
 						t.Errorf("%v, %v, want %v", v, why, test.why)
@@ -144,7 +145,7 @@ func TestALoaderIsToldWhyItsValueIsLoadedAgain(t *testing.T) {
 			})
 		})
 	}
-	many := load.Request{Load: with(func(h *load.Handle) {
+	many := load.Request{Load: with(func(h *handle.Handle) {
 		if _, why := h.Stale(); why != event.NoValue {
 			t.Error("a load of many keys is told of one:", why)
 		}
@@ -158,7 +159,7 @@ func TestALoadKnowsWhoWaitsForItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := storetest.New(t, store.Config{L1: storetest.L1()})
 		kind := s.Kind("")
-		if load.HandleOf(t.Context()) != nil || load.WithoutLoad(t.Context()) != t.Context() {
+		if handle.Of(t.Context()) != nil || handle.WithoutLoad(t.Context()) != t.Context() {
 			t.Error("a context without a load has one")
 		}
 		var r *run
@@ -168,12 +169,12 @@ func TestALoadKnowsWhoWaitsForItself(t *testing.T) {
 			<-started
 			left = ctx
 			other := s.Memory.Flights.Join("other", false, new(flight.Batch), s.Stamps.Epoch).Flight
-			without := load.WithoutLoad(ctx)
-			if !load.Within(ctx, r.flights[0]) || load.Within(ctx, other) || load.HandleOf(without) != nil || !load.Within(without, r.flights[0]) {
+			without := handle.WithoutLoad(ctx)
+			if !handle.Within(ctx, r.flights[0]) || handle.Within(ctx, other) || handle.Of(without) != nil || !handle.Within(without, r.flights[0]) {
 				t.Error("it does not know")
 			}
 			inner := begin(ctx, s, load.Request{Kind: kind, Policy: hour, Load: func(ctx context.Context, keys []*load.Key) error {
-				if !load.Within(ctx, r.flights[0]) {
+				if !handle.Within(ctx, r.flights[0]) {
 					t.Error("through another load it does not know")
 				}
 				return storetest.Returns("inner")(ctx, keys)
@@ -183,7 +184,7 @@ func TestALoadKnowsWhoWaitsForItself(t *testing.T) {
 		}}, "k")
 		close(started)
 		_, _ = r.result()
-		if load.Within(left, r.flights[0]) {
+		if handle.Within(left, r.flights[0]) {
 			t.Error("nobody waits for what a loader has left behind")
 		}
 	})
@@ -296,7 +297,7 @@ func TestNothingIsKeptUnderOptionsThatAreWrong(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var shared faketier.Shared
 				s := storetest.New(t, store.Config{L1: storetest.L1(), L2: &shared})
-				rq := load.Request{Kind: s.Kind("a.Load"), Policy: hour, Load: with(func(h *load.Handle) { h.Change(change) })}
+				rq := load.Request{Kind: s.Kind("a.Load"), Policy: hour, Load: with(func(h *handle.Handle) { h.Change(change) })}
 				rq.Policy.ErrorTTL = time.Hour
 				if v, err := begin(t.Context(), s, rq, "k").result(); v != "v" || err != nil || find(s, "k") != nil || value(&shared, "k") != "" {
 					t.Error("it is not handed out, or it is kept:", v, err)
@@ -305,7 +306,7 @@ func TestNothingIsKeptUnderOptionsThatAreWrong(t *testing.T) {
 					t.Errorf("nobody is told: %q, %q", s.Lines("refused"), s.Lines("warn"))
 				}
 				failing := rq
-				failing.Load = with(func(h *load.Handle) { h.Change(change); h.Fail(errDown) })
+				failing.Load = with(func(h *handle.Handle) { h.Change(change); h.Fail(errDown) })
 				if _, err := begin(t.Context(), s, failing, "failed").result(); err != errDown || s.Memory.Failed(t.Context(), "failed") != nil {
 					t.Error("the failure is remembered:", err)
 				}
@@ -316,7 +317,7 @@ func TestNothingIsKeptUnderOptionsThatAreWrong(t *testing.T) {
 				}
 				old := find(s, "k")
 				time.Sleep(hour.TTL + 1)
-				rq.Load = with(func(h *load.Handle) {
+				rq.Load = with(func(h *handle.Handle) {
 					h.Change(change)
 					if !h.NotModified() {
 						t.Error("not accepted")
@@ -329,7 +330,7 @@ func TestNothingIsKeptUnderOptionsThatAreWrong(t *testing.T) {
 					t.Errorf("what still holds is kept: %+v", it)
 				}
 				// Who asks for a new load does not want the old value back.
-				rq.ForceFresh, rq.Load = true, with(func(h *load.Handle) { h.Change(change) })
+				rq.ForceFresh, rq.Load = true, with(func(h *handle.Handle) { h.Change(change) })
 				if v, err := begin(t.Context(), s, rq, "k").result(); v != "v" || err != nil || find(s, "k") != nil || value(&shared, "k") != "" {
 					t.Error("the old value is there:", v, err, find(s, "k"), value(&shared, "k"))
 				}

@@ -9,13 +9,16 @@ import (
 
 	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/background"
+	"github.com/cachegen/cachegen/runtime/internal/budget"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/flight"
+	"github.com/cachegen/cachegen/runtime/internal/handle"
+	"github.com/cachegen/cachegen/runtime/internal/lease"
 	"github.com/cachegen/cachegen/runtime/internal/memory"
-	"github.com/cachegen/cachegen/runtime/internal/remote"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
+	"github.com/cachegen/cachegen/runtime/internal/tagwatch"
 )
 
 // A Load is one load, of one key or of several. Use [Loader.New].
@@ -25,23 +28,43 @@ type Load struct {
 	Batch   flight.Batch
 	Place   *background.Place // in the background; held by a refresh, and by a load that nobody waits for any more
 
-	keys  []*Key
-	watch remote.TagWatch
-	panic atomic.Pointer[error] // of the loader or of a driver
+	asked      time.Duration // how long its caller has asked the shared tier already
+	keys       []*Key
+	watch      tagwatch.Watch
+	abandon    *time.Timer
+	unnumbered bool                  // the number of tag changes is to be made
+	holding    *lease.Holding        // nil if the shared tier gives no leases
+	waitUntil  int64                 // of clock.Mono: for how long it waits for other processes; 0 if it has not yet
+	panic      atomic.Pointer[error] // of the loader or of a driver
 }
 
-// New returns a load for a request.
-func (l *Loader) New(rq *Request, refresh bool) *Load {
-	ld := &Load{Request: rq, Refresh: refresh, Place: l.Work.Place(rq.Kind.Function())}
+// New returns a load for a request. asked is how long its caller has asked the shared tier already.
+func (l *Loader) New(rq *Request, refresh bool, asked time.Duration) *Load {
+	ld := &Load{Request: rq, Refresh: refresh, Place: l.Work.Place(rq.Kind.Function()), asked: asked}
+	if l.Leases.On() {
+		ld.holding = l.Leases.Hold(&leasing{l, ld}, &ld.Batch, rq.Kind.Fingerprint)
+	}
 	ld.Batch.OnDetach(ld.Place.TryAcquire)
 	return ld
 }
 
 // Add adds a key whose flight the caller leads. With a refresh, a fresh value that is due
 // is no reason not to load.
-func (ld *Load) Add(q Query, f *memory.Flight, instead Fallback) {
-	ld.keys = append(ld.keys, &Key{Query: q, flight: f, fallback: instead, refresh: ld.Refresh})
+func (ld *Load) Add(q Query, f *memory.Flight, instead Fallback, w Wait) {
+	ld.keys = append(ld.keys, &Key{
+		Query: q, flight: f, fallback: instead, refresh: ld.Refresh,
+		lease: lease.Key{Name: q.Key, Index: len(ld.keys), Flight: f, Forced: f.Forced, Share: w == Beside, Impatient: w != First},
+	})
 }
+
+// A Wait is what the caller of a flight has waited for already.
+type Wait int
+
+const (
+	First  Wait = iota // nothing
+	Once               // another flight of the key, which has ended without a result
+	Beside             // another flight of the key, which has taken too long and goes on
+)
 
 // Empty reports whether no key was added.
 func (ld *Load) Empty() bool { return len(ld.keys) == 0 }
@@ -71,6 +94,8 @@ type Key struct {
 	// overTagged says that it has more tags than an entry can have. Then cells are without them.
 	overTagged bool
 	stamps     []entry.StampRef // from before the load
+	lease      lease.Key
+	offered    bool // its flight has been offered a stale value
 
 	said    said
 	result  Result
@@ -86,8 +111,8 @@ type said struct {
 	none   error
 	beside *Returned // the value that came with an error
 	failed error
-	at     int64   // when it has returned; 0 if it has not been called
-	handle *Handle // what else it says
+	at     int64        // when it has returned; 0 if it has not been called
+	handle *handle.Said // what else it says; nil until it has returned
 }
 
 // A plan is what the tiers are to keep of a key.
@@ -96,6 +121,7 @@ type plan struct {
 	keep      bool // the item is worth keeping
 	drop      bool // nothing is to be kept, not even what was there
 	localOnly bool // only memory is to keep it
+	lost      bool // it was not stored, because the key has been changed since its lease was taken
 	replaced  bool // the shared tier has nothing older any more
 }
 
@@ -110,7 +136,7 @@ func (k *Key) SetBeside(r Returned) { k.said.beside = &r }
 
 // finish gives the flight its result.
 func (k *Key) finish(it *entry.Item, err error) {
-	k.result = Result{Item: it, Err: err}
+	k.result, k.lease.Ended = Result{Item: it, Err: err}, true
 	k.flight.Finish(it, err, false)
 }
 
@@ -139,16 +165,18 @@ func (l *Loader) run(ctx context.Context, ld *Load) {
 		ld.Place.Leave()
 	})()
 	defer context.AfterFunc(l.Work.Context, func() { cancel(background.ErrClosed) })()
+	defer ld.holding.Close() // when those who wait have their results
 
-	abandon := time.AfterFunc(l.MaxLoadTime, func() {
+	ld.abandon = time.AfterFunc(l.MaxLoadTime, func() {
 		for _, k := range ld.keys {
 			k.flight.Abandon()
 			k.flight.Finish(nil, ErrTimeout, false)
 		}
 		cancel(ErrTimeout)
 		l.leave(ld)
+		ld.holding.Close()
 	})
-	defer abandon.Stop()
+	defer ld.abandon.Stop()
 
 	for _, k := range ld.keys {
 		k.result.Err = ErrGoexit
@@ -165,7 +193,7 @@ func (l *Loader) run(ctx context.Context, ld *Load) {
 			k.flight.Finish(k.result.Item, k.result.Err, false)
 		}
 	}()
-	l.runStages(ctx, cancel, ld)
+	l.runStages(ctx, ld)
 }
 
 // leave gives the place in the background back of a load that has exceeded its limit. It is
@@ -190,57 +218,116 @@ func (l *Loader) NotBegun(ld *Load, n int) {
 }
 
 // runStages looks where values might be, loads those that are nowhere, and stores them.
-func (l *Loader) runStages(ctx context.Context, cancel context.CancelCauseFunc, ld *Load) {
-	ld.watch = l.Remote.WatchTags()
-	open := l.lookAgain(ctx, ld)
+func (l *Loader) runStages(ctx context.Context, ld *Load) {
+	ld.watch = l.Tags.Watch()
+	tier := budget.Read(ctx, clock.Mono()-int64(ld.asked), l.Remote.Timeout) // for all before the loader
+	open := l.lookAgain(tier, ld)
 	if len(open) == 0 {
 		return
 	}
-	open, errRemote := l.fromRemote(ctx, ld, open)
-	errStamps := errRemote
-	if errRemote == nil {
-		errStamps = l.makeStamps(ctx, ld, open)
-	}
-	for _, k := range open {
-		k.stamps = l.Remote.Refs(k.cells)
-	}
-	started := clock.Wall()
-	if len(open) == 0 {
+	open, errRemote := l.fromRemote(tier, ld, open)
+	switch {
+	case len(open) == 0 || l.cancelled(ctx, open):
 		return
-	}
-	if ctx.Err() != nil { // nobody waits any more
-		for _, k := range open {
-			k.result = Result{Err: context.Cause(ctx)}
-		}
-		return
-	}
-	if errRemote != nil && !ld.Request.Policy.SuppressL2Errors {
+	case errRemote != nil && !ld.Request.Policy.SuppressL2Errors:
 		l.fail(ctx, ld, open, &unreadError{fmt.Errorf("cachegen: %w", errRemote), &ld.Batch})
 		return
-	}
-	if !l.mayLoad(ctx, ld, open) {
+	case !l.mayLoad(tier, ld, open):
 		l.NotBegun(ld, len(open))
 		return
 	}
-	l.callLoader(ctx, cancel, ld, open)
-	loaded := make([]*Key, 0, len(open)) // not in place: the hard timeout looks at open
-	for _, k := range open {
+	next, errStamps := outcome{ready: open}, errRemote
+	if errRemote == nil {
+		next, errStamps = l.prepare(tier, ld, open)
+	}
+	var waiting []*Key // when all others have been loaded and stored
+	for {
+		waiting = append(waiting, next.waiting...)
+		if l.cancelled(ctx, next.ready, next.later, waiting) {
+			return
+		}
+		l.loadAndStore(ctx, ld, next.ready, errStamps == nil)
+		if err := ld.Panicked(); err != nil {
+			finishAll(err, next.later, waiting)
+			return
+		}
+		switch {
+		case len(next.later) > 0:
+			next, errStamps = l.prepare(budget.Read(ctx, clock.Mono(), l.Remote.Timeout), ld, next.later)
+		case len(waiting) > 0:
+			next, errStamps = l.await(ctx, ld, waiting)
+			waiting = nil
+		default:
+			return
+		}
+	}
+}
+
+// cancelled reports whether nobody waits for keys any more, and ends them then.
+func (l *Loader) cancelled(ctx context.Context, keys ...[]*Key) bool {
+	if ctx.Err() == nil {
+		return false
+	}
+	finishAll(context.Cause(ctx), keys...)
+	return true
+}
+
+func finishAll(err error, keys ...[]*Key) {
+	for _, some := range keys {
+		for _, k := range some {
+			k.finish(nil, err)
+		}
+	}
+}
+
+// loadAndStore calls the loader for keys, stores what it returns, and ends the keys.
+func (l *Loader) loadAndStore(ctx context.Context, ld *Load, keys []*Key, shared bool) {
+	if len(keys) == 0 {
+		return
+	}
+	if !shared { // under stamps that only this process knows nobody else could use what is loaded
+		l.giveUpLeases(ld, keys)
+	}
+	for _, k := range keys {
+		k.stamps = l.Remote.Refs(k.cells)
+	}
+	started := clock.Wall()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	l.callLoader(ctx, cancel, ld, keys)
+	after := budget.Read(context.WithoutCancel(ctx), clock.Mono(), l.Remote.Timeout) // what has been loaded is worth keeping although its caller may be gone
+	loaded := make([]*Key, 0, len(keys))                                             // not in place: the hard timeout looks at keys
+	for _, k := range keys {
 		if k.said.failed != nil {
 			l.fail(ctx, ld, []*Key{k}, k.said.failed)
 			continue
 		}
 		l.decide(ld.Request, k, started)
-		if wrong := k.said.handle.wrong; wrong != nil {
+		if wrong := k.said.handle.Wrong; wrong != nil {
 			l.keepNothing(ld.Request.Kind, k, wrong)
 		}
 		loaded = append(loaded, k)
 	}
-	// What has been loaded is worth keeping although its caller may be gone.
-	ctx = context.WithoutCancel(ctx)
-	errResult := l.addResultStamps(ctx, ld, loaded)
-	l.prolongStamps(ctx, loaded)
-	// Under stamps that only this process knows nobody else could use it.
-	l.store(ctx, ld.Request.Kind, loaded, errStamps == nil && errResult == nil, ld.Request.Policy.BatchMax)
+	errResult := l.addResultStamps(after, ld, loaded)
+	l.prolongStamps(after, loaded)
+	l.store(after, ld, loaded, shared && errResult == nil)
+	for _, k := range keys {
+		k.finish(k.result.Item, k.result.Err)
+	}
+	l.giveUpLeases(ld, keys)
+}
+
+// giveUpLeases gives back the leases of keys that have one.
+func (l *Loader) giveUpLeases(ld *Load, keys []*Key) {
+	var names []string
+	for _, k := range keys {
+		if k.lease.Taken {
+			names, k.lease.Taken = append(names, k.Key), false
+		}
+	}
+	if len(names) > 0 {
+		ld.holding.Release(names...)
+	}
 }
 
 // mayLoad reports whether the loader is to be called. If all of keys have a stale value that is

@@ -18,6 +18,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 	"github.com/cachegen/cachegen/runtime/internal/flight"
+	"github.com/cachegen/cachegen/runtime/internal/handle"
 	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/memory"
@@ -48,7 +49,7 @@ func begin(ctx context.Context, s *storetest.Store, rq load.Request, keys ...str
 
 // beginInstead is begin with something that can be served instead.
 func beginInstead(ctx context.Context, s *storetest.Store, rq load.Request, instead load.Fallback, keys ...string) *run {
-	r := &run{Load: s.Lookups.Load.New(&rq, false), s: s}
+	r := &run{Load: s.Lookups.Load.New(&rq, false, 0), s: s}
 	for i, key := range keys {
 		var f *memory.Flight
 		if rq.ForceFresh {
@@ -59,7 +60,7 @@ func beginInstead(ctx context.Context, s *storetest.Store, rq load.Request, inst
 		r.flights = append(r.flights, f)
 		q := s.Query(key)
 		q.Index = i
-		r.Add(q, f, instead)
+		r.Add(q, f, instead, load.First)
 	}
 	s.Lookups.Load.Start(ctx, r.Load)
 	return r
@@ -159,7 +160,7 @@ func TestNothingIsKeptThatWasInvalidatedDuringItsLoad(t *testing.T) {
 				kind := s.Kind("a.Load")
 				kind.ResultTags = func(v any) []string { return []string{"of " + v.(string)} }
 				rq := load.Request{Kind: kind, Policy: hour, Load: func(ctx context.Context, keys []*load.Key) error {
-					load.HandleOf(ctx).Change(func(c *policy.Call) { c.Tags = []string{"given"} })
+					handle.Of(ctx).Change(func(c *policy.Call) { c.Tags = []string{"given"} })
 					if err := invalidate(ctx, s); err != nil {
 						t.Error(err)
 					}
@@ -482,7 +483,7 @@ func TestWhatTheSharedTierDoesNotTakeIsKeptInMemory(t *testing.T) {
 		"for memory alone": {func(rq *load.Request, _ *faketier.Shared) { rq.Policy.SkipL2Write = true }, "", true},
 		"refused, the others are not": {func(_ *load.Request, shared *faketier.Shared) {
 			shared.Before = func(_ context.Context, op string, keys []string) error {
-				if op == "set" && slices.Contains(keys, "k") {
+				if op == "fill" && slices.Contains(keys, "k") {
 					return drivers.ErrRefused
 				}
 				return nil
@@ -493,7 +494,7 @@ func TestWhatTheSharedTierDoesNotTakeIsKeptInMemory(t *testing.T) {
 		}, "", true},
 		"in doubt": {func(_ *load.Request, shared *faketier.Shared) {
 			shared.Before = func(_ context.Context, op string, keys []string) error {
-				if op == "set" {
+				if op == "fill" {
 					return errDown
 				}
 				return nil

@@ -2,6 +2,13 @@
 // there, and stores the result in the shared tier and in memory, unless the key has been
 // invalidated meanwhile.
 //
+// Where the shared tier gives leases, a load takes those of its keys before it calls the loader,
+// and stores under them: so one process at a time loads a key, and what was loaded before a change
+// in any process is not stored. A key that another process loads is waited for, by one load for
+// all who want it in this process, and only after what this process has leases for has been
+// loaded and stored. A load that waits for another while it holds a lease, because a loader asks
+// for another key, does so for a short time: so no circle of processes waits for ever.
+//
 // A [Load] is begun by package lookup for flights that it leads, one for each key; all who
 // wait for a flight share its result and its error. What the package promises: nothing is
 // kept that was invalidated after its load began; a load is cancelled at its hard timeout, at
@@ -13,7 +20,7 @@
 // which have their own locks, and in its [Handle], which has a mutex. The order against
 // invalidations is the fence's and the flights' (see packages fence and flight). No lock
 // is held while a loader or a driver runs. The package invalidates nothing, and waits for
-// no other load.
+// no other load of its own process.
 package load
 
 import (
@@ -23,11 +30,13 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/background"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/lease"
 	"github.com/cachegen/cachegen/runtime/internal/memory"
 	"github.com/cachegen/cachegen/runtime/internal/outbox"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 	"github.com/cachegen/cachegen/runtime/internal/remote"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
+	"github.com/cachegen/cachegen/runtime/internal/tagwatch"
 )
 
 // A Loader runs the loads of one store.
@@ -36,6 +45,8 @@ type Loader struct {
 	Remote *remote.Tier
 	Outbox *outbox.Outbox
 	Stamps *stamp.Table
+	Tags   *tagwatch.Tags
+	Leases *lease.Leases
 	Work   *background.Work
 	Emit   *emit.Emitter
 	// MaxLoadTime is how long a load may hold its key.

@@ -48,6 +48,7 @@ func (l *Loader) fromRemote(ctx context.Context, ld *Load, keys []*Key) (open []
 		l.Emit.Warn("shared tier: read", err)
 	}
 	for i, k := range keys {
+		k.lease.Seen = data[i]
 		k.plan.older = k.plan.older || data[i] != nil
 		if !l.finishFromRemote(kind, k, items[i]) {
 			open = append(open, k)
@@ -57,7 +58,11 @@ func (l *Loader) fromRemote(ctx context.Context, ld *Load, keys []*Key) (open []
 		return open, err
 	}
 	if extra != nil && len(open) > 0 {
-		ld.watch.SetNumber(ctx, data[len(keys)])
+		if number := data[len(keys)]; number != nil {
+			ld.watch.SetNumber(ctx, number)
+		} else {
+			ld.unnumbered = true
+		}
 	}
 	return open, nil
 }
@@ -87,7 +92,8 @@ func (l *Loader) finishFromRemote(kind *entry.Kind, k *Key, it *entry.Item) (fin
 		}
 		if !k.fallback.IfSlow() || it != k.fallback.Item && l.Memory.Supersedes(it, k.fallback.Item) {
 			k.fallback = Fallback{Item: it}
-			if !k.refresh { // which has been offered what it is to replace
+			if !k.refresh && !k.offered { // a refresh has offered what it is to replace
+				k.offered = true
 				k.flight.Offer(it)
 			}
 		}

@@ -43,7 +43,7 @@ func (l *Loader) prolongStamps(ctx context.Context, keys []*Key) {
 
 // addResultStamps adds the stamps of the tags that only the loader or its value tells.
 // They are read after the load: an item whose stamp may be younger than its value is not
-// kept (see remote.TagWatch). It fails if the shared tier did not tell the stamps.
+// kept (see package tagwatch). It fails if the shared tier did not tell the stamps.
 func (l *Loader) addResultStamps(ctx context.Context, ld *Load, keys []*Key) error {
 	tagged := make([][]*stamp.Cell, len(keys))
 	var all []*stamp.Cell
@@ -102,8 +102,8 @@ func (l *Loader) keepNothing(kind *entry.Kind, k *Key, why error) {
 
 // resultTags returns the tags that only the loader or its value tells.
 func resultTags(kind *entry.Kind, k *Key) []string {
-	tags, it := k.said.handle.given.Tags, k.result.Item
-	if kind.ResultTags != nil && it.Presence == entry.Present && k.said.handle.notModified == nil { // which has its own
+	tags, it := k.said.handle.Given.Tags, k.result.Item
+	if kind.ResultTags != nil && it.Presence == entry.Present && k.said.handle.NotModified == nil { // which has its own
 		tags = slices.Concat(tags, kind.ResultTags(it.Value))
 	}
 	return tags
@@ -115,7 +115,7 @@ func resultTags(kind *entry.Kind, k *Key) []string {
 func (l *Loader) failureStamps(ld *Load, k *Key) (stamps []entry.StampRef, ok bool) {
 	var tags []string
 	if k.said.handle != nil {
-		tags = k.said.handle.given.Tags
+		tags = k.said.handle.Given.Tags
 	}
 	switch {
 	case k.overTagged || ld.Request.Kind.TooMany(len(k.stamps), tags):

@@ -35,6 +35,9 @@ func (l *Lookups) awaitFlights(ctx context.Context, rq *load.Request, open []*lo
 			continue
 		case err == errReleased:
 			continue
+		case err == load.ErrAgain:
+			q.again = true
+			continue
 		case err != nil && q.own != nil && err == q.own.Panicked():
 			panicked = err
 			continue

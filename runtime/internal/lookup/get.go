@@ -6,6 +6,7 @@ import (
 
 	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/background"
+	"github.com/cachegen/cachegen/runtime/internal/budget"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/fence"
@@ -31,6 +32,7 @@ func (l *Lookups) Get(ctx context.Context, rq *load.Request, queries []load.Quer
 		return items, background.ErrClosed
 	}
 	defer l.Work.Leave()
+	began := clock.Mono()
 	reads := make([]read, len(queries))
 	for i, query := range queries {
 		reads[i].Query = query
@@ -50,7 +52,7 @@ func (l *Lookups) Get(ctx context.Context, rq *load.Request, queries []load.Quer
 	}
 	var err error
 	if l.Remote.Exists() && len(open) > 0 {
-		err = l.getRemote(ctx, rq, open, allowStale)
+		err = l.getRemote(ctx, rq, open, allowStale, began)
 	}
 	answered := true
 	for i := range reads {
@@ -64,13 +66,15 @@ func (l *Lookups) Get(ctx context.Context, rq *load.Request, queries []load.Quer
 	return items, err
 }
 
-// getRemote finds those items that the shared tier has, and keeps them in memory.
-func (l *Lookups) getRemote(ctx context.Context, rq *load.Request, open []*read, allowStale bool) error {
+// getRemote finds those items that the shared tier has, and keeps them in memory. The call has asked
+// the tier since began.
+func (l *Lookups) getRemote(ctx context.Context, rq *load.Request, open []*read, allowStale bool, began int64) error {
 	keys := make([]string, len(open))
 	for i, r := range open {
 		keys[i], r.mark = r.Key, l.Memory.Fence.Mark(r.Hash)
 	}
-	items, _, err := l.Remote.ReadEntries(ctx, l.Remote.Timeout, rq.Kind, &rq.Policy, keys, rq.Kind.Required)
+	tier := budget.Read(ctx, began, l.Remote.Timeout)
+	items, _, err := l.Remote.ReadEntries(tier, l.Remote.Timeout, rq.Kind, &rq.Policy, keys, rq.Kind.Required)
 	for i, it := range items { // also those that were read before an error
 		if it == nil {
 			continue

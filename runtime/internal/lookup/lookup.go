@@ -58,6 +58,8 @@ type lookup struct {
 	waits    time.Time       // since when there has been no flight for the caller; zero if there was one at once
 	own      *load.Load      // the caller leads the flight
 	slow     *memory.Flight  // has taken too long; the caller loads beside it
+	again    bool            // a flight that the caller has waited for has ended without a result
+	waited   load.Wait       // what the caller has waited for already, when it leads the flight
 
 	ended bool
 	load.Result
@@ -151,6 +153,7 @@ func (l *Lookups) resolve(ctx context.Context, rq *load.Request, open []*lookup)
 		}
 	}
 	for {
+		began := clock.Mono()
 		for _, q := range open {
 			q.epoch, q.mark = l.Stamps.Epoch(), l.Memory.Fence.Mark(q.Hash)
 		}
@@ -160,6 +163,7 @@ func (l *Lookups) resolve(ctx context.Context, rq *load.Request, open []*lookup)
 			l.fromMemory(ctx, rq, open)
 			open = stillOpen(open)
 		}
+		asked := clock.Span(began, clock.Mono())
 		if len(open) == 0 {
 			return
 		}
@@ -170,7 +174,7 @@ func (l *Lookups) resolve(ctx context.Context, rq *load.Request, open []*lookup)
 			return
 		}
 		joinedAt := l.Stamps.Epoch() // before the flights are found
-		l.joinFlights(ctx, rq, open)
+		l.joinFlights(ctx, rq, open, asked)
 		open = stillOpen(open)
 		l.awaitFlights(ctx, rq, open, joinedAt)
 		open = stillOpen(open)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cachegen/cachegen/runtime/event"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/handle"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/memory"
 )
@@ -22,9 +23,10 @@ var (
 type limit int
 
 const (
-	soft limit = iota // a fallback is served
-	lock              // the caller loads beside the other's load
-	hard              // the caller gives up
+	soft  limit = iota // a fallback is served
+	hurry              // a load that waits for another process is to wait no longer
+	lock               // so it is, or the caller loads beside the other's load
+	hard               // the caller gives up
 	limits
 )
 
@@ -42,7 +44,7 @@ func (p *patience) next() (l limit, at time.Time) {
 }
 
 // patienceOf returns the limits of a lookup that waits since a time.
-func patienceOf(rq *load.Request, q *lookup, since time.Time) (p patience) {
+func (l *Lookups) patienceOf(ctx context.Context, rq *load.Request, q *lookup, since time.Time) (p patience) {
 	if !q.joined || q.full {
 		if q.waits.IsZero() {
 			q.waits = since
@@ -54,6 +56,9 @@ func patienceOf(rq *load.Request, q *lookup, since time.Time) (p patience) {
 	}
 	if rq.Policy.LockTimeout > 0 && q.own == nil && !q.full {
 		p[lock] = since.Add(rq.Policy.LockTimeout)
+	}
+	if q.joined && q.own == nil && l.Load.Leases.On() && handle.Inside(ctx) {
+		p[hurry] = since.Add(l.Load.Leases.TTL) // the other process may wait for this caller
 	}
 	if rq.Policy.HardTimeout > 0 && !q.joined { // a load that may be joined keeps it by itself
 		p[hard] = since.Add(rq.Policy.HardTimeout)
@@ -78,7 +83,7 @@ func (l *Lookups) wait(ctx context.Context, rq *load.Request, q *lookup, joinedA
 		}
 		finish = func() (*entry.Item, error) { return nil, errReleased }
 	}
-	patience := patienceOf(rq, q, since)
+	patience := l.patienceOf(ctx, rq, q, since)
 	take := func() { // what is offered
 		offered = nil
 		it, at := f.Fallback()
@@ -145,14 +150,26 @@ func (l *Lookups) wait(ctx context.Context, rq *load.Request, q *lookup, joinedA
 		if gone {
 			return nil, ctx.Err()
 		}
+		if reached == hurry {
+			f.Hurry()
+			patience[hurry] = time.Time{}
+			continue
+		}
 		if (instead.IfSlow() || reached == hard) && l.Load.Usable(ctx, instead) {
 			if q.joined && f.Detach() { // it is cancelled when the last of those who wait has left
-				l.Load.NotBegun(l.Load.New(rq, false), 1)
+				l.Load.NotBegun(l.Load.New(rq, false, 0), 1)
 			}
 			return instead.Item, nil
 		}
 		switch reached {
 		case lock:
+			// Where the load has waited for another process, it is a new one from then on.
+			if q.joined {
+				if at := f.Hurry().Add(rq.Policy.LockTimeout); time.Now().Before(at) {
+					patience[lock] = at
+					continue
+				}
+			}
 			return nil, errWaitedTooLong
 		case hard:
 			return nil, load.ErrTimeout
@@ -166,7 +183,7 @@ func (l *Lookups) wait(ctx context.Context, rq *load.Request, q *lookup, joinedA
 // is no value is no failure.
 func (l *Lookups) finished(ctx context.Context, q *lookup, offered load.Fallback) (*entry.Item, error) {
 	it, err := q.flight.Result()
-	if err == nil || it != nil || err == load.ErrNotLoaded {
+	if err == nil || it != nil || err == load.ErrNotLoaded || err == load.ErrAgain {
 		return it, err
 	}
 	for _, f := range []load.Fallback{offered, q.fallback} {

@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 
+	"github.com/cachegen/cachegen/runtime/internal/budget"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
@@ -47,8 +48,8 @@ func (m *Memory) CheckLocal(it *entry.Item, t int64) Verdict {
 		}
 		good = min(good, trustUntil)
 	}
-	connected := m.trustedUntil(it)
-	good = min(good, connected, it.RecheckAt, it.DueAt())
+	heard := m.bus.TrustedUntil(it.ConfirmedAt())
+	good = min(good, heard, it.RecheckAt, it.DueAt())
 	switch {
 	case verdict == Unverified:
 		return Unverified
@@ -57,7 +58,7 @@ func (m *Memory) CheckLocal(it *entry.Item, t int64) Verdict {
 	case verdict == Stale && !it.HasGrace():
 		return Invalid
 	}
-	if it.Generation() != m.stamps.Generation() || t >= connected || verdict == Fresh && t >= it.RecheckAt {
+	if it.Generation() != m.stamps.Generation() || t >= heard || verdict == Fresh && t >= it.RecheckAt {
 		return Unconfirmed
 	}
 	if verdict == Fresh && it.Presence != entry.NotFound { // for which the fast path has no error
@@ -66,20 +67,10 @@ func (m *Memory) CheckLocal(it *entry.Item, t int64) Verdict {
 	return verdict
 }
 
-// trustedUntil returns until when an item may be served although messages about it may
-// be missed, because the bus is disconnected.
-func (m *Memory) trustedUntil(it *entry.Item) int64 {
-	since := m.bus.DisconnectedSince()
-	if since == 0 {
-		return clock.Never
-	}
-	return clock.Add(max(since, it.ConfirmedAt()), m.trust)
-}
-
 // heard reports whether no message about an item can have been missed at t, or that may
 // still be neglected.
 func (m *Memory) heard(it *entry.Item, t int64) bool {
-	return it.Generation() == m.stamps.Generation() && t < m.trustedUntil(it)
+	return it.Generation() == m.stamps.Generation() && t < m.bus.TrustedUntil(it.ConfirmedAt())
 }
 
 // Check says what an item is worth now, reading stamps from the shared tier if it has to.
@@ -94,8 +85,14 @@ func (m *Memory) Check(ctx context.Context, it *entry.Item) Verdict {
 	return m.CheckAll(ctx, []*entry.Item{it})[0]
 }
 
-// CheckAll is [Memory.Check] for many items, whose stamps it reads at once.
+// CheckAll is [Memory.Check] for many items, whose stamps it reads at once, in the time of one
+// operation.
 func (m *Memory) CheckAll(ctx context.Context, items []*entry.Item) []Verdict {
+	return m.checkAll(ctx, clock.Mono(), items)
+}
+
+// checkAll is CheckAll whose time counts from began, unless ctx has a budget.
+func (m *Memory) checkAll(ctx context.Context, began int64, items []*entry.Item) []Verdict {
 	verdicts := make([]Verdict, len(items))
 	var cells []*stamp.Cell
 	t := clock.Now()
@@ -114,7 +111,7 @@ func (m *Memory) CheckAll(ctx context.Context, items []*entry.Item) []Verdict {
 	if len(cells) == 0 {
 		return verdicts
 	}
-	m.remote.RefreshStamps(ctx, m.remote.ReadLimit(onlyFallbacks), entry.Distinct(cells))
+	m.remote.RefreshStamps(budget.Within(ctx, began, m.remote.Timeout), m.remote.ReadLimit(onlyFallbacks), entry.Distinct(cells))
 	for i, it := range items {
 		if verdicts[i] == Unverified {
 			if verdicts[i] = m.CheckLocal(it, clock.Now()); verdicts[i] == Unverified {

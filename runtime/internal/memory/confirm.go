@@ -69,6 +69,7 @@ func (r *round) add(it *entry.Item) bool {
 // messages may have been missed are compared with what the shared tier holds first. What is
 // the same there is confirmed.
 func (m *Memory) ConfirmAll(ctx context.Context, items []*entry.Item) []Verdict {
+	began := clock.Mono()
 	if m.Driver != nil && m.remote.Exists() {
 		t := clock.Now()
 		var open []*entry.Item
@@ -81,7 +82,7 @@ func (m *Memory) ConfirmAll(ctx context.Context, items []*entry.Item) []Verdict 
 			m.confirm(ctx, open)
 		}
 	}
-	return m.CheckAll(ctx, items)
+	return m.checkAll(ctx, began, items)
 }
 
 // confirmable reports whether it is worth to compare an item with what the shared tier

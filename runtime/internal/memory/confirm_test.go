@@ -25,6 +25,18 @@ func stored(t *testing.T, s *storetest.Store, kind *entry.Kind, key string, tags
 	return find(s, key)
 }
 
+// ofAnotherBuild returns the bytes of key k after another build has stored its entry beside
+// what was there before.
+func ofAnotherBuild(s *storetest.Store, before []byte) []byte {
+	kind := s.Kind("")
+	kind.Fingerprint++
+	packed, _, err := kind.PackBeside(s.Item(kind, "k", "another", hour), before)
+	if err != nil {
+		panic(err)
+	}
+	return packed.Value
+}
+
 // What the shared tier holds unchanged is confirmed, and nothing else.
 func TestAnItemIsConfirmedByWhatTheSharedTierHolds(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -43,6 +55,12 @@ func TestAnItemIsConfirmedByWhatTheSharedTierHolds(t *testing.T) {
 		}, memory.Unconfirmed},
 		"the same, expired": {func(s *storetest.Store, _ *faketier.Shared) {
 			_ = s.Remote.Expire(context.Background(), []string{"k"})
+		}, memory.Unconfirmed},
+		"the same beside that of another build": {func(s *storetest.Store, shared *faketier.Shared) {
+			shared.Put("k", ofAnotherBuild(s, shared.Keys()["k"]))
+		}, memory.Fresh},
+		"that of another build alone": {func(s *storetest.Store, shared *faketier.Shared) {
+			shared.Put("k", ofAnotherBuild(s, nil))
 		}, memory.Unconfirmed},
 		"another stamp": {func(_ *storetest.Store, shared *faketier.Shared) {
 			shared.Put("!s:t:x", []byte("another"))

@@ -7,7 +7,8 @@ import (
 )
 
 // Invalidate ends what is under way for keys in this process: nothing that was read or
-// loaded before is kept, nobody joins the flights, failures and back-offs are forgotten. Then change
+// loaded before is kept, nobody joins the flights, failures and back-offs are forgotten, who waits
+// for another process to load one of keys looks again. Then change
 // says what becomes of each entry in memory; it is not called without a memory tier. All
 // of it happens under the keys' stripes.
 func (m *Memory) Invalidate(keys []string, change func(i int, hash uint64, before fence.Mark)) {
@@ -22,6 +23,7 @@ func (m *Memory) Invalidate(keys []string, change func(i int, hash uint64, befor
 			}
 		})
 	}
+	m.Waiters.Wake(keys...)
 }
 
 // Unconfirm says that messages may have been missed until now, whatever the reason. What is

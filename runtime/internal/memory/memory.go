@@ -2,7 +2,7 @@
 // worth, and keeps new ones, unless they have been invalidated on their way.
 //
 // A [Memory] owns what orders reads and changes of a key in this process: the fence, the
-// flights, and the failures that are remembered in place of values. The locks are the
+// flights, who waits for another process, and the failures that are remembered in place of values. The locks are the
 // fence's stripes, for a key's place in memory and for what happens around it, and inside
 // them the flights' shards and the mutex of the failures. Another mutex guards the rounds in
 // which items are confirmed, and is held with none of these. None is held while the shared
@@ -15,7 +15,6 @@ package memory
 import (
 	"errors"
 	"hash/maphash"
-	"time"
 	"unsafe"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -26,6 +25,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/flight"
 	"github.com/cachegen/cachegen/runtime/internal/remote"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
+	"github.com/cachegen/cachegen/runtime/internal/waiters"
 )
 
 // A Flight is one load of one key.
@@ -42,9 +42,9 @@ type Memory struct {
 	clock  clock.Coarse
 
 	Flights  *flight.Group[*entry.Item]
+	Waiters  waiters.Waiters // for leases of keys that other processes have
 	remote   *remote.Tier
 	bus      *bus.Conn
-	trust    time.Duration
 	failures failures
 	backOffs backOffs
 	rounds   rounds
@@ -53,20 +53,19 @@ type Memory struct {
 
 // A Config is what a Memory is made of.
 type Config struct {
-	Driver     drivers.L1
-	Prefix     string // of all keys of the store
-	Seed       maphash.Seed
-	Stamps     *stamp.Table
-	Remote     *remote.Tier
-	Bus        *bus.Conn     // nil without a bus
-	StampTrust time.Duration // how long entries are served while the bus is disconnected
+	Driver drivers.L1
+	Prefix string // of all keys of the store
+	Seed   maphash.Seed
+	Stamps *stamp.Table
+	Remote *remote.Tier
+	Bus    *bus.Conn // nil without a bus
 }
 
 // New returns a Memory.
 func New(c Config) *Memory {
 	return &Memory{
 		Driver: c.Driver, Flights: flight.NewGroup[*entry.Item](),
-		hasher: hasher{c.Seed, c.Prefix}, stamps: c.Stamps, remote: c.Remote, bus: c.Bus, trust: c.StampTrust,
+		hasher: hasher{c.Seed, c.Prefix}, stamps: c.Stamps, remote: c.Remote, bus: c.Bus,
 	}
 }
 

@@ -112,11 +112,25 @@ func (o *Outbox) RedeleteLater(keys []string) {
 
 func (o *Outbox) add(items []pending.Item, err error) {
 	if !o.queue.Add(items...) {
-		all := pending.Item{Target: StampTarget(entry.StoreStamp, false), Remote: o.remote.Exists(), Publish: o.HasBus(), Order: math.MaxUint64}
-		o.queue.Replace(all, func() { o.stamps.Change(entry.StoreStamp, false, o.remote.Exists()) })
+		o.clearStore()
 		o.emit.Warn("too many invalidations are pending, the store is cleared instead", err)
 	}
 	o.retry.start(o)
+}
+
+// clearStore queues the stamp of the whole store, which makes up for all that was queued.
+func (o *Outbox) clearStore() {
+	all := pending.Item{Target: StampTarget(entry.StoreStamp, false), Remote: o.remote.Exists(), Publish: o.HasBus(), Order: math.MaxUint64}
+	o.queue.Replace(all, func() { o.stamps.Change(entry.StoreStamp, false, o.remote.Exists()) })
+}
+
+// ClearStore queues the stamp of the whole store, and tries at once to change it. From now on no
+// entry that carries the present one is valid here, and until it is changed in the shared tier,
+// nothing is read there.
+func (o *Outbox) ClearStore() {
+	o.clearStore()
+	o.retry.start(o)
+	o.Wake()
 }
 
 // HasBus reports whether other processes are told of what changes.

@@ -4,7 +4,8 @@
 // A batch at a time is read and removed, each with the tier's own limits; only one prune runs
 // behind the callers of a store. A mutex guards what is to be pruned next, and is not held
 // meanwhile. The package decides nothing about what is valid: an entry goes if one of its
-// stamps is not current, and if it is still the one that was read.
+// stamps is not current, and if it is still the one that was read. A key with entries of
+// several builds goes if nobody can read any of them.
 package prune
 
 import (
@@ -15,6 +16,7 @@ import (
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/internal/background"
+	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/guard"
@@ -87,11 +89,35 @@ func (p *Pruner) invalid(ctx context.Context, prefix string, around func(batch f
 	return n, err
 }
 
-// A suspect is an entry that a prune looks at.
+// A suspect is a key that a prune looks at, with the entries that it holds: one, or a variant
+// of each of several builds.
 type suspect struct {
-	entry.Header
-	key  string
-	data []byte
+	variants []entry.Header
+	key      string
+	data     []byte
+}
+
+// ofStores reports whether entries carry what entries of stores carry first.
+func ofStores(variants []entry.Header) bool {
+	return !slices.ContainsFunc(variants, func(h entry.Header) bool {
+		return len(h.Stamps) == 0 || h.Stamps[0].Name != entry.StoreStamp
+	})
+}
+
+// isOf reports whether one of the entries is of a store with that stamp.
+func (s *suspect) isOf(store stamp.Record) bool {
+	return slices.ContainsFunc(s.variants, func(h entry.Header) bool { return h.Stamps[0].Delete == store.Delete })
+}
+
+// isOnlyOf reports whether all of the entries are of a store with that stamp.
+func (s *suspect) isOnlyOf(store stamp.Record) bool {
+	return !slices.ContainsFunc(s.variants, func(h entry.Header) bool { return h.Stamps[0].Delete != store.Delete })
+}
+
+// over reports whether the time of one of the entries is over at t although their key lives on.
+// What is alone ends with its key.
+func (s *suspect) over(h *entry.Header, t int64) bool {
+	return len(s.variants) > 1 && t >= h.StaleUntil
 }
 
 func (p *Pruner) some(ctx context.Context, keys []string) (removed int64, err error) {
@@ -102,20 +128,27 @@ func (p *Pruner) some(ctx context.Context, keys []string) (removed int64, err er
 	var all []suspect
 	var names []string
 	for i, data := range values {
-		h, _, err := entry.Parse(data)
-		if err != nil || len(h.Stamps) == 0 || h.Stamps[0].Name != entry.StoreStamp {
+		variants, ok := entry.Headers(data)
+		if !ok || !ofStores(variants) {
 			continue // of somebody else, or of another version
 		}
-		all = append(all, suspect{h, keys[i], data})
-		for _, s := range h.Stamps {
-			names = append(names, p.Remote.StampKey(s.Name))
+		all = append(all, suspect{variants, keys[i], data})
+		for _, h := range variants {
+			for _, s := range h.Stamps {
+				names = append(names, p.Remote.StampKey(s.Name))
+			}
 		}
 	}
 	current, err := p.records(ctx, names)
 	if err != nil {
 		return 0, err
 	}
-	all = slices.DeleteFunc(all, func(s suspect) bool { return p.valid(&s.Header, current) })
+	t := clock.Wall()
+	all = slices.DeleteFunc(all, func(s suspect) bool { // if somebody may still use one of its entries
+		return slices.ContainsFunc(s.variants, func(h entry.Header) bool {
+			return !s.over(&h, t) && p.valid(&h, current)
+		})
+	})
 	if all, err = p.withoutForeign(ctx, all, current); err != nil || len(all) == 0 {
 		return 0, err
 	}
@@ -123,7 +156,7 @@ func (p *Pruner) some(ctx context.Context, keys []string) (removed int64, err er
 	for i, s := range all {
 		swaps[i] = drivers.Swap{Key: s.key, Old: s.data}
 	}
-	swapped, err := p.Remote.DeleteUnchanged(ctx, swaps)
+	swapped, err := p.Remote.Swap(ctx, swaps)
 	for _, ok := range swapped {
 		if ok {
 			removed++
@@ -169,7 +202,7 @@ func (p *Pruner) withoutForeign(ctx context.Context, all []suspect, current map[
 	others := make([][]string, len(all)) // keys of stamps
 	var names []string
 	for i, s := range all {
-		if r, ok := current[p.Remote.StampKey(entry.StoreStamp)]; ok && r.Delete == s.Stamps[0].Delete {
+		if r, ok := current[p.Remote.StampKey(entry.StoreStamp)]; ok && s.isOnlyOf(r) {
 			continue // of this store for certain
 		}
 		for end := 0; end >= 0; {
@@ -194,7 +227,7 @@ func (p *Pruner) withoutForeign(ctx context.Context, all []suspect, current map[
 	for i, s := range all {
 		if !slices.ContainsFunc(others[i], func(key string) bool {
 			r, ok := theirs[key]
-			return ok && r.Delete == s.Stamps[0].Delete
+			return ok && s.isOf(r)
 		}) {
 			own = append(own, s)
 		}

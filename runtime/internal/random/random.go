@@ -1,11 +1,12 @@
 // Package random is where the runtime gets its random numbers from, so that a
 // simulation can give it others: those of a seed that it can run again.
 //
-// A [Source] may be called by many goroutines at once. The package holds one lock-free
-// variable, which only the simulation writes.
+// A [Source] may be called by many goroutines at once. The package holds two lock-free
+// variables, which only the simulation writes.
 package random
 
 import (
+	"hash/maphash"
 	"math/rand/v2"
 	"sync/atomic"
 )
@@ -41,4 +42,22 @@ func ForStore(store string) Source {
 func Replace(f func(store string) Source) (restore func()) {
 	old := replaced.Swap(&f)
 	return func() { replaced.Store(old) }
+}
+
+var seed atomic.Pointer[maphash.Seed]
+
+// HashSeed returns a new seed for hashes, of which some results depend: whose stripes two
+// names share. It is the same each time if it has been replaced.
+func HashSeed() maphash.Seed {
+	if s := seed.Load(); s != nil {
+		return *s
+	}
+	return maphash.MakeSeed()
+}
+
+// ReplaceHashSeed makes HashSeed return s, until restore is called. It is for the simulation,
+// which takes one under which none of its names share a stripe.
+func ReplaceHashSeed(s maphash.Seed) (restore func()) {
+	old := seed.Swap(&s)
+	return func() { seed.Store(old) }
 }

@@ -1,6 +1,9 @@
 package random
 
-import "testing"
+import (
+	"hash/maphash"
+	"testing"
+)
 
 func TestASourceStaysBelowItsBoundAndAvoidsZeroWhereAsked(t *testing.T) {
 	numbers := []uint64{0, 0, 7, 1 << 63}
@@ -25,5 +28,17 @@ func TestASimulationGivesStoresTheirNumbers(t *testing.T) {
 	restore()
 	if a, b := ForStore("main")(), ForStore("main")(); a == b {
 		t.Fatal("two random numbers are equal:", a)
+	}
+}
+
+func TestASimulationGivesStoresTheirHashSeed(t *testing.T) {
+	given := maphash.MakeSeed()
+	restore := ReplaceHashSeed(given)
+	if HashSeed() != given || HashSeed() != given {
+		t.Fatal("another seed")
+	}
+	restore()
+	if a, b := HashSeed(), HashSeed(); a == b || a == given {
+		t.Fatal("two seeds are equal")
 	}
 }

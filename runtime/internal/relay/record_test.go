@@ -51,6 +51,11 @@ func TestRecordsSayWhatWasChanged(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		prefix := rapid.SampledFrom([]string{"", "app:", "a:b:"}).Draw(t, "prefix")
 		c := drawn(t, prefix)
+		for name := range c.Clears {
+			if len(name) > drivers.MaxOutboxPayload/2 { // see the next test
+				t.Skip("a name that fits into no record")
+			}
+		}
 		got := new(collect.Changes)
 		for _, record := range encode(c, prefix) {
 			if len(record) > drivers.MaxOutboxPayload {

@@ -3,6 +3,7 @@ package remote
 import (
 	"bytes"
 	"context"
+	"fmt"
 
 	"github.com/cachegen/cachegen/drivers"
 )
@@ -29,9 +30,9 @@ func (t *Tier) CompareAndDelete(ctx context.Context, key string, value []byte) (
 // CanSwap reports whether the tier can compare and swap.
 func (t *Tier) CanSwap() bool { return t.canSwap() }
 
-// DeleteUnchanged carries out swaps that remove what nobody can read any more. It is called
+// Swap carries out swaps that invalidate nothing: nobody has to make up for one that fails. It is called
 // if the tier can swap.
-func (t *Tier) DeleteUnchanged(ctx context.Context, swaps []drivers.Swap) (deleted []bool, err error) {
+func (t *Tier) Swap(ctx context.Context, swaps []drivers.Swap) (swapped []bool, err error) {
 	return t.swapBy(ctx, operation{}, swaps)
 }
 
@@ -42,6 +43,30 @@ func (t *Tier) EnsureAbsent(ctx context.Context, key string) (absent bool, err e
 		err := t.Delete(ctx, []string{key})
 		return err == nil, err
 	}
+	if t.CanLease() {
+		return t.endLeaseIfAbsent(ctx, key)
+	}
 	values, err := t.getToChange(ctx, []string{key})
 	return err == nil && values[0] == nil, err
+}
+
+// endLeaseIfAbsent reports whether the tier holds nothing under key. Then whoever has been loading
+// it cannot store that any more.
+func (t *Tier) endLeaseIfAbsent(ctx context.Context, key string) (absent bool, err error) {
+	want := drivers.LeaseRequest{
+		Token: fmt.Sprintf("%016x%016x", t.Stamps.Half(), t.Stamps.Half()), TTL: t.Timeout, IfAbsent: true, Replace: true,
+	}
+	o := operation{name: "lease", keys: 1, limit: t.Timeout, urgent: true}
+	err = t.run(ctx, o, func(ctx context.Context) error {
+		found, err := t.leaser.LeaseMany(ctx, []string{key}, want)
+		if err := counted(err, len(found), 1); err != nil {
+			return err
+		}
+		absent = found[0].Taken
+		return nil
+	})
+	if absent || MayTakeEffect(err) {
+		_, _ = t.Release(ctx, []string{key}, want.Token) // or it ends by itself
+	}
+	return absent, err
 }

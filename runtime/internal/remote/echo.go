@@ -1,37 +1,6 @@
 package remote
 
-import (
-	"context"
-
-	"github.com/cachegen/cachegen/drivers"
-)
-
-// watching reports whether somebody reports what is written.
-func (t *Tier) watching() bool { return t.Watched != nil && t.Watched() }
-
-func (t *Tier) noteItems(items []drivers.Item) {
-	if t.watching() {
-		for _, it := range items {
-			t.written.Note(it.Key, it.Value, true)
-		}
-	}
-}
-
-func (t *Tier) noteDeleted(keys []string) {
-	if t.watching() {
-		for _, key := range keys {
-			t.written.Note(key, nil, false)
-		}
-	}
-}
-
-func (t *Tier) noteSwaps(swaps []drivers.Swap) {
-	if t.watching() {
-		for _, w := range swaps {
-			t.written.Note(w.Key, w.New, w.New != nil)
-		}
-	}
-}
+import "context"
 
 // WroteLately reports whether a report that a key has changed may be about a write of this
 // process. [Tier.ChangedByOthers] tells.

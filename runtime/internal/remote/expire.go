@@ -43,6 +43,9 @@ func (t *Tier) rewriteExpired(ctx context.Context, keys []string) error {
 		if err != nil {
 			return t.deleteInstead(ctx, keys, err)
 		}
+		if err := t.endLeases(ctx, keys, values); err != nil {
+			return err
+		}
 		swaps := entry.ExpiredValues(keys, values)
 		if len(swaps) == 0 {
 			return nil
@@ -62,6 +65,21 @@ func (t *Tier) rewriteExpired(ctx context.Context, keys []string) error {
 		}
 	}
 	return t.Delete(ctx, keys)
+}
+
+// endLeases ends the leases of those keys that have no value, which no swap does: what is being
+// loaded under them is from before the change.
+func (t *Tier) endLeases(ctx context.Context, keys []string, values [][]byte) error {
+	var absent []string
+	for i, b := range values {
+		if b == nil {
+			absent = append(absent, keys[i])
+		}
+	}
+	if len(absent) == 0 || !t.CanLease() {
+		return nil
+	}
+	return t.Delete(ctx, absent)
 }
 
 // deleteInstead deletes keys that cannot be expired because of err. That the tier refuses

@@ -35,19 +35,16 @@ func (t *Tier) MakeStamps(ctx context.Context, cells []*stamp.Cell, life time.Du
 		for _, c := range absent(cells) {
 			t.Stamps.Doubt(c)
 		}
+	} else if err := t.makeAbsent(ctx, cells, life); err != nil && !Refused(err) {
+		// Without a look at what is there: an add returns that. A full server can still be read.
+		return err
 	}
 	for range stampAttempts {
 		if _, err := t.current(ctx, t.Timeout, cells, nil); err != nil {
 			return err
 		}
-		if missing := absent(cells); len(missing) > 0 {
-			if err := t.make(ctx, missing, life); err != nil {
-				for _, c := range missing { // nobody has one, as far as that is known
-					_, trustUntil, _ := c.Current()
-					t.Stamps.Provide(c, trustUntil)
-				}
-				return err
-			}
+		if err := t.makeAbsent(ctx, cells, life); err != nil {
+			return err
 		}
 		short := t.endingBefore(cells, clock.Add(clock.Wall(), life))
 		if len(short) > 0 {
@@ -65,6 +62,35 @@ func (t *Tier) MakeStamps(ctx context.Context, cells []*stamp.Cell, life time.Du
 	return nil
 }
 
+// StampsMade reports whether [Tier.MakeStamps] would have nothing to do, as far as this process
+// knows.
+func (t *Tier) StampsMade(cells []*stamp.Cell, life time.Duration) bool {
+	at := clock.Now()
+	for _, c := range cells {
+		if _, trustUntil, ok := c.Current(); !ok || at >= trustUntil {
+			return false
+		}
+	}
+	return len(t.endingBefore(cells, clock.Add(clock.Wall(), life))) == 0
+}
+
+// makeAbsent makes those stamps of cells that are absent, as far as this process knows. When it
+// returns an error, they have got one that only this process knows.
+func (t *Tier) makeAbsent(ctx context.Context, cells []*stamp.Cell, life time.Duration) error {
+	missing := absent(cells)
+	if len(missing) == 0 {
+		return nil
+	}
+	err := t.make(ctx, missing, life)
+	if err != nil {
+		for _, c := range missing {
+			_, trustUntil, _ := c.Current()
+			t.Stamps.Provide(c, trustUntil)
+		}
+	}
+	return err
+}
+
 // make stores stamps for cells, unless there are any by now, and learns what is stored.
 func (t *Tier) make(ctx context.Context, cells []*stamp.Cell, life time.Duration) error {
 	since := t.Stamps.Moment() // before they are stored
@@ -72,7 +98,8 @@ func (t *Tier) make(ctx context.Context, cells []*stamp.Cell, life time.Duration
 		return t.Fail("add", errPending)
 	}
 	var items []drivers.Item
-	stored, err := t.add(ctx, len(cells), func() []drivers.Item {
+	in := t.History.In()
+	stored, err := t.Add(ctx, len(cells), in, func() []drivers.Item {
 		items = make([]drivers.Item, len(cells))
 		for i, c := range cells {
 			items[i] = t.newStamp(c.Name, life)
@@ -84,9 +111,15 @@ func (t *Tier) make(ctx context.Context, cells []*stamp.Cell, life time.Duration
 	}
 	var foreign []drivers.Item
 	for i, b := range stored {
-		if _, ok := stamp.Parse(b); !ok {
+		r, ok := stamp.Parse(b)
+		switch {
+		case !ok:
 			foreign = append(foreign, items[i])
 			stored[i] = items[i].Value
+		case isStore(cells[i]) && !t.History.Accept(r.History, in):
+			if stored[i], err = t.replaceStamp(ctx, items[i], b); err != nil {
+				return err
+			}
 		}
 	}
 	if len(foreign) > 0 {
@@ -97,13 +130,33 @@ func (t *Tier) make(ctx context.Context, cells []*stamp.Cell, life time.Duration
 			return err
 		}
 	}
-	t.learn(cells, stored, since)
+	t.learn(cells, stored, since, in)
 	return nil
+}
+
+// replaceStamp stores a new stamp in place of one from before the tier has gone back, and returns
+// what is stored then. Of several processes that do so, one has its stamp stored.
+func (t *Tier) replaceStamp(ctx context.Context, it drivers.Item, before []byte) (stored []byte, err error) {
+	if !t.canSwap() {
+		return it.Value, t.set(ctx, operation{}, []drivers.Item{it})
+	}
+	swapped, err := t.swapBy(ctx, operation{held: &t.refused.writes}, []drivers.Swap{{Key: it.Key, Old: before, New: it.Value, TTL: it.TTL}})
+	if err != nil || swapped[0] {
+		return it.Value, err
+	}
+	now, err := t.get(ctx, t.Timeout, []string{it.Key})
+	if err != nil {
+		return nil, err
+	}
+	return now[0], nil
 }
 
 // newStamp returns a new stamp for the tier.
 func (t *Tier) newStamp(name string, life time.Duration) drivers.Item {
 	r := stamp.Record{Value: stamp.Value{Delete: t.Stamps.Half(), Expire: t.Stamps.Half()}, Until: clock.Never}
+	if name == entry.StoreStamp {
+		r.History = t.History.Number()
+	}
 	ttl := time.Duration(0)
 	switch {
 	case t.canSwap():
@@ -138,23 +191,16 @@ func keepUntil(needed int64) int64 {
 	return clock.Add(clock.Add(needed, rest), stampMargin)
 }
 
-// An extension is a stamp that has to be kept until a time of [clock.Wall].
-type extension struct {
-	*stamp.Cell
-	stamp.Value
-	needed int64
-}
-
 // endingBefore returns those of cells whose stamps have to be kept for longer, because of
 // entries that are to live until a time and are yet to be loaded.
-func (t *Tier) endingBefore(cells []*stamp.Cell, needed int64) (short []extension) {
+func (t *Tier) endingBefore(cells []*stamp.Cell, needed int64) (short []entry.Extension) {
 	if !t.canSwap() {
 		return nil
 	}
 	for _, c := range cells {
 		v, _, _ := c.Current()
 		if until, ok := c.Kept(v); ok && until < clock.Add(needed, stampMargin/2) {
-			short = append(short, extension{c, v, needed})
+			short = append(short, entry.Extension{Cell: c, Value: v, Needed: needed})
 		}
 	}
 	return short
@@ -167,7 +213,7 @@ func (t *Tier) ProlongStamps(ctx context.Context, items []*entry.Item) error {
 		return nil
 	}
 	for range stampAttempts {
-		short := endingBeforeItems(items)
+		short := entry.Outlived(items)
 		if len(short) == 0 {
 			return nil
 		}
@@ -185,39 +231,15 @@ func (t *Tier) ProlongStamps(ctx context.Context, items []*entry.Item) error {
 	return nil
 }
 
-// endingBeforeItems returns the stamps that items carry and the tier keeps for less than
-// the items live.
-func endingBeforeItems(items []*entry.Item) (short []extension) {
-	var at map[*stamp.Cell]int
-	for _, it := range items {
-		for _, ref := range it.Stamps {
-			stale := clock.ToWall(it.StaleUntil)
-			if until, ok := ref.Cell.Kept(ref.Value); !ok || until >= stale {
-				continue
-			}
-			i, found := at[ref.Cell]
-			if !found {
-				if at == nil {
-					at = make(map[*stamp.Cell]int)
-				}
-				i, at[ref.Cell] = len(short), len(short)
-				short = append(short, extension{Cell: ref.Cell, Value: ref.Value})
-			}
-			short[i].needed = max(short[i].needed, stale)
-		}
-	}
-	return short
-}
-
 // extend has the tier keep stamps for longer. Those that another process has extended or
 // changed meanwhile are to be read again.
-func (t *Tier) extend(ctx context.Context, short []extension) error {
+func (t *Tier) extend(ctx context.Context, short []entry.Extension) error {
 	swaps, untils := make([]drivers.Swap, len(short)), make([]int64, len(short))
 	for i, e := range short {
-		old := stamp.Record{Value: e.Value}
-		old.Until, _ = e.Kept(e.Value)
-		untils[i] = keepUntil(e.needed)
-		longer := stamp.Record{Value: e.Value, Until: untils[i]}
+		old, _ := e.Stored(e.Value)
+		longer := old
+		longer.Value, longer.Until = e.Value, keepUntil(e.Needed)
+		untils[i] = longer.Until
 		swaps[i] = drivers.Swap{Key: t.stampKey(e.Name), Old: old.Bytes(), New: longer.Bytes(), TTL: entry.Lifetime(clock.Wall(), longer.Until)}
 	}
 	swapped, err := t.swapBy(ctx, operation{held: &t.refused.writes}, swaps)

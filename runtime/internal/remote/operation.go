@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -12,6 +13,8 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/budget"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/guard"
+	"github.com/cachegen/cachegen/runtime/internal/history"
+	"github.com/cachegen/cachegen/runtime/internal/pace"
 )
 
 // An operation is one call of the driver, as the circuit breaker sees it.
@@ -28,6 +31,11 @@ type operation struct {
 	// again: it may be carried out twice, if what it writes differs each time. A
 	// connection that was cut says little: it is tried once more.
 	again bool
+	// blind: nothing that it returns is believed. What it does is right for whatever state the
+	// tier has.
+	blind bool
+	// in is set to the history of the tier in which it was carried out; nil: nobody asks.
+	in *history.In
 }
 
 // run runs an operation, within its limit and the time that is left of the write that it is
@@ -43,6 +51,9 @@ func (t *Tier) run(ctx context.Context, o operation, f func(context.Context) err
 	limit := min(o.limit, budget.Left(ctx))
 	if limit <= 0 {
 		return t.Fail(o.name, budget.ErrSpent)
+	}
+	if !o.blind {
+		f = t.History.Believed(f, o.in)
 	}
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -65,6 +76,8 @@ func (t *Tier) run(ctx context.Context, o operation, f func(context.Context) err
 	switch {
 	case err == nil:
 		outcome, heldOutcome = breaker.Success, breaker.Success
+	case errors.Is(err, history.ErrWentBack): // it is up
+		outcome = breaker.Success
 	case errors.Is(err, drivers.ErrRefused), ctx.Err() != nil: // it is about the call, or the caller gave up
 		outcome = breaker.Unknown
 	case errors.Is(err, drivers.ErrAnswered):
@@ -125,28 +138,57 @@ func (t *Tier) getToChange(ctx context.Context, keys []string) (values [][]byte,
 	return t.getBy(ctx, operation{limit: t.Timeout, urgent: true}, keys)
 }
 
+// getCounted is get that reads this process's counter, too, if counted, and if the driver does
+// not tell whether the tier has gone back. It fails if it has.
+func (t *Tier) getCounted(ctx context.Context, limit time.Duration, keys []string, counted bool, in *history.In) (values [][]byte, err error) {
+	o := operation{limit: limit, held: &t.refused.reads, in: in}
+	if t.Counter == nil || !counted || !t.History.Untold() {
+		return t.getBy(ctx, o, keys)
+	}
+	look := t.Counter.Look()
+	values, err = t.getBy(ctx, o, append(slices.Clip(keys), t.Counter.Key))
+	if err != nil {
+		return nil, err
+	}
+	if err := t.Counter.Saw(look, values[len(keys)]); err != nil {
+		return nil, t.Fail("read", err)
+	}
+	return values[:len(keys)], nil
+}
+
 func (t *Tier) getBy(ctx context.Context, o operation, keys []string) (values [][]byte, err error) {
 	if t.Driver == nil {
 		return make([][]byte, len(keys)), nil
 	}
 	o.name, o.again = "read", true
-	err = t.pace.reads.Each(ctx, len(keys), o.limit, nil, func(from, to int) error {
+	return each(ctx, t, &t.pace.reads, o, len(keys), nil, func(ctx context.Context, from, to int) ([][]byte, error) {
+		return t.Driver.GetMany(ctx, keys[from:to])
+	})
+}
+
+// each runs an operation on n keys, some at a time, and returns the results of those that it is
+// sure of. size returns the bytes of a key's value, nil if they do not count.
+func each[R any](ctx context.Context, t *Tier, p *pace.Pace, o operation, n int, size func(int) int, do func(ctx context.Context, from, to int) ([]R, error)) (all []R, err error) {
+	err = p.Each(ctx, n, o.limit, size, func(from, to int) error {
+		if from > 0 {
+			budget.Answered(ctx)
+		}
 		o := o
 		o.keys = to - from
 		return t.run(ctx, o, func(ctx context.Context) error {
-			some, err := t.Driver.GetMany(ctx, keys[from:to])
+			some, err := do(ctx, from, to)
 			if err := counted(err, len(some), to-from); err != nil {
 				return err
 			}
-			if len(some) == len(keys) {
-				values = some
+			if from == 0 {
+				all = some
 			} else {
-				values = append(values[:from], some...)
+				all = append(all, some...)
 			}
 			return nil
 		})
 	})
-	return values, err
+	return all, err
 }
 
 // Set stores items that callers have given. Those of a write that fails and may still take
@@ -163,12 +205,12 @@ func (t *Tier) Fill(ctx context.Context, items []drivers.Item) error {
 // set is never carried out twice: in between, another process could have stored something
 // newer.
 func (t *Tier) set(ctx context.Context, o operation, items []drivers.Item) error {
-	o.name, o.limit, o.held = "write", t.Timeout, &t.refused.writes
+	o.name, o.limit, o.held, o.blind = "write", t.Timeout, &t.refused.writes, true
 	size := func(i int) int { return len(items[i].Key) + len(items[i].Value) }
 	return t.pace.writes.Each(ctx, len(items), o.limit, size, func(from, to int) error {
 		o, some := o, items[from:to]
 		o.keys = len(some)
-		t.noteItems(some)
+		t.written.NoteItems(some)
 		err := t.run(ctx, o, func(ctx context.Context) error { return t.Driver.SetMany(ctx, some) })
 		t.markInDoubt(some, err)
 		return err
@@ -178,21 +220,21 @@ func (t *Tier) set(ctx context.Context, o operation, items []drivers.Item) error
 // Delete removes keys.
 func (t *Tier) Delete(ctx context.Context, keys []string) error {
 	return t.pace.writes.Each(ctx, len(keys), t.Timeout, nil, func(from, to int) error {
-		o := operation{name: "delete", keys: to - from, limit: t.Timeout, urgent: true, again: true}
-		t.noteDeleted(keys[from:to])
+		o := operation{name: "delete", keys: to - from, limit: t.Timeout, urgent: true, again: true, blind: true}
+		t.written.NoteDeleted(keys[from:to])
 		return t.run(ctx, o, func(ctx context.Context) error { return t.Driver.DeleteMany(ctx, keys[from:to]) })
 	})
 }
 
-// add stores new stamps where none are, and returns what is stored then. Each time that it
+// Add stores new stamps where none are, and returns what is stored then. Each time that it
 // is tried they are others: what was sent and seems lost may come late, and must not be valid
 // again then. On a tier that cannot do both at once, the last of several processes wins, and
 // what the others have stored meanwhile is loaded again.
-func (t *Tier) add(ctx context.Context, n int, stamps func() []drivers.Item) (stored [][]byte, err error) {
-	o := operation{name: "add", keys: n, limit: t.Timeout, held: &t.refused.writes, again: true}
+func (t *Tier) Add(ctx context.Context, n int, in *history.In, stamps func() []drivers.Item) (stored [][]byte, err error) {
+	o := operation{name: "add", keys: n, limit: t.Timeout, held: &t.refused.writes, again: true, in: in}
 	err = t.run(ctx, o, func(ctx context.Context) (err error) {
 		items := stamps()
-		t.noteItems(items)
+		t.written.NoteItems(items)
 		if t.adder != nil {
 			stored, err = t.adder.AddMany(ctx, items)
 			return counted(err, len(stored), len(items))
@@ -217,7 +259,7 @@ func (t *Tier) swap(ctx context.Context, swaps []drivers.Swap) (swapped []bool, 
 
 func (t *Tier) swapBy(ctx context.Context, o operation, swaps []drivers.Swap) (swapped []bool, err error) {
 	o.name, o.keys, o.limit = "swap", len(swaps), t.Timeout
-	t.noteSwaps(swaps)
+	t.written.NoteSwaps(swaps)
 	err = t.run(ctx, o, func(ctx context.Context) (err error) {
 		swapped, err = t.swapper.SwapMany(ctx, swaps)
 		return counted(err, len(swapped), len(swaps))

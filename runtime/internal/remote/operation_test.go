@@ -53,11 +53,6 @@ func TestWithoutASharedTierEveryOperationDoesNothing(t *testing.T) {
 	if err != nil || len(items) != 1 || items[0] != nil {
 		t.Errorf("DecodeEntries: %v, %v", items, err)
 	}
-	watch := r.WatchTags()
-	watch.SetNumber(ctx, nil)
-	if ok, err := watch.Verify(ctx, nil); !ok || err != nil {
-		t.Errorf("Verify: %v, %v", ok, err)
-	}
 	r.RefreshStamps(ctx, time.Second, cells)
 	absent, errAbsent := r.EnsureAbsent(ctx, "a")
 	deleted, errDelete := r.CompareAndDelete(ctx, "a", []byte("v"))

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime/event"
+	"github.com/cachegen/cachegen/runtime/internal/budget"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
@@ -59,9 +60,15 @@ func (t *Tier) ReadEntries(ctx context.Context, limit time.Duration, k *entry.Ki
 	if first := t.ReadChunk(n, p.BatchMax); first < n {
 		return t.readInChunks(ctx, limit, k, p, keys, cells, extra)
 	}
+	began := clock.Now() // a process may be stopped between the answer and what becomes of it
 	data, err = t.Read(ctx, limit, append(keys[:n:n], extra...), cells)
 	if err == nil {
 		items, err = t.DecodeEntries(ctx, k, p, keys, data[:n])
+	}
+	for _, it := range items {
+		if it != nil {
+			it.FoundAt(began)
+		}
 	}
 	if err != nil {
 		return make([]*entry.Item, n), make([][]byte, n+len(extra)), err
@@ -74,8 +81,11 @@ func (t *Tier) readInChunks(ctx context.Context, limit time.Duration, k *entry.K
 	items, data = make([]*entry.Item, len(keys)), make([][]byte, len(keys)+len(extra))
 	for from := 0; from < len(keys); {
 		to := from + t.ReadChunk(len(keys)-from, p.BatchMax)
-		if err := ctx.Err(); err != nil && from > 0 {
-			return items, data, err
+		if from > 0 {
+			if err := ctx.Err(); err != nil {
+				return items, data, err
+			}
+			budget.Answered(ctx)
 		}
 		someItems, some, err := t.ReadEntries(ctx, limit, k, p, keys[from:to], cells, extra...)
 		copy(items[from:], someItems)

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 	"github.com/cachegen/cachegen/runtime/internal/invalidate"
@@ -61,6 +62,35 @@ func TestEntriesAndTheStampsThatCheckThemAreReadInOneRoundTrip(t *testing.T) {
 	if v, _, ok := cell.Current(); ok || len(shared.Keys()) != 1 {
 		t.Errorf("a read has made the stamp %v: %q", v, shared.Keys())
 	}
+}
+
+// race R47: a process may be stopped between the answer of the tier and what becomes of it. What
+// was read, and its stamps, are as old as the begin of the read.
+func TestWhatIsReadIsAsOldAsTheBeginOfTheRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var shared faketier.Shared
+		s := storetest.New(t, store.Config{L2: &shared, StampTrust: time.Minute})
+		kind := s.Kind("")
+		if err := s.Remote.MakeStamps(t.Context(), kind.Required, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		packed, err := kind.Pack(s.Item(kind, "k", "v", hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared.Put("k", packed.Value)
+		time.Sleep(time.Hour) // the stamps are not trusted any more
+		shared.After = func(string, []string) { time.Sleep(500 * time.Millisecond) }
+		began := clock.Now()
+		items, _, err := s.Remote.ReadEntries(t.Context(), time.Second, kind, &hour, []string{"k"}, kind.Required)
+		shared.After = nil
+		if err != nil || items[0] == nil || items[0].ConfirmedAt() != began {
+			t.Errorf("%v, %v", items, err)
+		}
+		if _, trustUntil, _ := kind.Required[0].Current(); trustUntil != began+int64(time.Minute) {
+			t.Errorf("its stamp is trusted for %v too long", time.Duration(trustUntil-began)-time.Minute)
+		}
+	})
 }
 
 func TestARemovedKeyIsAbsentWhileItsInvalidationIsPending(t *testing.T) {
@@ -169,7 +199,7 @@ func TestAStampThatChangesAllTheTimeIsNotReadForEver(t *testing.T) {
 	cell := s.Stamps.Cell("t:x")
 	reads := 0
 	shared.After = func(op string, _ []string) {
-		if op == "get" {
+		if op == "get" || op == "add" {
 			reads++
 			s.Stamps.Announce("t:x")
 		}
@@ -225,13 +255,14 @@ func TestTwoProcessesThatMakeOneStampAgree(t *testing.T) {
 	here, there := storetest.New(t, store.Config{L2: &shared}), storetest.New(t, store.Config{L2: &shared})
 	a, b := here.Stamps.Cell("t:x"), there.Stamps.Cell("t:x")
 	once := false
-	shared.After = func(op string, _ []string) {
-		if op == "get" && !once { // here has found nothing, and there is faster
+	shared.Before = func(_ context.Context, op string, _ []string) error {
+		if op == "add" && !once { // here knows of none, and there is faster
 			once = true
 			if err := there.Remote.MakeStamps(t.Context(), []*stamp.Cell{b}, time.Hour); err != nil {
 				t.Error(err)
 			}
 		}
+		return nil
 	}
 	if err := here.Remote.MakeStamps(t.Context(), []*stamp.Cell{a}, time.Hour); err != nil {
 		t.Fatal(err)
@@ -294,6 +325,39 @@ func TestWhatCannotBeReadIsTakenForAMissAndTold(t *testing.T) {
 	}
 	if len(s.Lines("warn")) != 2 { // a text each
 		t.Errorf("%q", s.Lines("warn"))
+	}
+}
+
+// race R35: what another build has stored beside an entry is neither read nor told.
+func TestOfSeveralVariantsTheOwnOneIsRead(t *testing.T) {
+	var shared faketier.Shared
+	s := storetest.New(t, store.Config{L2: &shared})
+	one, two, three := s.Kind("a.Load"), s.Kind("a.Load"), s.Kind("a.Load")
+	two.Fingerprint++
+	three.Fingerprint += 2
+	if _, err := read(t, s, one, "none"); err != nil {
+		t.Fatal(err)
+	}
+	write(t, s, s.Item(one, "k", "one", hour), one)
+	beside, _, err := two.PackBeside(s.Item(two, "k", "two", hour), shared.Keys()["k"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	set(t, s.Remote, "k", string(beside.Value))
+	for kind, want := range map[*entry.Kind]any{one: "one", two: "two"} {
+		items, err := read(t, s, kind, "k")
+		if err != nil || items[0] == nil || items[0].Value != want {
+			t.Errorf("%v, %v, want %v", items, err, want)
+		}
+	}
+	if s.Lines("unreadable") != nil || s.Lines("warn") != nil {
+		t.Errorf("%q, %q", s.Lines("unreadable"), s.Lines("warn"))
+	}
+	if items, err := read(t, s, three, "k"); err != nil || items[0] != nil {
+		t.Error(items, err)
+	}
+	if got, want := s.Lines("unreadable"), []string{"k schema: " + entry.ErrSchema.Error()}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

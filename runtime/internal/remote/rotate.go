@@ -38,10 +38,13 @@ func (t *Tier) RotateStamps(ctx context.Context, names []string, expire, counted
 	return t.Delete(ctx, keys)
 }
 
+// TagsKey is the key of the number of tag changes, which changes with every tag of the store.
+func (t *Tier) TagsKey() string { return t.Prefix + "!t" }
+
 // DeleteCounted removes keys and, in the same round trip, the number of tag changes. What a tag
-// invalidates is removed after that: see [TagWatch].
+// invalidates is removed after that: see package tagwatch.
 func (t *Tier) DeleteCounted(ctx context.Context, keys []string) error {
-	return t.Delete(ctx, append(slices.Clip(keys), t.tagsKey()))
+	return t.Delete(ctx, append(slices.Clip(keys), t.TagsKey()))
 }
 
 // expireStamps changes the expire half of the stamps under keys. Under one that is absent

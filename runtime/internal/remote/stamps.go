@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/runtime/internal/clock"
+	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/history"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
@@ -59,7 +61,7 @@ func (t *Tier) current(ctx context.Context, limit time.Duration, cells []*stamp.
 	}()
 	for attempt := range stampAttempts {
 		since := t.Stamps.Moment() // before the read
-		open := untrusted(cells, began)
+		open := t.untrusted(cells, began)
 		ask := extra
 		if attempt > 0 {
 			ask = nil
@@ -69,14 +71,15 @@ func (t *Tier) current(ctx context.Context, limit time.Duration, cells []*stamp.
 		if err != nil || len(ask) == 0 {
 			return values, err
 		}
-		got, err := t.get(ctx, limit, ask)
+		in := t.History.In()
+		got, err := t.getCounted(ctx, limit, ask, slices.ContainsFunc(open, isStore), in)
 		if err != nil {
 			return nil, err
 		}
 		if attempt == 0 {
 			values = got[:n:n]
 		}
-		if t.learn(open, got[n:], since) {
+		if t.learn(open, got[n:], since, in) {
 			return values, nil
 		}
 		// Somebody changed a stamp meanwhile: those that are still open are read again.
@@ -96,10 +99,10 @@ func (t *Tier) appendStampKeys(keys []string, cells []*stamp.Cell) ([]string, er
 }
 
 // untrusted returns those of cells whose stamps have to be read at a time.
-func untrusted(cells []*stamp.Cell, at int64) []*stamp.Cell {
+func (t *Tier) untrusted(cells []*stamp.Cell, at int64) []*stamp.Cell {
 	var out []*stamp.Cell
 	for _, c := range cells {
-		if _, trustUntil, _ := c.Current(); at >= trustUntil {
+		if _, trustUntil, _ := c.Current(); at >= trustUntil || isStore(c) && !t.History.Settled() {
 			out = append(out, c)
 		}
 	}
@@ -117,19 +120,29 @@ func absent(cells []*stamp.Cell) []*stamp.Cell {
 	return out
 }
 
-// learn takes over what was read for cells, since a moment. What cannot be read is as good as
-// absent. It returns false if a stamp has changed meanwhile.
-func (t *Tier) learn(cells []*stamp.Cell, values [][]byte, since stamp.Moment) (all bool) {
+// learn takes over what was read for cells, since a moment and in one history of the tier. What
+// cannot be read is as good as absent, and so is the store's stamp from before the tier has gone
+// back. It returns false if a stamp has changed meanwhile.
+func (t *Tier) learn(cells []*stamp.Cell, values [][]byte, since stamp.Moment, in *history.In) (all bool) {
 	all = true
 	for i, c := range cells {
-		r, ok := stamp.Parse(values[i])
-		if !ok {
+		r, found := stamp.Parse(values[i])
+		before := found && isStore(c) && !t.History.Accept(r.History, in)
+		if !found || before {
 			r = stamp.Record{}
 		}
-		all = t.Stamps.Learn(c, r, t.TrustUntil(), since) && all
+		switch {
+		case !t.Stamps.Learn(c, r, clock.Add(since.At(), t.StampTrust), since):
+			all = false
+		case isStore(c) && !before:
+			t.History.Settle(in)
+		}
 	}
 	return all
 }
+
+// isStore reports whether c is of the store's stamp, which every entry carries.
+func isStore(c *stamp.Cell) bool { return c.Name == entry.StoreStamp }
 
 // provide gives cells without a stamp one of this process.
 func (t *Tier) provide(cells []*stamp.Cell, trustUntil int64) {

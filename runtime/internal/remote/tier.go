@@ -16,7 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"sync/atomic"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
@@ -28,6 +27,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/doubt"
 	"github.com/cachegen/cachegen/runtime/internal/echo"
 	"github.com/cachegen/cachegen/runtime/internal/emit"
+	"github.com/cachegen/cachegen/runtime/internal/history"
 	"github.com/cachegen/cachegen/runtime/internal/pace"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
@@ -61,6 +61,10 @@ type Config struct {
 	Watched func() bool
 	// Closed is called when the breaker closes.
 	Closed func()
+	// History is asked whether answers may be believed; nil: they may. Counter is read with the
+	// store's stamp while the driver does not tell its history; nil: nothing is.
+	History *history.Watch
+	Counter *history.Counter
 }
 
 // A Tier is the shared tier of a store. Without a driver, reads find nothing, changes do
@@ -69,21 +73,25 @@ type Tier struct {
 	Config
 	adder   drivers.Adder   // nil if the driver cannot add
 	swapper drivers.Swapper // nil if the driver cannot compare and swap
+	leaser  drivers.Leaser  // nil if the driver gives no leases
 	breaker breaker.Breaker
 	pace    struct{ reads, writes pace.Pace }
 	refused struct{ reads, writes breaker.Breaker } // what the server does not let us do
 	inDoubt doubt.Keys
-	// lastTags is the number of tag changes that was read last; nil if none was.
-	lastTags atomic.Pointer[[]byte]
-	due      stamp.Due    // to be read again in the background
-	written  echo.Written // remembered while the bus watches the tier
+	due     stamp.Due    // to be read again in the background
+	written echo.Written // remembered while the bus watches the tier
 }
 
 // New returns a Tier.
 func New(c Config) *Tier {
 	t := &Tier{Config: c}
+	t.written.Watched = c.Watched
 	t.adder, _ = drivers.AdderOf(c.Driver)
 	t.swapper, _ = drivers.SwapperOf(c.Driver)
+	t.leaser, _ = drivers.LeaserOf(c.Driver)
+	if t.History == nil {
+		t.History = new(history.Watch)
+	}
 	t.breaker.Limit = c.Timeout - budget.ForBus(c.Timeout) // what a write has
 	for b, only := range t.breakers() {
 		b.Failures = failuresToOpen

@@ -41,14 +41,14 @@
 //
 // # What it does not cover
 //
-// More than two processes. Processes that pause, crash or are closed under load. Clocks
-// that differ. A shared tier that returns to an older state, or whose client repeats a
-// command. Messages that are lost although the connection is up, or that arrive in another
-// order. The circuit breaker, which the many callers run without, suppressed errors of the
-// shared tier, the codecs, and the limits of memory and of queues. What two processes do to
-// each other's loads: a load of one may write what another has just deleted, so a version
-// that another process wrote after a deletion by key is not held against it. And drivers:
-// they are tested against real servers.
+// More than two processes, and processes that pause, crash or are closed under load; clocks
+// that differ; a shared tier that returns to an older state, or whose client repeats a command;
+// messages that are lost although the connection is up, or that arrive in another order:
+// package runs simulates these, one event at a time. Here the many callers run without the
+// circuit breaker. Nor are covered suppressed errors of the shared tier, the codecs, and the
+// limits of memory and of queues. What two processes do to each other's loads: a load of one may
+// write what another has just deleted, so a version that another process wrote after a deletion
+// by key is not held against it. And drivers: they are tested against real servers.
 //
 // # To extend it
 //
@@ -58,5 +58,8 @@
 // package history, with cases in its test, which shows that it finds what is wrong. Whether
 // a change has made the models weaker is found out by breaking the runtime on purpose.
 //
-// Nothing is exported: the package's tests are its only user, and no package imports it.
+// Nothing is exported: the package's tests are its only user, and no package imports it. Package
+// runs does not share the checker of package history: there each answer of the source is a
+// version of its own, and processes are checked one by one; in runs rows have versions that
+// grow, so that a read in any process can be compared with any change.
 package simulation

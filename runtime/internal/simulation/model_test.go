@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	_ "github.com/cachegen/cachegen/runtime/internal/simulation/seeds" // flags
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

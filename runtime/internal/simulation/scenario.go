@@ -10,7 +10,7 @@ import (
 )
 
 // stampTrust is the StampTrust of the stores.
-const stampTrust = 60 * time.Millisecond
+const stampTrust = 300 * time.Millisecond // the shortest that counts
 
 // A topology is the processes and what connects them.
 type topology struct {

@@ -39,25 +39,40 @@ type Record struct {
 	// it: not before the last entry that carries it. Whoever stores one that lives longer
 	// writes a later Until.
 	Until int64
+	// History stands for the history of the tier in which a stamp of the store was made. Zero:
+	// the stamp says nothing of it.
+	History uint64
 }
 
-const recordSize = 3 * 8
+const (
+	recordSize      = 3 * 8
+	withHistorySize = recordSize + 8
+)
 
 // Bytes returns the bytes of a record. Both halves lie in one, so that none can be lost
 // without the other: an entry that was expired would be fresh again.
 func (r Record) Bytes() []byte {
-	b := binary.BigEndian.AppendUint64(make([]byte, 0, recordSize), r.Delete)
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, withHistorySize), r.Delete)
 	b = binary.BigEndian.AppendUint64(b, r.Expire)
-	return binary.BigEndian.AppendUint64(b, uint64(r.Until))
+	b = binary.BigEndian.AppendUint64(b, uint64(r.Until))
+	if r.History != 0 {
+		b = binary.BigEndian.AppendUint64(b, r.History)
+	}
+	return b
 }
 
 // Parse is the inverse of [Record.Bytes]. It returns false for anything else.
 func Parse(b []byte) (r Record, ok bool) {
-	if len(b) != recordSize {
+	if len(b) != recordSize && len(b) != withHistorySize {
 		return Record{}, false
 	}
 	r.Delete, r.Expire = binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])
 	r.Until = int64(binary.BigEndian.Uint64(b[16:]))
+	if len(b) == withHistorySize {
+		if r.History = binary.BigEndian.Uint64(b[recordSize:]); r.History == 0 { // which is written without
+			return Record{}, false
+		}
+	}
 	return r, r.Delete != 0 && r.Expire != 0
 }
 
@@ -113,11 +128,17 @@ func (c *Cell) Current() (v Value, trustUntil int64, ok bool) {
 // Kept returns until when the shared tier keeps v, as far as this process knows. ok is
 // false if v is not the present stamp, or is not from there.
 func (c *Cell) Kept(v Value) (until int64, ok bool) {
+	r, ok := c.Stored(v)
+	return r.Until, ok
+}
+
+// Stored returns the record by which the shared tier has v, as Kept.
+func (c *Cell) Stored(v Value) (r Record, ok bool) {
 	s := c.state.Load()
 	if s == nil || s.Value != v || s.made || s.provided {
-		return 0, false
+		return Record{}, false
 	}
-	return s.Until, true
+	return s.Record, true
 }
 
 // Provided reports whether c has v by [Table.Provide]. Then only this process knows it.
@@ -160,9 +181,9 @@ type Table struct {
 	changed [stripes]atomic.Uint64
 }
 
-// NewTable returns an empty table whose new stamps are made of random's numbers.
-func NewTable(random random.Source) *Table {
-	t := &Table{random: random, seed: maphash.MakeSeed()}
+// NewTable returns an empty table whose new stamps are made of a source's numbers.
+func NewTable(source random.Source) *Table {
+	t := &Table{random: source, seed: random.HashSeed()}
 	for i := range t.shards {
 		t.shards[i].cells = make(map[string]weak.Pointer[Cell])
 	}
@@ -284,10 +305,17 @@ func (t *Table) set(c *Cell, s *state) {
 }
 
 // A Moment is when a read of the shared tier begins.
-type Moment struct{ epoch, known uint64 }
+type Moment struct {
+	epoch, known uint64
+	at           int64
+}
 
 // Moment returns the present one.
-func (t *Table) Moment() Moment { return Moment{epoch: t.Epoch(), known: t.Known()} }
+func (t *Table) Moment() Moment { return Moment{epoch: t.Epoch(), known: t.Known(), at: clock.Now()} }
+
+// At returns when it was, on [clock.Now]. What was read is trusted from then on: a process may
+// be stopped while it reads.
+func (m Moment) At() int64 { return m.at }
 
 // Learn installs a stamp that was read from the shared tier, or with a zero record that
 // there is none, unless name has changed since the read began, another read has found another

@@ -15,7 +15,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func newValue() Value { return Value{rand.Uint64() | 1, rand.Uint64() | 1} }
 
-func newRecord() Record { return Record{newValue(), math.MaxInt64} }
+func newRecord() Record { return Record{Value: newValue(), Until: math.MaxInt64} }
 
 // provide gives c a stamp of this process and returns it.
 func provide(table *Table, c *Cell, trustUntil int64) Value {
@@ -25,7 +25,7 @@ func provide(table *Table, c *Cell, trustUntil int64) Value {
 }
 
 func TestParseInvertsBytes(t *testing.T) {
-	want := Record{newValue(), rand.Int64()}
+	want := Record{Value: newValue(), Until: rand.Int64()}
 	if got, ok := Parse(want.Bytes()); !ok || got != want {
 		t.Fatal(got, ok)
 	}
@@ -327,7 +327,8 @@ func TestAStampOfTheSharedTierIsNotProvided(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add([]byte{})
-	f.Add(Record{Value{1, 2}, 3}.Bytes())
+	f.Add(Record{Value: Value{1, 2}, Until: 3}.Bytes())
+	f.Add(Record{Value: Value{1, 2}, Until: 3, History: 4}.Bytes())
 	f.Add(make([]byte, recordSize))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, ok := Parse(data)

@@ -45,6 +45,7 @@ func (s *Store) Close(ctx context.Context) error {
 		errs = append(errs, s.config.Errors.Invalidation("", s.Name, "close", lost, err))
 	}
 	s.Work.Cancel()
+	s.leases.Stop()
 	return errors.Join(append(errs, s.closeDrivers(ctx))...)
 }
 

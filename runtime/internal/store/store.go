@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"log/slog"
 	"strings"
@@ -22,6 +21,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/guard"
 	"github.com/cachegen/cachegen/runtime/internal/invalidate"
+	"github.com/cachegen/cachegen/runtime/internal/lease"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/lookup"
 	"github.com/cachegen/cachegen/runtime/internal/memory"
@@ -32,6 +32,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/relay"
 	"github.com/cachegen/cachegen/runtime/internal/remote"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
+	"github.com/cachegen/cachegen/runtime/internal/tagwatch"
 )
 
 // A Config is what a store is made of. What the fields mean is documented at the options of
@@ -147,6 +148,7 @@ type Store struct {
 	Pruner     *prune.Pruner
 	Invalidate *invalidate.Invalidator
 
+	leases *lease.Leases
 	config Config
 }
 
@@ -166,22 +168,29 @@ func New(c Config) (*Store, error) {
 		s.Bus = bus.New(c.Bus, s.Emit, c.Prefix, s.Random(), c.L2Timeout, c.StampTrust)
 	}
 	queue := new(pending.Queue)
+	watch, counter := s.watchHistory(c.L2)
 	s.Remote = remote.New(remote.Config{
 		Driver: c.L2, Prefix: c.Prefix, Timeout: c.L2Timeout, SoftTimeout: c.L2SoftTimeout, StampTrust: c.StampTrust, BreakFor: c.BreakFor,
 		Stamps: s.Stamps, Pending: queue, Work: s.Work, Emit: s.Emit,
 		Fail:    func(op string, err error) error { return c.Errors.L2(c.Name, op, err) },
 		Watched: s.Bus.Watched,
 		Closed:  func() { s.Outbox.Wake() },
+		History: watch, Counter: counter,
 	})
 	s.Memory = memory.New(memory.Config{
-		Driver: c.L1, Prefix: c.Prefix, Seed: maphash.MakeSeed(),
-		Stamps: s.Stamps, Remote: s.Remote, Bus: s.Bus, StampTrust: c.StampTrust,
+		Driver: c.L1, Prefix: c.Prefix, Seed: random.HashSeed(),
+		Stamps: s.Stamps, Remote: s.Remote, Bus: s.Bus,
 	})
 	s.Outbox = outbox.New(s.Work.Context, queue, s.Stamps, s.Remote, s.Memory, s.Bus, s.Emit)
+	s.leases = lease.New(s.Remote, &s.Memory.Waiters, s.Work, s.Emit, s.Random)
+	s.leases.Filled = s.Bus.PublishFilled
+	if s.Remote.Exists() && !s.leases.On() {
+		s.Emit.Info("the shared tier gives no leases: each process loads for itself, and a load may store what another process has just deleted")
+	}
 	s.Lookups = &lookup.Lookups{
 		Memory: s.Memory, Remote: s.Remote, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit,
 		Load: &load.Loader{
-			Memory: s.Memory, Remote: s.Remote, Outbox: s.Outbox, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit,
+			Memory: s.Memory, Remote: s.Remote, Outbox: s.Outbox, Stamps: s.Stamps, Tags: &tagwatch.Tags{Remote: s.Remote}, Leases: s.leases, Work: s.Work, Emit: s.Emit,
 			MaxLoadTime: c.MaxLoadTime, Panicked: c.Errors.Panic,
 		},
 	}
@@ -200,6 +209,7 @@ func New(c Config) (*Store, error) {
 	s.Bus.OnTaken(s.Outbox.Wake)
 	if err := s.Bus.Join(invalidate.Handler{Invalidator: s.Invalidate}); err != nil {
 		s.Work.Cancel()
+		s.leases.Stop()
 		s.Memory.Stop()
 		return nil, errors.Join(fmt.Errorf("join the bus: %w", err), c.release())
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cachegen/cachegen/runtime/internal/collect"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/handle"
 	"github.com/cachegen/cachegen/runtime/internal/invalidate"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
@@ -29,7 +30,7 @@ func (c *Cache) GetOrSet(ctx context.Context, key any, loader Loader, call *poli
 		return nil, err
 	}
 	if b.Function.Disabled.Load() {
-		return loader(load.WithoutLoad(ctx))
+		return loader(handle.WithoutLoad(ctx))
 	}
 	if collect.Of(ctx) != nil {
 		return c.getOrLoad(ctx, b, full, loader, call)
@@ -51,7 +52,7 @@ func (c *Cache) GetOrSet(ctx context.Context, key any, loader Loader, call *poli
 	}
 	// Another cache keeps another type under this key, or another caller has got the value, of
 	// which there is no copy: load without the cache.
-	return loader(load.WithoutLoad(ctx))
+	return loader(handle.WithoutLoad(ctx))
 }
 
 // loadOne calls a loader for its key.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/cachegen/cachegen/runtime/internal/collect"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/handle"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 )
@@ -62,7 +63,7 @@ func (c *Cache) getOrLoad(ctx context.Context, b *Binding, full string, loader L
 	if it := items[0]; it != nil && c.definition.Fits(it.Value) {
 		return b.Kind.Own(it.Value), nil
 	}
-	return loader(load.WithoutLoad(ctx))
+	return loader(handle.WithoutLoad(ctx))
 }
 
 // getOrLoadMany is GetOrSetMany for a reader inside a transaction.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cachegen/cachegen/runtime/internal/collect"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
+	"github.com/cachegen/cachegen/runtime/internal/handle"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/policy"
 )
@@ -191,7 +192,7 @@ func (m *Many) loadWithoutCache(ctx context.Context, b *Binding, keys []any, loa
 		size = max(len(keys), 1)
 	}
 	for some := range slices.Chunk(keys, size) {
-		values, err := loader(load.WithoutLoad(ctx), some)
+		values, err := loader(handle.WithoutLoad(ctx), some)
 		m.failed(err)
 		for _, key := range some {
 			if v, ok := values(key); ok {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	_ "github.com/cachegen/cachegen/runtime/internal/simulation/seeds" // flags
 )
 
 // at is a moment of which count and time go together: the count is the time in seconds.

@@ -1,4 +1,4 @@
-package remote_test
+package tagwatch_test
 
 import (
 	"errors"
@@ -7,26 +7,44 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/faketier"
 	"github.com/cachegen/cachegen/runtime/internal/invalidate"
-	"github.com/cachegen/cachegen/runtime/internal/remote"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 	"github.com/cachegen/cachegen/runtime/internal/store"
 	"github.com/cachegen/cachegen/runtime/internal/storetest"
+	"github.com/cachegen/cachegen/runtime/internal/tagwatch"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var errDown = errors.New("the server is down")
+
+// learned returns the cells of names, with stamps that are in the shared tier.
+func learned(t *testing.T, s *storetest.Store, names ...string) (cells []*stamp.Cell) {
+	t.Helper()
+	for _, name := range names {
+		cells = append(cells, s.Stamps.Cell(name))
+	}
+	if err := s.Remote.MakeStamps(t.Context(), cells, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	return cells
+}
 
 // A watched load learns at its end that its value has the tag x.
 type watched struct {
 	*storetest.Store
-	watch remote.TagWatch
+	watch tagwatch.Watch
 	epoch uint64
 }
 
 // begin begins the load: the number of tag changes is read before it.
 func begin(t *testing.T, s *storetest.Store) *watched {
 	t.Helper()
-	w := &watched{s, s.Remote.WatchTags(), s.Stamps.Epoch()}
+	w := &watched{s, s.Lookups.Load.Tags.Watch(), s.Stamps.Epoch()}
 	values, err := s.Remote.Read(t.Context(), time.Second, []string{w.watch.Key()}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +127,7 @@ func TestWithoutTheNumberADoubtfulTagIsTakenForChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var shared faketier.Shared
 		s := storetest.New(t, store.Config{L2: &shared})
-		w := &watched{s, s.Remote.WatchTags(), s.Stamps.Epoch()} // its number was never read
+		w := &watched{s, s.Lookups.Load.Tags.Watch(), s.Stamps.Epoch()} // its number was never read
 		if !w.changed(t) {
 			t.Error("believed without the number")
 		}
@@ -134,7 +152,7 @@ func TestWithoutTheNumberADoubtfulTagIsTakenForChanged(t *testing.T) {
 func TestAStampOfThisProcessAloneIsNotDoubtful(t *testing.T) {
 	for name, c := range map[string]store.Config{"memory alone": {L1: storetest.L1()}, "a tier that was away": {L2: &faketier.Shared{}}} {
 		s := storetest.New(t, c)
-		watch, epoch := s.Remote.WatchTags(), s.Stamps.Epoch()
+		watch, epoch := s.Lookups.Load.Tags.Watch(), s.Stamps.Epoch()
 		cells := []*stamp.Cell{s.Stamps.Cell("t:x")}
 		s.Remote.Provide(cells)
 		refs := entry.Refs(cells)

@@ -1,0 +1,35 @@
+package transaction
+
+import "context"
+
+// A PGXTx is a transaction of pgx: pgx.Tx.
+type PGXTx interface {
+	Commit(context.Context) error
+	Rollback(context.Context) error
+}
+
+// PGX runs a transaction of pgx (github.com/jackc/pgx/v5). db is a *pgxpool.Pool, a *pgxpool.Conn, a
+// *pgx.Conn, or a pgx.Tx, of which the transaction is a savepoint then. T is pgx.Tx:
+//
+//	err := transaction.PGX(ctx, pool, func(ctx context.Context, tx pgx.Tx) error {
+//		...
+//	})
+//
+// See the documentation of the package for what is returned, and for what becomes of what body
+// changes in caches.
+func PGX[T PGXTx](ctx context.Context, db interface {
+	Begin(context.Context) (T, error)
+}, body func(context.Context, T) error) error {
+	return run(ctx, db, db.Begin, commitPGX[T], rollbackPGX[T], body)
+}
+
+// PGXWith is [PGX] with options: O is pgx.TxOptions. db is no pgx.Tx then.
+func PGXWith[T PGXTx, O any](ctx context.Context, db interface {
+	BeginTx(context.Context, O) (T, error)
+}, opts O, body func(context.Context, T) error) error {
+	return run(ctx, db, func(ctx context.Context) (T, error) { return db.BeginTx(ctx, opts) }, commitPGX[T], rollbackPGX[T], body)
+}
+
+func commitPGX[T PGXTx](ctx context.Context, tx T) error { return tx.Commit(ctx) }
+
+func rollbackPGX[T PGXTx](ctx context.Context, tx T) error { return tx.Rollback(ctx) }
