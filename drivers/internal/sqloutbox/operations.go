@@ -97,9 +97,10 @@ func (o *Outbox) insertion(entries []drivers.OutboxEntry, wait time.Duration) st
 }
 
 // Take implements [drivers.Outbox].
-func (o *Outbox) Take(ctx context.Context, request drivers.OutboxRequest) (taken []drivers.OutboxEntry, err error) {
+func (o *Outbox) Take(ctx context.Context, request drivers.OutboxRequest) ([]drivers.OutboxEntry, error) {
 	request.Stores = slices.Clone(request.Stores)
-	err = o.execute(ctx, "take", 0, func() (err error) {
+	var taken []drivers.OutboxEntry // of f, which may go on after execute has returned an error
+	err := o.execute(ctx, "take", 0, func() (err error) {
 		if request.Max < 1 || request.Hold <= 0 {
 			return fmt.Errorf("%w: at most %d entries for %s; both must be positive", drivers.ErrRefused, request.Max, request.Hold)
 		}

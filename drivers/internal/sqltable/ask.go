@@ -3,6 +3,7 @@ package sqltable
 import (
 	"context"
 	"database/sql"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -16,8 +17,10 @@ import (
 //   - One that can have an upsert in a WITH reads in the same statement, before it writes. What
 //     it has read as lent is not written. So processes that wait for a lease do not write, and
 //     do not wait for each other's locks.
-//   - Others are asked in a query of its own. Where the upsert returns the rows that it has
-//     changed, for the rest; in MySQL for all rows, and the mark tells which were taken.
+//   - A library is asked before, in a query of its own, which costs little: one that waits need
+//     not wait for the one lock for writers. What the upsert then has not changed is read again.
+//   - Of MySQL all rows are read after the upsert, and the mark tells which were taken. The upsert
+//     writes nothing where it changes nothing.
 //
 // An answer is what held at one moment: that of the read, or that of the write. A row that was
 // changed between the two may show no reason why it was not taken. Then its key has no answer,
@@ -37,28 +40,51 @@ func (t *Table) until(s *statement, ttl time.Duration) *statement {
 func (t *Table) askLeases(ctx context.Context, keys []string, want drivers.LeaseRequest, found map[string]drivers.Lease) error {
 	names, mark := t.names(keys), newMark()
 	answers := make(map[string]drivers.Lease, len(keys))
-	row := func(rows *sql.Rows) error {
-		name, lease, answered, err := scanLease(rows, want)
-		if answered {
-			answers[name] = lease
-		}
-		return err
+	// What an attempt has told counts only if that has succeeded: if not, it has taken nothing.
+	read := func(s *statement) error {
+		return t.whileBusy(ctx, func() error {
+			told := make(map[string]drivers.Lease)
+			err := t.queryIn(ctx, nil, s, func(rows *sql.Rows) error {
+				name, lease, answered, err := scanLease(rows, want)
+				if answered {
+					told[name] = lease
+				}
+				return err
+			})
+			if err == nil {
+				maps.Copy(answers, told)
+			}
+			return err
+		})
+	}
+	// unanswered returns the keys that have no answer yet.
+	unanswered := func() []string {
+		return slices.DeleteFunc(slices.Clone(keys), func(key string) bool {
+			_, answered := answers[string(t.name(key))]
+			return answered
+		})
 	}
 	var err error
 	switch {
 	case t.UpsertInWith:
-		err = t.query(ctx, t.readAndTake(keys, names, want), row)
+		err = read(t.readAndTake(keys, names, want))
 	case t.OnDuplicateKey:
-		_, err = t.exec(ctx, t.take(keys, mark, want))
+		if _, err = t.exec(ctx, t.take(keys, mark, want)); err == nil {
+			err = read(t.look(names, mark))
+		}
 	default:
-		err = t.query(ctx, t.leaseColumns(t.take(keys, mark, want).add(" RETURNING "), taken(want)), row)
-	}
-	if err == nil && !t.UpsertInWith {
-		others := slices.DeleteFunc(names, func(name []byte) bool {
-			_, answered := answers[string(name)]
-			return answered
+		if err = read(t.look(names, mark)); err != nil {
+			break
+		}
+		rest := unanswered()
+		// As many keys as prepared statements are for.
+		err = t.groups(len(rest), maxItems, func(int) int { return 0 }, func(from, to int) error {
+			s := t.take(rest[from:to], mark, want).add(" RETURNING ")
+			return read(t.leaseColumns(s, taken(want)))
 		})
-		err = t.look(ctx, others, mark, row)
+		if rest = unanswered(); err == nil && len(rest) > 0 {
+			err = read(t.look(t.names(rest), mark))
+		}
 	}
 	if err != nil {
 		return err
@@ -151,18 +177,15 @@ func (t *Table) readAndTake(keys []string, names [][]byte, want drivers.LeaseReq
 // bytes adds a parameter whose type the statement would not tell.
 func (t *Table) bytes(s *statement, value any) *statement { return s.arg(value).add("::bytea") }
 
-// look reads the rows of names. The call with mark has taken those that have it.
-func (t *Table) look(ctx context.Context, names [][]byte, mark int64, row func(*sql.Rows) error) error {
-	if len(names) == 0 {
-		return nil
-	}
+// look returns a query for the rows of names. The call with mark has taken those that have it.
+func (t *Table) look(names [][]byte, mark int64) *statement {
 	s := t.statement("SELECT ")
 	if t.OnDuplicateKey {
 		t.leaseColumns(s, "mark = ", mark)
 	} else {
 		t.leaseColumns(s, "1 = 0")
 	}
-	return t.query(ctx, s.add(" FROM ", t.from, " WHERE name IN ").list(names), row)
+	return s.add(" FROM ", t.from, " WHERE name IN ").list(names)
 }
 
 // leaseColumns adds the columns that scanLease scans. taken, with args at its end, is the

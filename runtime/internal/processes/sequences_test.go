@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-var repeats = flag.Int("repeats", 3, "how often each exact sequence is run")
+var repeats = flag.Int("repeats", 1, "how often each exact sequence is run")
 
 // sequence runs f for rows of each kind.
 func sequence(t *testing.T, tm *team, f func(t *testing.T, row int)) {
