@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,7 +43,10 @@ func TestACallerWhoLeavesIsNoFailureOfTheStore(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					var shared faketier.Shared
 					var cancelled []string
+					var mu sync.Mutex // operations run side by side
 					hooks := runtime.Hooks(event.Hooks{Operation: func(e event.Operation) {
+						mu.Lock()
+						defer mu.Unlock()
 						if e.Cancelled {
 							cancelled = append(cancelled, e.Op)
 						}

@@ -357,9 +357,9 @@ func TestStampsFromBeforeTheTierWentBackMakeNothingValidThatItHolds(t *testing.T
 			t.Fatal(err)
 		}
 		p.Restore(p.before, "second")
-		n := 0
+		var n atomic.Int64
 		p.Before = func(context.Context, string, []string) error {
-			if n++; n == 2 { // the first has noticed it
+			if n.Add(1) == 2 { // the first has noticed it
 				p.Down(errors.New("away"))
 			}
 			return nil
