@@ -230,12 +230,11 @@ func (t *Table) distinct(keys []string) [][]byte {
 	return t.names(slices.Compact(slices.Sorted(slices.Values(keys))))
 }
 
-// of returns what has holds for the first occurrence of each key, and false for others.
+// of returns what has holds for each of keys.
 func (t *Table) of(keys []string, has map[string]bool) []bool {
 	all := make([]bool, len(keys))
 	for i, key := range keys {
-		name := string(t.name(key))
-		all[i] = has[name]
+		all[i] = has[string(t.name(key))]
 	}
 	return all
 }

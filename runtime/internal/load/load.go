@@ -37,7 +37,6 @@ type Load struct {
 	leased     bool // the shared tier gives leases
 	leasing    leasing
 	holding    lease.Holding
-	waitUntil  int64                 // of clock.Mono: for how long it waits for other processes; 0 if it has not yet
 	panic      atomic.Pointer[error] // of the loader or of a driver
 }
 

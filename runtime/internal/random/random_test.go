@@ -34,8 +34,10 @@ func TestASimulationGivesStoresTheirNumbers(t *testing.T) {
 func TestASimulationGivesStoresTheirHashSeed(t *testing.T) {
 	given := maphash.MakeSeed()
 	restore := ReplaceHashSeed(given)
-	if HashSeed() != given || HashSeed() != given {
-		t.Fatal("another seed")
+	for range 2 {
+		if HashSeed() != given {
+			t.Fatal("another seed")
+		}
 	}
 	restore()
 	if a, b := HashSeed(), HashSeed(); a == b || a == given {
