@@ -17,12 +17,12 @@ import (
 // withOutbox returns a cache of a store whose outbox is in db, and which removes nothing from it.
 func withOutbox(t *testing.T, db *database) *runtime.Cache[int, int] {
 	t.Helper()
-	db.outbox.Before = func(op string, _ int) error {
+	db.outbox.SetBefore(func(op string, _ int) error {
 		if op == "remove" {
 			return errors.New("a test looks at what there is")
 		}
 		return nil
-	}
+	})
 	return newCache(t, runtime.Outbox(db.outbox.Process()), runtime.Logger(slog.New(slog.DiscardHandler)))
 }
 
