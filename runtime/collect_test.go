@@ -110,14 +110,18 @@ func TestALoadBetweenAChangeAndItsCommitLeavesNothingOldBehind(t *testing.T) {
 // value but v.
 func heldChanges() map[string]func(ctx context.Context, s *runtime.Store, c *runtime.Cache[int, int], v int) error {
 	all := map[string]func(ctx context.Context, s *runtime.Store, c *runtime.Cache[int, int], v int) error{
-		"Set": func(ctx context.Context, _ *runtime.Store, c *runtime.Cache[int, int], v int) error { return c.Set(ctx, 7, v) },
+		"Set": func(ctx context.Context, _ *runtime.Store, c *runtime.Cache[int, int], v int) error {
+			return c.Set(ctx, 7, v)
+		},
 		"Pull": func(ctx context.Context, _ *runtime.Store, c *runtime.Cache[int, int], _ int) error {
 			_, _, err := c.Pull(ctx, 7)
 			return err
 		},
 	}
 	for name, change := range changes {
-		all[name] = func(ctx context.Context, s *runtime.Store, c *runtime.Cache[int, int], _ int) error { return change(ctx, s, c) }
+		all[name] = func(ctx context.Context, s *runtime.Store, c *runtime.Cache[int, int], _ int) error {
+			return change(ctx, s, c)
+		}
 	}
 	return all
 }
