@@ -12,7 +12,7 @@ import (
 // mostSeeds is how many seeds may be needed to find a mutation.
 const mostSeeds = 2000
 
-// search runs most seeds until one breaks a promise, and returns how many it took; 0 if none does.
+// search runs seeds, at most most of them, until one breaks a promise, and returns how many it took; 0 if none does.
 func search(t *testing.T, m processes.Mutation, most uint64, allowed fault, promises ...record.Promise) (taken uint64, res result) {
 	for seed := range most / seeds.Slower {
 		res := runPlan(t, newPlan(seed, allowed), m, nil, false)
