@@ -10,8 +10,7 @@ import (
 
 // ErrNotCollected says that a change inside a transaction has nothing that holds it until the
 // commit.
-var ErrNotCollected = errors.New("cachegen: a change inside a transaction is not held until the commit: " +
-	"begin the transaction with package transaction, or use a context of Collect")
+var ErrNotCollected = errors.New("cachegen: a change inside a transaction is not held until the commit: use a context of runtime.Collect or of package runtime/transaction")
 
 // A handle for a transaction is on the entries of another handle, for what is bound to a database
 // transaction: its readers call their loaders, whatever the context, and its changes have to be
