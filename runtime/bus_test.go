@@ -343,14 +343,14 @@ func TestAStampThatWasReadBeforeTheBusIsBackIsNotBelieved(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		var armed atomic.Bool
 		armed.Store(true)
-		l2.After = func(op string, keys []string) {
+		l2.SetAfter(func(op string, keys []string) {
 			if op == "get" && strings.Contains(strings.Join(keys, " "), "!s:t:t") && armed.CompareAndSwap(true, false) {
 				if err := b.DeleteByTag(ctx, "t"); err != nil {
 					t.Error(err)
 				}
 				bus.Cut(false)
 			}
-		}
+		})
 		_, _, _ = ca.Get(ctx, "k") // begins before the deletion: whatever
 		if armed.Load() {
 			t.Fatal("the stamp was not read")

@@ -52,12 +52,12 @@ func TestACallerWhoLeavesIsNoFailureOfTheStore(t *testing.T) {
 						}
 					}})
 					c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared), hooks, runtime.TTL(time.Minute), runtime.Grace(time.Hour)))
-					shared.Before = func(ctx context.Context, op string, _ []string) error {
+					shared.SetBefore(func(ctx context.Context, op string, _ []string) error {
 						if op == during {
 							<-ctx.Done()
 						}
 						return ctx.Err()
-					}
+					})
 					ctx, cancel := context.WithCancel(t.Context())
 					done := make(chan error)
 					go func() {
@@ -77,7 +77,7 @@ func TestACallerWhoLeavesIsNoFailureOfTheStore(t *testing.T) {
 					if during == "get" && len(cancelled) != 1 {
 						t.Errorf("%q cancelled", cancelled)
 					}
-					shared.Before = nil
+					shared.SetBefore(nil)
 				})
 			})
 		}

@@ -17,14 +17,14 @@ import (
 // slowly makes each key of an operation take a time, as a disk does or a network with large
 // values, and observes the limits of operations.
 func slowly(shared *faketier.Shared, each time.Duration) {
-	shared.Before = func(ctx context.Context, _ string, keys []string) error {
+	shared.SetBefore(func(ctx context.Context, _ string, keys []string) error {
 		select {
 		case <-time.After(time.Duration(len(keys)) * each):
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-	}
+	})
 }
 
 func numbers(n int) []int {
@@ -112,21 +112,21 @@ func TestAFailureInTheMiddleOfALargeCall(t *testing.T) {
 			}
 		}}))
 		errDisk := errors.New("disk")
-		shared.Before = func(_ context.Context, op string, names []string) error {
+		shared.SetBefore(func(_ context.Context, op string, names []string) error {
 			mu.Lock()
 			defer mu.Unlock()
 			if op == "delete" && down && done > 0 {
 				return errDisk
 			}
 			return nil
-		}
-		shared.After = func(op string, names []string) {
+		})
+		shared.SetAfter(func(op string, names []string) {
 			mu.Lock()
 			defer mu.Unlock()
 			if op == "delete" {
 				done += len(names)
 			}
-		}
+		})
 		c := newCache[int, int](t, s, runtime.TTL(time.Hour))
 		ctx, keys := t.Context(), numbers(5_000)
 		if _, err := c.GetOrSetMany(ctx, keys, loadNumbers); err != nil {

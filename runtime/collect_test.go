@@ -892,7 +892,7 @@ func TestTooManyChangesClearTheStore(t *testing.T) {
 func TestManyValuesAreStoredAlthoughTheTierIsSlow(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
-		shared.Before = func(context.Context, string, []string) error { time.Sleep(100 * time.Millisecond); return nil }
+		shared.SetBefore(func(context.Context, string, []string) error { time.Sleep(100 * time.Millisecond); return nil })
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared)))
 		ctx, collected := runtime.Collect(t.Context())
 		defer collected.Rollback()

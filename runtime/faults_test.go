@@ -19,12 +19,12 @@ func TestASlowSetDoesNotLandAfterADelete(t *testing.T) {
 		var shared faketier.Shared
 		hold := make(chan struct{})
 		var armed atomic.Bool
-		shared.Before = func(ctx context.Context, op string, keys []string) error {
+		shared.SetBefore(func(ctx context.Context, op string, keys []string) error {
 			if op == "set" && keys[0] == adHocKeys+"7" && armed.CompareAndSwap(true, false) {
 				<-hold
 			}
 			return nil
-		}
+		})
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared)))
 		armed.Store(true)
 		go func() { _ = c.Set(context.Background(), 7, 1) }() // row was 1
@@ -60,12 +60,12 @@ func TestExpireDoesNotBringBackWhatWasDeleted(t *testing.T) {
 					var shared faketier.Shared
 					hold := make(chan struct{})
 					var armed atomic.Bool
-					shared.Before = func(ctx context.Context, op string, keys []string) error {
+					shared.SetBefore(func(ctx context.Context, op string, keys []string) error {
 						if op == "set" && keys[0] == adHocKeys+"7" && armed.CompareAndSwap(true, false) {
 							<-hold
 						}
 						return nil
-					}
+					})
 					o := []runtime.StoreOption{runtime.L2(&shared), runtime.Grace(time.Hour)}
 					if l1 {
 						o = append(o, memoryTier())
@@ -110,23 +110,22 @@ func TestEveryDeleteWaitsForAFillUnderWay(t *testing.T) {
 		var shared faketier.Shared
 		hold := make(chan struct{})
 		var armed atomic.Bool
-		shared.Before = func(ctx context.Context, op string, keys []string) error {
+		shared.SetBefore(func(ctx context.Context, op string, keys []string) error {
 			if op == "set" && keys[0] == adHocKeys+"7" && armed.CompareAndSwap(true, false) {
 				<-hold
 			}
 			return nil
-		}
+		})
 		// D1's own delete is slow after the fill landed.
 		var deletes atomic.Int64
-		shared.After = nil
-		before := shared.Before
+		before := shared.Before()
 		holdD1 := make(chan struct{})
-		shared.Before = func(ctx context.Context, op string, keys []string) error {
+		shared.SetBefore(func(ctx context.Context, op string, keys []string) error {
 			if op == "delete" && deletes.Add(1) == 2 {
 				<-holdD1
 			}
 			return before(ctx, op, keys)
-		}
+		})
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared)))
 		armed.Store(true)
 		go func() { c.GetOrSet(context.Background(), 7, func(context.Context) (int, error) { return 1, nil }) }()
@@ -216,11 +215,11 @@ func TestTagDeletionsThatEndOutOfOrder(t *testing.T) {
 		var shared faketier.Shared
 		hold := make(chan struct{})
 		var armed atomic.Bool
-		shared.After = func(op string, keys []string) {
+		shared.SetAfter(func(op string, keys []string) {
 			if op == "set" && keys[0] == "!s:t:t" && armed.CompareAndSwap(true, false) {
 				<-hold
 			}
-		}
+		})
 		s := newStore(t, memoryTier(), runtime.L2(&shared), runtime.TTL(time.Hour))
 		c := newCache[int, int](t, s)
 		armed.Store(true)
@@ -488,13 +487,13 @@ func TestAPullThatFailsLeavesTheValueToTheNext(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var armed atomic.Bool
-		shared.Before = func(ctx context.Context, op string, keys []string) error {
+		shared.SetBefore(func(ctx context.Context, op string, keys []string) error {
 			if op == "get" && armed.CompareAndSwap(true, false) {
 				<-ctx.Done()
 				return ctx.Err()
 			}
 			return nil
-		}
+		})
 		c := newCache[int, int](t, newStore(t, runtime.L2(&shared)))
 		c.Set(t.Context(), 7, 1)
 		time.Sleep(time.Hour / 4)
@@ -548,13 +547,13 @@ func TestFreshHitsDoNotStallWhileTheSharedTierHangs(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var hang atomic.Bool
-		shared.Before = func(ctx context.Context, op string, keys []string) error {
+		shared.SetBefore(func(ctx context.Context, op string, keys []string) error {
 			if hang.Load() {
 				<-ctx.Done()
 				return ctx.Err()
 			}
 			return nil
-		}
+		})
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.TTL(time.Hour)))
 		c.Set(t.Context(), 7, 1)
 		hang.Store(true)
@@ -595,11 +594,11 @@ func TestTheBackOffHoldsAfterAnExpire(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var src source
-		shared.After = func(op string, _ []string) {
+		shared.SetAfter(func(op string, _ []string) {
 			if op == "set" {
 				time.Sleep(time.Millisecond)
 			}
-		}
+		})
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.Grace(time.Hour), runtime.Timeout(time.Second)))
 		if err := c.Set(t.Context(), 7, 1); err != nil {
 			t.Fatal(err)

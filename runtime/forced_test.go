@@ -16,12 +16,12 @@ func TestForceFreshDoesNotJoinAReader(t *testing.T) {
 		var shared faketier.Shared
 		hold := make(chan struct{})
 		var armed atomic.Bool
-		shared.Before = func(ctx context.Context, op string, keys []string) error {
+		shared.SetBefore(func(ctx context.Context, op string, keys []string) error {
 			if op == "get" && keys[0] == adHocKeys+"7" && armed.CompareAndSwap(true, false) {
 				<-hold
 			}
 			return nil
-		}
+		})
 		c := newCache[int, int](t, newStore(t, runtime.L2(&shared)))
 		c.Set(t.Context(), 7, 1)
 		load := func(context.Context) (int, error) { return 2, nil }
@@ -46,12 +46,12 @@ func TestForceFreshIsNotOvertakenByAnOlderFill(t *testing.T) {
 		var shared faketier.Shared
 		hold := make(chan struct{})
 		var armed atomic.Bool
-		shared.Before = func(ctx context.Context, op string, keys []string) error {
+		shared.SetBefore(func(ctx context.Context, op string, keys []string) error {
 			if op == "set" && keys[0] == adHocKeys+"7" && armed.CompareAndSwap(true, false) {
 				<-hold
 			}
 			return nil
-		}
+		})
 		c := newCache[int, int](t, newStore(t, runtime.L2(&shared)))
 		armed.Store(true)
 		go c.GetOrSet(context.Background(), 7, func(context.Context) (int, error) { return 1, nil })
@@ -136,12 +136,12 @@ func TestWhatAForcedLoadReplacesDoesNotComeBack(t *testing.T) {
 		_ = c.Set(t.Context(), "k", 1)
 		var fail atomic.Bool
 		fail.Store(true)
-		l2.Before = func(_ context.Context, op string, _ []string) error {
+		l2.SetBefore(func(_ context.Context, op string, _ []string) error {
 			if op == "set" && fail.Load() {
 				return errSource
 			}
 			return nil
-		}
+		})
 		v, err := c.GetOrSet(t.Context(), "k", func(context.Context) (int, error) { return 2, nil }, runtime.ForceFresh())
 		want(t, v, err, 2)
 		fail.Store(false)
@@ -165,12 +165,12 @@ func TestWhatAForcedLoadCouldNotReplaceDoesNotComeBack(t *testing.T) {
 				_ = c.Set(t.Context(), 7, maybe{text: "old"})
 				var busy atomic.Bool
 				busy.Store(true)
-				l2.Before = func(_ context.Context, op string, _ []string) error {
+				l2.SetBefore(func(_ context.Context, op string, _ []string) error {
 					if busy.Load() && name == "unread" && op == "get" {
 						return errSource
 					}
 					return nil
-				}
+				})
 				v, err := c.GetOrSet(t.Context(), 7, func(context.Context) (maybe, error) {
 					return maybe{text: "new", broken: name == "not encoded"}, nil
 				}, runtime.ForceFresh())

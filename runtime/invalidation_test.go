@@ -198,19 +198,19 @@ func TestAReaderBetweenTheTiersKeepsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		read := make(chan struct{})
-		shared.Before = func(_ context.Context, op string, keys []string) error {
+		shared.SetBefore(func(_ context.Context, op string, keys []string) error {
 			if op == "delete" {
-				shared.Before = nil
+				shared.SetBefore(nil)
 				close(read) // the delete is under way
 				synctest.Wait()
 			}
 			return nil
-		}
-		shared.After = func(op string, keys []string) {
+		})
+		shared.SetAfter(func(op string, keys []string) {
 			if op == "get" && keys[0] == adHocKeys+"7" {
 				time.Sleep(time.Second) // the old value has been read and is on its way back
 			}
-		}
+		})
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			<-read
@@ -220,7 +220,7 @@ func TestAReaderBetweenTheTiersKeepsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		wg.Wait()
-		shared.After = nil
+		shared.SetAfter(nil)
 		if v, ok, err := c.Get(t.Context(), 7); ok || err != nil {
 			t.Fatalf("after Delete: %v, %v, %v, want nothing", v, ok, err)
 		}
@@ -236,12 +236,12 @@ func TestDeleteWaitsForAFillUnderWay(t *testing.T) {
 		if _, err := c.GetOrSet(t.Context(), 1, src.load); err != nil { // makes the stamps
 			t.Fatal(err)
 		}
-		shared.Before = func(_ context.Context, op string, keys []string) error {
+		shared.SetBefore(func(_ context.Context, op string, keys []string) error {
 			if op == "set" {
 				time.Sleep(500 * time.Millisecond) // on the wire
 			}
 			return nil
-		}
+		})
 		var wg sync.WaitGroup
 		wg.Go(func() { c.GetOrSet(t.Context(), 7, src.load) })
 		synctest.Wait()
@@ -531,20 +531,20 @@ func TestNobodyJoinsAFlightFromBeforeTheDelete(t *testing.T) {
 		}
 		var slow atomic.Bool
 		under, readers := make(chan struct{}), sync.WaitGroup{}
-		shared.Before = func(_ context.Context, op string, _ []string) error {
+		shared.SetBefore(func(_ context.Context, op string, _ []string) error {
 			if op == "delete" {
 				close(under)
 				synctest.Wait()
 			}
 			return nil
-		}
-		shared.After = func(op string, keys []string) {
+		})
+		shared.SetAfter(func(op string, keys []string) {
 			if op == "get" && keys[0] == adHocKeys+"7" {
 				if slow.CompareAndSwap(false, true) {
 					time.Sleep(time.Second) // the old value is on its way back
 				}
 			}
-		}
+		})
 		readers.Go(func() {
 			<-under
 			c.GetOrSet(t.Context(), 7, src.load)

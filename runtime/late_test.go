@@ -201,12 +201,12 @@ func TestWhatIsSetWhenTheDoubtIsOverIsNotLost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				l2 := &lateTier{Shared: &faketier.Shared{}}
-				l2.Before = func(_ context.Context, op string, _ []string) error {
+				l2.SetBefore(func(_ context.Context, op string, _ []string) error {
 					if op == "delete" {
 						time.Sleep(50 * time.Millisecond) // the outbox tries at other times than the doubt ends
 					}
 					return nil
-				}
+				})
 				options := []runtime.StoreOption{runtime.L2(l2)}
 				if tier {
 					options = append(options, memoryTier())

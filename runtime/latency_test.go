@@ -26,8 +26,8 @@ func TestNothingStaleWithLatency(t *testing.T) {
 							time.Sleep(time.Duration(rand.IntN(7)) * 50 * time.Microsecond)
 						}
 					}
-					shared.Before = func(context.Context, string, []string) error { nap(); return nil }
-					shared.After = func(string, []string) { nap() }
+					shared.SetBefore(func(context.Context, string, []string) error { nap(); return nil })
+					shared.SetAfter(func(string, []string) { nap() })
 					o := []runtime.StoreOption{runtime.L2(&shared), runtime.TTL(time.Hour), runtime.StampTrust(2 * time.Millisecond)}
 					if l1 {
 						o = append(o, memoryTier())
@@ -117,7 +117,7 @@ func TestTheNextDeleteWaitsForAFillThatTheLastOneMet(t *testing.T) {
 			var shared faketier.Shared
 			holdDelete, holdFill := make(chan struct{}), make(chan struct{})
 			var deletes, sets atomic.Int64
-			shared.Before = func(ctx context.Context, op string, keys []string) error {
+			shared.SetBefore(func(ctx context.Context, op string, keys []string) error {
 				if op == "delete" && deletes.Add(1) == 1 {
 					<-holdDelete
 				}
@@ -125,7 +125,7 @@ func TestTheNextDeleteWaitsForAFillThatTheLastOneMet(t *testing.T) {
 					<-holdFill
 				}
 				return nil
-			}
+			})
 			o := []runtime.StoreOption{runtime.L2(&shared)}
 			if l1 {
 				o = append(o, memoryTier())

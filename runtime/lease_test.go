@@ -156,7 +156,7 @@ func TestAFillThatIsOvertakenIsRefused(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				f := newLeasing(t, 2, false)
 				f.row.Store(1)
-				f.conns[1].Before = func(_ context.Context, op string, _ []string) error {
+				f.conns[1].SetBefore(func(_ context.Context, op string, _ []string) error {
 					if op == "fill" {
 						f.row.Store(2)
 						if err := invalidate(t.Context(), f.nodes[0], 2); err != nil {
@@ -164,9 +164,9 @@ func TestAFillThatIsOvertakenIsRefused(t *testing.T) {
 						}
 					}
 					return nil
-				}
+				})
 				f.get(t, 1, 1)
-				f.conns[1].Before = nil
+				f.conns[1].SetBefore(nil)
 				f.get(t, 0, 2)
 				f.get(t, 1, 2)
 			})
@@ -182,12 +182,12 @@ func TestAProcessThatStoodStillInItsLoadStoresNothing(t *testing.T) {
 		f := newLeasing(t, 2, true)
 		f.row.Store(1)
 		goOn := make(chan struct{})
-		f.conns[1].Before = func(_ context.Context, op string, _ []string) error {
+		f.conns[1].SetBefore(func(_ context.Context, op string, _ []string) error {
 			if op == "renew" || op == "fill" {
 				<-goOn
 			}
 			return nil
-		}
+		})
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -219,12 +219,12 @@ func TestALeaseWhoseAnswerIsLostIsGivenBack(t *testing.T) {
 				mayTell(t, theSharedTierFails...)
 				f := newLeasing(t, 2, false)
 				f.row.Store(1)
-				f.conns[1].After = func(ctx context.Context, op string, _ []string) error {
+				f.conns[1].SetAfter(func(ctx context.Context, op string, _ []string) error {
 					if op == "lease" {
 						return lose(ctx)
 					}
 					return nil
-				}
+				})
 				f.get(t, 1, 1)
 				f.idle(t)
 				if _, ok := f.tier.Keys()[row7]; ok {
@@ -390,7 +390,7 @@ func TestAProcessThatDiesInItsLoadBlocksItsKeyForAShortWhile(t *testing.T) {
 		}()
 		time.Sleep(10 * time.Second) // it renews its lease
 		synctest.Wait()
-		f.conns[1].Before = func(context.Context, string, []string) error { <-dead; return errors.New("dead") }
+		f.conns[1].SetBefore(func(context.Context, string, []string) error { <-dead; return errors.New("dead") })
 		began := time.Now()
 		f.get(t, 0, 1)
 		if took := time.Since(began); took > 1250*time.Millisecond || took < 600*time.Millisecond {
@@ -422,12 +422,12 @@ func TestALeaseIsRenewedWhileItsLoadRuns(t *testing.T) {
 
 		f.takes.Store(int64(50 * time.Millisecond))
 		synctest.Wait()
-		f.conns[0].After = func(_ context.Context, op string, _ []string) error {
+		f.conns[0].SetAfter(func(_ context.Context, op string, _ []string) error {
 			if op == "lease" {
 				time.Sleep(960 * time.Millisecond)
 			}
 			return nil
-		}
+		})
 		if err := f.nodes[0].Delete(t.Context(), 7); err != nil {
 			t.Fatal(err)
 		}
@@ -767,12 +767,12 @@ func TestCloseGivesLeasesBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		c = newCache[int, int](t, s)
-		conn.After = func(_ context.Context, op string, _ []string) error {
+		conn.SetAfter(func(_ context.Context, op string, _ []string) error {
 			if op == "lease" {
 				return errors.New("connection reset")
 			}
 			return nil
-		}
+		})
 		v, err := c.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { return 1, nil })
 		want(t, v, err, 1)
 		at := time.Now()

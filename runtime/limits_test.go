@@ -61,13 +61,13 @@ func TestNoLoaderIsCalledWhenEveryoneHasLeft(t *testing.T) {
 	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
-		shared.Before = func(ctx context.Context, op string, keys []string) error {
+		shared.SetBefore(func(ctx context.Context, op string, keys []string) error {
 			if op == "get" {
 				<-ctx.Done()
 				return ctx.Err()
 			}
 			return nil
-		}
+		})
 		c := newCache[int, int](t, newStore(t, runtime.L2(&shared)))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
@@ -110,12 +110,12 @@ func TestADriversPanicInAFillHoldsUpNobody(t *testing.T) {
 	mayTell(t, theSharedTierFails...)
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
-		shared.Before = func(ctx context.Context, op string, keys []string) error {
+		shared.SetBefore(func(ctx context.Context, op string, keys []string) error {
 			if op == "set" && keys[0] == adHocKeys+"7" {
 				panic("driver")
 			}
 			return nil
-		}
+		})
 		c := newCache[int, int](t, newStore(t, runtime.L2(&shared)))
 		func() {
 			defer func() { recover() }()
@@ -134,12 +134,12 @@ func TestADriversPanicBehindAHitIsContained(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var armed atomic.Bool
-		shared.Before = func(ctx context.Context, op string, keys []string) error {
+		shared.SetBefore(func(ctx context.Context, op string, keys []string) error {
 			if armed.Load() {
 				panic("driver")
 			}
 			return nil
-		}
+		})
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared)))
 		c.Set(t.Context(), 7, 1)
 		armed.Store(true)
@@ -179,8 +179,8 @@ func TestNothingStaleWithLatencyAndGrace(t *testing.T) {
 					time.Sleep(time.Duration(rand.IntN(300)) * time.Microsecond)
 				}
 			}
-			shared.Before = func(context.Context, string, []string) error { nap(); return nil }
-			shared.After = func(string, []string) { nap() }
+			shared.SetBefore(func(context.Context, string, []string) error { nap(); return nil })
+			shared.SetAfter(func(string, []string) { nap() })
 			o := []runtime.StoreOption{runtime.L2(&shared), runtime.TTL(time.Hour), runtime.StampTrust(2 * time.Millisecond), runtime.L2Timeout(time.Minute), runtime.Bus(&faketier.Bus{})}
 			if l1 {
 				o = append(o, memoryTier())
@@ -247,8 +247,8 @@ func TestNothingStaleWithManyWritersOfOneTag(t *testing.T) {
 			time.Sleep(time.Duration(rand.IntN(300)) * time.Microsecond)
 		}
 	}
-	shared.Before = func(context.Context, string, []string) error { nap(); return nil }
-	shared.After = func(string, []string) { nap() }
+	shared.SetBefore(func(context.Context, string, []string) error { nap(); return nil })
+	shared.SetAfter(func(string, []string) { nap() })
 	s := newStore(t, memoryTier(), runtime.L2(&shared), runtime.TTL(time.Hour), runtime.StampTrust(time.Millisecond), runtime.L2Timeout(time.Minute))
 	c := newCache[int, int64](t, s)
 	var row, settled [4]atomic.Int64

@@ -50,7 +50,8 @@ func TestAnInvalidationSucceedsSoonAfterAServerIsBackThatLetCallsWait(t *testing
 			bubble(t, func(t *testing.T) {
 				mayTell(t, "breaker", "shared tier", "publish to the bus")
 				tier, bus := &outage{}, &outage{}
-				shared := &faketier.Shared{Before: func(ctx context.Context, _ string, _ []string) error { return tier.wait(ctx) }}
+				shared := new(faketier.Shared)
+				shared.SetBefore(func(ctx context.Context, _ string, _ []string) error { return tier.wait(ctx) })
 				s := newStore(t, memoryTier(), runtime.L2(shared), runtime.Bus(waitingBus{&faketier.Bus{}, bus}))
 				c := newCache[int, int](t, s)
 				for cycle := range 5 {

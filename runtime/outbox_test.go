@@ -387,14 +387,14 @@ func TestAnEntryThatNobodyCanReadIsKeptAndHoldsNobodyUp(t *testing.T) {
 func TestAnEntryThatIsRefusedHoldsNobodyUp(t *testing.T) {
 	mayTell(t, append(theSharedTierFails, "outbox", "refused", "pending", "deleted")...)
 	inFleet(t, func(t *testing.T, f *fleet) {
-		f.shared.Before = func(_ context.Context, op string, keys []string) error {
+		f.shared.SetBefore(func(_ context.Context, op string, keys []string) error {
 			for _, key := range keys {
 				if op == "delete" && strings.Contains(key, "666") {
 					return fmt.Errorf("too long: %w", drivers.ErrRefused)
 				}
 			}
 			return nil
-		}
+		})
 		dying, m := f.join(), f.join()
 		f.row.committed.Store(1)
 		f.fill(dying, m)
@@ -461,14 +461,14 @@ func TestAnEntryThatADyingProcessHoldsIsCarriedOutByTheNext(t *testing.T) {
 	mayTell(t, append(theSharedTierFails, "pending", "deleted", "outbox")...)
 	inFleet(t, func(t *testing.T, f *fleet) {
 		var taker atomic.Pointer[member]
-		f.shared.Before = func(ctx context.Context, op string, keys []string) error {
+		f.shared.SetBefore(func(ctx context.Context, op string, keys []string) error {
 			if dies := taker.Load(); dies != nil && op == "delete" {
 				dies.process.Kill()
 				taker.Store(nil)
 				return errors.New("it is dead")
 			}
 			return nil
-		}
+		})
 		writer := f.join()
 		f.row.committed.Store(1)
 		x := writer.begin(2)
@@ -582,12 +582,12 @@ func TestADatabaseThatIsAwayIsLookedForRarely(t *testing.T) {
 	mayTell(t, "outbox")
 	inFleet(t, func(t *testing.T, f *fleet) {
 		var tries atomic.Int64
-		f.db.Before = func(op string, _ int) error {
+		f.db.SetBefore(func(op string, _ int) error {
 			if op == "take" {
 				tries.Add(1)
 			}
 			return nil
-		}
+		})
 		m := f.join()
 		f.row.committed.Store(1)
 		f.fill(m)
@@ -620,12 +620,12 @@ func TestWhatCannotBeRemovedIsRemovedLater(t *testing.T) {
 	mayTell(t, "outbox")
 	inFleet(t, func(t *testing.T, f *fleet) {
 		var works atomic.Bool
-		f.db.Before = func(op string, _ int) error {
+		f.db.SetBefore(func(op string, _ int) error {
 			if op == "remove" && !works.Load() {
 				return errors.New("locked")
 			}
 			return nil
-		}
+		})
 		m := f.join()
 		f.row.committed.Store(1)
 		f.fill(m)

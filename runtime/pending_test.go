@@ -50,12 +50,12 @@ func TestWhatCouldNotBeDeletedIsNotReadAroundTheQueue(t *testing.T) {
 					// Only writes and deletes fail: whoever asks can read the old value.
 					var cut atomic.Bool
 					cut.Store(true)
-					shared.Before = func(_ context.Context, op string, _ []string) error {
+					shared.SetBefore(func(_ context.Context, op string, _ []string) error {
 						if cut.Load() && op != "get" && op != "add" {
 							return errDown
 						}
 						return nil
-					}
+					})
 					if err := change(t.Context(), s, c); !errors.Is(err, errDown) {
 						t.Fatalf("got %v", err)
 					}
@@ -98,14 +98,14 @@ func TestPendingInvalidationsAreCarriedOutInOrderAndTold(t *testing.T) {
 		c := newCache[string, int](t, s)
 		var deleted []string
 		var up atomic.Bool
-		shared.Before = func(_ context.Context, op string, keys []string) error { // set before anything runs behind
+		shared.SetBefore(func(_ context.Context, op string, keys []string) error { // set before anything runs behind
 			if op == "delete" && up.Load() {
 				for _, key := range keys {
 					deleted = append(deleted, strings.TrimPrefix(key, adHocKeys))
 				}
 			}
 			return nil
-		}
+		})
 		shared.Down(errDown)
 		for _, key := range []string{"a", "b", "a", "c"} {
 			if err := c.Delete(t.Context(), key); !errors.Is(err, errDown) && !errors.Is(err, runtime.ErrL2CircuitBreakerOpen) {
@@ -191,12 +191,12 @@ func TestAnExpireThatHadToWaitKeepsTheGrace(t *testing.T) {
 		}
 		var fail atomic.Bool
 		fail.Store(true)
-		shared.Before = func(_ context.Context, op string, _ []string) error {
+		shared.SetBefore(func(_ context.Context, op string, _ []string) error {
 			if fail.Load() && op != "get" {
 				return errDown
 			}
 			return nil
-		}
+		})
 		_ = c.Expire(t.Context(), 7)
 		fail.Store(false)
 		time.Sleep(time.Minute)
@@ -373,14 +373,14 @@ func TestTheBreakerLeavesAFailingTierAlone(t *testing.T) {
 		c := newCache[int, int](t, s)
 		hang := true
 		var asked int
-		shared.Before = func(ctx context.Context, op string, keys []string) error {
+		shared.SetBefore(func(ctx context.Context, op string, keys []string) error {
 			if hang {
 				asked++
 				<-ctx.Done()
 				return ctx.Err()
 			}
 			return nil
-		}
+		})
 		load := func(context.Context) (int, error) { return 1, nil }
 		began := time.Now()
 		for k := range 100 {
@@ -421,7 +421,7 @@ func TestACallersOwnCancellationDoesNotOpenTheBreaker(t *testing.T) {
 		if err := c.Set(t.Context(), 7, 1); err != nil {
 			t.Fatal(err)
 		}
-		shared.Before = func(ctx context.Context, _ string, _ []string) error { <-ctx.Done(); return ctx.Err() }
+		shared.SetBefore(func(ctx context.Context, _ string, _ []string) error { <-ctx.Done(); return ctx.Err() })
 		for range 10 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 			if _, _, err := c.Get(ctx, 7); !errors.Is(err, context.DeadlineExceeded) {
@@ -429,7 +429,7 @@ func TestACallersOwnCancellationDoesNotOpenTheBreaker(t *testing.T) {
 			}
 			cancel()
 		}
-		shared.Before = nil
+		shared.SetBefore(nil)
 		got, ok, err := c.Get(t.Context(), 7)
 		if !ok {
 			t.Fatal("the tier is not asked")
@@ -478,7 +478,7 @@ func TestAnL2ErrorIsNotSharedWithThoseWhoSuppressIt(t *testing.T) {
 		var shared faketier.Shared
 		c := newCache[int, int](t, newStore(t, runtime.L2(&shared), runtime.L2CircuitBreakerDuration(0)))
 		release := make(chan struct{})
-		shared.Before = func(context.Context, string, []string) error { <-release; return errDown }
+		shared.SetBefore(func(context.Context, string, []string) error { <-release; return errDown })
 		var src source
 		src.value.Store(1)
 		strict := make(chan error, 1)
@@ -516,13 +516,13 @@ func TestTheSoftTimeoutOfL2CountsWhereThereIsAGraceValue(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Minute)
-		shared.Before = func(ctx context.Context, op string, _ []string) error {
+		shared.SetBefore(func(ctx context.Context, op string, _ []string) error {
 			if op != "get" {
 				return nil
 			}
 			<-ctx.Done()
 			return ctx.Err()
-		}
+		})
 		src.value.Store(2)
 		began := time.Now()
 		got, err := c.GetOrSet(t.Context(), 7, src.load)
@@ -595,12 +595,12 @@ func TestAValueThatCannotBeEncoded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var away atomic.Bool
-		shared.Before = func(_ context.Context, op string, _ []string) error {
+		shared.SetBefore(func(_ context.Context, op string, _ []string) error {
 			if away.Load() && op == "delete" {
 				return errDown
 			}
 			return nil
-		}
+		})
 		c := newCache[int, maybe](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.L2CircuitBreakerDuration(0)))
 		for _, down := range []bool{false, true} {
 			if err := c.Set(t.Context(), 7, maybe{text: "1"}); err != nil {

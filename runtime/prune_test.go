@@ -194,14 +194,14 @@ func TestPruneLeavesWhatIsStoredMeanwhile(t *testing.T) {
 			t.Fatal(err)
 		}
 		once := false
-		shared.After = func(op string, keys []string) {
+		shared.SetAfter(func(op string, keys []string) {
 			if op == "get" && keys[0] == "!s:s" && !once { // the old entry has been read, and its stamps
 				once = true
 				if err := c.Set(t.Context(), "k", 2, runtime.Tags("x")); err != nil {
 					t.Error(err)
 				}
 			}
-		}
+		})
 		if n, err := s.Prune(t.Context()); n != 0 || err != nil || !once {
 			t.Error(n, err, once)
 		}

@@ -65,12 +65,12 @@ func TestPullRemovesNothingButWhatItReturns(t *testing.T) {
 	var shared *faketier.Shared
 	fromMemory := func(f func()) { l1.hook = f }
 	fromShared := func(f func()) {
-		shared.After = func(op string, keys []string) {
+		shared.SetAfter(func(op string, keys []string) {
 			if op == "get" && keys[0] == adHocKeys+"7" {
-				shared.After = nil
+				shared.SetAfter(nil)
 				f()
 			}
-		}
+		})
 	}
 	for name, test := range map[string]struct {
 		options func() []runtime.StoreOption
@@ -136,12 +136,12 @@ func TestPullTakesWhatWasNotWritten(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared)))
-		shared.Before = func(_ context.Context, op string, keys []string) error {
+		shared.SetBefore(func(_ context.Context, op string, keys []string) error {
 			if op == "fill" && keys[0] == adHocKeys+"7" {
 				return drivers.ErrRefused
 			}
 			return nil
-		}
+		})
 		if _, err := c.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { return 1, nil }); err != nil {
 			t.Fatal(err)
 		}

@@ -267,12 +267,12 @@ func TestWhatWasDeletedIsServedToNobodyWhoCameLater(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var slow atomic.Bool
-		shared.Before = func(_ context.Context, op string, keys []string) error {
+		shared.SetBefore(func(_ context.Context, op string, keys []string) error {
 			if op == "get" && slices.Contains(keys, "!s:t:u") && slow.CompareAndSwap(true, false) {
 				time.Sleep(500 * time.Millisecond)
 			}
 			return nil
-		}
+		})
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.TTL(time.Hour), runtime.Grace(time.Hour)))
 		ctx := t.Context()
 		if err := c.Set(ctx, 7, 1, runtime.TTL(8*time.Second)); err != nil {

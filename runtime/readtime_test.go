@@ -43,13 +43,13 @@ func newFarAway(tier *faketier.Shared, way time.Duration) *farAway {
 			return ctx.Err()
 		}
 	}
-	f.Before = func(ctx context.Context, op string, keys []string) error {
+	f.SetBefore(func(ctx context.Context, op string, keys []string) error {
 		if op != "renew" && op != "release" { // beside the read
 			f.note(op)
 		}
 		return travel(ctx)
-	}
-	f.After = func(ctx context.Context, _ string, _ []string) error { return travel(ctx) }
+	})
+	f.SetAfter(func(ctx context.Context, _ string, _ []string) error { return travel(ctx) })
 	return f
 }
 
@@ -181,13 +181,13 @@ func TestATierThatHangsCostsAReadTwoTimeouts(t *testing.T) {
 				for hangs := range []string{"get", "add", "lease", "fill", "set"} {
 					op := []string{"get", "add", "lease", "fill", "set"}[hangs]
 					synctest.Wait()
-					conn.Before = func(ctx context.Context, o string, _ []string) error {
+					conn.SetBefore(func(ctx context.Context, o string, _ []string) error {
 						if o == op {
 							<-ctx.Done()
 							return errors.Join(ctx.Err())
 						}
 						return nil
-					}
+					})
 					began := time.Now()
 					v, err := c.GetOrSet(t.Context(), 10+hangs, func(context.Context) (int64, error) { return 1, nil })
 					want(t, v, err, 1)

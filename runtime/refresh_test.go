@@ -358,12 +358,12 @@ func TestARefreshOffersNothingThatWasInvalidated(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				var shared faketier.Shared
 				var slow atomic.Bool
-				shared.Before = func(_ context.Context, op string, keys []string) error {
+				shared.SetBefore(func(_ context.Context, op string, keys []string) error {
 					if op == "get" && slices.Contains(keys, "!s:t:t") && slow.CompareAndSwap(true, false) {
 						time.Sleep(2 * time.Second)
 					}
 					return nil
-				}
+				})
 				c := openIn(t, taggedByResult(), memoryTier(), runtime.L2(&shared), runtime.L2Timeout(10*time.Second), runtime.TTL(time.Hour), runtime.RefreshAfter(time.Second))
 				var src source
 				src.value.Store(1)

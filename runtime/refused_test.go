@@ -88,12 +88,12 @@ func TestAnExpiredValueThatTheSharedTierRefusesIsGone(t *testing.T) {
 				tier.refuse(adHocKeys + "8")
 				var down atomic.Bool
 				down.Store(true)
-				tier.Before = func(_ context.Context, op string, _ []string) error {
+				tier.SetBefore(func(_ context.Context, op string, _ []string) error {
 					if op == "delete" && down.Load() {
 						return errDown
 					}
 					return nil
-				}
+				})
 				if err := c.Expire(t.Context(), 8); !errors.Is(err, errDown) {
 					t.Error(err)
 				}

@@ -309,11 +309,11 @@ func TestATierThatIsInTroubleWhileItIsMadeUpFor(t *testing.T) {
 						t.Fatal(err)
 					}
 					var n atomic.Int64
-					p.After = func(string, []string) {
+					p.SetAfter(func(string, []string) {
 						if n.Add(1) == int64(after)+1 {
 							trouble(p)
 						}
-					}
+					})
 					p.Restore(p.before, "second")
 					for i := range 100 {
 						for _, s := range []*runtime.Store{s, other} {
@@ -358,12 +358,12 @@ func TestStampsFromBeforeTheTierWentBackMakeNothingValidThatItHolds(t *testing.T
 		}
 		p.Restore(p.before, "second")
 		var n atomic.Int64
-		p.Before = func(context.Context, string, []string) error {
+		p.SetBefore(func(context.Context, string, []string) error {
 			if n.Add(1) == 2 { // the first has noticed it
 				p.Down(errors.New("away"))
 			}
 			return nil
-		}
+		})
 		got, err := c.GetOrSet(t.Context(), 1, src.load)
 		want(t, got, err, 2)
 		src.fail.Store(true)

@@ -31,11 +31,11 @@ func TestAResultTagReadWhileItChangesIsNotTrusted(t *testing.T) {
 		synctest.Wait() // the row has been read
 		src.value.Store(2)
 		src.delay.Store(0)
-		shared.After = func(op string, keys []string) {
+		shared.SetAfter(func(op string, keys []string) {
 			if op == "set" && keys[0] == "!s:t:team:1" {
 				time.Sleep(5 * time.Second) // the load ends before this process knows
 			}
-		}
+		})
 		if err := s.DeleteByTag(t.Context(), "team:1"); err != nil {
 			t.Fatal(err)
 		}
@@ -58,12 +58,12 @@ func TestAResultTagIsNotTrustedWhileTheNumberOfAnyTagCannotBeRead(t *testing.T) 
 	mayTell(t, theSharedTierFails...)
 	var shared faketier.Shared
 	var lost atomic.Bool
-	shared.Before = func(_ context.Context, op string, keys []string) error {
+	shared.SetBefore(func(_ context.Context, op string, keys []string) error {
 		if lost.Load() && op == "get" && slices.Equal(keys, []string{"!t"}) {
 			return errors.New("the connection was lost")
 		}
 		return nil
-	}
+	})
 	deletedElsewhereMeanwhile(t, &shared, func() { lost.Store(true) })
 }
 
@@ -103,13 +103,13 @@ func TestAResultTagIsNotTrustedBecauseAnotherLoadHasReadItsStamp(t *testing.T) {
 		here, there := newStore(t, memoryTier(), runtime.L2(&shared)), newStore(t, memoryTier(), runtime.L2(&shared))
 		c := openResultTagged(t, here)
 		var again atomic.Bool
-		shared.Before = func(_ context.Context, op string, keys []string) error {
+		shared.SetBefore(func(_ context.Context, op string, keys []string) error {
 			if op == "add" && keys[0] == "!s:t:team:1" && !again.Swap(true) {
 				time.Sleep(time.Second / 2)
 				return errors.New("the connection was lost")
 			}
 			return nil
-		}
+		})
 		var wg sync.WaitGroup
 		wg.Go(func() { c.GetOrSet(t.Context(), 7, src.load) })
 		synctest.Wait() // it has been loaded, and is about to get its stamps

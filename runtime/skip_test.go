@@ -138,7 +138,7 @@ func TestPullTakesAValueOnceAmongAllProcesses(t *testing.T) {
 					t.Fatal(ok, err)
 				}
 			}
-			shared.Before = func(context.Context, string, []string) error { time.Sleep(time.Millisecond); return nil }
+			shared.SetBefore(func(context.Context, string, []string) error { time.Sleep(time.Millisecond); return nil })
 			var taken atomic.Int64
 			var all sync.WaitGroup
 			for _, c := range caches {
@@ -181,14 +181,14 @@ func TestExpireDoesNotOverwriteANewerValue(t *testing.T) {
 			t.Fatal(err)
 		}
 		once := true
-		shared.After = func(op string, keys []string) {
+		shared.SetAfter(func(op string, keys []string) {
 			if op == "get" && once && keys[0] == adHocKeys+"7" {
 				once = false
 				if err := b.Set(t.Context(), 7, 2); err != nil {
 					t.Error(err)
 				}
 			}
-		}
+		})
 		if err := a.Expire(t.Context(), 7); err != nil {
 			t.Fatal(err)
 		}
@@ -219,12 +219,12 @@ func TestAValueThatTheSharedTierRefuses(t *testing.T) {
 				if err := c.Set(t.Context(), 7, 1); err != nil {
 					t.Fatal(err)
 				}
-				shared.Before = func(_ context.Context, op string, keys []string) error {
+				shared.SetBefore(func(_ context.Context, op string, keys []string) error {
 					if op == "set" && slices.Contains(keys, adHocKeys+"7") {
 						return fmt.Errorf("%w: 500 KB are more than 400 KB", drivers.ErrRefused)
 					}
 					return nil
-				}
+				})
 				for range 5 {
 					err := c.Set(t.Context(), 7, 2)
 					if memory != (err == nil) || err != nil && !errors.Is(err, drivers.ErrRefused) {

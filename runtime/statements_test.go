@@ -457,14 +457,14 @@ func TestStatementsAboutOptions(t *testing.T) {
 		var shared faketier.Shared
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.L2CircuitBreakerDuration(time.Minute)))
 		var asked int
-		shared.Before = func(context.Context, string, []string) error { asked++; return errDown }
+		shared.SetBefore(func(context.Context, string, []string) error { asked++; return errDown })
 		for k := range 50 {
 			_, _ = c.GetOrSet(t.Context(), k, func(context.Context) (int, error) { return k, nil })
 		}
 		if asked != 6 { // three times, and once more each; Bentocache's opens with the first failure
 			t.Error(asked)
 		}
-		shared.Before = nil
+		shared.SetBefore(nil)
 		time.Sleep(time.Minute)
 		_ = c.Set(t.Context(), 99, 1)
 		if shared.Keys()[adHocKeys+"99"] == nil {

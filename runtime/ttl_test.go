@@ -384,12 +384,12 @@ func TestOptionsOfACallWin(t *testing.T) {
 func TestNobodyJoinsALoadWhoseResultIsOverWhileItIsStored(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
-		shared.Before = func(_ context.Context, op string, _ []string) error {
+		shared.SetBefore(func(_ context.Context, op string, _ []string) error {
 			if op == "set" {
 				time.Sleep(10 * time.Second)
 			}
 			return nil
-		}
+		})
 		c := newCache[int, int](t, newStore(t, runtime.L2(&shared), runtime.L2Timeout(time.Minute), runtime.TTL(time.Second)))
 		var src source
 		go c.GetOrSet(context.Background(), 7, src.load)

@@ -77,12 +77,12 @@ func TestATagDeletedWhileItsStampIsMade(t *testing.T) {
 		_, c1 := openTeam(t, &shared, nil)
 		s2, c2 := openTeam(t, &shared, nil)
 		var armed atomic.Bool
-		shared.Before = func(_ context.Context, op string, keys []string) error {
+		shared.SetBefore(func(_ context.Context, op string, keys []string) error {
 			if op == "add" && keys[0] == "!s:t:team" && armed.CompareAndSwap(true, false) {
 				s2.DeleteByTag(context.Background(), "team")
 			}
 			return nil
-		}
+		})
 		armed.Store(true)
 		got, err := c1.GetOrSet(t.Context(), 7, func(context.Context) (int, error) { return 1, nil })
 		want(t, got, err, 1)
@@ -103,12 +103,12 @@ func TestADeleteBehindSeveralSlowWrites(t *testing.T) {
 		var shared faketier.Shared
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.L2Timeout(time.Second)))
 		c.Set(t.Context(), 7, 0)
-		shared.Before = func(_ context.Context, op string, keys []string) error {
+		shared.SetBefore(func(_ context.Context, op string, keys []string) error {
 			if op == "set" && keys[0] == adHocKeys+"7" {
 				time.Sleep(900 * time.Millisecond)
 			}
 			return nil
-		}
+		})
 		for range 4 {
 			go c.Set(context.Background(), 7, 1)
 		}
@@ -136,12 +136,12 @@ func TestADeleteBehindAFillAndAnExpire(t *testing.T) {
 		var shared faketier.Shared
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.L2Timeout(time.Second), runtime.Grace(time.Hour), runtime.Timeout(time.Second)))
 		c.Set(t.Context(), 7, 0)
-		shared.Before = func(_ context.Context, op string, keys []string) error {
+		shared.SetBefore(func(_ context.Context, op string, keys []string) error {
 			if keys[0] == adHocKeys+"7" && op != "delete" {
 				time.Sleep(900 * time.Millisecond)
 			}
 			return nil
-		}
+		})
 		go c.Set(context.Background(), 7, 1)
 		synctest.Wait()
 		go c.Expire(context.Background(), 7)
@@ -159,12 +159,12 @@ func TestAPanicInAPullHoldsUpNobody(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var armed atomic.Bool
-		shared.Before = func(_ context.Context, op string, keys []string) error {
+		shared.SetBefore(func(_ context.Context, op string, keys []string) error {
 			if armed.CompareAndSwap(true, false) {
 				panic("driver")
 			}
 			return nil
-		}
+		})
 		c := newCache[int, int](t, newStore(t, runtime.L2(&shared)))
 		c.Set(t.Context(), 7, 1)
 		armed.Store(true)
@@ -198,12 +198,12 @@ func TestADriversPanicAtTheHardTimeout(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var armed atomic.Bool
-		shared.Before = func(_ context.Context, op string, keys []string) error {
+		shared.SetBefore(func(_ context.Context, op string, keys []string) error {
 			if armed.Load() {
 				panic("driver")
 			}
 			return nil
-		}
+		})
 		c := newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(&shared), runtime.TTL(time.Second), runtime.Grace(time.Hour), runtime.Timeout(10*time.Second), runtime.HardTimeout(20*time.Second)))
 		c.Set(t.Context(), 7, 1)
 		time.Sleep(2 * time.Second)

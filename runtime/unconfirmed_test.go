@@ -121,10 +121,10 @@ func TestAfterABusCameBackEntriesAreConfirmedManyAtOnce(t *testing.T) {
 				var src source
 				_, c := process(t, &shared, &bus, runtime.Grace(time.Hour))
 				fillMany(t, c, &src)
-				shared.Before = func(ctx context.Context, _ string, _ []string) error {
+				shared.SetBefore(func(ctx context.Context, _ string, _ []string) error {
 					time.Sleep(time.Millisecond) // a round trip
 					return ctx.Err()
-				}
+				})
 				flap(&bus)
 				src.fail.Store(true)
 				reads := shared.Calls("get")

@@ -57,9 +57,9 @@ func TestWhoHearsOfAChangeDuringItsWriteDeletesOnceMore(t *testing.T) {
 				return nil
 			}
 			if gone {
-				slow.After = wait
+				slow.SetAfter(wait)
 			} else {
-				slow.Before = wait
+				slow.SetBefore(wait)
 			}
 			process := func(c *faketier.Conn) *runtime.Cache[int, int] {
 				return newCache[int, int](t, newStore(t, memoryTier(), runtime.L2(faketier.Unleased(c)), runtime.Bus(&bus), runtime.TTL(time.Hour)))

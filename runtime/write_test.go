@@ -32,13 +32,13 @@ func (b *sickBus) Publish(ctx context.Context, channel string, message []byte) e
 // hangs makes operations of a tier wait until they are given up, while it is true.
 func hangs(shared *faketier.Shared) *atomic.Bool {
 	var hangs atomic.Bool
-	shared.Before = func(ctx context.Context, _ string, _ []string) error {
+	shared.SetBefore(func(ctx context.Context, _ string, _ []string) error {
 		if hangs.Load() {
 			<-ctx.Done()
 			return ctx.Err()
 		}
 		return nil
-	}
+	})
 	return &hangs
 }
 

@@ -149,7 +149,7 @@ func (t *Table) add(ctx context.Context, items []drivers.Item, values [][]byte) 
 		for i, at := range todo {
 			group[i] = items[at]
 		}
-		won, err := t.addAbsent(ctx, group)
+		won, err := t.addAbsent(ctx, group, t.absent())
 		if err != nil {
 			return err
 		}

@@ -8,18 +8,26 @@ import (
 )
 
 // A Conn is one process's connection to a shared tier, and what goes wrong with it alone. Its
-// fields are set before it is used, or under a lock of the test.
+// fields are set before it is used.
 type Conn struct {
 	Tier *Shared
-	// Before, if set, runs before each operation; an error is the operation's, which takes no
-	// effect then.
-	Before func(ctx context.Context, op string, keys []string) error
-	// After, if set, runs after each operation that has taken effect; an error is the
-	// operation's, whose answer is lost then.
-	After func(ctx context.Context, op string, keys []string) error
 	// Late, if set, returns how long the operation is held back on its way. If that is positive,
 	// its caller gets no answer, and it takes effect after that time, whatever its caller does.
 	Late func(op string, keys []string) time.Duration
+
+	before, after hook[func(ctx context.Context, op string, keys []string) error]
+}
+
+// SetBefore has f run before each operation; an error is the operation's, which takes no effect
+// then. Nil ends that.
+func (c *Conn) SetBefore(f func(ctx context.Context, op string, keys []string) error) {
+	c.before.set(f)
+}
+
+// SetAfter has f run after each operation that has taken effect; an error is the operation's,
+// whose answer is lost then. Nil ends that.
+func (c *Conn) SetAfter(f func(ctx context.Context, op string, keys []string) error) {
+	c.after.set(f)
 }
 
 var (
@@ -30,8 +38,8 @@ var (
 )
 
 func through[R any](ctx context.Context, c *Conn, op string, keys []string, do func(context.Context) (R, error)) (r R, err error) {
-	if c.Before != nil {
-		if err := c.Before(ctx, op, keys); err != nil {
+	if before := c.before.get(); before != nil {
+		if err := before(ctx, op, keys); err != nil {
 			return r, err
 		}
 	}
@@ -42,8 +50,11 @@ func through[R any](ctx context.Context, c *Conn, op string, keys []string, do f
 			return r, ctx.Err()
 		}
 	}
-	if r, err = do(ctx); err == nil && c.After != nil {
-		err = c.After(ctx, op, keys)
+	if r, err = do(ctx); err != nil {
+		return r, err
+	}
+	if after := c.after.get(); after != nil {
+		err = after(ctx, op, keys)
 	}
 	return r, err
 }

@@ -28,11 +28,8 @@ type Shared struct {
 	down    error
 	history string
 	unknown bool // the history cannot be told
-	// Before, if set, runs before each operation without the lock held; an error
-	// is the operation's.
-	Before func(ctx context.Context, op string, keys []string) error
-	// After, if set, runs after each operation, before its caller knows.
-	After func(op string, keys []string)
+	before  hook[func(ctx context.Context, op string, keys []string) error]
+	after   hook[func(op string, keys []string)]
 	// Calls counts operations by name.
 	calls map[string]int
 }
@@ -41,6 +38,23 @@ type stored struct {
 	value []byte
 	until time.Time // zero: for ever
 }
+
+// SetBefore has f run before each operation, without the lock held; an error is the operation's.
+// Nil ends that.
+func (s *Shared) SetBefore(f func(ctx context.Context, op string, keys []string) error) {
+	s.before.set(f)
+}
+
+// Before returns what runs before each operation, or nil.
+func (s *Shared) Before() func(ctx context.Context, op string, keys []string) error {
+	return s.before.get()
+}
+
+// After returns what runs after each operation, or nil.
+func (s *Shared) After() func(op string, keys []string) { return s.after.get() }
+
+// SetAfter has f run after each operation, before its caller knows. Nil ends that.
+func (s *Shared) SetAfter(f func(op string, keys []string)) { s.after.set(f) }
 
 // Down makes every operation fail with err until it is called with nil.
 func (s *Shared) Down(err error) {
@@ -111,8 +125,8 @@ func (s *Shared) do(ctx context.Context, op string, keys []string, f func()) err
 	if sorted := slices.Sorted(slices.Values(keys)); op != "delete" && len(slices.Compact(sorted)) < len(keys) {
 		panic(fmt.Sprintf("faketier: %s of a key twice: %q", op, keys))
 	}
-	if s.Before != nil {
-		if err := s.Before(ctx, op, keys); err != nil {
+	if before := s.before.get(); before != nil {
+		if err := before(ctx, op, keys); err != nil {
 			return err
 		}
 	}
@@ -129,8 +143,8 @@ func (s *Shared) do(ctx context.Context, op string, keys []string, f func()) err
 		f()
 	}
 	s.mu.Unlock()
-	if s.After != nil && err == nil {
-		s.After(op, keys)
+	if after := s.after.get(); after != nil && err == nil {
+		after(op, keys)
 	}
 	return err
 }
@@ -213,10 +227,11 @@ func (s *Shared) SwapMany(ctx context.Context, swaps []drivers.Swap) (swapped []
 	err = s.do(ctx, "swap", swapKeys(swaps), func() {
 		for _, w := range swaps {
 			now := s.get(w.Key)
-			same := bytes.Equal(now, w.Old) && (now == nil) == (w.Old == nil)
-			swapped = append(swapped, same)
+			_, leased := s.holder(w.Key)
+			done := bytes.Equal(now, w.Old) && (now == nil) == (w.Old == nil) && !(w.Unleased && leased)
+			swapped = append(swapped, done)
 			switch {
-			case !same:
+			case !done:
 			case w.New == nil:
 				s.remove(w.Key)
 			default:

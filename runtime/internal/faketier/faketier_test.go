@@ -110,14 +110,14 @@ func TestTheBusKeepsWhatDriversPromise(t *testing.T) {
 func TestFaults(t *testing.T) {
 	var s Shared
 	refused := errors.New("refused")
-	s.Before = func(_ context.Context, op string, _ []string) error {
+	s.SetBefore(func(_ context.Context, op string, _ []string) error {
 		if op == "delete" {
 			return refused
 		}
 		return nil
-	}
+	})
 	var seen []string
-	s.After = func(op string, _ []string) { seen = append(seen, op) }
+	s.SetAfter(func(op string, _ []string) { seen = append(seen, op) })
 	if err := s.DeleteMany(t.Context(), []string{"a"}); !errors.Is(err, refused) {
 		t.Error(err)
 	}

@@ -21,11 +21,13 @@ type Outbox struct {
 	appended  int
 	down      error
 	listeners []drivers.Listener
-	// Before, if set, runs before each operation without the lock held; an error is the
-	// operation's.
-	Before func(op string, entries int) error
-	calls  map[string]int
+	before    hook[func(op string, entries int) error]
+	calls     map[string]int
 }
+
+// SetBefore has f run before each operation, without the lock held; an error is the operation's.
+// Nil ends that.
+func (o *Outbox) SetBefore(f func(op string, entries int) error) { o.before.set(f) }
 
 type row struct {
 	drivers.OutboxEntry
@@ -85,8 +87,8 @@ func (o *Outbox) sorted() []*row {
 
 // do runs f with the lock held.
 func (o *Outbox) do(ctx context.Context, op string, entries int, f func()) error {
-	if o.Before != nil {
-		if err := o.Before(op, entries); err != nil {
+	if before := o.before.get(); before != nil {
+		if err := before(op, entries); err != nil {
 			return err
 		}
 	}

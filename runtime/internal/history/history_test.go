@@ -98,8 +98,8 @@ func TestOfManyWhoNoticeOneReacts(t *testing.T) {
 	for i := range 20 {
 		var begun, wg sync.WaitGroup
 		var believed atomic.Int64
+		begun.Add(8)
 		for range 8 {
-			begun.Add(1)
 			wg.Go(func() {
 				err := w.Believed(func(context.Context) error {
 					begun.Done()

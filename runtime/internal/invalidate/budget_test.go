@@ -41,13 +41,13 @@ func (b *sickBus) Publish(ctx context.Context, channel string, message []byte) e
 func hang(shared *faketier.Shared) (recovered func()) {
 	var hangs atomic.Bool
 	hangs.Store(true)
-	shared.Before = func(ctx context.Context, _ string, _ []string) error {
+	shared.SetBefore(func(ctx context.Context, _ string, _ []string) error {
 		if hangs.Load() {
 			<-ctx.Done()
 			return ctx.Err()
 		}
 		return nil
-	}
+	})
 	return func() { hangs.Store(false) }
 }
 
@@ -202,10 +202,10 @@ func TestKeysAndTagsAreDeletedInTheRoundTripsOfTags(t *testing.T) {
 	s := storetest.New(t, store.Config{L1: storetest.L1(), L2: &shared})
 	set(t, s, s.Kind(""), "k", "v", "x")
 	var calls []string
-	shared.Before = func(_ context.Context, op string, keys []string) error {
+	shared.SetBefore(func(_ context.Context, op string, keys []string) error {
 		calls = append(calls, op+" "+strings.Join(keys, " "))
 		return nil
-	}
+	})
 	if err := s.Invalidate.Invalidate(t.Context(), []string{"k", "l"}, []string{"x", "x"}, invalidate.Mode{}); err != nil {
 		t.Fatal(err)
 	}
@@ -228,12 +228,12 @@ func TestAChangeWithoutATurnIsMadeAfterTheWriteBeforeIt(t *testing.T) {
 				s := storetest.New(t, store.Config{L1: storetest.L1(), L2: faketier.Unleased(&shared)})
 				kind := s.Kind("")
 				var slow atomic.Bool
-				shared.Before = func(_ context.Context, op string, _ []string) error {
+				shared.SetBefore(func(_ context.Context, op string, _ []string) error {
 					if op == "set" && slow.CompareAndSwap(false, true) {
 						time.Sleep(900 * time.Millisecond)
 					}
 					return nil
-				}
+				})
 				late := budget.Begin(t.Context(), budget.Write{})
 				time.Sleep(800 * time.Millisecond)
 				var first error
@@ -279,11 +279,11 @@ func TestAChangeOfAStampDoesNotMakeUpForOneThatBeganLater(t *testing.T) {
 		var shared faketier.Shared
 		s := storetest.New(t, store.Config{L1: storetest.L1(), L2: &shared})
 		var slow atomic.Bool
-		shared.After = func(op string, keys []string) {
+		shared.SetAfter(func(op string, keys []string) {
 			if op == "delete" && slices.Contains(keys, "!s:t:x") && slow.CompareAndSwap(false, true) {
 				time.Sleep(500 * time.Millisecond) // the answer comes late
 			}
-		}
+		})
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -316,7 +316,7 @@ func TestWhatIsRefusedIsReportedEitherWay(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var shared faketier.Shared
 			s := storetest.New(t, store.Config{L2: &shared})
-			shared.Before = refused
+			shared.SetBefore(refused)
 			if err := change(s, s.Kind(""), t.Context(), invalidate.Mode{Log: true}); !errors.Is(err, drivers.ErrRefused) && !strings.HasPrefix(op, "expire") {
 				t.Errorf("%s: %v", op, err)
 			}

@@ -61,12 +61,12 @@ func (b *watchingBus) report() {
 // watched returns a store whose bus reports what changes in its shared tier.
 func watched(t *testing.T, delay time.Duration) (*storetest.Store, *faketier.Shared, *watchingBus) {
 	shared, bus := &faketier.Shared{}, &watchingBus{delay: delay}
-	shared.After = func(op string, keys []string) {
+	shared.SetAfter(func(op string, keys []string) {
 		switch op {
 		case "set", "delete", "add", "swap", "fill": // leases are no values
 			bus.change(keys...)
 		}
-	}
+	})
 	return storetest.New(t, store.Config{L1: storetest.L1(), L2: shared, Bus: bus}), shared, bus
 }
 
@@ -166,21 +166,21 @@ func TestAChangeBesideAnOwnWriteIsHeard(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, shared, bus := watched(t, time.Millisecond)
-				report := shared.After
+				report := shared.After()
 				var once sync.Once
-				shared.After = func(op string, keys []string) {
+				shared.SetAfter(func(op string, keys []string) {
 					report(op, keys)
 					if op == "get" && slices.Contains(keys, "k") && test.between != nil {
 						once.Do(func() { test.between(s, shared, bus) })
 					}
-				}
+				})
 				var panics atomic.Bool
-				shared.Before = func(context.Context, string, []string) error {
+				shared.SetBefore(func(context.Context, string, []string) error {
 					if panics.Load() {
 						panic("driver")
 					}
 					return nil
-				}
+				})
 				if test.before != nil {
 					test.before(s, shared, bus)
 				}

@@ -186,9 +186,9 @@ func TestWhatIsReadWhileAnInvalidationIsUnderWayIsNotKept(t *testing.T) {
 			}
 		}
 		if before {
-			shared.Before = func(_ context.Context, op string, _ []string) error { readAndKeep(op); return nil }
+			shared.SetBefore(func(_ context.Context, op string, _ []string) error { readAndKeep(op); return nil })
 		} else {
-			shared.After = func(op string, _ []string) { readAndKeep(op) }
+			shared.SetAfter(func(op string, _ []string) { readAndKeep(op) })
 		}
 		earlier, during := s.Memory.Fence.Mark(hash), s.Memory.Fence.Mark(hash)+1
 		if err := s.Invalidate.Delete(t.Context(), []string{"k"}, invalidate.Mode{}); err != nil {
@@ -200,7 +200,8 @@ func TestWhatIsReadWhileAnInvalidationIsUnderWayIsNotKept(t *testing.T) {
 		if s.Memory.Find("k", hash) != nil {
 			t.Errorf("the old value is back, before the change: %v", before)
 		}
-		shared.Before, shared.After = nil, nil
+		shared.SetBefore(nil)
+		shared.SetAfter(nil)
 	}
 }
 
@@ -387,12 +388,12 @@ func TestAValueThatTheSharedTierDoesNotTakeReplacesTheOldOneAllTheSame(t *testin
 	}{
 		"for memory alone": {policy.Policy{TTL: time.Hour, SkipL2Write: true}, func(*entry.Kind, *faketier.Shared) {}, true, false},
 		"refused": {hour, func(_ *entry.Kind, shared *faketier.Shared) {
-			shared.Before = func(_ context.Context, op string, _ []string) error {
+			shared.SetBefore(func(_ context.Context, op string, _ []string) error {
 				if op == "set" {
 					return drivers.ErrRefused
 				}
 				return nil
-			}
+			})
 		}, true, false},
 		"without a form": {hour, func(kind *entry.Kind, _ *faketier.Shared) {
 			kind.Encode = func(any) ([]byte, error) { return nil, errDown }
@@ -473,7 +474,7 @@ func TestAStampIsAnnouncedBeforeItChanges(t *testing.T) {
 	var shared faketier.Shared
 	s := storetest.New(t, store.Config{L1: storetest.L1(), L2: &shared})
 	epoch, asked := s.Stamps.Epoch(), false
-	shared.Before = func(_ context.Context, op string, _ []string) error {
+	shared.SetBefore(func(_ context.Context, op string, _ []string) error {
 		if op == "delete" {
 			asked = true
 			if !s.Stamps.ChangedSince("t:x", epoch) {
@@ -481,7 +482,7 @@ func TestAStampIsAnnouncedBeforeItChanges(t *testing.T) {
 			}
 		}
 		return nil
-	}
+	})
 	if err := s.Invalidate.DeleteByTag(t.Context(), []string{"x"}, invalidate.Mode{}); err != nil || !asked {
 		t.Error(err, asked)
 	}

@@ -65,13 +65,13 @@ func TestOfTwoProcessesThatPullOneValueOneGetsIt(t *testing.T) {
 	set(t, here, here.Kind(""), "k", "v")
 	var elsewhere any
 	once := false
-	shared.Before = func(_ context.Context, op string, _ []string) error {
+	shared.SetBefore(func(_ context.Context, op string, _ []string) error {
 		if op == "swap" && !once { // here has read it, and there is faster
 			once = true
 			elsewhere = pull(t, there, there.Kind(""), "k")
 		}
 		return nil
-	}
+	})
 	if got := pull(t, here, here.Kind(""), "k"); got != nil || elsewhere != "v" {
 		t.Errorf("%v here, %v elsewhere", got, elsewhere)
 	}
@@ -173,12 +173,12 @@ func TestAPullThatMayNotHaveRemovedTheValueIsGivenOnce(t *testing.T) {
 		s := storetest.New(t, store.Config{L1: storetest.L1(), L2: &shared})
 		kind := s.Kind("")
 		set(t, s, kind, "k", "v")
-		shared.Before = func(_ context.Context, op string, _ []string) error {
+		shared.SetBefore(func(_ context.Context, op string, _ []string) error {
 			if op == "swap" {
 				return errDown
 			}
 			return nil
-		}
+		})
 		it, err := s.Invalidate.Pull(t.Context(), kind, &hour, "k")
 		if it == nil || !errors.Is(err, errDown) || !strings.Contains(err.Error(), "pull k") || s.Outbox.Len() != 1 {
 			t.Errorf("%v, %v, %d pending", it, err, s.Outbox.Len())
@@ -200,7 +200,7 @@ func TestAPullThatIsAlwaysTooLateGivesUp(t *testing.T) {
 	kind := s.Kind("")
 	set(t, s, kind, "k", "v")
 	swaps := 0
-	shared.Before = func(_ context.Context, op string, _ []string) error {
+	shared.SetBefore(func(_ context.Context, op string, _ []string) error {
 		if op == "swap" {
 			swaps++
 			packed, _ := kind.Pack(s.Item(kind, "k", "another", hour))
@@ -208,7 +208,7 @@ func TestAPullThatIsAlwaysTooLateGivesUp(t *testing.T) {
 			time.Sleep(time.Nanosecond)
 		}
 		return nil
-	}
+	})
 	if got := pull(t, s, kind, "k"); got != nil || swaps != 10 {
 		t.Errorf("%v after %d tries", got, swaps)
 	}
@@ -239,10 +239,10 @@ func TestAPullThatWaitsEndsWithItsContext(t *testing.T) {
 		s := storetest.New(t, store.Config{L2: &shared, L2Timeout: time.Minute})
 		kind := s.Kind("")
 		set(t, s, kind, "k", "v")
-		shared.Before = func(context.Context, string, []string) error {
+		shared.SetBefore(func(context.Context, string, []string) error {
 			time.Sleep(10 * time.Second)
 			return nil
-		}
+		})
 		go pull(t, s, kind, "k")
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -253,7 +253,7 @@ func TestAPullThatWaitsEndsWithItsContext(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		shared.Before = nil
+		shared.SetBefore(nil)
 	})
 }
 
@@ -263,12 +263,12 @@ func TestAPullThatTakesNothingReportsItsErrorAlthoughInvalidationsAreLogged(t *t
 	synctest.Test(t, func(t *testing.T) {
 		var shared faketier.Shared
 		var fails atomic.Bool
-		shared.Before = func(_ context.Context, op string, _ []string) error {
+		shared.SetBefore(func(_ context.Context, op string, _ []string) error {
 			if op == "swap" && fails.Load() {
 				return errDown
 			}
 			return nil
-		}
+		})
 		s := storetest.New(t, store.Config{L2: &shared})
 		kind := s.Kind("")
 		set(t, s, kind, "k", "v")

@@ -257,12 +257,12 @@ func TestAtTheHardTimeoutAFallbackIsServedAlthoughTheTierPanics(t *testing.T) {
 		stale := s.Item(kind, "k", "old", hour)
 		release := make(chan struct{})
 		var panics atomic.Bool
-		shared.Before = func(context.Context, string, []string) error {
+		shared.SetBefore(func(context.Context, string, []string) error {
 			if panics.Load() {
 				panic("boom")
 			}
 			return nil
-		}
+		})
 		rq := load.Request{Kind: kind, Policy: hour, Load: func(ctx context.Context, keys []*load.Key) error {
 			panics.Store(true)
 			<-release

@@ -223,12 +223,12 @@ func TestAForcedLoadLeavesNothingOlderBehind(t *testing.T) {
 				rq.ForceFresh, rq.Load = true, test.load
 				var spoilt atomic.Bool
 				spoilt.Store(test.spoil != nil)
-				shared.Before = func(ctx context.Context, op string, keys []string) error {
+				shared.SetBefore(func(ctx context.Context, op string, keys []string) error {
 					if spoilt.Load() {
 						return test.spoil(ctx, op, keys)
 					}
 					return nil
-				}
+				})
 				if rq.Load == nil {
 					rq.Load = func(ctx context.Context, keys []*load.Key) error {
 						if err := s.Invalidate.DeleteByTag(ctx, []string{"x"}, invalidate.Mode{}); err != nil {
@@ -482,23 +482,23 @@ func TestWhatTheSharedTierDoesNotTakeIsKeptInMemory(t *testing.T) {
 		"nothing is wrong": {func(*load.Request, *faketier.Shared) {}, "v", false},
 		"for memory alone": {func(rq *load.Request, _ *faketier.Shared) { rq.Policy.SkipL2Write = true }, "", true},
 		"refused, the others are not": {func(_ *load.Request, shared *faketier.Shared) {
-			shared.Before = func(_ context.Context, op string, keys []string) error {
+			shared.SetBefore(func(_ context.Context, op string, keys []string) error {
 				if op == "fill" && slices.Contains(keys, "k") {
 					return drivers.ErrRefused
 				}
 				return nil
-			}
+			})
 		}, "v", true},
 		"without a form": {func(rq *load.Request, _ *faketier.Shared) {
 			rq.Kind.Encode = func(any) ([]byte, error) { return nil, errDown }
 		}, "", true},
 		"in doubt": {func(_ *load.Request, shared *faketier.Shared) {
-			shared.Before = func(_ context.Context, op string, keys []string) error {
+			shared.SetBefore(func(_ context.Context, op string, keys []string) error {
 				if op == "fill" {
 					return errDown
 				}
 				return nil
-			}
+			})
 		}, "", false}, // it may have it
 	} {
 		var shared faketier.Shared

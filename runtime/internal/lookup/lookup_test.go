@@ -646,10 +646,10 @@ func TestACallerForWhomAnotherLoadIsNoAnswerLoadsItself(t *testing.T) {
 				var shared faketier.Shared
 				f := fixtureOf(t, store.Config{L1: storetest.L1(), L2: &shared}, hour)
 				if test.away {
-					shared.Before = func(ctx context.Context, _ string, _ []string) error {
+					shared.SetBefore(func(ctx context.Context, _ string, _ []string) error {
 						<-ctx.Done()
 						return ctx.Err()
-					}
+					})
 				}
 				rq := f.rq
 				test.leader(f, &rq)
@@ -662,7 +662,8 @@ func TestACallerForWhomAnotherLoadIsNoAnswerLoadsItself(t *testing.T) {
 				synctest.Wait()
 				f.wants(t, "v", 1)
 				wg.Wait()
-				shared.Before = nil
+				synctest.Wait() // for what gives leases back
+				shared.SetBefore(nil)
 			})
 		})
 	}

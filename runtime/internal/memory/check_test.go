@@ -172,10 +172,10 @@ func TestAFallbackIsCheckedWithinTheSoftTimeout(t *testing.T) {
 			t.Fatal(err)
 		}
 		fresh, stale := s.Item(kind, "fresh", "v", hour), s.Item(kind, "stale", "v", policy.Policy{TTL: time.Second, Grace: time.Hour})
-		shared.Before = func(ctx context.Context, _ string, _ []string) error {
+		shared.SetBefore(func(ctx context.Context, _ string, _ []string) error {
 			<-ctx.Done()
 			return ctx.Err()
-		}
+		})
 		for _, test := range []struct {
 			items []*entry.Item
 			want  time.Duration
@@ -187,7 +187,7 @@ func TestAFallbackIsCheckedWithinTheSoftTimeout(t *testing.T) {
 				t.Errorf("%d items took %v, want %v", len(test.items), took, test.want)
 			}
 		}
-		shared.Before = nil
+		shared.SetBefore(nil)
 	})
 }
 

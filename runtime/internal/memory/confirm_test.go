@@ -91,7 +91,7 @@ func TestAGapWhileAnItemIsConfirmedLeavesItUnconfirmed(t *testing.T) {
 	it := stored(t, s, s.Kind(""), "k")
 	s.Memory.Unconfirm()
 	var once sync.Once
-	shared.After = func(string, []string) { once.Do(s.Memory.Unconfirm) }
+	shared.SetAfter(func(string, []string) { once.Do(s.Memory.Unconfirm) })
 	if got := s.Memory.ConfirmAll(t.Context(), []*entry.Item{it})[0]; got >= memory.Stale {
 		t.Error(got)
 	}
@@ -137,7 +137,7 @@ func TestARoundIsBounded(t *testing.T) {
 		s.Memory.Unconfirm()
 		var mu sync.Mutex
 		var largest, atOnce, running int
-		shared.Before = func(_ context.Context, _ string, keys []string) error {
+		shared.SetBefore(func(_ context.Context, _ string, keys []string) error {
 			mu.Lock()
 			running++
 			atOnce, largest = max(atOnce, running), max(largest, len(keys))
@@ -147,7 +147,7 @@ func TestARoundIsBounded(t *testing.T) {
 			defer mu.Unlock()
 			running--
 			return nil
-		}
+		})
 		var all sync.WaitGroup
 		for i := range 100 {
 			all.Go(func() {
@@ -172,7 +172,7 @@ func TestWhoGivesUpLeavesTheRoundToTheOthers(t *testing.T) {
 		s := storetest.New(t, store.Config{L1: storetest.L1(), L2: &shared})
 		it := stored(t, s, s.Kind(""), "k")
 		s.Memory.Unconfirm()
-		shared.Before = func(context.Context, string, []string) error { time.Sleep(10 * time.Millisecond); return nil }
+		shared.SetBefore(func(context.Context, string, []string) error { time.Sleep(10 * time.Millisecond); return nil })
 		gone, leave := context.WithTimeout(t.Context(), time.Millisecond)
 		defer leave()
 		var all sync.WaitGroup
@@ -197,7 +197,7 @@ func TestADriverThatFailsInARoundHoldsNobody(t *testing.T) {
 				s := storetest.New(t, store.Config{L1: storetest.L1(), L2: &shared})
 				it := stored(t, s, s.Kind(""), "k")
 				s.Memory.Unconfirm()
-				shared.Before = func(ctx context.Context, _ string, _ []string) error { return before(ctx) }
+				shared.SetBefore(func(ctx context.Context, _ string, _ []string) error { return before(ctx) })
 				began := time.Now()
 				func() {
 					defer func() { _ = recover() }()
@@ -208,7 +208,7 @@ func TestADriverThatFailsInARoundHoldsNobody(t *testing.T) {
 				if took := time.Since(began); took > 2*time.Second {
 					t.Error(took)
 				}
-				shared.Before = nil
+				shared.SetBefore(nil)
 				time.Sleep(time.Minute)
 				if v := s.Memory.ConfirmAll(t.Context(), []*entry.Item{it})[0]; v != memory.Fresh {
 					t.Error(v)

@@ -58,14 +58,14 @@ func TestWhatIsPendingIsTriedAgainUntilItSucceeds(t *testing.T) {
 		began := time.Now()
 		var mu sync.Mutex
 		var tries []time.Duration
-		shared.Before = func(_ context.Context, op string, _ []string) error {
+		shared.SetBefore(func(_ context.Context, op string, _ []string) error {
 			mu.Lock()
 			defer mu.Unlock()
 			if op == "delete" {
 				tries = append(tries, time.Since(began))
 			}
 			return nil
-		}
+		})
 		s.Outbox.Add([]string{"k"}, outbox.KeyTarget, pending.Item{Remote: true, Publish: true}, errDown)
 		time.Sleep(5 * time.Second)
 		want := []time.Duration{100, 300, 700, 1500, 2500, 3500, 4500} // ms: twice as long each time, but not longer than 1 s
@@ -200,15 +200,15 @@ func TestAWriteThatTimedOutIsDeletedOnceMore(t *testing.T) {
 		var shared faketier.Shared
 		var b faketier.Bus
 		s, other := storetest.New(t, store.Config{L2: &shared, Bus: &b}), storetest.New(t, store.Config{L2: &shared, Bus: &b})
-		shared.Before = func(ctx context.Context, op string, _ []string) error {
+		shared.SetBefore(func(ctx context.Context, op string, _ []string) error {
 			if op == "set" {
 				<-ctx.Done()
 				return ctx.Err()
 			}
 			return nil
-		}
+		})
 		_ = s.Remote.Set(t.Context(), []drivers.Item{{Key: "k", Value: []byte("late")}})
-		shared.Before = nil
+		shared.SetBefore(nil)
 		s.Outbox.RedeleteLater([]string{"never in doubt"})
 		if s.Outbox.Len() != 0 {
 			t.Error("queued although it is not in doubt")
@@ -271,12 +271,12 @@ func TestANameThatIsRefusedIsGivenUpAndTheOthersAreNot(t *testing.T) {
 		s := storetest.New(t, store.Config{L2: &shared})
 		write(t, s, "a")
 		write(t, s, "b")
-		shared.Before = func(_ context.Context, op string, keys []string) error {
+		shared.SetBefore(func(_ context.Context, op string, keys []string) error {
 			if op == "delete" && slices.Contains(keys, "bad") {
 				return drivers.ErrRefused
 			}
 			return nil
-		}
+		})
 		s.Outbox.Add([]string{"a", "bad", "b"}, outbox.KeyTarget, pending.Item{Remote: true}, errDown)
 		time.Sleep(time.Second)
 		if keys := shared.Keys(); keys["a"] != nil || keys["b"] != nil || s.Outbox.Len() != 0 {
@@ -315,13 +315,13 @@ func TestADriverThatPanicsIsTriedAgain(t *testing.T) {
 		var shared faketier.Shared
 		s := storetest.New(t, store.Config{L2: &shared})
 		panics := 2
-		shared.Before = func(_ context.Context, op string, _ []string) error {
+		shared.SetBefore(func(_ context.Context, op string, _ []string) error {
 			if op == "delete" && panics > 0 {
 				panics--
 				panic("boom")
 			}
 			return nil
-		}
+		})
 		s.Outbox.Add([]string{"k"}, outbox.KeyTarget, pending.Item{Remote: true}, errDown)
 		time.Sleep(time.Minute)
 		if s.Outbox.Len() != 0 || !s.Told("pending", "boom") {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/cachegen/cachegen/drivers/memory"
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/event"
 )
 
 // childEnv has the configuration of a child.
@@ -39,7 +40,8 @@ type config struct {
 	Gateway  string // socket
 	Database string // socket
 	System   system
-	Build    int // which shape of the type it has, 0 or 1
+	Build    int  // which shape of the type it has, 0 or 1
+	Untagged bool // it gives rows no tags
 	NoMemory bool
 	NoBus    bool
 	Trust    time.Duration
@@ -50,9 +52,9 @@ type config struct {
 // A command is what the parent tells a child.
 type command struct {
 	ID  int
-	Op  string // read, write, work, herd, close
+	Op  string // read, write, work, herd, heard, close
 	Row int
-	N   int // rows of work, callers of herd
+	N   int // rows of work, callers of herd, messages heard
 	For time.Duration
 }
 
@@ -89,6 +91,7 @@ type child struct {
 	store  *runtime.Store
 	caches [kinds]getter
 	out    chan report
+	heard  atomic.Int64 // messages that rows have been invalidated by key
 }
 
 // Rows differ in how they are invalidated: by key, by a tag of the call, by a tag of the result.
@@ -113,12 +116,12 @@ type cache[V any] struct {
 
 func (c cache[V]) get(ctx context.Context, row int) (int64, error) {
 	var options []runtime.CallOption
-	if kindOf(row) == 1 {
+	if kindOf(row) == 1 && !c.child.Untagged {
 		options = append(options, runtime.Tags(tagOf(row)))
 	}
 	v, err := c.GetOrSet(ctx, row, func(ctx context.Context) (V, error) {
 		version, err := c.child.source.ask("load", row)
-		if kindOf(row) == 2 {
+		if kindOf(row) == 2 && !c.child.Untagged {
 			runtime.EntryOf(ctx).SetTags(tagOf(row))
 		}
 		return c.make(row, version), err
@@ -146,6 +149,11 @@ func runChild(text string) error {
 	defer release()
 	options := []runtime.StoreOption{
 		runtime.L2(tier), runtime.StampTrust(c.Trust), runtime.TTL(c.TTL), runtime.Logger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
+		runtime.Hooks(event.Hooks{Received: func(m event.Message) {
+			if m.Kind == "drop" {
+				c.heard.Add(1)
+			}
+		}}),
 	}
 	if !c.NoMemory {
 		options = append(options, runtime.L1(memory.New(memory.Options{})))
@@ -275,6 +283,15 @@ func (c *child) do(cmd command) {
 		answer := report{ID: cmd.ID, Done: true, Start: start, End: now(), Row: cmd.Row}
 		if p := failed.Load(); p != nil {
 			answer.Err = *p
+		}
+		c.out <- answer
+	case "heard":
+		answer := report{ID: cmd.ID, Done: true}
+		for end := time.Now().Add(bound); c.heard.Load() < int64(cmd.N); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				answer.Err = fmt.Sprintf("%d messages were heard", c.heard.Load())
+				break
+			}
 		}
 		c.out <- answer
 	default:

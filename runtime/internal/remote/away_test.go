@@ -21,13 +21,13 @@ var errFull = errors.New("OOM")
 // refuseWrites makes a tier one that is full.
 func refuseWrites(shared *faketier.Shared, full bool) (asked *int) {
 	asked = new(int)
-	shared.Before = func(_ context.Context, op string, _ []string) error {
+	shared.SetBefore(func(_ context.Context, op string, _ []string) error {
 		if full && (op == "set" || op == "add" || op == "swap") {
 			*asked++
 			return drivers.Answered(errFull)
 		}
 		return nil
-	}
+	})
 	return asked
 }
 
@@ -83,12 +83,12 @@ func TestWhatTheServerRefusesStopsNothingElse(t *testing.T) {
 func TestReadsThatTheServerRefusesStopNoWrites(t *testing.T) {
 	var shared faketier.Shared
 	s := storetest.New(t, store.Config{L2: &shared})
-	shared.Before = func(_ context.Context, op string, _ []string) error {
+	shared.SetBefore(func(_ context.Context, op string, _ []string) error {
 		if op == "get" {
 			return drivers.Answered(errors.New("NOPERM"))
 		}
 		return nil
-	}
+	})
 	for i := range 5 {
 		if _, err := readOne(t, s, "k"); errors.Is(err, remote.ErrCircuitOpen) != (i >= 3) {
 			t.Errorf("read %d: %v", i, err)
@@ -142,7 +142,7 @@ func TestAnInvalidationSucceedsAsSoonAsTheServerIsBack(t *testing.T) {
 		}
 		for name, invalidate := range invalidations {
 			shared.Down(errDown)
-			shared.Before = func(context.Context, string, []string) error { time.Sleep(10 * time.Millisecond); return nil }
+			shared.SetBefore(func(context.Context, string, []string) error { time.Sleep(10 * time.Millisecond); return nil })
 			for range 5 {
 				if _, err := readOne(t, s, "k"); err == nil {
 					t.Fatal("read while it is down")
@@ -171,7 +171,8 @@ func TestAnInvalidationSucceedsAsSoonAsTheServerIsBack(t *testing.T) {
 // While the server hangs, an invalidation does not wait for its whole limit each time.
 func TestInvalidationsAreNotHeldUpByAServerThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		shared := &faketier.Shared{Before: func(ctx context.Context, _ string, _ []string) error { <-ctx.Done(); return ctx.Err() }}
+		shared := new(faketier.Shared)
+		shared.SetBefore(func(ctx context.Context, _ string, _ []string) error { <-ctx.Done(); return ctx.Err() })
 		s := storetest.New(t, store.Config{L2: shared, BreakFor: 5 * time.Second})
 		began := time.Now()
 		for range 15 {
@@ -229,12 +230,12 @@ func TestAConnectionThatWasCutIsTriedOnceMore(t *testing.T) {
 			var shared faketier.Shared
 			s := storetest.New(t, store.Config{L2: &shared})
 			calls := 0
-			shared.Before = func(_ context.Context, op string, _ []string) error {
+			shared.SetBefore(func(_ context.Context, op string, _ []string) error {
 				if calls++; calls == 1 {
 					return err
 				}
 				return nil
-			}
+			})
 			again := test.again && why == "cut"
 			if err := test.do(t, s.Remote); (err == nil) != again {
 				t.Errorf("%s, %s: %v", name, why, err)

@@ -82,14 +82,14 @@ func TestAnExpireDoesNotOverwriteWhatAnotherProcessStoresMeanwhile(t *testing.T)
 		kind := s.Kind("")
 		write(t, s, s.Item(kind, "k", "old", hour), kind)
 		changes := 1
-		shared.After = func(op string, _ []string) {
+		shared.SetAfter(func(op string, _ []string) {
 			if op == "get" && changes > 0 {
 				changes--
 				time.Sleep(time.Minute)
 				packed, _ := kind.Pack(s.Item(kind, "k", "new", hour))
 				shared.Put("k", packed.Value)
 			}
-		}
+		})
 		if err := s.Remote.Expire(t.Context(), []string{"k"}); err != nil {
 			t.Fatal(err)
 		}
@@ -110,19 +110,19 @@ func TestWhatCannotBeExpiredIsDeletedAndTheErrorIsTold(t *testing.T) {
 		kind := s.Kind("")
 		for _, broken := range []string{"get", "set swap"} {
 			write(t, s, s.Item(kind, "k", "v", hour), kind)
-			shared.Before = func(_ context.Context, op string, _ []string) error {
+			shared.SetBefore(func(_ context.Context, op string, _ []string) error {
 				if op == broken || broken != "get" && (op == "set" || op == "swap") {
 					return errDown
 				}
 				return nil
-			}
+			})
 			if err := s.Remote.Expire(t.Context(), []string{"k"}); !errors.Is(err, errDown) {
 				t.Errorf("%s: %v", broken, err)
 			}
 			if stored(shared, "k") != nil {
 				t.Errorf("%s: it is still there", broken)
 			}
-			shared.Before = nil
+			shared.SetBefore(nil)
 		}
 	})
 }
@@ -133,12 +133,12 @@ func TestAnExpiredEntryThatIsRefusedIsDeletedWithoutAnError(t *testing.T) {
 		s := storetest.New(t, store.Config{L2: driver})
 		kind := s.Kind("")
 		write(t, s, s.Item(kind, "k", "v", hour), kind)
-		shared.Before = func(_ context.Context, op string, _ []string) error {
+		shared.SetBefore(func(_ context.Context, op string, _ []string) error {
 			if op == "set" || op == "swap" {
 				return drivers.ErrRefused
 			}
 			return nil
-		}
+		})
 		if err := s.Remote.Expire(t.Context(), []string{"k"}); err != nil || stored(shared, "k") != nil || !s.Told("warn", "refused") {
 			t.Error(err, s.Lines("warn"))
 		}

@@ -77,10 +77,10 @@ func TestWithoutASharedTierEveryOperationDoesNothing(t *testing.T) {
 func TestAnOperationEndsWithItsLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := &faketier.Shared{}
-		shared.Before = func(ctx context.Context, _ string, _ []string) error {
+		shared.SetBefore(func(ctx context.Context, _ string, _ []string) error {
 			<-ctx.Done()
 			return ctx.Err()
-		}
+		})
 		s := storetest.New(t, store.Config{L2: basic{shared}, L2SoftTimeout: 300 * time.Millisecond})
 		for name, test := range map[string]struct {
 			want time.Duration
@@ -106,7 +106,7 @@ func TestAnOperationEndsWithItsLimit(t *testing.T) {
 				t.Errorf("%s: the hooks were not told: %q", name, s.Lines("operation"))
 			}
 		}
-		shared.Before = nil
+		shared.SetBefore(nil)
 	})
 }
 
@@ -174,12 +174,12 @@ func TestTheBreakerDoesNotCountWhatTheTierIsNotToBlameFor(t *testing.T) {
 		s := storetest.New(t, store.Config{L2: &shared, L2SoftTimeout: time.Millisecond})
 		gone, leave := context.WithCancel(t.Context())
 		leave()
-		shared.Before = func(_ context.Context, op string, keys []string) error {
+		shared.SetBefore(func(_ context.Context, op string, keys []string) error {
 			if op == "get" {
 				time.Sleep(10 * time.Millisecond)
 			}
 			return nil
-		}
+		})
 		for range 5 {
 			if err := s.Remote.Delete(gone, []string{"k"}); !errors.Is(err, context.Canceled) {
 				t.Error(err)

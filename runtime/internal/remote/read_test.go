@@ -27,12 +27,12 @@ var hour = policy.Policy{TTL: time.Hour, Grace: time.Hour}
 // keysRead remembers the keys of each read.
 func keysRead(shared *faketier.Shared) *[][]string {
 	var reads [][]string
-	shared.Before = func(_ context.Context, op string, keys []string) error {
+	shared.SetBefore(func(_ context.Context, op string, keys []string) error {
 		if op == "get" {
 			reads = append(reads, slices.Clone(keys))
 		}
 		return nil
-	}
+	})
 	return &reads
 }
 
@@ -80,10 +80,10 @@ func TestWhatIsReadIsAsOldAsTheBeginOfTheRead(t *testing.T) {
 		}
 		shared.Put("k", packed.Value)
 		time.Sleep(time.Hour) // the stamps are not trusted any more
-		shared.After = func(string, []string) { time.Sleep(500 * time.Millisecond) }
+		shared.SetAfter(func(string, []string) { time.Sleep(500 * time.Millisecond) })
 		began := clock.Now()
 		items, _, err := s.Remote.ReadEntries(t.Context(), time.Second, kind, &hour, []string{"k"}, kind.Required)
-		shared.After = nil
+		shared.SetAfter(nil)
 		if err != nil || items[0] == nil || items[0].ConfirmedAt() != began {
 			t.Errorf("%v, %v", items, err)
 		}
@@ -175,7 +175,7 @@ func TestAStampThatChangesWhileItIsReadIsReadAgain(t *testing.T) {
 	s.Stamps.Doubt(cell)
 	set(t, s.Remote, "k", "v")
 	reads := 0
-	shared.After = func(op string, _ []string) {
+	shared.SetAfter(func(op string, _ []string) {
 		if op != "get" {
 			return
 		}
@@ -183,7 +183,7 @@ func TestAStampThatChangesWhileItIsReadIsReadAgain(t *testing.T) {
 			shared.Put("!s:t:x", stamp.Record{Value: stamp.Value{Delete: 99, Expire: old.Expire}}.Bytes())
 			s.Stamps.Change("t:x", false, true)
 		}
-	}
+	})
 	values, err := s.Remote.Read(t.Context(), time.Second, []string{"k"}, []*stamp.Cell{cell})
 	if err != nil || string(values[0]) != "v" || reads != 2 {
 		t.Error(values, err, reads)
@@ -198,12 +198,12 @@ func TestAStampThatChangesAllTheTimeIsNotReadForEver(t *testing.T) {
 	s := storetest.New(t, store.Config{L2: &shared})
 	cell := s.Stamps.Cell("t:x")
 	reads := 0
-	shared.After = func(op string, _ []string) {
+	shared.SetAfter(func(op string, _ []string) {
 		if op == "get" || op == "add" {
 			reads++
 			s.Stamps.Announce("t:x")
 		}
-	}
+	})
 	if err := s.Remote.MakeStamps(t.Context(), []*stamp.Cell{cell}, time.Hour); err != nil {
 		t.Error(err)
 	}
@@ -255,7 +255,7 @@ func TestTwoProcessesThatMakeOneStampAgree(t *testing.T) {
 	here, there := storetest.New(t, store.Config{L2: &shared}), storetest.New(t, store.Config{L2: &shared})
 	a, b := here.Stamps.Cell("t:x"), there.Stamps.Cell("t:x")
 	once := false
-	shared.Before = func(_ context.Context, op string, _ []string) error {
+	shared.SetBefore(func(_ context.Context, op string, _ []string) error {
 		if op == "add" && !once { // here knows of none, and there is faster
 			once = true
 			if err := there.Remote.MakeStamps(t.Context(), []*stamp.Cell{b}, time.Hour); err != nil {
@@ -263,7 +263,7 @@ func TestTwoProcessesThatMakeOneStampAgree(t *testing.T) {
 			}
 		}
 		return nil
-	}
+	})
 	if err := here.Remote.MakeStamps(t.Context(), []*stamp.Cell{a}, time.Hour); err != nil {
 		t.Fatal(err)
 	}

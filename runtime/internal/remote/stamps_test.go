@@ -95,15 +95,15 @@ func TestAStampIsNotTrustedOnThatWasDistrustedMeanwhile(t *testing.T) {
 		s := storetest.New(t, store.Config{L2: &shared})
 		cells := learned(t, s, "t:x")
 		time.Sleep(5 * time.Second)
-		shared.Before = func(context.Context, string, []string) error {
+		shared.SetBefore(func(context.Context, string, []string) error {
 			s.Stamps.Gap(true)
 			return errDown
-		}
+		})
 		s.Remote.RefreshStamps(t.Context(), time.Second, cells)
 		if trusted(cells[0]) > 0 {
 			t.Errorf("trusted for %v", trusted(cells[0]))
 		}
-		shared.Before = nil
+		shared.SetBefore(nil)
 	})
 }
 
@@ -134,10 +134,10 @@ func TestAStampIsReadInTheBackgroundOnceItsTimeIsOver(t *testing.T) {
 		shared.Put("!s:t:x", record(99))
 		time.Sleep(time.Second)
 		release := make(chan struct{})
-		shared.Before = func(context.Context, string, []string) error {
+		shared.SetBefore(func(context.Context, string, []string) error {
 			<-release
 			return nil
-		}
+		})
 		for range 3 { // while it is read, nobody reads it again
 			if !s.Remote.RefreshInBackground(c, until, time.Now().UnixNano()) {
 				t.Error("it may not be used meanwhile")
@@ -149,7 +149,7 @@ func TestAStampIsReadInTheBackgroundOnceItsTimeIsOver(t *testing.T) {
 		if v, _, _ := c.Current(); v.Delete != 99 || shared.Calls("get") != 1 {
 			t.Errorf("%v after %d reads", v, shared.Calls("get"))
 		}
-		shared.Before = nil
+		shared.SetBefore(nil)
 		time.Sleep(2 * time.Second)
 		_, until, _ = c.Current()
 		if s.Remote.RefreshInBackground(c, until, until+int64(time.Second)) {
@@ -168,13 +168,13 @@ func TestARefreshInTheBackgroundThatCannotBeginOrPanicsIsOver(t *testing.T) {
 		c := learned(t, s, "t:x")[0]
 		_, until, _ := c.Current()
 		time.Sleep(time.Second)
-		shared.Before = func(context.Context, string, []string) error { panic("boom") }
+		shared.SetBefore(func(context.Context, string, []string) error { panic("boom") })
 		s.Remote.RefreshInBackground(c, until, until)
 		synctest.Wait()
 		if c.Refreshing.Load() || !s.Told("warn", "boom") {
 			t.Errorf("refreshing for ever, %q", s.Lines("warn"))
 		}
-		shared.Before = nil
+		shared.SetBefore(nil)
 		if err := s.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
@@ -191,12 +191,12 @@ func TestARotationRemovesOrExpiresAndFirstTheNumberOfTagChanges(t *testing.T) {
 	before := entry.Refs(cells)
 	shared.Put("app:!t", []byte("number"))
 	var writes []string
-	shared.Before = func(_ context.Context, op string, keys []string) error {
+	shared.SetBefore(func(_ context.Context, op string, keys []string) error {
 		if op != "get" {
 			writes = append(writes, op+" "+strings.Join(keys, " "))
 		}
 		return nil
-	}
+	})
 	rotate := func(expire bool, names ...string) {
 		t.Helper()
 		if err := s.Remote.RotateStamps(t.Context(), names, expire, false); err != nil {
@@ -223,12 +223,12 @@ func TestARotationWhoseNumberCannotBeChangedChangesNoStamp(t *testing.T) {
 		s := storetest.New(t, store.Config{L2: &shared})
 		learned(t, s, "t:x")
 		before := shared.Keys()
-		shared.Before = func(_ context.Context, _ string, keys []string) error {
+		shared.SetBefore(func(_ context.Context, _ string, keys []string) error {
 			if keys[0] == "!t" {
 				return errDown
 			}
 			return nil
-		}
+		})
 		if err := s.Remote.RotateStamps(t.Context(), []string{"t:x"}, expire, false); !errors.Is(err, errDown) || !maps.EqualFunc(before, shared.Keys(), slices.Equal[[]byte]) {
 			t.Error(err, shared.Keys())
 		}
@@ -273,13 +273,13 @@ func TestAnExpiryThatMeetsAnotherChangeIsNotLost(t *testing.T) {
 			cell := learned(t, s, "t:x")[0]
 			before, _, _ := cell.Current()
 			swaps := 0
-			shared.Before = func(_ context.Context, op string, _ []string) error {
+			shared.SetBefore(func(_ context.Context, op string, _ []string) error {
 				if op != "swap" {
 					return nil
 				}
 				swaps++
 				return test.meanwhile(t, &shared, swaps)
-			}
+			})
 			if err := s.Remote.RotateStamps(t.Context(), []string{"t:x"}, true, false); err != nil {
 				t.Fatal(err)
 			}
@@ -424,7 +424,7 @@ func TestStampsThatAreDueAtOnceAreReadTogether(t *testing.T) {
 		cells := learned(t, s, names...)
 		running, most := 0, 0
 		var mu sync.Mutex
-		shared.Before = func(context.Context, string, []string) error {
+		shared.SetBefore(func(context.Context, string, []string) error {
 			mu.Lock()
 			running++
 			most = max(most, running)
@@ -434,7 +434,7 @@ func TestStampsThatAreDueAtOnceAreReadTogether(t *testing.T) {
 			running--
 			mu.Unlock()
 			return nil
-		}
+		})
 		_, until, _ := cells[0].Current()
 		time.Sleep(time.Until(time.Unix(0, until)))
 		reads := shared.Calls("get")
@@ -454,6 +454,6 @@ func TestStampsThatAreDueAtOnceAreReadTogether(t *testing.T) {
 				t.Fatal("a stamp was not read again")
 			}
 		}
-		shared.Before = nil
+		shared.SetBefore(nil)
 	})
 }
