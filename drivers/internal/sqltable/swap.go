@@ -18,7 +18,7 @@ func (t *Table) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, err
 		swaps[i].Old, swaps[i].New = bytes.Clone(swaps[i].Old), bytes.Clone(swaps[i].New)
 	}
 	done := make([]bool, len(swaps))
-	err := t.execute(ctx, "swap", len(swaps), func() error {
+	err := t.base.Execute(ctx, "swap", len(swaps), func() error {
 		for _, swap := range swaps {
 			if err := checkTTL(swap.TTL); err != nil {
 				return err

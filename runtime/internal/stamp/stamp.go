@@ -70,8 +70,8 @@ func NewTable(source random.Source) *Table {
 	return t
 }
 
-// Half returns half a stamp that has never been before.
-func (t *Table) Half() uint64 { return t.random.NonZero() }
+// Half returns half a stamp of name that has never been before.
+func (t *Table) Half(name string) uint64 { return t.random.NonZero(name) }
 
 // Epoch returns the number of the last change.
 func (t *Table) Epoch() uint64 { return t.epoch.Load() }
@@ -156,9 +156,9 @@ func (t *Table) Change(name string, expire, shared bool) {
 		return
 	}
 	if expire {
-		r.Expire = t.Half()
+		r.Expire = t.Half(name)
 	} else {
-		r.Delete = t.Half()
+		r.Delete = t.Half(name)
 	}
 	if !shared {
 		trustUntil = old.trustUntil
@@ -262,7 +262,7 @@ func (t *Table) Provide(c *Cell, trustUntil int64) Value {
 	if s := c.state.Load(); s != nil && s.Delete != 0 {
 		return s.Value
 	}
-	v := Value{t.Half(), t.Half()}
+	v := Value{t.Half(c.Name), t.Half(c.Name)}
 	t.first(c, &state{Record: Record{Value: v}, trustUntil: trustUntil, provided: true})
 	return v
 }
