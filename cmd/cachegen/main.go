@@ -135,7 +135,7 @@
 //	                  which only a text can be stored, effect, for options that have no effect,
 //	                  excluded, for directives in files that build constraints exclude, bypass, for
 //	                  annotated methods of an embedded type that bypass the cache, and transaction, for
-//	                  writers that change caches before a transaction has been committed
+//	                  functions by which others notice a transaction before it has been committed
 //
 // Durations are Go's (300ms, 1h30m) with d for 24 hours and w for 7 days in front: 2d,
 // 1w2d12h. A zero switches off what wrap or the store would give; a ttl is greater
@@ -295,11 +295,12 @@
 // transaction of the first two kinds, there is none, and the new wrapper works as the one whose method
 // is called. If the package declares the method for the wrapper, it stays, and nothing is generated: so
 // the type's own method can be had, if an interface needs it. A method that a type has from one that it
-// embeds is not replaced.
+// embeds is not replaced, of which a warning tells.
 //
 // A writer that takes a transaction as a parameter, one of the first two kinds, changes caches before
 // the commit if its context holds nothing, of which a warning tells. With collect it fails then, like
-// those of the wrappers above.
+// those of the wrappers above. A cached function that takes one caches what nobody has committed if its
+// context holds nothing, of which a warning tells, too.
 //
 // # Several values of one type
 //

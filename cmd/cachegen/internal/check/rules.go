@@ -74,7 +74,7 @@ var rules = []rule{
 		"A method that binds a wrapped type to a transaction has one in the wrapper.",
 		func(p *pass) { txRule{namer{p}}.check() }},
 	{single, codes(diag.Transaction, diag.Option),
-		"What is changed in a transaction is held until the commit.",
+		"What a transaction reads or writes gets to others after the commit alone.",
 		func(p *pass) { transactionRule{p}.check() }},
 	{single, codes(diag.Tag, diag.Placeholder, diag.Reserved, diag.Name),
 		"A tag is made of the key or of the result, and has one constructor in its package.",

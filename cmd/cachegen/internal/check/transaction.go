@@ -17,6 +17,11 @@ import (
 type transactionRule struct{ *pass }
 
 func (p transactionRule) check() {
+	for _, c := range p.Caches {
+		if tx := transactionOf(c.Function); tx != nil && !(endsWithRequest(tx.Elem()) && mayLoadLater(c)) {
+			p.readsInTransaction(c, tx)
+		}
+	}
 	for _, w := range p.Writers {
 		if w.Declared != nil {
 			continue // looked at where it is declared
@@ -33,6 +38,13 @@ func (p transactionRule) check() {
 				Hintf("take a context first, or write allow=%s if it is not called there", diag.Transaction)
 		}
 	}
+}
+
+// readsInTransaction warns of a reader with a transaction: what that alone sees would be cached for
+// others, who would get it although it was rolled back.
+func (p transactionRule) readsInTransaction(c *facts.Cache, tx *facts.Param) {
+	p.warnf(tx.TypeExpr.Pos(), c.Levels(), diag.Transaction, "%s takes a transaction, and caches what that alone may see if its context does not collect", c.Name()).
+		Hintf("inside a transaction, call it with a context of runtime.Collect or of package runtime/transaction, and write allow=%s", diag.Transaction)
 }
 
 // collects finds the flag collect in the directives of w, which are for one call.
