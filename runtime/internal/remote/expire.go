@@ -31,7 +31,10 @@ func (t *Tier) Expire(ctx context.Context, keys []string) error {
 			return err
 		}
 	}
-	return t.rewriteExpired(ctx, expire)
+	if err := t.rewriteExpired(ctx, expire); err != nil {
+		return err
+	}
+	return t.holdBackExpired(ctx, expire)
 }
 
 func (t *Tier) rewriteExpired(ctx context.Context, keys []string) error {
@@ -79,7 +82,7 @@ func (t *Tier) endLeases(ctx context.Context, keys []string, values [][]byte) er
 	if len(absent) == 0 || !t.CanLease() {
 		return nil
 	}
-	return t.Delete(ctx, absent)
+	return t.Remove(ctx, absent)
 }
 
 // deleteInstead deletes keys that cannot be expired because of err. That the tier refuses

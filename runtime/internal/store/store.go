@@ -22,6 +22,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/fill"
 	"github.com/cachegen/cachegen/runtime/internal/guard"
 	"github.com/cachegen/cachegen/runtime/internal/invalidate"
+	"github.com/cachegen/cachegen/runtime/internal/lag"
 	"github.com/cachegen/cachegen/runtime/internal/lease"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/lookup"
@@ -52,6 +53,7 @@ type Config struct {
 	L2SoftTimeout time.Duration
 	BreakFor      time.Duration
 	StampTrust    time.Duration
+	ReplicaLag    time.Duration
 	OutboxPoll    time.Duration
 	Background    int
 	Errors        Errors
@@ -109,6 +111,8 @@ func (c *Config) Check() error {
 		return fmt.Errorf("L2SoftTimeout %v is above L2Timeout %v", c.L2SoftTimeout, c.L2Timeout)
 	case c.StampTrust <= 0:
 		return fmt.Errorf("StampTrust %v is not positive", c.StampTrust)
+	case c.ReplicaLag < 0:
+		return fmt.Errorf("ReplicaLag %v is negative", c.ReplicaLag)
 	case c.OutboxPoll <= 0:
 		return fmt.Errorf("OutboxPoll %v is not positive", c.OutboxPoll)
 	case c.Outbox != nil && len(c.Prefix)+1+len(c.Name) > relay.MaxName:
@@ -171,7 +175,7 @@ func New(c Config) (*Store, error) {
 	queue := new(pending.Queue)
 	watch, counter := s.watchHistory(c.L2)
 	s.Remote = remote.New(remote.Config{
-		Driver: c.L2, Prefix: c.Prefix, Timeout: c.L2Timeout, SoftTimeout: c.L2SoftTimeout, StampTrust: c.StampTrust, BreakFor: c.BreakFor,
+		Driver: c.L2, Prefix: c.Prefix, Timeout: c.L2Timeout, SoftTimeout: c.L2SoftTimeout, StampTrust: c.StampTrust, Lag: c.ReplicaLag, BreakFor: c.BreakFor,
 		Stamps: s.Stamps, Pending: queue, Work: s.Work, Emit: s.Emit,
 		Fail:    func(op string, err error) error { return c.Errors.L2(c.Name, op, err) },
 		Watched: s.Bus.Watched,
@@ -183,6 +187,7 @@ func New(c Config) (*Store, error) {
 		Stamps: s.Stamps, Remote: s.Remote, Bus: s.Bus,
 	})
 	s.Outbox = outbox.New(s.Work.Context, queue, s.Stamps, s.Remote, s.Memory, s.Bus, s.Emit)
+	marks := lag.New(c.ReplicaLag)
 	s.leases = lease.New(s.Remote, &s.Memory.Waiters, s.Work, s.Emit, s.Random)
 	s.leases.Filled = s.Bus.PublishFilled
 	if s.Remote.Exists() && !s.leases.On() {
@@ -192,14 +197,14 @@ func New(c Config) (*Store, error) {
 		Memory: s.Memory, Remote: s.Remote, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit,
 		Load: &load.Loader{
 			Memory: s.Memory, Remote: s.Remote, Outbox: s.Outbox, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit,
-			Tags: &tagwatch.Tags{Remote: s.Remote}, Leases: s.leases,
+			Tags: &tagwatch.Tags{Remote: s.Remote}, Leases: s.leases, Lag: marks,
 			Fill:        &fill.Filler{Remote: s.Remote, Outbox: s.Outbox, Fence: &s.Memory.Fence, Emit: s.Emit},
 			MaxLoadTime: c.MaxLoadTime, Panicked: c.Errors.Panic,
 		},
 	}
 	s.Pruner = &prune.Pruner{Remote: s.Remote, Work: s.Work, Emit: s.Emit}
 	s.Invalidate = &invalidate.Invalidator{
-		Memory: s.Memory, Remote: s.Remote, Outbox: s.Outbox, Bus: s.Bus, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit,
+		Memory: s.Memory, Remote: s.Remote, Outbox: s.Outbox, Bus: s.Bus, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit, Lag: marks,
 		Fail: func(function, op string, targets []string, err error) error {
 			return c.Errors.Invalidation(function, c.Name, op, targets, err)
 		},
