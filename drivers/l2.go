@@ -73,7 +73,8 @@ func AdderOf(l2 L2) (a Adder, ok bool) { return capability[Adder](l2) }
 // several processes pull at once.
 type Swapper interface {
 	// SwapMany performs each swap whose key has the value Old, atomically for each key. It
-	// returns, for each swap, whether it was performed.
+	// returns, for each swap, whether it was performed. What else a swap asks for, such as
+	// [Swap.Unleased], is part of the same step.
 	SwapMany(ctx context.Context, swaps []Swap) ([]bool, error)
 }
 
@@ -91,6 +92,10 @@ type Swap struct {
 	// [Item]. If New is nil, the key is removed.
 	New []byte
 	TTL time.Duration
+	// Unleased performs the swap only while no token has the lease of the key, so that the swap
+	// ends none. A lease that is past its end is none. A tier that gives no leases (see [Leaser])
+	// performs the swap regardless. The zero value ends the lease of the key, as every change does.
+	Unleased bool
 }
 
 // A Leaser is an [L2] that gives leases. A lease of a key is the right to store what has been

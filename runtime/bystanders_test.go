@@ -162,7 +162,7 @@ func TestAFunctionThatHangsDoesNotKeepOthersFromBeingRefreshed(t *testing.T) {
 					return 2, nil
 				}
 				fill(t, hangs, 300)
-				for round := range 50 {
+				for round := range 12 {
 					for k := range 300 {
 						got, err := hangs.GetOrSet(t.Context(), k, hang)
 						want(t, got, err, 1)

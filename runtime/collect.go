@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/cachegen/cachegen/runtime/internal/collect"
 )
@@ -75,10 +74,7 @@ func Collect(ctx context.Context) (context.Context, *Collected) {
 // that has not ended, WriteOutbox writes nothing: the outer one does. After Commit, Unclear or
 // Rollback it returns [ErrCollectDone].
 func (c *Collected) WriteOutbox(ctx context.Context, exec func(ctx context.Context, statement string) error) error {
-	if err := c.must().Leave(ctx, exec); err != nil {
-		return fmt.Errorf("cachegen: write the outbox: %w", err)
-	}
-	return nil
+	return c.must().Leave(ctx, exec)
 }
 
 // Commit carries out what was collected, all stores at the same time, in the time of one write: see

@@ -83,9 +83,9 @@ func Bus(bus drivers.Bus) StoreOption {
 // committed carries it out at once, as without an outbox, and does not wait for the table. All
 // stores whose data are in one database have one outbox: give it to each of them.
 //
-// The program writes into the outbox with [Collected.WriteOutbox], before it commits. Functions of
-// package transaction do not do that yet. What is changed outside of a transaction is not in the
-// outbox.
+// The functions of package transaction write into the outbox before they commit. A program that
+// commits by itself does it with [Collected.WriteOutbox]. What is changed outside of a transaction is
+// not in the outbox.
 //
 // Something may be carried out twice, which costs a load. An entry of the table that cannot be
 // carried out is kept, tried again, and logged; hooks are told of it. [NewStore] refuses nil, and a

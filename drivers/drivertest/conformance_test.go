@@ -94,6 +94,9 @@ func TestBrokenStoresFail(t *testing.T) {
 		"adds over what is there":         "Add/OnlyWhereAbsent",
 		"swaps empty for absent":          "Swap/AbsentAndEmpty",
 		"compares and swaps in two steps": "Swap/OneWinner",
+		"swaps nothing without a lease":   "Swap/Unleased",
+		"swaps under a lease":             "Lease/PreventsASwap",
+		"swaps a value under a lease":     "Lease/PreventsASwap",
 		"lends to everybody":              "Lease/OneWinner",
 		"lends twice to its holder":       "Lease/OneHolder",
 		"fills without a lease":           "Lease/OneHolder",
@@ -129,6 +132,9 @@ func TestBrokenStoresFail(t *testing.T) {
 		"prefixes are patterns":           "DeletePrefix/PrefixesAreBytes",
 		"scans what has ended":            "Scan/NotWhatHasEnded",
 		"swallows a callback's error":     "Scan/EndsWithAnError",
+
+		"a lease that has ended prevents a swap": "Lease/PreventsNoSwapWhenItHasEnded",
+		"looks for a lease before it swaps":      "Lease/AgainstUnleasedSwaps",
 
 		"empties itself when asked whether it is ready": "ReadyChangesNothing",
 	} {

@@ -74,6 +74,9 @@ func L2(t *testing.T, open func(t *testing.T) drivers.L2, opts ...Option) {
 	}
 	if have&Leases != 0 {
 		leaseChanges(run, have)
+		if have&Swaps != 0 {
+			leaseSwaps(run)
+		}
 	}
 }
 

@@ -50,6 +50,7 @@ func l2Swapper(run func(string, func(*testing.T, l2))) {
 	swap("TTL", swapTTL)
 	swap("ValuesAreBytes", swapBytes)
 	swap("CallerOwnsValues", swapOwnership)
+	swap("Unleased", swapUnleased)
 	swap("OneWinner", swapOneWinner)
 	swap("NoLostUpdate", swapCounter)
 }

@@ -217,6 +217,15 @@ func (r *reference) SwapMany(ctx context.Context, swaps []drivers.Swap) (done []
 		}
 		time.Sleep(time.Millisecond) // so that another comes between
 	}
+	unleased := make([]bool, len(swaps))
+	if r.bug == "looks for a lease before it swaps" {
+		r.mu.Lock()
+		for i, s := range swaps {
+			unleased[i] = r.held(s.Key).token == ""
+		}
+		r.mu.Unlock()
+		time.Sleep(time.Millisecond) // so that another comes between
+	}
 	err = r.do(ctx, "swap", func() error {
 		for _, s := range swaps {
 			if err := r.refuse([]drivers.Item{{Key: s.Key, Value: s.New, TTL: s.TTL}}); err != nil {
@@ -229,6 +238,9 @@ func (r *reference) SwapMany(ctx context.Context, swaps []drivers.Swap) (done []
 				now = seen[i]
 			}
 			same := bytes.Equal(now, s.Old) && ((now == nil) == (s.Old == nil) || r.bug == "swaps empty for absent")
+			if s.Unleased {
+				same = same && (unleased[i] || r.unleased(s.Key))
+			}
 			done = append(done, same)
 			if !same {
 				continue
@@ -243,6 +255,22 @@ func (r *reference) SwapMany(ctx context.Context, swaps []drivers.Swap) (done []
 		return nil
 	})
 	return done, err
+}
+
+// unleased reports whether a swap is performed that a lease prevents.
+func (r *reference) unleased(key string) bool {
+	_, ever := r.data.leases[r.name(key)]
+	switch r.bug {
+	case "swaps under a lease":
+		return true
+	case "swaps a value under a lease":
+		return r.at(key) != nil || r.held(key).token == ""
+	case "a lease that has ended prevents a swap":
+		return !ever
+	case "swaps nothing without a lease":
+		return false
+	}
+	return r.held(key).token == ""
 }
 
 // held returns the lease of key, or the zero lease if there is none.

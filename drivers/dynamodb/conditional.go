@@ -188,12 +188,16 @@ func (d *Driver) swapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, er
 }
 
 func (d *Driver) swap(ctx context.Context, swap drivers.Swap) (bool, error) {
-	c := isAbsent(d.now().UnixMilli())
+	now := d.now().UnixMilli()
+	c := isAbsent(now)
 	if swap.Old != nil {
 		if len(swap.Old) > MaxValue {
 			return false, nil // no stored value is that large
 		}
-		c = isPresent(swap.Old, d.now().UnixMilli())
+		c = isPresent(swap.Old, now)
+	}
+	if swap.Unleased {
+		c = c.and(isFree(now))
 	}
 	if swap.New == nil {
 		_, err := d.client.DeleteItem(ctx, &awsdynamodb.DeleteItemInput{

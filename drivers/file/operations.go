@@ -163,9 +163,15 @@ func (d *Driver) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, er
 		}
 		return d.inShards(ctx, x, len(swaps), keyOf(items), true, func(s *shard, p place, i int) error {
 			w := swaps[i]
-			value, err := load(s.in, p.file(entryName), w.Key, now())
+			t := now()
+			value, err := load(s.in, p.file(entryName), w.Key, t)
 			if err != nil || (value == nil) != (w.Old == nil) || !bytes.Equal(value, w.Old) {
 				return err
+			}
+			if w.Unleased {
+				if held, err := s.lease(p, w.Key, t); err != nil || held.token != "" {
+					return err
+				}
 			}
 			swapped[i] = true
 			if w.New == nil {

@@ -104,6 +104,9 @@ func (d *L2) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, error)
 			if (old == nil) != (w.Old == nil) || old != nil && !bytes.Equal(old.value, w.Old) {
 				continue
 			}
+			if held, ok := d.leases[w.Key]; w.Unleased && ok && now.Before(held.ends) {
+				continue
+			}
 			swapped[i] = true
 			if w.New == nil {
 				d.remove(w.Key)

@@ -5,18 +5,25 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/cachegen/cachegen/drivers/internal/sqlbase"
 	"github.com/cachegen/cachegen/drivers/internal/sqltable"
 )
 
 var dialect = sqltable.Dialect{
-	Name:  "mysql",
-	Quote: "`",
+	Dialect: sqlbase.Dialect{
+		Name:     "mysql",
+		Quote:    "`",
+		MaxTable: 64,
+		Busy:     busy,
+		Cut:      cut,
+		Answered: answered,
+		TooLarge: tooLarge,
+	},
 	// UNIX_TIMESTAMP depends on the session's time zone, and is an hour wrong when the
 	// zone changes from summer time.
 	Now: "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000)",
 	// Together with the hash less than 767 bytes, the index limit of old row formats.
 	MaxKey:         512,
-	MaxTable:       64,
 	OnDuplicateKey: true,
 	MaxStatement:   "SELECT @@max_allowed_packet",
 	Schema:         schema,
@@ -31,11 +38,7 @@ var dialect = sqltable.Dialect{
 		identity("@@hostname, @@port, @@server_id", "information_schema.global_status"), // MariaDB
 		"SELECT CONCAT_WS(' ', @@hostname, @@port, @@server_id)",
 	},
-	Untold:   untold,
-	Busy:     busy,
-	Cut:      cut,
-	Answered: answered,
-	TooLarge: tooLarge,
+	Untold: untold,
 }
 
 // identity is a query for what changes when a server is started, or another one takes its place.

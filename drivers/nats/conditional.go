@@ -97,8 +97,9 @@ func (d *Driver) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, er
 		}
 		return eachKey(ctx, keys, func(ctx context.Context, i int) (err error) {
 			done[i], err = d.change(ctx, stream, keys[i], func(e entry) (entry, bool) {
-				value, old := e.live(now()), swaps[i].Old
-				if (value == nil) != (old == nil) || !bytes.Equal(value, old) {
+				now := now()
+				value, old := e.live(now), swaps[i].Old
+				if (value == nil) != (old == nil) || !bytes.Equal(value, old) || swaps[i].Unleased && e.leased(now) {
 					return entry{}, false
 				}
 				if swaps[i].New == nil {

@@ -6,19 +6,28 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/cachegen/cachegen/drivers/internal/sqlbase"
 	"github.com/cachegen/cachegen/drivers/internal/sqltable"
 )
 
 var dialect = sqltable.Dialect{
-	Name:     "postgres",
-	Quote:    `"`,
+	Dialect: sqlbase.Dialect{
+		Name:     "postgres",
+		Quote:    `"`,
+		MaxTable: 63 - len("_expires"),
+		// Two sessions that execute CREATE … IF NOT EXISTS at the same time can both fail.
+		CreateLock: "SELECT pg_advisory_xact_lock(7234017283807667300)",
+		Busy:       busy,
+		Cut:        cut,
+		Answered:   answered,
+		TooLarge:   tooLarge,
+	},
 	Numbered: true,
 	// Unlike clock_timestamp it is constant to the planner, and unlike now it advances
 	// within a transaction.
 	Now:          "floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint",
 	MaxKey:       512,
 	UpsertInWith: true,
-	MaxTable:     63 - len("_expires"),
 	// A message to the server has at most a gigabyte, and some client libraries send two
 	// characters for a byte.
 	MaxItem: 256 << 20,
@@ -26,18 +35,12 @@ var dialect = sqltable.Dialect{
 	// Columns of text sort by collation, and a prefix would miss keys.
 	Columns: "SELECT attname, atttypid::regtype::text FROM pg_attribute WHERE attrelid = '%s'::regclass AND attnum > 0",
 	Fit:     map[string]*regexp.Regexp{"name": binary, "rest": binary, "value": binary, "lease": binary},
-	// Two sessions that execute CREATE … IF NOT EXISTS at the same time can both fail.
-	CreateLock: "SELECT pg_advisory_xact_lock(7234017283807667300)",
 	Identity: []string{
 		identity("(SELECT system_identifier FROM pg_control_system()), ", timeline),
 		identity("", timeline),
 		identity("", "pg_is_in_recovery()"), // before PostgreSQL 10
 	},
-	Untold:   untold,
-	Busy:     busy,
-	Cut:      cut,
-	Answered: answered,
-	TooLarge: tooLarge,
+	Untold: untold,
 }
 
 // identity is a query for what changes when a server is started, or another one takes its place.

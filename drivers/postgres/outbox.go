@@ -133,7 +133,7 @@ func outboxSchema(table string) []string {
 }
 
 // outboxInside asks first: to create a table that exists needs the right to create it, and a
-// statement that fails ends the transaction. The lock is that of [sqltable.Dialect].CreateLock.
+// statement that fails ends the transaction. The lock is that of [sqlbase.Dialect].CreateLock.
 func outboxInside(table string) []string {
 	lock := strings.Replace(dialect.CreateLock, "SELECT", "PERFORM", 1)
 	return []string{fmt.Sprintf(`DO 'BEGIN

@@ -147,7 +147,7 @@ func (d *Driver) swapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, er
 		if err := d.checkItem(drivers.Item{Key: s.Key, Value: s.New, TTL: s.TTL}); err != nil {
 			return nil, err
 		}
-		calls[i] = call{s.Key, []any{bytes.Clone(s.New), milliseconds(s.TTL), bytes.Clone(s.Old), s.Old != nil, s.New != nil}}
+		calls[i] = call{s.Key, []any{bytes.Clone(s.New), milliseconds(s.TTL), bytes.Clone(s.Old), s.Old != nil, s.New != nil, s.Unleased}}
 	}
 	return d.decide(ctx, swapScript, calls)
 }

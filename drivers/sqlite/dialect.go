@@ -5,20 +5,23 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/cachegen/cachegen/drivers/internal/sqlbase"
 	"github.com/cachegen/cachegen/drivers/internal/sqltable"
 )
 
 var dialect = sqltable.Dialect{
-	Name:  "sqlite",
-	Quote: `"`,
+	Dialect: sqlbase.Dialect{
+		Name:     "sqlite",
+		Quote:    `"`,
+		Reserved: "sqlite_",
+		Busy:     busy,
+		Answered: answered,
+		TooLarge: tooLarge,
+	},
 	// SQLite itself keeps 'now' as a whole number of milliseconds. julianday returns it as
 	// a floating point number, and rounding restores the whole number.
-	Now:      "CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)",
-	Reserved: "sqlite_",
-	Schema:   schema,
-	Busy:     busy,
-	Answered: answered,
-	TooLarge: tooLarge,
+	Now:    "CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)",
+	Schema: schema,
 }
 
 func schema(table string) []string {

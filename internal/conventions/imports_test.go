@@ -18,6 +18,7 @@ var importedAs = map[string]string{
 	"os/user": "osuser",
 
 	"entgo.io/ent/dialect/sql": "entsql",
+	"gorm.io/driver/mysql":     "gormmysql",
 	"gorm.io/driver/postgres":  "gormpostgres",
 	"gorm.io/driver/sqlite":    "gormsqlite",
 

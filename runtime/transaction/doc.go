@@ -25,6 +25,22 @@
 // [runtime.InvalidationError], unless [runtime.InvalidationErrors] says that it is logged: the
 // data has changed, and must not be written again.
 //
+// # The outbox
+//
+// If a store has a [runtime.Outbox], what was collected for it is written into the outbox when the
+// function has returned nil, and before the commit: so it is carried out although the process dies
+// after the commit. There is nothing more to do than to give the store the outbox. If it cannot be
+// written, the transaction is rolled back, and the error begins with "cachegen: write the outbox".
+//
+// The transaction has to be one of the database that has the outbox. From a transaction nobody can
+// tell which database it is of. In another one there is no such table, which is an error; but if that
+// one has such a table, too, what is written there is lost when the process dies.
+//
+// The statement is executed by the transaction's method ExecContext, for pgx by Exec, and for GORM
+// by the connection in its field Statement, past its hooks. What ent has generated has that method
+// with --feature sql/execquery only. A transaction without it is an error if there is something to
+// write.
+//
 // # When a commit fails
 //
 // If the database says that it has rolled back, which an SQLSTATE of class 23 or 40 does, what was

@@ -5,8 +5,11 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
+
+	"github.com/cachegen/cachegen/runtime/internal/faketier"
 )
 
 // A database is one without tables, of which a test says how transactions fail. It is a driver of
@@ -14,9 +17,35 @@ import (
 type database struct {
 	beginErr, commitErr, rollbackErr error
 	onCommit                         func()
+	execErr                          error
+	outbox                           faketier.Outbox // a table of this database
 
 	mu  sync.Mutex
 	did []string
+	tx  *faketier.Tx // what is written; nil before
+}
+
+// exec executes a statement that writes into the outbox.
+func (d *database) exec(ctx context.Context, statement string) error {
+	if err := d.do("exec", d.execErr); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.tx == nil {
+		d.tx = d.outbox.Begin()
+	}
+	return d.tx.Exec(ctx, statement)
+}
+
+// end ends what was written.
+func (d *database) end(end func(*faketier.Tx)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.tx != nil {
+		end(d.tx)
+		d.tx = nil
+	}
 }
 
 func (d *database) do(what string, err error) error {
@@ -30,7 +59,18 @@ func (d *database) commit() error {
 	if d.onCommit != nil {
 		d.onCommit()
 	}
-	return d.do("commit", d.commitErr)
+	err := d.do("commit", d.commitErr)
+	if err != nil {
+		d.end((*faketier.Tx).Rollback)
+		return err
+	}
+	d.end((*faketier.Tx).Commit)
+	return nil
+}
+
+func (d *database) rollback() error {
+	d.end((*faketier.Tx).Rollback)
+	return d.do("rollback", d.rollbackErr)
 }
 
 // has reports whether something has been done.
@@ -58,36 +98,67 @@ func (c connection) Begin() (driver.Tx, error) {
 type driverTx connection
 
 func (t driverTx) Commit() error   { return t.commit() }
-func (t driverTx) Rollback() error { return t.do("rollback", t.rollbackErr) }
+func (t driverTx) Rollback() error { return t.rollback() }
+
+// ExecContext implements driver.ExecerContext.
+func (c connection) ExecContext(ctx context.Context, statement string, _ []driver.NamedValue) (driver.Result, error) {
+	return driver.RowsAffected(1), c.exec(ctx, statement)
+}
 
 // A tx is a transaction as those of sqlx and ent.
 type tx struct{ *database }
 
 func (t *tx) Commit() error   { return t.commit() }
-func (t *tx) Rollback() error { return t.do("rollback", t.rollbackErr) }
+func (t *tx) Rollback() error { return t.rollback() }
+
+// An execTx is a tx that executes statements, as those of sqlx do.
+type execTx struct{ *tx }
+
+func (t *execTx) ExecContext(ctx context.Context, statement string, _ ...any) (sql.Result, error) {
+	return driver.RowsAffected(1), t.exec(ctx, statement)
+}
+
+// A dialectTx executes statements as what ent is built on.
+type dialectTx struct{ *tx }
+
+func (t *dialectTx) Exec(ctx context.Context, statement string, args, result any) error {
+	if _, ok := args.([]any); !ok || result != nil {
+		return fmt.Errorf("the arguments are %T, the result is %T", args, result)
+	}
+	return t.exec(ctx, statement)
+}
 
 // A likeSQLX begins transactions as sqlx.DB does.
 type likeSQLX struct{ *database }
 
-func (d *likeSQLX) BeginTxx(context.Context, *sql.TxOptions) (*tx, error) {
-	return &tx{d.database}, d.do("begin", d.beginErr)
+func (d *likeSQLX) BeginTxx(context.Context, *sql.TxOptions) (*execTx, error) {
+	return &execTx{&tx{d.database}}, d.do("begin", d.beginErr)
 }
 
 // A likeEnt begins transactions as ent.Client does.
 type likeEnt struct{ *database }
 
-func (d *likeEnt) BeginTx(context.Context, *sql.TxOptions) (*tx, error) {
+func (d *likeEnt) BeginTx(context.Context, *sql.TxOptions) (*dialectTx, error) {
+	return &dialectTx{&tx{d.database}}, d.do("begin", d.beginErr)
+}
+
+// A likeEntWithout is like a client that was generated without the feature sql/execquery.
+type likeEntWithout struct{ *database }
+
+func (d *likeEntWithout) BeginTx(context.Context, *sql.TxOptions) (*tx, error) {
 	return &tx{d.database}, d.do("begin", d.beginErr)
 }
 
-// A pgxTx is like pgx.Tx, and pgxOptions like pgx.TxOptions.
+// A pgxTx is like pgx.Tx, pgxOptions like pgx.TxOptions, and pgxTag like pgconn.CommandTag.
 type (
 	pgxTx interface {
 		Begin(context.Context) (pgxTx, error)
+		Exec(context.Context, string, ...any) (pgxTag, error)
 		Commit(context.Context) error
 		Rollback(context.Context) error
 	}
 	pgxOptions struct{ isolation string }
+	pgxTag     struct{ rows int64 }
 )
 
 // A likePGX is like a pgxpool.Pool, and a likePGXTx like a transaction of it.
@@ -113,14 +184,28 @@ func (t *likePGXTx) Rollback(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return t.do("rollback", t.rollbackErr)
+	return t.rollback()
+}
+func (t *likePGXTx) Exec(ctx context.Context, statement string, _ ...any) (pgxTag, error) {
+	return pgxTag{1}, t.exec(ctx, statement)
 }
 
 // A likeGORM is like gorm.DB.
 type likeGORM struct {
 	*database
-	inside   bool
-	attempts int // how often it calls what is to be done, if that fails
+	Statement *gormStatement // of a transaction
+	attempts  int            // how often it calls what is to be done, if that fails
+	prepares  bool           // it prepares statements, and keeps them
+}
+
+// A gormStatement is like gorm.Statement.
+type gormStatement struct{ ConnPool any }
+
+// A gormPrepared is like gorm.PreparedStmtTX.
+type gormPrepared struct{ Tx any }
+
+func (gormPrepared) ExecContext(context.Context, string, ...any) (sql.Result, error) {
+	return nil, errors.New("a statement that comes once is kept")
 }
 
 func (d *likeGORM) WithContext(context.Context) *likeGORM { c := *d; return &c }
@@ -128,8 +213,9 @@ func (d *likeGORM) WithContext(context.Context) *likeGORM { c := *d; return &c }
 func (d *likeGORM) Transaction(f func(*likeGORM) error, _ ...*sql.TxOptions) (err error) {
 	for range max(d.attempts, 1) {
 		begin := "begin"
-		if d.inside {
-			begin = "savepoint"
+		end := d.database.rollback
+		if d.Statement != nil {
+			begin, end = "savepoint", func() error { return d.do("rollback", d.rollbackErr) }
 		}
 		if err := d.do(begin, d.beginErr); err != nil {
 			return err
@@ -138,10 +224,10 @@ func (d *likeGORM) Transaction(f func(*likeGORM) error, _ ...*sql.TxOptions) (er
 			done := false
 			defer func() {
 				if !done {
-					_ = d.do("rollback", d.rollbackErr)
+					_ = end()
 				}
 			}()
-			if err := f(&likeGORM{database: d.database, inside: true}); err != nil {
+			if err := f(&likeGORM{database: d.database, Statement: d.statement()}); err != nil {
 				return err
 			}
 			done = true
@@ -152,6 +238,14 @@ func (d *likeGORM) Transaction(f func(*likeGORM) error, _ ...*sql.TxOptions) (er
 		}
 	}
 	return err
+}
+
+func (d *likeGORM) statement() *gormStatement {
+	inner := &execTx{&tx{d.database}}
+	if d.prepares {
+		return &gormStatement{&gormPrepared{inner}}
+	}
+	return &gormStatement{inner}
 }
 
 // A likeBun is like bun.DB, and a bunTx like bun.Tx, which is no pointer.
@@ -172,13 +266,19 @@ func (t bunTx) RunInTx(_ context.Context, _ *sql.TxOptions, f func(context.Conte
 	return runInTx(t.ctx, "savepoint", bunTx{t.ctx, t.database, t.name + "x"}, f)
 }
 
+func (t bunTx) ExecContext(ctx context.Context, statement string, _ ...any) (sql.Result, error) {
+	return driver.RowsAffected(1), t.exec(ctx, statement)
+}
+
 func runInTx(ctx context.Context, begin string, t bunTx, f func(context.Context, bunTx) error) error {
 	if err := t.do(begin, t.beginErr); err != nil {
 		return err
 	}
 	done := false
 	defer func() {
-		if !done {
+		if !done && begin == "begin" {
+			_ = t.rollback()
+		} else if !done {
 			_ = t.do("rollback", t.rollbackErr)
 		}
 	}()

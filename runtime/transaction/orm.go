@@ -29,7 +29,7 @@ type GORMDB[D any] interface {
 func GORM[D GORMDB[D]](ctx context.Context, db D, body func(context.Context, D) error, opts ...*sql.TxOptions) error {
 	return runWith(ctx, db, func(ctx context.Context, attempt func(D) error) error {
 		return db.WithContext(ctx).Transaction(attempt, opts...)
-	}, func(ctx context.Context, c *collect.Collected, tx D) error {
+	}, execGORM[D], func(ctx context.Context, c *collect.Collected, tx D) error {
 		tx = tx.WithContext(ctx)
 		has(c, tx)
 		return body(ctx, tx)
@@ -50,7 +50,7 @@ func Bun[T any](ctx context.Context, db interface {
 }, opts *sql.TxOptions, body func(context.Context, T) error) error {
 	return runWith(ctx, db, func(ctx context.Context, attempt func(T) error) error {
 		return db.RunInTx(ctx, opts, func(_ context.Context, tx T) error { return attempt(tx) })
-	}, func(ctx context.Context, c *collect.Collected, tx T) error {
+	}, execSQL[T], func(ctx context.Context, c *collect.Collected, tx T) error {
 		has(c, tx)
 		return body(ctx, tx)
 	})

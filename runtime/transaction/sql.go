@@ -19,7 +19,7 @@ type Tx interface {
 func SQL(ctx context.Context, db interface {
 	BeginTx(context.Context, *sql.TxOptions) (*sql.Tx, error)
 }, opts *sql.TxOptions, body func(context.Context, *sql.Tx) error) error {
-	return run(ctx, db, func(ctx context.Context) (*sql.Tx, error) { return db.BeginTx(ctx, opts) }, commit[*sql.Tx], rollback[*sql.Tx], body)
+	return run(ctx, db, func(ctx context.Context) (*sql.Tx, error) { return db.BeginTx(ctx, opts) }, commit[*sql.Tx], rollback[*sql.Tx], execSQL[*sql.Tx], body)
 }
 
 // SQLX is [SQL] for sqlx (github.com/jmoiron/sqlx). db is an *sqlx.DB or an *sqlx.Conn, and T is
@@ -31,7 +31,7 @@ func SQL(ctx context.Context, db interface {
 func SQLX[T Tx](ctx context.Context, db interface {
 	BeginTxx(context.Context, *sql.TxOptions) (T, error)
 }, opts *sql.TxOptions, body func(context.Context, T) error) error {
-	return run(ctx, db, func(ctx context.Context) (T, error) { return db.BeginTxx(ctx, opts) }, commit[T], rollback[T], body)
+	return run(ctx, db, func(ctx context.Context) (T, error) { return db.BeginTxx(ctx, opts) }, commit[T], rollback[T], execSQL[T], body)
 }
 
 // Ent is [SQL] for ent (entgo.io/ent). client is the *ent.Client of the generated package, and T is
@@ -44,11 +44,15 @@ func SQLX[T Tx](ctx context.Context, db interface {
 //		return users.DeleteCachedUser(ctx, id)
 //	})
 //
+// With an outbox, ent's code has to be generated with --feature sql/execquery, which gives *ent.Tx
+// the method ExecContext.
+//
 // For a transaction that begins elsewhere, hooks of ent can end what was collected with
 // [runtime.Collect]:
 //
 //	tx.OnCommit(func(next ent.Committer) ent.Committer {
 //		return ent.CommitFunc(func(ctx context.Context, tx *ent.Tx) error {
+//			// with an outbox, collected.WriteOutbox before; if that fails, next is not called
 //			return transaction.Settle(ctx, collected, next.Commit(ctx, tx))
 //		})
 //	})
@@ -61,7 +65,7 @@ func SQLX[T Tx](ctx context.Context, db interface {
 func Ent[T Tx](ctx context.Context, client interface {
 	BeginTx(context.Context, *sql.TxOptions) (T, error)
 }, opts *sql.TxOptions, body func(context.Context, T) error) error {
-	return run(ctx, client, func(ctx context.Context) (T, error) { return client.BeginTx(ctx, opts) }, commit[T], rollback[T], body)
+	return run(ctx, client, func(ctx context.Context) (T, error) { return client.BeginTx(ctx, opts) }, commit[T], rollback[T], execSQL[T], body)
 }
 
 func commit[T Tx](_ context.Context, tx T) error { return tx.Commit() }

@@ -87,9 +87,9 @@ func has(c *collect.Collected, tx any) {
 	}
 }
 
-// run runs a transaction.
+// run runs a transaction. exec returns what executes statements in it.
 func run[T any](ctx context.Context, db any, begins func(context.Context) (T, error), commit, rollback func(context.Context, T) error,
-	body func(context.Context, T) error) (err error) {
+	exec func(T) collect.Exec, body func(context.Context, T) error) (err error) {
 	ctx, c := begin(ctx, db)
 	defer c.Rollback() // nothing, if it has ended
 	tx, err := begins(ctx)
@@ -112,13 +112,17 @@ func run[T any](ctx context.Context, db any, begins func(context.Context) (T, er
 	if err := body(ctx, tx); err != nil {
 		return err
 	}
+	if err := c.Leave(ctx, exec(tx)); err != nil {
+		return err
+	}
 	finished = true
 	return settle(ctx, c, commit(ctx, tx))
 }
 
 // runWith runs a transaction by a function of a library that begins and ends it. It calls body
 // once, or again for each attempt.
-func runWith[T any](ctx context.Context, db any, runs func(context.Context, func(T) error) error, body func(context.Context, *collect.Collected, T) error) error {
+func runWith[T any](ctx context.Context, db any, runs func(context.Context, func(T) error) error, exec func(T) collect.Exec,
+	body func(context.Context, *collect.Collected, T) error) error {
 	var c *collect.Collected // of the last attempt
 	done := false
 	defer func() {
@@ -134,6 +138,9 @@ func runWith[T any](ctx context.Context, db any, runs func(context.Context, func
 		inside, c = begin(ctx, db)
 		done = false
 		if err := body(inside, c, tx); err != nil {
+			return err
+		}
+		if err := c.Leave(inside, exec(tx)); err != nil {
 			return err
 		}
 		done = true

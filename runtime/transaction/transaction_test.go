@@ -30,10 +30,10 @@ var libraries = map[string]func(ctx context.Context, d *database, body func(ctx 
 		return transaction.SQL(ctx, db, nil, func(ctx context.Context, tx *sql.Tx) error { return body(ctx, nil) })
 	},
 	"SQLX": func(ctx context.Context, d *database, body func(context.Context, runner) error) error {
-		return transaction.SQLX(ctx, &likeSQLX{d}, nil, func(ctx context.Context, tx *tx) error { return body(ctx, nil) })
+		return transaction.SQLX(ctx, &likeSQLX{d}, nil, func(ctx context.Context, tx *execTx) error { return body(ctx, nil) })
 	},
 	"Ent": func(ctx context.Context, d *database, body func(context.Context, runner) error) error {
-		return transaction.Ent(ctx, &likeEnt{d}, nil, func(ctx context.Context, tx *tx) error { return body(ctx, nil) })
+		return transaction.Ent(ctx, &likeEnt{d}, nil, func(ctx context.Context, tx *dialectTx) error { return body(ctx, nil) })
 	},
 	"PGX": func(ctx context.Context, d *database, body func(context.Context, runner) error) error {
 		return transaction.PGX(ctx, &likePGX{d}, func(ctx context.Context, tx pgxTx) error {

@@ -45,11 +45,11 @@ func (o *Outbox) later(wait time.Duration) string {
 
 // Append implements [drivers.Outbox].
 func (o *Outbox) Append(ctx context.Context, exec drivers.Exec, entries []drivers.OutboxEntry, wait time.Duration) error {
-	return o.failed(ctx, "append", len(entries), o.append(ctx, exec, entries, wait))
+	return o.base.Failed(ctx, "append", len(entries), o.append(ctx, exec, entries, wait))
 }
 
 func (o *Outbox) append(ctx context.Context, exec drivers.Exec, entries []drivers.OutboxEntry, wait time.Duration) error {
-	if err := o.usable(ctx); err != nil {
+	if err := o.base.Usable(ctx); err != nil {
 		return err
 	}
 	if err := check(entries); err != nil || len(entries) == 0 {
@@ -91,7 +91,7 @@ func (o *Outbox) insertion(entries []drivers.OutboxEntry, wait time.Duration) st
 		fmt.Fprintf(&s, "(%s, %s, %s, %s, 0, %s)", o.blob(e.ID[:]), o.blob([]byte(e.Store)), o.blob(e.Payload), o.later(wait), o.Now)
 	}
 	if o.options.Notify {
-		s.WriteString(o.Tell(o.table))
+		s.WriteString(o.Tell(o.options.Table))
 	}
 	return s.String()
 }
@@ -100,7 +100,7 @@ func (o *Outbox) insertion(entries []drivers.OutboxEntry, wait time.Duration) st
 func (o *Outbox) Take(ctx context.Context, request drivers.OutboxRequest) ([]drivers.OutboxEntry, error) {
 	request.Stores = slices.Clone(request.Stores)
 	var taken []drivers.OutboxEntry // of f, which may go on after execute has returned an error
-	err := o.execute(ctx, "take", 0, func() (err error) {
+	err := o.base.Execute(ctx, "take", 0, func() (err error) {
 		if request.Max < 1 || request.Hold <= 0 {
 			return fmt.Errorf("%w: at most %d entries for %s; both must be positive", drivers.ErrRefused, request.Max, request.Hold)
 		}
@@ -192,7 +192,7 @@ func (o *Outbox) Remove(ctx context.Context, ids []drivers.OutboxID) error {
 // change does something with the rows of ids. Done twice, it does no more.
 func (o *Outbox) change(ctx context.Context, operation string, ids []drivers.OutboxID, text string) error {
 	ids = slices.Clone(ids)
-	return o.execute(ctx, operation, len(ids), func() error {
+	return o.base.Execute(ctx, operation, len(ids), func() error {
 		for some := range slices.Chunk(ids, maxIDs) {
 			err := o.do(ctx, func(on session) error {
 				_, err := on.ExecContext(ctx, text+" WHERE id IN "+o.ids(some))

@@ -42,7 +42,7 @@ func (t *Table) askLeases(ctx context.Context, keys []string, want drivers.Lease
 	answers := make(map[string]drivers.Lease, len(keys))
 	// What an attempt has told counts only if that has succeeded: if not, it has taken nothing.
 	read := func(s *statement) error {
-		return t.whileBusy(ctx, func() error {
+		return t.base.WhileBusy(ctx, func() error {
 			told := make(map[string]drivers.Lease)
 			err := t.queryIn(ctx, nil, s, func(rows *sql.Rows) error {
 				name, lease, answered, err := scanLease(rows, want)

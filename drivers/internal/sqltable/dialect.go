@@ -4,14 +4,13 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"regexp"
+
+	"github.com/cachegen/cachegen/drivers/internal/sqlbase"
 )
 
 // A Dialect describes how one kind of database differs from the others.
 type Dialect struct {
-	// Name begins every error.
-	Name string
-	// Quote surrounds the table's name.
-	Quote string
+	sqlbase.Dialect
 	// Numbered: parameters are $1, $2, …; otherwise question marks.
 	Numbered bool
 	// Now is an expression for the database's clock: Unix time in milliseconds, the same
@@ -21,10 +20,6 @@ type Dialect struct {
 	// first MaxKey bytes and a hash of the whole key; the column rest holds the
 	// remainder. Zero is no limit, and there is no column rest.
 	MaxKey int
-	// MaxTable is the longest table name, in bytes; zero is no limit.
-	MaxTable int
-	// Reserved is the prefix of names that the database reserves, in lower case.
-	Reserved string
 	// OnDuplicateKey: the upsert is MySQL's, which has no condition, and no statement
 	// returns the rows that it changed. Instead a statement sets the column mark of the
 	// rows to the mark of the call.
@@ -47,26 +42,12 @@ type Dialect struct {
 	// lose a part of it.
 	Columns string
 	Fit     map[string]*regexp.Regexp
-	// CreateLock, if not empty, is executed before the statements of Schema, in the same
-	// transaction.
-	CreateLock string
 	// Identity are queries for a text that names the server and the history of its data, from
 	// the best to one that every server answers. There are none if the tier cannot tell.
 	Identity []string
 	// Untold reports that the server does not have what an Identity asks for, or does not tell
 	// it to this user.
 	Untold func(error) bool
-	// Busy reports that a statement had no effect and can be repeated.
-	Busy func(error) bool
-	// Cut reports that the server has ended the connection and has not executed the
-	// statement, as it does when a session is terminated; nil if it never says so. Other
-	// connections of the pool may be dead, too.
-	Cut func(error) bool
-	// Answered reports that the server, or the library that is one, is there and refuses to
-	// execute a statement: it is full, or can only be read, for example.
-	Answered func(error) bool
-	// TooLarge reports that a statement or value has more bytes than the database allows.
-	TooLarge func(error) bool
 }
 
 // name returns the column name of key's row.
@@ -102,8 +83,6 @@ func (d *Dialect) restColumn() string {
 	}
 	return "rest"
 }
-
-func (d *Dialect) quoted(table string) string { return d.Quote + table + d.Quote }
 
 // stored is the value of a column in the existing row, in an upsert, where the plain name
 // could also mean the new value.

@@ -45,12 +45,12 @@ type answer struct {
 // [drivers.Historian].
 func (t *Table) History(ctx context.Context) (string, error) {
 	h := &t.history
-	if a := h.told.Load(); a != nil && a.failures == h.failures.Load() && time.Since(a.at) < historyEvery && !t.closed.Load() {
+	if a := h.told.Load(); a != nil && a.failures == h.failures.Load() && time.Since(a.at) < historyEvery && !t.base.Closed() {
 		return a.text, nil
 	}
 	text, err := t.askHistory(ctx)
 	if err != nil {
-		return "", t.failed("history", 0, t.classified(ctx, err))
+		return "", t.base.Failed(ctx, "history", 0, err)
 	}
 	return text, nil
 }
@@ -81,7 +81,7 @@ func (t *Table) question() (*answer, error) {
 	h := &t.history
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if t.closed.Load() {
+	if t.base.Closed() {
 		return nil, drivers.ErrClosed
 	}
 	if h.asking != nil {
@@ -110,7 +110,7 @@ func (t *Table) question() (*answer, error) {
 // is empty.
 func (t *Table) identify(ctx context.Context) (text string, err error) {
 	for i := t.history.works.Load(); int(i) < len(t.Identity); i++ {
-		err = t.whileBusy(ctx, func() error { return t.db.QueryRowContext(ctx, t.Identity[i]).Scan(&text) })
+		err = t.base.WhileBusy(ctx, func() error { return t.db.QueryRowContext(ctx, t.Identity[i]).Scan(&text) })
 		if err == nil {
 			t.history.works.Store(i)
 			return text, nil

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/internal/sqlbase"
 )
 
 // A fakeServer answers a query by answer, and refuses to prepare anything.
@@ -82,8 +83,9 @@ func fakeTable() (table *Table, server *fakeServer, end func()) {
 	db := sql.OpenDB(server)
 	no := func(error) bool { return false }
 	table = New(db, &Dialect{
-		Name: "fake", Identity: []string{"all", "less"}, Busy: no, Answered: no, TooLarge: no,
-		Untold: func(err error) bool { return strings.Contains(err.Error(), "denied") },
+		Dialect:  sqlbase.Dialect{Name: "fake", Busy: no, Answered: no, TooLarge: no},
+		Identity: []string{"all", "less"},
+		Untold:   func(err error) bool { return strings.Contains(err.Error(), "denied") },
 	}, Options{Table: "t", SkipCreate: true})
 	return table, server, func() { table.Close(); db.Close() }
 }

@@ -16,7 +16,7 @@ import (
 func (t *Table) LeaseMany(ctx context.Context, keys []string, want drivers.LeaseRequest) ([]drivers.Lease, error) {
 	keys = slices.Clone(keys)
 	found := make(map[string]drivers.Lease, len(keys))
-	err := t.execute(ctx, "lease", len(keys), func() error {
+	err := t.base.Execute(ctx, "lease", len(keys), func() error {
 		if err := checkToken(want.Token); err != nil {
 			return err
 		}
@@ -80,7 +80,7 @@ func (t *Table) FillMany(ctx context.Context, items []drivers.Item, token string
 		distinct[i] = items[at[i]]
 	}
 	fills := make([]drivers.Fill, len(items))
-	err := t.execute(ctx, "fill", len(items), func() error {
+	err := t.base.Execute(ctx, "fill", len(items), func() error {
 		if err := checkToken(token); err != nil {
 			return err
 		}
@@ -118,7 +118,7 @@ func (t *Table) fill(ctx context.Context, items []drivers.Item, names [][]byte, 
 	s := held(t.update(names, mark, "LAST_INSERT_ID("+endOfLease+")", item))
 	s.once = true
 	var n, awaited int64
-	err := t.whileBusy(ctx, func() error {
+	err := t.base.WhileBusy(ctx, func() error {
 		result, err := t.execIn(ctx, nil, s)
 		if err != nil {
 			return err
@@ -139,7 +139,7 @@ func (t *Table) fill(ctx context.Context, items []drivers.Item, names [][]byte, 
 func (t *Table) RenewMany(ctx context.Context, keys []string, token string, ttl time.Duration) ([]bool, error) {
 	keys = slices.Clone(keys)
 	renewed := make(map[string]bool, len(keys))
-	err := t.execute(ctx, "renew", len(keys), func() error {
+	err := t.base.Execute(ctx, "renew", len(keys), func() error {
 		if err := checkToken(token); err != nil {
 			return err
 		}
@@ -187,7 +187,7 @@ func (t *Table) renew(ctx context.Context, names [][]byte, token string, ttl tim
 func (t *Table) ReleaseMany(ctx context.Context, keys []string, token string) ([]bool, error) {
 	keys = slices.Clone(keys)
 	awaited := make(map[string]bool)
-	err := t.execute(ctx, "release", len(keys), func() error {
+	err := t.base.Execute(ctx, "release", len(keys), func() error {
 		if err := checkToken(token); err != nil {
 			return err
 		}

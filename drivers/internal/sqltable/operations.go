@@ -12,7 +12,7 @@ import (
 func (t *Table) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
 	keys = slices.Clone(keys)
 	values := make([][]byte, len(keys))
-	err := t.execute(ctx, "get", len(keys), func() error { return t.get(ctx, keys, values) })
+	err := t.base.Execute(ctx, "get", len(keys), func() error { return t.get(ctx, keys, values) })
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (t *Table) names(keys []string) [][]byte {
 // DeleteMany implements [drivers.L2].
 func (t *Table) DeleteMany(ctx context.Context, keys []string) error {
 	names := t.names(keys)
-	return t.execute(ctx, "delete", len(keys), func() error {
+	return t.base.Execute(ctx, "delete", len(keys), func() error {
 		_, err := t.remove(ctx, names, "")
 		return err
 	})
@@ -102,7 +102,7 @@ func (t *Table) SetMany(ctx context.Context, items []drivers.Item) error {
 		distinct = append(distinct, items[i])
 	}
 	slices.Reverse(distinct)
-	return t.execute(ctx, "set", n, func() error {
+	return t.base.Execute(ctx, "set", n, func() error {
 		if err := t.checkItems(items); err != nil {
 			return err
 		}
@@ -121,7 +121,7 @@ func (t *Table) SetMany(ctx context.Context, items []drivers.Item) error {
 func (t *Table) AddMany(ctx context.Context, items []drivers.Item) ([][]byte, error) {
 	items = own(items)
 	values := make([][]byte, len(items))
-	err := t.execute(ctx, "add", len(items), func() error {
+	err := t.base.Execute(ctx, "add", len(items), func() error {
 		if err := t.checkItems(items); err != nil {
 			return err
 		}
@@ -149,7 +149,7 @@ func (t *Table) add(ctx context.Context, items []drivers.Item, values [][]byte) 
 		for i, at := range todo {
 			group[i] = items[at]
 		}
-		won, err := t.addAbsent(ctx, group)
+		won, err := t.addAbsent(ctx, group, t.absent())
 		if err != nil {
 			return err
 		}

@@ -47,7 +47,7 @@ func (t *Table) scan(ctx context.Context, prefix string, after []byte, liveOnly 
 		rows = append(rows, scanned{name, t.key(name, rest), live != 0})
 		return nil
 	}
-	err = t.whileBusy(ctx, func() error {
+	err = t.base.WhileBusy(ctx, func() error {
 		rows = rows[:0]
 		return t.queryIn(ctx, nil, s, row)
 	})
@@ -72,7 +72,7 @@ func (t *Table) Scan(ctx context.Context, prefix string, f func(keys []string) e
 	var after []byte
 	for {
 		var rows []scanned
-		err := t.execute(ctx, "scan", 0, func() (err error) {
+		err := t.base.Execute(ctx, "scan", 0, func() (err error) {
 			rows, err = t.scan(ctx, prefix, after, true)
 			return err
 		})
@@ -85,7 +85,7 @@ func (t *Table) Scan(ctx context.Context, prefix string, f func(keys []string) e
 				keys[i] = rows[i].key
 			}
 			if err := f(keys); err != nil {
-				return t.failed("scan", 0, err)
+				return t.base.In("scan", 0, err)
 			}
 		}
 		if len(rows) < page {
@@ -103,7 +103,7 @@ func (t *Table) DeletePrefix(ctx context.Context, prefix string) (int64, error) 
 	for {
 		var n int64
 		var rows []scanned
-		err := t.execute(ctx, "delete by prefix", 0, func() (err error) {
+		err := t.base.Execute(ctx, "delete by prefix", 0, func() (err error) {
 			if rows, err = t.scan(ctx, prefix, after, false); err != nil {
 				return err
 			}
@@ -140,7 +140,7 @@ func (t *Table) Prune(ctx context.Context) (int64, error) {
 	for {
 		var n int64
 		var found int
-		err := t.execute(ctx, "prune", 0, func() (err error) {
+		err := t.base.Execute(ctx, "prune", 0, func() (err error) {
 			// Rows with a value, and rows with a lease only, which are not counted.
 			var items, leases [][]byte
 			row := func(r *sql.Rows) error {
@@ -160,7 +160,7 @@ func (t *Table) Prune(ctx context.Context) (int64, error) {
 				return nil
 			}
 			s := t.statement("SELECT name, expires FROM ", t.from, " WHERE 1 = 1", ended, " LIMIT ", strconv.Itoa(page))
-			err = t.whileBusy(ctx, func() error {
+			err = t.base.WhileBusy(ctx, func() error {
 				items, leases = items[:0], leases[:0]
 				return t.queryIn(ctx, nil, s, row)
 			})

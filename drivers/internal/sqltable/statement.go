@@ -108,7 +108,8 @@ func (t *Table) insert(keys []string, mark int64, values func(s *statement, i in
 }
 
 // overwrite adds the end of an upsert, which changes columns of existing rows, under a
-// condition if it is not empty. The columns of the condition have to be the last.
+// condition if it is not empty. MySQL looks at the condition again for each column, so those of
+// the condition have to be the last, or to be set to what does not make it false.
 func (t *Table) overwrite(s *statement, condition string, columns ...string) *statement {
 	if t.OnDuplicateKey {
 		s.add(" ON DUPLICATE KEY UPDATE ", t.assignment("mark", condition))

@@ -3,21 +3,22 @@ package sqltable
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"slices"
 
 	"github.com/cachegen/cachegen/drivers"
 )
 
 // SwapMany implements [drivers.Swapper]. Each kind of swap (replace a value, store where
-// the key is absent, remove) takes its own statements. Swaps of one key are performed in
-// their order.
+// the key is absent, remove; each also under the condition that there is no lease) takes its
+// own statements. Swaps of one key are performed in their order.
 func (t *Table) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
 	swaps = slices.Clone(swaps)
 	for i := range swaps {
 		swaps[i].Old, swaps[i].New = bytes.Clone(swaps[i].Old), bytes.Clone(swaps[i].New)
 	}
 	done := make([]bool, len(swaps))
-	err := t.execute(ctx, "swap", len(swaps), func() error {
+	err := t.base.Execute(ctx, "swap", len(swaps), func() error {
 		for _, swap := range swaps {
 			if err := checkTTL(swap.TTL); err != nil {
 				return err
@@ -49,35 +50,35 @@ func (t *Table) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, err
 
 // swapDistinct performs the swaps whose indexes are in round, all of different keys.
 func (t *Table) swapDistinct(ctx context.Context, swaps []drivers.Swap, round []int, done []bool) error {
-	var change, remove, add, nothing []int
+	type kind struct{ old, new, unleased bool }
+	var kinds []kind
+	of := make(map[kind][]int)
 	for _, i := range round {
-		switch swap := swaps[i]; {
-		case swap.Old != nil && swap.New != nil:
-			change = append(change, i)
-		case swap.Old != nil:
-			remove = append(remove, i)
-		case swap.New != nil:
-			add = append(add, i)
-		default:
-			nothing = append(nothing, i)
+		k := kind{swaps[i].Old != nil, swaps[i].New != nil, swaps[i].Unleased}
+		if of[k] == nil {
+			kinds = append(kinds, k)
 		}
+		of[k] = append(of[k], i)
 	}
-	for _, kind := range []struct {
-		indexes []int
-		run     func(context.Context, []drivers.Swap) ([]bool, error)
-	}{{change, t.replaceValues}, {remove, t.removeValues}, {add, t.storeAbsent}, {nothing, t.confirmAbsent}} {
-		if len(kind.indexes) == 0 {
-			continue
+	for _, k := range kinds {
+		indexes, run := of[k], t.confirmAbsent
+		switch {
+		case k.old && k.new:
+			run = t.replaceValues
+		case k.old:
+			run = t.removeValues
+		case k.new:
+			run = t.storeAbsent
 		}
-		group := make([]drivers.Swap, len(kind.indexes))
-		for i, at := range kind.indexes {
+		group := make([]drivers.Swap, len(indexes))
+		for i, at := range indexes {
 			group[i] = swaps[at]
 		}
-		result, err := kind.run(ctx, group)
+		result, err := run(ctx, group, k.unleased)
 		if err != nil {
 			return err
 		}
-		for i, at := range kind.indexes {
+		for i, at := range indexes {
 			done[at] = result[i]
 		}
 	}
@@ -96,9 +97,13 @@ func (t *Table) swapNames(swaps []drivers.Swap) [][]byte {
 	return names
 }
 
-// expected adds the condition that rows hold the values that swaps expect.
-func (t *Table) expected(s *statement, names [][]byte, swaps []drivers.Swap) *statement {
+// expected adds the condition that rows hold the values that swaps expect, and have no lease if
+// they must not have one.
+func (t *Table) expected(s *statement, names [][]byte, swaps []drivers.Swap, unleased bool) *statement {
 	s.add(" WHERE expires > ", t.Now)
+	if unleased {
+		s.add(" AND lease_until <= ", t.Now)
+	}
 	for i := range swaps {
 		s.add(separator(i, " AND (", " OR "), "(name = ").arg(names[i]).add(" AND value = ").arg(swaps[i].Old).add(")")
 	}
@@ -106,19 +111,19 @@ func (t *Table) expected(s *statement, names [][]byte, swaps []drivers.Swap) *st
 }
 
 // replaceValues performs swaps of a value for another.
-func (t *Table) replaceValues(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
+func (t *Table) replaceValues(ctx context.Context, swaps []drivers.Swap, unleased bool) ([]bool, error) {
 	done := make([]bool, len(swaps))
 	return done, t.groups(len(swaps), maxPairs, swapSize(swaps), func(from, to int) error {
 		group, names, mark := swaps[from:to], t.swapNames(swaps[from:to]), newMark()
 		s := t.update(names, mark, "0", func(i int) drivers.Item {
 			return drivers.Item{Value: group[i].New, TTL: group[i].TTL}
 		})
-		return t.changeInto(ctx, done[from:to], t.expected(s, names, group), names, mark)
+		return t.changeInto(ctx, done[from:to], t.expected(s, names, group, unleased), names, mark)
 	})
 }
 
 // removeValues performs swaps that remove a value.
-func (t *Table) removeValues(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
+func (t *Table) removeValues(ctx context.Context, swaps []drivers.Swap, unleased bool) ([]bool, error) {
 	limit := maxPairs
 	if t.OnDuplicateKey {
 		limit = 1 // a removed row has no mark; for one row the number of changed rows is enough
@@ -126,7 +131,7 @@ func (t *Table) removeValues(ctx context.Context, swaps []drivers.Swap) ([]bool,
 	done := make([]bool, len(swaps))
 	return done, t.groups(len(swaps), limit, swapSize(swaps), func(from, to int) error {
 		names := t.swapNames(swaps[from:to])
-		s := t.expected(t.statement("DELETE FROM ", t.from), names, swaps[from:to])
+		s := t.expected(t.statement("DELETE FROM ", t.from), names, swaps[from:to], unleased)
 		if !t.OnDuplicateKey {
 			return t.changeInto(ctx, done[from:to], s, names, 0)
 		}
@@ -138,44 +143,59 @@ func (t *Table) removeValues(ctx context.Context, swaps []drivers.Swap) ([]bool,
 }
 
 // storeAbsent performs swaps that store where the key is absent.
-func (t *Table) storeAbsent(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
+func (t *Table) storeAbsent(ctx context.Context, swaps []drivers.Swap, unleased bool) ([]bool, error) {
 	items := make([]drivers.Item, len(swaps))
 	for i, swap := range swaps {
 		items[i] = drivers.Item{Key: swap.Key, Value: swap.New, TTL: swap.TTL}
 	}
-	return t.addAbsent(ctx, items)
+	condition := t.absent()
+	if unleased {
+		condition += " AND " + t.stored("lease_until") + " <= " + t.Now
+	}
+	return t.addAbsent(ctx, items, condition)
 }
 
 // confirmAbsent performs swaps that expect an absent key and leave it absent. They end the
-// key's lease as every swap does.
-func (t *Table) confirmAbsent(ctx context.Context, swaps []drivers.Swap) ([]bool, error) {
-	keys := make([]string, len(swaps))
-	for i := range swaps {
-		keys[i] = swaps[i].Key
+// key's lease, or expect that there is none.
+func (t *Table) confirmAbsent(ctx context.Context, swaps []drivers.Swap, unleased bool) ([]bool, error) {
+	names := t.swapNames(swaps)
+	over, held := " AND expires <= "+t.Now, " AND expires > "+t.Now
+	if unleased {
+		over, held = t.ended(), " AND (expires > "+t.Now+" OR lease_until > "+t.Now+")"
 	}
-	if _, err := t.remove(ctx, t.names(keys), " AND expires <= "+t.Now); err != nil {
+	if _, err := t.remove(ctx, names, over); err != nil {
 		return nil, err
 	}
-	values := make([][]byte, len(keys))
-	if err := t.get(ctx, keys, values); err != nil {
-		return nil, err
+	prevented := make(map[string]bool)
+	for chunk := range slices.Chunk(names, maxKeys) {
+		s := t.statement("SELECT name FROM ", t.from, " WHERE name IN ").list(chunk).add(held)
+		err := t.query(ctx, s, func(rows *sql.Rows) error {
+			var name sql.RawBytes
+			err := rows.Scan(&name)
+			prevented[string(name)] = err == nil
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
-	done := make([]bool, len(keys))
-	for i := range values {
-		done[i] = values[i] == nil
+	done := make([]bool, len(swaps))
+	for i, name := range names {
+		done[i] = !prevented[string(name)]
 	}
 	return done, nil
 }
 
-// addAbsent stores the items, of different keys, whose key is absent, and returns for each
-// whether it was stored.
-func (t *Table) addAbsent(ctx context.Context, items []drivers.Item) ([]bool, error) {
+// addAbsent stores the items, of different keys, where a condition holds that implies that the
+// key is absent, and returns for each whether it was stored. What the write sets must not make
+// the condition false: see [Table.overwrite].
+func (t *Table) addAbsent(ctx context.Context, items []drivers.Item, condition string) ([]bool, error) {
 	done := make([]bool, len(items))
 	return done, t.groups(len(items), maxItems, itemSize(items), func(from, to int) error {
 		group, mark := items[from:to], newMark()
 		keys := itemKeys(group)
 		s := t.insert(keys, mark, func(s *statement, i int) { t.value(s, group[i]) })
-		return t.changeInto(ctx, done[from:to], t.overwrite(s, t.absent(), t.written()...), t.names(keys), mark)
+		return t.changeInto(ctx, done[from:to], t.overwrite(s, condition, t.written()...), t.names(keys), mark)
 	})
 }
 

@@ -18,8 +18,7 @@
 // Every write sets value, expires and the lease together, and so ends the lease in the
 // same statement.
 //
-// The database guards the rows. Table.mu guards the prepared statements, and the channel
-// Table.preparing makes one goroutine at a time create the table. Table.mu may not be held
+// The database guards the rows. Table.mu guards the prepared statements. It may not be held
 // during a call to the database: a call can wait for the rows of a goroutine that wants
 // the lock. A statement may not depend on a transaction of the caller.
 package sqltable
@@ -29,13 +28,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"regexp"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/internal/sqlbase"
 	"github.com/cachegen/cachegen/drivers/internal/within"
 )
 
@@ -66,18 +64,11 @@ type Store interface {
 // A Table is a [Store] in one table of a database.
 type Table struct {
 	*Dialect
+	base       *sqlbase.Table
 	db         *sql.DB
-	table      string // as in Options
 	into, from string // quoted, for statements
 	options    Options
-	err        error
-	closed     atomic.Bool
 	limit      atomic.Int64 // bytes of a statement; 0: no limit
-
-	// preparing is full while a goroutine creates the table. It is a lock for which a
-	// goroutine can stop waiting when its context ends.
-	preparing chan struct{}
-	prepared  atomic.Bool
 
 	mu         sync.Mutex // guards statements
 	statements map[string]*sql.Stmt
@@ -91,55 +82,33 @@ type Table struct {
 
 var _ Store = (*Table)(nil)
 
-// Statements quote the table's name. The pattern excludes the form schema.table, which
-// the name of an index cannot have.
-var tableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
 // New returns a Table in db. It does not access the database.
 func New(db *sql.DB, dialect *Dialect, options Options) *Table {
-	t := &Table{
-		Dialect:    dialect,
-		db:         db,
-		table:      options.Table,
-		options:    options,
-		preparing:  make(chan struct{}, 1),
-		statements: make(map[string]*sql.Stmt),
+	t := &Table{Dialect: dialect, db: db, options: options, statements: make(map[string]*sql.Stmt)}
+	content := sqlbase.Content{
+		One: "key", Many: "keys", Schema: dialect.Schema, SchemaName: "Schema", Columns: dialect.columns(),
+		Prepare: t.prepare, Failed: t.history.failure,
 	}
-	t.from = dialect.quoted(t.table)
+	t.base = sqlbase.New(db, &dialect.Dialect, content, sqlbase.Options{
+		Table: options.Table, SkipCreate: options.SkipCreate, BusyTimeout: options.BusyTimeout,
+	})
+	if options.PruneEvery < 0 {
+		t.base.Refuse(fmt.Errorf("%s: PruneEvery is %s, must not be negative", t.Name, options.PruneEvery))
+	}
+	t.from = t.base.Quoted()
 	t.into = t.from
 	if !dialect.OnDuplicateKey {
 		t.into += " AS c"
 	}
 	t.background, t.stop = context.WithCancel(context.Background())
-	t.err = t.check()
-	t.closed.Store(t.err != nil)
-	if t.err == nil && options.PruneEvery > 0 {
+	if t.Err() == nil && options.PruneEvery > 0 {
 		t.pruning.Go(t.pruneInBackground)
 	}
 	return t
 }
 
-func (t *Table) check() error {
-	o := &t.options
-	switch {
-	case t.db == nil:
-		return fmt.Errorf("%s: the database is nil", t.Name)
-	case !tableName.MatchString(o.Table):
-		return fmt.Errorf("%s: table %q: want letters, digits and underscores, not beginning with a digit", t.Name, o.Table)
-	case t.Reserved != "" && strings.HasPrefix(strings.ToLower(o.Table), t.Reserved):
-		return fmt.Errorf("%s: table %q: names that begin with %s are reserved by the database", t.Name, o.Table, t.Reserved)
-	case t.MaxTable > 0 && len(o.Table) > t.MaxTable:
-		return fmt.Errorf("%s: table %q: the name is longer than %d bytes", t.Name, o.Table, t.MaxTable)
-	case o.BusyTimeout < 0:
-		return fmt.Errorf("%s: BusyTimeout is %s, must not be negative", t.Name, o.BusyTimeout)
-	case o.PruneEvery < 0:
-		return fmt.Errorf("%s: PruneEvery is %s, must not be negative", t.Name, o.PruneEvery)
-	}
-	return nil
-}
-
 // Err returns why the options are unusable, or nil.
-func (t *Table) Err() error { return t.err }
+func (t *Table) Err() error { return t.base.Err() }
 
 // closeTimeout is how long Close waits for a server that does not answer. Some client
 // libraries would wait for seconds on each connection.
@@ -149,7 +118,7 @@ const closeTimeout = time.Second
 // calls fail with [drivers.ErrClosed]. Statements that cannot be closed in time are
 // closed with their connections.
 func (t *Table) Close() error {
-	t.closed.Store(true)
+	t.base.Close()
 	t.stop()
 	t.pruning.Wait()
 	t.mu.Lock()

@@ -32,7 +32,7 @@ func (w *wrapper) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, e
 	}
 	stored := make([]drivers.Swap, len(swaps)) // as the inner tier performs them; Old is set after a read
 	for i, s := range swaps {
-		stored[i] = drivers.Swap{Key: s.Key, TTL: s.TTL}
+		stored[i] = drivers.Swap{Key: s.Key, TTL: s.TTL, Unleased: s.Unleased}
 		if s.New != nil {
 			stored[i].New = encoded[i].Value
 		}
@@ -117,10 +117,15 @@ func (w *wrapper) matching(ctx context.Context, swaps, stored []drivers.Swap, op
 	}
 	for j, i := range at {
 		value := w.decode(keys[j], values[j])
-		if (value == nil) == (swaps[i].Old == nil) && bytes.Equal(value, swaps[i].Old) {
-			stored[i].Old = values[j]
-			matching = append(matching, i)
+		if (value == nil) != (swaps[i].Old == nil) || !bytes.Equal(value, swaps[i].Old) {
+			continue
 		}
+		same := (values[j] == nil) == (stored[i].Old == nil) && bytes.Equal(values[j], stored[i].Old)
+		if again && same && swaps[i].Unleased {
+			continue // it was a lease that prevented the swap, or another value that is gone
+		}
+		stored[i].Old = values[j]
+		matching = append(matching, i)
 	}
 	return matching, nil
 }

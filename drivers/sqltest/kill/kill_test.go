@@ -3,6 +3,8 @@ package kill
 import (
 	"bufio"
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -52,7 +54,16 @@ func life() time.Duration {
 // databases are the addresses of databases, by kind.
 var databases = map[string]func(t *testing.T) string{
 	"sqlite": func(t *testing.T) string {
-		return "file:" + filepath.Join(t.TempDir(), "app.db") + "?_pragma=journal_mode(wal)&_pragma=synchronous(off)&_pragma=busy_timeout(10000)&_txlock=immediate"
+		address := "file:" + filepath.Join(t.TempDir(), "app.db") + "?_pragma=journal_mode(wal)&_pragma=synchronous(off)&_pragma=busy_timeout(10000)&_txlock=immediate"
+		// The first connection changes the journal. If others are at work then, it fails at once.
+		db, err := sql.Open("sqlite", address)
+		if err == nil {
+			err = errors.Join(db.Ping(), db.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return address
 	},
 	"postgres": func(t *testing.T) string { return servers.Postgres(t).URL() },
 	"notify":   func(t *testing.T) string { return servers.Postgres(t).URL() },

@@ -10,6 +10,7 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/drivertest"
 	"github.com/cachegen/cachegen/drivers/drivertest/servers"
+	"github.com/cachegen/cachegen/drivers/internal/sqlbase/basetest"
 	"github.com/cachegen/cachegen/drivers/mysql"
 )
 
@@ -34,16 +35,7 @@ func openDB(t testing.TB, dsn string) *sql.DB {
 
 func openStore(t testing.TB, db *sql.DB, options mysql.Options) *mysql.Driver {
 	t.Helper()
-	d := mysql.New(db, options)
-	if err := d.Err(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := d.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return d
+	return basetest.Usable(t, mysql.New(db, options))
 }
 
 const everything = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans |

@@ -5,30 +5,17 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/drivertest"
 	"github.com/cachegen/cachegen/drivers/drivertest/servers"
+	"github.com/cachegen/cachegen/drivers/internal/sqlbase/basetest"
 	"github.com/cachegen/cachegen/drivers/internal/sqloutbox"
 	"github.com/cachegen/cachegen/drivers/internal/sqloutbox/outboxtest"
 	"github.com/cachegen/cachegen/drivers/mysql"
 )
 
-func openOutbox(t *testing.T, db *sql.DB, options mysql.OutboxOptions) drivers.Outbox {
-	t.Helper()
-	o := mysql.NewOutbox(db, options)
-	if err := o.Err(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { o.Close() })
-	return o
-}
-
 func outboxDatabase(t *testing.T, dsn string, options mysql.OutboxOptions) drivertest.OutboxDatabase {
-	program := openDB(t, dsn)
-	return drivertest.OutboxDatabase{
-		Open:  func(t *testing.T) drivers.Outbox { return openOutbox(t, openDB(t, dsn), options) },
-		Begin: func(t *testing.T) drivertest.OutboxTransaction { return outboxtest.Begin(t, program) },
-	}
+	return outboxtest.Database(t, func(t *testing.T) *sql.DB { return openDB(t, dsn) },
+		func(db *sql.DB) outboxtest.Outbox { return mysql.NewOutbox(db, options) })
 }
 
 func TestOutboxConformance(t *testing.T) {
@@ -66,7 +53,7 @@ func TestOutboxTable(t *testing.T) {
 		Schema: mysql.OutboxSchema,
 		Open:   func(t *testing.T) *sql.DB { return openDB(t, s.DSN()) },
 		Limited: func(t *testing.T, table string) *sql.DB {
-			execute(t, openDB(t, s.DSN()), "CREATE USER outboxer@'%' IDENTIFIED BY 'secret'",
+			basetest.Execute(t, openDB(t, s.DSN()), "CREATE USER outboxer@'%' IDENTIFIED BY 'secret'",
 				"GRANT SELECT, INSERT, UPDATE, DELETE ON cachegen."+table+" TO outboxer@'%'")
 			return openDB(t, strings.Replace(s.DSN(), "root", "outboxer:secret", 1))
 		},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/drivertest/servers"
+	"github.com/cachegen/cachegen/drivers/internal/sqlbase/basetest"
 	"github.com/cachegen/cachegen/drivers/internal/sqltable"
 	"github.com/cachegen/cachegen/drivers/internal/sqltable/tabletest"
 	"github.com/cachegen/cachegen/drivers/mysql"
@@ -32,13 +33,13 @@ func TestTable(t *testing.T) {
 		Users: &tabletest.Users{
 			Wrong: tabletest.Trouble{
 				Open: func(t *testing.T) *sql.DB {
-					execute(t, openDB(t, s.DSN()), "CREATE USER secretive@'%' IDENTIFIED BY 'secret'")
+					basetest.Execute(t, openDB(t, s.DSN()), "CREATE USER secretive@'%' IDENTIFIED BY 'secret'")
 					return openDB(t, strings.Replace(s.DSN(), "root", "secretive:"+tabletest.WrongPassword, 1))
 				},
 				Reason: "Access denied for user 'secretive'",
 			},
 			Of: func(t *testing.T, table string) *sql.DB {
-				execute(t, openDB(t, s.DSN()), "CREATE USER app@'%' IDENTIFIED BY 'secret'",
+				basetest.Execute(t, openDB(t, s.DSN()), "CREATE USER app@'%' IDENTIFIED BY 'secret'",
 					"GRANT SELECT, INSERT, UPDATE, DELETE ON cachegen."+table+" TO app@'%'")
 				return openDB(t, strings.Replace(s.DSN(), "root", "app:secret", 1))
 			},
@@ -68,7 +69,7 @@ func full() tabletest.Full {
 // openReplica connects as a user does who has to respect that the server is a replica.
 func openReplica(t *testing.T, s *servers.MariaDBServer) *sql.DB {
 	db := openDB(t, s.DSN())
-	execute(t, db, "CREATE USER reader@'%' IDENTIFIED BY 'secret'", "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON cachegen.* TO reader@'%'",
+	basetest.Execute(t, db, "CREATE USER reader@'%' IDENTIFIED BY 'secret'", "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON cachegen.* TO reader@'%'",
 		"SET GLOBAL read_only = 1")
 	t.Cleanup(func() {
 		if _, err := db.Exec("SET GLOBAL read_only = 0"); err != nil {
@@ -87,21 +88,12 @@ func mustSay(t *testing.T, err error, want ...string) {
 	}
 }
 
-func execute(t *testing.T, db *sql.DB, statements ...string) {
-	t.Helper()
-	for _, statement := range statements {
-		if _, err := db.ExecContext(t.Context(), statement); err != nil {
-			t.Fatalf("%s: %v", statement, err)
-		}
-	}
-}
-
 // The server's limit is known before anything is sent, so a connection that a packet
 // beyond it would break stays whole; and a batch beyond it is sent in parts.
 func TestMaxAllowedPacket(t *testing.T) {
 	s := running.Of(t)
 	admin := openDB(t, s.DSN())
-	execute(t, admin, "SET GLOBAL max_allowed_packet = 1048576") // of connections made from now on
+	basetest.Execute(t, admin, "SET GLOBAL max_allowed_packet = 1048576") // of connections made from now on
 	t.Cleanup(func() {
 		if _, err := admin.Exec("SET GLOBAL max_allowed_packet = 268435456"); err != nil {
 			t.Error(err)
@@ -224,7 +216,7 @@ func TestIndexesAreUsed(t *testing.T) {
 	if err := d.SetMany(t.Context(), items); err != nil {
 		t.Fatal(err)
 	}
-	execute(t, openDB(t, dsn), "ANALYZE TABLE indexes") // not on db, which prepares it: that never ends
+	basetest.Execute(t, openDB(t, dsn), "ANALYZE TABLE indexes") // not on db, which prepares it: that never ends
 	if _, err := d.Prune(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/drivertest"
 	"github.com/cachegen/cachegen/drivers/drivertest/servers"
+	"github.com/cachegen/cachegen/drivers/internal/sqlbase/basetest"
 	"github.com/cachegen/cachegen/drivers/postgres"
 )
 
@@ -43,16 +44,7 @@ func openDB(t testing.TB, url string) *sql.DB {
 
 func openStore(t testing.TB, db *sql.DB, options postgres.Options) *postgres.Driver {
 	t.Helper()
-	d := postgres.New(db, options)
-	if err := d.Err(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := d.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return d
+	return basetest.Usable(t, postgres.New(db, options))
 }
 
 const everything = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans |

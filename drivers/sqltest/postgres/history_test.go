@@ -5,63 +5,18 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/drivertest/servers"
+	"github.com/cachegen/cachegen/drivers/internal/sqlbase/basetest"
 	"github.com/cachegen/cachegen/drivers/postgres"
+	"github.com/cachegen/cachegen/drivers/sqltest/historytest"
 )
-
-func historyOf(t *testing.T, d *postgres.Driver) string {
-	t.Helper()
-	text, err := d.History(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
-}
-
-// eventually waits for what a server does in its own time.
-func eventually(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !f(); {
-		if time.Now().After(end) {
-			t.Fatalf("not within 30 s: %s", what)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
-
-func get(t *testing.T, d *postgres.Driver) error {
-	_, err := d.GetMany(t.Context(), []string{"a"})
-	return err
-}
 
 // race R46: the server comes back, perhaps with older data.
 func TestARestartIsAnotherHistory(t *testing.T) {
 	s := servers.Postgres(t)
-	d := openStore(t, openDB(t, s.URL()), postgres.Options{})
-	first := historyOf(t, d)
-	s.Stop()
-	if err := get(t, d); err == nil {
-		t.Fatal("a server that is stopped answers")
-	}
-	if text, err := d.History(t.Context()); err == nil {
-		t.Errorf("of a server that is stopped: %q", text)
-	}
-	s.Restart(t)
-	eventually(t, "the server answers", func() bool { return get(t, d) == nil })
-	second := historyOf(t, d) // at once, because an operation has failed
-	if second == first {
-		t.Errorf("the history is %q before and after a restart", first)
-	}
-	// No operation is there to fail.
-	s.Stop()
-	s.Restart(t)
-	eventually(t, "the restart is noticed", func() bool {
-		text, err := d.History(t.Context())
-		return err == nil && text != second
-	})
+	historytest.Restart(t, s, openStore(t, openDB(t, s.URL()), postgres.Options{}), 0)
 }
 
 func TestKilledConnectionsAreNoOtherHistory(t *testing.T) {
@@ -72,20 +27,13 @@ func TestKilledConnectionsAreNoOtherHistory(t *testing.T) {
 	}
 	defer db.Close()
 	d := openStore(t, db, postgres.Options{})
-	first, admin := historyOf(t, d), openDB(t, s.URL())
-	for range 3 {
-		if err := get(t, d); err != nil {
-			t.Fatal(err)
-		}
-		execute(t, admin, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'killed'")
-		_ = get(t, d)
-		if text := historyOf(t, d); text != first {
-			t.Errorf("the history is %q, it was %q", text, first)
-		}
-	}
+	first, admin := historytest.Of(t, d), openDB(t, s.URL())
+	historytest.Killed(t, d, func() {
+		basetest.Execute(t, admin, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'killed'")
+	})
 	// Nor is what an administrator does now and then.
-	execute(t, admin, "CHECKPOINT", "SELECT pg_stat_reset_shared('bgwriter')", "SELECT pg_switch_wal()", "SELECT pg_reload_conf()")
-	if text := historyOf(t, openStore(t, admin, postgres.Options{})); text != first { // a new driver asks
+	basetest.Execute(t, admin, "CHECKPOINT", "SELECT pg_stat_reset_shared('bgwriter')", "SELECT pg_switch_wal()", "SELECT pg_reload_conf()")
+	if text := historytest.Of(t, openStore(t, admin, postgres.Options{})); text != first { // a new driver asks
 		t.Errorf("the history is %q, it was %q", text, first)
 	}
 }
@@ -104,25 +52,22 @@ func TestAPromotedStandbyIsAnotherHistory(t *testing.T) {
 	through := openDB(t, strings.Replace(primary.URL(), primary.Addr(), proxy.Addr(), 1))
 	through.SetMaxOpenConns(1)
 	d := openStore(t, through, postgres.Options{})
-	if err := get(t, d); err != nil {
+	if err := historytest.Get(t, d); err != nil {
 		t.Fatal(err)
 	}
-	onPrimary := historyOf(t, d)
-	onStandby := historyOf(t, openStore(t, admin, postgres.Options{}))
+	onPrimary := historytest.Of(t, d)
+	onStandby := historytest.Of(t, openStore(t, admin, postgres.Options{}))
 
 	primary.Stop()
-	execute(t, admin, "SELECT pg_promote()")
-	promoted := historyOf(t, openStore(t, admin, postgres.Options{}))
+	basetest.Execute(t, admin, "SELECT pg_promote()")
+	promoted := historytest.Of(t, openStore(t, admin, postgres.Options{}))
 	if promoted == onStandby {
 		t.Errorf("the history is %q before and after the promotion", promoted)
 	}
 	proxy.Redirect(standby.Addr())
-	eventually(t, "the new primary answers", func() bool { return get(t, d) == nil })
-	eventually(t, "the new primary is noticed", func() bool {
-		text, err := d.History(t.Context())
-		return err == nil && text != onPrimary
-	})
-	if text := historyOf(t, d); text != promoted {
+	historytest.Eventually(t, "the new primary answers", func() bool { return historytest.Get(t, d) == nil })
+	historytest.Noticed(t, d, onPrimary)
+	if text := historytest.Of(t, d); text != promoted {
 		t.Errorf("two processes tell %q and %q", text, promoted)
 	}
 }
@@ -134,7 +79,7 @@ func TestACrashWithoutSyncIsAnotherHistory(t *testing.T) {
 		s := servers.Postgres(t)
 		db := openDB(t, s.URL()+"&synchronous_commit="+setting)
 		d := openStore(t, db, postgres.Options{})
-		first := historyOf(t, d)
+		first := historytest.Of(t, d)
 		var pid int
 		victim := openDB(t, s.URL())
 		if err := victim.QueryRow("SELECT pg_backend_pid()").Scan(&pid); err != nil {
@@ -147,9 +92,9 @@ func TestACrashWithoutSyncIsAnotherHistory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the server has noticed", func() bool { return victim.Ping() != nil })
-		eventually(t, "the server answers", func() bool { return get(t, d) == nil })
-		if text := historyOf(t, openStore(t, db, postgres.Options{})); (text != first) != another {
+		historytest.Eventually(t, "the server has noticed", func() bool { return victim.Ping() != nil })
+		historytest.Eventually(t, "the server answers", func() bool { return historytest.Get(t, d) == nil })
+		if text := historytest.Of(t, openStore(t, db, postgres.Options{})); (text != first) != another {
 			t.Errorf("with synchronous_commit=%s the history was %q, and is %q after a crash", setting, first, text)
 		}
 	}
@@ -159,19 +104,19 @@ func TestACrashWithoutSyncIsAnotherHistory(t *testing.T) {
 func TestHistoryOfAUserWithFewRights(t *testing.T) {
 	s := servers.Postgres(t)
 	admin := openDB(t, s.URL())
-	execute(t, admin, "CREATE ROLE few LOGIN PASSWORD 'few'")
+	basetest.Execute(t, admin, "CREATE ROLE few LOGIN PASSWORD 'few'")
 	address := strings.Replace(s.URL(), "cachegen:secret", "few:few", 1)
 	tell := func() string {
 		t.Helper()
-		return historyOf(t, openStore(t, openDB(t, address), postgres.Options{SkipCreate: true}))
+		return historytest.Of(t, openStore(t, openDB(t, address), postgres.Options{SkipCreate: true}))
 	}
 	all := tell()
-	if all != historyOf(t, openStore(t, admin, postgres.Options{})) {
+	if all != historytest.Of(t, openStore(t, admin, postgres.Options{})) {
 		t.Error("it depends on the user")
 	}
-	execute(t, admin, "REVOKE EXECUTE ON FUNCTION pg_control_system FROM public")
+	basetest.Execute(t, admin, "REVOKE EXECUTE ON FUNCTION pg_control_system FROM public")
 	some := tell()
-	execute(t, admin, "REVOKE EXECUTE ON FUNCTION pg_walfile_name FROM public")
+	basetest.Execute(t, admin, "REVOKE EXECUTE ON FUNCTION pg_walfile_name FROM public")
 	few := tell()
 	if some == all || few == some || few == "" {
 		t.Errorf("histories %q, %q, %q", all, some, few)

@@ -7,28 +7,16 @@ import (
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/drivertest"
+	"github.com/cachegen/cachegen/drivers/internal/sqlbase/basetest"
 	"github.com/cachegen/cachegen/drivers/internal/sqloutbox"
 	"github.com/cachegen/cachegen/drivers/internal/sqloutbox/outboxtest"
 	"github.com/cachegen/cachegen/drivers/postgres"
 	"github.com/cachegen/cachegen/drivers/sqltest/sent"
 )
 
-func openOutbox(t *testing.T, db *sql.DB, options postgres.OutboxOptions) drivers.Outbox {
-	t.Helper()
-	o := postgres.NewOutbox(db, options)
-	if err := o.Err(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { o.Close() })
-	return o
-}
-
 func outboxDatabase(t *testing.T, url string, options postgres.OutboxOptions) drivertest.OutboxDatabase {
-	program := openDB(t, url)
-	return drivertest.OutboxDatabase{
-		Open:  func(t *testing.T) drivers.Outbox { return openOutbox(t, openDB(t, url), options) },
-		Begin: func(t *testing.T) drivertest.OutboxTransaction { return outboxtest.Begin(t, program) },
-	}
+	return outboxtest.Database(t, func(t *testing.T) *sql.DB { return openDB(t, url) },
+		func(db *sql.DB) outboxtest.Outbox { return postgres.NewOutbox(db, options) })
 }
 
 func TestOutboxConformance(t *testing.T) {
@@ -65,7 +53,7 @@ func TestOutboxTable(t *testing.T) {
 		Schema: postgres.OutboxSchema,
 		Open:   func(t *testing.T) *sql.DB { return openDB(t, s.URL()) },
 		Limited: func(t *testing.T, table string) *sql.DB {
-			execute(t, openDB(t, s.URL()), "CREATE ROLE outboxer LOGIN PASSWORD 'secret'",
+			basetest.Execute(t, openDB(t, s.URL()), "CREATE ROLE outboxer LOGIN PASSWORD 'secret'",
 				"GRANT SELECT, INSERT, UPDATE, DELETE ON "+table+" TO outboxer")
 			return openDB(t, strings.Replace(s.URL(), "cachegen:secret", "outboxer:secret", 1))
 		},
@@ -76,11 +64,11 @@ func TestOutboxTable(t *testing.T) {
 func TestTheOutboxUsesItsIndex(t *testing.T) {
 	url := running.Of(t).URL()
 	db, statements := sent.Open(t, "pgx", url)
-	o := openOutbox(t, db, postgres.OutboxOptions{Table: "outbox_index"})
+	o := basetest.Usable(t, postgres.NewOutbox(db, postgres.OutboxOptions{Table: "outbox_index"}))
 	if _, err := o.Take(t.Context(), drivers.OutboxRequest{Stores: []string{"store"}, Max: 1, Hold: 1}); err != nil {
 		t.Fatal(err)
 	}
-	execute(t, db, "INSERT INTO outbox_index SELECT decode(md5(i::text), 'hex'), 'other', '', i, 0, 0 FROM generate_series(1, 5000) i", "ANALYZE outbox_index")
+	basetest.Execute(t, db, "INSERT INTO outbox_index SELECT decode(md5(i::text), 'hex'), 'other', '', i, 0, 0 FROM generate_series(1, 5000) i", "ANALYZE outbox_index")
 	rows, err := db.Query("EXPLAIN " + statements.With(t, "SELECT id", "ORDER BY due"))
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/drivertest/servers"
+	"github.com/cachegen/cachegen/drivers/internal/sqlbase/basetest"
 	"github.com/cachegen/cachegen/drivers/internal/sqltable"
 	"github.com/cachegen/cachegen/drivers/internal/sqltable/tabletest"
 	"github.com/cachegen/cachegen/drivers/postgres"
@@ -36,7 +37,7 @@ func TestTable(t *testing.T) {
 				Reason: "password authentication failed",
 			},
 			Of: func(t *testing.T, table string) *sql.DB {
-				execute(t, openDB(t, s.URL()), "CREATE ROLE app LOGIN PASSWORD 'app'", "REVOKE CREATE ON SCHEMA public FROM public",
+				basetest.Execute(t, openDB(t, s.URL()), "CREATE ROLE app LOGIN PASSWORD 'app'", "REVOKE CREATE ON SCHEMA public FROM public",
 					"GRANT SELECT, INSERT, UPDATE, DELETE ON "+table+" TO app")
 				return openDB(t, strings.Replace(s.URL(), "cachegen:secret", "app:app", 1))
 			},
@@ -54,15 +55,6 @@ func TestTable(t *testing.T) {
 			"unique":                    "ALTER TABLE t_other DROP CONSTRAINT t_other_pkey",
 		},
 	})
-}
-
-func execute(t *testing.T, db *sql.DB, statements ...string) {
-	t.Helper()
-	for _, statement := range statements {
-		if _, err := db.ExecContext(t.Context(), statement); err != nil {
-			t.Fatalf("%s: %v", statement, err)
-		}
-	}
 }
 
 // None may read the whole table: they run while others wait.
@@ -220,7 +212,7 @@ func TestTerminatedConnectionsAreReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 		admin := openDB(t, s.URL())
-		execute(t, admin, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'terminated'")
+		basetest.Execute(t, admin, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'terminated'")
 		if err := operation(d); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/drivertest"
+	"github.com/cachegen/cachegen/drivers/internal/sqlbase/basetest"
 	"github.com/cachegen/cachegen/drivers/sqlite"
 )
 
@@ -37,16 +38,7 @@ func openNew(t testing.TB, pragmas string) *sql.DB {
 
 func openStore(t testing.TB, db *sql.DB, options sqlite.Options) *sqlite.Driver {
 	t.Helper()
-	d := sqlite.New(db, options)
-	if err := d.Err(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := d.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return d
+	return basetest.Usable(t, sqlite.New(db, options))
 }
 
 const everything = drivertest.Adds | drivertest.Swaps | drivertest.Leases | drivertest.Scans |

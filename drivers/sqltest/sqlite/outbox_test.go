@@ -11,21 +11,12 @@ import (
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/drivertest"
+	"github.com/cachegen/cachegen/drivers/internal/sqlbase/basetest"
 	"github.com/cachegen/cachegen/drivers/internal/sqloutbox"
 	"github.com/cachegen/cachegen/drivers/internal/sqloutbox/outboxtest"
 	"github.com/cachegen/cachegen/drivers/sqlite"
 	"github.com/cachegen/cachegen/drivers/sqltest/sent"
 )
-
-func openOutbox(t *testing.T, db *sql.DB) drivers.Outbox {
-	t.Helper()
-	o := sqlite.NewOutbox(db, sqlite.OutboxOptions{})
-	if err := o.Err(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { o.Close() })
-	return o
-}
 
 func TestOutboxConformance(t *testing.T) {
 	for name, pragmas := range map[string]string{
@@ -38,7 +29,9 @@ func TestOutboxConformance(t *testing.T) {
 			// The program's own transactions wait for each other.
 			program := openFile(t, path, pragmas+"&_txlock=immediate&_pragma=busy_timeout(5000)")
 			drivertest.Outbox(t, drivertest.OutboxDatabase{
-				Open:      func(t *testing.T) drivers.Outbox { return openOutbox(t, openFile(t, path, pragmas)) },
+				Open: func(t *testing.T) drivers.Outbox {
+					return basetest.Usable(t, sqlite.NewOutbox(openFile(t, path, pragmas), sqlite.OutboxOptions{}))
+				},
 				Begin:     func(t *testing.T) drivertest.OutboxTransaction { return outboxtest.Begin(t, program) },
 				OneWriter: true,
 			})
@@ -63,7 +56,7 @@ func TestOutboxTable(t *testing.T) {
 // A process looks for entries all the time: that must neither read the whole table nor sort it.
 func TestTheOutboxUsesItsIndex(t *testing.T) {
 	db, statements := sent.Open(t, "sqlite", "file:"+filepath.Join(t.TempDir(), "app.db"))
-	o := openOutbox(t, db)
+	o := basetest.Usable(t, sqlite.NewOutbox(db, sqlite.OutboxOptions{}))
 	request := drivers.OutboxRequest{Stores: []string{"store"}, Max: 1, Hold: 1}
 	if _, err := o.Take(context.Background(), request); err != nil {
 		t.Fatal(err)

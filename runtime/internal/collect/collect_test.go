@@ -184,7 +184,7 @@ func TestWhatIsHeldIsCarriedOutOnce(t *testing.T) {
 }
 
 func covers(c *collect.Collected, s *store, key string, stamps ...string) bool {
-	table := stamp.NewTable(func() uint64 { return 1 })
+	table := stamp.NewTable(func(string) uint64 { return 1 })
 	var refs []entry.StampRef
 	for _, name := range stamps {
 		refs = append(refs, entry.StampRef{Cell: table.Cell(name)})

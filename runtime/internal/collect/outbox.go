@@ -3,6 +3,7 @@ package collect
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 )
 
@@ -31,13 +32,20 @@ func (c *Collected) Leave(ctx context.Context, exec Exec) error {
 	for i, h := range stores {
 		left, errStore := h.store.Leave(ctx, exec, changes[i])
 		if errStore != nil { // and with it the transaction has failed
-			return errStore
+			return failed(errStore)
 		}
 		c.mu.Lock()
 		h.left = append(h.left, left)
 		c.mu.Unlock()
 	}
-	return err
+	return failed(err)
+}
+
+func failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("cachegen: write the outbox: %w", err)
 }
 
 // unwritten returns the stores of which something was not written, and all that is held for them.

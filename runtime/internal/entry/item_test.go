@@ -1,7 +1,6 @@
 package entry
 
 import (
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -90,7 +89,7 @@ func TestAFailedLoaderIsNotCalledDuringItsBackOff(t *testing.T) {
 }
 
 func TestAnExpiredCopyKeepsTheGraceAndLeavesTheItemAsItIs(t *testing.T) {
-	table := stamp.NewTable(rand.Uint64)
+	table := stamp.NewTable(anyNumber)
 	refs := []StampRef{{table.Cell("s"), stamp.Value{Delete: 1, Expire: 2}}}
 	it := &Item{
 		Key: "user:7", Value: "v", FreshUntil: 100, StaleUntil: 150, Grace: 50, LoadStarted: 1, ObtainedAt: 2, RecheckAt: 60, RefreshAt: 70,

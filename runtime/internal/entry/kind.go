@@ -161,7 +161,7 @@ func (k *Kind) New(key string, value any, presence Presence, p *policy.Policy, s
 			ttl = min(ttl, p.L1TTL)
 		}
 	}
-	fresh := clock.Add(t, p.Fresh(ttl, k.Random))
+	fresh := clock.Add(t, p.Fresh(key, ttl, k.Random))
 	it := &Item{
 		Key: key, Value: value, Presence: presence, Stamps: stamps,
 		FreshUntil: fresh, StaleUntil: clock.Add(fresh, grace), Grace: int64(grace),

@@ -227,10 +227,11 @@ func (s *Shared) SwapMany(ctx context.Context, swaps []drivers.Swap) (swapped []
 	err = s.do(ctx, "swap", swapKeys(swaps), func() {
 		for _, w := range swaps {
 			now := s.get(w.Key)
-			same := bytes.Equal(now, w.Old) && (now == nil) == (w.Old == nil)
-			swapped = append(swapped, same)
+			_, leased := s.holder(w.Key)
+			done := bytes.Equal(now, w.Old) && (now == nil) == (w.Old == nil) && !(w.Unleased && leased)
+			swapped = append(swapped, done)
 			switch {
-			case !same:
+			case !done:
 			case w.New == nil:
 				s.remove(w.Key)
 			default:

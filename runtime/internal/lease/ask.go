@@ -243,7 +243,7 @@ func (h *Holding) Await(ctx context.Context, waiting []*Key, most time.Duration)
 // nextLook returns how long to wait before the next look: some part of delay, so that processes
 // do not look at the same time, and no longer than until a lease has ended by itself.
 func (h *Holding) nextLook(waiting []*Key, delay time.Duration) time.Duration {
-	d := delay/2 + time.Duration(h.leases.random.Below(int64(delay/2)+1))
+	d := delay/2 + time.Duration(h.leases.random.Below(waiting[0].Name, int64(delay/2)+1))
 	for _, k := range waiting {
 		d = min(d, max(k.left, firstLook))
 	}

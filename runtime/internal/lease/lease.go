@@ -63,7 +63,7 @@ type Leases struct {
 func New(r *remote.Tier, w *waiters.Waiters, work *background.Work, e *emit.Emitter, source random.Source) *Leases {
 	l := &Leases{TTL: max(r.Timeout, shortest), remote: r, waiters: w, work: work, emit: e, random: source}
 	if l.On() {
-		l.origin = fmt.Sprintf("%016x", source())
+		l.origin = fmt.Sprintf("%016x", source("lease"))
 		l.byKey = make(map[string]*lease)
 	}
 	return l
@@ -83,8 +83,8 @@ const (
 	tokenDigits  = kindDigits + originDigits + 32
 )
 
-func (l *Leases) newToken(fingerprint uint64) string {
-	return fmt.Sprintf("%016x%s%016x%016x", fingerprint, l.origin, l.random(), l.random())
+func (l *Leases) newToken(fingerprint uint64, key string) string {
+	return fmt.Sprintf("%016x%s%016x%016x", fingerprint, l.origin, l.random(key), l.random(key))
 }
 
 // sameKind reports whether the holder of a token loads what has a fingerprint.

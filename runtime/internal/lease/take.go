@@ -77,7 +77,7 @@ func (h *Holding) share(keys []*Key, answers []answer) (open []int) {
 // request asks the tier for the leases of those keys that are open, some at a time. Where that
 // takes so long that they could not be renewed in time, the rest is left for later.
 func (h *Holding) request(ctx context.Context, keys []*Key, open []int, want drivers.LeaseRequest, answers []answer) error {
-	want.Token, want.TTL = h.leases.newToken(h.fingerprint), h.leases.TTL
+	want.Token, want.TTL = h.leases.newToken(h.fingerprint, keys[open[0]].Name), h.leases.TTL
 	for began := clock.Mono(); len(open) > 0; {
 		n := h.leases.remote.WriteChunk(len(open), 0)
 		if err := h.requestSome(ctx, keys, open[:n], want, answers); err != nil {

@@ -51,9 +51,9 @@ func (p *Policy) Life() time.Duration {
 	return life + max(p.Grace, 0)
 }
 
-// Fresh returns how long a value with a TTL is fresh: the TTL less a random part of the
+// Fresh returns how long the value of a key with a TTL is fresh: the TTL less a random part of the
 // jitter.
-func (p *Policy) Fresh(ttl time.Duration, random random.Source) time.Duration {
+func (p *Policy) Fresh(key string, ttl time.Duration, random random.Source) time.Duration {
 	most := p.Jitter.of(ttl)
 	if most <= 0 || ttl <= 1 || ttl == Forever {
 		return ttl
@@ -61,7 +61,7 @@ func (p *Policy) Fresh(ttl time.Duration, random random.Source) time.Duration {
 	if most >= ttl {
 		most = ttl / 2
 	}
-	return ttl - time.Duration(random.Below(int64(most)+1))
+	return ttl - time.Duration(random.Below(key, int64(most)+1))
 }
 
 // RefreshAt returns when a value that was loaded at a time, and is fresh until another,

@@ -48,16 +48,16 @@ func TestContradictionsAreRefused(t *testing.T) {
 
 func TestJitterOnlyShortens(t *testing.T) {
 	var n uint64
-	source := func() uint64 { return n }
+	source := func(string) uint64 { return n }
 	p := Policy{Jitter: Span{Percent: 50}}
 	n = 1 << 63
 	for range 1000 {
 		n += 1234567891
-		if d := p.Fresh(time.Minute, source); d < 30*time.Second || d > time.Minute {
+		if d := p.Fresh("", time.Minute, source); d < 30*time.Second || d > time.Minute {
 			t.Fatal(d)
 		}
 	}
-	if p.Fresh(Forever, source) != Forever || p.Fresh(0, source) != 0 {
+	if p.Fresh("", Forever, source) != Forever || p.Fresh("", 0, source) != 0 {
 		t.Error("for ever, or nothing, has jitter")
 	}
 }

@@ -4,8 +4,9 @@
 // A batch at a time is read and removed, each with the tier's own limits; only one prune runs
 // behind the callers of a store. A mutex guards what is to be pruned next, and is not held
 // meanwhile. The package decides nothing about what is valid: an entry goes if one of its
-// stamps is not current, and if it is still the one that was read. A key with entries of
-// several builds goes if nobody can read any of them.
+// stamps is not current, if it is still the one that was read, and if nobody loads its key under a
+// lease, who will replace it. A key with entries of several builds goes if nobody can read any of
+// them.
 package prune
 
 import (
@@ -62,7 +63,8 @@ func (p *Pruner) Prune(ctx context.Context) (n int64, err error) {
 // carried out by around, and stops at the first error.
 //
 // An entry is removed only if it is still the one that was read. A stamp that it carries and
-// that was not current after that is never current again.
+// that was not current after that is never current again. Where a load has the lease of the key,
+// the entry stays: to remove it would end the lease, and what was loaded would not be stored.
 func (p *Pruner) invalid(ctx context.Context, prefix string, around func(batch func() error) error) (n int64, err error) {
 	scanner, ok := drivers.ScannerOf(p.Remote.Driver)
 	if !ok || !p.Remote.CanSwap() {
@@ -154,7 +156,7 @@ func (p *Pruner) some(ctx context.Context, keys []string) (removed int64, err er
 	}
 	swaps := make([]drivers.Swap, len(all))
 	for i, s := range all {
-		swaps[i] = drivers.Swap{Key: s.key, Old: s.data}
+		swaps[i] = drivers.Swap{Key: s.key, Old: s.data, Unleased: true}
 	}
 	swapped, err := p.Remote.Swap(ctx, swaps)
 	for _, ok := range swapped {

@@ -1,5 +1,7 @@
 // Package random is where the runtime gets its random numbers from, so that a
-// simulation can give it others: those of a seed that it can run again.
+// simulation can give it others: those of a seed that it can run again. Goroutines that draw at
+// the same time do so in any order: therefore who draws says what the number is for, and a
+// simulation gives each thing its own sequence.
 //
 // A [Source] may be called by many goroutines at once. The package holds two lock-free
 // variables, which only the simulation writes.
@@ -11,16 +13,16 @@ import (
 	"sync/atomic"
 )
 
-// A Source returns random numbers.
-type Source func() uint64
+// A Source returns random numbers. What a number is for, a key or a stamp, is for simulations alone.
+type Source func(what string) uint64
 
 // Below returns a number from 0 up to, but not including, n, which is positive.
-func (s Source) Below(n int64) int64 { return int64(s() % uint64(n)) }
+func (s Source) Below(what string, n int64) int64 { return int64(s(what) % uint64(n)) }
 
 // NonZero returns a number that is not 0.
-func (s Source) NonZero() uint64 {
+func (s Source) NonZero(what string) uint64 {
 	for {
-		if n := s(); n != 0 {
+		if n := s(what); n != 0 {
 			return n
 		}
 	}
@@ -34,7 +36,7 @@ func ForStore(store string) Source {
 	if f := replaced.Load(); f != nil {
 		return (*f)(store)
 	}
-	return rand.Uint64
+	return func(string) uint64 { return rand.Uint64() }
 }
 
 // Replace makes ForStore call f, for stores that are made from now on, until restore is

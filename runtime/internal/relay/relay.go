@@ -175,7 +175,7 @@ func (m *Member) Write(ctx context.Context, exec collect.Exec, c *collect.Change
 		e := drivers.OutboxEntry{Store: m.name, Payload: record}
 		for i := range e.ID {
 			if i%8 == 0 {
-				putUint64(e.ID[i:], m.Random())
+				putUint64(e.ID[i:], m.Random("outbox"))
 			}
 		}
 		entries, l.ids = append(entries, e), append(l.ids, e.ID)

@@ -122,7 +122,7 @@ func (r *Relay) poll() time.Duration {
 func (r *Relay) about(d time.Duration) time.Duration { return d/2 + r.below(d) }
 
 func (r *Relay) below(d time.Duration) time.Duration {
-	return time.Duration(r.random.Below(int64(max(d, 1))))
+	return time.Duration(r.random.Below("outbox", int64(max(d, 1))))
 }
 
 // warn logs what concerns no single store, in the log of one of them.

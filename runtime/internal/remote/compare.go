@@ -58,7 +58,7 @@ func (t *Tier) EnsureAbsent(ctx context.Context, key string) (absent bool, err e
 // it cannot store that any more.
 func (t *Tier) endLeaseIfAbsent(ctx context.Context, key string) (absent bool, err error) {
 	want := drivers.LeaseRequest{
-		Token: fmt.Sprintf("%016x%016x", t.Stamps.Half(), t.Stamps.Half()), TTL: t.Timeout, IfAbsent: true, Replace: true,
+		Token: fmt.Sprintf("%016x%016x", t.Stamps.Half(key), t.Stamps.Half(key)), TTL: t.Timeout, IfAbsent: true, Replace: true,
 	}
 	o := operation{name: "lease", keys: 1, limit: t.Timeout, urgent: true}
 	err = t.run(ctx, o, func(ctx context.Context) error {

@@ -148,7 +148,7 @@ func (t *Tier) replaceStamp(ctx context.Context, it drivers.Item, before []byte)
 
 // newStamp returns a new stamp for the tier.
 func (t *Tier) newStamp(name string, life time.Duration) drivers.Item {
-	r := stamp.Record{Value: stamp.Value{Delete: t.Stamps.Half(), Expire: t.Stamps.Half()}, Until: clock.Never}
+	r := stamp.Record{Value: stamp.Value{Delete: t.Stamps.Half(name), Expire: t.Stamps.Half(name)}, Until: clock.Never}
 	if name == entry.StoreStamp {
 		r.History = t.History.Number()
 	}

@@ -66,7 +66,7 @@ func (t *Tier) expireStamps(ctx context.Context, keys []string) error {
 			}
 			w := drivers.Swap{Key: keys[i], Old: b}
 			if r, ok := stamp.Parse(b); ok {
-				r.Expire = t.Stamps.Half()
+				r.Expire = t.Stamps.Half(keys[i])
 				w.New, w.TTL = r.Bytes(), entry.Lifetime(clock.Wall(), r.Until)
 			}
 			swaps = append(swaps, w)

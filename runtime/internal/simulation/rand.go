@@ -24,7 +24,7 @@ func newRand(seed uint64, part string) *lockedRand {
 }
 
 // uint64 is a random.Source.
-func (r *lockedRand) uint64() uint64 {
+func (r *lockedRand) uint64(string) uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.rng.Uint64()

@@ -15,7 +15,6 @@
 package stamp
 
 import (
-	"encoding/binary"
 	"hash/maphash"
 	"math"
 	goruntime "runtime"
@@ -26,126 +25,6 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 	"github.com/cachegen/cachegen/runtime/internal/random"
 )
-
-// A Value is the two halves of a stamp. An entry whose Delete half is not current
-// is gone; one whose Expire half is not current is stale and may still serve as a
-// grace value. The zero Value is no stamp.
-type Value struct{ Delete, Expire uint64 }
-
-// A Record is a stamp as it lies in a shared tier.
-type Record struct {
-	Value
-	// Until is when the tier forgets the stamp, on the clock of the machine that has written
-	// it: not before the last entry that carries it. Whoever stores one that lives longer
-	// writes a later Until.
-	Until int64
-	// History stands for the history of the tier in which a stamp of the store was made. Zero:
-	// the stamp says nothing of it.
-	History uint64
-}
-
-const (
-	recordSize      = 3 * 8
-	withHistorySize = recordSize + 8
-)
-
-// Bytes returns the bytes of a record. Both halves lie in one, so that none can be lost
-// without the other: an entry that was expired would be fresh again.
-func (r Record) Bytes() []byte {
-	b := binary.BigEndian.AppendUint64(make([]byte, 0, withHistorySize), r.Delete)
-	b = binary.BigEndian.AppendUint64(b, r.Expire)
-	b = binary.BigEndian.AppendUint64(b, uint64(r.Until))
-	if r.History != 0 {
-		b = binary.BigEndian.AppendUint64(b, r.History)
-	}
-	return b
-}
-
-// Parse is the inverse of [Record.Bytes]. It returns false for anything else.
-func Parse(b []byte) (r Record, ok bool) {
-	if len(b) != recordSize && len(b) != withHistorySize {
-		return Record{}, false
-	}
-	r.Delete, r.Expire = binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])
-	r.Until = int64(binary.BigEndian.Uint64(b[16:]))
-	if len(b) == withHistorySize {
-		if r.History = binary.BigEndian.Uint64(b[recordSize:]); r.History == 0 { // which is written without
-			return Record{}, false
-		}
-	}
-	return r, r.Delete != 0 && r.Expire != 0
-}
-
-// Named is a stamp with what it stands for: a tag, a namespace, a cache.
-type Named struct {
-	Name string
-	Value
-}
-
-// A Cell holds the present stamp of one name.
-type Cell struct {
-	Name  string
-	state atomic.Pointer[state]
-	known atomic.Uint64 // the count of cells that were given a first stamp, or one from the shared tier after a change, at that moment
-	// Refreshing is set while someone reads the stamp anew in the background.
-	Refreshing atomic.Bool
-}
-
-// A state whose Delete half is zero says that there is no stamp.
-type state struct {
-	Record
-	trustUntil int64
-	// made says that a half was made here because of a change: what the shared tier
-	// holds since is not known.
-	made bool
-	// provided says that the stamp is not from the shared tier.
-	provided bool
-}
-
-// over reports whether the shared tier has forgotten the stamp at t, by itself.
-func (s *state) over(t int64) bool { return !s.made && !s.provided && t >= s.Until }
-
-// until returns s with another trust.
-func (s state) until(trustUntil int64) *state {
-	s.trustUntil = trustUntil
-	return &s
-}
-
-// Current returns the stamp and until when it is believed without looking at the
-// shared tier again, in nanoseconds since 1970. ok is false while no stamp is known; then
-// trustUntil says until when it is believed that there is none.
-func (c *Cell) Current() (v Value, trustUntil int64, ok bool) {
-	s := c.state.Load()
-	switch {
-	case s == nil:
-		return Value{}, math.MinInt64, false
-	case s.Delete == 0:
-		return Value{}, s.trustUntil, false
-	}
-	return s.Value, s.trustUntil, true
-}
-
-// Kept returns until when the shared tier keeps v, as far as this process knows. ok is
-// false if v is not the present stamp, or is not from there.
-func (c *Cell) Kept(v Value) (until int64, ok bool) {
-	r, ok := c.Stored(v)
-	return r.Until, ok
-}
-
-// Stored returns the record by which the shared tier has v, as Kept.
-func (c *Cell) Stored(v Value) (r Record, ok bool) {
-	s := c.state.Load()
-	if s == nil || s.Value != v || s.made || s.provided {
-		return Record{}, false
-	}
-	return s.Record, true
-}
-
-// Provided reports whether c has v by [Table.Provide]. Then only this process knows it.
-func (c *Cell) Provided(v Value) bool {
-	s := c.state.Load()
-	return s != nil && s.provided && s.Value == v
-}
 
 const (
 	shards  = 64
@@ -191,8 +70,8 @@ func NewTable(source random.Source) *Table {
 	return t
 }
 
-// Half returns half a stamp that has never been before.
-func (t *Table) Half() uint64 { return t.random.NonZero() }
+// Half returns half a stamp of name that has never been before.
+func (t *Table) Half(name string) uint64 { return t.random.NonZero(name) }
 
 // Epoch returns the number of the last change.
 func (t *Table) Epoch() uint64 { return t.epoch.Load() }
@@ -277,9 +156,9 @@ func (t *Table) Change(name string, expire, shared bool) {
 		return
 	}
 	if expire {
-		r.Expire = t.Half()
+		r.Expire = t.Half(name)
 	} else {
-		r.Delete = t.Half()
+		r.Delete = t.Half(name)
 	}
 	if !shared {
 		trustUntil = old.trustUntil
@@ -383,7 +262,7 @@ func (t *Table) Provide(c *Cell, trustUntil int64) Value {
 	if s := c.state.Load(); s != nil && s.Delete != 0 {
 		return s.Value
 	}
-	v := Value{t.Half(), t.Half()}
+	v := Value{t.Half(c.Name), t.Half(c.Name)}
 	t.first(c, &state{Record: Record{Value: v}, trustUntil: trustUntil, provided: true})
 	return v
 }

@@ -13,6 +13,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+func anyNumber(string) uint64 { return rand.Uint64() }
+
 func newValue() Value { return Value{rand.Uint64() | 1, rand.Uint64() | 1} }
 
 func newRecord() Record { return Record{Value: newValue(), Until: math.MaxInt64} }
@@ -41,15 +43,15 @@ func TestParseInvertsBytes(t *testing.T) {
 // means no stamp.
 func TestAHalfIsNeverZero(t *testing.T) {
 	numbers := []uint64{0, 0, 5}
-	table := NewTable(func() uint64 { n := numbers[0]; numbers = numbers[1:]; return n })
-	if half := table.Half(); half != 5 {
+	table := NewTable(func(string) uint64 { n := numbers[0]; numbers = numbers[1:]; return n })
+	if half := table.Half(""); half != 5 {
 		t.Fatal(half)
 	}
 }
 
 // What is read from the shared tier while the stamp changes here is the older one.
 func TestLearnDoesNotUndoAChange(t *testing.T) {
-	table := NewTable(rand.Uint64)
+	table := NewTable(anyNumber)
 	c := table.Cell("t:x")
 	old := newRecord()
 	table.Learn(c, old, 1, table.Moment())
@@ -69,7 +71,7 @@ func TestLearnDoesNotUndoAChange(t *testing.T) {
 func TestOfTwoReadsAtOnceTheLastIsNotBelievedIfItSaysSomethingElse(t *testing.T) {
 	first := newRecord()
 	for _, late := range []Record{{}, newRecord()} {
-		table := NewTable(rand.Uint64)
+		table := NewTable(anyNumber)
 		c := table.Cell("t:x")
 		since := table.Moment()
 		if !table.Learn(c, first, 1, since) || !table.Learn(c, first, 2, since) {
@@ -88,7 +90,7 @@ func TestOfTwoReadsAtOnceTheLastIsNotBelievedIfItSaysSomethingElse(t *testing.T)
 }
 
 func TestLearningAnotherStampMovesTheEpoch(t *testing.T) {
-	table := NewTable(rand.Uint64)
+	table := NewTable(anyNumber)
 	c := table.Cell("t:x")
 	v := newRecord()
 	table.Learn(c, v, 1, table.Moment())
@@ -107,7 +109,7 @@ func TestLearningAnotherStampMovesTheEpoch(t *testing.T) {
 // race R22: under a stamp that the shared tier has not, nothing is valid, and whoever makes
 // one invalidates nothing by that.
 func TestThatThereIsNoStampIsLearnt(t *testing.T) {
-	table := NewTable(rand.Uint64)
+	table := NewTable(anyNumber)
 	c := table.Cell("t:x")
 	none := func(trusted int64) {
 		t.Helper()
@@ -154,7 +156,7 @@ func TestThatThereIsNoStampIsLearnt(t *testing.T) {
 // A stamp that the shared tier has forgotten because its time was over has not changed by
 // that. Whether somebody has changed it before is not known.
 func TestAStampWhoseTimeIsOverHasNotChanged(t *testing.T) {
-	table := NewTable(rand.Uint64)
+	table := NewTable(anyNumber)
 	c, r := table.Cell("t:x"), newRecord()
 	r.Until = time.Now().Add(-time.Second).UnixNano()
 	table.Learn(c, r, 5, table.Moment())
@@ -168,7 +170,7 @@ func TestAStampWhoseTimeIsOverHasNotChanged(t *testing.T) {
 // A change of what is not there leaves nothing there that an entry could carry.
 func TestAChangeOfNoStampMakesNone(t *testing.T) {
 	for _, expire := range []bool{false, true} {
-		table := NewTable(rand.Uint64)
+		table := NewTable(anyNumber)
 		c := table.Cell("t:x")
 		table.Learn(c, Record{}, 5, table.Moment())
 		before := table.Epoch()
@@ -184,7 +186,7 @@ func TestAChangeOfNoStampMakesNone(t *testing.T) {
 
 // What somebody has written, and may have changed, is read again before it is used.
 func TestASuspectedStampIsReadAgain(t *testing.T) {
-	table := NewTable(rand.Uint64)
+	table := NewTable(anyNumber)
 	c, r := table.Cell("t:x"), newRecord()
 	table.Learn(c, r, 5, table.Moment())
 	before := table.Epoch()
@@ -199,7 +201,7 @@ func TestASuspectedStampIsReadAgain(t *testing.T) {
 // race R2: a tag that nobody here has heard of may be invalidated while a load
 // that will turn out to have it is running.
 func TestChangesOfUnknownNamesAreRemembered(t *testing.T) {
-	table := NewTable(rand.Uint64)
+	table := NewTable(anyNumber)
 	before := table.Epoch()
 	table.Change("t:unknown", false, true)
 	if !table.ChangedSince("t:unknown", before) {
@@ -212,7 +214,7 @@ func TestChangesOfUnknownNamesAreRemembered(t *testing.T) {
 
 // The table is bounded by what refers to it, not by all names ever seen.
 func TestUnusedCellsAreForgotten(t *testing.T) {
-	table := NewTable(rand.Uint64)
+	table := NewTable(anyNumber)
 	kept := table.Cell("kept")
 	for i := range 10000 {
 		table.Cell(fmt.Sprint("tag:", i))
@@ -233,7 +235,7 @@ func TestUnusedCellsAreForgotten(t *testing.T) {
 
 // What was announced can no longer be stored by who began before.
 func TestAnAnnouncementCountsBeforeTheChange(t *testing.T) {
-	table := NewTable(rand.Uint64)
+	table := NewTable(anyNumber)
 	before := table.Epoch()
 	table.Announce("t:x")
 	if !table.ChangedSince("t:x", before) || table.ChangedSince("t:x", table.Epoch()) {
@@ -244,7 +246,7 @@ func TestAnAnnouncementCountsBeforeTheChange(t *testing.T) {
 // race R2: of a stamp that was first heard of during a load, nobody here knows what
 // happened to it before.
 func TestKnownSinceSaysWhichStampWasFirstUsedLater(t *testing.T) {
-	table := NewTable(rand.Uint64)
+	table := NewTable(anyNumber)
 	early, late := table.Cell("t:early"), table.Cell("t:late")
 	if _, _, ok := early.Current(); ok || early.KnownSince(table.Known()) {
 		t.Error("a cell without a stamp is known")
@@ -258,7 +260,7 @@ func TestKnownSinceSaysWhichStampWasFirstUsedLater(t *testing.T) {
 }
 
 func TestTrustIsGivenProlongedAndTaken(t *testing.T) {
-	table := NewTable(rand.Uint64)
+	table := NewTable(anyNumber)
 	c := table.Cell("t:x")
 	table.Prolong(c, 5, table.Epoch()) // nothing to trust
 	table.Doubt(c)
@@ -299,7 +301,7 @@ func TestTrustIsGivenProlongedAndTaken(t *testing.T) {
 
 // Without a shared tier a change makes a half of its own, which is trusted.
 func TestAChangeWithoutASharedTier(t *testing.T) {
-	table := NewTable(rand.Uint64)
+	table := NewTable(anyNumber)
 	c := table.Cell("t:x")
 	v := provide(table, c, math.MaxInt64)
 	table.Change("t:x", true, false)
@@ -312,7 +314,7 @@ func TestAChangeWithoutASharedTier(t *testing.T) {
 
 // A stamp that was provided is one of this process until the shared tier tells another.
 func TestAStampOfTheSharedTierIsNotProvided(t *testing.T) {
-	table := NewTable(rand.Uint64)
+	table := NewTable(anyNumber)
 	c := table.Cell("t:x")
 	mine, theirs := provide(table, c, 1), newRecord()
 	table.Doubt(c)

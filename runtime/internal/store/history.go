@@ -22,7 +22,7 @@ func (s *Store) watchHistory(driver drivers.L2) (watch *history.Watch, counter *
 		return watch, nil
 	}
 	return watch, &history.Counter{
-		Key:   fmt.Sprintf("%s%s%016x", s.Prefix, counterMark, s.Stamps.Half()),
+		Key:   fmt.Sprintf("%s%s%016x", s.Prefix, counterMark, s.Stamps.Half(counterMark)),
 		Every: s.config.StampTrust,
 		Go:    s.inBackground,
 		Swap: func(w drivers.Swap) (bool, error) {

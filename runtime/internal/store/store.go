@@ -170,7 +170,7 @@ func New(c Config) (*Store, error) {
 	s.Work = background.New(c.Background)
 	s.Stamps = stamp.NewTable(s.Random)
 	if c.Bus != nil {
-		s.Bus = bus.New(c.Bus, s.Emit, c.Prefix, s.Random(), c.L2Timeout, c.StampTrust)
+		s.Bus = bus.New(c.Bus, s.Emit, c.Prefix, s.Random("bus"), c.L2Timeout, c.StampTrust)
 	}
 	queue := new(pending.Queue)
 	watch, counter := s.watchHistory(c.L2)

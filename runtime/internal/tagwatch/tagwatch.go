@@ -72,7 +72,7 @@ func (w *Watch) SetNumber(ctx context.Context, number []byte) {
 		return
 	}
 	stored, err := w.tags.Remote.Add(ctx, 1, nil, func() []drivers.Item {
-		number := binary.BigEndian.AppendUint64(nil, w.tags.Remote.Stamps.Half())
+		number := binary.BigEndian.AppendUint64(nil, w.tags.Remote.Stamps.Half(w.Key()))
 		return []drivers.Item{{Key: w.Key(), Value: number, TTL: numberTTL}}
 	})
 	if err != nil {

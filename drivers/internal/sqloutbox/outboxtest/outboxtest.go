@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/drivers/drivertest"
+	"github.com/cachegen/cachegen/drivers/internal/sqlbase/basetest"
 	"github.com/cachegen/cachegen/drivers/internal/sqloutbox"
 )
 
@@ -68,6 +68,16 @@ func Begin(t *testing.T, db *sql.DB) drivertest.OutboxTransaction {
 	return drivertest.OutboxTransaction{Exec: Exec(tx), Commit: tx.Commit, Rollback: tx.Rollback}
 }
 
+// Database returns a database for the conformance tests. open returns another pool of connections to
+// it, and outbox the outbox of a process that has such a pool.
+func Database(t *testing.T, open func(t *testing.T) *sql.DB, outbox func(db *sql.DB) Outbox) drivertest.OutboxDatabase {
+	program := open(t)
+	return drivertest.OutboxDatabase{
+		Open:  func(t *testing.T) drivers.Outbox { return basetest.Usable(t, outbox(open(t))) },
+		Begin: func(t *testing.T) drivertest.OutboxTransaction { return Begin(t, program) },
+	}
+}
+
 // Exec executes statements in a transaction.
 func Exec(tx interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
@@ -80,16 +90,7 @@ func Exec(tx interface {
 
 func (b Backend) open(t *testing.T, db *sql.DB, options sqloutbox.Options) Outbox {
 	t.Helper()
-	o := b.New(db, options)
-	if err := o.Err(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := o.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return o
+	return basetest.Usable(t, b.New(db, options))
 }
 
 func entry(payload string) []drivers.OutboxEntry {
@@ -129,15 +130,7 @@ func expect(t *testing.T, o drivers.Outbox, want string) {
 // reasons.
 func (b Backend) mustSay(t *testing.T, err error, operation, table string, reasons ...string) {
 	t.Helper()
-	if want := fmt.Sprintf("%s: %s in table %q: ", b.Name, operation, table); err == nil || !strings.HasPrefix(err.Error(), want) {
-		t.Errorf("error %v, want it to begin with %q", err, want)
-		return
-	}
-	for _, reason := range reasons {
-		if !strings.Contains(err.Error(), reason) {
-			t.Errorf("error %q does not say %q", err, reason)
-		}
-	}
+	basetest.MustSay(t, err, b.Name, operation, table, reasons...)
 }
 
 func optionsAreChecked(t *testing.T, b Backend) {
@@ -167,7 +160,7 @@ func optionsAreChecked(t *testing.T, b Backend) {
 
 func foreignTable(t *testing.T, b Backend) {
 	db := b.Open(t)
-	execute(t, db, "CREATE TABLE o_foreign (id INTEGER, value INTEGER)", "INSERT INTO o_foreign VALUES (1, 2)")
+	basetest.Execute(t, db, "CREATE TABLE o_foreign (id INTEGER, value INTEGER)", "INSERT INTO o_foreign VALUES (1, 2)")
 	o := b.open(t, db, sqloutbox.Options{Table: "o_foreign"})
 	_, err := take(t, o)
 	b.mustSay(t, err, "take", "o_foreign", "the table differs from OutboxSchema")
@@ -187,8 +180,8 @@ func skipCreate(t *testing.T, b Backend) {
 	tx := Begin(t, db)
 	b.mustSay(t, o.Append(t.Context(), tx.Exec, entry("x"), 0), "append 1 entry", "o_skip")
 	tx.Rollback()
-	execute(t, db, b.Schema("o_skip")...)
-	execute(t, db, b.Schema("o_skip")...) // harmless when repeated
+	basetest.Execute(t, db, b.Schema("o_skip")...)
+	basetest.Execute(t, db, b.Schema("o_skip")...) // harmless when repeated
 	appendOne(t, o, db, "x")
 	expect(t, o, "x")
 }
@@ -197,7 +190,7 @@ func skipCreate(t *testing.T, b Backend) {
 // changed rows already, so that in a database with one writer nobody else can make the table.
 func firstUse(t *testing.T, b Backend) {
 	db := b.Open(t)
-	execute(t, db, "CREATE TABLE o_rows (id INTEGER)")
+	basetest.Execute(t, db, "CREATE TABLE o_rows (id INTEGER)")
 	for _, commit := range []bool{false, true} {
 		o := b.open(t, db, sqloutbox.Options{Table: "o_first", BusyTimeout: 10 * time.Second})
 		tx := Begin(t, db)
@@ -222,7 +215,7 @@ func firstUse(t *testing.T, b Backend) {
 // MySQL they then fail, and the table is there when they are tried again.
 func fullPool(t *testing.T, b Backend) {
 	db := b.Open(t)
-	execute(t, db, "CREATE TABLE o_full_rows (id INTEGER)")
+	basetest.Execute(t, db, "CREATE TABLE o_full_rows (id INTEGER)")
 	db.SetMaxOpenConns(2)
 	o := b.open(t, db, sqloutbox.Options{Table: "o_full", BusyTimeout: 500 * time.Millisecond})
 	one := Begin(t, db)
@@ -325,7 +318,7 @@ func failedTransaction(t *testing.T, b Backend) {
 
 func limitedRights(t *testing.T, b Backend) {
 	admin := b.Open(t)
-	execute(t, admin, b.Schema("o_limited")...)
+	basetest.Execute(t, admin, b.Schema("o_limited")...)
 	db := b.Limited(t, "o_limited")
 	o := b.open(t, db, sqloutbox.Options{Table: "o_limited"})
 	appendOne(t, o, db, "x")
@@ -333,13 +326,4 @@ func limitedRights(t *testing.T, b Backend) {
 	other := b.open(t, db, sqloutbox.Options{Table: "o_forbidden"})
 	_, err := take(t, other)
 	b.mustSay(t, err, "take", "o_forbidden", "create the table (or execute the statements of OutboxSchema and set SkipCreate)")
-}
-
-func execute(t *testing.T, db *sql.DB, statements ...string) {
-	t.Helper()
-	for _, statement := range statements {
-		if _, err := db.ExecContext(t.Context(), statement); err != nil {
-			t.Fatalf("%s: %v", statement, err)
-		}
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/internal/sqlbase/basetest"
 	"github.com/cachegen/cachegen/drivers/internal/sqltable"
 )
 
@@ -47,7 +48,7 @@ func failedPruning(t *testing.T, b Backend) {
 	}})
 	b.mustSay(t, <-failed, "prune", "t_failing")
 	b.mustSay(t, <-failed, "prune", "t_failing") // after a failure pruning continues
-	execute(t, db, b.Schema("t_failing")...)
+	basetest.Execute(t, db, b.Schema("t_failing")...)
 	for err := range failed {
 		if err == nil {
 			break

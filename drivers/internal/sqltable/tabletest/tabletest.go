@@ -5,12 +5,12 @@ package tabletest
 import (
 	"database/sql"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/internal/sqlbase/basetest"
 	"github.com/cachegen/cachegen/drivers/internal/sqltable"
 )
 
@@ -95,25 +95,7 @@ func Run(t *testing.T, b Backend) {
 
 func (b Backend) open(t *testing.T, db *sql.DB, options sqltable.Options) Store {
 	t.Helper()
-	s := b.New(db, options)
-	if err := s.Err(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
-
-func execute(t *testing.T, db *sql.DB, statements ...string) {
-	t.Helper()
-	for _, statement := range statements {
-		if _, err := db.ExecContext(t.Context(), statement); err != nil {
-			t.Fatalf("%s: %v", statement, err)
-		}
-	}
+	return basetest.Usable(t, b.New(db, options))
 }
 
 func get(t *testing.T, s drivers.L2, key string) []byte {
@@ -132,22 +114,11 @@ func set(t *testing.T, s drivers.L2, items ...drivers.Item) {
 	}
 }
 
-// mustSay checks that an error names the store, the operation and the table, and contains
-// each of reasons.
+// mustSay checks that an error names the driver, the operation and the table, and contains each of
+// reasons.
 func (b Backend) mustSay(t *testing.T, err error, operation, table string, reasons ...string) {
 	t.Helper()
-	if err == nil {
-		t.Errorf("%s: no error", operation)
-		return
-	}
-	if want := fmt.Sprintf("%s: %s in table %q: ", b.Name, operation, table); !strings.HasPrefix(err.Error(), want) {
-		t.Errorf("error %q, want it to begin with %q", err, want)
-	}
-	for _, reason := range reasons {
-		if !strings.Contains(err.Error(), reason) {
-			t.Errorf("error %q does not say %q", err, reason)
-		}
-	}
+	basetest.MustSay(t, err, b.Name, operation, table, reasons...)
 }
 
 func optionsAreChecked(t *testing.T, b Backend) {
@@ -172,7 +143,7 @@ func optionsAreChecked(t *testing.T, b Backend) {
 
 func foreignTable(t *testing.T, b Backend) {
 	db := b.Open(t)
-	execute(t, db, "CREATE TABLE t_foreign (id INTEGER, value INTEGER)", "INSERT INTO t_foreign VALUES (1, 2)")
+	basetest.Execute(t, db, "CREATE TABLE t_foreign (id INTEGER, value INTEGER)", "INSERT INTO t_foreign VALUES (1, 2)")
 	s := b.open(t, db, sqltable.Options{Table: "t_foreign"})
 	_, err := s.GetMany(t.Context(), []string{"a"})
 	b.mustSay(t, err, "get 1 key", "t_foreign", "name")
@@ -188,8 +159,8 @@ func skipCreate(t *testing.T, b Backend) {
 	s := b.open(t, db, sqltable.Options{Table: "t_skip", SkipCreate: true})
 	_, err := s.GetMany(t.Context(), []string{"a"})
 	b.mustSay(t, err, "get 1 key", "t_skip")
-	execute(t, db, b.Schema("t_skip")...)
-	execute(t, db, b.Schema("t_skip")...) // harmless when repeated
+	basetest.Execute(t, db, b.Schema("t_skip")...)
+	basetest.Execute(t, db, b.Schema("t_skip")...) // harmless when repeated
 	set(t, s, drivers.Item{Key: "a", Value: []byte("x")})
 	if got := get(t, s, "a"); string(got) != "x" {
 		t.Errorf("got %q", got)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cachegen/cachegen/drivers"
+	"github.com/cachegen/cachegen/drivers/internal/sqlbase/basetest"
 	"github.com/cachegen/cachegen/drivers/internal/sqltable"
 )
 
@@ -145,9 +146,9 @@ func otherColumns(t *testing.T, b Backend) {
 	}
 	for reason, statement := range alter {
 		for _, skip := range []bool{false, true} {
-			execute(t, db, "DROP TABLE IF EXISTS t_other")
-			execute(t, db, b.Schema("t_other")...)
-			execute(t, db, statement)
+			basetest.Execute(t, db, "DROP TABLE IF EXISTS t_other")
+			basetest.Execute(t, db, b.Schema("t_other")...)
+			basetest.Execute(t, db, statement)
 			s := b.open(t, b.Open(t), sqltable.Options{Table: "t_other", SkipCreate: skip})
 			err := s.SetMany(t.Context(), []drivers.Item{{Key: "a", Value: []byte("x")}})
 			b.mustSay(t, err, "set 1 key", "t_other", reason)

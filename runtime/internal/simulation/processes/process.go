@@ -3,6 +3,7 @@ package processes
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"sync"
 	"time"
@@ -61,7 +62,7 @@ func (w *World) Open(machine int, ahead time.Duration) *Process {
 		Process: record.Process{Name: name}, Party: w.NewParty(len(w.Processes), name),
 		Machine: machine, Memory: newMemory(), world: w, ahead: ahead,
 	}
-	p.Bus, p.numbers = &BusConn{process: p}, &numbers{of: p}
+	p.Bus, p.numbers = &BusConn{process: p}, &numbers{of: p, drawn: make(map[string]uint64)}
 	w.Processes = append(w.Processes, p)
 	go func() {
 		err := p.open()
@@ -134,22 +135,30 @@ func (p *Process) Pending() int {
 }
 
 // numbers are the random numbers of a store. They follow from the seed, the process and the last
-// event, so that leaving out an event changes no number that is drawn later.
+// event, so that leaving out an event changes no number that is drawn later, and from what they
+// are for: goroutines that draw at the same time do so in any order.
 type numbers struct {
-	of    *Process // nil when the run is over: nothing of it is to be kept in memory by its source
-	drawn uint64   // since the last event; guarded by the world's mutex
+	of    *Process          // nil when the run is over: nothing of it is to be kept in memory by its source
+	drawn map[string]uint64 // how many since the last event, by what they are for; guarded by the world's mutex
 }
 
 // next is a random.Source.
-func (n *numbers) next() uint64 {
+func (n *numbers) next(what string) uint64 {
 	p := n.of
 	if p == nil {
 		return 1
 	}
 	p.world.mu.Lock()
 	defer p.world.mu.Unlock()
-	n.drawn++
-	return scramble(p.world.Seed, p.world.last, uint64(p.ID)<<32|n.drawn)
+	n.drawn[what]++
+	return scramble(p.world.Seed, p.world.last, hashOf(what), uint64(p.ID)<<32|n.drawn[what])
+}
+
+// hashOf returns a number for a text, the same in each run.
+func hashOf(text string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(text))
+	return h.Sum64()
 }
 
 // scramble mixes numbers into one that looks random, as splitmix64 does.

@@ -10,7 +10,6 @@ package processes
 
 import (
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"sync"
 	"time"
@@ -105,12 +104,10 @@ func (w *World) Settle() {
 
 // Chose says which event is about to happen: random numbers follow from it.
 func (w *World) Chose(label string) {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(label))
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.last = h.Sum64()
+	w.last = hashOf(label)
 	for _, p := range w.Processes {
-		p.numbers.drawn = 0
+		clear(p.numbers.drawn)
 	}
 }

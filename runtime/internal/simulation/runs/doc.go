@@ -29,12 +29,13 @@
 // in its line. The last lines say which promise was broken.
 //
 // A seed repeats its run exactly. So that it does, nothing but the seed decides what happens:
-// each goroutine that asks for something outside of its process waits (package steps), random
-// numbers follow from the seed and the last event, no two things are due in the same
-// nanosecond, no two keys share a stripe (processes.HashSeed), memory is not collected during
-// a run, and one goroutine runs at a time. One thing remains: a goroutine that the machine has
-// interrupted for 10 ms goes to the end of the queue. That changes about one of ten thousand
-// runs, on a machine that is busy.
+// each goroutine that asks for something outside of its process waits, and so does one whose time
+// is over before it leaves (package steps); random numbers follow from the seed, the last event and
+// what they are for, no two keys share a stripe (processes.HashSeed), memory is not collected
+// during a run, and one goroutine runs at a time. Two things remain. A goroutine that the machine
+// has interrupted for 10 ms goes to the end of the queue: that changes about one of ten thousand
+// runs, on a machine that is busy. And with the race detector the scheduler draws which of several
+// goroutines of a process that were woken together runs first: repeat a seed without it.
 //
 // # What it finds
 //

@@ -174,7 +174,6 @@ func (r *run) awaitsServer() bool {
 
 // nextOps appends the operation that begins next, or, with all, each that has not begun.
 func (r *run) nextOps(events []event, all bool) []event {
-	const atOnce = 3 // operations of a process
 	for _, o := range r.plan.ops {
 		p := r.current[o.Machine]
 		switch {
@@ -185,7 +184,7 @@ func (r *run) nextOps(events []event, all bool) []event {
 				r.begun[o.ID] = true
 			}
 			continue
-		case p == nil || !p.Running() || p.Busy >= atOnce:
+		case p == nil || !p.Running() || p.Busy >= r.plan.atOnce:
 			if all {
 				continue
 			}

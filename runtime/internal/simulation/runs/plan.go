@@ -81,6 +81,7 @@ type plan struct {
 	ttl, grace time.Duration
 	ahead      []time.Duration // of each machine's clock
 	ops        []*record.Op
+	atOnce     int // operations of a process
 	most       int // events until everything works again
 }
 
@@ -91,7 +92,7 @@ func newPlan(seed uint64, allowed fault) *plan {
 	p := &plan{
 		seed: seed, machines: 2 + weighted(rng, 3, 4, 1, 1, 1), rows: 1 + weighted(rng, 4, 3, 1),
 		budget: 1 + rng.IntN(6), memory: rng.IntN(8) > 0, tells: rng.IntN(3) > 0, resultTags: rng.IntN(3) == 0,
-		ttl: time.Hour, most: 60 + rng.IntN(200),
+		ttl: time.Hour, atOnce: 3, most: 60 + rng.IntN(200),
 	}
 	if rng.IntN(4) == 0 {
 		p.ttl, p.grace = 5*time.Second, time.Duration(rng.IntN(3))*5*time.Second

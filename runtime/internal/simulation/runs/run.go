@@ -172,8 +172,15 @@ func (r *run) replay(picks []steps.Pick) {
 
 // sleep lets a short time pass.
 func (r *run) sleep(d time.Duration) {
-	time.Sleep(d)
-	r.wait()
+	for end := r.Now() + d; r.Now() < end; {
+		timer := time.NewTimer(end - r.Now())
+		select {
+		case <-r.Leaving():
+		case <-timer.C:
+		}
+		timer.Stop()
+		r.wait()
+	}
 	r.overdue()
 }
 
@@ -198,6 +205,8 @@ func (r *run) passTime(d time.Duration, untilNews bool) {
 			timer.Stop()
 			r.wait()
 			return
+		case <-r.Leaving():
+			timer.Stop()
 		case <-timer.C:
 		}
 		r.wait()

@@ -123,8 +123,9 @@ func (t *Tier) Add(it drivers.Item) []byte {
 // Swap replaces a value that is the one that w names.
 func (t *Tier) Swap(w drivers.Swap) bool {
 	now := t.Get(w.Key)
+	_, leased := t.holder(w.Key)
 	switch {
-	case (now == nil) != (w.Old == nil) || !bytes.Equal(now, w.Old):
+	case (now == nil) != (w.Old == nil) || !bytes.Equal(now, w.Old), w.Unleased && leased:
 		return false
 	case w.New == nil:
 		t.Remove(w.Key)

@@ -7,7 +7,7 @@
 // two calls is hidden by an instant, and a list of the events that were chosen, see [Pick], is
 // all that is needed to repeat what has happened.
 //
-// The gate's mutex guards what the goroutines of the processes and that of the simulation share.
+// A caller whose time is over waits, too, until it may leave. The gate's mutex guards what the goroutines of the processes and that of the simulation share.
 // What else there is belongs to the goroutine of the simulation.
 package steps
 
@@ -19,6 +19,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"testing/synctest"
 	"time"
 )
 
@@ -31,17 +32,22 @@ type Gate struct {
 	Calls []*Call
 	began time.Time
 	named map[string]int // how many calls of a name there were
+	seen  int            // calls that have come
 	news  chan struct{}
+	leave chan struct{}
 	over  chan struct{}
 
-	mu   sync.Mutex
-	came []*Call // since Settle
-	left []*Call // whose callers have left since Settle
+	mu      sync.Mutex
+	came    []*Call // since Settle
+	leaving []*Call // whose callers want to leave
 }
 
 // NewGate returns a gate. Its time begins now.
 func NewGate() *Gate {
-	return &Gate{began: time.Now(), named: make(map[string]int), news: make(chan struct{}, 1), over: make(chan struct{})}
+	return &Gate{
+		began: time.Now(), named: make(map[string]int),
+		news: make(chan struct{}, 1), leave: make(chan struct{}, 1), over: make(chan struct{}),
+	}
 }
 
 // Now returns the time since the gate was made.
@@ -53,10 +59,15 @@ func (g *Gate) At(d time.Duration) time.Time { return g.began.Add(d) }
 // News receives when something has happened since the last time that it received.
 func (g *Gate) News() <-chan struct{} { return g.news }
 
+// Leaving receives when a caller wants to leave, which it does when Settle is called.
+func (g *Gate) Leaving() <-chan struct{} { return g.leave }
+
 // Tell says that something has happened.
-func (g *Gate) Tell() {
+func (g *Gate) Tell() { notify(g.news) }
+
+func notify(c chan struct{}) {
 	select {
-	case g.news <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -180,7 +191,9 @@ type Call struct {
 
 	took   int  // how many parts have taken effect
 	held   bool // made by a party that stands still: it is sent when that goes on
+	number int  // of all that have come
 	answer chan error
+	leave  chan struct{} // closed when its caller may leave
 }
 
 // Pass makes a call and waits for its answer, or until ctx has ended.
@@ -188,7 +201,7 @@ func (g *Gate) Pass(ctx context.Context, c *Call) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("simulation: %s: %w", c.Name, err)
 	}
-	c.answer = make(chan error, 1)
+	c.answer, c.leave = make(chan error, 1), make(chan struct{})
 	c.Parts = max(c.Parts, 1)
 	g.mu.Lock()
 	c.held = c.Party.still != nil
@@ -212,25 +225,48 @@ func (g *Gate) Pass(ctx context.Context, c *Call) error {
 	default:
 	}
 	g.mu.Lock()
-	g.left = append(g.left, c)
+	g.leaving = append(g.leaving, c)
 	g.mu.Unlock()
 	g.Tell()
+	notify(g.leave)
+	select {
+	case <-c.leave:
+	case <-g.over:
+		return ErrOver
+	}
 	return fmt.Errorf("simulation: %s: %w", c.Name, ctx.Err())
 }
 
-// Settle takes over what has come to the gate and has left it, when every goroutine waits. Those
-// that were woken together ran in any order, so what they did is sorted first.
+// Settle takes over what has come to the gate and lets leave who wants to, when every goroutine
+// waits. Afterwards they wait again. Goroutines that were woken together ran in any order, so what
+// came is sorted first; and those whose time is over at the same instant leave one after the other,
+// because one that has failed may decide what the next one does.
 func (g *Gate) Settle() {
+	for g.settle() {
+		synctest.Wait()
+	}
+	g.Calls = slices.DeleteFunc(g.Calls, func(c *Call) bool {
+		over := c.State == Ended || c.Abandoned() && (c.held || c.State == Answered || c.At == Database)
+		if over && c.OnEnd != nil {
+			c.OnEnd()
+		}
+		return over
+	})
+}
+
+// settle takes over what has come, and lets one caller leave. It reports whether there was one.
+func (g *Gate) settle() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	slices.SortFunc(g.came, func(a, b *Call) int {
+	slices.SortStableFunc(g.came, func(a, b *Call) int {
 		if a.Party != b.Party {
 			return a.Party.ID - b.Party.ID
 		}
 		return strings.Compare(a.Name, b.Name)
 	})
 	for _, c := range g.came {
-		if c.Party.dead {
+		g.seen++
+		if c.number = g.seen; c.Party.dead {
 			continue
 		}
 		c.Label = g.Number(c.Party.Name + " " + c.Name)
@@ -240,17 +276,14 @@ func (g *Gate) Settle() {
 		}
 	}
 	g.came = g.came[:0]
-	for _, c := range g.left {
-		c.Left, c.LeftAt = true, g.Now()
+	if len(g.leaving) == 0 {
+		return false
 	}
-	g.left = g.left[:0]
-	g.Calls = slices.DeleteFunc(g.Calls, func(c *Call) bool {
-		over := c.State == Ended || c.Abandoned() && (c.held || c.State == Answered || c.At == Database)
-		if over && c.OnEnd != nil {
-			c.OnEnd()
-		}
-		return over
-	})
+	first := slices.MinFunc(g.leaving, func(a, b *Call) int { return a.number - b.number })
+	g.leaving = slices.DeleteFunc(g.leaving, func(c *Call) bool { return c == first })
+	first.Left, first.LeftAt = true, g.Now()
+	close(first.leave)
+	return true
 }
 
 // Number returns a label, with a number if there was one like it.

@@ -146,3 +146,27 @@ func TestWhoStandsStillNoticesNothing(t *testing.T) {
 		}
 	})
 }
+
+// Timers of one instant fire in any order, and one that has failed may decide what the next does.
+func TestThoseWhoseTimeIsOverTogetherLeaveInOrder(t *testing.T) {
+	for range 10 {
+		gated(t, func(g *Gate, p *Party, _ func(context.Context, *Call) *error) {
+			var order []string
+			for _, name := range strings.Fields("a b c d e f") {
+				go func() {
+					ctx, cancel := context.WithDeadline(context.Background(), g.At(time.Second))
+					defer cancel()
+					_ = g.Pass(ctx, &Call{Party: p, Name: name})
+					order = append(order, name)
+				}()
+			}
+			synctest.Wait()
+			g.Settle()
+			<-g.Leaving()
+			synctest.Wait()
+			if g.Settle(); strings.Join(order, " ") != "a b c d e f" {
+				t.Errorf("they left as %q", order)
+			}
+		})
+	}
+}

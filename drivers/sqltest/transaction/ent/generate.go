@@ -1,0 +1,4 @@
+// Package ent is what ent generates for the numbers of the tests, without what they do not use.
+package ent
+
+//go:generate go run -mod=mod entgo.io/ent/cmd/ent@v0.14.5 generate --feature sql/execquery ./schema
