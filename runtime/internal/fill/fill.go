@@ -139,7 +139,7 @@ func (f *Filler) InTurn(ctx context.Context, cache string, changes []*Change) (a
 	f.deleteLate(items)
 	if len(removals) > 0 {
 		began = clock.Mono()
-		err := f.Remote.Remove(ctx, names)
+		err := f.Remote.Delete(ctx, names)
 		for _, c := range removals {
 			answered = f.written(cache, c, turn.Order(), began, err) && answered
 		}

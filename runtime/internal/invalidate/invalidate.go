@@ -51,7 +51,7 @@ import (
 // An Invalidator is that of one store.
 type Invalidator struct {
 	Memory *memory.Memory
-	Remote *remote.Tier
+	Remote lag.Tier
 	Outbox *outbox.Outbox
 	Bus    *bus.Conn // nil without a bus
 	Stamps *stamp.Table

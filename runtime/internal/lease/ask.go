@@ -9,7 +9,7 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/internal/budget"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
-	"github.com/cachegen/cachegen/runtime/internal/remote"
+	"github.com/cachegen/cachegen/runtime/internal/lag"
 )
 
 const (
@@ -117,7 +117,7 @@ func (h *Holding) ask(ctx context.Context, keys []*Key, blocked bool) (all Outco
 		want.IfAbsent = want.IfAbsent && k.Seen == nil && !k.Forced && !blocked
 		want.Replace = want.Replace || k.Forced || blocked
 	}
-	if h.leases.remote.Lag > 0 { // nobody takes the lease of what is held back
+	if h.leases.HeldBack { // nobody takes the lease of what is held back
 		want.Replace = false
 	}
 	answers, err := h.take(ctx, keys, want)
@@ -131,7 +131,7 @@ func (h *Holding) ask(ctx context.Context, keys []*Key, blocked bool) (all Outco
 	for i, k := range keys {
 		a := &answers[i]
 		k.Taken = k.Taken || a.taken
-		k.Lagging = k.Lagging || remote.HoldsBack(a.Holder)
+		k.Lagging = k.Lagging || lag.HoldsBack(a.Holder)
 		switch {
 		case k.Ended:
 			h.Release(k.Name)

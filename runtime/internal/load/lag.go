@@ -53,7 +53,7 @@ func (l *Loader) askLagging(ctx context.Context, keys []*Key) error {
 	for _, k := range keys {
 		k.asked = entry.Refs(k.cells)
 	}
-	marked, err := l.Remote.Lagging(ctx, cellsOf(keys))
+	marked, err := l.Held.Marked(ctx, cellsOf(keys))
 	for _, k := range keys {
 		k.lagging = k.lagging || slices.ContainsFunc(k.cells, func(c *stamp.Cell) bool { return marked[c] })
 	}

@@ -51,6 +51,7 @@ type Loader struct {
 	Tags   *tagwatch.Tags
 	Leases *lease.Leases
 	Lag    *lag.Marks // nil if loaders read what was written last
+	Held   lag.Tier
 	Work   *background.Work
 	Emit   *emit.Emitter
 	// MaxLoadTime is how long a load may hold its key.

@@ -72,7 +72,7 @@ func (l *Loader) addResultStamps(ctx context.Context, ld *Load, keys []*Key) err
 	verified := false
 	var marked map[*stamp.Cell]bool
 	if err == nil {
-		marked, err = l.Remote.Lagging(ctx, all)
+		marked, err = l.Held.Marked(ctx, all)
 	}
 	if err == nil {
 		verified, err = ld.watch.Verify(ctx, slices.Concat(refs...))

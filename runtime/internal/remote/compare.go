@@ -17,11 +17,7 @@ func (t *Tier) CompareAndDelete(ctx context.Context, key string, value []byte) (
 	}
 	if t.canSwap() {
 		swapped, err := t.swap(ctx, []drivers.Swap{{Key: key, Old: value}})
-		deleted = err == nil && swapped[0]
-		if deleted {
-			_, _ = t.holdBack(ctx, []string{key}) // again, if it was; the source has not changed now
-		}
-		return deleted, err
+		return err == nil && swapped[0], err
 	}
 	now, err := t.getToChange(ctx, []string{key})
 	if err != nil || now[0] == nil || !bytes.Equal(now[0], value) {
@@ -71,9 +67,6 @@ func (t *Tier) endLeaseIfAbsent(ctx context.Context, key string) (absent bool, e
 	})
 	if absent || MayTakeEffect(err) {
 		_, _ = t.Release(ctx, []string{key}, want.Token) // or it ends by itself
-	}
-	if absent {
-		_, _ = t.holdBack(ctx, []string{key})
 	}
 	return absent, err
 }

@@ -31,10 +31,7 @@ func (t *Tier) Expire(ctx context.Context, keys []string) error {
 			return err
 		}
 	}
-	if err := t.rewriteExpired(ctx, expire); err != nil {
-		return err
-	}
-	return t.holdBackExpired(ctx, expire)
+	return t.rewriteExpired(ctx, expire)
 }
 
 func (t *Tier) rewriteExpired(ctx context.Context, keys []string) error {
@@ -82,7 +79,7 @@ func (t *Tier) endLeases(ctx context.Context, keys []string, values [][]byte) er
 	if len(absent) == 0 || !t.CanLease() {
 		return nil
 	}
-	return t.Remove(ctx, absent)
+	return t.Delete(ctx, absent)
 }
 
 // deleteInstead deletes keys that cannot be expired because of err. That the tier refuses

@@ -194,15 +194,7 @@ func each[R any](ctx context.Context, t *Tier, p *pace.Pace, o operation, n int,
 // Set stores items that callers have given. Those of a write that fails and may still take
 // effect are in doubt from then on.
 func (t *Tier) Set(ctx context.Context, items []drivers.Item) error {
-	if err := t.set(ctx, operation{urgent: true}, items); err != nil || t.Lag <= 0 {
-		return err
-	}
-	keys := make([]string, len(items))
-	for i, it := range items {
-		keys[i] = it.Key
-	}
-	_, err := t.holdBack(ctx, keys)
-	return err
+	return t.set(ctx, operation{urgent: true}, items)
 }
 
 // Fill is Set for what was loaded: nothing has to be made up for if it fails.
@@ -225,8 +217,8 @@ func (t *Tier) set(ctx context.Context, o operation, items []drivers.Item) error
 	})
 }
 
-// Remove removes keys because of what a load has found, or is not about entries.
-func (t *Tier) Remove(ctx context.Context, keys []string) error {
+// Delete removes keys.
+func (t *Tier) Delete(ctx context.Context, keys []string) error {
 	return t.pace.writes.Each(ctx, len(keys), t.Timeout, nil, func(from, to int) error {
 		o := operation{name: "delete", keys: to - from, limit: t.Timeout, urgent: true, again: true, blind: true}
 		t.written.NoteDeleted(keys[from:to])

@@ -21,9 +21,6 @@ func (t *Tier) RotateStamps(ctx context.Context, names []string, expire, counted
 	if t.Driver == nil {
 		return nil
 	}
-	if err := t.markLagging(ctx, names); err != nil {
-		return err
-	}
 	if !counted && slices.ContainsFunc(names, entry.IsTagStamp) {
 		// By itself, and first: who finds one of the stamps changed finds this changed, too.
 		// Within a batch a driver keeps no order.
@@ -38,7 +35,7 @@ func (t *Tier) RotateStamps(ctx context.Context, names []string, expire, counted
 	if expire && t.canSwap() {
 		return t.expireStamps(ctx, keys)
 	}
-	return t.Remove(ctx, keys)
+	return t.Delete(ctx, keys)
 }
 
 // TagsKey is the key of the number of tag changes, which changes with every tag of the store.
@@ -77,7 +74,7 @@ func (t *Tier) expireStamps(ctx context.Context, keys []string) error {
 		swapped, err := t.swap(ctx, swaps)
 		if Refused(err) {
 			t.Emit.Warn("shared tier: write refused, what was to expire is deleted", err)
-			return t.Remove(ctx, keys)
+			return t.Delete(ctx, keys)
 		}
 		if err != nil {
 			return err
@@ -92,5 +89,5 @@ func (t *Tier) expireStamps(ctx context.Context, keys []string) error {
 			return nil
 		}
 	}
-	return t.Remove(ctx, keys)
+	return t.Delete(ctx, keys)
 }

@@ -50,7 +50,6 @@ type Config struct {
 	Timeout     time.Duration
 	SoftTimeout time.Duration // for reads that have a fallback; 0: as Timeout
 	StampTrust  time.Duration
-	Lag         time.Duration // by which what is loaded may lag behind; 0: it does not
 	BreakFor    time.Duration // how long the breaker stays open
 	Stamps      *stamp.Table
 	Pending     *pending.Queue

@@ -175,7 +175,7 @@ func New(c Config) (*Store, error) {
 	queue := new(pending.Queue)
 	watch, counter := s.watchHistory(c.L2)
 	s.Remote = remote.New(remote.Config{
-		Driver: c.L2, Prefix: c.Prefix, Timeout: c.L2Timeout, SoftTimeout: c.L2SoftTimeout, StampTrust: c.StampTrust, Lag: c.ReplicaLag, BreakFor: c.BreakFor,
+		Driver: c.L2, Prefix: c.Prefix, Timeout: c.L2Timeout, SoftTimeout: c.L2SoftTimeout, StampTrust: c.StampTrust, BreakFor: c.BreakFor,
 		Stamps: s.Stamps, Pending: queue, Work: s.Work, Emit: s.Emit,
 		Fail:    func(op string, err error) error { return c.Errors.L2(c.Name, op, err) },
 		Watched: s.Bus.Watched,
@@ -186,9 +186,10 @@ func New(c Config) (*Store, error) {
 		Driver: c.L1, Prefix: c.Prefix, Seed: random.HashSeed(),
 		Stamps: s.Stamps, Remote: s.Remote, Bus: s.Bus,
 	})
-	s.Outbox = outbox.New(s.Work.Context, queue, s.Stamps, s.Remote, s.Memory, s.Bus, s.Emit)
-	marks := lag.New(c.ReplicaLag)
+	marks, held := lag.New(c.ReplicaLag), lag.Tier{Tier: s.Remote, Span: c.ReplicaLag}
+	s.Outbox = outbox.New(s.Work.Context, queue, s.Stamps, held, s.Memory, s.Bus, s.Emit)
 	s.leases = lease.New(s.Remote, &s.Memory.Waiters, s.Work, s.Emit, s.Random)
+	s.leases.HeldBack = c.ReplicaLag > 0
 	s.leases.Filled = s.Bus.PublishFilled
 	if s.Remote.Exists() && !s.leases.On() {
 		s.Emit.Info("the shared tier gives no leases: each process loads for itself, and a load may store what another process has just deleted")
@@ -197,14 +198,14 @@ func New(c Config) (*Store, error) {
 		Memory: s.Memory, Remote: s.Remote, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit,
 		Load: &load.Loader{
 			Memory: s.Memory, Remote: s.Remote, Outbox: s.Outbox, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit,
-			Tags: &tagwatch.Tags{Remote: s.Remote}, Leases: s.leases, Lag: marks,
+			Tags: &tagwatch.Tags{Remote: s.Remote}, Leases: s.leases, Lag: marks, Held: held,
 			Fill:        &fill.Filler{Remote: s.Remote, Outbox: s.Outbox, Fence: &s.Memory.Fence, Emit: s.Emit},
 			MaxLoadTime: c.MaxLoadTime, Panicked: c.Errors.Panic,
 		},
 	}
 	s.Pruner = &prune.Pruner{Remote: s.Remote, Work: s.Work, Emit: s.Emit}
 	s.Invalidate = &invalidate.Invalidator{
-		Memory: s.Memory, Remote: s.Remote, Outbox: s.Outbox, Bus: s.Bus, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit, Lag: marks,
+		Memory: s.Memory, Remote: held, Outbox: s.Outbox, Bus: s.Bus, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit, Lag: marks,
 		Fail: func(function, op string, targets []string, err error) error {
 			return c.Errors.Invalidation(function, c.Name, op, targets, err)
 		},

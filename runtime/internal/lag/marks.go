@@ -1,11 +1,13 @@
-// Package lag remembers what has changed so lately that a load may still read what was there
-// before, because it reads from a replica of the database that lags behind.
+// Package lag knows what has changed so lately that a load may still read what was there before,
+// because it reads from a replica of the database that lags behind. What is loaded then is not kept.
 //
-// What is marked lags for the span of its [Marks]. What is loaded for it in that time is not kept:
-// a load asks when it begins. A change marks what it concerns before it poisons the flights, so
-// that a load which has seen no mark is poisoned by the change.
+// [Marks] are what this process has changed, or has heard of. What is marked lags for their span; a
+// load asks when it begins. A change marks what it concerns before it poisons the flights, so that a
+// load which has seen no mark is poisoned by the change. A [Tier] holds it back in the shared tier,
+// which ends that by itself: so it holds whoever loads, also if he has not heard of the change, and
+// if the process that has made it is gone.
 //
-// One mutex guards all of it, and is held for a few instructions. While nothing is marked, no
+// One mutex guards the marks, and is held for a few instructions. While nothing is marked, no
 // lock is taken. No more than [most] names are remembered: beyond that everything lags.
 package lag
 
