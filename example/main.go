@@ -114,6 +114,7 @@ func printUsage(out io.Writer, url string) {
   curl %[1]s/users/1          # one of them: the team's new name
   curl -d '{"name": "Niklaus Wirth", "team_id": 1}' %[1]s/users
   curl -d '{"to": 2}' %[1]s/teams/1/move
+  curl -d '{"into": 4, "name": "Systems"}' %[1]s/teams/3/merge    # two changes in one transaction
   curl %[1]s/settings/web
 
 `, url)

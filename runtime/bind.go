@@ -62,6 +62,14 @@ func openAdHoc(c *untyped.Cache, in any, name string, key, value any, options []
 
 // bindInside makes of inner, a zero cache, one of c's kind in a namespace inside c's own.
 func bindInside(c, inner *untyped.Cache, name string) error {
+	if outside := c.Outside(); outside != nil {
+		bound := new(untyped.Cache)
+		if err := bindInside(outside, bound, name); err != nil {
+			return err
+		}
+		inner.ForTransaction(bound)
+		return nil
+	}
 	b, err := c.Binding()
 	if err != nil {
 		return err

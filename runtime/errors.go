@@ -23,6 +23,11 @@ var (
 	// ErrCollectDone is returned by [Collected.Commit] and [Collected.Unclear] if what was
 	// collected has been committed or rolled back before.
 	ErrCollectDone = collect.ErrDone
+	// ErrNotCollected is returned by what the generated wrapper of a transaction changes (see the
+	// methods that bind a type to a transaction, in the documentation of command cachegen), if its
+	// context is none of [Collect]: nothing would carry the change out after the commit. In caches
+	// nothing has been changed. Roll the transaction back.
+	ErrNotCollected = untyped.ErrNotCollected
 	// ErrUnknownStore is returned if a directive or [Stores.Use] names a store that the Stores
 	// do not have, and by [NewCache] without a store.
 	ErrUnknownStore = errors.New("cachegen: unknown store")

@@ -16,6 +16,7 @@ type assertion struct {
 	typeParams      []Param // of the function or its type
 	noContext       bool
 	params, results []Param
+	result          Type // of a function without an error: all that it returns
 }
 
 // drift makes the file fail to compile when an annotated function's signature has
@@ -23,13 +24,22 @@ type assertion struct {
 func (e *emitter) drift() {
 	var all []assertion
 	for _, c := range e.file.Caches {
-		all = append(all, assertion{c.Wrapper, c.Func, c.typeParams(), c.NoContext, c.Params, c.results()})
+		all = append(all, assertion{c.Wrapper, c.Func, c.typeParams(), c.NoContext, c.Params, c.results(), nil})
 	}
 	for _, b := range e.file.Batches {
-		all = append(all, assertion{b.Wrapper, b.Func, b.typeParams(), b.NoContext, b.Params, []Param{{Type: b.Result}}})
+		all = append(all, assertion{b.Wrapper, b.Func, b.typeParams(), b.NoContext, b.Params, []Param{{Type: b.Result}}, nil})
 	}
 	for _, w := range e.file.Writers {
-		all = append(all, assertion{w.Wrapper, w.Func, w.typeParams(), w.NoContext, w.Params, w.Results})
+		all = append(all, assertion{w.Wrapper, w.Func, w.typeParams(), w.NoContext, w.Params, w.Results, nil})
+	}
+	for _, w := range e.file.Wrappers {
+		for _, m := range w.TxMethods {
+			a := assertion{w, m.Func, w.TypeParams, m.NoContext, m.Params, []Param{{Type: m.Result}}, nil}
+			if !m.HasError {
+				a.results, a.result = nil, m.Result
+			}
+			all = append(all, a)
+		}
 	}
 	if len(all) == 0 {
 		return
@@ -84,7 +94,11 @@ func (a assertion) line() jen.Code {
 	if !a.noContext {
 		before = append(before, jen.Qual("context", "Context"))
 	}
-	return jen.Id("_").Add(funcType(before, a.params, a.results)).Op("=").Add(function)
+	out := resultTypes(a.results)
+	if a.result != nil {
+		out = typ(a.result)
+	}
+	return jen.Id("_").Add(funcType(before, a.params, out)).Op("=").Add(function)
 }
 
 // results are those of the annotated function, without the error.

@@ -276,9 +276,41 @@ type Wrapper struct {
 	// handle. A plain function's cache is not here: its Variable is a handle.
 	Foreign  []ForeignCache
 	Receiver string // name of the receiver in generated methods: c
+	// TxMethods are methods that return the type bound to a database transaction.
+	TxMethods []*TxMethod
+	// InTx is the field that says that the wrapper is one of a transaction; empty without TxMethods,
+	// and without a Writer that has to know.
+	InTx string
 	// Deprecated is the paragraph that says so of the type, or empty.
 	Deprecated string
 }
+
+// A TxMethod is a method that returns its type bound to a database transaction.
+type TxMethod struct {
+	Func      string
+	Context   string
+	NoContext bool
+	Params    []Param
+	// Result is what the method returns, before an error if HasError.
+	Result   Type
+	HasError bool
+	Bound    Bound
+	// Absent is the parameter that is nil if there is no transaction; empty if none can be.
+	Absent string
+	// Deprecated is as that of a [Cache].
+	Deprecated string
+}
+
+// A Bound says how a wrapper holds what a [TxMethod] returns.
+type Bound int
+
+// What becomes of it.
+const (
+	BoundAsIs        Bound = iota
+	BoundAddress           // the wrapper holds a pointer to it
+	BoundDereference       // the wrapper holds what it points to
+	BoundAssert            // it is an interface, and holds what the wrapper holds
+)
 
 // A ForeignCache is a handle to the cache of another type's method.
 type ForeignCache struct {
@@ -336,6 +368,8 @@ type Writer struct {
 	Results   []Param // without the error
 	Targets   []Target
 	Errors    Errors
+	// Collect says that it fails unless its context holds what it changes until a commit.
+	Collect bool
 	// ResultNames and Deprecated are as those of a [Cache].
 	ResultNames []string
 	Deprecated  string

@@ -30,6 +30,7 @@ var cases = []struct {
 	{"a repository and functions", "users/user_repo_cachegen.go", usersFile},
 	{"shapes of signatures, keys and targets", "shapes/shapes_cachegen.go", shapesFile},
 	{"value receivers and caches of others", "values/values_cachegen.go", valuesFile},
+	{"methods that bind to a transaction", "transactions/transactions_cachegen.go", transactionsFile},
 	{"clashing package names and a build constraint", "clash/clash_cachegen.go", clashFile},
 }
 

@@ -96,7 +96,7 @@ func args(first []jen.Code, more ...jen.Code) []jen.Code {
 }
 
 // funcType renders func(before..., params...) results.
-func funcType(before []jen.Code, params, results []Param) *jen.Statement {
+func funcType(before []jen.Code, params []Param, results jen.Code) *jen.Statement {
 	in := args(before)
 	for _, p := range params {
 		if p.Variadic {
@@ -105,7 +105,7 @@ func funcType(before []jen.Code, params, results []Param) *jen.Statement {
 			in = append(in, typ(p.Type))
 		}
 	}
-	return jen.Func().Params(in...).Add(resultTypes(results))
+	return jen.Func().Params(in...).Add(results)
 }
 
 // resultTypes renders the types of results and an error, in parentheses only

@@ -10,18 +10,22 @@ import (
 // wrapper renders the wrapper's struct and its constructor.
 func (e *emitter) wrapper(w *Wrapper) {
 	fields := []jen.Code{w.embedded()}
-	add := func(name, doc string, c *Cache) {
+	addField := func(name, doc string, typ jen.Code) {
 		fields = append(fields, jen.Line())
 		for _, line := range wrap(doc) {
 			fields = append(fields, jen.Comment(line))
 		}
-		fields = append(fields, jen.Id(name).Op("*").Add(c.handleType()))
+		fields = append(fields, jen.Id(name).Add(typ))
 	}
+	add := func(name, doc string, c *Cache) { addField(name, doc, jen.Op("*").Add(c.handleType())) }
 	for _, c := range w.Caches {
 		add(c.Field, c.Field+" is the cache of "+c.Func+".", c)
 	}
 	for _, f := range w.Foreign {
 		add(f.Field, f.Field+" is the cache of "+e.reference(f.Cache)+", which methods of "+w.Type+" use.", f.Cache)
+	}
+	if w.InTx != "" {
+		addField(w.InTx, w.InTx+" says that "+w.Type+" is bound to a transaction.", jen.Bool())
 	}
 
 	what := "a cache in front of its loaders"
@@ -34,6 +38,9 @@ func (e *emitter) wrapper(w *Wrapper) {
 		w.Type+"'s own methods do not see the cache: a call from inside "+w.Type+" bypasses it."), w.Deprecated),
 		jen.Type().Id(w.Name).Add(typeParams(w.TypeParams)).Struct(fields...))
 	e.constructor(w)
+	for _, m := range w.TxMethods {
+		e.txMethod(w, m)
+	}
 }
 
 // reference is a cache's function as comments link to it, which may be another package's.

@@ -62,6 +62,10 @@ func (w *Writer) doc() string {
 	if w.Errors == LogErrors {
 		failure = "If only the cache fails, that is logged, and the error is nil."
 	}
+	if w.Collect {
+		failure = sentences("The caches are changed when the transaction commits that the context collects for; see [runtime.Collect].",
+			"If the context does not collect, the error is [runtime.ErrNotCollected], although "+w.Func+" has done its work: then roll back.")
+	}
 	if from := w.boundBy(); from != "" {
 		failure = sentences(failure, "Before "+from+" the error is [runtime.ErrNotBound].")
 	}

@@ -183,6 +183,12 @@ func (e *emitter) writerOf(w *Writer) jen.Code {
 	if errors := w.Errors.code(); errors != nil {
 		fields = append(fields, field("Errors", errors))
 	}
+	switch {
+	case w.Collect:
+		fields = append(fields, field("InTransaction", jen.True()))
+	case w.Wrapper != nil && w.Wrapper.InTx != "":
+		fields = append(fields, field("InTransaction", jen.Id(w.Wrapper.Receiver).Dot(w.Wrapper.InTx)))
+	}
 	return gen("Writer").Values(fields...)
 }
 

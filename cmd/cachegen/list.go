@@ -48,6 +48,9 @@ func list(ctx context.Context, c *call) int {
 		if f.Batch != nil {
 			f.Batch.File = diag.Relative(f.Batch.File, src.dir)
 		}
+		for j := range f.Transactions {
+			f.Transactions[j].File = diag.Relative(f.Transactions[j].File, src.dir)
+		}
 		for j := range f.InvalidatedBy {
 			f.InvalidatedBy[j].File = diag.Relative(f.InvalidatedBy[j].File, src.dir)
 		}
@@ -118,6 +121,13 @@ func listText(w io.Writer, functions []summary.Function) error {
 		if f.Batch != nil {
 			line("batch", f.Batch.Label()+"  "+place(*f.Batch))
 		}
+		for j, m := range f.Transactions {
+			label := "in transactions"
+			if j > 0 {
+				label = ""
+			}
+			line(label, m.Label()+"  "+place(m))
+		}
 		if len(f.InvalidatedBy) == 0 {
 			line("invalidated by", "nothing")
 		}
@@ -130,7 +140,11 @@ func listText(w io.Writer, functions []summary.Function) error {
 			if by.Package != f.Package {
 				name = by.Package + "." + name
 			}
-			line(label, fmt.Sprintf("%s  %s %s  %s", name, by.Verb, by.Target, place(by.Place)))
+			target := by.Target
+			if by.Collect {
+				target += " collect"
+			}
+			line(label, fmt.Sprintf("%s  %s %s  %s", name, by.Verb, target, place(by.Place)))
 		}
 	}
 	_, err := w.Write(b.Bytes())

@@ -67,6 +67,7 @@
 //	//cache:delete [TARGET…] [tag=TAG…]    after a nil error, entries are deleted
 //	//cache:expire [TARGET…] [tag=TAG…]    after a nil error, entries are expired: they stay as stale values for grace
 //	//cache:clear [NAMESPACE]              after a nil error, a namespace is cleared: by default that of the type
+//	//cache:transaction                    on a method that returns its type bound to a database transaction; see Transactions
 //	//cache:with …                         on the next line: more arguments for the directive above
 //
 // A function either reads, with one getorset or batch, or has any number of set, delete,
@@ -123,12 +124,18 @@
 //	                         again. For getorset, the option is that of the functions that touch
 //	                         only the cache
 //
-// Of all directives:
+// Of set, delete, expire and clear:
+//
+//	collect           the function is called inside a transaction, and fails unless its context holds what
+//	                  it changes until the commit; see Transactions
+//
+// Of all directives but transaction:
 //
 //	allow=CODE        silences warnings with that code; repeats. The codes are lossy, for values of
 //	                  which only a text can be stored, effect, for options that have no effect,
-//	                  excluded, for directives in files that build constraints exclude, and bypass, for
-//	                  annotated methods of an embedded type that bypass the cache
+//	                  excluded, for directives in files that build constraints exclude, bypass, for
+//	                  annotated methods of an embedded type that bypass the cache, and transaction, for
+//	                  functions by which others notice a transaction before it has been committed
 //
 // Durations are Go's (300ms, 1h30m) with d for 24 hours and w for 7 days in front: 2d,
 // 1w2d12h. A zero switches off what wrap or the store would give; a ttl is greater
@@ -250,6 +257,50 @@
 // A generated name depends on the annotated function and its directives, and on nothing else that the
 // type or the package has. If it is in use there, that is an error, and name= chooses another: otherwise
 // a method that is added to a type could change what a name means in code that stays as it is.
+//
+// # Transactions
+//
+// What is changed inside a database transaction is held until the commit, by a context of
+// runtime.Collect, or of a function of package runtime/transaction. A writer is called with that
+// context, and nothing else is needed where the function that it wraps finds the transaction itself.
+//
+// Many types have a method that returns the type bound to a transaction: (*Queries).WithTx of sqlc, or
+// one of a repository that is written by hand. The wrapper then has this method, too, and returns a
+// wrapper of the transaction:
+//
+//	err := transaction.SQL(ctx, db, nil, func(ctx context.Context, tx *sql.Tx) error {
+//		return users.WithTx(tx).Rename(ctx, id, name) // users is a *CachedUserRepo
+//	})
+//
+// Readers of such a wrapper call their loaders, because a transaction may see rows that nobody else
+// sees, and neither use nor fill a cache. What its writers and its caches change is held by the context.
+// With a context that holds nothing, and in a writer that takes none, they return
+// runtime.ErrNotCollected: the transaction has to be rolled back.
+//
+// The method is found by its signature. It returns the type, a pointer to it, or an interface that the
+// type implements, before an error if it returns one. After a context, if it takes one, it has one
+// parameter, which
+//
+//   - has methods Commit and Rollback, as *sql.Tx, *sqlx.Tx, pgx.Tx, bun.Tx and *ent.Tx do;
+//   - or has a method Exec or ExecContext, as the DBTX of sqlc and *gorm.DB do, and its name has the word
+//     tx, txn, trx or transaction;
+//   - or is a pointer, an interface or a struct of whatever type, and the method's name has such a word:
+//     WithTx, WithTrx, InTransaction.
+//
+// For other methods, such as one that finds the transaction in its context, write //cache:transaction
+// above it: its parameters may be any. What it returns is the type, a pointer or an interface as above.
+//
+// The wrapper's method returns a pointer to the wrapper or, if the method returns an interface, this
+// interface; in that holds what the wrapper wraps, or the method panics. If nil is given for a
+// transaction of the first two kinds, there is none, and the new wrapper works as the one whose method
+// is called. If the package declares the method for the wrapper, it stays, and nothing is generated: so
+// the type's own method can be had, if an interface needs it. A method that a type has from one that it
+// embeds is not replaced, of which a warning tells.
+//
+// A writer that takes a transaction as a parameter, one of the first two kinds, changes caches before
+// the commit if its context holds nothing, of which a warning tells. With collect it fails then, like
+// those of the wrappers above. A cached function that takes one caches what nobody has committed if its
+// context holds nothing, of which a warning tells, too.
 //
 // # Several values of one type
 //

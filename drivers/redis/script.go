@@ -53,17 +53,19 @@ var (
 	addScript = newScript(held + `local before = held(KEYS[1])
 if before then return before end` + store + `return false`)
 
-	// ARGV[3] is the expected value, ARGV[4] whether a value is expected, ARGV[5] whether there
-	// is a new value, and ARGV[6] whether a lease prevents the swap.
+	// ARGV[3] is the expected value, and ARGV[4] three digits: whether a value is expected, whether
+	// there is a new one, and whether a lease prevents the swap. They are one argument because a
+	// server refuses more than ten of a client that has not logged in, and does not say why then.
 	swapScript = newScript(lent + `local now = held(KEYS[1])
-if ARGV[4] == '1' then
+local expected, new, unleased = string.match(ARGV[4], '(%d)(%d)(%d)')
+if expected == '1' then
   if now ~= ARGV[3] then return 0 end
 elseif now then return 0 end
-if ARGV[6] == '1' then
+if unleased == '1' then
   local _, holder = lent()
   if holder and redis.call('pttl', KEYS[2]) >= 0 then return 0 end
 end
-if ARGV[5] == '0' then redis.call('del', KEYS[1], KEYS[2]) return 1 end` + store + `return 1`)
+if new == '0' then redis.call('del', KEYS[1], KEYS[2]) return 1 end` + store + `return 1`)
 
 	// ARGV has the token, the time in milliseconds, and whether the lease is taken only without
 	// a value, is taken from another token, is noted as awaited. A lease that has no end is none

@@ -147,9 +147,20 @@ func (d *Driver) swapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, er
 		if err := d.checkItem(drivers.Item{Key: s.Key, Value: s.New, TTL: s.TTL}); err != nil {
 			return nil, err
 		}
-		calls[i] = call{s.Key, []any{bytes.Clone(s.New), milliseconds(s.TTL), bytes.Clone(s.Old), s.Old != nil, s.New != nil, s.Unleased}}
+		calls[i] = call{s.Key, []any{bytes.Clone(s.New), milliseconds(s.TTL), bytes.Clone(s.Old), digits(s.Old != nil, s.New != nil, s.Unleased)}}
 	}
 	return d.decide(ctx, swapScript, calls)
+}
+
+// digits returns 1 for each that is true, and 0 for each other one.
+func digits(all ...bool) string {
+	b := make([]byte, len(all))
+	for i, is := range all {
+		if b[i] = '0'; is {
+			b[i] = '1'
+		}
+	}
+	return string(b)
 }
 
 // DeleteMany removes keys. See [drivers.L2].

@@ -16,14 +16,14 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestDemoWithoutServer(t *testing.T) {
-	if out := run(t, Config{}); !strings.HasSuffix(out, "\ndemo: all 14 checks passed\n") {
+	if out := run(t, Config{}); !strings.HasSuffix(out, "\ndemo: all 15 checks passed\n") {
 		t.Fatal(out)
 	}
 }
 
 func TestDemoWithRedisLeavesItClean(t *testing.T) {
 	server := servers.Redis(t)
-	if out := run(t, Config{RedisURL: server.URL()}); !strings.HasSuffix(out, "\ndemo: all 16 checks passed\n") {
+	if out := run(t, Config{RedisURL: server.URL()}); !strings.HasSuffix(out, "\ndemo: all 17 checks passed\n") {
 		t.Fatal(out)
 	}
 	client := goredis.NewClient(&goredis.Options{Addr: server.Addr()})

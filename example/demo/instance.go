@@ -131,6 +131,11 @@ func (i *instance) rename(ctx context.Context, kind string, id int64, name strin
 	return err
 }
 
+func (i *instance) merge(ctx context.Context, from, to int64, name string) error {
+	_, err := i.do(ctx, "POST", fmt.Sprintf("/teams/%d/merge", from), map[string]any{"into": to, "name": name}, nil)
+	return err
+}
+
 func (i *instance) create(ctx context.Context, name string, team int64) (u users.User, err error) {
 	_, err = i.do(ctx, "POST", "/users", map[string]any{"name": name, "team_id": team}, &u)
 	return u, err

@@ -70,7 +70,7 @@ func (d *demo) stampede(t *table) {
 	})
 }
 
-// invalidation: by key, by tag, and from one instance to another.
+// invalidation: by key, by tag, in a transaction, and from one instance to another.
 func (d *demo) invalidation(t *table) {
 	t.line(fmt.Sprintf("user %d renamed, then read", renamed), cost{sql: 2}, func() (result, error) {
 		if err := d.main.rename(d.ctx, "users", renamed, "Grace Brewster Hopper"); err != nil {
@@ -125,6 +125,21 @@ func (d *demo) invalidation(t *table) {
 		}
 		err = cmp.Or(sameUser(got[0], created), d.matches(got, []int64{created.ID}))
 		return result{got[0].Name, round(took)}, err
+	})
+
+	third, _ := members(3)
+	fourth, _ := members(4)
+	merged := append(third, fourth...)
+	t.line("team 3 merged into 4, which is renamed: one transaction", cost{sql: 2 + int64(len(merged))}, func() (result, error) {
+		if err := d.main.merge(d.ctx, 3, 4, "Systems"); err != nil {
+			return result{}, err
+		}
+		got, took, err := d.main.users(d.ctx, merged)
+		if err != nil {
+			return result{}, err
+		}
+		err = cmp.Or(same("team", got[0].Team, "Systems"), d.matches(got, merged))
+		return result{fmt.Sprintf("%d users of team %s", len(got), got[0].Team), round(took)}, err
 	})
 
 	if d.other == nil {

@@ -24,6 +24,7 @@ func (s *Service) routes() *http.ServeMux {
 	mux.HandleFunc("GET /teams/{id}", answer(s.team))
 	mux.HandleFunc("PATCH /teams/{id}", answer(s.renameTeam))
 	mux.HandleFunc("POST /teams/{id}/move", answer(s.moveTeam))
+	mux.HandleFunc("POST /teams/{id}/merge", answer(s.mergeTeam))
 	mux.HandleFunc("GET /settings/{name}", answer(s.settings))
 	mux.HandleFunc("GET /stats", answer(s.stats))
 	return mux
@@ -80,6 +81,24 @@ func (s *Service) moveTeam(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return nil, done(s.Users.MoveTeam(r.Context(), id, body.To))
+}
+
+func (s *Service) mergeTeam(r *http.Request) (any, error) {
+	id, err := pathID(r)
+	if err != nil {
+		return nil, err
+	}
+	var body struct {
+		Into int64  `json:"into"`
+		Name string `json:"name"`
+	}
+	if err := read(r, &body); err != nil {
+		return nil, err
+	}
+	if body.Name == "" {
+		return nil, badRequest("name is empty")
+	}
+	return nil, done(s.Merge(r.Context(), id, body.Into, body.Name))
 }
 
 func (s *Service) settings(r *http.Request) (any, error) {

@@ -47,6 +47,7 @@ type Service struct {
 	Users  *users.CachedUserRepo
 	Stores runtime.Stores
 
+	db      *sql.DB
 	mux     *http.ServeMux
 	shared  *counted       // the second tier of the main store
 	closers []func() error // databases and clients, in the order they were opened
@@ -61,17 +62,17 @@ func Open(ctx context.Context, c Config) (_ *Service, err error) {
 		}
 	}()
 
-	db, err := s.openDB(filepath.Join(c.Dir, DBFile), "_pragma=busy_timeout(10000)&_time_format=sqlite")
+	s.db, err = s.openDB(filepath.Join(c.Dir, DBFile), "_pragma=busy_timeout(10000)&_time_format=sqlite&_txlock=immediate")
 	if err != nil {
 		return nil, err
 	}
-	if err := users.Setup(ctx, db); err != nil {
+	if err := users.Setup(ctx, s.db); err != nil {
 		return nil, err
 	}
 	if s.Stores, err = s.openStores(c); err != nil {
 		return nil, err
 	}
-	if s.Users, err = users.NewCachedUserRepo(users.NewUserRepo(db), s.Stores); err != nil {
+	if s.Users, err = users.NewCachedUserRepo(users.NewUserRepo(s.db), s.Stores); err != nil {
 		return nil, err
 	}
 	s.mux = s.routes()
@@ -79,11 +80,14 @@ func Open(ctx context.Context, c Config) (_ *Service, err error) {
 }
 
 // openStores makes two stores. "main" has memory in front of a tier that outlives
-// the process. "local" is memory alone, for what store=local names.
+// the process, and an outbox in the database of the users: what a transaction
+// changes in the cache is written there by the transaction itself, so that it is not
+// lost with this process. "local" is memory alone, for what store=local names.
 func (s *Service) openStores(c Config) (runtime.Stores, error) {
 	options := append([]runtime.StoreOption{
 		runtime.L1(memory.New(memory.Options{MaxSize: "100mb"})),
 		runtime.Prefix(Prefix(c.Dir)),
+		runtime.Outbox(sqlite.NewOutbox(s.db, sqlite.OutboxOptions{})),
 	}, c.Options...)
 
 	if c.RedisURL != "" {

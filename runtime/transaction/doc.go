@@ -59,5 +59,9 @@
 // anything else nobody knows which of the two it is: what was collected is deleted after its commit,
 // and once more after that of the outer one.
 //
+// If a type has a method that binds it to a transaction, as the WithTx that sqlc writes, its generated
+// wrapper has that method, too: users.WithTx(tx).Rename(ctx, id, name). What it returns neither reads nor
+// fills a cache; see the documentation of command cachegen.
+//
 // For transactions that a program begins in another way there are [runtime.Collect] and [Settle].
 package transaction

@@ -24,6 +24,7 @@ import (
 	"github.com/cachegen/cachegen/drivers/redis"
 	"github.com/cachegen/cachegen/drivers/sqlite"
 	"github.com/cachegen/cachegen/runtime"
+	"github.com/cachegen/cachegen/runtime/transaction"
 )
 
 // childEnv is the environment variable that makes this program a process that is to be killed. It
@@ -114,32 +115,31 @@ func (p *process) read(ctx context.Context, id int) (int64, error) {
 	})
 }
 
+// versions returns the versions of all rows, as they are committed.
+func (p *process) versions() (versions [keys]int64, err error) {
+	rows, err := p.db.Query("SELECT id, version FROM versions")
+	if err != nil {
+		return versions, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, version int64
+		if err := rows.Scan(&id, &version); err != nil {
+			return versions, err
+		}
+		versions[id] = version
+	}
+	return versions, rows.Err()
+}
+
 // increase adds one to the version of a row, in a transaction.
 func (p *process) increase(ctx context.Context, id int) error {
-	ctx, collected := runtime.Collect(ctx)
-	defer collected.Rollback()
-	tx, err := p.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	exec := func(ctx context.Context, statement string) error {
-		_, err := tx.ExecContext(ctx, statement)
-		return err
-	}
-	if err := exec(ctx, "UPDATE versions SET version = version + 1 WHERE id = "+fmt.Sprint(id)); err != nil {
-		return err
-	}
-	if err := p.cache.Delete(ctx, id); err != nil {
-		return err
-	}
-	if err := collected.WriteOutbox(ctx, exec); err != nil {
-		return err
-	}
-	if err := tx.Commit(); err != nil {
-		return err
-	}
-	return collected.Commit(ctx)
+	return transaction.SQL(ctx, p.db, nil, func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, "UPDATE versions SET version = version + 1 WHERE id = "+fmt.Sprint(id)); err != nil {
+			return err
+		}
+		return p.cache.Delete(ctx, id)
+	})
 }
 
 // write writes until it is killed. It says when it has begun.

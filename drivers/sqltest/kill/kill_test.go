@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -164,22 +163,11 @@ func (w *world) execute(statement string) {
 }
 
 // committed returns the versions of all rows.
-func (w *world) committed() (versions [keys]int64) {
+func (w *world) committed() [keys]int64 {
 	w.t.Helper()
-	rows, err := w.reader.db.Query("SELECT id, version FROM versions")
+	versions, err := w.reader.versions()
 	if err != nil {
 		w.t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id, version int64
-		if err := rows.Scan(&id, &version); err != nil {
-			w.t.Fatal(err)
-		}
-		versions[id] = version
-	}
-	if rows.Err() != nil {
-		w.t.Fatal(rows.Err())
 	}
 	return versions
 }
@@ -195,31 +183,6 @@ func (w *world) read() (versions [keys]int64) {
 		versions[id] = version
 	}
 	return versions
-}
-
-// readWhileWriting says that rows are read while they change. A load that began before an
-// invalidation by another process may fill the shared tier after it: see race R44.
-const readWhileWriting = false
-
-// keepReading reads all rows again and again, so that the caches are full of what is about to
-// change, until stop is called.
-func (w *world) keepReading() (stop func()) {
-	if !readWhileWriting {
-		return func() {}
-	}
-	done := make(chan struct{})
-	var reading sync.WaitGroup
-	reading.Go(func() {
-		for {
-			select {
-			case <-done:
-				return
-			default:
-				w.read()
-			}
-		}
-	})
-	return func() { close(done); reading.Wait() }
 }
 
 // entries returns how many entries are in the outbox.
@@ -261,24 +224,24 @@ func TestKill(t *testing.T) {
 	for kind := range databases {
 		t.Run(kind, func(t *testing.T) {
 			w := newWorld(t, kind, true)
+			stop := w.keepReading()
 			n, began := kills(t), time.Now()
 			var stale, left int
 			var longest time.Duration
 			for range n {
 				next := start(t, w.where)
 				next.await(t)
-				stop := w.keepReading()
 				time.Sleep(life())
 				next.kill(t)
-				stop()
 				if w.committed() != w.read() {
 					stale++
 				}
 				left += w.entries()
 				longest = max(longest, w.settle())
 			}
-			t.Logf("%d kills in %.0f s, %d transactions. After %d of them something was stale, for %v at most (looks are %v apart). %d entries were left",
-				n, time.Since(began).Seconds(), sum(w.committed()), stale, longest.Round(time.Millisecond), poll, left)
+			reads := stop()
+			t.Logf("%d kills in %.0f s, %d transactions. After %d kills something was stale, for %v at most (looks are %v apart). %d entries were left. %s",
+				n, time.Since(began).Seconds(), sum(w.committed()), stale, longest.Round(time.Millisecond), poll, left, reads)
 			if n >= 100 && (left == 0 || w.left.Load() == 0) {
 				t.Error("no process was killed at the moment that this is about")
 			}
@@ -294,16 +257,15 @@ func TestKillThoseWhoCarryOut(t *testing.T) {
 	for kind := range databases {
 		t.Run(kind, func(t *testing.T) {
 			w := newWorld(t, kind, false) // the reader does not carry out
+			stop := w.keepReading()
 			n, began := kills(t), time.Now()
 			living := []*child{start(t, w.where), start(t, w.where)}
 			for _, c := range living {
 				c.await(t)
 			}
 			for i := range n {
-				stop := w.keepReading()
 				time.Sleep(rand.N(200 * time.Millisecond)) // the time to start is a part of it
 				living[i%2].kill(t)
-				stop()
 				living[i%2] = start(t, w.where)
 				if i%10 < 9 {
 					continue
@@ -318,7 +280,8 @@ func TestKillThoseWhoCarryOut(t *testing.T) {
 					living[i] = start(t, w.where)
 				}
 			}
-			t.Logf("%d kills in %.0f s, %d transactions", n, time.Since(began).Seconds(), sum(w.committed()))
+			reads := stop()
+			t.Logf("%d kills in %.0f s, %d transactions. %s", n, time.Since(began).Seconds(), sum(w.committed()), reads)
 		})
 	}
 }

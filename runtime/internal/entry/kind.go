@@ -219,6 +219,9 @@ func (k *Kind) Unpack(p *policy.Policy, key string, data []byte) (*Item, []byte,
 	}
 	t := clock.Now()
 	fresh := h.until(h.FreshUntil, t)
+	if h.Flags&FlagExpired != 0 { // whatever the clock of this machine says
+		fresh = min(fresh, t)
+	}
 	it := &Item{
 		Key: key, FreshUntil: fresh, StaleUntil: max(h.until(h.StaleUntil, t), fresh), Grace: max(h.Grace, 0), LoadStarted: h.LoadStarted,
 		ObtainedAt: t, RefreshAt: clock.Never, Expired: h.Flags&FlagExpired != 0, FromRemote: true, Presence: h.Presence(),

@@ -16,10 +16,10 @@ import (
 
 var errNoValue = errors.New("no value")
 
-// newKind returns a kind of strings whose entries are also cleared with the store and with
-// the cache.
 func anyNumber(string) uint64 { return rand.Uint64() }
 
+// newKind returns a kind of strings whose entries are also cleared with the store and with
+// the cache.
 func newKind(remote bool) *Kind {
 	table := stamp.NewTable(anyNumber)
 	k := &Kind{
@@ -76,6 +76,28 @@ func TestWhatIsPackedIsUnpackedAsItWas(t *testing.T) {
 // race R34: that there is no value has a TTL of its own, no grace, and no value.
 // race R47: what a value says of its source is as old as the begin of its load, or of the read
 // that found it, however long that took.
+// A machine whose clock is behind has not come to the moment at which an entry was expired.
+func TestWhatAUserHasExpiredIsFreshByNoClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, p := newKind(true), policy.Policy{TTL: 2 * time.Hour, Grace: time.Hour}
+		packed, err := k.Pack(k.New("user:7", "value", Present, &p, clock.Now(), Refs(k.Required)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		expired := ExpiredValues([]string{"user:7"}, [][]byte{packed.Value})[0].New
+		for _, behind := range []time.Duration{0, time.Minute, 2 * time.Hour} {
+			restore := clock.Set(-behind)
+			it, _, err := k.Unpack(&p, "user:7", expired)
+			restore()
+			if err != nil || it.FreshUntil > clock.Now() || it.StaleUntil <= clock.Now() {
+				t.Errorf("a clock that is %v behind: fresh for %v, stale for %v, %v", behind,
+					time.Duration(it.FreshUntil-clock.Now()), time.Duration(it.StaleUntil-clock.Now()), err)
+			}
+		}
+	})
+}
+
 func TestAnItemIsConfirmedAsOfWhenItWasAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newKind(true)

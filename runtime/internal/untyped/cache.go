@@ -35,6 +35,9 @@ var ErrNotBound = errors.New("cachegen: not bound to a store: call BindCaches fi
 type Cache struct {
 	definition Definition
 	bound      atomic.Pointer[Binding]
+
+	outside *Cache       // of a handle for a transaction: the one that is bound
+	inside  atomic.Value // the handle for a transaction on the same entries; see Keep
 }
 
 // A Binding is what a cache gets with its store. It does not change.
@@ -128,6 +131,9 @@ func (c *Cache) Attach(b *Binding, codec Codec, isDefault bool) {
 
 // Binding returns what the cache is bound to, or ErrNotBound.
 func (c *Cache) Binding() (*Binding, error) {
+	if c.outside != nil {
+		return c.outside.Binding()
+	}
 	if b := c.bound.Load(); b != nil {
 		return b, nil
 	}
@@ -222,7 +228,7 @@ func (b *Binding) policyOf(call *policy.Call) policy.Policy {
 // Own returns v, or a copy that shares no memory with it where callers must not share
 // values.
 func (c *Cache) Own(v any) any {
-	if b := c.bound.Load(); b != nil {
+	if b, err := c.Binding(); err == nil {
 		return b.Kind.Own(v)
 	}
 	return v

@@ -29,7 +29,7 @@ func (c *Cache) GetOrSet(ctx context.Context, key any, loader Loader, call *poli
 	if err := c.checkCall(policy.GetOrSet, call); err != nil {
 		return nil, err
 	}
-	if b.Function.Disabled.Load() {
+	if b.Function.Disabled.Load() || c.InTransaction() {
 		return loader(handle.WithoutLoad(ctx))
 	}
 	if collect.Of(ctx) != nil {
@@ -101,7 +101,7 @@ func (c *Cache) Get(ctx context.Context, key any, call *policy.Call) (v any, ok 
 	if err == nil {
 		err = c.checkCall(policy.Get, call)
 	}
-	if err != nil {
+	if err != nil || c.InTransaction() {
 		return nil, false, err
 	}
 	items, err := b.get(ctx, []load.Query{{Key: full, Hash: b.Memory.Hash(full)}}, call)
@@ -135,7 +135,7 @@ func (b *Binding) reading(call *policy.Call) *load.Request {
 // Has reports whether a fresh value of key is cached.
 func (c *Cache) Has(ctx context.Context, key any) (bool, error) {
 	b, full, err := c.at(key)
-	if err != nil {
+	if err != nil || c.InTransaction() {
 		return false, err
 	}
 	items, err := b.get(ctx, []load.Query{{Key: full, Hash: b.Memory.Hash(full)}}, nil)
@@ -154,6 +154,9 @@ func (c *Cache) Set(ctx context.Context, key, v any, call *policy.Call) error {
 	if err == nil {
 		err = c.checkCall(policy.Set, call)
 	}
+	if err == nil {
+		err = c.mayChange(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -167,8 +170,14 @@ func (c *Cache) Set(ctx context.Context, key, v any, call *policy.Call) error {
 // Pull returns the value of key and deletes it.
 func (c *Cache) Pull(ctx context.Context, key any) (v any, ok bool, err error) {
 	b, full, err := c.at(key)
+	if err == nil {
+		err = c.mayChange(ctx)
+	}
 	if err != nil || b.Function.Disabled.Load() {
 		return nil, false, err
+	}
+	if c.InTransaction() {
+		return nil, false, b.Invalidate.Delete(ctx, []string{full}, b.mode())
 	}
 	if collect.Of(ctx) != nil {
 		return c.pullInside(ctx, b, full)
@@ -183,21 +192,21 @@ func (c *Cache) Pull(ctx context.Context, key any) (v any, ok bool, err error) {
 
 // Delete removes keys everywhere.
 func (c *Cache) Delete(ctx context.Context, keys ...any) error {
-	return c.each(keys, func(b *Binding, full []string) error {
+	return c.each(ctx, keys, func(b *Binding, full []string) error {
 		return b.Invalidate.Delete(ctx, full, b.mode())
 	})
 }
 
 // Expire makes keys stale everywhere.
 func (c *Cache) Expire(ctx context.Context, keys ...any) error {
-	return c.each(keys, func(b *Binding, full []string) error {
+	return c.each(ctx, keys, func(b *Binding, full []string) error {
 		return b.Invalidate.Expire(ctx, full, b.mode())
 	})
 }
 
 // Invalidate removes keys, and the entries of the cache's store that have one of tags.
 func (c *Cache) Invalidate(ctx context.Context, keys []any, tags []string) error {
-	return c.each(keys, func(b *Binding, full []string) error {
+	return c.each(ctx, keys, func(b *Binding, full []string) error {
 		return b.Invalidate.Invalidate(ctx, full, tags, b.mode())
 	})
 }
@@ -210,8 +219,11 @@ func (b *Binding) mode() invalidate.Mode {
 
 // each resolves keys and hands those that have a text to do, so that one bad key does not
 // keep the others from being invalidated.
-func (c *Cache) each(keys []any, do func(*Binding, []string) error) error {
+func (c *Cache) each(ctx context.Context, keys []any, do func(*Binding, []string) error) error {
 	b, err := c.Binding()
+	if err == nil {
+		err = c.mayChange(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -237,6 +249,9 @@ func (c *Cache) texts(b *Binding, keys []any) (full []string, err error) {
 // Clear removes every entry of the cache.
 func (c *Cache) Clear(ctx context.Context) error {
 	b, err := c.Binding()
+	if err == nil {
+		err = c.mayChange(ctx)
+	}
 	if err != nil {
 		return err
 	}

@@ -39,8 +39,8 @@ func (c *Cache) GetMany(ctx context.Context, keys []any, call *policy.Call) (*Ma
 	if err != nil {
 		return nil, err
 	}
-	m := c.fromMemory(b, keys, collect.Of(ctx) != nil)
-	if len(m.queries) == 0 {
+	m := c.fromMemory(b, keys, collect.Of(ctx) != nil || c.InTransaction())
+	if len(m.queries) == 0 || c.InTransaction() {
 		return m, m.err()
 	}
 	items, err := b.get(ctx, m.queries, call)
@@ -67,12 +67,12 @@ func (c *Cache) GetOrSetMany(ctx context.Context, keys []any, loader ManyLoader,
 		return nil, err
 	}
 	force, inside := call != nil && call.ForceFresh, collect.Of(ctx) != nil
-	m := c.fromMemory(b, keys, force || inside)
+	m := c.fromMemory(b, keys, force || inside || c.InTransaction())
 	if len(m.queries) == 0 {
 		return m, m.err()
 	}
 	switch {
-	case b.Function.Disabled.Load():
+	case b.Function.Disabled.Load() || c.InTransaction():
 		m.loadWithoutCache(ctx, b, m.open, loader, call)
 		return m, m.err()
 	case inside:

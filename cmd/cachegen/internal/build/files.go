@@ -73,6 +73,7 @@ func (b *builder) build(files map[*load.File]*templates.File) {
 	for _, w := range b.p.Wrappers {
 		b.wrappers[w] = &templates.Wrapper{
 			Type: w.Object.Name(), Name: w.Names.Type, Constructor: w.Names.Constructor, Pointer: w.Pointer || changes(w.Object.Type()),
+			InTx: w.InTx,
 		}
 	}
 	for _, o := range b.ordered {

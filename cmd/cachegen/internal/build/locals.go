@@ -201,6 +201,11 @@ func (o *output) nameVariables() {
 			return naming.Reserved(name) || o.imports[name] || o.p.Names.Generated(name) || name == w.Object.Name() ||
 				name == m.Receiver
 		})
+		for _, tx := range w.TxMethods {
+			s, _ := o.scope(tx.Function)
+			s.mention(tx.Result)
+			s.nameParams(tx.Function)
+		}
 	}
 	for _, t := range tags {
 		o.nameTagParams(t)

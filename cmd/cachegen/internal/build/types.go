@@ -77,6 +77,10 @@ func (o *output) noteTypes() {
 			o.typ(f.Cache.Value())
 			o.packages[f.Cache.In.Path] = f.Cache.In.Name
 		}
+		for _, m := range w.TxMethods {
+			o.params(m.Params)
+			o.typ(m.Result)
+		}
 	}
 	for _, h := range o.p.Handles {
 		if h.Owner.File == o.source {

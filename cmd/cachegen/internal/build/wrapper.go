@@ -24,6 +24,9 @@ func (o *output) wrapper(w *facts.Wrapper) *templates.Wrapper {
 	for _, c := range w.Promoted {
 		m.Promoted = append(m.Promoted, o.cache(c))
 	}
+	for _, x := range w.TxMethods {
+		m.TxMethods = append(m.TxMethods, o.txMethod(w, x))
+	}
 	m.TypeParams = o.typeParams(w.TypeParams())
 	m.Deprecated = w.Deprecated(o.p)
 	return m

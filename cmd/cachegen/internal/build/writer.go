@@ -22,7 +22,7 @@ func (o *output) base(f *facts.Function, x *facts.Operand) string {
 
 func (o *output) writer(w *facts.Writer) *templates.Writer {
 	m := &templates.Writer{
-		Func: w.Function.Name(), Label: o.p.Path + "." + w.Function.Label(), Errors: w.Errors, Name: w.Generated, Context: o.functions[w.Function].context,
+		Func: w.Function.Name(), Label: o.p.Path + "." + w.Function.Label(), Errors: w.Errors, Collect: w.Collect, Name: w.Generated, Context: o.functions[w.Function].context,
 		NoContext: w.NoContext, Params: o.params(w.Params), Results: o.params(w.Results), TypeParams: o.typeParams(w.TypeParams),
 		ResultNames: o.functions[w.Function].results, Deprecated: w.Deprecated(),
 	}

@@ -16,7 +16,8 @@ type bypassRule struct{ *pass }
 
 // check warns of annotated methods that a type has from one that it embeds and that
 // [promoter] generates nothing for: those of generic types and of other packages. The wrapper
-// calls them directly, so they neither read the cache nor invalidate anything.
+// calls them directly, so they neither read the cache nor invalidate anything. Neither does what a
+// method returns that binds the embedded type to a transaction.
 func (p bypassRule) check() {
 	if p.Broken || p.Context {
 		return
@@ -65,8 +66,11 @@ func (p bypassRule) notPromoted(w *facts.Wrapper, other *facts.Package, embedded
 	for _, b := range embedded.Batches {
 		functions = append(functions, b.Function)
 	}
+	for _, m := range embedded.TxMethods {
+		functions = append(functions, m.Function)
+	}
 	for _, f := range functions {
-		if f.Declared != nil || p.Package == other && p.Promotes(w, f) || slices.Contains(methods, f.Name()) {
+		if f.Declared != nil || p.Package == other && p.Promotes(w, f) && !embedded.Binds(f) || slices.Contains(methods, f.Name()) {
 			continue
 		}
 		obj, index, _ := types.LookupFieldOrMethod(types.NewPointer(w.Object.Type()), true, p.Types, f.Name())

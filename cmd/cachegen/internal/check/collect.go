@@ -62,6 +62,12 @@ func (p collector) removeIdle() {
 				Hintf("annotate a method with //cache:getorset")
 		}
 	}
+	for _, w := range p.Wrappers {
+		if w.Idle() && w.Directive == nil && !w.Refused && len(w.TxMethods) > 0 {
+			p.addf(w.TxMethods[0].Directive.Pos, diag.Stray, "%s has no annotated methods, so there is no wrapper to bind to a transaction", w.Object.Name()).
+				Hintf("annotate a method with //cache:getorset")
+		}
+	}
 	p.Wrappers = slices.DeleteFunc(p.Wrappers, func(w *facts.Wrapper) bool { return w.Idle() && (w.Directive == nil || !p.inherits(w)) })
 	slices.SortStableFunc(p.Wrappers, func(a, b *facts.Wrapper) int {
 		return cmp.Or(strings.Compare(a.File.Name, b.File.Name), cmp.Compare(a.Object.Pos(), b.Object.Pos()))
@@ -76,6 +82,11 @@ func (p collector) inherits(w *facts.Wrapper) bool {
 
 // annotated checks one function with its directives.
 func (p collector) annotated(file *load.File, decl *ast.FuncDecl, list []*directive.Directive) {
+	if i := slices.IndexFunc(list, func(d *directive.Directive) bool { return d.Verb == directive.Transaction }); i >= 0 {
+		p.alone(decl, list, list[i])
+		p.txMethod(file, decl, list[i])
+		return
+	}
 	first := list[0]
 	i := slices.IndexFunc(list, func(d *directive.Directive) bool { return d.Verb == directive.GetOrSet || d.Verb == directive.Batch })
 	if i >= 0 {
@@ -128,6 +139,21 @@ func (p collector) annotated(file *load.File, decl *ast.FuncDecl, list []*direct
 		f.Recv.Caches = append(f.Recv.Caches, c)
 	}
 	readOptions(c)
+}
+
+// alone reports other directives of a function with one that stands alone.
+func (p collector) alone(decl *ast.FuncDecl, list []*directive.Directive, only *directive.Directive) {
+	for _, d := range list {
+		switch {
+		case d == only:
+		case d.Verb == only.Verb:
+			p.addf(d.Pos, diag.Verb, "%s has two //cache:%s directives", decl.Name.Name, d.Verb).
+				Relatedf(p.Position(only.Pos), "the //cache:%s", only.Verb).Hintf("remove one of the two")
+		default:
+			p.addf(d.Pos, diag.Verb, "//cache:%s cannot be combined with //cache:%s: a function that binds its type to a transaction neither reads nor writes", d.Verb, only.Verb).
+				Relatedf(p.Position(only.Pos), "the //cache:%s", only.Verb).Hintf("annotate another function with one of them")
+		}
+	}
 }
 
 // refuse notes a function whose directive or signature was reported, so that nothing else is reported

@@ -169,6 +169,7 @@ var advices = []advice{
 		a = edited(a, edit{d.Pos.Filename, start + i, start + i + len(m[1]), "x"})
 		return appended(a, d, m[1:])
 	}},
+	{"write collect", regexp.MustCompile(`write (collect)\b`), appended},
 	{"write allow=", regexp.MustCompile(`write (allow=\w+)`), appended},
 	{"write grace=0", regexp.MustCompile(`write (grace=0)(?:,|$)`), func(a *txtar.Archive, d problem, m []string) []*txtar.Archive {
 		line, start := directiveLine(a, d)
@@ -271,7 +272,10 @@ func directiveLine(a *txtar.Archive, d problem) (line string, start int) {
 	text := textOf(a, d.Pos.Filename)
 	at := offset(a, d)
 	end := at + strings.IndexByte(text[at:]+"\n", '\n')
-	i := max(strings.LastIndex(text[:end], "\n//cache:getorset"), strings.LastIndex(text[:end], "\n//cache:batch"))
+	i := -1
+	for _, verb := range []string{"getorset", "batch", "set", "delete", "expire", "clear"} {
+		i = max(i, strings.LastIndex(text[:end], "\n//cache:"+verb))
+	}
 	if own := strings.LastIndexByte(text[:at], '\n'); strings.HasPrefix(text[own+1:], "//cache:") {
 		i = own
 	}

@@ -46,18 +46,24 @@ func (p requestRule) requestScoped(c *facts.Cache) {
 			continue
 		}
 		c.Foreground = true
-		refreshed := c.Options.Refresh != nil && !c.Options.Refresh.Zero()
-		if !refreshed && c.Options.Grace != nil && *c.Options.Grace == 0 {
+		if !mayLoadLater(c) {
 			continue
 		}
 		d := p.addf(v.TypeExpr.Pos(), diag.Request, "%s is only valid during its request, and %s can be loaded in the background", p.TypeName(v.Elem()), c.Name())
-		if refreshed {
+		if refreshed(c) {
 			d.Hintf("take something that outlives the request, or remove refresh and write grace=0")
 		} else {
 			d.Hintf("take something that outlives the request, or write grace=0, so that it is never loaded in the background")
 		}
 	}
 }
+
+// mayLoadLater reports whether the directive leaves it open that c is loaded in the background.
+func mayLoadLater(c *facts.Cache) bool {
+	return refreshed(c) || c.Options.Grace == nil || *c.Options.Grace != 0
+}
+
+func refreshed(c *facts.Cache) bool { return c.Options.Refresh != nil && !c.Options.Refresh.Zero() }
 
 // endsWithRequest reports whether t is one of the types above, or a transaction of
 // whatever package.

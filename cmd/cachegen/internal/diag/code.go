@@ -57,6 +57,7 @@ var (
 	Lossy       = defineWarning("lossy", "a value of which only a text is stored, which may lose a part of it")
 	Effect      = defineWarning("effect", "an option that has no effect")
 	Bypass      = defineWarning("bypass", "a method of an embedded type that bypasses the cache")
+	Transaction = defineWarning("transaction", "what a transaction reads or writes gets to others through a cache before the commit")
 	Excluded    = defineWarning("excluded", "a directive in a file that build constraints exclude")
 )
 

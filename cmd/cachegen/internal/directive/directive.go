@@ -36,6 +36,8 @@ const (
 	Batch    = "batch"    // on a function: the loader of many keys of a getorset
 	Clear    = "clear"    // on a function: a namespace is cleared
 	With     = "with"     // continues the directive above; Parse never returns it
+
+	Transaction = "transaction" // on a method: it returns its type bound to a database transaction
 )
 
 // A Directive is one annotation, its continuation lines included. What Parse

@@ -52,6 +52,8 @@ var options = map[string]option{
 	"max":          {verbs: []string{Batch}, count: true},
 	"allow":        {verbs: []string{GetOrSet, Wrap, Batch, Set, Delete, Expire, Clear}, repeats: true},
 
+	"collect": {verbs: writes, flag: true},
+
 	"invalidationerrors": {verbs: slices.Concat(reads, writes), words: []string{"report", "log"}},
 }
 
@@ -74,6 +76,7 @@ type verb struct {
 	onType   bool
 	argument string // what the positional arguments are
 	min, max int    // how many there are; no limit if max is 0
+	none     bool   // there are none
 }
 
 var verbs = map[string]verb{
@@ -85,10 +88,12 @@ var verbs = map[string]verb{
 	Batch:    {argument: "the cached function whose keys it loads", min: 1, max: 1},
 	Clear:    {argument: "a namespace", max: 1},
 	With:     {},
+
+	Transaction: {none: true},
 }
 
 // verbNames are the verbs in the order in which suggestions prefer them.
-var verbNames = []string{GetOrSet, Wrap, Delete, Expire, Set, Batch, Clear, With}
+var verbNames = []string{GetOrSet, Wrap, Delete, Expire, Set, Batch, Clear, Transaction, With}
 
 // optionNames are the names of what verb takes, sorted.
 func optionNames(verb string) []string {
@@ -231,6 +236,9 @@ func (p *reader) count(d *Directive, refused bool) {
 	}
 	if missing && !refused {
 		p.addf(d.VerbPos, diag.Syntax, "//cache:%s needs %s", d.Verb, v.argument).Hintf("write %s", examples[d.Verb])
+	}
+	if v.none && len(args) > 0 {
+		p.addf(args[0].Pos, diag.Syntax, "unexpected argument %q: //cache:%s takes none", args[0].Text, d.Verb).Hintf("remove it")
 	}
 	if v.max == 0 {
 		return

@@ -20,6 +20,7 @@ var synonyms = map[string]string{
 	"flush": Clear,
 	"many":  Batch, "bulk": Batch,
 	"and": With, "continue": With,
+	"tx": Transaction, "withtx": Transaction, "transactional": Transaction,
 }
 
 // glued matches a verb and an argument with no space between: getorset:user:{id}.
@@ -84,7 +85,7 @@ func withColon(verb, text string) (string, bool) {
 // those that d's verb takes. A target has no colon, so tag:x is an option that is written
 // like one of another tool; a key can begin like that.
 func (p *reader) positional(d *Directive, a *Arg) bool {
-	if verbs[d.Verb].max > 0 {
+	if v := verbs[d.Verb]; v.max > 0 || v.none {
 		return true
 	}
 	if o, known := options[a.Text]; known && !o.flag {

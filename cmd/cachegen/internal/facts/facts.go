@@ -135,6 +135,7 @@ type Writer struct {
 	Generated  string // the name of the generated function
 	Targets    []*Target
 	Errors     templates.Errors // what becomes of an invalidation that fails
+	Collect    bool             // it fails unless its context holds what it changes until a commit
 }
 
 // A Target is an entry, a tag or a namespace that a writer touches.
@@ -162,6 +163,15 @@ type Handle struct {
 	Owner *Writer // the first that needs it
 }
 
+// A TxMethod is a method that returns its type bound to a database transaction.
+type TxMethod struct {
+	*Function
+	Directive *directive.Directive // nil if the method's form says it
+	Result    types.Type           // before an error: the type, a pointer to it, or an interface
+	HasError  bool
+	Tx        *Param // the transaction, if a parameter is one for certain
+}
+
 // A Wrapper is a type with annotated methods or a wrap directive.
 type Wrapper struct {
 	Object    *types.TypeName
@@ -172,11 +182,14 @@ type Wrapper struct {
 	Batches   []*Batch
 	// Promoted are caches of methods that the type has from types that it embeds.
 	Promoted []*Cache
-	Names    WrapperNames
-	Own      map[string]token.Pos // methods of the wrapper that the sources declare
-	Foreign  []*ForeignCache
-	Pointer  bool // some annotated method has a pointer receiver
-	Refused  bool // an annotated method was reported
+	// TxMethods are the methods that bind the type to a transaction, in the order of the sources.
+	TxMethods []*TxMethod
+	InTx      string // the wrapper's field that says that it is of a transaction; empty for none
+	Names     WrapperNames
+	Own       map[string]token.Pos // methods of the wrapper that the sources declare
+	Foreign   []*ForeignCache
+	Pointer   bool // some annotated method has a pointer receiver
+	Refused   bool // an annotated method was reported
 }
 
 // WrapperNames are the names of a wrapper, and the names of its members.

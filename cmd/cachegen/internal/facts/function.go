@@ -21,7 +21,7 @@ func (w *Wrapper) TypeParams() []*types.TypeParam {
 // Idle reports that nothing of the type is annotated.
 func (w *Wrapper) Idle() bool { return len(w.Caches)+len(w.Writers)+len(w.Batches) == 0 }
 
-// Functions are the annotated methods of w.
+// Functions are the methods of w that something is generated for.
 func (w *Wrapper) Functions() []*Function {
 	var list []*Function
 	for _, c := range w.Caches {
@@ -36,7 +36,15 @@ func (w *Wrapper) Functions() []*Function {
 	for _, b := range w.Batches {
 		list = append(list, b.Function)
 	}
+	for _, m := range w.TxMethods {
+		list = append(list, m.Function)
+	}
 	return list
+}
+
+// Binds reports whether f is one of w's methods that bind its type to a transaction.
+func (w *Wrapper) Binds(f *Function) bool {
+	return slices.ContainsFunc(w.TxMethods, func(m *TxMethod) bool { return m.Function == f })
 }
 
 // AllTypeParams are the type parameters that f's types may mention.

@@ -32,6 +32,8 @@ type Function struct {
 	Tags      []string `json:"tags,omitempty"`      // patterns, those of the type included
 	Ignored   []string `json:"ignored,omitempty"`   // parameters and fields that are not in the key on purpose
 	Batch     *Place   `json:"batch,omitempty"`     // the loader of many keys
+	// Transactions are the methods that bind the function's type to a database transaction.
+	Transactions []Place `json:"transactions,omitempty"`
 
 	// InvalidatedBy are the functions of all packages of the run that change or delete
 	// entries, in the order of packages and of sources.
@@ -79,6 +81,8 @@ type Invalidation struct {
 	Place
 	Verb   string `json:"verb"`   // of the directive
 	Target string `json:"target"` // as written in it: FindUser(id) or tag=team:{id}; of a clear the namespace
+	// Collect says that it is held until the commit of a transaction, or fails.
+	Collect bool `json:"collect,omitempty"`
 }
 
 // Functions returns the cached functions of which list says nothing, in the order of packages and
@@ -136,6 +140,11 @@ func summarize(c *facts.Cache, all []*facts.Package) Function {
 		at := place(c.In, c.Batch.Function)
 		s.Batch = &at
 	}
+	if c.Recv != nil {
+		for _, m := range c.Recv.TxMethods {
+			s.Transactions = append(s.Transactions, place(c.In, m.Function))
+		}
+	}
 	for _, p := range all {
 		for _, w := range p.Writers {
 			s.InvalidatedBy = append(s.InvalidatedBy, invalidations(w, c)...)
@@ -176,7 +185,7 @@ func invalidations(w *facts.Writer, c *facts.Cache) []Invalidation {
 		case t.Tag != nil || t.Cache != c:
 			continue
 		}
-		list = append(list, Invalidation{Place: place(w.In, w.Function), Verb: facts.VerbName(t.Verb), Target: text})
+		list = append(list, Invalidation{Place: place(w.In, w.Function), Verb: facts.VerbName(t.Verb), Target: text, Collect: w.Collect})
 	}
 	return list
 }

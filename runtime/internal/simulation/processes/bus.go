@@ -144,6 +144,15 @@ func (w *World) Deliver(m *Message, stays bool) {
 	b.tell(delivery{func(l drivers.Listener) { l.Message(data) }, m})
 }
 
+// Matters reports whether a message says that something has changed, and whether its receiver has
+// that in memory.
+func (m *Message) Matters() (changed, held bool) {
+	for _, key := range m.To.Memory.Keys() {
+		held = held || servers.MessageSays(m.data, []string{key})
+	}
+	return len(m.ops) > 0, held
+}
+
 // Drop removes a message that is on its way.
 func (w *World) Drop(m *Message) {
 	w.Messages = slices.DeleteFunc(w.Messages, func(other *Message) bool { return other == m })

@@ -18,7 +18,8 @@ const (
 	NoLeases
 	// DeleteKeepsLease is a tier in which a deletion does not end the lease of its key.
 	DeleteKeepsLease
-	// SameHistory is a tier that does not tell that it has returned to an older state.
+	// SameHistory is a tier that does not tell that it has returned to an older state, although it
+	// says that it would, and has the counters of processes as they were.
 	SameHistory
 	// RepeatsWrites is a client that sends a write once more if its answer is lost.
 	RepeatsWrites
@@ -52,6 +53,6 @@ func (m Mutation) String() string { return mutationNames[m] }
 // tierFaults are what a mutation breaks in the server.
 func (m Mutation) tierFaults() servers.TierFaults {
 	return servers.TierFaults{
-		KeepsLeases: m == DeleteKeepsLease, FillsAlways: m == FillsAlways, FillsFree: m == FillsWithoutLease, KeepsMarks: m == SameHistory,
+		KeepsLeases: m == DeleteKeepsLease, FillsAlways: m == FillsAlways, FillsFree: m == FillsWithoutLease, KeepsCounters: m == SameHistory,
 	}
 }

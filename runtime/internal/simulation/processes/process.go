@@ -26,13 +26,15 @@ type Process struct {
 	Memory  *Memory
 	Bus     *BusConn
 
-	world   *World
-	store   *runtime.Store
-	cache   *runtime.Cache[int, servers.Value]
-	tier    *tierConn
-	ahead   time.Duration // of its clock, before that of the others
-	numbers *numbers
-	pending int // invalidations in its outbox; guarded by the world's mutex
+	world      *World
+	store      *runtime.Store
+	cache      *runtime.Cache[int, servers.Value]
+	tier       *tierConn
+	ahead      time.Duration // of its clock, before that of the others
+	numbers    *numbers
+	pending    int    // invalidations in its outbox; guarded by the world's mutex
+	counter    []byte // the last one that it knows to be in the tier; nil if there is none
+	counterKey string // both are guarded by the world's mutex, too
 
 	// Of the goroutine of the simulation.
 	Opened  bool

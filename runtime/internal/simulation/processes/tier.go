@@ -128,7 +128,7 @@ func (t *tierConn) AddMany(ctx context.Context, items []drivers.Item) ([][]byte,
 	}
 	items = t.process.toTierAll(items)
 	values := make([][]byte, len(items))
-	c := &steps.Call{Once: true, Result: func() string { return servers.DescribeAll(keysOf(items), values) }}
+	c := &steps.Call{Once: true, Adds: true, Result: func() string { return servers.DescribeAll(keysOf(items), values) }}
 	err := t.ask(ctx, "add", keysOf(items), c, func(i int) {
 		values[i] = t.process.fromTier(items[i].Key, t.server().Add(items[i]))
 	})
@@ -156,6 +156,7 @@ func (t *tierConn) SwapMany(ctx context.Context, swaps []drivers.Swap) ([]bool, 
 	if err != nil {
 		return nil, err
 	}
+	t.process.noteCounter(swaps, swapped)
 	return swapped, nil
 }
 

@@ -53,7 +53,9 @@ type World struct {
 	Record    record.Run
 	Step      int
 
-	accepted int // messages
+	accepted int           // messages
+	copied   record.Moment // when the copy of the tier was made
+	restored []byte        // the stamp of the store in it
 
 	mu     sync.Mutex
 	opened []*Process // since Settle
@@ -99,6 +101,7 @@ func (w *World) Settle() {
 			o.Heard(&d.message.To.Process, d.message.id, w.Step)
 		}
 	}
+	w.lookForNewStamp()
 	w.opened, w.done, w.heard = w.opened[:0], w.done[:0], w.heard[:0]
 }
 

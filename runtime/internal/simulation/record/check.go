@@ -107,7 +107,7 @@ func (r *Run) checkChange(o *Op) {
 func (r *Run) checkRead(o *Op, row, version int) {
 	for _, i := range r.Ops {
 		needs, touches := i.Needs[row]
-		if !touches || version >= needs || !i.Ended.Before(o.Began) || r.wasSet(row, version, i) {
+		if !touches || version >= needs || !i.Ended.Before(o.Began) || i.refused() || r.wasSet(row, version, i) || r.undone(i, o) {
 			continue
 		}
 		if i.Kind.expires() && o.Kind.loads() && r.Grace > 0 {
@@ -126,6 +126,25 @@ func (r *Run) checkRead(o *Op, row, version int) {
 			r.Report(Stale, o.Ended.Step, "%s; the bound is %v", read, r.Bound)
 		}
 	}
+}
+
+// refused reports whether a closed store has not taken a change: its error says so.
+func (o *Op) refused() bool {
+	var failed *runtime.InvalidationError
+	return errors.Is(o.Err, runtime.ErrClosed) && !errors.As(o.Err, &failed)
+}
+
+// undone reports whether the tier may have lost an invalidation before a read, and has not told
+// that. A process notices by its counter, in bounded time, if that was lost, too, and then makes up for
+// it, for all processes. Until then, any may read what has come back.
+func (r *Run) undone(i, o *Op) bool {
+	return !r.Tells && slices.ContainsFunc(r.Returns, func(b *Return) bool {
+		if i.Err == nil && i.Ended.Before(b.Copied) || !i.Began.Before(b.At) {
+			return false
+		}
+		noticed := b.Able[o.Process] && o.Began.At > b.At.At+r.Notice
+		return !noticed && (!b.Mended.Before(o.Began) || o.Began.At <= b.Mended.At+r.Bound)
+	})
 }
 
 // wasSet reports whether a version was set by an operation that may count as a later one than

@@ -52,8 +52,20 @@ func TestTheCheckerFindsWhatIsWrong(t *testing.T) {
 			e.deleted.Err, e.got.Final = &runtime.InvalidationError{}, true
 			e.Ops = append(e.Ops, &Op{ID: 9, Kind: Close, Process: e.n0, Began: at(6), Ended: at(7)})
 		}, Lost},
-		"expired, then a grace value":        {func(e *events) { e.deleted.Kind, e.got.Kind = Expire, GetOrSet }, 0},
-		"expired, then a fresh value":        {func(e *events) { e.deleted.Kind = Expire }, Stale},
+		"expired, then a grace value": {func(e *events) { e.deleted.Kind, e.got.Kind = Expire, GetOrSet }, 0},
+		"expired, then a fresh value": {func(e *events) { e.deleted.Kind = Expire }, Stale},
+		"the store was closed": {func(e *events) {
+			e.deleted.Err, e.got.Process = runtime.ErrClosed, e.n0
+			e.Ops = append(e.Ops, &Op{ID: 9, Kind: Close, Process: e.n0, Began: at(3), Ended: at(9)})
+		}, 0},
+		"the tier went back":                 {func(e *events) { e.goesBack(3, 7) }, 0},
+		"it went back before":                {func(e *events) { e.goesBack(2, 3) }, Stale},
+		"it went back to what came after":    {func(e *events) { e.goesBack(6, 7) }, Stale},
+		"it went back, and says so":          {func(e *events) { e.goesBack(3, 7); e.Tells = true }, Stale},
+		"it went back, and that was mended":  {func(e *events) { e.goesBack(3, 7).Mended = at(7); e.Bound = 0 }, Stale},
+		"it went back, and is being mended":  {func(e *events) { e.goesBack(3, 7).Mended = at(7) }, 0},
+		"it went back, one could notice":     {func(e *events) { e.goesBack(3, 7).Able[e.n1] = true; e.Notice = 0 }, Stale},
+		"it went back, one will notice":      {func(e *events) { e.goesBack(3, 7).Able[e.n1] = true }, 0},
 		"set at the same time":               {func(e *events) { e.set(e.n1, at(3), at(6)) }, 0},
 		"set before":                         {func(e *events) { e.set(e.n1, at(2), at(3)) }, Stale},
 		"read past its end":                  {func(e *events) { e.Ops = e.Ops[1:]; e.got.Began.At = 3*time.Hour + time.Minute }, PastItsEnd},
@@ -83,7 +95,7 @@ func TestTheCheckerFindsWhatIsWrong(t *testing.T) {
 				got: &Op{ID: 3, Kind: Get, Rows: []int{0}, Process: n1, Began: at(8), Ended: at(9), Got: map[int]int{0: 1}},
 			}
 			e.Run = &Run{
-				Facts: Facts{TTL: time.Hour, Grace: time.Hour, Bound: 10 * time.Second, MaxLoadTime: time.Minute, Healthy: true, ClocksAgree: true},
+				Facts: Facts{TTL: time.Hour, Grace: time.Hour, Bound: 10 * time.Second, MaxLoadTime: time.Minute, Notice: 6 * time.Second, Healthy: true, ClocksAgree: true},
 				Ops:   []*Op{e.deleted, e.got}, Loads: []*Load{e.load},
 			}
 			test.change(e)
@@ -98,6 +110,13 @@ func TestTheCheckerFindsWhatIsWrong(t *testing.T) {
 			}
 		})
 	}
+}
+
+// goesBack lets the tier go back to a copy.
+func (e *Run) goesBack(copied, now int) *Return {
+	b := &Return{Copied: at(copied), At: at(now), Mended: NotYet, Able: make(map[*Process]bool)}
+	e.Returns = append(e.Returns, b)
+	return b
 }
 
 // set adds a Set of version 1.

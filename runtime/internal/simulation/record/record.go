@@ -214,12 +214,27 @@ type Facts struct {
 	MaxLoadTime time.Duration
 	Healthy     bool // nothing keeps processes from waiting for each other's loads
 	ClocksAgree bool
+	// Tells says that the tier tells when it has gone back. If it does not, Notice is how long a
+	// process that can notice it by itself may take.
+	Tells  bool
+	Notice time.Duration
+}
+
+// A Return is that the tier went back to a copy of it.
+type Return struct {
+	Copied, At Moment
+	// Able are the processes of whose counters the copy has a lower number than they know to have
+	// been in the tier.
+	Able map[*Process]bool
+	// Mended is when the stamp of the store was replaced that was in the copy.
+	Mended Moment
 }
 
 // A Run is what happened.
 type Run struct {
 	Facts
-	Ops   []*Op // that have begun
-	Loads []*Load
-	Found []Violation
+	Ops     []*Op // that have begun
+	Loads   []*Load
+	Returns []*Return
+	Found   []Violation
 }

@@ -3,11 +3,11 @@
 //
 // A plan follows from a seed: how many processes there are, what their clients do, and what may
 // go wrong. A run lets one event happen, waits until all goroutines wait, and lets the next one
-// happen. What can happen next is listed in events.go: an operation begins, a command takes
-// effect, its answer arrives or is lost, a client repeats it; a message arrives, is lost, comes
-// twice; a loader reads, returns, fails; time passes; a process stands still, dies, loses the
-// tier or the bus; the tier forgets something, or returns to an older state. Which one it is,
-// the seed says. When the clients are done everything works again (heal.go): what was under way
+// happen. What can happen next is listed in possible.go and ofcalls.go: an operation begins, a
+// command takes effect, its answer arrives or is lost, a client repeats it; a message arrives, is
+// lost, comes twice; a loader reads, returns, fails; time passes; a process stands still, dies,
+// loses the tier or the bus; the tier forgets something, or returns to an older state. Which one
+// it is, the seed says. When the clients are done everything works again (heal.go): what was under way
 // must end, nothing may be lost, and every process is asked for every row. Then package record
 // looks at all that clients got.
 //
@@ -39,8 +39,8 @@
 //
 // # What it finds
 //
-// TestEachMutationIsFound breaks the simulated drivers on purpose, and says after how many seeds
-// that is found.
+// TestEachMutationIsFound breaks the simulated drivers on purpose, and says by which seed that is
+// found.
 //
 // # What it does not cover
 //

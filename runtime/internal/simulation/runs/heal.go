@@ -50,11 +50,23 @@ func (r *run) heal() {
 	if again := r.Record.Loads[loads:]; len(again) > 0 && r.plan.ttl > time.Minute && r.plan.faults&clocksDiffer == 0 {
 		r.Record.Report(record.Unreadable, again[0].Began.Step, "%s loads rows that have just been loaded, and everything works", again[0].Process.Name)
 	}
+	r.checkNoticed()
 	r.closeAll()
 	r.open(0) // it reads what is in the tier
 	r.wait()
 	r.connect(r.current[0])
 	r.readAll(record.Get)
+}
+
+// checkNoticed looks whether those who were able to notice that the tier has gone back did so.
+func (r *run) checkNoticed() {
+	for _, b := range r.Record.Returns {
+		for _, p := range r.present() {
+			if b.Able[&p.Process] && b.Mended == record.NotYet {
+				r.Record.Report(record.Lost, r.Step, "%s has not noticed that the tier went back at %v", p.Name(), b.At.At)
+			}
+		}
+	}
 }
 
 // present returns the processes that are there.

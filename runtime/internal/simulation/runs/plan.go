@@ -14,8 +14,9 @@ import (
 const busLatency = 500 * time.Millisecond
 
 // bound is how long after an invalidation another process may read what was before it, whatever
-// keeps the message from it.
-const bound = 2*processes.StampTrust + 2*processes.TierTimeout + busLatency
+// keeps the message from it: for as long as memory is trusted unheard, and twice the interval of
+// heartbeats.
+const bound = processes.StampTrust + 2*min(processes.StampTrust/3, time.Second)
 
 // A fault is one kind of what goes wrong.
 type fault uint32
@@ -75,6 +76,7 @@ type plan struct {
 	rows       int
 	faults     fault
 	budget     int // how often something goes wrong
+	calm       int // events before anything does: what goes wrong at the beginning, later changes make up for
 	memory     bool
 	tells      bool // the tier tells when it has returned to an older state
 	resultTags bool
@@ -113,6 +115,9 @@ func newPlan(seed uint64, allowed fault) *plan {
 	}
 	for id := range 8 + rng.IntN(24) {
 		p.ops = append(p.ops, p.drawOp(rng, id))
+	}
+	if rng.IntN(2) == 0 {
+		p.calm = rng.IntN(4 * len(p.ops))
 	}
 	return p
 }
@@ -165,6 +170,7 @@ func (p *plan) facts() record.Facts {
 		TTL: p.ttl, Grace: p.grace, Bound: bound, MaxLoadTime: processes.MaxLoadTime,
 		Healthy:     p.faults&^(tierSplits|memoryEvicts|busDoubles) == 0,
 		ClocksAgree: p.faults&(clocksDiffer|clockSteps) == 0,
+		Tells:       p.tells, Notice: 2 * processes.StampTrust,
 	}
 }
 

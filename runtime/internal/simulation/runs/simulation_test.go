@@ -35,9 +35,6 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// notYet are promises that the runtime does not keep yet.
-var notYet = map[record.Promise]bool{record.OwnStale: true, record.Stale: true, record.Lost: true}
-
 // runs counts the runs of the test binary. Between some of them its memory is collected.
 var runs int
 
@@ -66,7 +63,7 @@ func TestSimulation(t *testing.T) {
 	for ; n < seeds.Count() && seeds.More(began); n++ {
 		res := runPlan(t, newPlan(seeds.First()+n, allFaults), processes.NoMutation, nil, false)
 		for _, v := range res.found {
-			if _, ok := failed[v.Promise]; !ok && !notYet[v.Promise] {
+			if _, ok := failed[v.Promise]; !ok {
 				failed[v.Promise] = res
 			}
 		}

@@ -27,9 +27,8 @@ type Value struct {
 // isStamp reports whether a key is that of a stamp.
 func isStamp(key string) bool { return strings.Contains(key, "!s:") }
 
-// isMark reports whether a key is that of a mark by which processes notice that the tier has
-// gone back.
-func isMark(key string) bool { return strings.HasSuffix(key, "!r") }
+// IsCounter reports whether a key is that of a counter of a process.
+func IsCounter(key string) bool { return strings.HasPrefix(key, "!h:") }
 
 // Shift returns a value with its times d later.
 func Shift(key string, value []byte, d time.Duration) []byte {

@@ -61,11 +61,11 @@ func TestEachFaultOfTheTierIsOne(t *testing.T) {
 			return tier.Fill(item, "b").Stored
 		}},
 		"FillsFree": {TierFaults{FillsFree: true}, func(tier *Tier) bool { return tier.Fill(item, "b").Stored }},
-		"KeepsMarks": {TierFaults{KeepsMarks: true}, func(tier *Tier) bool {
+		"KeepsCounters": {TierFaults{KeepsCounters: true}, func(tier *Tier) bool {
 			tier.Keep()
-			tier.Set(drivers.Item{Key: "!r", Value: []byte("v")})
+			tier.Set(drivers.Item{Key: "!h:1", Value: []byte("v")})
 			tier.GoBack()
-			return tier.Get("!r") != nil
+			return tier.Get("!h:1") != nil
 		}},
 	} {
 		if synctest.Test(t, func(t *testing.T) {

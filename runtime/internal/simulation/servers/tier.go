@@ -24,10 +24,10 @@ type Tier struct {
 
 // TierFaults are mutations: what the server does wrong on purpose.
 type TierFaults struct {
-	KeepsLeases bool // a deletion does not end the lease of its key
-	FillsAlways bool // what was loaded is stored whoever has the lease
-	FillsFree   bool // what was loaded is stored if nobody has the lease
-	KeepsMarks  bool // when it goes back, the marks stay by which processes notice that
+	KeepsLeases   bool // a deletion does not end the lease of its key
+	FillsAlways   bool // what was loaded is stored whoever has the lease
+	FillsFree     bool // what was loaded is stored if nobody has the lease
+	KeepsCounters bool // when it goes back, the counters stay by which processes notice that
 }
 
 // content is what a copy of a tier holds.
@@ -68,9 +68,9 @@ func (t *Tier) HasCopy() bool { return t.kept != nil }
 // GoBack returns to the copy: what was written since is lost.
 func (t *Tier) GoBack() {
 	before := t.kept.clone()
-	if t.Faults.KeepsMarks {
+	if t.Faults.KeepsCounters {
 		for key, v := range t.values {
-			if isMark(key) {
+			if IsCounter(key) {
 				before.values[key] = v
 			}
 		}

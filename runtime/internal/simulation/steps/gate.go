@@ -173,8 +173,8 @@ type Call struct {
 	// Effect carries out some of the parts. Result describes what came of it, for people.
 	Effect func(from, to int) error
 	Result func() string
-	// Commits says that it is the commit of a transaction.
-	Commits bool
+	// Commits says that it is the commit of a transaction, Adds that it stores what is absent.
+	Commits, Adds bool
 	// OnBegin and OnEnd are called when it has come to the gate and when it has left. They may
 	// be nil.
 	OnBegin, OnEnd func()
