@@ -59,23 +59,24 @@ var rooms = []struct {
 	// The tiers, and the other processes.
 	{"bus", "breaker budget clock emit guard runtime/event"},
 	{"remote", "background breaker budget clock doubt echo emit entry guard history keytext pace pending policy runtime/event stamp"},
+	{"lag", "clock entry remote stamp"}, // what others load is held back in the shared tier
 	{"prune", "background clock emit entry guard remote stamp"},
 	{"tagwatch", "entry remote"},
 	{"memory", "budget bus clock entry fence flight keytext remote stamp waiters"},
-	{"lease", "background budget clock emit flight random remote waiters"},
-	{"outbox", "breaker bus clock emit entry fence keytext memory pending remote runtime/event stamp"},
+	{"lease", "background budget clock emit flight lag random remote waiters"},
+	{"outbox", "breaker bus clock emit entry fence keytext lag memory pending runtime/event stamp"},
 	{"fill", "budget clock emit fence lease outbox pending remote"},
 
 	// What is done with them.
 	{"handle", "entry flight keytext policy runtime/event"},
-	{"load", "background budget clock emit entry fill flight guard handle lease memory outbox pending policy remote runtime/event stamp tagwatch"},
+	{"load", "background budget clock emit entry fill flight guard handle lag lease memory outbox pending policy remote runtime/event stamp tagwatch"},
 	{"lookup", "background budget clock emit entry fence flight handle load memory remote runtime/event stamp"},
 	// The table that is the outbox of the program: what transactions leave there is written and read.
 	{"relay", "collect emit entry guard random runtime/event"},
-	{"invalidate", "background budget bus clock collect emit entry fence guard keymutex memory outbox pending policy relay remote runtime/event stamp"},
+	{"invalidate", "background budget bus clock collect emit entry fence guard keymutex lag memory outbox pending policy relay remote runtime/event stamp"},
 
 	// The whole.
-	{"store", "background bus emit fill guard history invalidate lease load lookup memory outbox owner pending prune random relay remote runtime/event stamp tagwatch"},
+	{"store", "background bus emit fill guard history invalidate lag lease load lookup memory outbox owner pending prune random relay remote runtime/event stamp tagwatch"},
 	{"untyped", "budget collect emit entry guard handle invalidate keytext load memory policy reflectvalue registry runtime/event runtime/wire store"},
 	{"typed", "untyped"},
 	{"runtime", "background collect entry handle invalidate keytext load policy registry remote runtime/event runtime/wire store typed untyped"},
@@ -112,6 +113,7 @@ var outside = map[string]string{
 	"fill":         "drivers",
 	"history":      "drivers",
 	"invalidate":   "drivers",
+	"lag":          "drivers",
 	"lease":        "drivers",
 	"load":         "drivers",
 	"memory":       "drivers",

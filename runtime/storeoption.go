@@ -211,3 +211,25 @@ func Hooks(h event.Hooks) StoreOption {
 func StampTrust(d time.Duration) StoreOption {
 	return storeOption{name: "StampTrust", apply: func(c *storeConfig) { c.StampTrust = d }}
 }
+
+// ReplicaLag says that loaders of the store read from a replica of the database that may be up to d
+// behind. So for d after a change, by [Cache.Delete], DeleteByTag, Clear, Set, Expire and the like,
+// what is loaded for what was changed is given to those who have waited for it, and is not kept by
+// any tier; nor are a failure and that there is no value. Each process goes on to load a key once at
+// a time meanwhile. What [Cache.Set] has stored is kept: it is not from the replica. d should be
+// more than the replica is ever behind.
+//
+// It holds in this process, and in others as soon as they have heard of the change. With a shared
+// tier it holds in others at once, also if they hear nothing: what was changed is held back there.
+// For keys that needs a tier that gives leases (drivers.Leaser); on others, what a process loads
+// before it has heard may be kept, and after a gap in what it hears a process keeps nothing for d.
+// All processes that share the tier should have the same ReplicaLag.
+//
+// With a shared tier each change takes a round trip more, and so may a load. [ForceFresh] does not take
+// over what another process is loading.
+//
+// Zero, the default, says that loaders read what was written last. [NewStore] refuses less than
+// zero.
+func ReplicaLag(d time.Duration) StoreOption {
+	return storeOption{name: "ReplicaLag", apply: func(c *storeConfig) { c.ReplicaLag = d }}
+}

@@ -8,7 +8,7 @@ import (
 
 // mostDocumented is how many lines go doc may need for the whole package: a page that one reads
 // at once.
-const mostDocumented = 64
+const mostDocumented = 65
 
 func TestThePackageIsReadOnOnePage(t *testing.T) {
 	out, err := exec.Command("go", "doc", "-short", ".").CombinedOutput()

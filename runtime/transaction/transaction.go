@@ -19,7 +19,8 @@ const rollbackTimeout = 10 * time.Second
 // Settle ends what was collected for a transaction, by how its commit has ended: nil is a commit,
 // and calls Commit. If err says that the database has rolled back, Settle calls Rollback, and
 // otherwise Unclear: see the documentation of the package. Settle returns err, joined with the error
-// of Unclear, or the error of Commit. It is for a program that commits by itself:
+// of Unclear, or the error of Commit. It is for a program that commits by itself. With an outbox,
+// such a program calls [runtime.Collected.WriteOutbox] before it commits:
 //
 //	return transaction.Settle(ctx, collected, tx.Commit())
 func Settle(ctx context.Context, collected *runtime.Collected, err error) error {

@@ -5,6 +5,16 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/clock"
 )
 
+// IsExpired reports whether no entry among the bytes of a key is fresh, because a user has expired
+// them.
+func IsExpired(data []byte) bool {
+	headers, ok := Headers(data)
+	for _, h := range headers {
+		ok = ok && h.Flags&FlagExpired != 0
+	}
+	return ok
+}
+
 // ExpiredValues returns what the values of keys in the shared tier are to be replaced with, so
 // that the entries are stale: all variants of each. A key of which nothing may be served as a
 // stale value is removed.

@@ -268,3 +268,41 @@ func TestChangesOverManyStripesDoNotDeadlock(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// A write that the tier itself refuses waits for nobody and holds nobody up. It does not begin while
+// its key is being changed, and has its place among the changes.
+func TestAFillWithoutATurn(t *testing.T) {
+	var s Fence
+	mays := func(hashes ...uint64) (asked []int, o Order) {
+		o = s.OrderFill(hashes, func(i int) bool {
+			asked = append(asked, i)
+			return true
+		})
+		return asked, o
+	}
+	first := s.NextOrder()
+	fill := s.BeginFill([]uint64{1}, yes)
+	asked, order := mays(1, 2)
+	if !slices.Equal(asked, []int{0, 1}) || order <= first {
+		t.Error(asked, order, first)
+	}
+	fill.End()
+	_, change := s.BeginChange([]uint64{2})
+	if change.Order() <= order {
+		t.Error("the change began later", change.Order(), order)
+	}
+	asked, order = mays(1, 2, 3)
+	if !slices.Equal(asked, []int{0, 2}) || order <= change.Order() {
+		t.Error(asked, order, change.Order())
+	}
+	if !change.WaitWithin(time.Hour, 0) {
+		t.Error("it waits for the fill")
+	}
+	change.End()
+	if asked, _ = mays(2); len(asked) != 1 {
+		t.Error("the change has ended")
+	}
+	if len(s.of(1).queues)+len(s.of(2).queues)+len(s.of(3).queues) != 0 {
+		t.Error("something is left")
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -365,4 +367,45 @@ func TestANewLoadIsSharedByThoseWhoCameBeforeIt(t *testing.T) {
 	if later := g.Replace("a", g.Last(), nil, &Batch{}, none); !later.Leader {
 		t.Error("what began before is shared")
 	}
+}
+
+// A load that waits for somebody else's is told when a caller has waited long enough, and a caller is
+// told since when a load does not wait.
+func TestWhoIsInAHurryEndsTheWaitOfALoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, b := NewGroup[int](), &Batch{}
+		f := g.Join("a", false, b, none).Flight
+		defer f.Release()
+		defer f.Finish(0, nil, false)
+		if since := f.Hurry(); !since.IsZero() {
+			t.Error("it has never waited, or since", since)
+		}
+		hurry := b.Await()
+		if again := b.Await(); again != hurry {
+			t.Error("another channel")
+		}
+		select {
+		case <-hurry:
+			t.Error("nobody is in a hurry: what was asked before it waited does not count")
+		default:
+		}
+		b.Resume()
+		resumed := time.Now()
+		time.Sleep(time.Second)
+		if since := f.Hurry(); since != resumed {
+			t.Error("it does not wait since", since, resumed)
+		}
+		select {
+		case <-hurry:
+			t.Error("it has not waited when somebody was in a hurry")
+		default:
+		}
+		b.Await()
+		if since := f.Hurry(); since != time.Now() {
+			t.Error(since)
+		}
+		<-hurry
+		f.Hurry() // and once more
+		<-b.Await()
+	})
 }

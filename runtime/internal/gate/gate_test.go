@@ -33,3 +33,20 @@ func TestAGateWithoutWorkIsIdleAtOnce(t *testing.T) {
 	_, idle := g.Close()
 	<-idle
 }
+
+func TestWhatWorkLeavesToBeDoneBeginsUntilAllIsDone(t *testing.T) {
+	var g Gate
+	if !g.EnterUnlessDone() || g.Count() != 1 {
+		t.Fatal("the gate is open")
+	}
+	_, idle := g.Close()
+	if !g.EnterUnlessDone() || g.Count() != 2 {
+		t.Fatal("work is under way")
+	}
+	g.Leave()
+	g.Leave()
+	<-idle
+	if g.EnterUnlessDone() || g.Count() != 0 {
+		t.Fatal("all is done")
+	}
+}

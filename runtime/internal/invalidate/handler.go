@@ -18,15 +18,21 @@ var _ bus.Handler = Handler{}
 // pending. Often the bus and the shared tier are one server.
 func (h Handler) Connected() {
 	h.Remote.TryNow()
-	h.Memory.Unconfirm()
+	h.Missed()
 	h.Outbox.Wake()
 }
 
 // Disconnected has every item looked at anew, so that it finds its new limit.
 func (h Handler) Disconnected() { h.Memory.Recheck() }
 
-// Missed leaves nothing confirmed: any of it may have changed.
-func (h Handler) Missed() { h.Memory.Unconfirm() }
+// Missed leaves nothing confirmed: any of it may have changed. Where the shared tier does not hold
+// back what is loaded after that, it may lag.
+func (h Handler) Missed() {
+	if !h.Remote.CanLease() {
+		h.Lag.All()
+	}
+	h.Memory.Unconfirm()
+}
 
 // Woken tells those who wait for a lease that it has ended.
 func (h Handler) Woken(keys []string) { h.Memory.Waiters.Wake(keys...) }
@@ -35,6 +41,12 @@ func (h Handler) Woken(keys []string) { h.Memory.Waiters.Wake(keys...) }
 func (h Handler) Received(m bus.Change) {
 	if h.Remote.Exists() && (m.Kind == bus.Drop || m.Kind == bus.Expire) {
 		h.Outbox.RedeleteLater(m.Names) // what this process has written too late
+	}
+	switch m.Kind {
+	case bus.Drop, bus.Expire:
+		h.Lag.Keys(m.Names)
+	case bus.DeleteStamp, bus.ExpireStamp:
+		h.Lag.Stamps(m.Names)
 	}
 	switch m.Kind {
 	case bus.Drop:

@@ -38,6 +38,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/fence"
 	"github.com/cachegen/cachegen/runtime/internal/keymutex"
+	"github.com/cachegen/cachegen/runtime/internal/lag"
 	"github.com/cachegen/cachegen/runtime/internal/memory"
 	"github.com/cachegen/cachegen/runtime/internal/outbox"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
@@ -50,12 +51,13 @@ import (
 // An Invalidator is that of one store.
 type Invalidator struct {
 	Memory *memory.Memory
-	Remote *remote.Tier
+	Remote lag.Tier
 	Outbox *outbox.Outbox
 	Bus    *bus.Conn // nil without a bus
 	Stamps *stamp.Table
 	Work   *background.Work
 	Emit   *emit.Emitter
+	Lag    *lag.Marks    // nil if loaders read what was written last
 	Relay  *relay.Member // nil without an outbox in the database of the program
 	// Fail makes the error of a change that did not reach everyone. function is the one of the
 	// program that has changed the source, if that is known.
@@ -168,6 +170,7 @@ func (v *Invalidator) applyChunks(caller, ctx context.Context, c *change) error 
 // applySerialized changes the tiers, in turn with others who write the same keys. left is why
 // the shared tier is left to the outbox, if it is.
 func (v *Invalidator) applySerialized(ctx context.Context, c *change, keys []string, left error) (err error) {
+	v.Lag.Keys(keys)
 	marks, turn := v.Memory.Fence.BeginChange(v.hashes(keys))
 	defer turn.End()
 	if v.Remote.Exists() {

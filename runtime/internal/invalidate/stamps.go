@@ -99,6 +99,7 @@ func (v *Invalidator) rotateStamps(ctx context.Context, op string, names []strin
 // before may not.
 func (v *Invalidator) announce(names []string, expire bool) *rotation {
 	r := &rotation{names: names, expire: expire, order: v.Memory.Fence.NextOrder()}
+	v.Lag.Stamps(names)
 	for _, name := range names {
 		v.Stamps.Announce(name)
 	}

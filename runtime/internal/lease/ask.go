@@ -9,6 +9,7 @@ import (
 	"github.com/cachegen/cachegen/drivers"
 	"github.com/cachegen/cachegen/runtime/internal/budget"
 	"github.com/cachegen/cachegen/runtime/internal/clock"
+	"github.com/cachegen/cachegen/runtime/internal/lag"
 )
 
 const (
@@ -38,7 +39,10 @@ type Key struct {
 	// has the lease, it still holds that or the lease is over; or Seen is nil.
 	Seen  []byte
 	Taken bool // the load has the lease, or had it
-	Ended bool // nothing is to be loaded any more
+	// Lagging says that nobody gets the lease, because what is loaded may be from before the key's
+	// last change.
+	Lagging bool
+	Ended   bool // nothing is to be loaded any more
 
 	// The process that loads the key.
 	holder  string        // its token
@@ -108,12 +112,14 @@ func (h *Holding) Ask(ctx context.Context, keys []*Key) (all Outcome) {
 // which is. What holds the lease of one that is blocked is from before the change, as is what the
 // tier holds of it.
 func (h *Holding) ask(ctx context.Context, keys []*Key, blocked bool) (all Outcome) {
-	want := drivers.LeaseRequest{IfAbsent: true, Replace: blocked, Await: !h.load.Refreshes()}
+	want := drivers.LeaseRequest{IfAbsent: true, Await: !h.load.Refreshes()}
 	for _, k := range keys {
-		want.IfAbsent = want.IfAbsent && k.Seen == nil
-		want.Replace = want.Replace || k.Forced
+		want.IfAbsent = want.IfAbsent && k.Seen == nil && !k.Forced && !blocked
+		want.Replace = want.Replace || k.Forced || blocked
 	}
-	want.IfAbsent = want.IfAbsent && !want.Replace
+	if h.leases.HeldBack { // nobody takes the lease of what is held back
+		want.Replace = false
+	}
 	answers, err := h.take(ctx, keys, want)
 	if err != nil && ctx.Err() == nil { // what is loaded is not stored in the shared tier
 		h.leases.emit.Warn("shared tier: lease", err)
@@ -125,12 +131,13 @@ func (h *Holding) ask(ctx context.Context, keys []*Key, blocked bool) (all Outco
 	for i, k := range keys {
 		a := &answers[i]
 		k.Taken = k.Taken || a.taken
+		k.Lagging = k.Lagging || lag.HoldsBack(a.Holder)
 		switch {
 		case k.Ended:
 			h.Release(k.Name)
 		case a.later:
 			all.Later = append(all.Later, k)
-		case a.taken, !a.known, a.Holder != "" && !h.worthWaitingFor(a.Holder):
+		case a.taken, !a.known, a.Holder != "" && (k.Forced || blocked || !h.worthWaitingFor(a.Holder)):
 			all.Ready = append(all.Ready, k)
 		case a.Holder == "": // what is there is not what was seen, and is not fresh
 			again = append(again, k)

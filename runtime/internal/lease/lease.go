@@ -43,6 +43,9 @@ const shortest = time.Second
 type Leases struct {
 	// TTL is how long a lease lasts that is not renewed.
 	TTL time.Duration
+	// HeldBack says that leases may be held back by those who change keys (see package lag): then
+	// no load takes the lease of a key from whoever has it.
+	HeldBack bool
 	// Filled tells the other processes that leases of keys have ended which they wait for. It
 	// returns at once. If it is nil, they find out by themselves.
 	Filled func(keys []string)

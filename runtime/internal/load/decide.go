@@ -104,7 +104,7 @@ func (l *Loader) fail(ctx context.Context, ld *Load, keys []*Key, err error) {
 		// finishOverdue is done.
 		failed := k.said.at != 0 && !cancelled || err == ErrTimeout
 		if failed && !wrong && ld.Panicked() == nil {
-			if stamps, ok := l.failureStamps(ld, k); ok {
+			if stamps, ok := l.failureStamps(ld, k); ok && !k.tagsLag {
 				l.rememberFailure(k, p, stamps, err, cmp.Or(k.said.at, clock.Now()))
 			}
 		}
@@ -114,7 +114,7 @@ func (l *Loader) fail(ctx context.Context, ld *Load, keys []*Key, err error) {
 // rememberFailure remembers the failure of a key's load at a time, unless the key has been
 // invalidated or loaded meanwhile. It returns what it remembers.
 func (l *Loader) rememberFailure(k *Key, p *policy.Policy, stamps []entry.StampRef, err error, at int64) *memory.Failure {
-	if p.ErrorTTL <= 0 || errors.Is(err, context.Canceled) || errors.Is(err, background.ErrClosed) {
+	if p.ErrorTTL <= 0 || k.lagging || errors.Is(err, context.Canceled) || errors.Is(err, background.ErrClosed) {
 		return nil
 	}
 	failure := memory.NewFailure(k.Key, err, at, clock.Add(at, p.ErrorTTL), stamps)

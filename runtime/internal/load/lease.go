@@ -28,15 +28,17 @@ func (ld *Load) outcome(o lease.Outcome) outcome {
 // it makes stamps that are missing, and takes the leases of keys. The error says that stamps are
 // known to this process alone.
 func (l *Loader) prepare(ctx context.Context, ld *Load, keys []*Key) (next outcome, errStamps error) {
+	lagging, keys := l.splitLagging(keys)
 	next.ready = keys
+	defer func() { next.ready = append(lagging, next.ready...) }()
 	var tasks []func() error
-	if ld.leased && !ld.Request.Policy.SkipL2Write {
+	if ld.leased && !ld.Request.Policy.SkipL2Write && len(keys) > 0 {
 		tasks = append(tasks, func() error {
 			next = ld.outcome(ld.holding.Ask(ctx, leasesOf(keys)))
 			return nil
 		})
 	}
-	if !l.Remote.StampsMade(cellsOf(keys), ld.Request.Policy.Life()) {
+	if l.Lag != nil || !l.Remote.StampsMade(cellsOf(keys), ld.Request.Policy.Life()) {
 		tasks = append(tasks, func() error {
 			errStamps = l.makeStamps(ctx, ld, keys)
 			return nil

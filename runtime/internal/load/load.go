@@ -98,8 +98,12 @@ type Key struct {
 	overTagged bool
 	stamps     []entry.StampRef // from before the load
 	lease      lease.Key
-	change     fill.Change // of the shared tier
-	offered    bool        // its flight has been offered a stale value
+	change     fill.Change      // of the shared tier
+	offered    bool             // its flight has been offered a stale value
+	lagging    bool             // what the loader returns may be from before the last change; known before it is called
+	tagsLag    bool             // the same, because of tags that are known when it has returned
+	asked      []entry.StampRef // when the shared tier was asked what lags; nil if it was not
+	began      int64            // of clock.Mono: when the loader was called; 0 if nobody asks
 
 	said    said
 	result  Result
@@ -295,6 +299,7 @@ func (l *Loader) loadAndStore(ctx context.Context, ld *Load, keys []*Key, shared
 	for _, k := range keys {
 		k.stamps = l.Remote.Refs(k.cells)
 	}
+	l.beginLagging(keys)
 	started := clock.Wall()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -313,6 +318,7 @@ func (l *Loader) loadAndStore(ctx context.Context, ld *Load, keys []*Key, shared
 		loaded = append(loaded, k)
 	}
 	errResult := l.addResultStamps(after, ld, loaded)
+	l.keepNothingLagging(loaded)
 	l.prolongStamps(after, loaded)
 	l.store(after, ld, loaded, shared && errResult == nil)
 	for _, k := range keys {

@@ -31,6 +31,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/fill"
+	"github.com/cachegen/cachegen/runtime/internal/lag"
 	"github.com/cachegen/cachegen/runtime/internal/lease"
 	"github.com/cachegen/cachegen/runtime/internal/memory"
 	"github.com/cachegen/cachegen/runtime/internal/outbox"
@@ -49,6 +50,8 @@ type Loader struct {
 	Stamps *stamp.Table
 	Tags   *tagwatch.Tags
 	Leases *lease.Leases
+	Lag    *lag.Marks // nil if loaders read what was written last
+	Held   lag.Tier
 	Work   *background.Work
 	Emit   *emit.Emitter
 	// MaxLoadTime is how long a load may hold its key.

@@ -11,16 +11,18 @@ import (
 )
 
 // makeStamps makes those stamps of keys that the shared tier does not have: what is about
-// to be loaded is stored under them.
-func (l *Loader) makeStamps(ctx context.Context, ld *Load, keys []*Key) error {
-	var cells []*stamp.Cell
-	for _, k := range keys {
-		cells = append(cells, k.cells...)
-	}
+// to be loaded is stored under them. It asks which of them lag, when they are known.
+func (l *Loader) makeStamps(ctx context.Context, ld *Load, keys []*Key) (err error) {
+	cells, life := cellsOf(keys), ld.Request.Policy.Life()
 	if len(cells) == 0 {
 		return nil
 	}
-	err := l.Remote.MakeStamps(ctx, entry.Distinct(cells), ld.Request.Policy.Life())
+	if !l.Remote.StampsMade(cells, life) {
+		err = l.Remote.MakeStamps(ctx, entry.Distinct(cells), life)
+	}
+	if err == nil && l.Lag != nil {
+		err = l.askLagging(ctx, keys)
+	}
 	if err != nil && ctx.Err() == nil {
 		l.Emit.Warn("shared tier: write stamps", err)
 	}
@@ -68,6 +70,10 @@ func (l *Loader) addResultStamps(ctx context.Context, ld *Load, keys []*Key) err
 		refs[i] = l.Remote.Refs(tagged[i])
 	}
 	verified := false
+	var marked map[*stamp.Cell]bool
+	if err == nil {
+		marked, err = l.Held.Marked(ctx, all)
+	}
 	if err == nil {
 		verified, err = ld.watch.Verify(ctx, slices.Concat(refs...))
 	}
@@ -75,6 +81,7 @@ func (l *Loader) addResultStamps(ctx context.Context, ld *Load, keys []*Key) err
 		l.Emit.Warn("shared tier: read stamps", err)
 	}
 	for i, k := range keys {
+		l.tagged(k, refs[i], marked)
 		if len(refs[i]) == 0 {
 			continue
 		}
@@ -126,6 +133,7 @@ func (l *Loader) failureStamps(ld *Load, k *Key) (stamps []entry.StampRef, ok bo
 	cells := ld.Request.Kind.TagCells(k.stamps, tags)
 	l.Remote.Provide(cells)
 	refs := l.Remote.Refs(cells)
+	l.tagged(k, refs, nil)
 	if ld.watch.Changed(refs, k.flight.Epoch, false) {
 		return nil, false
 	}

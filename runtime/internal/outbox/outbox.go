@@ -22,9 +22,9 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/emit"
 	"github.com/cachegen/cachegen/runtime/internal/entry"
 	"github.com/cachegen/cachegen/runtime/internal/fence"
+	"github.com/cachegen/cachegen/runtime/internal/lag"
 	"github.com/cachegen/cachegen/runtime/internal/memory"
 	"github.com/cachegen/cachegen/runtime/internal/pending"
-	"github.com/cachegen/cachegen/runtime/internal/remote"
 	"github.com/cachegen/cachegen/runtime/internal/stamp"
 )
 
@@ -44,7 +44,7 @@ const (
 type Outbox struct {
 	queue  *pending.Queue
 	stamps *stamp.Table
-	remote *remote.Tier
+	remote lag.Tier
 	memory *memory.Memory
 	bus    *bus.Conn
 	emit   *emit.Emitter
@@ -53,7 +53,7 @@ type Outbox struct {
 
 // New returns an outbox over a queue that the shared tier asks, too. Its goroutine ends
 // with ctx.
-func New(ctx context.Context, q *pending.Queue, stamps *stamp.Table, r *remote.Tier, m *memory.Memory, b *bus.Conn, e *emit.Emitter) *Outbox {
+func New(ctx context.Context, q *pending.Queue, stamps *stamp.Table, r lag.Tier, m *memory.Memory, b *bus.Conn, e *emit.Emitter) *Outbox {
 	q.Max, q.MaxBytes = MaxPending, maxPendingBytes
 	return &Outbox{queue: q, stamps: stamps, remote: r, memory: m, bus: b, emit: e, retry: retry{ctx: ctx}}
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/cachegen/cachegen/runtime/internal/fill"
 	"github.com/cachegen/cachegen/runtime/internal/guard"
 	"github.com/cachegen/cachegen/runtime/internal/invalidate"
+	"github.com/cachegen/cachegen/runtime/internal/lag"
 	"github.com/cachegen/cachegen/runtime/internal/lease"
 	"github.com/cachegen/cachegen/runtime/internal/load"
 	"github.com/cachegen/cachegen/runtime/internal/lookup"
@@ -52,6 +53,7 @@ type Config struct {
 	L2SoftTimeout time.Duration
 	BreakFor      time.Duration
 	StampTrust    time.Duration
+	ReplicaLag    time.Duration
 	OutboxPoll    time.Duration
 	Background    int
 	Errors        Errors
@@ -109,6 +111,8 @@ func (c *Config) Check() error {
 		return fmt.Errorf("L2SoftTimeout %v is above L2Timeout %v", c.L2SoftTimeout, c.L2Timeout)
 	case c.StampTrust <= 0:
 		return fmt.Errorf("StampTrust %v is not positive", c.StampTrust)
+	case c.ReplicaLag < 0:
+		return fmt.Errorf("ReplicaLag %v is negative", c.ReplicaLag)
 	case c.OutboxPoll <= 0:
 		return fmt.Errorf("OutboxPoll %v is not positive", c.OutboxPoll)
 	case c.Outbox != nil && len(c.Prefix)+1+len(c.Name) > relay.MaxName:
@@ -182,8 +186,10 @@ func New(c Config) (*Store, error) {
 		Driver: c.L1, Prefix: c.Prefix, Seed: random.HashSeed(),
 		Stamps: s.Stamps, Remote: s.Remote, Bus: s.Bus,
 	})
-	s.Outbox = outbox.New(s.Work.Context, queue, s.Stamps, s.Remote, s.Memory, s.Bus, s.Emit)
+	marks, held := lag.New(c.ReplicaLag), lag.Tier{Tier: s.Remote, Span: c.ReplicaLag}
+	s.Outbox = outbox.New(s.Work.Context, queue, s.Stamps, held, s.Memory, s.Bus, s.Emit)
 	s.leases = lease.New(s.Remote, &s.Memory.Waiters, s.Work, s.Emit, s.Random)
+	s.leases.HeldBack = c.ReplicaLag > 0
 	s.leases.Filled = s.Bus.PublishFilled
 	if s.Remote.Exists() && !s.leases.On() {
 		s.Emit.Info("the shared tier gives no leases: each process loads for itself, and a load may store what another process has just deleted")
@@ -192,14 +198,14 @@ func New(c Config) (*Store, error) {
 		Memory: s.Memory, Remote: s.Remote, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit,
 		Load: &load.Loader{
 			Memory: s.Memory, Remote: s.Remote, Outbox: s.Outbox, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit,
-			Tags: &tagwatch.Tags{Remote: s.Remote}, Leases: s.leases,
+			Tags: &tagwatch.Tags{Remote: s.Remote}, Leases: s.leases, Lag: marks, Held: held,
 			Fill:        &fill.Filler{Remote: s.Remote, Outbox: s.Outbox, Fence: &s.Memory.Fence, Emit: s.Emit},
 			MaxLoadTime: c.MaxLoadTime, Panicked: c.Errors.Panic,
 		},
 	}
 	s.Pruner = &prune.Pruner{Remote: s.Remote, Work: s.Work, Emit: s.Emit}
 	s.Invalidate = &invalidate.Invalidator{
-		Memory: s.Memory, Remote: s.Remote, Outbox: s.Outbox, Bus: s.Bus, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit,
+		Memory: s.Memory, Remote: held, Outbox: s.Outbox, Bus: s.Bus, Stamps: s.Stamps, Work: s.Work, Emit: s.Emit, Lag: marks,
 		Fail: func(function, op string, targets []string, err error) error {
 			return c.Errors.Invalidation(function, c.Name, op, targets, err)
 		},

@@ -69,11 +69,8 @@ func (p bypassRule) notPromoted(w *facts.Wrapper, other *facts.Package, embedded
 	for _, m := range embedded.TxMethods {
 		functions = append(functions, m.Function)
 	}
-	binds := func(f *facts.Function) bool {
-		return slices.ContainsFunc(embedded.TxMethods, func(m *facts.TxMethod) bool { return m.Function == f })
-	}
 	for _, f := range functions {
-		if f.Declared != nil || p.Package == other && p.Promotes(w, f) && !binds(f) || slices.Contains(methods, f.Name()) {
+		if f.Declared != nil || p.Package == other && p.Promotes(w, f) && !embedded.Binds(f) || slices.Contains(methods, f.Name()) {
 			continue
 		}
 		obj, index, _ := types.LookupFieldOrMethod(types.NewPointer(w.Object.Type()), true, p.Types, f.Name())

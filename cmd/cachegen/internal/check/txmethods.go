@@ -147,7 +147,8 @@ func (p txRule) find() {
 }
 
 // looksLike returns the method of a wrapped type that f is, if f binds the type to a transaction and
-// generated code can replace it. A method that the sources declare for the wrapper stays.
+// generated code can replace it: wherever the wrapper is compiled, the method is. A method that the
+// sources declare for the wrapper stays.
 func (p txRule) looksLike(file *load.File, decl *ast.FuncDecl) *facts.TxMethod {
 	obj, _ := p.Info.Defs[decl.Name].(*types.Func)
 	if obj == nil || obj.Signature().Recv() == nil {
@@ -162,7 +163,7 @@ func (p txRule) looksLike(file *load.File, decl *ast.FuncDecl) *facts.TxMethod {
 		return nil
 	}
 	w, sig := p.Wrappers[i], obj.Signature()
-	if _, declared := w.Own[decl.Name.Name]; declared || !p.bindsOne(sig) {
+	if _, declared := w.Own[decl.Name.Name]; declared || !p.bindsOne(sig) || !facts.Sees(w.File, file) {
 		return nil
 	}
 	f := &facts.Function{File: file, Decl: decl, Signature: sig}

@@ -42,6 +42,11 @@ func (w *Wrapper) Functions() []*Function {
 	return list
 }
 
+// Binds reports whether f is one of w's methods that bind its type to a transaction.
+func (w *Wrapper) Binds(f *Function) bool {
+	return slices.ContainsFunc(w.TxMethods, func(m *TxMethod) bool { return m.Function == f })
+}
+
 // AllTypeParams are the type parameters that f's types may mention.
 func (f *Function) AllTypeParams() []*types.TypeParam {
 	if f.Recv != nil {
