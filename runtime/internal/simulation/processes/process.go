@@ -199,7 +199,7 @@ func (p *Process) Crash() {
 
 // leave says that the process is gone.
 func (p *Process) leave() {
-	p.Gone = true
+	p.Gone, p.Left, p.LeftAt = true, true, p.world.Now()
 	p.world.dropAll(p)
 }
 

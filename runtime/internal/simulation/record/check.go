@@ -108,7 +108,7 @@ func (r *Run) checkRead(o *Op, row, version int) {
 	for _, i := range r.Ops {
 		needs, touches := i.Needs[row]
 		kept := i.Kept && o.Final
-		if !touches || version >= needs || !kept && (!i.Ended.Before(o.Began) || i.refused()) || r.wasSet(row, version, i) || r.undone(i, o) {
+		if !touches || version >= needs || !kept && (!i.Ended.Before(o.Began) || i.refused()) || r.wasSet(row, version, i) || r.undone(i, o) || r.untold(i, o) {
 			continue
 		}
 		if i.Kind.expires() && o.Kind.loads() && r.Grace > 0 {
@@ -150,6 +150,13 @@ func (r *Run) undone(i, o *Op) bool {
 		noticed := b.Able[o.Process] && o.Began.At > b.At.At+r.Notice
 		return !noticed && (!b.Mended.Before(o.Began) || o.Began.At <= b.Mended.At+r.Bound)
 	})
+}
+
+// untold reports whether a message of an invalidation was lost on its way to the process of a read,
+// and the only one that could have told it of that was gone before.
+func (r *Run) untold(i, o *Op) bool {
+	return i.Ended != NotYet && i.Err == nil && i.Process != o.Process && i.Process.Left && i.Process.LeftAt <= i.Ended.At+r.Repeat &&
+		slices.ContainsFunc(i.Told[o.Process], func(t Telling) bool { return !t.Heard })
 }
 
 // wasSet reports whether a version was set by an operation that may count as a later one than

@@ -69,8 +69,20 @@ func TestTheCheckerFindsWhatIsWrong(t *testing.T) {
 		"it died, and had an outbox": {func(e *events) {
 			e.deleted.Ended, e.deleted.Kept, e.n0.Dead, e.got.Final = NotYet, true, true, true
 		}, Lost},
-		"it died, and had none":              {func(e *events) { e.deleted.Ended, e.n0.Dead, e.got.Final = NotYet, true, true }, 0},
-		"it is read before the end":          {func(e *events) { e.deleted.Ended, e.deleted.Kept = NotYet, true }, 0},
+		"it died, and had none":     {func(e *events) { e.deleted.Ended, e.n0.Dead, e.got.Final = NotYet, true, true }, 0},
+		"it is read before the end": {func(e *events) { e.deleted.Ended, e.deleted.Kept = NotYet, true }, 0},
+		"its message was lost, and it was closed": {func(e *events) {
+			e.deleted.Told[e.n1][0].Heard, e.got.Final = false, true
+			e.n0.Left, e.n0.LeftAt, e.Repeat = true, 6*time.Second, 2*time.Second
+		}, 0},
+		"its message arrived, and it was closed": {func(e *events) {
+			e.got.Final = true
+			e.n0.Left, e.n0.LeftAt, e.Repeat = true, 6*time.Second, 2*time.Second
+		}, Lost},
+		"its message was lost, and it was closed later": {func(e *events) {
+			e.deleted.Told[e.n1][0].Heard, e.got.Final = false, true
+			e.n0.Left, e.n0.LeftAt, e.Repeat = true, 8*time.Second, 2*time.Second
+		}, Lost},
 		"set at the same time":               {func(e *events) { e.set(e.n1, at(3), at(6)) }, 0},
 		"set before":                         {func(e *events) { e.set(e.n1, at(2), at(3)) }, Stale},
 		"read past its end":                  {func(e *events) { e.Ops = e.Ops[1:]; e.got.Began.At = 3*time.Hour + time.Minute }, PastItsEnd},

@@ -33,6 +33,9 @@ func (m Moment) Before(n Moment) bool { return m.Step < n.Step }
 type Process struct {
 	Name string
 	Dead bool // it has crashed
+	// Left says that it has crashed or was closed, and LeftAt when.
+	Left   bool
+	LeftAt time.Duration
 }
 
 // A Kind is what a client does.
@@ -219,6 +222,9 @@ type Facts struct {
 	// process that can notice it by itself may take.
 	Tells  bool
 	Notice time.Duration
+	// Repeat is how long a process goes on to tell of its last change, in case that a message is
+	// lost.
+	Repeat time.Duration
 }
 
 // A Return is that the tier went back to a copy of it.

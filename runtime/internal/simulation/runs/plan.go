@@ -16,7 +16,10 @@ const busLatency = 500 * time.Millisecond
 // bound is how long after an invalidation another process may read what was before it, whatever
 // keeps the message from it: for as long as memory is trusted unheard, and twice the interval of
 // heartbeats.
-const bound = processes.StampTrust + 2*min(processes.StampTrust/3, time.Second)
+const bound = processes.StampTrust + 2*heartbeats
+
+// heartbeats is the interval of heartbeats.
+const heartbeats = min(processes.StampTrust/3, time.Second)
 
 // A fault is one kind of what goes wrong.
 type fault uint32
@@ -178,7 +181,7 @@ func (p *plan) facts() record.Facts {
 		TTL: p.ttl, Grace: p.grace, Bound: bound, MaxLoadTime: processes.MaxLoadTime,
 		Healthy:     p.faults&^(tierSplits|memoryEvicts|busDoubles) == 0 && !p.outbox, // what is in an outbox may be made twice
 		ClocksAgree: p.faults&(clocksDiffer|clockSteps) == 0,
-		Tells:       p.tells, Notice: 2 * processes.StampTrust,
+		Tells:       p.tells, Notice: 2 * processes.StampTrust, Repeat: 2*heartbeats + busLatency,
 	}
 }
 
