@@ -174,6 +174,10 @@ func (c *client) transact(outside context.Context) error {
 			return fmt.Errorf("simulation: %v reads version %d inside, with the error %v", o, v.Version, err)
 		}
 	}
+	if err := collected.WriteOutbox(outside, func(context.Context, string) error { return nil }); err != nil {
+		collected.Rollback()
+		return err
+	}
 	switch err := c.commit(ctx, o); {
 	case err == nil:
 		return collected.Commit(outside)

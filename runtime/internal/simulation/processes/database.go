@@ -83,7 +83,14 @@ func (p *Process) load(ctx context.Context, wanted []int) (map[int]servers.Value
 func (p *Process) commit(ctx context.Context, o *record.Op) error {
 	c := &steps.Call{Party: &p.Party, At: steps.Database, Name: o.Name() + " commits", Once: true, Commits: true}
 	c.Effect = func(int, int) error {
-		p.world.change(o)
+		w := p.world
+		w.change(o)
+		if w.HasOutbox {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			o.Kept = w.Mutation != InvalidatesBeforeCommit
+			w.Outbox.Commit(w.written[o].entries, w.written[o].wait)
+		}
 		return nil
 	}
 	return p.world.Pass(ctx, c)

@@ -30,6 +30,8 @@ const (
 	NoGaps
 	// InvalidatesBeforeCommit is a transaction that does not collect what it invalidates.
 	InvalidatesBeforeCommit
+	// ForgetsOutbox is a database that loses what is written into the outbox.
+	ForgetsOutbox
 
 	lastMutation
 )
@@ -38,6 +40,7 @@ var mutationNames = [...]string{
 	NoMutation: "none", FillsAlways: "fills always", FillsWithoutLease: "fills without a lease", NoLeases: "no leases",
 	DeleteKeepsLease: "a delete keeps the lease", SameHistory: "always the same history", RepeatsWrites: "writes are repeated",
 	StampsAreTimes: "stamps are times", NoGaps: "no gaps are seen", InvalidatesBeforeCommit: "invalidates before the commit",
+	ForgetsOutbox: "the outbox is forgotten",
 }
 
 // Mutations are all of them.

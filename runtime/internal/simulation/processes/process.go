@@ -85,6 +85,9 @@ func (p *Process) open() (err error) {
 		runtime.Logger(slog.New(slog.DiscardHandler)), runtime.Hooks(p.hooks()), runtime.MaxLoadTime(MaxLoadTime),
 		runtime.L2(p.connect()), runtime.Bus(p.Bus),
 	}
+	if w.HasOutbox {
+		options = append(options, runtime.Outbox(&outboxConn{p}))
+	}
 	if w.Config.Memory {
 		options = append(options, runtime.L1(p.Memory))
 	}

@@ -37,6 +37,7 @@ type Config struct {
 	Memory     bool // they have a memory tier
 	Tells      bool // the tier tells when it has gone back
 	ResultTags bool // values have a tag of the result
+	HasOutbox  bool // transactions write what they change into an outbox
 	TTL, Grace time.Duration
 	// Note, if not nil, is told what happens, for people.
 	Note func(p *Process, text string)
@@ -47,6 +48,7 @@ type World struct {
 	*steps.Gate
 	Config
 	Tier      *servers.Tier
+	Outbox    servers.Outbox
 	Versions  []int // of the rows of the database
 	Processes []*Process
 	Messages  []*Message // on their way, in the order in which they were accepted
@@ -62,11 +64,13 @@ type World struct {
 	done   []*client  // since Settle
 	heard  []delivery // since Settle
 	last   uint64     // the last event, as a number
+
+	written map[*record.Op]written // by transactions that are not committed
 }
 
 // NewWorld returns a world without processes.
 func NewWorld(c Config) *World {
-	w := &World{Gate: steps.NewGate(), Config: c, Tier: servers.NewTier(c.Mutation.tierFaults()), Versions: make([]int, c.Rows)}
+	w := &World{Gate: steps.NewGate(), Config: c, Tier: servers.NewTier(c.Mutation.tierFaults()), Versions: make([]int, c.Rows), written: make(map[*record.Op]written)}
 	for i := range w.Versions {
 		w.Versions[i] = 1
 	}

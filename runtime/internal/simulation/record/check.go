@@ -107,16 +107,21 @@ func (r *Run) checkChange(o *Op) {
 func (r *Run) checkRead(o *Op, row, version int) {
 	for _, i := range r.Ops {
 		needs, touches := i.Needs[row]
-		if !touches || version >= needs || !i.Ended.Before(o.Began) || i.refused() || r.wasSet(row, version, i) || r.undone(i, o) {
+		kept := i.Kept && o.Final
+		if !touches || version >= needs || !kept && (!i.Ended.Before(o.Began) || i.refused()) || r.wasSet(row, version, i) || r.undone(i, o) {
 			continue
 		}
 		if i.Kind.expires() && o.Kind.loads() && r.Grace > 0 {
 			continue // a grace value
 		}
-		read := fmt.Sprintf("%v in %s began at %v and read version %d of row %d; %v in %s, which needs version %d, had returned %s at %v",
-			o, o.Process.Name, o.Began.At, version, row, i, i.Process.Name, needs, i.Outcome(), i.Ended.At)
+		returned := "is committed"
+		if i.Ended != NotYet {
+			returned = fmt.Sprintf("had returned %s at %v", i.Outcome(), i.Ended.At)
+		}
+		read := fmt.Sprintf("%v in %s began at %v and read version %d of row %d; %v in %s, which needs version %d, %s",
+			o, o.Process.Name, o.Began.At, version, row, i, i.Process.Name, needs, returned)
 		switch {
-		case o.Process == i.Process:
+		case o.Process == i.Process && i.Ended.Before(o.Began):
 			r.Report(OwnStale, o.Ended.Step, "%s", read)
 		case o.Final && !r.isLost(i):
 			r.Report(Lost, o.Ended.Step, "%s", read)
@@ -159,6 +164,9 @@ func (r *Run) wasSet(row, version int, i *Op) bool {
 // isLost reports whether an invalidation may be lost: its process has died before it was carried
 // out, or has said so when it was closed.
 func (r *Run) isLost(i *Op) bool {
+	if i.Kept {
+		return false
+	}
 	if i.Ended.Step == Never || i.Err != nil && i.Process.Dead {
 		return true
 	}

@@ -58,14 +58,19 @@ func TestTheCheckerFindsWhatIsWrong(t *testing.T) {
 			e.deleted.Err, e.got.Process = runtime.ErrClosed, e.n0
 			e.Ops = append(e.Ops, &Op{ID: 9, Kind: Close, Process: e.n0, Began: at(3), Ended: at(9)})
 		}, 0},
-		"the tier went back":                 {func(e *events) { e.goesBack(3, 7) }, 0},
-		"it went back before":                {func(e *events) { e.goesBack(2, 3) }, Stale},
-		"it went back to what came after":    {func(e *events) { e.goesBack(6, 7) }, Stale},
-		"it went back, and says so":          {func(e *events) { e.goesBack(3, 7); e.Tells = true }, Stale},
-		"it went back, and that was mended":  {func(e *events) { e.goesBack(3, 7).Mended = at(7); e.Bound = 0 }, Stale},
-		"it went back, and is being mended":  {func(e *events) { e.goesBack(3, 7).Mended = at(7) }, 0},
-		"it went back, one could notice":     {func(e *events) { e.goesBack(3, 7).Able[e.n1] = true; e.Notice = 0 }, Stale},
-		"it went back, one will notice":      {func(e *events) { e.goesBack(3, 7).Able[e.n1] = true }, 0},
+		"the tier went back":                {func(e *events) { e.goesBack(3, 7) }, 0},
+		"it went back before":               {func(e *events) { e.goesBack(2, 3) }, Stale},
+		"it went back to what came after":   {func(e *events) { e.goesBack(6, 7) }, Stale},
+		"it went back, and says so":         {func(e *events) { e.goesBack(3, 7); e.Tells = true }, Stale},
+		"it went back, and that was mended": {func(e *events) { e.goesBack(3, 7).Mended = at(7); e.Bound = 0 }, Stale},
+		"it went back, and is being mended": {func(e *events) { e.goesBack(3, 7).Mended = at(7) }, 0},
+		"it went back, one could notice":    {func(e *events) { e.goesBack(3, 7).Able[e.n1] = true; e.Notice = 0 }, Stale},
+		"it went back, one will notice":     {func(e *events) { e.goesBack(3, 7).Able[e.n1] = true }, 0},
+		"it died, and had an outbox": {func(e *events) {
+			e.deleted.Ended, e.deleted.Kept, e.n0.Dead, e.got.Final = NotYet, true, true, true
+		}, Lost},
+		"it died, and had none":              {func(e *events) { e.deleted.Ended, e.n0.Dead, e.got.Final = NotYet, true, true }, 0},
+		"it is read before the end":          {func(e *events) { e.deleted.Ended, e.deleted.Kept = NotYet, true }, 0},
 		"set at the same time":               {func(e *events) { e.set(e.n1, at(3), at(6)) }, 0},
 		"set before":                         {func(e *events) { e.set(e.n1, at(2), at(3)) }, Stale},
 		"read past its end":                  {func(e *events) { e.Ops = e.Ops[1:]; e.got.Began.At = 3*time.Hour + time.Minute }, PastItsEnd},

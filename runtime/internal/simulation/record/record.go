@@ -95,6 +95,7 @@ type Op struct {
 	Needs   map[int]int // by row: once it has returned, no older version is to be read
 	Got     map[int]int // by row: the version that was read
 	Told    map[*Process][]Telling
+	Kept    bool // it is in an outbox, and committed: it is not lost with its process
 	Err     error
 	Panic   any
 }

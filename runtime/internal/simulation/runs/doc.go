@@ -7,7 +7,8 @@
 // command takes effect, its answer arrives or is lost, a client repeats it; a message arrives, is
 // lost, comes twice; a loader reads, returns, fails; time passes; a process stands still, dies,
 // loses the tier or the bus; the tier forgets something, or returns to an older state. Which one
-// it is, the seed says. When the clients are done everything works again (heal.go): what was under way
+// it is, the seed says. In some plans transactions write into an outbox what they change, and
+// processes die before they have carried it out. When the clients are done everything works again (heal.go): what was under way
 // must end, nothing may be lost, and every process is asked for every row. Then package record
 // looks at all that clients got.
 //

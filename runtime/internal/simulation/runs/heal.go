@@ -13,6 +13,17 @@ import (
 // healTime is how long what was under way may take when everything works again.
 const healTime = 2*processes.MaxLoadTime + 4*processes.TierTimeout
 
+// outboxTime is how long what is in the outbox may wait after it has failed again and again, with
+// the time that a look takes to come.
+const outboxTime = 10 * time.Minute
+
+func (r *run) healTime() time.Duration {
+	if r.plan.outbox {
+		return healTime + outboxTime
+	}
+	return healTime
+}
+
 // heal lets everything work again, and asks every process for every row: what was lost
 // meanwhile must be there by then.
 func (r *run) heal() {
@@ -37,7 +48,7 @@ func (r *run) heal() {
 	for _, p := range r.present() {
 		r.connect(p)
 	}
-	r.letThrough(healTime, r.calm)
+	r.letThrough(r.healTime(), r.calm)
 	if !r.progressed() {
 		return
 	}
@@ -94,7 +105,7 @@ func (r *run) connect(p *processes.Process) {
 
 // calm reports whether nothing is under way.
 func (r *run) calm() bool {
-	return !slices.ContainsFunc(r.Processes, func(p *processes.Process) bool {
+	return r.Outbox.Len() == 0 && !slices.ContainsFunc(r.Processes, func(p *processes.Process) bool {
 		return !p.Dead && (p.Busy > 0 || !p.Gone && p.Pending() > 0)
 	})
 }
@@ -111,6 +122,9 @@ func (r *run) progressed() bool {
 		if n := p.Pending(); n > 0 {
 			r.Record.Report(record.Stuck, r.Step, "%d invalidations of %s are still pending %v after everything works again", n, p.Name(), healTime)
 		}
+	}
+	if n := r.Outbox.Len(); n > 0 {
+		r.Record.Report(record.Stuck, r.Step, "%d entries are in the outbox after everything works again", n)
 	}
 	return len(r.Record.Found) == found
 }

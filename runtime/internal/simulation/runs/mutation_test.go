@@ -60,12 +60,13 @@ var mutations = map[processes.Mutation]struct {
 }{
 	processes.FillsAlways:             {known: []uint64{39, 53}},
 	processes.FillsWithoutLease:       {known: []uint64{39, 53}},
-	processes.NoLeases:                {known: []uint64{8, 13}},
+	processes.NoLeases:                {known: []uint64{13}},
 	processes.DeleteKeepsLease:        {known: []uint64{39, 53}},
 	processes.SameHistory:             {needs: tierGoesBack, known: []uint64{13}},
-	processes.RepeatsWrites:           {needs: tierRepeats, known: []uint64{0}},
-	processes.StampsAreTimes:          {known: []uint64{28, 50}},
+	processes.RepeatsWrites:           {needs: tierRepeats, known: []uint64{490}},
+	processes.StampsAreTimes:          {known: []uint64{37}},
 	processes.NoGaps:                  {needs: busLoses, known: []uint64{4}},
+	processes.ForgetsOutbox:           {needs: crashes, known: []uint64{226}},
 	processes.InvalidatesBeforeCommit: {known: []uint64{107, 115}},
 }
 
@@ -76,6 +77,7 @@ func TestEachMutationIsFound(t *testing.T) {
 		breaks := func(seed uint64, m processes.Mutation) []record.Violation {
 			p := newPlan(seed, allFaults)
 			if how.needs != 0 {
+				p = newPlan(seed, how.needs)
 				p.faults = how.needs
 			}
 			return runPlan(t, p, m, nil, false).found

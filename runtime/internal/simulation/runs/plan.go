@@ -80,6 +80,7 @@ type plan struct {
 	memory     bool
 	tells      bool // the tier tells when it has returned to an older state
 	resultTags bool
+	outbox     bool
 	ttl, grace time.Duration
 	ahead      []time.Duration // of each machine's clock
 	ops        []*record.Op
@@ -118,6 +119,13 @@ func newPlan(seed uint64, allowed fault) *plan {
 	}
 	if rng.IntN(2) == 0 {
 		p.calm = rng.IntN(4 * len(p.ops))
+	}
+	if p.outbox = rng.IntN(4) == 0; p.outbox {
+		for _, o := range p.ops {
+			if o.Kind.Changes() && rng.IntN(3) == 0 {
+				o.Kind, o.Rows = record.Transaction, o.Rows[:1]
+			}
+		}
 	}
 	return p
 }
@@ -160,7 +168,7 @@ func (p *plan) drawOp(rng *rand.Rand, id int) *record.Op {
 // config is what all processes have.
 func (p *plan) config(m processes.Mutation) processes.Config {
 	return processes.Config{
-		Seed: p.seed, Mutation: m, Rows: p.rows, Memory: p.memory, Tells: p.tells, ResultTags: p.resultTags, TTL: p.ttl, Grace: p.grace,
+		Seed: p.seed, Mutation: m, Rows: p.rows, Memory: p.memory, Tells: p.tells, ResultTags: p.resultTags, HasOutbox: p.outbox, TTL: p.ttl, Grace: p.grace,
 	}
 }
 
@@ -168,13 +176,13 @@ func (p *plan) config(m processes.Mutation) processes.Config {
 func (p *plan) facts() record.Facts {
 	return record.Facts{
 		TTL: p.ttl, Grace: p.grace, Bound: bound, MaxLoadTime: processes.MaxLoadTime,
-		Healthy:     p.faults&^(tierSplits|memoryEvicts|busDoubles) == 0,
+		Healthy:     p.faults&^(tierSplits|memoryEvicts|busDoubles) == 0 && !p.outbox, // what is in an outbox may be made twice
 		ClocksAgree: p.faults&(clocksDiffer|clockSteps) == 0,
 		Tells:       p.tells, Notice: 2 * processes.StampTrust,
 	}
 }
 
 func (p *plan) String() string {
-	return fmt.Sprintf("seed %d: %d processes, %d rows, memory %v, TTL %v, grace %v, result tags %v, the tier tells its history %v\nwhat may go wrong, %d times: %v",
-		p.seed, p.machines, p.rows, p.memory, p.ttl, p.grace, p.resultTags, p.tells, p.budget, p.faults)
+	return fmt.Sprintf("seed %d: %d processes, %d rows, memory %v, TTL %v, grace %v, result tags %v, an outbox %v, the tier tells its history %v\nwhat may go wrong, %d times: %v",
+		p.seed, p.machines, p.rows, p.memory, p.ttl, p.grace, p.resultTags, p.outbox, p.tells, p.budget, p.faults)
 }

@@ -138,6 +138,11 @@ func (r *run) ofProcess(events []event, p *processes.Process, draw func(int) int
 		fault(crashes, dies, "")
 		return events
 	}
+	if r.mayFail(crashes) && r.owes(p) { // the moment for which there are outboxes
+		events = append(events, event{kind: dies, weight: 20, fault: true, process: p})
+	} else {
+		fault(crashes, dies, "")
+	}
 	if b := p.Bus; b.Ready() {
 		switch {
 		case b.Cut && b.Up:
@@ -158,11 +163,18 @@ func (r *run) ofProcess(events []event, p *processes.Process, draw func(int) int
 		fault(tierIsCut, losesTier, "")
 	}
 	fault(pauses, stops, "")
-	fault(crashes, dies, "")
 	if r.mayFail(memoryEvicts) {
 		fault(memoryEvicts, forgets, drawn(p.Memory.Keys(), draw)...)
 	}
 	return events
+}
+
+// owes reports whether a process has committed a transaction of which an outbox knows, and has not
+// carried it out.
+func (r *run) owes(p *processes.Process) bool {
+	return slices.ContainsFunc(r.Record.Ops, func(o *record.Op) bool {
+		return o.Process == &p.Process && o.Kept && o.Ended == record.NotYet
+	})
 }
 
 // ofTier appends what can happen to the tier.
