@@ -82,6 +82,8 @@ func leaseRenewAgainstChanges(t *testing.T, s leasing) {
 		}
 		wg.Go(func() {
 			<-start
+			// At another moment in each round: on a busy machine the last goroutine runs first.
+			time.Sleep(time.Duration(round%8) * 200 * time.Microsecond)
 			if err := handles[1].DeleteMany(s.ctx, []string{key}); err != nil {
 				t.Errorf("DeleteMany: %v", err)
 			}

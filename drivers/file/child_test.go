@@ -112,12 +112,12 @@ func TestKilledWhileItWrites(t *testing.T) {
 			dir := t.TempDir()
 			state := make(map[string][]byte)
 			began := time.Now()
-			kills, interrupted, next := 0, 0, act(0)
-			for kills < most && (kills < fewest || interrupted == 0 || time.Since(began) < enough) {
+			kills, interrupted, left, next := 0, 0, 0, act(0)
+			for kills < most && (kills < fewest || time.Since(began) < enough) || interrupted == 0 && kills < 4*most {
 				kills++
 				next = killWriter(t, dir, arg, next, state)
-				if len(files(t, dir, tempName+"*")) > 0 {
-					interrupted++
+				if n := len(files(t, dir, tempName+"*")); n > left {
+					interrupted, left = interrupted+1, n
 				}
 				if t.Failed() {
 					return
@@ -175,6 +175,8 @@ func killWriter(t *testing.T, dir, arg string, first act, state map[string][]byt
 		}
 		done()
 	}
+	// At any moment of an act: right after the last one, the writer is still making the value.
+	time.Sleep(rand.N(3 * time.Millisecond))
 	if err := c.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}

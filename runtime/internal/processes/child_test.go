@@ -47,6 +47,7 @@ type config struct {
 	Trust    time.Duration
 	TTL      time.Duration
 	Lock     time.Duration
+	Lag      time.Duration // of what it loads
 }
 
 // A command is what the parent tells a child.
@@ -149,7 +150,7 @@ func runChild(text string) error {
 	defer release()
 	options := []runtime.StoreOption{
 		runtime.L2(tier), runtime.StampTrust(c.Trust), runtime.TTL(c.TTL), runtime.Logger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
-		runtime.Hooks(event.Hooks{Received: func(m event.Message) {
+		runtime.ReplicaLag(c.Lag), runtime.Hooks(event.Hooks{Received: func(m event.Message) {
 			if m.Kind == "drop" {
 				c.heard.Add(1)
 			}

@@ -21,6 +21,8 @@ type database struct {
 	loads   map[int]int // of each row
 	byChild map[int]int // loads of each process
 	delay   time.Duration
+	written map[int][]time.Time // when each version but the first one was written
+	behind  time.Duration       // by how much what is loaded lags behind
 	gates   map[gateOf]*gate
 	closed  bool
 	conns   map[net.Conn]bool
@@ -38,7 +40,7 @@ type gate struct {
 func newDatabase(t *testing.T) *database {
 	d := &database{
 		path: filepath.Join(t.TempDir(), "database"), rows: map[int]int64{}, loads: map[int]int{}, byChild: map[int]int{},
-		gates: map[gateOf]*gate{}, conns: map[net.Conn]bool{},
+		gates: map[gateOf]*gate{}, written: map[int][]time.Time{}, conns: map[net.Conn]bool{},
 	}
 	var err error
 	if d.listen, err = net.Listen("unix", d.path); err != nil {
@@ -88,11 +90,20 @@ func (d *database) serve(c net.Conn) {
 		d.mu.Lock()
 		if op == "write" {
 			d.rows[row]++
+			d.written[row] = append(d.written[row], time.Now())
 		} else {
 			d.loads[row]++
 			d.byChild[process]++
 		}
 		version, delay := d.rows[row]+1, d.delay
+		if op == "load" && d.behind > 0 {
+			version = 1
+			for _, at := range d.written[row] {
+				if time.Since(at) >= d.behind {
+					version++
+				}
+			}
+		}
 		var g *gate
 		if op == "load" {
 			g = d.gates[gateOf{process, row}]

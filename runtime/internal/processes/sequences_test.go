@@ -311,3 +311,35 @@ func TestATagThatOnlyTheNewBuildKnows(t *testing.T) {
 		tm.soonNewest(t, 2, row)
 	}
 }
+
+// race R59: the processes load from a replica of the database that is behind. What they load right
+// after a change is kept by none of them, nor by the server.
+func TestAReplicaThatLagsBehind(t *testing.T) {
+	for _, kind := range []string{"redis", "postgres"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			const behind = time.Second
+			tm := start(t, systemOf(t, kind), 3, func(c *config) { c.Lag = 2 * behind })
+			tm.db.mu.Lock()
+			tm.db.behind = behind
+			tm.db.mu.Unlock()
+			for row := range kinds {
+				for p := range tm.members {
+					tm.newest(t, p, row)
+				}
+				tm.deleted(t, 1, row)
+				for p := range tm.members {
+					if r := tm.do(p, "read", row); r.Err != "" || r.Version != 1 {
+						t.Errorf("process %d reads version %d of row %d from a replica without it; error: %q", p, r.Version, row, r.Err)
+					}
+				}
+			}
+			time.Sleep(bound)
+			for row := range kinds {
+				for p := range tm.members {
+					tm.newest(t, p, row)
+				}
+			}
+		})
+	}
+}
