@@ -123,10 +123,16 @@ func (c *Conn) Join(h Handler) error {
 }
 
 // Leave leaves the channel: the handler is called no more, and what the connection itself has
-// running has ended.
+// running has ended. The heartbeats that were to follow its last message go out first, for the
+// case that this message is lost.
 func (c *Conn) Leave() {
 	if c == nil {
 		return
+	}
+	for range c.hearing.owed() {
+		if c.tell(nil) != nil {
+			break
+		}
 	}
 	c.mu.Lock()
 	c.cancel()

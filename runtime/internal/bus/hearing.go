@@ -208,6 +208,17 @@ func (h *hearing) following() int64 {
 	return clock.Add(h.counted, time.Duration(h.echoes+1)*h.interval)
 }
 
+// owed returns how many heartbeats have still to follow the last message that counts. While
+// nothing arrives, nothing is taken either, most likely.
+func (h *hearing) owed() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.counted == 0 || !h.up {
+		return 0
+	}
+	return 2 - h.echoes
+}
+
 // next returns when a heartbeat is due, if nothing arrives until then. It is called under mu.
 func (h *hearing) next() int64 {
 	switch {

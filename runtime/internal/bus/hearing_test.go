@@ -130,6 +130,26 @@ func TestALastMessageThatIsLostIsMissed(t *testing.T) {
 	}
 }
 
+// race R24: nor does it need more time if its sender leaves right after it.
+func TestTheLastMessageOfOneWhoLeavesIsMissed(t *testing.T) {
+	for lost := range 2 {
+		bubble(t, 2, func(t *testing.T, _ *faketier.Bus, all []*member) {
+			a, b := all[0], all[1]
+			b.line.Lose(func(message []byte) bool {
+				if !faketier.IsHeartbeat(message) {
+					return true
+				}
+				lost--
+				return lost >= 0
+			})
+			a.publish(t, "last")
+			a.Leave()
+			synctest.Wait()
+			b.told(t, "missed")
+		})
+	}
+}
+
 // race R24: what comes twice, or late, is no gap. What comes late was missed, and is carried out.
 func TestWhatComesTwiceOrLateIsCarriedOut(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, bus *faketier.Bus, all []*member) {
