@@ -164,6 +164,19 @@ func free(t *testing.T, tier *faketier.Shared, key string) {
 	}
 }
 
+// leftOver returns how many keys wait to be given back.
+func (n *node) leftOver() int {
+	n.returns.mu.Lock()
+	defer n.returns.mu.Unlock()
+	return n.returns.keys
+}
+
+// after waits for a time, and for what happens at its end.
+func after(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 func bubble(t *testing.T, f func(t *testing.T, tier *faketier.Shared)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) { f(t, new(faketier.Shared)) })
@@ -207,11 +220,12 @@ func TestAnUnclearAttemptIsGivenBackUntilItIsCertain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, tier *faketier.Shared) {
 				n := newNode(t, tier)
-				releases, failing := 0, 3
+				var releases atomic.Int64
+				const failing = 3
 				n.conn.SetBefore(func(_ context.Context, op string, _ []string) error {
 					switch {
 					case op == "release":
-						if releases++; releases <= failing {
+						if releases.Add(1) <= failing {
 							return lost
 						}
 					case op == "lease" && late > 0:
@@ -237,25 +251,25 @@ func TestAnUnclearAttemptIsGivenBackUntilItIsCertain(t *testing.T) {
 				w.Close()
 				token := ""
 				if late > 0 { // the request takes effect when it was given back already
-					time.Sleep(late)
-					n.mu.Lock()
+					after(late)
+					n.returns.mu.Lock()
 					if len(n.returns.waiting) == 1 {
 						token = n.returns.waiting[0].token
 					}
-					n.mu.Unlock()
+					n.returns.mu.Unlock()
 					if _, err := tier.LeaseMany(t.Context(), []string{"a"}, drivers.LeaseRequest{Token: token, TTL: time.Hour}); err != nil {
 						t.Fatal(err)
 					}
 				}
-				time.Sleep(2*timeout + lastAgain + 1 - late)
+				after(2*timeout + lastAgain + 1 - late)
 				free(t, tier, "a")
-				if releases <= failing {
-					t.Errorf("given back %d times", releases)
+				before := releases.Load()
+				if before <= failing {
+					t.Errorf("given back %d times", before)
 				}
-				before := releases
-				time.Sleep(time.Hour)
-				if releases != before || n.returns.keys != 0 || len(n.returns.waiting) != 0 {
-					t.Errorf("given back %d times more although it is certain, %d keys are left", releases-before, n.returns.keys)
+				after(time.Hour)
+				if more := releases.Load() - before; more != 0 || n.leftOver() != 0 {
+					t.Errorf("given back %d times more although it is certain, %d keys are left", more, n.leftOver())
 				}
 			})
 		})
@@ -268,18 +282,18 @@ func TestGivingBackEndsWithTheLease(t *testing.T) {
 		n := newNode(t, tier)
 		w := n.begin()
 		expect(t, w.ask(t, "a"), "ready a*, waiting , later ")
-		var last time.Time
+		began := time.Now()
+		var last atomic.Int64 // since began
 		n.conn.SetBefore(func(_ context.Context, op string, _ []string) error {
 			if op == "release" {
-				last = time.Now()
+				last.Store(int64(time.Since(began)))
 			}
 			return errors.New("away")
 		})
-		began := time.Now()
 		w.Close()
-		time.Sleep(time.Hour)
-		if d := last.Sub(began); d < ttl || d > 2*ttl || n.returns.keys != 0 {
-			t.Errorf("tried for %v, %d keys are left", d, n.returns.keys)
+		after(time.Hour)
+		if d := time.Duration(last.Load()); d < ttl || d > 2*ttl || n.leftOver() != 0 {
+			t.Errorf("tried for %v, %d keys are left", d, n.leftOver())
 		}
 	})
 }
@@ -307,7 +321,7 @@ func TestRenewalStopsWithTheKey(t *testing.T) {
 			}
 			return nil
 		})
-		time.Sleep(10 * ttl)
+		after(10 * ttl)
 		if token, _ := tier.Leased("stays"); token == "" || !w.Has("stays") {
 			t.Error("the lease has ended while the load runs")
 		}
@@ -324,7 +338,7 @@ func TestRenewalStopsWithTheKey(t *testing.T) {
 		w.Close()
 		synctest.Wait()
 		before := renewed["stays"]
-		time.Sleep(10 * ttl)
+		after(10 * ttl)
 		if renewed["stays"] != before {
 			t.Error("renewed after the load has ended")
 		}
@@ -351,7 +365,7 @@ func TestHoldingsShareALease(t *testing.T) {
 			t.Error("what the tier held when the lease was taken is not known")
 		}
 		one.Close()
-		time.Sleep(3 * ttl)
+		after(3 * ttl)
 		expect(t, other.ask(t, "a"), "ready , waiting a, later ")
 		if filled := two.Fill(t.Context(), []drivers.Item{{Key: "a", Value: []byte("v")}}); !filled[0].Stored {
 			t.Error(filled)
@@ -569,7 +583,7 @@ func TestAClosedStoreTakesAndRepeatsNothing(t *testing.T) {
 		if time.Since(began) != 0 || releases != 2 { // an operation whose connection is cut is sent twice
 			t.Errorf("waited %v, tried %d times", time.Since(began), releases)
 		}
-		time.Sleep(time.Hour)
+		after(time.Hour)
 		if releases != 2 {
 			t.Errorf("tried %d times", releases)
 		}
