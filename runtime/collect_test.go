@@ -1008,7 +1008,7 @@ func TestATransactionIsUsedByManyGoroutines(t *testing.T) {
 	mayTell(t, "transaction that has ended")
 	inEveryShapeOutside(t, func(t *testing.T, in shape) {
 		c := newCache[int, int](t, newStore(t, in.tiers()))
-		for round := range 20 {
+		for round := range 6 {
 			ctx, collected := runtime.Collect(t.Context())
 			var all sync.WaitGroup
 			for g := range 8 {

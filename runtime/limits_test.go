@@ -20,7 +20,7 @@ func TestDeletesOfOtherKeysDoNotKeepALoadFromBeingStored(t *testing.T) {
 	inEveryShape(t, func(t *testing.T, in shape) {
 		c := newCache[int, int](t, newStore(t, in.tiers()))
 		stored := 0
-		for k := range 20 {
+		for k := range 6 {
 			c.GetOrSet(t.Context(), k, func(context.Context) (int, error) {
 				for d := range 4000 {
 					c.Delete(context.Background(), 1000000+k*10000+d)
@@ -31,9 +31,8 @@ func TestDeletesOfOtherKeysDoNotKeepALoadFromBeingStored(t *testing.T) {
 				stored++
 			}
 		}
-		t.Logf("%d of 20 stored", stored)
-		if stored < 10 {
-			t.Fail()
+		if stored < 3 {
+			t.Errorf("%d of 6 are stored", stored)
 		}
 	})
 }
