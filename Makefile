@@ -33,7 +33,7 @@ quick: format
 test: servers
 	go test ./cmd/cachegen ./cmd/cachegen/analyzer
 	go test -race -run Determin ./cmd/cachegen
-	packages=$$(go list work | grep -vE '/cmd/cachegen(/analyzer)?$$') && go test -race -timeout 20m $$packages
+	packages=$$(go list work | grep -vE '/cmd/cachegen(/analyzer)?$$') && go test -race -p 3 -timeout 20m $$packages
 
 servers:
 	@.ci/install
