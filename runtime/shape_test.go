@@ -59,10 +59,11 @@ func (s shape) team() func() runtime.StoreOption {
 	}
 }
 
-// years returns n years, and n hours with a bus: its heartbeats of years would take minutes.
+// years returns n years, and n times ten minutes with a bus: its heartbeats of years would take
+// hours.
 func (s shape) years(n int) time.Duration {
 	if s.bus {
-		return time.Duration(n) * time.Hour
+		return time.Duration(n) * 10 * time.Minute
 	}
 	return time.Duration(n) * 365 * 24 * time.Hour
 }
