@@ -35,9 +35,9 @@
 // The transaction has to be one of the database that has the outbox. From a transaction nobody can
 // tell which database it is of. In another one there is no such table, which is an error; but if that
 // one has such a table, too, what is written there is lost when the process dies. An outbox on
-PostgreSQL or SQLite that has not made its table yet makes it in the first transaction, in whatever
-database that is: make the table by a migration, and tell the outbox so (SkipCreate), where programs
-have several databases.
+// PostgreSQL or SQLite that has not made its table yet makes it in the first transaction, in whatever
+// database that is: make the table by a migration, and tell the outbox so (SkipCreate), where programs
+// have several databases.
 //
 // The statement is executed by the transaction's method ExecContext, for pgx by Exec, and for GORM
 // by the connection in its field Statement, past its hooks. What ent has generated has that method
