@@ -1139,3 +1139,57 @@ func TestAValueIsNotStoredUnderATagThatSomebodyElseHasInvalidated(t *testing.T) 
 		}
 	})
 }
+
+// race R6: with the context of a savepoint that has ended, the data may be changed by the transaction
+// around it. What is changed is made at once, and with that one's commit.
+func TestAChangeAfterASavepointIsMadeWithTheCommit(t *testing.T) {
+	mayTell(t, "transaction that has ended")
+	for name, end := range map[string]func(ctx context.Context, inner *runtime.Collected) error{
+		"committed":   func(ctx context.Context, inner *runtime.Collected) error { return inner.Commit(ctx) },
+		"rolled back": func(_ context.Context, inner *runtime.Collected) error { inner.Rollback(); return nil },
+	} {
+		for what, change := range map[string]func(ctx context.Context, c *runtime.Cache[int, int]) error{
+			"delete": func(ctx context.Context, c *runtime.Cache[int, int]) error { return c.Delete(ctx, 7) },
+			"set":    func(ctx context.Context, c *runtime.Cache[int, int]) error { return c.Set(ctx, 7, 3) },
+		} {
+			t.Run(name+"/"+what, func(t *testing.T) {
+				inEveryShape(t, func(t *testing.T, in shape) {
+					c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Hour)))
+					var src source
+					src.value.Store(1)
+					outer, transaction := runtime.Collect(t.Context())
+					inside, savepoint := runtime.Collect(outer)
+					if err := errors.Join(end(inside, savepoint), change(inside, c)); err != nil {
+						t.Fatal(err)
+					}
+					got, err := c.GetOrSet(t.Context(), 7, src.load)
+					want(t, got, err, 1) // the change is not committed
+					src.value.Store(2)
+					if err := transaction.Commit(outer); err != nil {
+						t.Fatal(err)
+					}
+					got, err = c.GetOrSet(t.Context(), 7, src.load)
+					want(t, got, err, 2)
+				})
+			})
+		}
+	}
+}
+
+// A program that has no context at the end of a transaction loses nothing.
+func TestATransactionIsCommittedWithoutAContext(t *testing.T) {
+	inEveryShape(t, func(t *testing.T, in shape) {
+		c := newCache[int, int](t, newStore(t, in.tiers(), runtime.TTL(time.Hour)))
+		if err := c.Set(t.Context(), 7, 1); err != nil {
+			t.Fatal(err)
+		}
+		ctx, collected := runtime.Collect(t.Context())
+		//lint:ignore SA1012 what a program may do by mistake
+		if err := errors.Join(c.Delete(ctx, 7), collected.Commit(nil)); err != nil {
+			t.Fatal(err)
+		}
+		if ok, err := c.Has(t.Context(), 7); ok || err != nil {
+			t.Error(ok, err)
+		}
+	})
+}

@@ -197,5 +197,8 @@ func TestANamespaceInsideATransactionIsInsideOfIt(t *testing.T) {
 		}
 		has, err = outside.Has(t.Context(), 7)
 		want(t, has, err, false)
+		if err := inside.Delete(ctx, 7); !errors.Is(err, runtime.ErrNotCollected) {
+			t.Error("of a transaction that has ended:", err)
+		}
 	})
 }

@@ -98,9 +98,13 @@ func run[T any](ctx context.Context, db any, begins func(context.Context) (T, er
 		return err
 	}
 	has(c, tx)
-	finished := false
+	finished, settled := false, false
 	defer func() {
-		if finished {
+		switch {
+		case settled:
+			return
+		case finished: // the commit has panicked, and may have been made
+			_ = c.Unclear(ctx)
 			return
 		}
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
@@ -117,7 +121,9 @@ func run[T any](ctx context.Context, db any, begins func(context.Context) (T, er
 		return err
 	}
 	finished = true
-	return settle(ctx, c, commit(ctx, tx))
+	err = commit(ctx, tx)
+	settled = true
+	return settle(ctx, c, err)
 }
 
 // runWith runs a transaction by a function of a library that begins and ends it. It calls body
@@ -125,8 +131,11 @@ func run[T any](ctx context.Context, db any, begins func(context.Context) (T, er
 func runWith[T any](ctx context.Context, db any, runs func(context.Context, func(T) error) error, exec func(T) collect.Exec,
 	body func(context.Context, *collect.Collected, T) error) error {
 	var c *collect.Collected // of the last attempt
-	done := false
+	done, settled := false, false
 	defer func() {
+		if done && !settled { // the commit has panicked, and may have been made
+			_ = c.Unclear(ctx)
+		}
 		if c != nil {
 			c.Rollback() // nothing, if it has ended
 		}
@@ -147,6 +156,7 @@ func runWith[T any](ctx context.Context, db any, runs func(context.Context, func
 		done = true
 		return nil
 	})
+	settled = true
 	switch {
 	case done:
 		return settle(ctx, c, err)

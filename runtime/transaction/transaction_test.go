@@ -410,3 +410,22 @@ func TestSettleEndsWhatAProgramHasCollected(t *testing.T) {
 		})
 	}
 }
+
+// A commit that panics may have been made, as by a library that calls its hooks after it.
+func TestACommitThatPanicsMayHaveBeenMade(t *testing.T) {
+	inEveryLibrary(t, func(t *testing.T, run run) {
+		c := newCache(t)
+		d := &database{onCommit: func() { panic("hook") }}
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("the panic is gone")
+				}
+			}()
+			_ = run(t.Context(), d, func(ctx context.Context, _ runner) error { return c.Delete(ctx, 1) })
+		}()
+		if _, ok, _ := c.Get(t.Context(), 1); ok {
+			t.Error("it is not invalidated")
+		}
+	})
+}

@@ -166,7 +166,9 @@ func (s *state) ended() bool {
 }
 
 // Hold lets change add to what is held for a store, on behalf of a function of the program, if
-// that is known. If the transaction has ended, it returns false, and the caller makes the change.
+// that is known. If the transaction has ended, it returns false, and the caller makes the change. A
+// transaction around it that has not ended may be the one that has changed the data: then the
+// change, as a deletion, is made with that one's commit as well.
 func (c *Collected) Hold(s Store, function string, change func(*Changes)) bool {
 	c.mu.Lock()
 	late, tell := c.done, c.done && !c.told
@@ -179,10 +181,26 @@ func (c *Collected) Hold(s Store, function string, change func(*Changes)) bool {
 		c.addFunctions(function)
 	}
 	c.mu.Unlock()
+	if late && c.outer != nil {
+		again := new(Changes)
+		change(again)
+		again.SetNothing()
+		c.outer.Hold(s, function, func(mine *Changes) { mine.Absorb(again) })
+	}
 	if tell {
 		s.Warn("a change came with the context of a transaction that has ended: it is made at once, and what was to be set is deleted", ErrDone)
 	}
 	return !late
+}
+
+// Holds reports whether c, or one that it is inside of, has not ended.
+func (c *Collected) Holds() bool {
+	for ; c != nil; c = c.outer {
+		if !c.ended() {
+			return true
+		}
+	}
+	return false
 }
 
 // heldFor returns what is held for a store. The mutex is held.
@@ -262,6 +280,9 @@ func (s *state) forget() {
 }
 
 func (c *Collected) end(ctx context.Context, unclear bool) error {
+	if ctx == nil { // the changes would be lost
+		ctx = context.Background()
+	}
 	stores, functions, ok := c.take()
 	if !ok {
 		return ErrDone

@@ -42,7 +42,7 @@ func (c *Cache) Keep(handle any) any {
 
 // MustCollect returns an error unless changes with ctx are held until a commit, on behalf of who.
 func MustCollect(ctx context.Context, who string) error {
-	if collect.Of(ctx) != nil {
+	if collect.Of(ctx).Holds() {
 		return nil
 	}
 	return fmt.Errorf("%w (%s)", ErrNotCollected, who)
