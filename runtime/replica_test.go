@@ -366,3 +366,58 @@ func TestWithoutALagNothingIsHeldBack(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// race R59: the tags of a value are known when its loader has returned. One of them was changed
+// before the loader has begun, and other changes come since.
+func TestWhatLagsIsRememberedWhileALoadRuns(t *testing.T) {
+	inEveryShape(t, func(t *testing.T, in shape) {
+		var r replica
+		r.row.Store(1)
+		c := newLagging(t, in.tiers())
+		r.change(2)
+		if err := c.Store().DeleteByTag(t.Context(), "late"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(replicaLag * 3 / 5)
+		time.AfterFunc(replicaLag/2, func() { // the first change is over
+			if err := c.Delete(context.Background(), 8); err != nil {
+				t.Error(err)
+			}
+		})
+		_, err := c.GetOrSet(t.Context(), 7, func(ctx context.Context) (int, error) {
+			runtime.EntryOf(ctx).SetTags("late")
+			time.Sleep(replicaLag * 3 / 5)
+			return 1, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		r.get(t, c, 2)
+	})
+}
+
+// race R59: somebody who has heard of nothing stores what he has read between a set and its hold.
+func TestASetThatIsOverwrittenBeforeItIsHeldBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var r replica
+		var tier faketier.Shared
+		r.row.Store(1)
+		conn := &faketier.Conn{Tier: &tier}
+		here, deaf := newLagging(t, runtime.L2(conn)), newLagging(t, runtime.L2(&faketier.Conn{Tier: &tier}))
+		var once sync.Once
+		conn.SetBefore(func(_ context.Context, op string, _ []string) error {
+			if op == "lease" {
+				once.Do(func() { r.get(t, deaf, 1, runtime.ForceFresh()) })
+			}
+			return nil
+		})
+		r.change(2)
+		if err := here.Set(t.Context(), 7, 2, runtime.Tags("x")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		r.get(t, here, 2)
+		r.get(t, deaf, 2)
+	})
+}

@@ -221,9 +221,10 @@ func StampTrust(d time.Duration) StoreOption {
 //
 // It holds in this process, and in others as soon as they have heard of the change. With a shared
 // tier it holds in others at once, also if they hear nothing: what was changed is held back there.
-// For keys that needs a tier that gives leases (drivers.Leaser); on others, what a process loads
-// before it has heard may be kept, and after a gap in what it hears a process keeps nothing for d.
-// All processes that share the tier should have the same ReplicaLag.
+// For keys that needs a tier that gives leases (drivers.Leaser), and a load that writes there: without
+// leases, or with SkipL2Write, what a process loads before it has heard may be kept. After a gap
+// in what it hears a process keeps nothing for d. All processes that share the tier should have the
+// same ReplicaLag.
 //
 // With a shared tier each change takes a round trip more, and so may a load. [ForceFresh] does not take
 // over what another process is loading.

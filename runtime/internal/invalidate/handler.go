@@ -25,12 +25,10 @@ func (h Handler) Connected() {
 // Disconnected has every item looked at anew, so that it finds its new limit.
 func (h Handler) Disconnected() { h.Memory.Recheck() }
 
-// Missed leaves nothing confirmed: any of it may have changed. Where the shared tier does not hold
-// back what is loaded after that, it may lag.
+// Missed leaves nothing confirmed: any of it may have changed, and what is loaded now may lag. The
+// shared tier would tell of that, but not everybody asks it.
 func (h Handler) Missed() {
-	if !h.Remote.CanLease() {
-		h.Lag.All()
-	}
+	h.Lag.All()
 	h.Memory.Unconfirm()
 }
 

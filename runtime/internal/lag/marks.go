@@ -31,23 +31,25 @@ type Name struct {
 // Marks are those of one store. Use [New]. A nil *Marks is that of a store whose loaders read what
 // was written last.
 type Marks struct {
-	span time.Duration
+	span, load time.Duration
 
 	last atomic.Int64 // of clock.Mono: until when anything lags
 
 	mu    sync.Mutex
 	until map[Name]int64
-	order []Name // by the time of their first mark that is not over
+	order []Name // by the time of their first mark that is not forgotten
 	times []int64
 	all   int64 // until when everything lags
 }
 
-// New returns marks that last for a span; nil if that is not positive.
-func New(span time.Duration) *Marks {
+// New returns marks that last for a span; nil if that is not positive. They are remembered for as
+// long as a load lasts after that: a load may find out at its end what could have lagged when it
+// began.
+func New(span, load time.Duration) *Marks {
 	if span <= 0 {
 		return nil
 	}
-	return &Marks{span: span, until: make(map[Name]int64)}
+	return &Marks{span: span, load: load, until: make(map[Name]int64)}
 }
 
 // Keys says that keys have just been changed.
@@ -91,11 +93,11 @@ func (m *Marks) All() {
 	m.last.Store(m.all)
 }
 
-// forget forgets what is over at t. It is called under mu.
+// forget forgets what no load can ask for any more at t. It is called under mu.
 func (m *Marks) forget(t int64) {
 	n := 0
-	for ; n < len(m.order) && m.times[n] <= t; n++ {
-		if name := m.order[n]; m.until[name] <= t { // or it was marked once more
+	for ; n < len(m.order) && clock.Add(m.times[n], m.load) <= t; n++ {
+		if name := m.order[n]; clock.Add(m.until[name], m.load) <= t { // or it was marked once more
 			delete(m.until, name)
 		}
 	}

@@ -15,7 +15,7 @@ func key(text string) Name { return Name{Text: text} }
 
 func TestAMarkLastsForTheSpan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := New(span)
+		m := New(span, 0)
 		began := clock.Mono()
 		if m.Any(key("k")) {
 			t.Error("nothing is marked")
@@ -52,7 +52,7 @@ func TestAMarkLastsForTheSpan(t *testing.T) {
 
 func TestManyNamesAreAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := New(span)
+		m := New(span, 0)
 		names := make([]string, most)
 		for i := range names {
 			names[i] = fmt.Sprint(i)
@@ -78,7 +78,7 @@ func TestManyNamesAreAll(t *testing.T) {
 
 func TestWithoutASpanNothingLags(t *testing.T) {
 	for _, d := range []time.Duration{0, -1} {
-		m := New(d)
+		m := New(d, 0)
 		m.Keys([]string{"k"})
 		m.Stamps([]string{"k"})
 		m.All()

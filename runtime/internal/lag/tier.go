@@ -1,6 +1,7 @@
 package lag
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -98,7 +99,8 @@ func (t Tier) Expire(ctx context.Context, keys []string) error {
 	return t.change(ctx, keys, t.Tier.Expire, func(v []byte) bool { return !entry.IsExpired(v) })
 }
 
-// Set is [remote.Tier.Set].
+// Set is [remote.Tier.Set]. Where somebody has stored another value before it was held back, nobody
+// knows which is the later one, and both go.
 func (t Tier) Set(ctx context.Context, items []drivers.Item) error {
 	if err := t.Tier.Set(ctx, items); err != nil || !t.holds() {
 		return err
@@ -107,8 +109,20 @@ func (t Tier) Set(ctx context.Context, items []drivers.Item) error {
 	for i, it := range items {
 		keys[i] = it.Key
 	}
-	_, err := t.holdBack(ctx, keys)
-	return err
+	found, err := t.holdBack(ctx, keys)
+	if err != nil {
+		return err
+	}
+	var open []string
+	for i, f := range found {
+		if f.Value != nil && !bytes.Equal(f.Value, items[i].Value) {
+			open = append(open, keys[i])
+		}
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	return t.Delete(ctx, open)
 }
 
 // CompareAndDelete is [remote.Tier.CompareAndDelete]. It is about what the tier holds, and not

@@ -186,7 +186,7 @@ func New(c Config) (*Store, error) {
 		Driver: c.L1, Prefix: c.Prefix, Seed: random.HashSeed(),
 		Stamps: s.Stamps, Remote: s.Remote, Bus: s.Bus,
 	})
-	marks, held := lag.New(c.ReplicaLag), lag.Tier{Tier: s.Remote, Span: c.ReplicaLag}
+	marks, held := lag.New(c.ReplicaLag, c.MaxLoadTime), lag.Tier{Tier: s.Remote, Span: c.ReplicaLag}
 	s.Outbox = outbox.New(s.Work.Context, queue, s.Stamps, held, s.Memory, s.Bus, s.Emit)
 	s.leases = lease.New(s.Remote, &s.Memory.Waiters, s.Work, s.Emit, s.Random)
 	s.leases.HeldBack = c.ReplicaLag > 0
