@@ -8,7 +8,8 @@
 //
 // A Collected inside another one, as of a savepoint, has its changes taken over by that when it
 // is committed. One whose transaction has ended holds nothing any more: a change that comes late
-// is made at once, since nobody knows whether the data has changed.
+// is made at once, since nobody knows whether the data has changed, and once more with the commit
+// of one around it that has not ended.
 //
 // The mutex of a Collected guards all of it. It is held for no I/O and for no other's mutex. The
 // package makes no change itself: a [Store] does.
